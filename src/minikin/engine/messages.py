@@ -87,6 +87,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: tuple[TokenEntry, ...] = ()
     finish_reason: FinishReason | None = None
     usage: ChoiceUsage | None = None
+    error: str | None = None
+    """The choice ends here because the engine failed at it, for this reason."""
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):

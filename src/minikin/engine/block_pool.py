@@ -1,0 +1,101 @@
+"""Which blocks of the KV cache are free, used or remembered: memory, without the memory itself."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence as Run
+
+BLOCK = 16
+"""Tokens in one block."""
+
+_Key = tuple[int, tuple[int, ...]]
+
+
+class BlockPool:
+    """Reference-counted blocks, and the prefix tree over those that are full.
+
+    A full block is known by its parent's node and its own tokens, compared whole, so no two
+    prefixes are ever mistaken for each other. A block that nobody uses stays known until its
+    place is needed; the least recently used goes first.
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self.size = blocks
+        self._idle: OrderedDict[int, None] = OrderedDict.fromkeys(range(blocks))
+        self._users = [0] * blocks
+        self._keys: list[_Key | None] = [None] * blocks
+        self._tree: dict[_Key, tuple[int, int]] = {}
+        """(parent node, tokens) -> (block, node). Node 0 is the root; numbers are never reused."""
+        self._next_node = 1
+
+    @property
+    def available(self) -> int:
+        """Blocks that can be allocated now, remembered ones included."""
+        return len(self._idle)
+
+    def allocate(self, count: int) -> list[int] | None:
+        """`count` blocks with one user each, or None if there are not as many."""
+        if count > len(self._idle):
+            return None
+        blocks = [self._idle.popitem(last=False)[0] for _ in range(count)]
+        for block in blocks:
+            self._forget(block)
+            self._users[block] = 1
+        return blocks
+
+    def release(self, blocks: Run[int]) -> None:
+        """Give up one use of each block; the last ones of a run are the first to be reused."""
+        for block in reversed(blocks):
+            self._users[block] -= 1
+            if self._users[block] == 0:
+                self._idle[block] = None
+                if self._keys[block] is None:
+                    self._idle.move_to_end(block, last=False)
+
+    def match(self, tokens: Run[int]) -> tuple[list[int], int]:
+        """The known blocks that `tokens` begin with, now used once more, and the last one's node.
+
+        At least one token is left over, since a forward pass needs one.
+        """
+        blocks: list[int] = []
+        node = 0
+        for start in range(0, len(tokens) - BLOCK, BLOCK):
+            found = self._tree.get((node, tuple(tokens[start : start + BLOCK])))
+            if found is None:
+                break
+            block, node = found
+            blocks.append(block)
+        for block in blocks:
+            if self._users[block] == 0:
+                del self._idle[block]
+            self._users[block] += 1
+        return blocks, node
+
+    def remember(self, parent: int, tokens: Run[int], block: int) -> int:
+        """Make a full block known under `parent`; returns its node.
+
+        If an equal block is known already the tree keeps that one, and this one stays private.
+        """
+        key = (parent, tuple(tokens))
+        if key in self._tree:
+            return self._tree[key][1]
+        node = self._next_node
+        self._next_node += 1
+        self._tree[key] = (block, node)
+        self._keys[block] = key
+        return node
+
+    def check_integrity(self) -> None:
+        """Raise RuntimeError if the books don't balance. For tests and idle moments."""
+        idle = {block for block, users in enumerate(self._users) if users == 0}
+        if idle != set(self._idle):
+            raise RuntimeError("idle blocks and unused blocks differ")
+        known = {block: key for block, key in enumerate(self._keys) if key is not None}
+        if known != {block: key for key, (block, _) in self._tree.items()}:
+            raise RuntimeError("the prefix tree and the blocks' keys differ")
+
+    def _forget(self, block: int) -> None:
+        key = self._keys[block]
+        if key is not None:
+            del self._tree[key]
+            self._keys[block] = None

@@ -1,0 +1,103 @@
+"""The message channel between the server and the engine process: msgpack frames on a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+import msgspec
+
+from minikin.config import EngineSettings
+from minikin.engine.messages import Event, GenerationRequest, ModelInfo
+
+MAX_FRAME = 64 * 1024 * 1024
+"""Far above any frame that is sent; a larger length means that the stream is out of step."""
+
+_LENGTH = struct.Struct("<I")
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """To the engine, once, first: load this model."""
+
+    settings: EngineSettings
+
+
+class Submit(msgspec.Struct, frozen=True, tag=True):
+    """To the engine: work on this request."""
+
+    request: GenerationRequest
+
+
+class Cancel(msgspec.Struct, frozen=True, tag=True):
+    """To the engine: nobody waits for this request any more."""
+
+    request_id: str
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """From the engine: the model answers."""
+
+    info: ModelInfo
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag=True):
+    """From the engine: the model can't be loaded."""
+
+    message: str
+
+
+class Events(msgspec.Struct, frozen=True, tag=True):
+    """From the engine: what one step brought."""
+
+    events: list[Event]
+
+
+Command = Load | Submit | Cancel
+Report = Loaded | LoadFailed | Events
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def frame(message: Command | Report) -> bytes:
+    """A message as it goes over the wire: its length in four bytes, then msgpack."""
+    body = _encoder.encode(message)
+    return _LENGTH.pack(len(body)) + body
+
+
+class BlockingReader:
+    """Reads commands in the engine process. Path-like values travel as text."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._file = connection.makefile("rb")
+        self._decoder = msgspec.msgpack.Decoder(Command, dec_hook=_decode_extra)
+
+    def read(self) -> Command | None:
+        """The next command; None when the server is gone."""
+        head = self._file.read(_LENGTH.size)
+        if len(head) < _LENGTH.size:
+            return None
+        return self._decoder.decode(self._file.read(_LENGTH.unpack(head)[0]))
+
+
+class AsyncReader:
+    """Reads reports in the server."""
+
+    def __init__(self, stream: asyncio.StreamReader) -> None:
+        self._stream = stream
+        self._decoder = msgspec.msgpack.Decoder(Report)
+
+    async def read(self) -> Report | None:
+        """The next report; None when the engine is gone or talks nonsense."""
+        try:
+            (length,) = _LENGTH.unpack(await self._stream.readexactly(_LENGTH.size))
+            if length > MAX_FRAME:
+                return None
+            return self._decoder.decode(await self._stream.readexactly(length))
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
+            return None
+
+
+def _decode_extra(kind: type, value: Any) -> Any:
+    return kind(value)

@@ -1,0 +1,89 @@
+"""The engine process: load a model, then step for as long as the server is there."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import queue
+import signal
+import socket
+import sys
+import threading
+
+from minikin.engine.channel import (
+    BlockingReader,
+    Cancel,
+    Command,
+    Events,
+    Load,
+    Loaded,
+    LoadFailed,
+    Report,
+    Submit,
+    frame,
+)
+from minikin.engine.engine import Engine
+from minikin.engine.loader import load_engine
+from minikin.errors import ModelFileError
+
+
+def main() -> None:
+    """Serve commands from the socket whose descriptor is the only argument."""
+    # The terminal's Ctrl-C goes to the whole group; when to end is the server's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(format="engine: %(levelname)s %(message)s")
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        reader = BlockingReader(connection)
+        load = reader.read()
+        if not isinstance(load, Load):
+            return
+        try:
+            engine, info = load_engine(load.settings)
+        except ModelFileError as error:
+            connection.sendall(frame(LoadFailed(error.message)))
+            return
+        # What is loaded stays; without this each full collection would walk all of it.
+        gc.freeze()
+        connection.sendall(frame(Loaded(info)))
+        _run(engine, reader, connection)
+
+
+def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> None:
+    inbox: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(reader, inbox), daemon=True).start()
+    while True:
+        # Sleep while there is nothing to run; between steps take only what has come.
+        while not engine.busy or not inbox.empty():
+            command = inbox.get()
+            if command is None:
+                return
+            _obey(engine, command)
+        events = engine.step()
+        if events:
+            _send(connection, Events(events))
+
+
+def _receive(reader: BlockingReader, inbox: queue.SimpleQueue[Command | None]) -> None:
+    while (command := reader.read()) is not None:
+        inbox.put(command)
+    inbox.put(None)
+
+
+def _obey(engine: Engine, command: Command) -> None:
+    if isinstance(command, Submit):
+        engine.add(command.request)
+    elif isinstance(command, Cancel):
+        engine.cancel(command.request_id)
+
+
+def _send(connection: socket.socket, report: Report) -> None:
+    try:
+        connection.sendall(frame(report))
+    except BrokenPipeError:
+        # The server is gone; the reader's end of file ends the loop.
+        return
+
+
+if __name__ == "__main__":
+    main()

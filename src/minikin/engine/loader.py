@@ -1,0 +1,66 @@
+"""From a model file to an engine that is ready to step."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from minikin import __version__
+from minikin.config import EngineSettings
+from minikin.engine.architecture import Architecture
+from minikin.engine.block_pool import BLOCK
+from minikin.engine.decoder import Decoder
+from minikin.engine.engine import Engine
+from minikin.engine.gguf import GGUFFile
+from minikin.engine.kv_cache import KVCache
+from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
+from minikin.engine.tokenizer import Tokenizer
+from minikin.engine.weights import load_weights
+
+
+def load_engine(settings: EngineSettings) -> tuple[Engine, ModelInfo]:
+    """Load the model and run it once, so that the first request finds everything warm.
+
+    Raises ModelFileError.
+    """
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    device = torch.device(settings.device)
+    file = GGUFFile.open(settings.model)
+    architecture = Architecture.from_gguf(file.metadata)
+    tokenizer = Tokenizer.from_gguf(file.metadata)
+    weights = load_weights(file, architecture, dtype=torch.bfloat16, device=device)
+    wanted = settings.context_length or architecture.context_length
+    context = min(wanted, architecture.context_length, settings.kv_cache_tokens // BLOCK * BLOCK)
+    cache = KVCache(
+        architecture, settings.kv_cache_tokens, dtype=weights.embedding.dtype, device=device
+    )
+    engine = Engine(
+        Decoder(architecture, weights),
+        cache,
+        tokenizer,
+        context_length=context,
+        max_running=settings.max_running,
+        prefill_chunk=settings.prefill_chunk,
+    )
+    _warm(engine)
+    info = ModelInfo(
+        context_length=context,
+        vocab_size=architecture.vocab_size,
+        fingerprint=f"fp_{file.digest()[:6]}{_version_digits()}",
+    )
+    return engine, info
+
+
+def _warm(engine: Engine) -> None:
+    """Touch every kernel once: their first run builds what later ones reuse."""
+    for length in (1, 2 * BLOCK):
+        params = SamplingParams(max_tokens=2, top_p=0.5, seed=0)
+        engine.add(GenerationRequest(id="warm", prompt=[0] * length, params=params))
+        while engine.busy:
+            engine.step()
+
+
+def _version_digits() -> str:
+    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
+    return f"{major % 16:x}{minor % 256:02x}{patch % 16:x}"

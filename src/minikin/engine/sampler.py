@@ -1,0 +1,132 @@
+"""Choosing tokens: one vectorised pass over the batch's logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Run
+from dataclasses import dataclass
+
+import torch
+
+from minikin.engine.messages import SamplingParams
+from minikin.engine.sequence import Sequence
+
+GREEDY_BELOW = 1e-5
+"""A smaller temperature is greedy: dividing by it would leave the range of a float."""
+
+NUCLEUS_FIRST_LOOK = 512
+"""Tokens sorted at first for top_p; a flatter distribution is sorted whole."""
+
+HIDDEN_RANK = 20
+HIDDEN_LOGPROB = -9999.0
+"""OpenAI reports this for a token that is not among the likeliest 20 (its API reference)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Logprobs:
+    """Log probabilities of one row, in the model's own distribution."""
+
+    chosen: float
+    top: list[tuple[int, float]]
+    """Token ids with their log probabilities, likeliest first."""
+
+
+def sample(logits: torch.Tensor, sequences: Run[Sequence]) -> list[int]:
+    """One token id for each row of `logits` [R, vocabulary] float32, which is used up.
+
+    Penalties and bias come first, then temperature, then top_p (OpenAI's order). Raises
+    FloatingPointError if the model has put out something that is not a number.
+    """
+    _adjust(logits, sequences)
+    greedy = logits.argmax(dim=-1)
+    if not logits.gather(1, greedy[:, None]).isfinite().all():
+        raise FloatingPointError("the model's output is not a number")
+    rows = [i for i, s in enumerate(sequences) if s.params.temperature >= GREEDY_BELOW]
+    if rows:
+        drawing = [sequences[i] for i in rows]
+        wanted = logits if len(rows) == len(sequences) else logits[rows]
+        greedy[rows] = _draw(wanted, drawing)
+    return greedy.tolist()
+
+
+def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[Logprobs]:
+    """Log probabilities of `tokens`, one a row of raw `logits`, and of each row's `counts` best."""
+    chosen = torch.tensor(tokens, device=logits.device)[:, None]
+    total = logits.logsumexp(dim=-1, keepdim=True)
+    own = logits.gather(1, chosen)
+    rank = (logits > own).sum(dim=-1)
+    best = logits.topk(min(max(counts), logits.shape[1]), dim=-1) if max(counts) else None
+    values = (own - total).squeeze(1).tolist()
+    result = []
+    for i, (value, place, count) in enumerate(zip(values, rank.tolist(), counts, strict=True)):
+        top: list[tuple[int, float]] = []
+        if best is not None:
+            likely = (best.values[i, :count] - total[i]).tolist()
+            top = list(zip(best.indices[i, :count].tolist(), likely, strict=True))
+        result.append(Logprobs(value if place < HIDDEN_RANK else HIDDEN_LOGPROB, top))
+    return result
+
+
+def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
+    """Add logit_bias and take off the penalties, in place.
+
+    logit -= count * frequency_penalty + (count > 0) * presence_penalty, with the counts of this
+    answer's sampled tokens (OpenAI's guide on advanced usage).
+    """
+    rows: list[int] = []
+    columns: list[int] = []
+    amounts: list[float] = []
+    for row, sequence in enumerate(sequences):
+        change = _changes(sequence.params, sequence.counts)
+        rows += [row] * len(change)
+        columns += change.keys()
+        amounts += change.values()
+    if rows:
+        where = torch.tensor(rows), torch.tensor(columns)
+        logits.index_put_(
+            tuple(index.to(logits.device) for index in where),
+            torch.tensor(amounts, device=logits.device),
+            accumulate=True,
+        )
+
+
+def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]:
+    change = dict(params.logit_bias)
+    if params.frequency_penalty or params.presence_penalty:
+        for token, count in counts.items():
+            penalty = count * params.frequency_penalty + params.presence_penalty
+            change[token] = change.get(token, 0.0) - penalty
+    return change
+
+
+def _draw(logits: torch.Tensor, sequences: Run[Sequence]) -> torch.Tensor:
+    """Sample each row at its temperature and top_p by inverting the cumulative distribution."""
+    device = logits.device
+    temperature = torch.tensor([s.params.temperature for s in sequences], device=device)
+    probabilities = (logits / temperature[:, None]).softmax(dim=-1)
+    point = torch.tensor([s.uniform() for s in sequences], dtype=torch.float64, device=device)
+    chosen = _invert(probabilities, point)
+    narrow = [i for i, s in enumerate(sequences) if s.params.top_p < 1]
+    if narrow:
+        top_p = torch.tensor([sequences[i].params.top_p for i in narrow], device=device)
+        chosen[narrow] = _draw_nucleus(probabilities[narrow], top_p, point[narrow])
+    return chosen
+
+
+def _draw_nucleus(
+    probabilities: torch.Tensor, top_p: torch.Tensor, point: torch.Tensor
+) -> torch.Tensor:
+    """Sample among the fewest likeliest tokens whose mass reaches top_p (Holtzman et al. 2020)."""
+    kept, ids = probabilities.topk(min(NUCLEUS_FIRST_LOOK, probabilities.shape[1]), dim=-1)
+    if bool((kept.sum(dim=-1) < top_p).any()):
+        kept, ids = probabilities.sort(dim=-1, descending=True)
+    before = kept.cumsum(dim=-1) - kept
+    kept = kept.masked_fill(before >= top_p.clamp(min=1e-9)[:, None], 0.0)
+    return ids.gather(1, _invert(kept, point)[:, None]).squeeze(1)
+
+
+def _invert(weights: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    """The first index of each row at which the cumulative weight passes `point` of the total."""
+    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
+    goal = point[:, None] * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, goal, right=True).squeeze(1)
+

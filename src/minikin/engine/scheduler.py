@@ -1,0 +1,139 @@
+"""What to run next: decode steps for those under way, prompt chunks for those that begin."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from minikin.engine.block_pool import BLOCK, BlockPool
+from minikin.engine.sequence import Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`length` tokens of a sequence, from `start` on, to compute in this step."""
+
+    sequence: Sequence
+    start: int
+    length: int
+
+    @property
+    def samples(self) -> bool:
+        """Whether the span ends with the sequence's last token, so that a new one follows."""
+        return self.start + self.length == len(self.sequence.tokens)
+
+
+class Scheduler:
+    """Continuous batching: sequences join and leave at every step.
+
+    Every sequence that is past its prompt gets its one token in each step. Prompts share what is
+    left of the step's budget. The oldest prompt gets a quarter of it, so that it always moves;
+    the rest goes to the shortest first, so that small prompts don't wait behind a huge one.
+    When blocks run out, the youngest sequence gives up its own and is computed again later.
+    """
+
+    def __init__(self, pool: BlockPool, *, max_running: int, prefill_chunk: int) -> None:
+        self.pool = pool
+        self.max_running = max_running
+        self.prefill_chunk = prefill_chunk
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        """In order of arrival."""
+
+    def add(self, sequence: Sequence) -> None:
+        """Queue a sequence."""
+        self.waiting.append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Drop a sequence that is finished or cancelled; its blocks stay known as a prefix."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._release(sequence)
+        else:
+            self.waiting.remove(sequence)
+
+    def schedule(self) -> list[Span]:
+        """The next step: single tokens first, then prompt chunks. Empty if there is nothing."""
+        self._admit()
+        decoding = [s for s in self.running if s.pending == 1]
+        spans = [Span(s, s.computed, 1) for s in decoding if self._reserve(s)]
+        # A later reservation never preempts an earlier sequence: it would be the older one.
+        spans += self._prompt_chunks()
+        return sorted(spans, key=lambda span: span.length > 1)
+
+    def computed(self, spans: list[Span]) -> None:
+        """Take note that the spans' keys and values are in the cache now."""
+        for span in spans:
+            sequence = span.sequence
+            sequence.computed = span.start + span.length
+            self._remember(sequence)
+
+    def _admit(self) -> None:
+        while self.waiting and len(self.running) < self.max_running:
+            sequence = self.waiting[0]
+            known, node = self.pool.match(sequence.tokens)
+            fresh = self.pool.allocate(_blocks_for(len(sequence.tokens)) - len(known))
+            if fresh is None:
+                self.pool.release(known)
+                return
+            self.waiting.popleft()
+            self.running.append(sequence)
+            sequence.blocks, sequence.prefix_node = known + fresh, node
+            sequence.registered = len(known)
+            sequence.computed = len(known) * BLOCK
+            if not sequence.sampled:
+                sequence.cached = sequence.computed
+
+    def _prompt_chunks(self) -> list[Span]:
+        prompts = [s for s in self.running if s.pending > 1]
+        if not prompts:
+            return []
+        budget = self.prefill_chunk
+        oldest = prompts[0]
+        grants = {id(oldest): min(oldest.pending, budget // 4)}
+        left = budget - grants[id(oldest)]
+        for sequence in sorted(prompts, key=lambda s: s.pending):
+            more = min(sequence.pending - grants.get(id(sequence), 0), left)
+            grants[id(sequence)] = grants.get(id(sequence), 0) + more
+            left -= more
+        return [Span(s, s.computed, grants[id(s)]) for s in prompts if grants[id(s)]]
+
+    def _reserve(self, sequence: Sequence) -> bool:
+        """Give `sequence` room for its tokens, at the cost of younger ones if need be.
+
+        False if the sequence itself had to give way.
+        """
+        if sequence not in self.running:
+            return False
+        need = _blocks_for(len(sequence.tokens)) - len(sequence.blocks)
+        while (blocks := self.pool.allocate(need)) is None:
+            youngest = self.running[-1]
+            self._preempt(youngest)
+            if youngest is sequence:
+                return False
+        sequence.blocks += blocks
+        return True
+
+    def _preempt(self, sequence: Sequence) -> None:
+        self.running.remove(sequence)
+        self._release(sequence)
+        self.waiting.appendleft(sequence)
+
+    def _release(self, sequence: Sequence) -> None:
+        self.pool.release(sequence.blocks)
+        sequence.blocks, sequence.computed = [], 0
+        sequence.prefix_node, sequence.registered = 0, 0
+
+    def _remember(self, sequence: Sequence) -> None:
+        while (sequence.registered + 1) * BLOCK <= sequence.computed:
+            start = sequence.registered * BLOCK
+            sequence.prefix_node = self.pool.remember(
+                sequence.prefix_node,
+                sequence.tokens[start : start + BLOCK],
+                sequence.blocks[sequence.registered],
+            )
+            sequence.registered += 1
+
+
+def _blocks_for(tokens: int) -> int:
+    return -(-tokens // BLOCK)

@@ -1,0 +1,84 @@
+"""One answer in the making: all the state that changes while it is made."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from minikin.engine.answer import Answer
+from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.tokenizer import Tokenizer
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A prompt and what has been sampled after it, with its place in the KV cache.
+
+    `tokens[:computed]` have their keys and values in `blocks`. A sequence that has been
+    preempted has no blocks and `computed == 0`; its tokens are computed again when there is room.
+    """
+
+    request: GenerationRequest
+    index: int
+    """Which of the request's `n` choices this is."""
+    tokens: list[int]
+    """The prompt's token ids, then the sampled ones."""
+    noise: blake2b
+    """The start of this choice's random numbers."""
+    answer: Answer
+    """The text that the sampled tokens spell."""
+    blocks: list[int] = field(default_factory=list)
+    computed: int = 0
+    cached: int = 0
+    """Prompt tokens found in the prefix cache when the sequence first ran."""
+    prefix_node: int = 0
+    """The prefix cache's node of the last full block that is registered there."""
+    registered: int = 0
+    """How many of `blocks` the prefix cache knows."""
+    counts: dict[int, int] = field(default_factory=dict)
+    """How often each token has been sampled."""
+
+    @classmethod
+    def begin(
+        cls, request: GenerationRequest, index: int, tokenizer: Tokenizer
+    ) -> Sequence:
+        """The `index`-th choice of `request`, with nothing computed."""
+        seed = request.params.seed
+        start = secrets.randbits(64) if seed is None else seed
+        return cls(
+            request=request,
+            index=index,
+            tokens=list(request.prompt),
+            noise=blake2b(f"{start}/{index}".encode(), digest_size=8),
+            answer=Answer(tokenizer, request.params.stop),
+        )
+
+    @property
+    def params(self) -> SamplingParams:
+        """How to choose this sequence's tokens."""
+        return self.request.params
+
+    @property
+    def sampled(self) -> int:
+        """How many tokens have been sampled."""
+        return len(self.tokens) - len(self.request.prompt)
+
+    @property
+    def pending(self) -> int:
+        """How many tokens still have to be computed before the next can be sampled."""
+        return len(self.tokens) - self.computed
+
+    def uniform(self) -> float:
+        """A number in [0, 1) that depends only on the seed, the choice and the position.
+
+        So a sequence that was preempted, or runs in other company, draws the same numbers again.
+        """
+        draw = self.noise.copy()
+        draw.update(self.sampled.to_bytes(4, "little"))
+        return (int.from_bytes(draw.digest(), "little") >> 11) / 2**53
+
+    def append(self, token: int) -> None:
+        """Take a sampled token."""
+        self.tokens.append(token)
+        self.counts[token] = self.counts.get(token, 0) + 1
