@@ -42,8 +42,13 @@ class Batch:
     """[R] int64: the rows whose logits are wanted."""
 
 
-def make_batch(spans: list[Span], *, dtype: torch.dtype, device: torch.device) -> Batch:
-    """Lay out spans, single tokens first, as the scheduler gives them."""
+def make_batch(
+    spans: list[Span], *, dtype: torch.dtype, device: torch.device, every_row: bool = False
+) -> Batch:
+    """Lay out spans, single tokens first, as the scheduler gives them.
+
+    Logits are wanted after each sequence's last token, or (`every_row`) after every token.
+    """
     tokens: list[int] = []
     positions: list[int] = []
     rows: list[int] = []
@@ -69,7 +74,7 @@ def make_batch(spans: list[Span], *, dtype: torch.dtype, device: torch.device) -
         context=context.to(device),
         mask=mask.to(device),
         chunks=tuple(chunks),
-        sampled_rows=torch.tensor(rows, device=device),
+        sampled_rows=torch.tensor(range(len(tokens)) if every_row else rows, device=device),
     )
 
 

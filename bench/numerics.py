@@ -1,0 +1,174 @@
+"""Compare the engine's logits with a float32 reference: `make numerics`.
+
+Every path that can compute a token is compared: a prompt at once, in chunks, a token at a time,
+beside neighbours, and on a reused prefix.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.reference import reference_logits, reference_model
+from minikin.config import EngineSettings
+from minikin.engine.batch import make_batch
+from minikin.engine.engine import Engine
+from minikin.engine.gguf import GGUFFile
+from minikin.engine.loader import load_engine
+from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.scheduler import Span
+from minikin.engine.sequence import Sequence
+
+TEXTS = (
+    "The ship left the harbour at dawn, and nobody on the quay knew that it would not return.",
+    "def binary_search(items, target):\n    low, high = 0, len(items) - 1\n    while low <= high:\n",
+    "Question: What is the capital of France?\nAnswer: The capital of France is Paris, a city",
+    "1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584,",
+    "Dear Dr. Alvarez,\n\nThank you for your letter of 12 March. I regret to inform you that",
+    '{"name": "Ada", "born": 1815, "fields": ["mathematics", "computing"], "alive": false}',
+    "Die Würde des Menschen ist unantastbar. Sie zu achten und zu schützen ist Verpflichtung",
+    "Photosynthesis converts carbon dioxide and water into glucose and oxygen, using light that",
+    "SELECT customer_id, SUM(amount) FROM orders WHERE placed_at > '2024-01-01' GROUP BY",
+    "To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer",
+    "<html>\n  <head><title>Test</title></head>\n  <body>\n    <p class=\"x\">Hello</p>\n",
+    "Ingredients: 2 cups flour, 1 cup sugar, 3 eggs, a pinch of salt. First, preheat the oven to",
+    "In 1905 Albert Einstein published four papers that changed physics. The first explained the",
+    "今日はとても良い天気です。散歩に行きましょう。",
+    "The derivative of x^2 is 2x, and the integral of 2x is x^2 + C. Therefore, by the chain rule,",
+    "Customer: My order has not arrived.\nAgent: I am sorry to hear that. Could you give me your",
+    "🎉🎉 We won!!! 😀 Can't believe it... see u at 8pm @ the usual place, ok? 🍕🍕",
+    "import numpy as np\n\nx = np.linspace(0, 1, 100)\ny = np.sin(2 * np.pi * x)\nplt.plot(x, y)\n",
+    "Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in",
+    "The patient presented with fever, cough and fatigue. A chest X-ray showed that the left lung",
+)
+CLEAR_MARGIN = 0.3
+"""Where the reference's two best logits are this far apart, the best token must be the same."""
+
+
+@dataclass
+class Agreement:
+    """How one path compares with the reference over all positions of all texts."""
+
+    divergence: float = 0.0
+    positions: int = 0
+    clear: int = 0
+    wrong: int = 0
+
+    def add(self, ours: torch.Tensor, reference: torch.Tensor) -> None:
+        """Take two [T, vocabulary] logits of the same tokens into account."""
+        p, q = reference.log_softmax(-1), ours.log_softmax(-1)
+        self.divergence += (p.exp() * (p - q)).sum().item()
+        self.positions += len(reference)
+        best = reference.topk(2, dim=-1)
+        clear = best.values[:, 0] - best.values[:, 1] > CLEAR_MARGIN
+        self.clear += int(clear.sum())
+        self.wrong += int((clear & (ours.argmax(-1) != best.indices[:, 0])).sum())
+
+    @property
+    def mean_divergence(self) -> float:
+        """Mean Kullback-Leibler divergence from the reference, in nats a position."""
+        return self.divergence / self.positions
+
+
+class Paths:
+    """The ways an engine can compute a text's logits, each [T, vocabulary]."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.all: dict[str, Callable[[list[int]], torch.Tensor]] = {
+            "at once": lambda tokens: self.chunked(tokens, len(tokens)),
+            "chunks of 7": lambda tokens: self.chunked(tokens, 7),
+            "chunks of 3": lambda tokens: self.chunked(tokens, 3),
+            "one by one": lambda tokens: self.chunked(tokens, 1),
+            "beside 31 others": self.beside_others,
+            "on a reused prefix": self.on_prefix,
+        }
+
+    def chunked(self, tokens: list[int], size: int) -> torch.Tensor:
+        """A few tokens a step."""
+        with _placed(self.engine, tokens) as sequence:
+            return self._run(sequence, 0, size)
+
+    def beside_others(self, tokens: list[int]) -> torch.Tensor:
+        """One token a step, in a batch with 31 sequences that are at other places."""
+        with _placed(self.engine, tokens) as sequence:
+            neighbours = [Span(sequence, 0, 1)] * 31
+            return torch.cat(
+                [
+                    self._forward([Span(sequence, at, 1), *neighbours], rows=1)
+                    for at in range(len(tokens))
+                ]
+            )
+
+    def on_prefix(self, tokens: list[int]) -> torch.Tensor:
+        """The second half on keys and values that another run has computed."""
+        half = len(tokens) // 2
+        with _placed(self.engine, tokens) as sequence:
+            first = self._run(sequence, 0, len(tokens))
+            return torch.cat([first[:half], self._run(sequence, half, len(tokens))])
+
+    def _run(self, sequence: Sequence, start: int, size: int) -> torch.Tensor:
+        end = len(sequence.tokens)
+        spans = [Span(sequence, at, min(size, end - at)) for at in range(start, end, size)]
+        return torch.cat([self._forward([span], rows=span.length) for span in spans])
+
+    def _forward(self, spans: list[Span], rows: int) -> torch.Tensor:
+        decoder = self.engine.decoder
+        batch = make_batch(spans, dtype=decoder.dtype, device=decoder.device, every_row=True)
+        return decoder.forward(batch, self.engine.cache)[:rows].clone()
+
+
+class _placed:
+    """A sequence with blocks for all its tokens, given back at the end."""
+
+    def __init__(self, engine: Engine, tokens: list[int]) -> None:
+        self.engine = engine
+        request = GenerationRequest(
+            id="numerics", prompt=tokens, params=SamplingParams(max_tokens=1)
+        )
+        self.sequence = Sequence.begin(request, 0, engine.tokenizer)
+
+    def __enter__(self) -> Sequence:
+        self.sequence.blocks = self.engine.scheduler.pool.allocate(8) or []
+        return self.sequence
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.scheduler.pool.release(self.sequence.blocks)
+
+
+def compare(model: Path) -> dict[str, Agreement]:
+    """Compare every path on every text; path name -> agreement."""
+    engine, _ = load_engine(EngineSettings(model=model))
+    reference = reference_model(GGUFFile.open(model))
+    paths = Paths(engine)
+    result = {name: Agreement() for name in paths.all}
+    for text in track(TEXTS, "Comparing with transformers", transient=True):
+        tokens = engine.tokenizer.encode(text)
+        expected = reference_logits(reference, tokens)
+        for name, path in paths.all.items():
+            result[name].add(path(tokens), expected)
+    return result
+
+
+def main() -> None:
+    """Print the comparison of one model."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a GGUF file")
+    table = Table(title="The engine against transformers in float32")
+    for column in ("path", "positions", "mean KL (nats)", "clear positions", "other best token"):
+        table.add_column(column, justify="left" if column == "path" else "right")
+    for name, found in compare(parser.parse_args().model).items():
+        cells = (found.positions, f"{found.mean_divergence:.2e}", found.clear, found.wrong)
+        table.add_row(name, *map(str, cells))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

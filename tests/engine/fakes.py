@@ -1,0 +1,116 @@
+"""The lowest seam, scripted: a tokenizer of bytes and a model that hashes what it sees."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import torch
+
+from minikin.engine.batch import Batch
+from minikin.engine.block_pool import BLOCK
+from minikin.engine.engine import Engine
+from minikin.engine.messages import Event, GenerationRequest, SamplingParams
+
+EOS = 256
+VOCABULARY = 257
+
+
+class ByteTokenizer:
+    """Token i is the byte i; 256 ends the answer."""
+
+    vocab_size = VOCABULARY
+    control_tokens = {"<|end|>": EOS}
+    eos_ids = frozenset({EOS})
+
+    def encode(self, text):
+        return list(text.encode())
+
+    def token_bytes(self, token):
+        return bytes([token]) if token < 256 else b""
+
+
+class HashingModel:
+    """Its next token depends on every token of the context, as read back from the cache's slots.
+
+    A wrong block table, a stale slot or a lost token changes the answer.
+    """
+
+    dtype = torch.float32
+    device = torch.device("cpu")
+
+    def __init__(self):
+        self.rows = []
+        self.script = None
+        """Tokens to answer with instead, by how many have been answered in the sequence."""
+        self.fail_on = None
+
+    def forward(self, batch: Batch, cache):
+        self.rows.append(len(batch.tokens))
+        if self.fail_on is not None and self.fail_on in batch.tokens:
+            raise RuntimeError("a kernel failed")
+        cache.tokens[batch.slots] = batch.tokens
+        contexts = []
+        for row in range(batch.singles):
+            seen = batch.mask[row, 0, 0] == 0
+            contexts.append(cache.tokens[batch.context[row][seen]].tolist())
+        for chunk in batch.chunks:
+            seen = cache.tokens[chunk.slots].tolist()
+            contexts += [seen[: chunk.position + i + 1] for i in range(chunk.stop - chunk.start)]
+        chosen = [self.next(contexts[row]) for row in batch.sampled_rows.tolist()]
+        logits = torch.zeros(len(chosen), VOCABULARY)
+        for row, token in enumerate(chosen):
+            logits[row, token] = 20.0
+        return logits
+
+    def next(self, context):
+        if self.script is not None:
+            return self.script(context)
+        value = 0
+        for token in context:
+            value = (value * 31 + token + 7) % 1_000_003
+        return 97 + value % 26
+
+
+def make_engine(model=None, *, blocks=64, max_running=8, prefill_chunk=64, context=512):
+    cache = SimpleNamespace(blocks=blocks, tokens=torch.full((blocks * BLOCK,), -1))
+    return Engine(
+        model or HashingModel(),
+        cache,
+        ByteTokenizer(),
+        context_length=context,
+        max_running=max_running,
+        prefill_chunk=prefill_chunk,
+    )
+
+
+def request(prompt, *, id="r", n=1, max_tokens=8, temperature=0.0, **params):
+    return GenerationRequest(
+        id=id,
+        prompt=list(prompt.encode()),
+        n=n,
+        params=SamplingParams(max_tokens=max_tokens, temperature=temperature, **params),
+    )
+
+
+def run(engine) -> list[Event]:
+    events = []
+    while engine.busy:
+        events += engine.step()
+    engine.scheduler.pool.check_integrity()
+    return events
+
+
+def texts(events):
+    """(request id, index) -> text."""
+    result = {}
+    for event in events:
+        key = (event.id, event.index)
+        result[key] = result.get(key, "") + event.text
+    return result
+
+
+def answer(prompt, **params):
+    """What one request gets from an engine of its own."""
+    engine = make_engine()
+    engine.add(request(prompt, **params))
+    return texts(run(engine))["r", 0]

@@ -1,0 +1,95 @@
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from minikin.engine.block_pool import BLOCK, BlockPool
+
+PROMPTS = [[a] * BLOCK + [b] * BLOCK + [c] * BLOCK + [9] for a in (1, 2) for b in (1, 2) for c in (1, 2)]
+
+
+def remember(pool, tokens, blocks):
+    node = 0
+    for i, block in enumerate(blocks):
+        node = pool.remember(node, tokens[i * BLOCK : (i + 1) * BLOCK], block)
+
+
+def test_a_prefix_is_found_as_far_as_it_is_equal():
+    pool = BlockPool(10)
+    first = pool.allocate(3)
+    remember(pool, PROMPTS[0], first)
+    assert pool.match(PROMPTS[0])[0] == first
+    assert pool.match(PROMPTS[1])[0] == first[:2]
+    assert pool.match(PROMPTS[7])[0] == []
+
+
+def test_a_match_leaves_one_token_to_compute():
+    pool = BlockPool(10)
+    blocks = pool.allocate(2)
+    tokens = [1] * (2 * BLOCK)
+    remember(pool, tokens, blocks)
+    assert pool.match(tokens)[0] == blocks[:1]
+    assert pool.match([*tokens, 1])[0] == blocks
+
+
+def test_the_least_recently_used_prefix_is_forgotten_first():
+    pool = BlockPool(6)
+    old, new = pool.allocate(3), pool.allocate(3)
+    remember(pool, PROMPTS[0], old)
+    remember(pool, PROMPTS[7], new)
+    pool.release(old)
+    pool.release(new)
+    # The tail of a prefix goes before its beginning, which more can share.
+    assert pool.allocate(2) == [old[2], old[1]]
+    assert pool.match(PROMPTS[0])[0] == old[:1]
+    assert pool.match(PROMPTS[7])[0] == new
+
+
+def test_more_than_there_is_is_not_given():
+    pool = BlockPool(3)
+    assert pool.allocate(4) is None
+    assert pool.available == 3
+
+
+def test_unbalanced_books_are_noticed():
+    pool = BlockPool(3)
+    pool.allocate(1)
+    pool._users[0] = 0
+    with pytest.raises(RuntimeError):
+        pool.check_integrity()
+
+
+class Books(RuleBasedStateMachine):
+    """Any order of uses keeps the books balanced and never hands a used block out again."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool = BlockPool(12)
+        self.held = []
+
+    @rule(prompt=st.sampled_from(PROMPTS))
+    def begin(self, prompt):
+        known, _ = self.pool.match(prompt)
+        fresh = self.pool.allocate(4 - len(known))
+        if fresh is None:
+            self.pool.release(known)
+            return
+        in_use = {block for blocks in self.held for block in blocks}
+        assert not in_use & set(fresh)
+        remember(self.pool, prompt, (known + fresh)[:3])
+        self.held.append(known + fresh)
+
+    @rule(which=st.integers(0, 99))
+    def end(self, which):
+        if self.held:
+            self.pool.release(self.held.pop(which % len(self.held)))
+
+    @invariant()
+    def balanced(self):
+        self.pool.check_integrity()
+        used = {block for blocks in self.held for block in blocks}
+        assert self.pool.available == 12 - len(used)
+
+
+TestBooks = Books.TestCase
+TestBooks.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)

@@ -1,0 +1,164 @@
+import random
+
+import pytest
+from tests.engine.fakes import EOS, HashingModel, answer, make_engine, request, run, texts
+
+
+def test_alone_or_in_company_the_answer_is_the_same():
+    prompts = ["".join(random.Random(i).choices("abc ", k=3 + 11 * i)) for i in range(20)]
+    engine = make_engine(max_running=7)
+    for i, prompt in enumerate(prompts):
+        engine.add(request(prompt, id=str(i), max_tokens=5 + i))
+    found = texts(run(engine))
+    for i, prompt in enumerate(prompts):
+        assert found[str(i), 0] == answer(prompt, max_tokens=5 + i)
+
+
+def test_two_hundred_mixed_requests_share_a_cache_for_eight():
+    rng = random.Random(5)
+    engine = make_engine(blocks=8 * 8, max_running=64, prefill_chunk=32, context=128)
+    wanted = {}
+    for i in range(200):
+        prompt = "".join(rng.choices("xyz", k=rng.randint(1, 90)))
+        length = rng.randint(1, 128 - 90)
+        wanted[str(i), 0] = answer(prompt, max_tokens=length)
+        engine.add(request(prompt, id=str(i), max_tokens=length))
+    assert texts(run(engine)) == wanted
+
+
+def test_a_long_prompt_never_fills_a_step_alone():
+    model = HashingModel()
+    engine = make_engine(model, prefill_chunk=16)
+    engine.add(request("short", id="short", max_tokens=40))
+    for _ in range(3):
+        engine.step()
+    engine.add(request("y" * 300, id="long", max_tokens=1))
+    events = run(engine)
+    assert max(model.rows) <= 16 + 1
+    positions = [i for i, event in enumerate(events) if event.id == "long"]
+    assert positions[0] > 10, "the short answer went on while the long prompt was read"
+
+
+def test_small_prompts_do_not_wait_behind_a_huge_one():
+    engine = make_engine(prefill_chunk=32)
+    engine.add(request("h" * 400, id="huge", max_tokens=1))
+    engine.add(request("small", id="small", max_tokens=1))
+    assert [event.id for event in run(engine)] == ["small", "huge"]
+
+
+def test_the_next_turn_computes_only_what_is_new():
+    model = HashingModel()
+    engine = make_engine(model)
+    engine.add(request("z" * 160, max_tokens=4))
+    run(engine)
+    model.rows.clear()
+    engine.add(request("z" * 160 + "more", id="next", max_tokens=4))
+    events = run(engine)
+    assert sum(model.rows) < 32
+    assert events[-1].usage.cached_tokens == 160
+    assert texts(events)["next", 0] == answer("z" * 160 + "more", max_tokens=4)
+
+
+def test_choices_share_their_prompt_and_end_alone():
+    model = HashingModel()
+    engine = make_engine(model)
+    engine.add(request("q" * 100, n=4, max_tokens=6))
+    events = run(engine)
+    assert sum(model.rows) < 100 + 4 * (6 + 16)
+    assert {index for _, index in texts(events)} == {0, 1, 2, 3}
+    assert [e.index for e in events if e.finish_reason] == [0, 1, 2, 3]
+
+
+def test_the_end_token_ends_the_answer_and_counts():
+    model = HashingModel()
+    model.script = lambda context: EOS if len(context) == 5 else ord("x")
+    engine = make_engine(model)
+    engine.add(request("ab", top_logprobs=2))
+    events = run(engine)
+    assert texts(events)["r", 0] == "xxx"
+    assert events[-1].finish_reason == "stop"
+    assert events[-1].usage.completion_tokens == 4
+    assert [entry.token for event in events for entry in event.logprobs] == [b"x"] * 3
+
+
+def test_the_limit_ends_the_answer_exactly():
+    engine = make_engine()
+    engine.add(request("ab", max_tokens=7))
+    events = run(engine)
+    assert events[-1].finish_reason == "length"
+    assert events[-1].usage.completion_tokens == 7 == len(texts(events)["r", 0])
+
+
+def test_the_context_window_ends_the_answer():
+    engine = make_engine(context=40)
+    engine.add(request("p" * 39, max_tokens=100))
+    events = run(engine)
+    assert events[-1].finish_reason == "length"
+    assert events[-1].usage.completion_tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("stop", "shown", "tokens"), [("cd", "ab", 3), ("a", "", 1), ("zz", "abcdef", 6)]
+)
+def test_a_stop_text_is_never_shown(stop, shown, tokens):
+    model = HashingModel()
+    model.script = lambda context: b"abcdef"[len(context) - 2]
+    engine = make_engine(model)
+    engine.add(request("pp", stop=(stop,), max_tokens=6, top_logprobs=0))
+    events = run(engine)
+    assert texts(events)["r", 0] == shown
+    assert events[-1].usage.completion_tokens == tokens
+    assert sum(len(event.logprobs) for event in events) == len(shown)
+
+
+def test_a_character_is_shown_whole():
+    model = HashingModel()
+    spelled = "é€🎉".encode()
+    model.script = lambda context: spelled[len(context) - 1]
+    engine = make_engine(model)
+    engine.add(request("p", max_tokens=len(spelled), top_logprobs=0))
+    events = [event for event in run(engine) if event.text]
+    assert [event.text for event in events] == ["é", "€", "🎉"]
+    assert [len(event.logprobs) for event in events] == [2, 3, 4]
+
+
+def test_cancelling_frees_the_place_at_once():
+    engine = make_engine(max_running=1)
+    for name in ("running", "queued", "kept"):
+        engine.add(request(name, id=name, max_tokens=50))
+    engine.step()
+    engine.cancel("running")
+    engine.cancel("queued")
+    engine.cancel("unknown")
+    events = run(engine)
+    assert {event.id for event in events} == {"kept"}
+    assert engine.scheduler.pool.available == 64
+
+
+def test_a_failed_step_ends_its_requests_and_nothing_else():
+    model = HashingModel()
+    model.fail_on = ord("!")
+    engine = make_engine(model)
+    engine.add(request("bad!", id="bad"))
+    failed = run(engine)
+    assert [event.error for event in failed] == ["RuntimeError"]
+    engine.add(request("good", id="good"))
+    assert texts(run(engine))["good", 0] == answer("good")
+
+
+def test_a_seed_repeats_the_draws_whatever_the_company():
+    class Flat(HashingModel):
+        def forward(self, batch, cache):
+            return super().forward(batch, cache) * 0
+
+    def drawn(engine, **params):
+        engine.add(request("s", max_tokens=20, temperature=1.0, **params))
+        return texts(run(engine))["r", 0]
+
+    alone = drawn(make_engine(Flat()), seed=7)
+    crowd = make_engine(Flat())
+    for i in range(5):
+        crowd.add(request("other", id=str(i), temperature=1.0))
+    assert drawn(crowd, seed=7) == alone
+    assert drawn(make_engine(Flat()), seed=8) != alone
+    assert drawn(make_engine(Flat())) != drawn(make_engine(Flat()))

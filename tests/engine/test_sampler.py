@@ -1,0 +1,104 @@
+from collections import Counter
+
+import pytest
+import torch
+
+from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.sampler import logprobs, sample
+from minikin.engine.sequence import Sequence
+from tests.engine.fakes import ByteTokenizer
+
+
+def sequence(index=0, sampled=(), **params):
+    request = GenerationRequest(
+        id="r", prompt=[1], params=SamplingParams(max_tokens=9, **{"seed": 1, **params})
+    )
+    result = Sequence.begin(request, index, ByteTokenizer())
+    for token in sampled:
+        result.append(token)
+    return result
+
+
+def draws(logits, count=4000, **params):
+    """How often each token is drawn, as a share."""
+    rows = [sequence(index=i, **params) for i in range(count)]
+    chosen = Counter(sample(torch.tensor(logits).repeat(count, 1), rows))
+    return [chosen[token] / count for token in range(len(logits))]
+
+
+def test_draws_follow_the_distribution_at_its_temperature():
+    logits = [2.0, 1.0, 0.0, -1.0]
+    for temperature in (0.5, 1.0, 2.0):
+        expected = (torch.tensor(logits) / temperature).softmax(0).tolist()
+        assert draws(logits, temperature=temperature) == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-6, 1e-40])
+def test_a_temperature_of_nothing_is_greedy(temperature):
+    assert draws([1.0, 1.01, 1.0], count=50, temperature=temperature) == [0, 1, 0]
+
+
+def test_top_p_keeps_the_fewest_tokens_that_reach_it():
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().tolist()
+    assert draws(logits, top_p=0.6) == pytest.approx([5 / 8, 3 / 8, 0, 0], abs=0.03)
+    assert draws(logits, top_p=0.49) == [1, 0, 0, 0]
+    assert draws(logits, top_p=0.0) == [1, 0, 0, 0]
+    assert draws(logits, top_p=0.96)[3] > 0
+
+
+def test_top_p_of_a_flat_distribution_looks_past_the_first_tokens():
+    flat = torch.zeros(3, 5000)
+    rows = [sequence(index=i, top_p=0.9) for i in range(3)]
+    assert all(token < 5000 for token in sample(flat, rows))
+    wide = Counter(sample(torch.zeros(500, 2000), [sequence(index=i, top_p=0.9) for i in range(500)]))
+    assert len(wide) > 350
+
+
+def test_penalties_count_what_this_answer_has_sampled():
+    row = sequence(sampled=[0, 0, 1], frequency_penalty=1.0, presence_penalty=0.5, temperature=0)
+    logits = torch.tensor([[5.0, 4.0, 2.6]])
+    # 5 - 2.5, 4 - 1.5, 2.6: the third, never sampled, is now the best.
+    assert sample(logits, [row]) == [2]
+    assert logits[0].tolist() == pytest.approx([2.5, 2.5, 2.6])
+
+
+def test_a_negative_penalty_repeats():
+    row = sequence(sampled=[1], presence_penalty=-2.0, temperature=0)
+    assert sample(torch.tensor([[1.0, 0.0]]), [row]) == [1]
+
+
+def test_bias_forces_and_bans():
+    logits = [9.0, 1.0, 0.0]
+    assert draws(logits, count=50, logit_bias={2: 100.0}) == [0, 0, 1]
+    assert draws(logits, count=50, logit_bias={0: -100.0})[0] == 0
+    everything = dict.fromkeys(range(3), -100.0)
+    assert draws(logits, count=50, logit_bias=everything, temperature=0) == [1, 0, 0]
+
+
+def test_rows_keep_their_own_settings():
+    logits = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    rows = [
+        sequence(temperature=0),
+        sequence(temperature=0, logit_bias={1: 5.0}),
+        sequence(temperature=1, top_p=0.1),
+    ]
+    assert sample(logits, rows) == [0, 1, 0]
+
+
+def test_nonsense_from_the_model_is_an_error():
+    with pytest.raises(FloatingPointError):
+        sample(torch.tensor([[1.0, float("nan")]]), [sequence()])
+
+
+def test_logprobs_are_of_the_raw_distribution():
+    raw = torch.randn(2, 50)
+    expected = raw.log_softmax(-1)
+    best = int(raw[0].argmax())
+    first, second = logprobs(raw, [best, int(raw[1].argmin())], [3, 0])
+    assert first.chosen == pytest.approx(expected[0, best].item(), abs=1e-5)
+    assert [token for token, _ in first.top] == raw[0].topk(3).indices.tolist()
+    assert [value for _, value in first.top] == pytest.approx(
+        expected[0].topk(3).values.tolist(), abs=1e-5
+    )
+    assert second.top == []
+    assert second.chosen == -9999.0, "it is not among the likeliest twenty"
