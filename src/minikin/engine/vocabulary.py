@@ -1,0 +1,167 @@
+"""A model's vocabulary as its GGUF file states it, checked once and for all.
+
+The keys and the token types are those of the GGUF specification (ggml, docs/gguf.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from minikin.errors import ModelFileError
+
+Value = TypeVar("Value")
+
+
+class TokenType(IntEnum):
+    """What a token is for."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
+
+
+_END_TEXTS = (
+    "<|endoftext|>",
+    "<|im_end|>",
+    "<|end_of_text|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<|end|>",
+    "<|END_OF_TURN_TOKEN|>",
+    "<end_of_turn>",
+    "<turn|>",
+    "<eos>",
+    "</s>",
+    "<｜end▁of▁sentence｜>",
+)
+"""Control tokens that end an answer in the families we know; files often name just one."""
+
+
+class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens, and what each of them is."""
+
+    tokens: list[str]
+    """Token id -> its text in the file's own spelling, all different."""
+    types: np.ndarray
+    """Token id -> TokenType, int [vocab_size]."""
+    bos_id: int | None
+    eos_id: int
+    end_ids: frozenset[int]
+    """Every token that ends an answer; `eos_id` is one of them."""
+    silent_ids: frozenset[int]
+    """Tokens that stand for no text: control tokens and the unknown token."""
+    control_tokens: dict[str, int]
+    """Text -> id of the tokens that plain text never becomes."""
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, Any]) -> Vocabulary:
+        """Take the vocabulary from a GGUF file's metadata.
+
+        Raises ModelFileError if tokens are missing or double, if a list has another length than
+        the tokens, if a special token's id is out of range, or if no token ends an answer.
+        """
+        tokens = texts(metadata, "tokenizer.ggml.tokens")
+        if len(set(tokens)) < len(tokens):
+            raise ModelFileError(f"The model file has the token {_first_double(tokens)!a} twice.")
+        types = numbers(metadata, "tokenizer.ggml.token_type", len(tokens), TokenType.NORMAL)
+        special = {
+            name: _token_id(metadata, f"tokenizer.ggml.{name}_token_id", len(tokens))
+            for name in ("bos", "eos", "eot", "eom")
+        }
+        silent = _silent_ids(tokens, types) | {i for i in special.values() if i is not None}
+        named_ends = {special[name] for name in ("eos", "eot", "eom")}
+        known_ends = {i for i in silent if tokens[i] in _END_TEXTS}
+        ends = {i for i in named_ends | known_ends if i is not None}
+        if not ends:
+            raise ModelFileError("The model file names no token that ends an answer.")
+        markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
+        return cls(
+            tokens=tokens,
+            types=types,
+            bos_id=special["bos"],
+            eos_id=special["eos"] if special["eos"] is not None else min(ends),
+            end_ids=frozenset(ends),
+            silent_ids=frozenset(silent),
+            control_tokens={tokens[i]: i for i in sorted(silent | markup)},
+        )
+
+    def writable(self) -> dict[str, int]:
+        """Text -> id of the tokens that plain text may become."""
+        ids = dict(zip(self.tokens, range(len(self.tokens)), strict=True))
+        unused = (self.tokens[i] for i in self.of_type(TokenType.UNUSED))
+        for text in (*self.control_tokens, *unused):
+            ids.pop(text, None)
+        return ids
+
+    def of_type(self, kind: TokenType) -> list[int]:
+        """The ids of all tokens of one type."""
+        return np.flatnonzero(self.types == kind).tolist()
+
+
+def texts(metadata: Mapping[str, Any], key: str) -> list[str]:
+    """A list of texts that the file must have. Raises ModelFileError."""
+    value = metadata.get(key)
+    if not isinstance(value, list) or not value:
+        raise ModelFileError(f"The model file has no list of texts {key}.")
+    return value
+
+
+def numbers(metadata: Mapping[str, Any], key: str, count: int, default: float) -> np.ndarray:
+    """An array of `count` numbers, all `default` if the file has none. Raises ModelFileError."""
+    value = metadata.get(key)
+    if value is None:
+        return np.full(count, default)
+    if not isinstance(value, np.ndarray) or len(value) != count:
+        raise ModelFileError(f"The model file's {key} is not an array of {count} numbers.")
+    return value
+
+
+def scalar(metadata: Mapping[str, Any], key: str, default: Value) -> Value:
+    """A single value of the default's type. Raises ModelFileError if it is of another."""
+    value = metadata.get(key, default)
+    if type(value) is not type(default):
+        raise ModelFileError(f"The model file's {key} is not of type {type(default).__name__}.")
+    return value
+
+
+def _token_id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
+    if key not in metadata:
+        return None
+    token_id = scalar(metadata, key, 0)
+    if not 0 <= token_id < count:
+        raise ModelFileError(f"The model file's {key} is {token_id}, and it has {count} tokens.")
+    return token_id
+
+
+def _first_double(tokens: list[str]) -> str:
+    seen: set[str] = set()
+    return next(token for token in tokens if token in seen or seen.add(token))[:64]
+
+
+def _silent_ids(tokens: list[str], types: np.ndarray) -> set[int]:
+    silent = np.flatnonzero(np.isin(types, (TokenType.CONTROL, TokenType.UNKNOWN))).tolist()
+    # Converters mark some turn markers "user defined"; the form <|...|> tells them from words.
+    marked = np.flatnonzero(types == TokenType.USER_DEFINED).tolist()
+    return {*silent, *(i for i in marked if _is_turn_marker(tokens[i]))}
+
+
+def _is_turn_marker(token: str) -> bool:
+    return token.startswith(("<|", "<｜")) and token.endswith(("|>", "｜>"))
+
+
+def _markup_ids(tokens: list[str], types: np.ndarray, template: str) -> set[int]:
+    """Ids of tokens such as <think> and <tool_call>.
+
+    They are text to a reader, and a signal to the model where its chat template spells them. So
+    the template may write them and a user's text may not.
+    """
+    defined = np.flatnonzero(types == TokenType.USER_DEFINED).tolist()
+    return {i for i in defined if tokens[i].startswith(("<", "[")) and tokens[i] in template}
