@@ -86,7 +86,7 @@ class ModelCache:
         """The folder to fetch `name` into, held by this process alone.
 
         What an earlier, broken fetch left is still in it. End with `commit`. Any OSError on the way
-        becomes a DownloadError: the cache folder can't be written, or its disk is full.
+        becomes a DownloadError: the folder can't be written, or its disk is full.
         """
         work = self.folder / "partial" / name
         try:
@@ -99,8 +99,8 @@ class ModelCache:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise disk_full(self.folder) from error
             raise DownloadError(
-                f"The cache folder {self.folder} can't be used ({error}). Name another with --cache "
-                "or MINIKIN_CACHE."
+                f"The cache folder {self.folder} can't be used ({error}). Name another with "
+                "--cache or MINIKIN_CACHE."
             ) from error
 
     def commit(self, work: Path, file: Path, *, source: str) -> CachedModel:
@@ -149,7 +149,8 @@ def check_space(folder: Path, need: int) -> None:
 
 def disk_full(folder: Path, need: int | None = None) -> DownloadError:
     """The error for the disk that holds `folder` having no room for `need` more bytes."""
-    free = shutil.disk_usage(folder).free
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
     wanted = f"{need / 1e6:,.0f} MB are needed, " if need else ""
     return DownloadError(
         f"The disk of {folder} is full: {wanted}{free / 1e6:,.0f} MB are free. Free some space, or "
