@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from minikin.cli.options import CacheOption, model_cache
-from minikin.cli.output import console, download_bar
+from minikin.cli.output import console, download_bar, errors
 
 
 def pull(
@@ -31,7 +31,8 @@ def pull(
 
     with download_bar() as bar:
         cached = fetch(model, model_cache(cache), bar)
-    console.print(f"{cached.record.name} is at {cached.path}", soft_wrap=True)
+    errors.print(f"{cached.record.name} is here:")
+    console.print(str(cached.path), soft_wrap=True)
 
 
 def models(cache: CacheOption = None) -> None:
