@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,7 @@ def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
     if (cached := cache.find(model)) is not None:
         return _local(cached)
     path = Path(model).expanduser()
-    if path.exists() or path.suffix == ".gguf" or len(path.parts) > 1:
+    if path.exists() or path.suffix == ".gguf" or os.sep in model:
         file = _gguf_at(path)
         return LocalModel(file.stem, file)
     raise _unknown(model, cache)

@@ -80,7 +80,7 @@ def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> 
         done = start
         with part.open("r+b" if start else "wb") as file:
             file.seek(start)
-            for chunk in response.iter_raw(1 << 20):
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 done += len(chunk)
                 progress.reach(done)
