@@ -92,9 +92,8 @@ def _serves(url: str, api_key: str | None, model: str | None) -> bool:
 
 
 def _choose(offered: list[str], model: str | None) -> str:
-    """The id to ask for: `model` if the server has it, else its first."""
-    if model in offered or (model and len(offered) == 0):
-        return model
-    if not offered:
-        raise SetupError("The server lists no model. Name one with --model.")
-    return offered[0]
+    """The id to ask for: `model`, or the server's first. Raises SetupError if it isn't there."""
+    if not offered or (model and model not in offered):
+        wanted = f"no model '{model}'" if model else "no model"
+        raise SetupError(f"The server has {wanted}. It has: {', '.join(offered) or 'none'}.")
+    return model or offered[0]

@@ -44,14 +44,16 @@ def models(cache: CacheOption = None) -> None:
     """
     from minikin.hub.known import KNOWN_MODELS
 
-    here = {model.record.name: model for model in model_cache(cache).models()}
+    kept = model_cache(cache)
+    here = {model.record.name: model for model in kept.models()}
     table = Table(box=None, pad_edge=False)
-    for heading in ("NAME", "SIZE", "FAMILY", "QUANTIZATION", "CONTEXT", "PATH"):
-        table.add_column(heading, overflow="fold")
+    for heading in ("NAME", "SIZE", "FAMILY", "QUANTIZATION", "CONTEXT", "HERE"):
+        table.add_column(heading)
     for name in sorted({*KNOWN_MODELS, *here}):
         known, cached = KNOWN_MODELS.get(name), here.get(name)
         size = cached.record.size if cached else known.size if known else 0
         facts = (known.family, known.quantization, f"{known.context_length:,}") if known else ()
-        path = str(cached.path) if cached else f"not here; minikin pull {name}"
-        table.add_row(name, f"{size / 1e6:,.0f} MB", *(facts or ("", "", "")), path)
+        row = (*(facts or ("", "", "")), "yes" if cached else "no")
+        table.add_row(name, f"{size / 1e6:,.0f} MB", *row)
     console.print(table)
+    errors.print(f"\nFetched models are kept in {kept.models_folder}/NAME.", soft_wrap=True)

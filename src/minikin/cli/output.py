@@ -29,6 +29,7 @@ class DownloadBar:
 
     def begin(self, label: str, total: int | None) -> None:
         """Start a bar, or start the running one anew if it has the same label."""
+        self._bars.start()  # only now: a fetch that finds all in the cache prints nothing
         running = self._task is not None and self._bars.tasks[self._task].description == label
         if self._task is not None and running:
             self._bars.update(self._task, total=total)
@@ -55,5 +56,9 @@ def download_bar() -> Iterator[DownloadBar]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors) as bars:
+    bars = Progress(*columns, console=errors)
+    try:
         yield DownloadBar(bars)
+    finally:
+        if bars.tasks:
+            bars.stop()

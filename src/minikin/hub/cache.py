@@ -59,12 +59,13 @@ class ModelCache:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
+        self.models_folder = self.folder / "models"
 
     def find(self, name: str) -> CachedModel | None:
         """The whole model of that name. Needs neither network nor a writable folder."""
         if slug(name) != name:
             return None
-        folder = self.folder / "models" / name
+        folder = self.models_folder / name
         try:
             record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=ModelRecord)
             path = folder / record.file
@@ -76,7 +77,7 @@ class ModelCache:
     def models(self) -> list[CachedModel]:
         """All whole models, by name."""
         try:
-            names = sorted(os.listdir(self.folder / "models"))
+            names = sorted(os.listdir(self.models_folder))
         except FileNotFoundError:
             return []
         return [model for name in names if (model := self.find(name))]
@@ -108,7 +109,7 @@ class ModelCache:
 
         Only `file` and the record are kept.
         """
-        target = self.folder / "models" / work.name
+        target = self.models_folder / work.name
         record = ModelRecord(
             name=work.name, source=source, file=file.name, size=file.stat().st_size
         )

@@ -96,7 +96,7 @@ def _gguf_at(path: Path) -> Path:
 
 def _unknown(name: str, cache: ModelCache) -> SetupError:
     names = sorted({*KNOWN_MODELS, *(model.record.name for model in cache.models())})
-    near = difflib.get_close_matches(name, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(names)}."
     return SetupError(
         f"There is no model '{name}'. {hint} A GGUF file's path or address works too; "
