@@ -37,7 +37,7 @@ TEXTS = (
     "Photosynthesis converts carbon dioxide and water into glucose and oxygen, using light that",
     "SELECT customer_id, SUM(amount) FROM orders WHERE placed_at > '2024-01-01' GROUP BY",
     "To be, or not to be, that is the question: whether 'tis nobler in the mind to suffer",
-    "<html>\n  <head><title>Test</title></head>\n  <body>\n    <p class=\"x\">Hello</p>\n",
+    '<html>\n  <head><title>Test</title></head>\n  <body>\n    <p class="x">Hello</p>\n',
     "Ingredients: 2 cups flour, 1 cup sugar, 3 eggs, a pinch of salt. First, preheat the oven to",
     "In 1905 Albert Einstein published four papers that changed physics. The first explained the",
     "今日はとても良い天気です。散歩に行きましょう。",

@@ -1,15 +1,15 @@
 """Every error Minikin raises on purpose, in one tree; each knows its HTTP status and wire fields.
 
-    MinikinError
-    ├── InvalidRequest          400 invalid_request_error
-    │   ├── Unauthorized        401
-    │   ├── NotFound            404
-    │   └── ContextExceeded     400 context_length_exceeded
-    ├── Overloaded              503 service_unavailable_error
-    ├── EngineFailure           500 server_error
-    └── SetupError              no HTTP status: stops a command with a next step to take
-        ├── ModelFileError      a model file that can't be used
-        └── DownloadError       a model that can't be fetched
+MinikinError
+├── InvalidRequest          400 invalid_request_error
+│   ├── Unauthorized        401
+│   ├── NotFound            404
+│   └── ContextExceeded     400 context_length_exceeded
+├── Overloaded              503 service_unavailable_error
+├── EngineFailure           500 server_error
+└── SetupError              no HTTP status: stops a command with a next step to take
+    ├── ModelFileError      a model file that can't be used
+    └── DownloadError       a model that can't be fetched
 """
 
 from __future__ import annotations

@@ -5,7 +5,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from minikin.engine.block_pool import BLOCK, BlockPool
 
-PROMPTS = [[a] * BLOCK + [b] * BLOCK + [c] * BLOCK + [9] for a in (1, 2) for b in (1, 2) for c in (1, 2)]
+PROMPTS = [
+    [a] * BLOCK + [b] * BLOCK + [c] * BLOCK + [9] for a in (1, 2) for b in (1, 2) for c in (1, 2)
+]
 
 
 def remember(pool, tokens, blocks):

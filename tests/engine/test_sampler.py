@@ -50,7 +50,9 @@ def test_top_p_of_a_flat_distribution_looks_past_the_first_tokens():
     flat = torch.zeros(3, 5000)
     rows = [sequence(index=i, top_p=0.9) for i in range(3)]
     assert all(token < 5000 for token in sample(flat, rows))
-    wide = Counter(sample(torch.zeros(500, 2000), [sequence(index=i, top_p=0.9) for i in range(500)]))
+    wide = Counter(
+        sample(torch.zeros(500, 2000), [sequence(index=i, top_p=0.9) for i in range(500)])
+    )
     assert len(wide) > 350
 
 

@@ -86,9 +86,7 @@ def _attend_singles(
     return out.reshape(rows, heads, dim)
 
 
-def _attend_chunk(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, position: int
-) -> torch.Tensor:
+def _attend_chunk(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, position: int) -> torch.Tensor:
     """[L, heads, head_dim] queries of one sequence from `position` on, against its [T] tokens."""
     mask = None
     if position:
@@ -108,9 +106,7 @@ def _attend_chunk(
 def _rotary_table(a: Architecture, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosine and sine, each [context, head_dim / 2] float32."""
     exponent = torch.arange(0, a.head_dim, 2, dtype=torch.float64) / a.head_dim
-    angle = torch.outer(
-        torch.arange(a.context_length, dtype=torch.float64), a.rope_base**-exponent
-    )
+    angle = torch.outer(torch.arange(a.context_length, dtype=torch.float64), a.rope_base**-exponent)
     return angle.cos().float().to(device), angle.sin().float().to(device)
 
 

@@ -129,4 +129,3 @@ def _invert(weights: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
     goal = point[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, goal, right=True).squeeze(1)
-

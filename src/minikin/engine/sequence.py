@@ -40,9 +40,7 @@ class Sequence:
     """How often each token has been sampled."""
 
     @classmethod
-    def begin(
-        cls, request: GenerationRequest, index: int, tokenizer: Tokenizer
-    ) -> Sequence:
+    def begin(cls, request: GenerationRequest, index: int, tokenizer: Tokenizer) -> Sequence:
         """The `index`-th choice of `request`, with nothing computed."""
         seed = request.params.seed
         start = secrets.randbits(64) if seed is None else seed

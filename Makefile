@@ -1,0 +1,53 @@
+# make install | serve | test | lint | clean: each works alone on a fresh clone with Python 3.11 and
+# pip, and is quick the second time. pip's own configuration says where packages come from.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
+DEFAULT_MODEL := smollm2-135m-instruct
+
+.PHONY: install serve test lint format clean
+.DELETE_ON_ERROR:
+
+install: $(VENV)/.installed
+
+serve: install  ## e.g. make serve ARGS="--port 9000"
+	$(BIN)/minikin serve $(ARGS)
+
+test: $(VENV)/.installed-test  ## e.g. make test ARGS="-m 'not model' tests/hub"
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
+	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.installed-lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: $(VENV)/.installed-lint
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+# Debian's Python has no ensurepip unless python3-venv is installed; pip can then fill the new
+# environment from outside.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Minikin needs Python 3.11 or newer: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV) || { \
+	    $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+	    $(PYTHON) -m pip --python $(VENV) install pip; }
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.installed-lint: $(VENV)/.installed
+	$(PIP) --editable '.[lint]'
+	@touch $@

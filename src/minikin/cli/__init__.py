@@ -1,0 +1,37 @@
+"""The `minikin` command: it wires the parts together and holds no logic of theirs.
+
+Each command imports what it needs when it runs, so that help appears at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from minikin.cli.chat import chat
+from minikin.cli.models import models, pull
+from minikin.cli.output import errors
+from minikin.cli.serve import serve
+from minikin.errors import SetupError
+
+app = typer.Typer(
+    help="A self-hosted drop-in for OpenAI's gpt-4.1-mini, on open weights.\n\n"
+    "Begin with `minikin serve` and point your client at http://127.0.0.1:8000/v1, or talk "
+    "in this terminal with `minikin chat`.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (serve, chat, pull, models):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; a SetupError ends it with one readable message and exit code 1."""
+    try:
+        app()
+    except SetupError as error:
+        errors.print(f"error: {error.message}", style="red", soft_wrap=True)
+        sys.exit(1)

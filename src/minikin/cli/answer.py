@@ -1,0 +1,62 @@
+"""One streamed answer on a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from minikin.cli.client import Chunk
+from minikin.cli.output import errors
+
+
+class Answer:
+    """One answer as it comes in, with what its status line tells."""
+
+    def __init__(self, model: str) -> None:
+        self.text = ""
+        self.finish_reason: str | None = None
+        self._model = model
+        self._tokens = 0
+        self._prompt_tokens = 0
+        self._asked = self._first = self._last = time.monotonic()
+
+    def show(self, chunks: Iterator[Chunk]) -> None:
+        """Print the text of `chunks` as it arrives."""
+        with errors.status("thinking", spinner="dots"):
+            first = next((chunk for chunk in self._take(chunks) if chunk.text), None)
+        self._first = time.monotonic()
+        if first is not None:
+            _print_text(first.text)
+        for chunk in self._take(chunks):
+            _print_text(chunk.text)
+
+    def status(self) -> str:
+        """Such as `smollm2 · 52 tokens · 61 tokens/s · first after 0.12 s · 84 in · stop`."""
+        parts = [self._model]
+        if self._tokens:
+            parts.append(f"{self._tokens} tokens")
+        seconds = self._last - self._first
+        if self._tokens > 1 and seconds > 0:
+            parts.append(f"{(self._tokens - 1) / seconds:.0f} tokens/s")
+        parts.append(f"first after {self._first - self._asked:.2f} s")
+        if self._prompt_tokens:
+            parts.append(f"prompt {self._prompt_tokens} tokens")
+        return " · ".join([*parts, self.finish_reason or "no end"])
+
+    def _take(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """Note what each chunk tells, and pass it on."""
+        for chunk in chunks:
+            self.text += chunk.text
+            self.finish_reason = chunk.finish_reason or self.finish_reason
+            if chunk.usage is not None:
+                self._tokens = chunk.usage.completion_tokens
+                self._prompt_tokens = chunk.usage.prompt_tokens
+            else:
+                self._last = time.monotonic()
+            yield chunk
+
+
+def _print_text(text: str) -> None:
+    """A model's text as text: whatever it writes, it sends the terminal no commands."""
+    shown = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F)
+    print(shown, end="", flush=True)

@@ -1,0 +1,99 @@
+"""`minikin chat`: a conversation in the terminal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minikin.cli.conversation import Conversation
+from minikin.cli.options import SERVER_DEFAULTS, CacheOption, locate_model, model_cache
+from minikin.cli.output import errors
+from minikin.errors import SetupError
+from minikin.hub.known import DEFAULT_MODEL
+
+_USUAL_URL = f"http://{SERVER_DEFAULTS['host']}:{SERVER_DEFAULTS['port']}/v1"
+
+
+def chat(
+    model: Annotated[
+        str | None,
+        typer.Option(help="Which model to talk to; else the server's own.", show_default=False),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="A running server's address, ending in /v1.", show_default=False),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(help="Key for that server.", envvar="MINIKIN_API_KEY", show_default=False),
+    ] = None,
+    system: Annotated[
+        str | None, typer.Option(help="An instruction to the model.", show_default=False)
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=2, show_default="the server's")
+    ] = None,
+    cache: CacheOption = None,
+) -> None:
+    """Talk with a model in this terminal.
+
+    Without --base-url, a server on this machine's port 8000 is used if there is one; if not, one is
+    started for this conversation and ended with it. Type /help for what can be said besides.
+
+    Examples:
+
+    `minikin chat`
+
+    `minikin chat --system "Answer in one sentence." --temperature 0`
+    """
+    from minikin.cli.client import ChatClient
+    from minikin.cli.dialog import Dialog
+
+    for leave in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(leave, lambda *_: sys.exit(1))  # so that a server of our own ends too
+    with _server(base_url, api_key, model, cache) as url:
+        client = ChatClient(url, api_key)
+        chosen = _choose(client.models(), model)
+        errors.print(f"Talking to {chosen} at {url}. /help shows what you can type.")
+        Dialog(client, chosen, Conversation(system), temperature).run()
+
+
+@contextmanager
+def _server(
+    base_url: str | None, api_key: str | None, model: str | None, cache: Path | None
+) -> Iterator[str]:
+    """The address to talk to: the one given, one that answers at the usual place, or our own."""
+    if base_url is not None or _serves(_USUAL_URL, api_key, model):
+        yield base_url or _USUAL_URL
+        return
+    from minikin.cli.child import child_server
+
+    wanted = model or DEFAULT_MODEL
+    locate_model(wanted, cache)  # here, where its progress can be seen
+    with child_server(wanted, model_cache(cache).folder) as url:
+        yield url
+
+
+def _serves(url: str, api_key: str | None, model: str | None) -> bool:
+    """Whether a server at `url` offers `model`, or anything if none is named."""
+    from minikin.cli.client import ChatClient
+
+    try:
+        offered = ChatClient(url, api_key).models()
+    except SetupError:
+        return False
+    return model in offered if model else bool(offered)
+
+
+def _choose(offered: list[str], model: str | None) -> str:
+    """The id to ask for: `model`, or the server's first. Raises SetupError if it isn't there."""
+    if not offered or (model and model not in offered):
+        wanted = f"no model '{model}'" if model else "no model"
+        raise SetupError(f"The server has {wanted}. It has: {', '.join(offered) or 'none'}.")
+    return model or offered[0]

@@ -1,0 +1,77 @@
+"""A server of the chat's own, when none is running."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+
+from minikin.cli.output import errors
+from minikin.errors import SetupError
+
+_START_SECONDS = 300
+_STOP_SECONDS = 10
+
+
+@contextmanager
+def child_server(model: str, cache: Path) -> Iterator[str]:
+    """Serve `model` on a free port of this machine; yields the base URL, ends with the block.
+
+    Raises SetupError, with what the server last said, if it doesn't get ready.
+    """
+    port = _free_port()
+    command = [sys.executable, "-m", "minikin", "serve", "--model", model, "--port", str(port)]
+    command += ["--cache", str(cache)]
+    with tempfile.TemporaryFile() as log:
+        # A session of its own: Ctrl-C in the chat stops an answer, not the server.
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            with errors.status(f"Starting {model}"):
+                _wait_until_ready(server, port, log)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            _stop(server)
+
+
+def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/ready", timeout=5).status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass  # not listening yet
+        time.sleep(0.1)
+    log.seek(0)
+    last = log.read().decode(errors="replace").strip().splitlines()[-8:]
+    raise SetupError("\n".join(["The server did not start. It said:", *last]))
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.send_signal(signal.SIGTERM)
+    try:
+        server.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

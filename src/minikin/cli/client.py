@@ -1,0 +1,143 @@
+"""A chat client for any server that speaks OpenAI's API, over httpx."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+
+import httpx
+import msgspec
+
+from minikin.errors import SetupError
+
+_TIMEOUT = httpx.Timeout(300, connect=5)
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Token counts of one exchange."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    delta: _Delta
+    finish_reason: str | None = None
+
+
+class _Error(msgspec.Struct, frozen=True):
+    message: str
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """One event of a streamed answer, as far as a terminal shows it."""
+
+    choices: list[_Choice] = []
+    usage: Usage | None = None
+    error: _Error | None = None
+
+    @property
+    def text(self) -> str:
+        """The text that this event adds."""
+        return "".join(choice.delta.content or "" for choice in self.choices)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, in its last event."""
+        return self.choices[0].finish_reason if self.choices else None
+
+
+class _Model(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _ModelList(msgspec.Struct, frozen=True):
+    data: list[_Model]
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    error: _Error
+
+
+class ChatClient:
+    """Talks to the server at `base_url`, which ends in /v1. Every failure is a SetupError."""
+
+    def __init__(self, base_url: str, api_key: str | None = None) -> None:
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.Client(timeout=_TIMEOUT, headers=headers)
+
+    def models(self) -> list[str]:
+        """The ids that the server lists, its own choice first."""
+        try:
+            response = self._http.get(f"{self.base_url}/models", timeout=5)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        self._check(response)
+        try:
+            return [
+                model.id for model in msgspec.json.decode(response.content, type=_ModelList).data
+            ]
+        except msgspec.MsgspecError as error:
+            raise SetupError(f"{self.base_url} is no OpenAI-compatible server: {error}.") from error
+
+    def stream(
+        self, model: str, messages: list[dict[str, str]], temperature: float | None = None
+    ) -> Generator[Chunk]:
+        """The answer to `messages`, event by event. Closing the generator cancels it."""
+        body: dict[str, object] = {
+            "model": model,
+            "messages": messages,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if temperature is not None:
+            body["temperature"] = temperature
+        url = f"{self.base_url}/chat/completions"
+        try:
+            with self._http.stream("POST", url, json=body) as response:
+                if response.status_code != 200:
+                    response.read()
+                self._check(response)
+                for data in sse_data(response.iter_lines()):
+                    if data == "[DONE]":
+                        return
+                    yield self._chunk(data)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from error
+        raise SetupError(f"{self.base_url} ended the answer before it was complete.")
+
+    def _chunk(self, data: str) -> Chunk:
+        try:
+            chunk = msgspec.json.decode(data, type=Chunk)
+        except msgspec.MsgspecError as error:
+            raise SetupError(f"{self.base_url} sent what is no chat chunk: {error}.") from error
+        if chunk.error is not None:
+            raise SetupError(chunk.error.message)
+        return chunk
+
+    def _check(self, response: httpx.Response) -> None:
+        if response.status_code == 200:
+            return
+        try:
+            message = msgspec.json.decode(response.content, type=_Refusal).error.message
+        except msgspec.MsgspecError:
+            message = f"{response.url} answered {response.status_code}."
+        raise SetupError(message)
+
+    def _unreachable(self, error: Exception) -> SetupError:
+        return SetupError(f"{self.base_url} can't be reached: {error}. Is the server running?")
+
+
+def sse_data(lines: Iterable[str]) -> Iterator[str]:
+    """The data of each server-sent event in `lines` (HTML standard, 9.2.6)."""
+    data: list[str] = []
+    for line in lines:
+        if line.startswith("data:"):
+            data.append(line[5:].removeprefix(" "))
+        elif not line and data:
+            yield "\n".join(data)
+            data = []

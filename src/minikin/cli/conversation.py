@@ -1,0 +1,38 @@
+"""What was said so far in a chat, and keeping it in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+class Conversation:
+    """The turns of a chat and the instruction that stands before them."""
+
+    def __init__(self, system: str | None = None) -> None:
+        self.system = system
+        self._turns: list[dict[str, str]] = []
+
+    def messages(self) -> list[dict[str, str]]:
+        """All of it, as the `messages` of a request."""
+        head = [{"role": "system", "content": self.system}] if self.system else []
+        return head + self._turns
+
+    def asking(self, question: str) -> list[dict[str, str]]:
+        """The `messages` of a request that adds `question`; it is kept only once answered."""
+        return [*self.messages(), {"role": "user", "content": question}]
+
+    def add(self, question: str, answer: str) -> None:
+        """Keep a question and its answer."""
+        self._turns += [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]
+
+    def clear(self) -> None:
+        """Forget all turns; the instruction stays."""
+        self._turns.clear()
+
+    def save(self, path: Path) -> None:
+        """Write the messages as JSON, ready for a request's `messages`. Raises OSError."""
+        path.write_text(json.dumps(self.messages(), ensure_ascii=False, indent=2) + "\n", "utf-8")

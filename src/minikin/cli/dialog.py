@@ -1,0 +1,129 @@
+"""The loop of a chat: read a line, obey it or have it answered."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import platformdirs
+
+from minikin.cli.answer import Answer
+from minikin.cli.client import ChatClient
+from minikin.cli.conversation import Conversation
+from minikin.cli.output import errors
+from minikin.errors import SetupError
+
+_HELP = """\
+/system TEXT   give the model an instruction (without TEXT: take it away)
+/clear         forget what was said
+/save FILE     write the conversation as JSON
+/help          show this
+/exit          leave (Ctrl-D too)
+Ctrl-C stops an answer."""
+_HISTORY_LINES = 1000
+
+
+class Dialog:
+    """One user, one model, one conversation."""
+
+    def __init__(
+        self,
+        client: ChatClient,
+        model: str,
+        conversation: Conversation,
+        temperature: float | None = None,
+    ) -> None:
+        self._client = client
+        self._model = model
+        self._conversation = conversation
+        self._temperature = temperature
+
+    def run(self) -> None:
+        """Until the user leaves or the input ends."""
+        with _line_editing():
+            while (line := _read_line()) is not None:
+                if line.startswith("/"):
+                    if line.split()[0] in ("/exit", "/quit"):
+                        return
+                    self._obey(line)
+                elif line:
+                    self._answer(line)
+
+    def _obey(self, line: str) -> None:
+        command, _, rest = line.partition(" ")
+        rest = rest.strip()
+        match command:
+            case "/help":
+                errors.print(_HELP)
+            case "/clear":
+                self._conversation.clear()
+                errors.print("Forgotten.")
+            case "/system":
+                self._conversation.system = rest or None
+                errors.print("The model is told so from now on." if rest else "No instruction.")
+            case "/save" if rest:
+                self._save(Path(rest).expanduser())
+            case _:
+                errors.print(f"There is no {line}. /help shows what there is.")
+
+    def _save(self, path: Path) -> None:
+        try:
+            self._conversation.save(path)
+            errors.print(f"Saved to {path.absolute()}", soft_wrap=True)
+        except OSError as error:
+            errors.print(f"{path} can't be written: {error.strerror}.", style="red")
+
+    def _answer(self, question: str) -> None:
+        """Stream one answer; a broken one is shown but not kept."""
+        answer = Answer(self._model)
+        chunks = self._client.stream(
+            self._model, self._conversation.asking(question), self._temperature
+        )
+        try:
+            answer.show(chunks)
+        except KeyboardInterrupt:
+            answer.finish_reason = "stopped by you"
+        except SetupError as error:
+            errors.print(f"\n{error.message}", style="red")
+            return
+        finally:
+            chunks.close()
+        if answer.text:
+            self._conversation.add(question, answer.text)
+        errors.print(f"\n{answer.status()}\n", style="dim")
+
+
+def _read_line() -> str | None:
+    """The user's next line without white space around it; None when there is no more."""
+    prompt = "> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            return input(prompt).strip()
+        except EOFError:
+            return None
+        except KeyboardInterrupt:
+            errors.print("\n/exit or Ctrl-D leaves.")
+
+
+@contextmanager
+def _line_editing() -> Iterator[None]:
+    """Arrow keys, and the lines of earlier chats, where Python has readline and a terminal."""
+    try:
+        import readline
+    except ImportError:
+        readline = None
+    if readline is None or not sys.stdin.isatty():
+        yield
+        return
+    file = platformdirs.user_state_path("minikin", appauthor=False) / "chat_history"
+    with suppress(OSError):
+        readline.read_history_file(file)
+    readline.set_history_length(_HISTORY_LINES)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(file)

@@ -1,0 +1,104 @@
+"""`minikin serve`: options to settings, then the server."""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated
+
+import typer
+
+from minikin.cli.options import ENGINE_DEFAULTS, SERVER_DEFAULTS, CacheOption, locate_model
+from minikin.config import EngineSettings, ServerSettings
+from minikin.errors import SetupError
+from minikin.hub.known import DEFAULT_MODEL
+
+
+def serve(
+    model: Annotated[
+        str, typer.Option(help="A name of `minikin models`, a GGUF file, a folder, an address.")
+    ] = DEFAULT_MODEL,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
+    ] = SERVER_DEFAULTS["host"],
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="N", help="Port to listen on.")
+    ] = SERVER_DEFAULTS["port"],
+    default_max_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Output limit of a request that states none.")
+    ] = SERVER_DEFAULTS["default_max_tokens"],
+    max_queued: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Requests in flight; one more is answered 503.")
+    ] = SERVER_DEFAULTS["max_queued"],
+    context_length: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Tokens of prompt and answer together.",
+            show_default="the model's limit",
+        ),
+    ] = ENGINE_DEFAULTS["context_length"],
+    kv_cache_tokens: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Tokens that all requests together may keep in memory."
+        ),
+    ] = ENGINE_DEFAULTS["kv_cache_tokens"],
+    max_running: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Answers computed side by side.")
+    ] = ENGINE_DEFAULTS["max_running"],
+    threads: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="one a core")
+    ] = ENGINE_DEFAULTS["threads"],
+    device: Annotated[
+        str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")
+    ] = ENGINE_DEFAULTS["device"],
+    cache: CacheOption = None,
+) -> None:
+    """Serve a model at /v1 as OpenAI serves gpt-4.1-mini.
+
+    The model is fetched on first use and found offline from then on. It answers to its own name and
+    to gpt-4.1-mini.
+
+    Examples:
+
+    `minikin serve`
+
+    `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
+    """
+    _check_port(host, port)
+    local = locate_model(model, cache)
+    settings = ServerSettings(
+        engine=EngineSettings(
+            model=local.path,
+            context_length=context_length,
+            kv_cache_tokens=kv_cache_tokens,
+            max_running=max_running,
+            threads=threads,
+            device=device,
+        ),
+        model_id=local.id,
+        host=host,
+        port=port,
+        default_max_tokens=default_max_tokens,
+        max_queued=max_queued,
+    )
+    from minikin.api.server import serve as run_server
+
+    run_server(settings)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise SetupError if `host`:`port` can't be listened on, before any work is done for it."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise SetupError(
+            f"{host}:{port} can't be listened on: {error.strerror}. Choose another with --port or "
+            "--host."
+        ) from error

@@ -1,0 +1,168 @@
+"""The folder that keeps fetched models.
+
+    models/NAME/          a whole, checked model: its files and `model.json`
+    partial/NAME/         one being fetched; kept after a failure, so that it can be resumed
+    locks/NAME.lock       held while NAME is fetched or removed
+
+A model's folder comes into being by one rename, after everything in it is checked and on disk, so
+whatever is under `models/` is complete, whenever a download was killed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+import platformdirs
+from filelock import FileLock, Timeout
+
+from minikin.errors import DownloadError
+from minikin.hub.progress import Progress
+from minikin.hub.source import slug
+
+_RECORD = "model.json"
+
+
+class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What `model.json` says of the model beside it."""
+
+    name: str
+    source: str
+    """Where it came from, as a user writes it."""
+    file: str
+    """The file to load, relative to the folder."""
+    size: int
+    """Bytes of that file."""
+
+
+class CachedModel(msgspec.Struct, frozen=True):
+    """A whole model on this machine."""
+
+    record: ModelRecord
+    path: Path
+    """The file to load."""
+
+
+def default_folder() -> Path:
+    """`MINIKIN_CACHE` if set, else `minikin` in the user's cache folder (XDG_CACHE_HOME)."""
+    chosen = os.environ.get("MINIKIN_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("minikin", appauthor=False)
+
+
+class ModelCache:
+    """The models under `folder`, which need not exist yet."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.expanduser().absolute()
+        self.models_folder = self.folder / "models"
+
+    def find(self, name: str) -> CachedModel | None:
+        """The whole model of that name. Needs neither network nor a writable folder."""
+        if slug(name) != name:
+            return None
+        folder = self.models_folder / name
+        try:
+            record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=ModelRecord)
+            path = folder / record.file
+            whole = path.stat().st_size == record.size
+        except (OSError, msgspec.MsgspecError):
+            return None
+        return CachedModel(record, path) if whole else None
+
+    def models(self) -> list[CachedModel]:
+        """All whole models, by name."""
+        try:
+            names = sorted(os.listdir(self.models_folder))
+        except FileNotFoundError:
+            return []
+        return [model for name in names if (model := self.find(name))]
+
+    @contextmanager
+    def filling(self, name: str, progress: Progress) -> Iterator[Path]:
+        """The folder to fetch `name` into, held by this process alone.
+
+        What an earlier, broken fetch left is still in it. End with `commit`. Any OSError on the way
+        becomes a DownloadError: the folder can't be written, or its disk is full.
+        """
+        work = self.folder / "partial" / name
+        try:
+            work.mkdir(parents=True, exist_ok=True)
+            (self.folder / "locks").mkdir(exist_ok=True)
+            with self._locked(name, progress):
+                work.mkdir(exist_ok=True)
+                yield work
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise disk_full(self.folder) from error
+            raise DownloadError(
+                f"The cache folder {self.folder} can't be used ({error}). Name another with "
+                "--cache or MINIKIN_CACHE."
+            ) from error
+
+    def commit(self, work: Path, file: Path, *, source: str) -> CachedModel:
+        """Make the model in `work`, whose main file is `file`, a whole one. Caller holds the lock.
+
+        Only `file` and the record are kept.
+        """
+        target = self.models_folder / work.name
+        record = ModelRecord(
+            name=work.name, source=source, file=file.name, size=file.stat().st_size
+        )
+        ready = work / "ready"
+        shutil.rmtree(ready, ignore_errors=True)
+        ready.mkdir()
+        (ready / _RECORD).write_bytes(msgspec.json.encode(record))
+        os.replace(file, ready / file.name)
+        for path in (ready / _RECORD, ready / file.name, ready):
+            _sync(path)
+        target.parent.mkdir(exist_ok=True)
+        shutil.rmtree(target, ignore_errors=True)
+        os.replace(ready, target)
+        _sync(target.parent)
+        shutil.rmtree(work, ignore_errors=True)
+        return CachedModel(record, target / record.file)
+
+    @contextmanager
+    def _locked(self, name: str, progress: Progress) -> Iterator[None]:
+        lock = FileLock(self.folder / "locks" / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress.note(f"Another minikin is fetching {name}; waiting for it.")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def check_space(folder: Path, need: int) -> None:
+    """Raise DownloadError if `folder`'s disk has fewer than `need` bytes free."""
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise disk_full(folder, need)
+
+
+def disk_full(folder: Path, need: int | None = None) -> DownloadError:
+    """The error for the disk that holds `folder` having no room for `need` more bytes."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    wanted = f"{need / 1e6:,.0f} MB are needed, " if need else ""
+    return DownloadError(
+        f"The disk of {folder} is full: {wanted}{free / 1e6:,.0f} MB are free. Free some space, or "
+        "name a folder on another disk with --cache or MINIKIN_CACHE."
+    )
+
+
+def _sync(path: Path) -> None:
+    """Have the disk write `path` before anything that relies on it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

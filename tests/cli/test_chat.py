@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from minikin.cli.client import sse_data
+
+from .conftest import Minikin, Server, chunk, command
+
+
+def talk(minikin: Minikin, server: Server, *lines: str, options: tuple[str, ...] = ()) -> str:
+    """Type `lines`; returns what came to stdout and stderr, joined."""
+    typed = "".join(f"{line}\n" for line in lines)
+    run = minikin("chat", "--base-url", server.base_url, *options, input=typed)
+    assert run.returncode == 0, run.stderr
+    return run.stdout + run.stderr
+
+
+def test_answer_and_status_line(minikin: Minikin, server: Server):
+    server.say("Hel", "lo :smile: [bold]there[/]")
+    shown = talk(minikin, server, "Hi")
+    assert "Hello :smile: [bold]there[/]" in shown
+    assert "tiny · 3 tokens · " in shown
+    assert "prompt 12 tokens · stop" in shown
+    assert server.requests == [
+        {
+            "model": "tiny",
+            "messages": [{"role": "user", "content": "Hi"}],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+    ]
+
+
+def test_the_model_is_told_what_was_said(minikin: Minikin, server: Server):
+    server.say("one")
+    server.say("two")
+    talk(minikin, server, "first", "second", options=("--system", "Be brief."))
+    assert [(m["role"], m["content"]) for m in server.requests[1]["messages"]] == [
+        ("system", "Be brief."),
+        ("user", "first"),
+        ("assistant", "one"),
+        ("user", "second"),
+    ]
+
+
+def test_commands(minikin: Minikin, server: Server, tmp_path: Path):
+    server.say("one")
+    server.say("two")
+    file = tmp_path / "talk.json"
+    lines = ("first", "/clear", "/system Be kind.", "second", f"/save {file}", "/nonsense", "/exit")
+    shown = talk(minikin, server, *lines, "never sent")
+    expected = [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "second"},
+        {"role": "assistant", "content": "two"},
+    ]
+    assert server.requests[1]["messages"] == expected[:2]
+    assert json.loads(file.read_text()) == expected
+    assert "There is no /nonsense. /help shows what there is." in shown
+    assert len(server.requests) == 2
+
+
+def test_file_that_cannot_be_written(minikin: Minikin, server: Server):
+    assert "can't be written: No such file" in talk(minikin, server, "/save /nowhere/x.json")
+
+
+def test_options_reach_the_server(minikin: Minikin, server: Server):
+    server.say("x")
+    options = ("--model", "gpt-4.1-mini", "--temperature", "0", "--api-key", "sk-1")
+    talk(minikin, server, "Hi", options=options)
+    assert server.requests[0]["model"] == "gpt-4.1-mini"
+    assert server.requests[0]["temperature"] == 0
+    assert server.keys == ["Bearer sk-1"]
+
+
+def test_model_the_server_lacks(minikin: Minikin, server: Server):
+    run = minikin("chat", "--base-url", server.base_url, "--model", "other")
+    assert run.returncode == 1
+    assert "It has: tiny, gpt-4.1-mini" in run.stderr
+
+
+def test_control_codes_of_a_model_do_not_reach_the_terminal(minikin: Minikin, server: Server):
+    server.say("a\x1b[2Jb\x9b31mc\x07\r\x7fd\n\té 漢 👩‍💻")
+    assert "a[2Jb31mcd\n\té 漢 👩‍💻" in talk(minikin, server, "Hi")
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([{"status": 400, "body": {"error": {"message": "Too long."}}}], "Too long."),
+        ([{"status": 502, "body": "?"}], "answered 502"),
+        ([chunk("half"), {"error": {"message": "The engine died."}}], "The engine died."),
+        ([chunk("half")], "ended the answer before it was complete"),
+        ([chunk("half"), "data: {nonsense"], "no chat chunk"),
+    ],
+)
+def test_broken_answer_is_told_and_not_kept(
+    minikin: Minikin, server: Server, answer: list, message: str
+):
+    server.answers.append(answer)
+    server.say("fine")
+    shown = talk(minikin, server, "first", "second")
+    assert message in shown
+    assert "fine" in shown
+    assert server.requests[1]["messages"] == [{"role": "user", "content": "second"}]
+
+
+def test_no_server_there(minikin: Minikin):
+    run = minikin("chat", "--base-url", "http://127.0.0.1:1/v1")
+    assert run.returncode == 1
+    assert "can't be reached" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_sse_data():
+    lines = [": comment", "data: a", "", "", "event: x", "data:b", "data: c", "", "data: cut"]
+    assert list(sse_data(lines)) == ["a", "b\nc"]
+
+
+class Terminal:
+    """The chat on a terminal of its own."""
+
+    def __init__(self, env: dict[str, str], *args: str) -> None:
+        self._master, slave = pty.openpty()
+        self.process = subprocess.Popen(
+            command("chat", *args), stdin=slave, stdout=slave, stderr=slave, env=env,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(slave)
+        self.shown = ""
+
+    def type(self, text: str) -> None:
+        os.write(self._master, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + 20
+        while text not in self.shown:
+            assert time.monotonic() < deadline, self.shown
+            self.shown += os.read(self._master, 4096).decode(errors="replace")
+        self.shown = self.shown.partition(text)[2]
+
+    def close(self) -> int:
+        self.process.kill() if self.process.poll() is None else None
+        os.close(self._master)
+        return self.process.wait()
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_chat(env: dict[str, str], server: Server):
+    server.pause = 0.05
+    server.answers.append([chunk(f"word{i} ") for i in range(1000)])
+    server.say("second")
+    terminal = Terminal(env | {"TERM": "dumb"}, "--base-url", server.base_url)
+    try:
+        terminal.wait_for("> ")
+        terminal.type("Hi\n")
+        terminal.wait_for("word3")
+        terminal.process.send_signal(signal.SIGINT)
+        terminal.wait_for("stopped by you")
+        terminal.wait_for("> ")
+        terminal.type("And?\n")
+        terminal.wait_for("second")
+        terminal.wait_for("> ")
+        terminal.type("\x04")
+        assert terminal.process.wait(10) == 0
+    finally:
+        terminal.close()
+    history = server.requests[1]["messages"]
+    assert history[1]["content"].startswith("word0 word1 word2 word3")

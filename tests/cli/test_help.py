@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import Minikin
+
+COMMANDS = ("serve", "chat", "pull", "models")
+
+
+def test_help_names_every_command(minikin: Minikin):
+    run = minikin("--help")
+    assert run.returncode == 0
+    for name in COMMANDS:
+        assert name in run.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_teaches_by_example(minikin: Minikin, name: str):
+    shown = minikin(name, "--help").stdout
+    assert "Example" in shown
+    assert shown.partition("Example")[2].count(f"minikin {name}") >= 1
+
+
+def test_no_command_shows_the_help(minikin: Minikin):
+    assert "serve" in minikin().stdout
+
+
+def test_help_loads_nothing_heavy(env: dict[str, str]):
+    script = (
+        "import sys\nfrom minikin.cli import app\n"
+        "try: app(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'httpx', 'fastapi', 'tokenizers', 'pydantic', 'transformers'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

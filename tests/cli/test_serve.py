@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import socket
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minikin.cli import app
+from minikin.config import EngineSettings, ServerSettings
+
+from .conftest import Minikin
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
+    """The settings that the server was started with."""
+    calls: list[ServerSettings] = []
+    server = types.SimpleNamespace(serve=calls.append)
+    monkeypatch.setitem(sys.modules, "minikin.api.server", server)
+    return calls
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        yield other.getsockname()[1]
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def serve(*args: str) -> None:
+    app(["serve", *args], standalone_mode=False)
+
+
+def test_defaults_are_those_of_the_settings(
+    served: list[ServerSettings], tmp_path: Path, free_port: int
+):
+    file = tmp_path / "Tiny.Q4_0.gguf"
+    file.write_bytes(b"GGUF")
+    serve("--model", str(file), "--port", str(free_port))
+    engine = EngineSettings(model=file)
+    assert served == [ServerSettings(engine=engine, model_id="Tiny.Q4_0", port=free_port)]
+
+
+def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free_port: int):
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    options = (
+        f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
+        "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1"
+    )
+    serve(*options.split())
+    engine = EngineSettings(
+        model=file,
+        context_length=3,
+        kv_cache_tokens=4,
+        max_running=5,
+        threads=6,
+        device="cuda:1",
+    )
+    assert served == [
+        ServerSettings(
+            engine=engine, model_id="tiny", port=free_port, default_max_tokens=1, max_queued=2
+        )
+    ]
+
+
+def test_taken_port(minikin: Minikin, taken_port: int):
+    run = minikin("serve", "--port", str(taken_port))
+    assert run.returncode == 1
+    assert run.stderr.startswith(f"error: 127.0.0.1:{taken_port} can't be listened on: Address al")
+    assert "--port" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("smollm2", "There is no model 'smollm2'. Did you mean smollm2-135m-instruct?"),
+        ("./missing.gguf", "There is no file or folder missing.gguf."),
+        ("https://host/page.html", "is not the address of a .gguf file"),
+    ],
+)
+def test_unknown_model(minikin: Minikin, free_port: int, model: str, message: str):
+    run = minikin("serve", "--port", str(free_port), "--model", model)
+    assert run.returncode == 1
+    assert message in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--port=0", "--threads=0", "--context-length=-1", "--what=1"])
+def test_bad_option_values(minikin: Minikin, option: str):
+    assert minikin("serve", option).returncode == 2

