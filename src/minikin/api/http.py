@@ -1,0 +1,134 @@
+"""HTTP as the routes use it: JSON bodies in, JSON and errors out, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive
+
+from minikin.errors import InvalidRequest, MinikinError, Overloaded
+
+BODY_SECONDS = 60.0
+"""A client that takes longer to send its body is given up."""
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(float_hook=float).decode
+"""`float` turns 1e999 into infinity, which the parameter's own rule then refuses by name."""
+
+NOT_JSON = (
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
+    "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "
+    "valid JSON.)"
+)
+
+
+class TransportFault(InvalidRequest):
+    """A request that fails before its content matters; `status` is the HTTP status."""
+
+    def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """`content` as JSON; msgspec Structs, dicts and lists."""
+    return Response(_encode(content), status, media_type="application/json")
+
+
+def error_response(error: MinikinError) -> Response:
+    """The error envelope with the error's own status."""
+    response = json_response(error.body(), error.status)
+    if isinstance(error, Overloaded):
+        response.headers["retry-after"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
+    if error.status in (408, 413):
+        response.headers["connection"] = "close"
+    return response
+
+
+async def read_json(request: Request, max_bytes: int) -> Any:
+    """The request's body, decoded.
+
+    Raises TransportFault for a body that isn't JSON by its headers, is over `max_bytes` or takes
+    too long, InvalidRequest for one that isn't JSON in fact.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise TransportFault(
+            415,
+            "Unsupported media type: send the body as 'Content-Type: application/json'.",
+            code="unsupported_media_type",
+        )
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise TransportFault(
+            415, "Compressed bodies are not supported.", code="unsupported_media_type"
+        )
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _read_body(request, max_bytes)
+    except TimeoutError:
+        raise TransportFault(408, "The request's body took too long to arrive.") from None
+    return decode_json(body)
+
+
+async def _read_body(request: Request, max_bytes: int) -> bytes:
+    too_large = TransportFault(
+        413, f"The request's body is over {max_bytes} bytes.", code="request_too_large"
+    )
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdigit() or int(declared[:20]) > max_bytes:
+        raise too_large
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        parts.append(part)
+        size += len(part)
+        if size > max_bytes:
+            raise too_large
+    return b"".join(parts)
+
+
+def decode_json(body: bytes) -> Any:
+    """The value that `body`, JSON in UTF-8, stands for; of keys given twice the last one counts.
+
+    Raises InvalidRequest.
+    """
+    try:
+        return _decode(body)
+    except RecursionError:
+        raise InvalidRequest("The JSON body is nested too deeply.", code="json_too_deep") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise InvalidRequest(NOT_JSON) from None
+
+
+@asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Runs the block until its end or until the client goes away, whichever comes first."""
+    task = asyncio.current_task()
+    assert task is not None
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+        if gone:
+            await asyncio.sleep(0)  # takes the cancellation that came with the block's last step
+    except asyncio.CancelledError:
+        if not gone:
+            raise
+        task.uncancel()
+    finally:
+        watcher.cancel()

@@ -1,0 +1,22 @@
+"""Random identifiers in OpenAI's forms."""
+
+from __future__ import annotations
+
+import secrets
+import string
+
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def completion_id() -> str:
+    """`chatcmpl-` and 29 letters and digits."""
+    return f"chatcmpl-{_random(29)}"
+
+
+def request_id() -> str:
+    """`req_` and 32 hex digits."""
+    return f"req_{secrets.token_hex(16)}"
+
+
+def _random(size: int) -> str:
+    return "".join(secrets.choice(_ALPHABET) for _ in range(size))

@@ -1,0 +1,258 @@
+"""Every parameter of a chat completion request: its rule and what becomes of it.
+
+This table is what requests are checked against, in its order, and what docs/compatibility.md and
+the OpenAPI document are written from. To add a parameter is to add an entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minikin.api import faults
+from minikin.api.message_rules import MESSAGES, NAME, TOOL_CHOICE, TOOLS
+from minikin.api.rules import (
+    Array,
+    Boolean,
+    Decimal,
+    Either,
+    FreeForm,
+    Integer,
+    LogitBias,
+    Metadata,
+    Nullable,
+    Object,
+    OneOf,
+    Property,
+    Rule,
+    Tagged,
+    Text,
+)
+from minikin.errors import InvalidRequest
+
+MAX_STOP_CHARS = 65_536
+MAX_CHOICES = 128
+"""OpenAI's own ceiling of `n`; a server may set a lower one."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One field at the top of the body."""
+
+    name: str
+    rule: Rule
+    default: str
+    """The value when the field is absent, as the reference prints it."""
+    behaviour: str
+    difference: str = ""
+    """Where the answer isn't the original's, and how; empty where it is the same."""
+
+
+class Modalities(msgspec.Struct, frozen=True):
+    """The kinds of output asked for: text, as this model has no other."""
+
+    items: Array = Array(OneOf(("text", "audio")), "an array of strings", 16)
+
+    def check(self, value: Any, path: str) -> list[str]:
+        """See Rule. Audio is refused here, as the original does among the types."""
+        asked = self.items.check(value, path)
+        if "text" not in asked:
+            raise InvalidRequest(
+                f"Invalid value for '{path}'. Only ['text'] and ['text', 'audio'] are supported.",
+                param=path,
+                code="invalid_value",
+            )
+        if "audio" in asked:
+            raise InvalidRequest(
+                "The selected model does not support audio modality.",
+                param=path,
+                code="invalid_value",
+            )
+        return asked
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {"type": "array", "items": {"enum": ["text"]}, "minItems": 1}
+
+    def __str__(self) -> str:
+        return '`["text"]`'
+
+
+class Verbosity(msgspec.Struct, frozen=True):
+    """How much to say; the original's model has one setting."""
+
+    levels: OneOf = OneOf(("low", "medium", "high"))
+
+    def check(self, value: Any, path: str) -> str:
+        """See Rule."""
+        if self.levels.check(value, path) != "medium":
+            raise faults.unsupported_value(path, value, ("medium",))
+        return value
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {"type": "string", "enum": ["medium"]}
+
+    def __str__(self) -> str:
+        return "`medium`"
+
+
+def _fields(**rules: Any) -> dict[str, Property]:
+    return {name: Property(rule) for name, rule in rules.items()}
+
+
+def _needed(**rules: Any) -> dict[str, Property]:
+    return {name: Property(rule, required=True) for name, rule in rules.items()}
+
+
+_STOPS = Text(max_length=MAX_STOP_CHARS, min_length=1)
+_STOP = Either(
+    "one of a string or array of strings",
+    {str: _STOPS, list: Array(_STOPS, "an array of strings", 4)},
+)
+_STREAM_OPTIONS = Object(_fields(include_usage=Boolean(), include_obfuscation=Boolean()))
+_AUDIO_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm16")
+_AUDIO = Object(_needed(format=OneOf(_AUDIO_FORMATS), voice=Text(max_length=64)))
+_JSON_SCHEMA = Object(
+    _needed(name=NAME)
+    | _fields(description=Text())
+    | _needed(schema=FreeForm())
+    | _fields(strict=Nullable(Boolean()))
+)
+_RESPONSE_FORMAT = Tagged(
+    "type",
+    {
+        "json_object": Object(_needed(type=OneOf(("json_object",)))),
+        "json_schema": Object(_needed(type=OneOf(("json_schema",)), json_schema=_JSON_SCHEMA)),
+        "text": Object(_needed(type=OneOf(("text",)))),
+    },
+)
+_TEXT_PART = Object(_needed(type=OneOf(("text",)), text=Text()))
+_PREDICTED = Either(
+    "one of a string or array of objects",
+    {str: Text(), list: Array(_TEXT_PART, "an array of objects", 1024, min_length=1)},
+)
+_PREDICTION = Object(_needed(type=OneOf(("content",)), content=_PREDICTED))
+_TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
+_IDENTIFIER = Text(max_length=1024)
+_NO_EFFECT = "accepted; changes nothing in the answer"
+_CACHED = "accepted; prompts are cached for as long as there is room"
+
+PARAMETERS = (
+    Parameter("messages", MESSAGES, "required", "the conversation, as the chat template writes it"),
+    Parameter("stop", Nullable(_STOP), "null", "up to 4 texts that end the answer; never in it"),
+    Parameter("modalities", Nullable(Modalities()), '`["text"]`', "text; audio is refused"),
+    Parameter("logprobs", Nullable(Boolean()), "false", "log probabilities of each token"),
+    Parameter(
+        "stream_options",
+        Nullable(_STREAM_OPTIONS),
+        "null",
+        "`include_usage` adds a last chunk with the counts; `include_obfuscation: false` leaves "
+        "the random padding out",
+    ),
+    Parameter("stream", Nullable(Boolean()), "false", "server-sent events"),
+    Parameter("temperature", Nullable(Decimal(0, 2)), "1", "0 takes the likeliest token"),
+    Parameter("top_p", Nullable(Decimal(0, 1)), "1", "nucleus sampling"),
+    Parameter(
+        "frequency_penalty", Nullable(Decimal(-2, 2)), "0", "over the tokens of this answer only"
+    ),
+    Parameter(
+        "presence_penalty", Nullable(Decimal(-2, 2)), "0", "over the tokens of this answer only"
+    ),
+    Parameter(
+        "max_completion_tokens",
+        Nullable(Integer(1)),
+        "the server's `default_max_tokens`",
+        "the most tokens to generate",
+        "without a limit the original goes on to the model's maximum",
+    ),
+    Parameter(
+        "max_tokens",
+        Nullable(Integer(1)),
+        "the server's `default_max_tokens`",
+        "the same, under its older name",
+        "without a limit the original goes on to the model's maximum",
+    ),
+    Parameter("n", Nullable(Integer(1, MAX_CHOICES)), "1", "that many answers to one prompt"),
+    Parameter(
+        "seed",
+        Nullable(Integer(-(2**63), 2**63 - 1)),
+        "null",
+        "the same request and seed give the same text",
+        "a promise here, best effort in the original",
+    ),
+    Parameter(
+        "logit_bias",
+        Nullable(LogitBias()),
+        "null",
+        "added to the tokens' logits; 100 forces, -100 bans",
+        "ids are those of the local model's tokenizer: see `POST /tokenize`",
+    ),
+    Parameter(
+        "top_logprobs", Nullable(Integer(0, 20)), "0", "that many alternatives for each token"
+    ),
+    Parameter(
+        "response_format",
+        Nullable(_RESPONSE_FORMAT),
+        "`text`",
+        "`text`; the other types are refused with `unsupported_parameter`",
+        "structured output is not there yet",
+    ),
+    Parameter(
+        "tools",
+        Nullable(TOOLS),
+        "null",
+        "checked, then refused with `unsupported_parameter`",
+        "tool calls are not there yet",
+    ),
+    Parameter("tool_choice", Nullable(TOOL_CHOICE), "`auto` with tools", "needs `tools`"),
+    Parameter("parallel_tool_calls", Boolean(), "true", "needs `tools`"),
+    Parameter(
+        "functions",
+        Nullable(Array(FreeForm(), "an array of objects", 128, min_length=1)),
+        "null",
+        "refused with `unsupported_parameter`: use `tools`",
+        "deprecated in the original",
+    ),
+    Parameter(
+        "function_call",
+        Nullable(
+            Either("one of a string or object", {str: OneOf(("none", "auto")), dict: FreeForm()})
+        ),
+        "null",
+        "refused with `unsupported_parameter`: use `tool_choice`",
+        "deprecated in the original",
+    ),
+    Parameter(
+        "prediction",
+        Nullable(_PREDICTION),
+        "null",
+        "checked, then refused with `unsupported_parameter`",
+        "predicted outputs are not there yet",
+    ),
+    Parameter("store", Nullable(Boolean()), "false", "keeps the answer for later retrieval"),
+    Parameter("metadata", Nullable(Metadata()), "null", "kept with a stored answer"),
+    Parameter("user", Nullable(_IDENTIFIER), "null", _NO_EFFECT),
+    Parameter(
+        "safety_identifier",
+        Nullable(_IDENTIFIER),
+        "null",
+        "accepted; changes nothing in the answer",
+    ),
+    Parameter("prompt_cache_key", Nullable(_IDENTIFIER), "null", _CACHED),
+    Parameter("prompt_cache_retention", Nullable(OneOf(("in_memory", "24h"))), "null", _CACHED),
+    Parameter("prompt_cache_options", Nullable(FreeForm()), "null", _CACHED),
+    Parameter(
+        "service_tier",
+        Nullable(_TIERS),
+        "`auto`",
+        "accepted; the answer says `default`",
+        "there is one tier",
+    ),
+    Parameter("audio", Nullable(_AUDIO), "null", "checked; of no effect without audio"),
+    Parameter("verbosity", Nullable(Verbosity()), "`medium`", "`medium` only, as the original"),
+    Parameter("moderation", Nullable(FreeForm()), "null", "refused with `unsupported_parameter`"),
+    Parameter("web_search_options", Nullable(FreeForm()), "null", "refused, as the original"),
+)

@@ -1,0 +1,131 @@
+"""From a decoded JSON body to a frozen request: the only place where requests are checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minikin.api import faults
+from minikin.api.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
+from minikin.api.parameters import PARAMETERS
+from minikin.engine.messages import SamplingParams
+from minikin.errors import InvalidRequest, NotFound
+
+_KNOWN = frozenset(parameter.name for parameter in PARAMETERS) | {"model"}
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat completion request that keeps every rule which needs no tokenizer."""
+
+    model: str
+    """The name asked for, one of the server's."""
+    messages: list[dict[str, Any]]
+    max_tokens: int | None = None
+    """The output limit that the request states."""
+    n: int = 1
+    stream: bool = False
+    include_usage: bool = False
+    include_obfuscation: bool = True
+    store: bool = False
+    metadata: dict[str, str] = {}
+    sampling: dict[str, Any] = {}
+    """Arguments of SamplingParams, all but `max_tokens`."""
+
+    def sampling_params(self, max_tokens: int) -> SamplingParams:
+        """How to sample this request's answers, of at most `max_tokens` tokens each."""
+        return SamplingParams(max_tokens=max_tokens, **self.sampling)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What of a server bounds its requests."""
+
+    models: frozenset[str]
+    vocab_size: int
+    max_choices: int = 128
+
+
+def translate(body: Any, limits: Limits) -> ChatRequest:
+    """The request that `body`, a decoded JSON value, makes.
+
+    Raises InvalidRequest with the one fault that the original would report, NotFound for a model
+    that the server doesn't have. The order is that of recorded requests with two faults: model,
+    then types and ranges of each parameter, then rules over several of them.
+    """
+    if not isinstance(body, dict):
+        raise InvalidRequest(f"The JSON body must be an object, but is {faults.kind_of(body)}.")
+    model = check_model(body.get("model"), limits.models)
+    if "messages" not in body:
+        raise faults.missing("messages")
+    values = _check_each(body, limits)
+    for check in BEFORE_UNKNOWN:
+        check(values)
+    if strangers := [name[:64] for name in body if name not in _KNOWN]:
+        raise faults.unrecognized(strangers[:16])
+    for check in AFTER_UNKNOWN:
+        check(values)
+    return _chat_request(model, values)
+
+
+def check_model(name: Any, models: frozenset[str]) -> str:
+    """`name`, if the server has such a model. Raises InvalidRequest or NotFound."""
+    if name is None or name == "":
+        raise InvalidRequest("you must provide a model parameter")
+    if not isinstance(name, str):
+        raise faults.wrong_type("model", "a string", name)
+    if name not in models:
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name[:64])
+        raise NotFound(
+            f"The model `{shown}` does not exist or you do not have access to it.",
+            code="model_not_found",
+        )
+    return name
+
+
+def _check_each(body: dict[str, Any], limits: Limits) -> dict[str, Any]:
+    """The parameters that are there and not null, each within its own rule."""
+    values = {}
+    for parameter in PARAMETERS:
+        if parameter.name in body:
+            value = parameter.rule.check(body[parameter.name], parameter.name)
+            if value is not None:
+                values[parameter.name] = value
+    if values.get("n", 1) > limits.max_choices:
+        raise faults.out_of_range("n", "integer", values["n"], limits.max_choices, above=True)
+    for token in values.get("logit_bias", ()):
+        if int(token) >= limits.vocab_size:
+            raise InvalidRequest(
+                f"Invalid key in 'logit_bias': {token}. Maximum value is {limits.vocab_size - 1}.",
+                param="logit_bias",
+            )
+    return values
+
+
+def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
+    options = values.get("stream_options", {})
+    return ChatRequest(
+        model=model,
+        messages=values["messages"],
+        max_tokens=values.get("max_tokens", values.get("max_completion_tokens")),
+        n=values.get("n", 1),
+        stream=values.get("stream", False),
+        include_usage=options.get("include_usage", False),
+        include_obfuscation=options.get("include_obfuscation", True),
+        store=values.get("store", False),
+        metadata=values.get("metadata", {}),
+        sampling=_sampling(values),
+    )
+
+
+def _sampling(values: dict[str, Any]) -> dict[str, Any]:
+    names = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+    sampling = {name: values[name] for name in names if name in values}
+    if "logit_bias" in values:
+        bias = values["logit_bias"]
+        sampling["logit_bias"] = {int(token): float(amount) for token, amount in bias.items()}
+    if "stop" in values:
+        stop = values["stop"]
+        sampling["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    if values.get("logprobs"):
+        sampling["top_logprobs"] = values.get("top_logprobs", 0)
+    return sampling

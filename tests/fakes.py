@@ -1,0 +1,159 @@
+"""What stands in for a model: a byte tokenizer and an engine that follows a script."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+
+from minikin.api.app import create_app
+from minikin.chat.template import ChatTemplate
+from minikin.config import EngineSettings, ServerSettings
+from minikin.engine.messages import (
+    ChoiceUsage,
+    Event,
+    GenerationRequest,
+    ModelInfo,
+    TokenEntry,
+    TokenLogprob,
+)
+from minikin.errors import Overloaded
+
+CHATML = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+CONTROL_TOKENS = {"<|im_start|>": 256, "<|im_end|>": 257}
+
+
+class ByteTokenizer:
+    """Every byte is a token; the control tokens come after, then ids that no text encodes to."""
+
+    vocab_size = 16_384
+    control_tokens = CONTROL_TOKENS
+    eos_ids = frozenset({257})
+
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
+
+    def encode_pieces(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
+        ids: list[int] = []
+        for text, is_control in pieces:
+            ids += [CONTROL_TOKENS[text]] if is_control else self.encode(text)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        return bytes([token_id]) if token_id < 256 else b"<control>"
+
+
+@dataclass
+class ScriptedEngine:
+    """Answers every request with `tokens`, as far as its limit and stop texts let it."""
+
+    tokens: list[str] = field(default_factory=lambda: ["Hel", "lo", " there", "!"])
+    pause: float = 0.0
+    """Seconds before each token."""
+    fail_after: int | None = None
+    """Raise `failure` in place of the token of this number."""
+    failure: Exception | None = None
+    is_ready: bool = True
+    window: int = 4096
+    requests: list[GenerationRequest] = field(default_factory=list)
+    finished: list[str] = field(default_factory=list)
+    cancelled: list[str] = field(default_factory=list)
+
+    @property
+    def info(self) -> ModelInfo:
+        if not self.is_ready:
+            raise Overloaded("The model is still loading. Try again in a moment.")
+        return ModelInfo(
+            context_length=self.window,
+            vocab_size=ByteTokenizer.vocab_size,
+            fingerprint="fp_0123456789",
+        )
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+        self.requests.append(request)
+        done = False
+        try:
+            for event in self._events(request):
+                await asyncio.sleep(self.pause)
+                yield event
+            done = True
+        finally:
+            (self.finished if done else self.cancelled).append(request.id)
+
+    def _events(self, request: GenerationRequest) -> Iterator[Event]:
+        tokens, reason = self._answer(request)
+        entries = [_entry(token, request.params.top_logprobs or 0) for token in tokens]
+        wants = request.params.top_logprobs is not None
+        for at, token in enumerate(tokens):
+            if at == self.fail_after and self.failure:
+                raise self.failure
+            for index in range(request.n):
+                logprobs = (entries[at],) if wants else ()
+                yield Event(id=request.id, index=index, text=token, logprobs=logprobs)
+        usage = ChoiceUsage(completion_tokens=len(tokens) + (reason == "stop"))
+        for index in range(request.n):
+            yield Event(id=request.id, index=index, finish_reason=reason, usage=usage)
+
+    def _answer(self, request: GenerationRequest):
+        tokens = self.tokens[: request.params.max_tokens]
+        for at, token in enumerate(tokens):
+            if token in request.params.stop:
+                return tokens[:at], "stop"
+        return tokens, "length" if len(tokens) == request.params.max_tokens else "stop"
+
+
+def _entry(token: str, alternatives: int) -> TokenEntry:
+    top = [TokenLogprob(token.encode(), -0.1), *(TokenLogprob(b"x", -9.0) for _ in range(20))]
+    return TokenEntry(token.encode(), -0.1, tuple(top[:alternatives]))
+
+
+def settings(**overrides) -> ServerSettings:
+    engine = EngineSettings(model=Path("no-such-model.gguf"))
+    return ServerSettings(engine=engine, model_id="tiny", **overrides)
+
+
+@dataclass
+class LiveServer:
+    """A server on a loopback socket, and what is behind it."""
+
+    url: str
+    engine: ScriptedEngine
+    app: object
+
+    @property
+    def service(self):
+        return self.app.state.service
+
+
+@contextlib.contextmanager
+def live_server(
+    engine: ScriptedEngine, template: str = CHATML, **overrides
+) -> Iterator[LiveServer]:
+    """Serve the application over `engine` with uvicorn in a thread of its own."""
+    chosen = settings(**overrides)
+    app = create_app(chosen, engine, ByteTokenizer(), ChatTemplate(template, CONTROL_TOKENS))
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", http="httptools")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        yield LiveServer(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, app)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+        listener.close()
