@@ -57,7 +57,8 @@ class Answer:
                 spelled.end = self._spelled
         shown, self.stopped = self._matcher.feed(text)
         if last and not self.stopped:
-            shown += self._matcher.flush()
+            rest, self.stopped = self._matcher.flush()
+            shown += rest
         self._shown += len(shown)
         return shown, self._entries(everything=last and not self.stopped)
 
