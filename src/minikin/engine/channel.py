@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from typing import Any
@@ -57,7 +58,7 @@ class Events(msgspec.Struct, frozen=True, tag=True):
 Command = Load | Submit | Cancel
 Report = Loaded | LoadFailed | Events
 
-_encoder = msgspec.msgpack.Encoder()
+_encoder = msgspec.msgpack.Encoder(enc_hook=os.fspath)
 
 
 def frame(message: Command | Report) -> bytes:
