@@ -63,6 +63,7 @@ class Engine:
         for sequence in self._choices.pop(request_id, ()):
             self.scheduler.remove(sequence)
 
+    @torch.inference_mode()
     def step(self) -> list[Event]:
         """Run one step and tell what came of it."""
         spans = self.scheduler.schedule()

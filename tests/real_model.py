@@ -1,0 +1,84 @@
+"""The default model's file, and a server of the command's own on it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from minikin.hub.cache import ModelCache, default_folder
+from minikin.hub.fetch import locate
+from minikin.hub.known import DEFAULT_MODEL
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Quiet:
+    """A progress that nobody watches."""
+
+    def begin(self, label, total):
+        pass
+
+    def reach(self, done):
+        pass
+
+    def note(self, text):
+        pass
+
+
+def default_model() -> Path:
+    """The default model from the user's cache, fetched first if need be."""
+    return locate(DEFAULT_MODEL, ModelCache(default_folder()), Quiet()).path
+
+
+@dataclass
+class RunningServer:
+    url: str
+    process: subprocess.Popen
+
+    def engine_pid(self) -> int:
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        for pid in children.split():
+            if b"minikin.engine.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return int(pid)
+        raise AssertionError("there is no engine process")
+
+    def wait_ready(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{self.url}/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            assert self.process.poll() is None, "the server ended"
+            time.sleep(0.05)
+        raise AssertionError(f"not ready after {seconds} s")
+
+
+@contextmanager
+def real_server(*options: str):
+    """`minikin serve` with its default model on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "minikin", "serve", "--port", str(port), *options]
+    process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL)
+    server = RunningServer(f"http://127.0.0.1:{port}", process)
+    try:
+        server.wait_ready(60)
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
