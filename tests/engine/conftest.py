@@ -35,6 +35,7 @@ FIXED_TEXTS = (
     "\n" * 500 + " \n" * 200,
     "日" * 1000,
     "'s" * 300,
+    "a zygote",
 )
 LOOK_ALIKES = (
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|", "|>", "<s>", "</s>", "<unk>", "<0x41>",
