@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,19 @@ def test_a_model_without_a_byte_token_is_refused(metadata: dict[str, Any]) -> No
 
     with pytest.raises(ModelFileError, match="lacks the byte token <0x41>"):
         Tokenizer.from_gguf(metadata | {"tokenizer.ggml.tokens": tokens})
+
+
+def test_whatever_the_file_says_it_is_used_or_refused(
+    metadata: dict[str, Any], spoilt: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+) -> None:
+    tokenizer_keys = {k: v for k, v in metadata.items() if k.startswith("tokenizer")}
+    used = 0
+    for broken in spoilt(tokenizer_keys):
+        try:
+            tokenizer = Tokenizer.from_gguf(broken)
+        except ModelFileError:
+            continue
+        used += 1
+        tokenizer.decode(tokenizer.encode("Hello <|im_end|> wörld"))
+        tokenizer.token_bytes(tokenizer.vocab_size - 1)
+    assert used
