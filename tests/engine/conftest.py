@@ -4,8 +4,11 @@ import json
 import os
 import random
 import string
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 FIXED_TEXTS = (
@@ -35,6 +38,7 @@ FIXED_TEXTS = (
     "\n" * 500 + " \n" * 200,
     "日" * 1000,
     "'s" * 300,
+    "a zygote",
 )
 LOOK_ALIKES = (
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|", "|>", "<s>", "</s>", "<unk>", "<0x41>",
@@ -49,6 +53,25 @@ def model_path() -> Path:
     if not given:
         pytest.skip("MINIKIN_TEST_MODEL does not name a GGUF file of the default model")
     return Path(given)
+
+
+def _odd_values(count: int) -> list[Any]:
+    one_by_one = [None, True, 0, -1, 10**12, 1.5, float("nan"), "", "x", [], ["a"], ["a b", "a"]]
+    arrays = [np.zeros(0), np.ones(count, dtype=bool), np.full(count, np.nan)]
+    kinds = [np.full(count, value) for value in (0, 3, 4, 5, 6, 2**31)]
+    return [*one_by_one, *arrays, *kinds, [f"token {i}" for i in range(count)]]
+
+
+@pytest.fixture(scope="session")
+def spoilt() -> Callable[[dict[str, Any]], Iterator[dict[str, Any]]]:
+    """A tokenizer's metadata with one of its values replaced: every key, all kinds of values."""
+
+    def spoil(metadata: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for key in metadata:
+            for value in _odd_values(len(metadata["tokenizer.ggml.tokens"])):
+                yield metadata | {key: value}
+
+    return spoil
 
 
 @pytest.fixture(scope="session")

@@ -15,3 +15,14 @@ def test_bytes_one_by_one_give_what_they_give_together(data):
 def test_no_piece_holds_half_a_character():
     detokenizer = Detokenizer(ByteTokenizer())
     assert [detokenizer.add(byte) for byte in "a€".encode()] == ["a", "", "", "€"]
+
+
+@given(st.text(max_size=20))
+def test_a_character_is_given_with_its_last_byte(text):
+    detokenizer = Detokenizer(ByteTokenizer())
+    data = text.encode()
+    shown = ""
+    for count, byte in enumerate(data, 1):
+        shown += detokenizer.add(byte)
+        assert shown == data[:count].decode(errors="ignore")
+    assert detokenizer.flush() == ""

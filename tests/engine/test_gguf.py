@@ -298,7 +298,7 @@ def test_every_flipped_byte_of_a_good_header_is_read_or_refused(
     content = written.read_bytes()
 
     for place in range(GGUFFile.open(written).tensors["first"].offset):
-        for value in (0x00, 0x7F, 0xFF):
+        for value in (0x00, 0xFF):
             broken = content[:place] + bytes([value]) + content[place + 1 :]
             try:
                 file = open_bytes(tmp_path, broken)

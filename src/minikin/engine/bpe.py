@@ -119,7 +119,7 @@ def _scored_merges(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[str
     SentencePiece joins any two neighbours whose joint text is a token, in that order; among pairs
     that make the same token we take the longest left part first, as published conversions do.
     """
-    ids = np.array(vocabulary.of_type(TokenType.NORMAL))
+    ids = np.flatnonzero(vocabulary.types == TokenType.NORMAL)
     best_first = ids[np.argsort(-scores[ids].astype(np.float64), kind="stable")].tolist()
     words = {vocabulary.tokens[i] for i in best_first} - vocabulary.control_tokens.keys()
     return [

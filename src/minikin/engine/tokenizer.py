@@ -43,8 +43,7 @@ class Tokenizer:
         self._vocabulary = vocabulary
         self._encoder = encoder
         self._table = table
-        self.space_prefix = space_prefix
-        """Text is encoded with a space before it, which `decode` takes off again."""
+        self._space_prefix = space_prefix
         self.vocab_size = len(vocabulary.tokens)
         self.control_tokens: Mapping[str, int] = vocabulary.control_tokens
         """Text -> id of the tokens that only `encode_pieces` writes."""
@@ -124,7 +123,7 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; control tokens give nothing, broken UTF-8 gives U+FFFD."""
         data = b"".join(self.token_bytes(token_id) for token_id in ids)
-        if self.space_prefix:
+        if self._space_prefix:  # which `encode` has put there
             data = data.removeprefix(b" ")
         return data.decode(errors="replace")
 
@@ -132,18 +131,6 @@ class Tokenizer:
         """The bytes of one token, maybe part of a character; b"" for a control token."""
         return self._bytes[token_id]
 
-    def fewest_tokens(self, text: str) -> int:
-        """A lower bound on `len(encode(text))`, found without encoding.
-
-        Encoding takes about 300 bytes of memory a token for a moment, so a text that can't fit
-        the context is better refused by this. Bytes that give no token count as if they did.
-        """
-        return -(-len(text.encode()) // self._longest)
-
     @cached_property
     def _bytes(self) -> list[bytes]:
         return self._table(self._vocabulary)
-
-    @cached_property
-    def _longest(self) -> int:
-        return max(map(len, self._bytes)) or 1

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+from tokenizers import Tokenizer as Reference
+from tokenizers import models, pre_tokenizers, trainers
+
+from minikin.engine.gguf import GGUFFile
+from minikin.engine.pretokenizer import pretokenizer
+from minikin.engine.tokenizer import Tokenizer
+from minikin.errors import ModelFileError
+
+GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+ALPHABET = GPT2 | {"use_regex": False}
+DIGITS = {"type": "Digits", "individual_digits": True}
+NFC = {"type": "NFC"}
+
+
+def split(expression: str) -> dict[str, Any]:
+    pattern = {"Regex": expression}
+    return {"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": False}
+
+
+LLAMA3 = split(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN2 = split(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+QWEN35 = split(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+TEKKEN = split(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+O200K = split(
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+DEEPSEEK = split(
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+PUNCTUATION = {"type": "Punctuation", "behavior": "Contiguous"}
+PUBLISHED = {
+    "gpt-2": ([GPT2], None, False),
+    "smollm": ([DIGITS, GPT2], None, False),
+    "starcoder": ([DIGITS, GPT2], None, False),
+    "command-r": ([DIGITS, GPT2], NFC, False),
+    "llama-bpe": ([LLAMA3, ALPHABET], None, True),
+    "dbrx": ([LLAMA3, ALPHABET], None, False),
+    "qwen2": ([QWEN2, ALPHABET], NFC, False),
+    "qwen35": ([QWEN35, ALPHABET], NFC, False),
+    "tekken": ([TEKKEN, ALPHABET], None, True),
+    "gpt-4o": ([O200K, ALPHABET], None, False),
+    "deepseek-v3": (
+        [split(r"\p{N}{1,3}"), split("[一-龥\u3040-ゟ゠-ヿ]+"), DEEPSEEK, ALPHABET], None, False
+    ),
+    "falcon": ([PUNCTUATION, GPT2, split("[0-9][0-9][0-9]")], None, False),
+}  # fmt: skip
+"""Name -> pre-tokenizers, normalizer and ignore_merges of a family's own tokenizer.json."""
+
+
+@pytest.fixture(scope="module")
+def trained(code: str) -> dict[str, Any]:
+    """A vocabulary whose merges know no words, so that each cut shows in the ids."""
+    tokenizer = Reference(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split("\n", "merged_with_next"), pre_tokenizers.ByteLevel(False, False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=1200,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    multilingual = "12345 Größe's WE'RE éé 日本語テキスト 🎉🎉!!\r\n\r\n  x " * 20
+    tokenizer.train_from_iterator([code, multilingual], trainer)
+    state = json.loads(tokenizer.to_str())["model"]
+    assert "Ġzygote" not in state["vocab"]
+    state["vocab"]["Ġzygote"] = len(state["vocab"])  # a word that no merge leads to
+    return state
+
+
+def write_gguf(path: Path, trained: dict[str, Any], pre: str) -> None:
+    writer = gguf.GGUFWriter(path, "llama")
+    tokens = sorted(trained["vocab"], key=trained["vocab"].get)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list([*tokens, "<|endoftext|>"])
+    writer.add_token_types([gguf.TokenType.NORMAL] * len(tokens) + [gguf.TokenType.CONTROL])
+    writer.add_token_merges([" ".join(pair) for pair in trained["merges"]])
+    writer.add_eos_token_id(len(tokens))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+
+
+def published_reference(name: str, trained: dict[str, Any]) -> Reference:
+    parts, normalizer, ignore_merges = PUBLISHED[name]
+    shape = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
+        "normalizer": normalizer, "post_processor": None, "decoder": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": parts},
+        "model": trained | {"ignore_merges": ignore_merges},
+    }  # fmt: skip
+    return Reference.from_str(json.dumps(shape))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_family_encodes_as_its_published_tokenizer(
+    name: str, trained: dict[str, Any], varied_texts: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "model.gguf"
+    write_gguf(path, trained, name)
+    tokenizer = Tokenizer.from_gguf(GGUFFile.open(path).metadata)
+    reference = published_reference(name, trained)
+
+    for text in varied_texts:
+        assert tokenizer.encode(text) == reference.encode(text).ids
+
+
+def test_the_texts_tell_the_families_apart(
+    trained: dict[str, Any], varied_texts: list[str]
+) -> None:
+    text = "\n".join(varied_texts[:500])
+    names = PUBLISHED.keys() - {"starcoder"}  # the same as smollm
+
+    answers = {str(published_reference(name, trained).encode(text).ids) for name in names}
+
+    assert len(answers) == len(names)
+
+
+def test_the_default_cuts_as_the_gguf_format_defines(trained: dict[str, Any]) -> None:
+    named, unnamed = pretokenizer("default"), pretokenizer("")
+
+    assert named == unnamed
+    assert not named.add_bos
+
+
+def test_an_unknown_name_is_refused_with_those_known() -> None:
+    with pytest.raises(ModelFileError, match=r"'x{64}'\. Those known are: .*qwen2"):
+        pretokenizer("x" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "adds"), [("llama-bpe", True), ("tekken", True), ("qwen2", False)]
+)
+def test_bos_by_default_is_the_familys(name: str, adds: bool) -> None:
+    assert pretokenizer(name).add_bos is adds
