@@ -12,7 +12,7 @@ from minikin.hub.cache import CachedModel, ModelCache, default_folder
 
 from .conftest import PAYLOAD, Recorder
 
-NULL = b'{"name": "tiny", "source": "", "file": "a", "sizes": {"a\\u0000": 1}}'
+NULL = b'{"name": "tiny", "source": "", "file": "a\\u0000", "size": 1}'
 
 
 def fill(cache: ModelCache, name: str = "tiny", payload: bytes = PAYLOAD) -> CachedModel:

@@ -36,16 +36,11 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     """Where it came from, as a user writes it."""
     file: str
-    """The file to load; of a split model, the first."""
-    sizes: dict[str, int]
-    """Each file's name and its bytes."""
+    """The file to load."""
+    size: int
+    """Bytes of that file."""
     sha256: str | None = None
-    """Digest of `file`, if it was checked against one that the user or Minikin named."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(self.sizes.values())
+    """Its digest, if it was checked against one that the user or Minikin named."""
 
 
 class CachedModel(msgspec.Struct, frozen=True):
@@ -76,10 +71,10 @@ class ModelCache:
         folder = self.models_folder / name
         try:
             record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=ModelRecord)
-            found = {name: (folder / name).stat().st_size for name in record.sizes}
+            whole = (folder / record.file).stat().st_size == record.size
         except (OSError, ValueError, msgspec.MsgspecError):
             return None
-        return CachedModel(record, folder / record.file) if found == record.sizes else None
+        return CachedModel(record, folder / record.file) if whole else None
 
     def models(self) -> list[CachedModel]:
         """All whole models, by name."""
@@ -119,8 +114,8 @@ class ModelCache:
         `work` comes from `filling`, whose block this call ends.
         """
         ready, target = work / "model", self.models_folder / work.name
-        sizes = {path.name: path.stat().st_size for path in ready.iterdir()}
-        record = ModelRecord(name=work.name, source=source, file=file, sizes=sizes, sha256=sha256)
+        size = (ready / file).stat().st_size
+        record = ModelRecord(name=work.name, source=source, file=file, size=size, sha256=sha256)
         (ready / _RECORD).write_bytes(msgspec.json.encode(record))
         for path in (*ready.iterdir(), ready):
             _sync(path)

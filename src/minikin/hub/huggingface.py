@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
 import httpx2
@@ -23,58 +22,46 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 from minikin.errors import DownloadError
-from minikin.hub.cache import check_space
 from minikin.hub.progress import Progress
 from minikin.hub.source import HubSource, safe_filename
 from minikin.hub.transfer import download
 
 _USUAL = "Q4_K_M"
 """The quantization to take where the user names none: a common compromise of size and quality."""
-_SHARD = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
+_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 
 def fetch_from_hub(source: HubSource, work: Path, progress: Progress) -> Path:
-    """Fetch the chosen GGUF file, or all parts of a split one, into `work/model`.
-
-    Returns the first. Raises DownloadError, OSError.
-    """
+    """Fetch the chosen GGUF file into `work/model`; returns it. Raises DownloadError, OSError."""
     info = _look_up(source)
-    files = choose(info.siblings or [], source)
-    check_space(work, sum(file.size or 0 for file in files) - _bytes_in(work))
+    file = choose(info.siblings or [], source)
     token = get_token()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    paths: list[Path] = []
-    for file in files:
-        name = safe_filename(file.rfilename.rpartition("/")[2])
-        path, size = work / "model" / name, file.size
-        if not path.exists() or path.stat().st_size != size:
-            url = hf_hub_url(source.id, file.rfilename, revision=info.sha)
-            digest = file.lfs.sha256 if file.lfs else None
-            path = download(url, work, name, sha256=digest, progress=progress, headers=headers)
-        paths.append(path)
-    return paths[0]
+    return download(
+        hf_hub_url(source.id, file.rfilename, revision=info.sha),
+        work,
+        safe_filename(file.rfilename.rpartition("/")[2]),
+        sha256=file.lfs.sha256 if file.lfs else None,
+        progress=progress,
+        headers={"Authorization": f"Bearer {token}"} if token else None,
+    )
 
 
-def choose(files: Iterable[RepoSibling], source: HubSource) -> list[RepoSibling]:
-    """The GGUF file that `source` means among `files`, or the parts of one that is split, in order.
+def choose(files: Iterable[RepoSibling], source: HubSource) -> RepoSibling:
+    """The GGUF file that `source` means among `files`.
 
-    Raises DownloadError, with what there is to choose from, if that is not exactly one model.
+    Raises DownloadError, with what there is to choose from, if that is not exactly one.
     """
-    ggufs = [f for f in files if f.rfilename.endswith(".gguf") and "mmproj" not in f.rfilename]
-    models = [
-        list(parts)
-        for _, parts in groupby(
-            sorted(ggufs, key=lambda f: f.rfilename), key=lambda f: _SHARD.sub("", f.rfilename)
-        )
-    ]
-    wanted = [parts for parts in models if _is_chosen(parts[0].rfilename, source.choice)]
+    models = [f for f in files if f.rfilename.endswith(".gguf") and "mmproj" not in f.rfilename]
+    wanted = [file for file in models if _is_chosen(file.rfilename, source.choice)]
     if source.choice is None and len(wanted) > 1:
-        wanted = [parts for parts in models if _is_chosen(parts[0].rfilename, _USUAL)]
+        wanted = [file for file in models if _is_chosen(file.rfilename, _USUAL)]
+    if wanted and all(_SPLIT.search(file.rfilename) for file in wanted):
+        raise DownloadError(
+            f"{source.spec} is split into several files, and Minikin reads models of one file. "
+            "Choose a smaller quantization."
+        )
     if len(wanted) != 1:
         raise _choice_error(models, source)
-    shard = _SHARD.search(wanted[0][0].rfilename)
-    if shard and len(wanted[0]) != int(shard[1]):
-        raise DownloadError(f"{source.spec} lacks some of its {int(shard[1])} parts.")
     return wanted[0]
 
 
@@ -87,18 +74,15 @@ def _is_chosen(path: str, choice: str | None) -> bool:
     return bool(re.search(rf"(^|[-._/]){re.escape(choice)}([-./]|$)", path, re.IGNORECASE))
 
 
-def _choice_error(models: list[list[RepoSibling]], source: HubSource) -> DownloadError:
+def _choice_error(models: list[RepoSibling], source: HubSource) -> DownloadError:
     if not models:
         return DownloadError(
             f"The repository {source.id} holds no GGUF file, which Minikin needs. Look for one of "
             "the same model with GGUF in its name."
         )
-    lines = [
-        f"  {parts[0].rfilename}  {sum(part.size or 0 for part in parts) / 1e6:,.0f} MB"
-        for parts in models
-    ]
+    lines = [f"  {file.rfilename}  {(file.size or 0) / 1e6:,.0f} MB" for file in models]
     return DownloadError(
-        f"{source.spec} is not one model. Add a file or a quantization, such as "
+        f"{source.spec} is not one model. Add a quantization or a file, as in "
         f"hf:{source.id}:{_USUAL}. There are:\n" + "\n".join(lines)
     )
 
@@ -126,10 +110,7 @@ def _look_up(source: HubSource) -> ModelInfo:
     except OfflineModeIsEnabled as error:
         raise DownloadError("HF_HUB_OFFLINE forbids to ask the hub. Unset it.") from error
     except HfHubHTTPError as error:
-        raise DownloadError(f"{hub} answered: {error}") from error
+        status = error.response.status_code
+        raise DownloadError(f"{hub} answered {status} for {source.id}. Try again later.") from error
     except httpx2.HTTPError as error:
         raise DownloadError(f"{hub} can't be reached: {error}. Check the network.") from error
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

