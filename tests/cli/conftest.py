@@ -123,9 +123,9 @@ def env(tmp_path: Path) -> dict[str, str]:
 def minikin(env: dict[str, str]) -> Minikin:
     """Run `minikin ARGS` to its end, with `input` as what the user types."""
 
-    def run(*args: str, input: str = "") -> subprocess.CompletedProcess[str]:
+    def run(*args: str, input: str = "", timeout: float = 30) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command(*args), input=input, capture_output=True, text=True, env=env, timeout=30
+            command(*args), input=input, capture_output=True, text=True, env=env, timeout=timeout
         )
 
     return run

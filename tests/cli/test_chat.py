@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from minikin.cli.client import sse_data
@@ -33,6 +35,7 @@ def test_answer_and_status_line(minikin: Minikin, server: Server):
         {
             "model": "tiny",
             "messages": [{"role": "user", "content": "Hi"}],
+            "temperature": 0.7,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
@@ -118,6 +121,35 @@ def test_no_server_there(minikin: Minikin):
     assert run.returncode == 1
     assert "can't be reached" in run.stderr
     assert len(run.stderr.splitlines()) == 1
+
+
+@pytest.mark.model
+def test_server_of_its_own(minikin: Minikin):
+    model = os.environ.get("MINIKIN_TEST_MODEL")
+    if not model:
+        pytest.skip("MINIKIN_TEST_MODEL does not name a GGUF file of the default model")
+    question = "What is the capital of France?\n"
+    run = minikin("chat", "--model", model, "--temperature", "0", input=question, timeout=100)
+    assert run.returncode == 0, run.stderr
+    assert "Paris" in run.stdout
+    address = re.search(r"at (http://127.0.0.1:\d+)/v1", run.stderr)
+    assert address is not None
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address[1])
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [("zzz", "There is no model 'zzz'"), ("broken.gguf", "Can't use the model file")],
+)
+def test_server_of_its_own_that_cannot_start(
+    minikin: Minikin, tmp_path: Path, model: str, message: str
+):
+    (tmp_path / "broken.gguf").write_bytes(b"nonsense")
+    run = minikin("chat", "--model", str(tmp_path / model) if "." in model else model)
+    assert run.returncode == 1
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
 
 
 def test_sse_data():

@@ -7,7 +7,7 @@ import pytest
 
 from .conftest import Minikin
 
-COMMANDS = ("serve", "chat", "pull", "models")
+COMMANDS = ("serve", "chat", "pull", "models", "rm")
 
 
 def test_help_names_every_command(minikin: Minikin):

@@ -2,21 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minikin.hub.cache import ModelCache
+import numpy as np
+from gguf import GGMLQuantizationType, GGUFWriter, quantize
 
 from .conftest import Minikin, Server
 
 PAYLOAD = b"GGUF" * 250_000
-
-
-class Silent:
-    """A Progress that shows nothing."""
-
-    def begin(self, label: str, total: int | None) -> None: ...
-
-    def reach(self, done: int) -> None: ...
-
-    def note(self, text: str) -> None: ...
 
 
 def test_pull_prints_the_path(minikin: Minikin, server: Server, tmp_path: Path):
@@ -46,13 +37,54 @@ def test_pull_of_what_is_not_there(minikin: Minikin, server: Server):
     assert "There is no such file; check the address." in run.stderr
 
 
-def test_models_lists_known_and_present(minikin: Minikin, tmp_path: Path):
-    cache = ModelCache(tmp_path / "cache")
-    with cache.filling("tiny", Silent()) as work:
-        (work / "tiny.gguf").write_bytes(PAYLOAD)
-        cache.commit(work, work / "tiny.gguf", source="https://host/tiny.gguf")
+def test_pull_under_a_name(minikin: Minikin, server: Server):
+    server.files["/tiny.gguf"] = PAYLOAD
+    run = minikin("pull", f"{server.url}/tiny.gguf", "--name", "mine")
+    assert Path(run.stdout.strip()).parts[-2:] == ("mine", "tiny.gguf")
+
+
+def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_path: Path):
+    server.files["/tiny.gguf"] = tiny_model(tmp_path)
+    server.files["/broken.gguf"] = b"GGUF" * 500_000
+    for name in ("tiny", "broken"):
+        assert minikin("pull", f"{server.url}/{name}.gguf").returncode == 0
+    (tmp_path / "cache" / "partial" / "half").mkdir()
     run = minikin("models")
-    known, tiny = run.stdout.splitlines()[1:]
-    assert known.split() == ["smollm2-135m-instruct", "98", "MB", "llama", "Q4_1", "8,192", "no"]
-    assert tiny.split() == ["tiny", "1", "MB", "yes"]
-    assert str(cache.models_folder) in run.stderr
+    assert [line.split() for line in run.stdout.splitlines()[1:]] == [
+        ["broken", "2", "MB", "unreadable", "no", "yes"],
+        ["half", "in", "part"],
+        ["smollm2-135m-instruct", "98", "MB", "llama", "Q4_1", "8,192", "no"],
+        ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "454", "MB", "yes", "yes"],
+    ]
+    assert str(tmp_path / "cache" / "models") in run.stderr
+
+
+def test_rm(minikin: Minikin, server: Server, tmp_path: Path):
+    server.files["/tiny.gguf"] = PAYLOAD
+    minikin("pull", f"{server.url}/tiny.gguf")
+    run = minikin("rm", "tiny")
+    assert run.returncode == 0
+    assert "tiny is gone; 1 MB are free again." in run.stderr
+    assert not list((tmp_path / "cache" / "models").iterdir())
+    assert "There is no model 'tiny' here." in minikin("rm", "tiny").stderr
+
+
+def tiny_model(folder: Path) -> bytes:
+    """A GGUF file of one Q8_0 tensor, and what the facts are read from."""
+    writer = GGUFWriter(folder / "made.gguf", "llama")
+    writer.add_context_length(4096)
+    writer.add_block_count(1)
+    writer.add_embedding_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    rows = np.zeros((25_000, 64), dtype=np.float32)
+    writer.add_tensor(
+        "token_embd.weight",
+        quantize(rows, GGMLQuantizationType.Q8_0),
+        raw_dtype=GGMLQuantizationType.Q8_0,
+    )
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return (folder / "made.gguf").read_bytes()

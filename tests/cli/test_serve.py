@@ -3,7 +3,6 @@ from __future__ import annotations
 import socket
 import sys
 import types
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,14 +20,6 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     server = types.SimpleNamespace(serve=calls.append)
     monkeypatch.setitem(sys.modules, "minikin.api.server", server)
     return calls
-
-
-@pytest.fixture
-def taken_port() -> Iterator[int]:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        yield other.getsockname()[1]
 
 
 @pytest.fixture
@@ -75,11 +66,23 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     ]
 
 
-def test_taken_port(minikin: Minikin, taken_port: int):
-    run = minikin("serve", "--port", str(taken_port))
+def test_taken_port(minikin: Minikin, tmp_path: Path):
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        run = minikin("serve", "--port", str(port), "--model", str(file))
     assert run.returncode == 1
-    assert run.stderr.startswith(f"error: 127.0.0.1:{taken_port} can't be listened on: Address al")
-    assert "--port" in run.stderr
+    assert f"Can't listen on 127.0.0.1, port {port}: Address already in use" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_file_that_is_no_model(minikin: Minikin, tmp_path: Path, free_port: int):
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"not a model")
+    run = minikin("serve", "--port", str(free_port), "--model", str(file))
+    assert run.returncode == 1
+    assert "Can't use the model file" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -32,7 +32,10 @@ class FileServer:
     """Body bytes after which answers stand still."""
     statuses: list[int] = field(default_factory=list)
     """What the next answers say instead of 200."""
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Path -> status and X-Error-Code that it is answered with."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
+    authorizations: list[str | None] = field(default_factory=list)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -44,7 +47,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         state, wanted = self.state, self.headers.get("Range")
         state.requests.append((self.path, wanted))
-        body = state.files.get(self.path.partition("?")[0])
+        state.authorizations.append(self.headers.get("Authorization"))
+        path = self.path.partition("?")[0]
+        if path in state.refused:
+            self._refuse(*state.refused[path])
+            return
+        body = state.files.get(path)
         if state.statuses or body is None:
             self.send_error(state.statuses.pop(0) if state.statuses else 404)
             return
@@ -65,6 +73,12 @@ class _Handler(BaseHTTPRequestHandler):
         while state.stall_after is not None:
             time.sleep(0.01)
         self.close_connection = True
+
+    def _refuse(self, status: int, code: str) -> None:
+        self.send_response(status)
+        self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _start(self, wanted: str | None) -> int:
         if not wanted or not self.state.ranges or self.headers.get("If-Range") != self.state.etag:

@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from minikin.errors import DownloadError
+from minikin.errors import DownloadError, SetupError
 from minikin.hub.cache import CachedModel, ModelCache, default_folder
 
 from .conftest import PAYLOAD, Recorder
 
+NULL = b'{"name": "tiny", "source": "", "file": "a\\u0000", "size": 1}'
+
 
 def fill(cache: ModelCache, name: str = "tiny", payload: bytes = PAYLOAD) -> CachedModel:
     with cache.filling(name, Recorder()) as work:
-        (work / "tiny.gguf").write_bytes(payload)
+        (work / "model" / "tiny.gguf").write_bytes(payload)
         (work / "left over").write_bytes(b"")
-        return cache.commit(work, work / "tiny.gguf", source="https://host/tiny.gguf")
+        return cache.commit(work, "tiny.gguf", source="https://host/tiny.gguf")
 
 
 def test_folder_follows_xdg_and_minikin_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -53,6 +55,7 @@ def test_half_a_fetch_is_never_found_but_kept(cache: ModelCache, progress: Recor
         raise KeyboardInterrupt
     assert cache.find("tiny") is None
     assert cache.models() == []
+    assert cache.parts() == ["tiny"]
     with cache.filling("tiny", progress) as work:
         assert (work / "tiny.gguf.part").read_bytes() == PAYLOAD[:1000]
 
@@ -64,7 +67,7 @@ def test_file_of_another_size_is_not_used(cache: ModelCache, damage: bytes):
     assert fill(cache).path.read_bytes() == PAYLOAD
 
 
-@pytest.mark.parametrize("record", [b"", b"{}", b"[1]", b'{"name": 1}', b"\xff"])
+@pytest.mark.parametrize("record", [b"", b"{}", b"[1]", b'{"name": 1}', b"\xff", NULL])
 def test_broken_record_is_no_model(cache: ModelCache, record: bytes):
     (fill(cache).path.parent / "model.json").write_bytes(record)
     assert cache.find("tiny") is None
@@ -107,3 +110,21 @@ def test_folder_that_cannot_be_made(tmp_path: Path, progress: Recorder):
 def test_disk_that_fills_up(cache: ModelCache, progress: Recorder):
     with pytest.raises(DownloadError, match="Free some space"), cache.filling("tiny", progress):
         raise OSError(28, "No space left on device")
+
+
+def test_remove(cache: ModelCache, progress: Recorder):
+    fill(cache)
+    with contextlib.suppress(KeyboardInterrupt), cache.filling("tiny", progress) as work:
+        (work / "part").write_bytes(b"12345")
+        raise KeyboardInterrupt
+    assert cache.remove("tiny", progress) > len(PAYLOAD) + 5
+    assert cache.models() == []
+    assert cache.parts() == []
+
+
+@pytest.mark.parametrize("name", ["tiny", "..", "../models", ""])
+def test_remove_what_is_not_there(cache: ModelCache, progress: Recorder, name: str):
+    fill(cache, "other")
+    with pytest.raises(SetupError, match="no model"):
+        cache.remove(name, progress)
+    assert cache.find("other") is not None

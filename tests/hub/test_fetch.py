@@ -69,6 +69,32 @@ def test_url(server: FileServer, cache: ModelCache, progress: Recorder):
     assert len(server.requests) == 1
 
 
+def test_other_digest_is_fetched_anew(server: FileServer, cache: ModelCache, progress: Recorder):
+    server.files["/m.gguf"] = b"GGUF old"
+    pull(f"{server.url}/m.gguf", cache, progress)
+    server.files["/m.gguf"] = PAYLOAD
+    pulled = pull(f"{server.url}/m.gguf#sha256={sha256(PAYLOAD)}", cache, progress)
+    assert pulled.path.read_bytes() == PAYLOAD
+
+
+def test_name_is_the_users_to_choose(server: FileServer, cache: ModelCache, progress: Recorder):
+    server.files["/m.gguf"] = PAYLOAD
+    pulled = pull(f"{server.url}/m.gguf", cache, progress, "mine")
+    assert locate("mine", cache, progress).path == pulled.path
+    with pytest.raises(SetupError, match="How about 'my-own'"):
+        pull(f"{server.url}/m.gguf", cache, progress, "My Own")
+
+
+@pytest.mark.parametrize("name", ["m", "smollm2-135m-instruct"])
+def test_name_of_another_model(
+    server: FileServer, cache: ModelCache, progress: Recorder, name: str
+):
+    server.files["/m.gguf"] = PAYLOAD
+    pull(f"{server.url}/m.gguf", cache, progress)
+    with pytest.raises(SetupError, match=r"is taken by .* --name"):
+        pull(f"{server.url}/other/m.gguf", cache, progress, name)
+
+
 def test_file_and_folder(tmp_path: Path, cache: ModelCache, progress: Recorder):
     file = tmp_path / "My Model.gguf"
     file.write_bytes(PAYLOAD)

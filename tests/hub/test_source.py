@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from minikin.errors import SetupError
-from minikin.hub.source import UrlSource, WheelSource, parse_source, safe_filename
+from minikin.hub.source import HubSource, UrlSource, WheelSource, parse_source, safe_filename
 
 
 def test_wheel():
@@ -24,7 +24,31 @@ def test_url_with_digest():
 def test_spec_keeps_no_secret():
     source = parse_source("https://me:secret@host:8443/m.gguf?token=secret")
     assert source is not None
-    assert source.spec == "https://host:8443/m.gguf"
+    assert source.spec.startswith("https://host:8443/m.gguf?")
+    assert "secret" not in source.spec
+
+
+def test_spec_tells_queries_apart():
+    first, second = (parse_source(f"https://host/m.gguf?id={i}") for i in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.spec != second.spec
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("hf:unsloth/Qwen3-4B-GGUF", "qwen3-4b"),
+        ("hf:unsloth/Qwen3-4B-GGUF:Q4_K_M", "qwen3-4b-q4_k_m"),
+        ("hf:unsloth/Qwen3-4B-GGUF:sub/Qwen3-4B-Q8_0.gguf", "qwen3-4b-q8_0"),
+    ],
+)
+def test_hub(text: str, name: str):
+    source = parse_source(text)
+    assert isinstance(source, HubSource)
+    assert source.id == "unsloth/Qwen3-4B-GGUF"
+    assert source.spec == text
+    assert source.name == name
 
 
 @pytest.mark.parametrize("text", ["smollm2-135m-instruct", "./m.gguf", "/a/b.gguf", "models"])
@@ -35,6 +59,10 @@ def test_names_and_paths_are_no_sources(text: str):
 @pytest.mark.parametrize(
     "text",
     [
+        "hf:tiny",
+        "hf:a/b/c",
+        "hf:a/b:",
+        "hf:a/b:x?y",
         "pypi:tiny",
         "pypi:tiny==",
         "pypi:--index-url=http://evil==1",

@@ -12,18 +12,25 @@ from .conftest import PAYLOAD, FileServer, Recorder, sha256
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    return tmp_path / "m.gguf"
+    """Where the file is to end up."""
+    (tmp_path / "model").mkdir()
+    return tmp_path / "model" / "m.gguf"
+
+
+def part_of(target: Path) -> Path:
+    return target.parents[1] / "m.gguf.part"
 
 
 def fetch(server: FileServer, target: Path, progress: Recorder, digest: str | None = None) -> None:
-    download(f"{server.url}/m.gguf", target, sha256=digest, progress=progress)
+    work, url = target.parents[1], f"{server.url}/m.gguf"
+    assert download(url, work, "m.gguf", sha256=digest, progress=progress) == target
 
 
 def test_whole(server: FileServer, target: Path, progress: Recorder):
     server.files["/m.gguf"] = PAYLOAD
     fetch(server, target, progress, sha256(PAYLOAD))
     assert target.read_bytes() == PAYLOAD
-    assert [path.name for path in target.parent.iterdir()] == ["m.gguf"]
+    assert sorted(path.name for path in target.parents[1].rglob("*")) == ["m.gguf", "model"]
     assert progress.begun == [("m.gguf", len(PAYLOAD))]
     assert progress.reached[-1] == len(PAYLOAD)
 
@@ -83,8 +90,8 @@ def test_part_that_is_already_whole(server: FileServer, target: Path, progress: 
     server.files["/m.gguf"] = PAYLOAD
     server.cut_after = [1000]
     fetch(server, target, progress)
-    target.rename(target.with_name("m.gguf.part"))
-    target.with_name("m.gguf.part.origin").write_text(
+    target.rename(part_of(target))
+    part_of(target).with_name("m.gguf.part.origin").write_text(
         f'{{"url": "{server.url}/m.gguf", "validator": "\\"v1\\""}}'
     )
     fetch(server, target, progress)
@@ -96,7 +103,7 @@ def test_wrong_digest_leaves_nothing(server: FileServer, target: Path, progress:
     with pytest.raises(DownloadError, match="SHA-256"):
         fetch(server, target, progress, sha256(b"other"))
     assert not target.exists()
-    assert not target.with_name("m.gguf.part").exists()
+    assert not part_of(target).exists()
 
 
 def test_busy_server_is_asked_again(server: FileServer, target: Path, progress: Recorder):
@@ -124,7 +131,7 @@ def test_final_answers_say_what_to_do(
 
 def test_offline(target: Path, progress: Recorder):
     with pytest.raises(DownloadError, match="Check the network"):
-        download("http://127.0.0.1:1/m.gguf", target, sha256=None, progress=progress)
+        download("http://127.0.0.1:1/m.gguf", target, "m.gguf", sha256=None, progress=progress)
 
 
 def test_full_disk(
@@ -139,5 +146,5 @@ def test_full_disk(
 def test_messages_show_no_secret(server: FileServer, target: Path, progress: Recorder):
     url = server.url.replace("http://", "http://me:hunter2@")
     with pytest.raises(DownloadError) as caught:
-        download(f"{url}/m.gguf?sig=hunter2", target, sha256=None, progress=progress)
+        download(f"{url}/m.gguf?sig=hunter2", target, "m.gguf", sha256=None, progress=progress)
     assert "hunter2" not in caught.value.message

@@ -10,7 +10,7 @@ import sys
 import typer
 
 from minikin.cli.chat import chat
-from minikin.cli.models import models, pull
+from minikin.cli.models import models, pull, rm
 from minikin.cli.output import errors
 from minikin.cli.serve import serve
 from minikin.errors import SetupError
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, chat, pull, models):
+for command in (serve, chat, pull, models, rm):
     app.command()(command)
 
 

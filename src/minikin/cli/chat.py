@@ -37,8 +37,8 @@ def chat(
         str | None, typer.Option(help="An instruction to the model.", show_default=False)
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(min=0, max=2, show_default="the server's")
-    ] = None,
+        float, typer.Option(min=0, max=2, metavar="X", help="0 is soberest, 2 is wildest.")
+    ] = 0.7,
     cache: CacheOption = None,
 ) -> None:
     """Talk with a model in this terminal.
@@ -57,9 +57,9 @@ def chat(
 
     for leave in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(leave, lambda *_: sys.exit(1))  # so that a server of our own ends too
-    with _server(base_url, api_key, model, cache) as url:
+    with _server(base_url, api_key, model, cache) as (url, wanted):
         client = ChatClient(url, api_key)
-        chosen = _choose(client.models(), model)
+        chosen = _choose(client.models(), wanted)
         errors.print(f"Talking to {chosen} at {url}. /help shows what you can type.")
         Dialog(client, chosen, Conversation(system), temperature).run()
 
@@ -67,17 +67,20 @@ def chat(
 @contextmanager
 def _server(
     base_url: str | None, api_key: str | None, model: str | None, cache: Path | None
-) -> Iterator[str]:
-    """The address to talk to: the one given, one that answers at the usual place, or our own."""
+) -> Iterator[tuple[str, str | None]]:
+    """The address to talk to and the model to ask for.
+
+    It is the address given, one that answers at the usual place, or that of our own server.
+    """
     if base_url is not None or _serves(_USUAL_URL, api_key, model):
-        yield base_url or _USUAL_URL
+        yield base_url or _USUAL_URL, model
         return
     from minikin.cli.child import child_server
 
-    wanted = model or DEFAULT_MODEL
-    locate_model(wanted, cache)  # here, where its progress can be seen
-    with child_server(wanted, model_cache(cache).folder) as url:
-        yield url
+    source = model or DEFAULT_MODEL
+    local = locate_model(source, cache)  # here, where its progress can be seen
+    with child_server(source, model_cache(cache).folder) as url:
+        yield url, local.id
 
 
 def _serves(url: str, api_key: str | None, model: str | None) -> bool:

@@ -85,17 +85,16 @@ class ChatClient:
             raise SetupError(f"{self.base_url} is no OpenAI-compatible server: {error}.") from error
 
     def stream(
-        self, model: str, messages: list[dict[str, str]], temperature: float | None = None
+        self, model: str, messages: list[dict[str, str]], temperature: float
     ) -> Generator[Chunk]:
         """The answer to `messages`, event by event. Closing the generator cancels it."""
-        body: dict[str, object] = {
+        body = {
             "model": model,
             "messages": messages,
+            "temperature": temperature,
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        if temperature is not None:
-            body["temperature"] = temperature
         url = f"{self.base_url}/chat/completions"
         try:
             with self._http.stream("POST", url, json=body) as response:

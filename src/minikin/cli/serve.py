@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Annotated
 
 import typer
 
 from minikin.cli.options import ENGINE_DEFAULTS, SERVER_DEFAULTS, CacheOption, locate_model
 from minikin.config import EngineSettings, ServerSettings
-from minikin.errors import SetupError
 from minikin.hub.known import DEFAULT_MODEL
 
 
@@ -66,7 +64,6 @@ def serve(
 
     `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
     """
-    _check_port(host, port)
     local = locate_model(model, cache)
     settings = ServerSettings(
         engine=EngineSettings(
@@ -86,19 +83,3 @@ def serve(
     from minikin.api.server import serve as run_server
 
     run_server(settings)
-
-
-def _check_port(host: str, port: int) -> None:
-    """Raise SetupError if `host`:`port` can't be listened on, before any work is done for it."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        raise SetupError(
-            f"{host}:{port} can't be listened on: {error.strerror}. Choose another with --port or "
-            "--host."
-        ) from error

@@ -1,7 +1,8 @@
 """The folder that keeps fetched models.
 
     models/NAME/          a whole, checked model: its files and `model.json`
-    partial/NAME/         one being fetched; kept after a failure, so that it can be resumed
+    partial/NAME/         one being fetched; kept after a failure, so that it can be resumed. What
+                          is whole and checked of it lies in `model/` there
     locks/NAME.lock       held while NAME is fetched or removed
 
 A model's folder comes into being by one rename, after everything in it is checked and on disk, so
@@ -21,7 +22,7 @@ import msgspec
 import platformdirs
 from filelock import FileLock, Timeout
 
-from minikin.errors import DownloadError
+from minikin.errors import DownloadError, SetupError
 from minikin.hub.progress import Progress
 from minikin.hub.source import slug
 
@@ -35,9 +36,11 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     """Where it came from, as a user writes it."""
     file: str
-    """The file to load, relative to the folder."""
+    """The file to load."""
     size: int
     """Bytes of that file."""
+    sha256: str | None = None
+    """Its digest, if it was checked against one that the user or Minikin named."""
 
 
 class CachedModel(msgspec.Struct, frozen=True):
@@ -68,19 +71,18 @@ class ModelCache:
         folder = self.models_folder / name
         try:
             record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=ModelRecord)
-            path = folder / record.file
-            whole = path.stat().st_size == record.size
-        except (OSError, msgspec.MsgspecError):
+            whole = (folder / record.file).stat().st_size == record.size
+        except (OSError, ValueError, msgspec.MsgspecError):
             return None
-        return CachedModel(record, path) if whole else None
+        return CachedModel(record, folder / record.file) if whole else None
 
     def models(self) -> list[CachedModel]:
         """All whole models, by name."""
-        try:
-            names = sorted(os.listdir(self.models_folder))
-        except FileNotFoundError:
-            return []
-        return [model for name in names if (model := self.find(name))]
+        return [model for name in _names(self.models_folder) if (model := self.find(name))]
+
+    def parts(self) -> list[str]:
+        """Names of models whose fetch broke off or is under way."""
+        return _names(self.folder / "partial")
 
     @contextmanager
     def filling(self, name: str, progress: Progress) -> Iterator[Path]:
@@ -94,7 +96,7 @@ class ModelCache:
             work.mkdir(parents=True, exist_ok=True)
             (self.folder / "locks").mkdir(exist_ok=True)
             with self._locked(name, progress):
-                work.mkdir(exist_ok=True)
+                (work / "model").mkdir(parents=True, exist_ok=True)
                 yield work
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -104,28 +106,42 @@ class ModelCache:
                 "--cache or MINIKIN_CACHE."
             ) from error
 
-    def commit(self, work: Path, file: Path, *, source: str) -> CachedModel:
-        """Make the model in `work`, whose main file is `file`, a whole one. Caller holds the lock.
+    def commit(
+        self, work: Path, file: str, *, source: str, sha256: str | None = None
+    ) -> CachedModel:
+        """Make what is in `work/model` a whole model with the main file `file`.
 
-        Only `file` and the record are kept.
+        `work` comes from `filling`, whose block this call ends.
         """
-        target = self.models_folder / work.name
-        record = ModelRecord(
-            name=work.name, source=source, file=file.name, size=file.stat().st_size
-        )
-        ready = work / "ready"
-        shutil.rmtree(ready, ignore_errors=True)
-        ready.mkdir()
+        ready, target = work / "model", self.models_folder / work.name
+        size = (ready / file).stat().st_size
+        record = ModelRecord(name=work.name, source=source, file=file, size=size, sha256=sha256)
         (ready / _RECORD).write_bytes(msgspec.json.encode(record))
-        os.replace(file, ready / file.name)
-        for path in (ready / _RECORD, ready / file.name, ready):
+        for path in (*ready.iterdir(), ready):
             _sync(path)
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
         os.replace(ready, target)
         _sync(target.parent)
         shutil.rmtree(work, ignore_errors=True)
-        return CachedModel(record, target / record.file)
+        return CachedModel(record, target / file)
+
+    def remove(self, name: str, progress: Progress) -> int:
+        """Delete the model of that name and any part of it; returns the bytes that this frees.
+
+        Raises SetupError if there is neither.
+        """
+        folders = (self.models_folder / name, self.folder / "partial" / name)
+        if slug(name) != name or not any(folder.is_dir() for folder in folders):
+            raise SetupError(
+                f"There is no model '{name}' here. `minikin models` lists those there are."
+            )
+        with self.filling(name, progress):
+            freed = sum(path.stat().st_size for folder in folders for path in _files(folder))
+            for folder in folders:
+                if folder.is_dir():
+                    shutil.rmtree(folder)
+        return freed
 
     @contextmanager
     def _locked(self, name: str, progress: Progress) -> Iterator[None]:
@@ -157,6 +173,17 @@ def disk_full(folder: Path, need: int | None = None) -> DownloadError:
         f"The disk of {folder} is full: {wanted}{free / 1e6:,.0f} MB are free. Free some space, or "
         "name a folder on another disk with --cache or MINIKIN_CACHE."
     )
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _sync(path: Path) -> None:

