@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -123,6 +124,7 @@ def _entry(token: str, alternatives: int) -> TokenEntry:
 
 def settings(**overrides) -> ServerSettings:
     engine = EngineSettings(model=Path("no-such-model.gguf"))
+    overrides.setdefault("database", Path(tempfile.mkdtemp()) / "completions.sqlite3")
     return ServerSettings(engine=engine, model_id="tiny", **overrides)
 
 
@@ -147,7 +149,7 @@ def live_server(
     chosen = settings(**overrides)
     app = create_app(chosen, engine, ByteTokenizer(), ChatTemplate(template, CONTROL_TOKENS))
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none", http="httptools")
+    config = uvicorn.Config(app, lifespan="on", log_config=None, ws="none", http="httptools")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()

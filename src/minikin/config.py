@@ -41,5 +41,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: int = 256
     """Requests in flight, running and waiting together; one more is answered 503."""
     max_body_bytes: int = 4 * 1024 * 1024
+    max_choices: int = 128
+    """The largest `n`; 128 is OpenAI's own."""
+    api_keys: tuple[str, ...] = ()
+    """Keys that clients must send; none: no key is asked for."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names that the server answers to, beside localhost, `host` and plain addresses."""
+    database: Path | None = None
+    """The SQLite file of stored completions; None: one in the user's data folder."""
     drain_seconds: float = 30.0
     """How long running answers may go on after the first SIGTERM."""

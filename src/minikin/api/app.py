@@ -1,28 +1,29 @@
-"""The HTTP application: routes, errors, and what stands around them."""
+"""The HTTP application: its routes, and what stands around them."""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 
 from minikin.api import docs
-from minikin.api.chat_completions import FAULT, ChatCompletions
+from minikin.api.chat_completions import ChatCompletions
 from minikin.api.edge import Edge
 from minikin.api.http import TransportFault, error_response, json_response
 from minikin.api.models import Models
 from minikin.api.seams import Engine, Tokenizer
 from minikin.api.service import Service
+from minikin.api.stored_completions import StoredCompletions
+from minikin.api.tokens import Tokens
 from minikin.chat.template import ChatTemplate
 from minikin.config import ServerSettings
-from minikin.errors import EngineFailure, MinikinError
-
-log = logging.getLogger(__name__)
+from minikin.errors import MinikinError
 
 
 def create_app(
@@ -30,7 +31,25 @@ def create_app(
 ) -> Starlette:
     """The application over these parts; its `state.service` is the Service behind the routes."""
     service = Service(settings, engine, tokenizer, template)
-    models = Models(service)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        service.store.close()
+
+    app = Starlette(
+        routes=_routes(service),
+        middleware=[Middleware(Edge, service)],
+        exception_handlers={MinikinError: _on_error, HTTPException: _on_no_route},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.service = service
+    return app
+
+
+def _routes(service: Service) -> list[BaseRoute]:
+    models, stored, tokens = Models(service), StoredCompletions(service), Tokens(service)
 
     async def health(request: Request) -> Response:
         return json_response({"status": "ok"})
@@ -40,25 +59,21 @@ def create_app(
             return json_response({"status": "ready"})
         return json_response({"status": "draining" if service.draining else "loading"}, 503)
 
-    app = Starlette(
-        routes=[
-            Route("/health", health),
-            Route("/ready", ready),
-            Route("/v1/models", models.all),
-            Route("/v1/models/{model:path}", models.one),
-            Route("/v1/chat/completions", ChatCompletions(service), methods=["POST"]),
-            *docs.routes(),
-        ],
-        middleware=[Middleware(Edge, host=settings.host)],
-        exception_handlers={
-            MinikinError: _on_error,
-            HTTPException: _on_http_exception,
-            Exception: _on_fault,
-        },
-    )
-    app.router.redirect_slashes = False
-    app.state.service = service
-    return app
+    return [
+        Route("/health", health),
+        Route("/ready", ready),
+        Route("/v1/models", models.all),
+        Route("/v1/models/{model:path}", models.one),
+        Route("/v1/chat/completions", ChatCompletions(service), methods=["POST"]),
+        Route("/v1/chat/completions", stored.all),
+        Route("/v1/chat/completions/{id}", stored.one),
+        Route("/v1/chat/completions/{id}", stored.update, methods=["POST"]),
+        Route("/v1/chat/completions/{id}", stored.delete, methods=["DELETE"]),
+        Route("/v1/chat/completions/{id}/messages", stored.messages),
+        Route("/tokenize", tokens.tokenize, methods=["POST"]),
+        Route("/detokenize", tokens.detokenize, methods=["POST"]),
+        *docs.routes(),
+    ]
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -66,24 +81,29 @@ async def _on_error(request: Request, error: Exception) -> Response:
     return error_response(error)
 
 
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    """Routes that don't exist, in OpenAI's words."""
+async def _on_no_route(request: Request, error: Exception) -> Response:
+    """A path or method that doesn't exist, in OpenAI's words."""
     assert isinstance(error, HTTPException)
-    method, path = request.method, request.url.path[:256]
-    if error.status_code == 405:
-        fault = TransportFault(
+    method, path = request.method, request.scope["path"][:256]
+    if error.status_code != 405:
+        return error_response(TransportFault(error.status_code, f"Invalid URL ({method} {path})"))
+    response = error_response(
+        TransportFault(
             405,
             f"Not allowed to {method} on {path}. "
             "(HINT: Perhaps you meant to use a different HTTP method?)",
             code="method_not_supported",
         )
-    else:
-        fault = TransportFault(error.status_code, f"Invalid URL ({method} {path})")
-    response = error_response(fault)
-    response.headers.update(error.headers or {})
+    )
+    response.headers["allow"] = ", ".join(_methods(request))
     return response
 
 
-async def _on_fault(request: Request, error: Exception) -> Response:
-    """A bug of ours: the log has the trace, the client only what helps it."""
-    return error_response(EngineFailure(FAULT))
+def _methods(request: Request) -> list[str]:
+    """Every method that some route has at the request's path."""
+    routes = [
+        route
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
+    ]
+    return sorted({method for route in routes for method in route.methods or ()})

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from minikin.api.translate import ChatRequest
 from minikin.api.wire import (
@@ -136,27 +136,36 @@ def _padding() -> str:
     return "".join(random.choices(_PADDING, k=random.randint(0, _MAX_PADDING)))
 
 
-async def fold(chunks: AsyncIterator[Chunk]) -> ChatCompletion:
+class Fold:
     """The completion that the chunks of a whole answer add up to."""
-    choices: dict[int, _Folded] = {}
-    last: Chunk | None = None
-    async for chunk in chunks:
-        for choice in chunk.choices:
-            choices.setdefault(choice.index, _Folded()).add(choice)
-        last = chunk
-    assert last is not None
-    assert isinstance(last.usage, Usage)
-    return ChatCompletion(
-        id=last.id,
-        created=last.created,
-        model=last.model,
-        choices=[choices[index].choice(index) for index in sorted(choices)],
-        usage=last.usage,
-        system_fingerprint=last.system_fingerprint,
-    )
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _FoldedChoice] = {}
+        self._last: Chunk | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the next chunk in."""
+        for part in chunk.choices:
+            self._choices.setdefault(part.index, _FoldedChoice()).add(part)
+        self._last = chunk
+
+    def completion(self, metadata: dict[str, str] | UnsetType = UNSET) -> ChatCompletion:
+        """The whole, once the chunk with the usage is in."""
+        last = self._last
+        assert last is not None
+        assert isinstance(last.usage, Usage)
+        return ChatCompletion(
+            id=last.id,
+            created=last.created,
+            model=last.model,
+            choices=[self._choices[index].choice(index) for index in sorted(self._choices)],
+            usage=last.usage,
+            system_fingerprint=last.system_fingerprint,
+            metadata=metadata,
+        )
 
 
-class _Folded:
+class _FoldedChoice:
     """One choice in the making."""
 
     def __init__(self) -> None:

@@ -21,6 +21,11 @@ def wrong_type(path: str, expected: str, value: Any) -> InvalidRequest:
     )
 
 
+def no_object(value: Any) -> InvalidRequest:
+    """A body that isn't a JSON object."""
+    return InvalidRequest(f"The JSON body must be an object, but is {kind_of(value)}.")
+
+
 def kind_of(value: Any) -> str:
     """The JSON type of a decoded value, in the words of OpenAI's messages."""
     kinds = {

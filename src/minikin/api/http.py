@@ -20,6 +20,8 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(float_hook=float).decode
 """`float` turns 1e999 into infinity, which the parameter's own rule then refuses by name."""
 
+FAULT = "The server had an error while processing your request. Sorry about that!"
+"""All that a client learns of a bug of ours; the log has the rest."""
 NOT_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
     "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "

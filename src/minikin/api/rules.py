@@ -204,15 +204,16 @@ class Object(_Frozen, frozen=True):
     def check(self, value: Any, path: str) -> dict[str, Any]:
         """See Rule. Faults are looked for in the order of `properties`, unknown ones last."""
         if not isinstance(value, dict):
-            raise faults.wrong_type(path, "an object", value)
+            raise faults.wrong_type(path, "an object", value) if path else faults.no_object(value)
+        prefix = f"{path}." if path else ""
         for name, prop in self.properties.items():
             if name in value:
-                prop.rule.check(value[name], f"{path}.{name}")
+                prop.rule.check(value[name], prefix + name)
             elif prop.required:
-                raise faults.missing(f"{path}.{name}")
+                raise faults.missing(prefix + name)
         for name in value:
             if name not in self.properties:
-                raise faults.unknown(f"{path}.{name[:64]}")
+                raise faults.unknown(prefix + name[:64])
         return value
 
     @property

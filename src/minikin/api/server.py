@@ -114,7 +114,7 @@ class DrainingServer(uvicorn.Server):
                 app,
                 http="httptools",
                 ws="none",
-                lifespan="off",
+                lifespan="on",
                 log_config=None,
                 access_log=False,
                 server_header=False,

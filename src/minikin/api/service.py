@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from minikin.api.seams import Engine, Tokenizer
+from minikin.api.store import CompletionStore
 from minikin.api.translate import ChatRequest, Limits
 from minikin.chat.template import ChatTemplate
 from minikin.config import ServerSettings
@@ -32,7 +33,8 @@ class Service:
         self.engine = engine
         self.tokenizer = tokenizer
         self.models = (settings.model_id, *settings.aliases)
-        self.limits = Limits(frozenset(self.models), tokenizer.vocab_size)
+        self.limits = Limits(frozenset(self.models), tokenizer.vocab_size, settings.max_choices)
+        self.store = CompletionStore(settings.database)
         self.draining = False
         self.in_flight = 0
         self.idle = asyncio.Event()

@@ -12,6 +12,17 @@ from minikin.api.parameters import PARAMETERS
 from minikin.engine.messages import SamplingParams
 from minikin.errors import InvalidRequest, NotFound
 
+_ECHOED = {
+    "seed": None,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "tools": None,
+    "tool_choice": None,
+    "response_format": None,
+}
+"""Settings that a stored completion tells of, with their defaults."""
 _KNOWN = frozenset(parameter.name for parameter in PARAMETERS) | {"model"}
 
 
@@ -31,6 +42,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     sampling: dict[str, Any] = {}
     """Arguments of SamplingParams, all but `max_tokens`."""
+    settings: dict[str, Any] = {}
+    """What a stored completion tells of how it was made."""
 
     def sampling_params(self, max_tokens: int) -> SamplingParams:
         """How to sample this request's answers, of at most `max_tokens` tokens each."""
@@ -53,7 +66,7 @@ def translate(body: Any, limits: Limits) -> ChatRequest:
     then types and ranges of each parameter, then rules over several of them.
     """
     if not isinstance(body, dict):
-        raise InvalidRequest(f"The JSON body must be an object, but is {faults.kind_of(body)}.")
+        raise faults.no_object(body)
     model = check_model(body.get("model"), limits.models)
     if "messages" not in body:
         raise faults.missing("messages")
@@ -114,6 +127,8 @@ def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
         store=values.get("store", False),
         metadata=values.get("metadata", {}),
         sampling=_sampling(values),
+        settings={name: values.get(name, default) for name, default in _ECHOED.items()}
+        | {"input_user": values.get("user")},
     )
 
 

@@ -55,6 +55,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError("a template may not raise to such powers")
         return super().call_binop(context, operator, left, right)
 
+    def wrap_str_format(self, value: Any) -> None:
+        """Jinja would hand out a `format` of its own; here `is_safe_attribute` refuses it."""
+        return
+
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         """Keeps padding methods of strings away, beside all that Jinja's sandbox does."""
         if isinstance(obj, str) and attr in _PADDING:
