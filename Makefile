@@ -1,4 +1,4 @@
-# make install | serve | test | lint | clean: each works alone on a fresh clone with Python 3.11 and
+# make install | serve | test | lint | numerics | clean: each works alone on a fresh clone with Python 3.11 and
 # pip, and is quick the second time. pip's own configuration says where packages come from.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install serve test lint format clean
+.PHONY: install serve test lint format numerics clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -19,6 +19,9 @@ serve: install  ## e.g. make serve ARGS="--port 9000"
 test: $(VENV)/.installed-test  ## e.g. make test ARGS="-m 'not model' tests/hub"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m pytest $(ARGS)
+
+numerics: $(VENV)/.installed-test  ## the engine's logits against transformers in float32
+	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check

@@ -1,0 +1,1 @@
+"""Measurements: numerics against a reference, speed against peers."""

@@ -19,6 +19,7 @@ from rich.table import Table
 from bench.reference import reference_logits, reference_model
 from minikin.config import EngineSettings
 from minikin.engine.batch import make_batch
+from minikin.engine.block_pool import BLOCK
 from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.loader import load_engine
@@ -28,7 +29,7 @@ from minikin.engine.sequence import Sequence
 
 TEXTS = (
     "The ship left the harbour at dawn, and nobody on the quay knew that it would not return.",
-    "def binary_search(items, target):\n    low, high = 0, len(items) - 1\n    while low <= high:\n",
+    "def binary_search(items, target):\n    low, high = 0, len(items) - 1\n    while low < high:\n",
     "Question: What is the capital of France?\nAnswer: The capital of France is Paris, a city",
     "1, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584,",
     "Dear Dr. Alvarez,\n\nThank you for your letter of 12 March. I regret to inform you that",
@@ -78,82 +79,69 @@ class Agreement:
 
 
 class Paths:
-    """The ways an engine can compute a text's logits, each [T, vocabulary]."""
+    """The ways an engine can compute the logits of some texts, each [T, vocabulary]."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.all: dict[str, Callable[[list[int]], torch.Tensor]] = {
-            "at once": lambda tokens: self.chunked(tokens, len(tokens)),
-            "chunks of 7": lambda tokens: self.chunked(tokens, 7),
-            "chunks of 3": lambda tokens: self.chunked(tokens, 3),
-            "one by one": lambda tokens: self.chunked(tokens, 1),
-            "beside 31 others": self.beside_others,
-            "on a reused prefix": self.on_prefix,
+        self.all: dict[str, Callable[[list[Sequence]], list[torch.Tensor]]] = {
+            "at once": lambda texts: [self._run(text, size=len(text.tokens)) for text in texts],
+            "chunks of 7": lambda texts: [self._run(text, size=7) for text in texts],
+            "chunks of 3": lambda texts: [self._run(text, size=3) for text in texts],
+            "one by one": lambda texts: [self._run(text, size=1) for text in texts],
+            "side by side": self._side_by_side,
+            "on a reused prefix": lambda texts: [self._on_prefix(text) for text in texts],
         }
 
-    def chunked(self, tokens: list[int], size: int) -> torch.Tensor:
-        """A few tokens a step."""
-        with _placed(self.engine, tokens) as sequence:
-            return self._run(sequence, 0, size)
+    def _side_by_side(self, texts: list[Sequence]) -> list[torch.Tensor]:
+        """One token of every text a step; short texts leave the batch earlier."""
+        rows: list[list[torch.Tensor]] = [[] for _ in texts]
+        for at in range(max(len(text.tokens) for text in texts)):
+            here = [i for i, text in enumerate(texts) if at < len(text.tokens)]
+            logits = self._forward([Span(texts[i], at, 1) for i in here])
+            for i, row in zip(here, logits, strict=True):
+                rows[i].append(row)
+        return [torch.stack(found) for found in rows]
 
-    def beside_others(self, tokens: list[int]) -> torch.Tensor:
-        """One token a step, in a batch with 31 sequences that are at other places."""
-        with _placed(self.engine, tokens) as sequence:
-            neighbours = [Span(sequence, 0, 1)] * 31
-            return torch.cat(
-                [
-                    self._forward([Span(sequence, at, 1), *neighbours], rows=1)
-                    for at in range(len(tokens))
-                ]
-            )
-
-    def on_prefix(self, tokens: list[int]) -> torch.Tensor:
+    def _on_prefix(self, text: Sequence) -> torch.Tensor:
         """The second half on keys and values that another run has computed."""
-        half = len(tokens) // 2
-        with _placed(self.engine, tokens) as sequence:
-            first = self._run(sequence, 0, len(tokens))
-            return torch.cat([first[:half], self._run(sequence, half, len(tokens))])
+        half = len(text.tokens) // 2
+        first = self._run(text, size=len(text.tokens))
+        return torch.cat([first[:half], self._run(text, size=len(text.tokens), start=half)])
 
-    def _run(self, sequence: Sequence, start: int, size: int) -> torch.Tensor:
-        end = len(sequence.tokens)
-        spans = [Span(sequence, at, min(size, end - at)) for at in range(start, end, size)]
-        return torch.cat([self._forward([span], rows=span.length) for span in spans])
+    def _run(self, text: Sequence, *, size: int, start: int = 0) -> torch.Tensor:
+        """`size` tokens a step."""
+        end = len(text.tokens)
+        spans = [Span(text, at, min(size, end - at)) for at in range(start, end, size)]
+        return torch.cat([self._forward([span]) for span in spans])
 
-    def _forward(self, spans: list[Span], rows: int) -> torch.Tensor:
+    def _forward(self, spans: list[Span]) -> torch.Tensor:
         decoder = self.engine.decoder
         batch = make_batch(spans, dtype=decoder.dtype, device=decoder.device, every_row=True)
-        return decoder.forward(batch, self.engine.cache)[:rows].clone()
+        return decoder.forward(batch, self.engine.cache).clone()
 
 
-class _placed:
-    """A sequence with blocks for all its tokens, given back at the end."""
-
-    def __init__(self, engine: Engine, tokens: list[int]) -> None:
-        self.engine = engine
-        request = GenerationRequest(
-            id="numerics", prompt=tokens, params=SamplingParams(max_tokens=1)
-        )
-        self.sequence = Sequence.begin(request, 0, engine.tokenizer)
-
-    def __enter__(self) -> Sequence:
-        self.sequence.blocks = self.engine.scheduler.pool.allocate(8) or []
-        return self.sequence
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.scheduler.pool.release(self.sequence.blocks)
+def placed(engine: Engine, text: str) -> Sequence:
+    """A sequence of the text's tokens, with blocks for all of them."""
+    tokens = engine.tokenizer.encode(text)
+    request = GenerationRequest(id="numerics", prompt=tokens, params=SamplingParams(max_tokens=1))
+    sequence = Sequence.begin(request, 0, engine.tokenizer)
+    sequence.blocks = engine.scheduler.pool.allocate(-(-len(tokens) // BLOCK)) or []
+    return sequence
 
 
-def compare(model: Path) -> dict[str, Agreement]:
+def compare(model: Path, threads: int | None = None) -> dict[str, Agreement]:
     """Compare every path on every text; path name -> agreement."""
-    engine, _ = load_engine(EngineSettings(model=model))
+    engine, _ = load_engine(EngineSettings(model=model, threads=threads))
     reference = reference_model(GGUFFile.open(model))
-    paths = Paths(engine)
-    result = {name: Agreement() for name in paths.all}
-    for text in track(TEXTS, "Comparing with transformers", transient=True):
-        tokens = engine.tokenizer.encode(text)
-        expected = reference_logits(reference, tokens)
-        for name, path in paths.all.items():
-            result[name].add(path(tokens), expected)
+    texts = [placed(engine, text) for text in TEXTS]
+    expected = [
+        reference_logits(reference, text.tokens)
+        for text in track(texts, "Computing with transformers", transient=True)
+    ]
+    result = {name: Agreement() for name in Paths(engine).all}
+    for name, path in track(Paths(engine).all.items(), "Comparing", transient=True):
+        for ours, reference_row in zip(path(texts), expected, strict=True):
+            result[name].add(ours, reference_row)
     return result
 
 

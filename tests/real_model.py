@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -34,7 +35,9 @@ class Quiet:
 
 
 def default_model() -> Path:
-    """The default model from the user's cache, fetched first if need be."""
+    """MINIKIN_TEST_MODEL, or the default model from the user's cache, fetched if need be."""
+    if given := os.environ.get("MINIKIN_TEST_MODEL"):
+        return Path(given)
     return locate(DEFAULT_MODEL, ModelCache(default_folder()), Quiet()).path
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.real_model import default_model, real_server
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -29,31 +27,9 @@ def block(language: str, containing: str = "") -> str:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Where the default model is served."""
-    model = os.environ.get("MINIKIN_TEST_MODEL")
-    if not model:
-        pytest.skip("MINIKIN_TEST_MODEL does not name a GGUF file of the default model")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "minikin", "serve", "--model", model, "--port", str(port)]
-    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(command, env=env) as server:
-        try:
-            wait_ready(f"http://127.0.0.1:{port}/ready", server)
-            yield f"127.0.0.1:{port}"
-        finally:
-            server.terminate()
-
-
-def wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    pytest.fail("the server did not get ready")
+    default_model()
+    with real_server() as server:
+        yield server.url.removeprefix("http://")
 
 
 @pytest.mark.model

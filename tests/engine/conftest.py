@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import string
 from collections.abc import Callable, Iterator
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from tests.real_model import default_model
 
 FIXED_TEXTS = (
     "",
@@ -49,10 +50,7 @@ LOOK_ALIKES = (
 @pytest.fixture(scope="session")
 def model_path() -> Path:
     """The real default model, for tests marked `model`."""
-    given = os.environ.get("MINIKIN_TEST_MODEL")
-    if not given:
-        pytest.skip("MINIKIN_TEST_MODEL does not name a GGUF file of the default model")
-    return Path(given)
+    return default_model()
 
 
 def _odd_values(count: int) -> list[Any]:

@@ -19,7 +19,6 @@ class ByteTokenizer:
     """Token i is the byte i; 256 ends the answer."""
 
     vocab_size = VOCABULARY
-    control_tokens = {"<|end|>": EOS}
     eos_ids = frozenset({EOS})
 
     def encode(self, text):

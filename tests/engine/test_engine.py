@@ -1,6 +1,7 @@
 import random
 
 import pytest
+
 from tests.engine.fakes import EOS, HashingModel, answer, make_engine, request, run, texts
 
 

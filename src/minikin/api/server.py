@@ -80,12 +80,11 @@ def _application(settings: ServerSettings, engine: EngineProcess) -> Starlette:
             f"{settings.engine.model.name} has no chat template, so it can't hold a conversation. "
             "Choose a model tuned for chat (an Instruct or Chat version)."
         )
-    spellings = {token: text for text, token in tokenizer.control_tokens.items()}
     template = ChatTemplate(
         tokenizer.chat_template,
         tokenizer.control_tokens,
-        bos=spellings.get(tokenizer.bos_id) if tokenizer.bos_id is not None else None,
-        eos=next((spellings[i] for i in sorted(tokenizer.eos_ids) if i in spellings), None),
+        bos=tokenizer.bos_token,
+        eos=tokenizer.eos_token,
     )
     return create_app(settings, engine, tokenizer, template)
 

@@ -9,7 +9,7 @@ from minikin.engine.block_pool import BLOCK
 
 
 class KVCache:
-    """Keys and values, each [layers, slots, kv_heads, head_dim]; a block is BLOCK slots in a row."""
+    """Keys and values, each [layers, slots, kv_heads, head_dim]; BLOCK slots make a block."""
 
     def __init__(
         self, architecture: Architecture, tokens: int, *, dtype: torch.dtype, device: torch.device
