@@ -64,7 +64,7 @@ class _Loader:
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
             norm=self._dense("output_norm.weight", (a.hidden,)),
-            head=Linear(embedding) if tied else self._linear(a.hidden, output=a.vocab_size),
+            head=Linear(embedding) if tied else self._linear(a.hidden, {"output": a.vocab_size}),
         )
 
     def _layer(self, at: str) -> LayerWeights:
