@@ -116,7 +116,7 @@ class Paths:
 
     def _forward(self, spans: list[Span]) -> torch.Tensor:
         decoder = self.engine.decoder
-        batch = make_batch(spans, dtype=decoder.dtype, device=decoder.device, every_row=True)
+        batch = make_batch(spans, device=decoder.device, every_row=True)
         return decoder.forward(batch, self.engine.cache).clone()
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import httpx
 
-from minikin.hub.cache import ModelCache, default_folder
+from minikin.config import cache_folder
+from minikin.hub.cache import ModelCache
 from minikin.hub.fetch import locate
 from minikin.hub.known import DEFAULT_MODEL
 
@@ -38,7 +39,7 @@ def default_model() -> Path:
     """MINIKIN_TEST_MODEL, or the default model from the user's cache, fetched if need be."""
     if given := os.environ.get("MINIKIN_TEST_MODEL"):
         return Path(given)
-    return locate(DEFAULT_MODEL, ModelCache(default_folder()), Quiet()).path
+    return locate(DEFAULT_MODEL, ModelCache(cache_folder()), Quiet()).path
 
 
 @dataclass

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
+import platformdirs
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,3 +53,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The SQLite file of stored completions; None: one in the user's data folder."""
     drain_seconds: float = 30.0
     """How long running answers may go on after the first SIGTERM."""
+
+
+def cache_folder() -> Path:
+    """`MINIKIN_CACHE` if set, else `minikin` in the user's cache folder (XDG_CACHE_HOME)."""
+    chosen = os.environ.get("MINIKIN_CACHE")
+    return Path(chosen) if chosen else platformdirs.user_cache_path("minikin", appauthor=False)

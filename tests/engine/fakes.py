@@ -49,12 +49,9 @@ class HashingModel:
             raise RuntimeError("a kernel failed")
         cache.tokens[batch.slots] = batch.tokens
         contexts = []
-        for row in range(batch.singles):
-            seen = batch.mask[row, 0, 0] == 0
-            contexts.append(cache.tokens[batch.context[row][seen]].tolist())
-        for chunk in batch.chunks:
-            seen = cache.tokens[chunk.slots].tolist()
-            contexts += [seen[: chunk.position + i + 1] for i in range(chunk.stop - chunk.start)]
+        for rows in batch.rows():
+            seen = cache.tokens[rows.seen].tolist()
+            contexts += [seen[: rows.position + i + 1] for i in range(rows.stop - rows.start)]
         chosen = [self.next(contexts[row]) for row in batch.sampled_rows.tolist()]
         logits = torch.zeros(len(chosen), VOCABULARY)
         for row, token in enumerate(chosen):

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from minikin.config import cache_folder
 from minikin.errors import DownloadError, SetupError
-from minikin.hub.cache import CachedModel, ModelCache, default_folder
+from minikin.hub.cache import CachedModel, ModelCache
 
 from .conftest import PAYLOAD, Recorder
 
@@ -25,9 +26,9 @@ def fill(cache: ModelCache, name: str = "tiny", payload: bytes = PAYLOAD) -> Cac
 def test_folder_follows_xdg_and_minikin_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.delenv("MINIKIN_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert default_folder() == tmp_path / "minikin"
+    assert cache_folder() == tmp_path / "minikin"
     monkeypatch.setenv("MINIKIN_CACHE", str(tmp_path / "own"))
-    assert default_folder() == tmp_path / "own"
+    assert cache_folder() == tmp_path / "own"
 
 
 def test_found_again(cache: ModelCache):

@@ -34,9 +34,10 @@ CacheOption = Annotated[
 
 def model_cache(folder: Path | None) -> ModelCache:
     """The cache that --cache, MINIKIN_CACHE or the system's habits point at."""
-    from minikin.hub.cache import ModelCache, default_folder
+    from minikin.config import cache_folder
+    from minikin.hub.cache import ModelCache
 
-    return ModelCache(folder or default_folder())
+    return ModelCache(folder or cache_folder())
 
 
 def locate_model(model: str, folder: Path | None) -> LocalModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -11,20 +12,20 @@ from minikin.engine.scheduler import Span
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A span of several tokens: rows `start:stop` of the batch, seeing `slots` of the cache."""
+class Rows:
+    """The batch's rows `start:stop`, one span's, whose sequence's slots are `seen`."""
 
     start: int
     stop: int
     position: int
     """Where in the sequence the span begins."""
-    slots: torch.Tensor
+    seen: torch.Tensor
     """Cache slots of all the sequence's tokens up to the span's end, int64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """T tokens of S spans: single ones first (the first `singles` rows), then `chunks`."""
+    """T tokens of some spans, those of a single token first."""
 
     tokens: torch.Tensor
     """[T] int64."""
@@ -32,63 +33,63 @@ class Batch:
     """[T] int64: each token's place in its sequence."""
     slots: torch.Tensor
     """[T] int64: where its key and value go."""
+    blocks: torch.Tensor
+    """int32: the cache blocks of each span's sequence, one span after the other."""
+    block_starts: torch.Tensor
+    """[T] int64: where in `blocks` each token's sequence begins."""
     singles: int
-    context: torch.Tensor
-    """[singles, longest] int64: the cache slots each single token sees, padded with 0."""
-    mask: torch.Tensor
-    """[singles, 1, 1, longest] float: 0 for a slot that is seen, -inf for padding."""
-    chunks: tuple[Chunk, ...]
+    """How many spans have a single token."""
+    spans: tuple[tuple[int, int], ...]
+    """The first and the last row + 1 of each span."""
     sampled_rows: torch.Tensor
     """[R] int64: the rows whose logits are wanted."""
 
+    def rows(self) -> list[Rows]:
+        """The spans, with the slots that each one's sequence has."""
+        result = []
+        for start, stop in self.spans:
+            position, end = int(self.positions[start]), int(self.positions[stop - 1]) + 1
+            first = int(self.block_starts[start])
+            blocks = self.blocks[first : first - (-end // BLOCK)].long()
+            offsets = torch.arange(BLOCK, device=blocks.device)
+            slots = (blocks[:, None] * BLOCK + offsets).flatten()
+            result.append(Rows(start, stop, position, slots[:end]))
+        return result
 
-def make_batch(
-    spans: list[Span], *, dtype: torch.dtype, device: torch.device, every_row: bool = False
-) -> Batch:
+
+def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = False) -> Batch:
     """Lay out spans, single tokens first, as the scheduler gives them.
 
     Logits are wanted after each sequence's last token, or (`every_row`) after every token.
     """
     tokens: list[int] = []
     positions: list[int] = []
-    rows: list[int] = []
+    slots: list[int] = []
+    blocks: list[int] = []
+    starts: list[int] = []
+    bounds: list[tuple[int, int]] = []
+    sampled: list[int] = []
     for span in spans:
-        tokens += span.sequence.tokens[span.start : span.start + span.length]
-        positions += range(span.start, span.start + span.length)
+        own, end = span.sequence.blocks, span.start + span.length
+        bounds.append((len(tokens), len(tokens) + span.length))
+        tokens += span.sequence.tokens[span.start : end]
+        positions += range(span.start, end)
+        slots += [own[p // BLOCK] * BLOCK + p % BLOCK for p in range(span.start, end)]
+        starts += [len(blocks)] * span.length
+        blocks += own
         if span.samples:
-            rows.append(len(tokens) - 1)
-    seen = [_slots(span) for span in spans]
-    singles = sum(span.length == 1 for span in spans)
-    context, mask = _pad(seen[:singles], dtype)
-    chunks = []
-    row = singles
-    for span, slots in zip(spans[singles:], seen[singles:], strict=True):
-        chunks.append(Chunk(row, row + span.length, span.start, slots.to(device)))
-        row += span.length
-    own = [slots[span.start :] for span, slots in zip(spans, seen, strict=True)]
+            sampled.append(len(tokens) - 1)
+
+    def tensor(values: Iterable[int], dtype: torch.dtype = torch.int64) -> torch.Tensor:
+        return torch.tensor(values, dtype=dtype, device=device)
+
     return Batch(
-        tokens=torch.tensor(tokens, device=device),
-        positions=torch.tensor(positions, device=device),
-        slots=torch.cat(own).to(device),
-        singles=singles,
-        context=context.to(device),
-        mask=mask.to(device),
-        chunks=tuple(chunks),
-        sampled_rows=torch.tensor(range(len(tokens)) if every_row else rows, device=device),
+        tokens=tensor(tokens),
+        positions=tensor(positions),
+        slots=tensor(slots),
+        blocks=tensor(blocks, torch.int32),
+        block_starts=tensor(starts),
+        singles=sum(span.length == 1 for span in spans),
+        spans=tuple(bounds),
+        sampled_rows=tensor(range(len(tokens)) if every_row else sampled),
     )
-
-
-def _slots(span: Span) -> torch.Tensor:
-    blocks = torch.tensor(span.sequence.blocks)
-    slots = (blocks[:, None] * BLOCK + torch.arange(BLOCK)).flatten()
-    return slots[: span.start + span.length]
-
-
-def _pad(seen: list[torch.Tensor], dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-    longest = max((len(slots) for slots in seen), default=0)
-    context = torch.zeros(len(seen), longest, dtype=torch.int64)
-    mask = torch.full((len(seen), 1, 1, longest), -torch.inf, dtype=dtype)
-    for i, slots in enumerate(seen):
-        context[i, : len(slots)] = slots
-        mask[i, ..., : len(slots)] = 0
-    return context, mask

@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 
 from minikin.engine.architecture import Architecture
-from minikin.engine.batch import Batch
+from minikin.engine.batch import Batch, Rows
 from minikin.engine.kv_cache import KVCache
+from minikin.engine.native.kernels import Kernels
+from minikin.engine.native.layers import MOST_ROWS, NativeLayers
 from minikin.engine.weights import LayerWeights, Weights
 
 
@@ -19,12 +21,17 @@ class Decoder:
     feed-forward Shazeer 2020.
     """
 
-    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+    def __init__(
+        self, architecture: Architecture, weights: Weights, kernels: Kernels | None = None
+    ) -> None:
         self.architecture = architecture
         self.weights = weights
         self.dtype = weights.embedding.dtype
         self.device = weights.embedding.device
-        self._cosine, self._sine = _rotary_table(architecture, self.device)
+        self._rotation = _rotary_table(architecture, self.device)
+        self._native = None
+        if kernels is not None and NativeLayers.fit(architecture, weights):
+            self._native = NativeLayers(kernels, architecture, weights, self._rotation)
 
     @torch.inference_mode()
     def forward(self, batch: Batch, cache: KVCache) -> torch.Tensor:
@@ -33,12 +40,21 @@ class Decoder:
         Writes the keys and values of all the batch's tokens into `cache`.
         """
         x = F.embedding(batch.tokens, self.weights.embedding).float()
-        rotation = self._cosine[batch.positions], self._sine[batch.positions]
-        for i, layer in enumerate(self.weights.layers):
-            x += self._attention(layer, x, rotation, batch, cache.keys[i], cache.values[i])
-            x += self._feed_forward(layer, x)
+        if self._native is not None and len(x) <= MOST_ROWS:
+            self._native.forward(x, batch, cache)
+        else:
+            self._layers(x, batch, cache)
         x = self._norm(x[batch.sampled_rows], self.weights.norm)
         return self.weights.head(x).float()
+
+    def _layers(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
+        """Run all layers on x [T, hidden], in place."""
+        cosine, sine = (table[batch.positions] for table in self._rotation)
+        seen = _Seen(batch, self.dtype)
+        for i, layer in enumerate(self.weights.layers):
+            kv = cache.keys[i], cache.values[i]
+            x += self._attention(layer, x, (cosine, sine), batch.slots, seen, kv)
+            x += self._feed_forward(layer, x)
 
     def _norm(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         epsilon = self.architecture.norm_epsilon
@@ -53,36 +69,54 @@ class Decoder:
         layer: LayerWeights,
         x: torch.Tensor,
         rotation: tuple[torch.Tensor, torch.Tensor],
-        batch: Batch,
-        keys: torch.Tensor,
-        values: torch.Tensor,
+        slots: torch.Tensor,
+        seen: _Seen,
+        kv: tuple[torch.Tensor, torch.Tensor],
     ) -> torch.Tensor:
         a = self.architecture
+        keys, values = kv
         qkv = layer.qkv(self._norm(x, layer.attention_norm)).view(x.shape[0], -1, a.head_dim)
         q, k, v = qkv.split([a.heads, a.kv_heads, a.kv_heads], dim=1)
-        keys[batch.slots] = _rotate(k, rotation)
-        values[batch.slots] = v
+        keys[slots] = _rotate(k, rotation)
+        values[slots] = v
         q = _rotate(q, rotation)
         out = torch.empty_like(q)
-        if batch.singles:
-            out[: batch.singles] = _attend_singles(q[: batch.singles], batch, keys, values)
-        for chunk in batch.chunks:
+        if seen.singles:
+            out[: seen.singles] = _attend_singles(q[: seen.singles], seen, keys, values)
+        for chunk in seen.chunks:
             out[chunk.start : chunk.stop] = _attend_chunk(
-                q[chunk.start : chunk.stop], keys[chunk.slots], values[chunk.slots], chunk.position
+                q[chunk.start : chunk.stop], keys[chunk.seen], values[chunk.seen], chunk.position
             )
         return layer.output(out.flatten(1))
 
 
+class _Seen:
+    """What each row may look at: single tokens in one padded table, longer spans one by one."""
+
+    def __init__(self, batch: Batch, dtype: torch.dtype) -> None:
+        rows = batch.rows()
+        self.singles = batch.singles
+        self.chunks: list[Rows] = rows[self.singles :]
+        single = [row.seen for row in rows[: self.singles]]
+        self.context = torch.nn.utils.rnn.pad_sequence(single, batch_first=True) if single else None
+        """[singles, longest] slots."""
+        if self.context is not None:
+            lengths = batch.positions[: self.singles, None] + 1
+            places = torch.arange(self.context.shape[1], device=lengths.device)
+            padding = (places >= lengths)[:, None, None]
+            self.mask = torch.zeros_like(padding, dtype=dtype).masked_fill(padding, -torch.inf)
+
+
 def _attend_singles(
-    q: torch.Tensor, batch: Batch, keys: torch.Tensor, values: torch.Tensor
+    q: torch.Tensor, seen: _Seen, keys: torch.Tensor, values: torch.Tensor
 ) -> torch.Tensor:
     """[B, heads, head_dim] queries of B sequences, one each, against their own contexts."""
     rows, heads, dim = q.shape
-    k = keys[batch.context].transpose(1, 2)
-    v = values[batch.context].transpose(1, 2)
+    k = keys[seen.context].transpose(1, 2)
+    v = values[seen.context].transpose(1, 2)
     # The queries that share a key head become that head's query rows.
     grouped = q.view(rows, k.shape[1], -1, dim)
-    out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=batch.mask)
+    out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=seen.mask)
     return out.reshape(rows, heads, dim)
 
 

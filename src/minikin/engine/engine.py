@@ -82,7 +82,7 @@ class Engine:
         ]
 
     def _run(self, spans: list[Span]) -> torch.Tensor:
-        batch = make_batch(spans, dtype=self.decoder.dtype, device=self.decoder.device)
+        batch = make_batch(spans, device=self.decoder.device)
         return self.decoder.forward(batch, self.cache)
 
     def _sample(

@@ -15,6 +15,8 @@ from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
+from minikin.engine.native.build import load_library
+from minikin.engine.native.kernels import Kernels
 from minikin.engine.tokenizer import Tokenizer
 from minikin.engine.weights import load_weights
 
@@ -24,19 +26,22 @@ def load_engine(settings: EngineSettings) -> tuple[Engine, ModelInfo]:
 
     Raises ModelFileError.
     """
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    threads = settings.threads or os.cpu_count() or 1
+    torch.set_num_threads(threads)
     device = torch.device(settings.device)
     file = GGUFFile.open(settings.model)
     architecture = Architecture.from_gguf(file.metadata)
     tokenizer = Tokenizer.from_gguf(file.metadata)
-    weights = load_weights(file, architecture, dtype=torch.bfloat16, device=device)
+    library = load_library() if device.type == "cpu" else None
+    kernels = Kernels(library, threads) if library else None
+    weights = load_weights(file, architecture, dtype=torch.bfloat16, device=device, kernels=kernels)
     wanted = settings.context_length or architecture.context_length
     context = min(wanted, architecture.context_length, settings.kv_cache_tokens // BLOCK * BLOCK)
     cache = KVCache(
         architecture, settings.kv_cache_tokens, dtype=weights.embedding.dtype, device=device
     )
     engine = Engine(
-        Decoder(architecture, weights),
+        Decoder(architecture, weights, kernels),
         cache,
         tokenizer,
         context_length=context,

@@ -84,7 +84,7 @@ def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
         where = torch.tensor(rows), torch.tensor(columns)
         logits.index_put_(
             tuple(index.to(logits.device) for index in where),
-            torch.tensor(amounts, device=logits.device),
+            torch.tensor(amounts, dtype=logits.dtype, device=logits.device),
             accumulate=True,
         )
 

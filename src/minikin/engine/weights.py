@@ -10,7 +10,8 @@ import torch
 from minikin.engine.architecture import Architecture
 from minikin.engine.dequantize import dequantize
 from minikin.engine.gguf import GGMLType, GGUFFile
-from minikin.engine.linear import Linear, q4_levels
+from minikin.engine.linear import Linear, Q4Blocks
+from minikin.engine.native.kernels import Kernels, Q4Matrix
 from minikin.errors import ModelFileError
 
 
@@ -41,20 +42,34 @@ class Weights:
 
 
 def load_weights(
-    file: GGUFFile, architecture: Architecture, *, dtype: torch.dtype, device: torch.device
+    file: GGUFFile,
+    architecture: Architecture,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    kernels: Kernels | None = None,
 ) -> Weights:
-    """Read every tensor of the model. Raises ModelFileError for one that is absent or misshapen."""
-    return _Loader(file, architecture, dtype, device).load()
+    """Read every tensor of the model, for `kernels` too if there are any.
+
+    Raises ModelFileError for a tensor that is absent or misshapen.
+    """
+    return _Loader(file, architecture, dtype, device, kernels).load()
 
 
 class _Loader:
     def __init__(
-        self, file: GGUFFile, architecture: Architecture, dtype: torch.dtype, device: torch.device
+        self,
+        file: GGUFFile,
+        architecture: Architecture,
+        dtype: torch.dtype,
+        device: torch.device,
+        kernels: Kernels | None,
     ) -> None:
         self.file = file
         self.architecture = architecture
         self.dtype = dtype
         self.device = device
+        self.kernels = kernels
 
     def load(self) -> Weights:
         a = self.architecture
@@ -89,13 +104,20 @@ class _Loader:
         names = [f"{part}.weight" for part in parts]
         shapes = [(rows, width) for rows in parts.values()]
         dense = torch.cat([self._dense(n, s) for n, s in zip(names, shapes, strict=True)])
-        int4 = None
+        linear = Linear(dense.to(self.dtype))
         kinds = {self.file.tensors[name].type for name in names}
         if self.device.type == "cpu" and kinds in ({GGMLType.Q4_0}, {GGMLType.Q4_1}):
             packed = np.concatenate([self._rows(n, s) for n, s in zip(names, shapes, strict=True)])
             shape = (sum(parts.values()), width)
-            int4 = q4_levels(packed, shape, minimum=kinds == {GGMLType.Q4_1})
-        return Linear(dense.to(self.dtype), int4)
+            self._add_4bit(linear, Q4Blocks.read(packed, shape, minimum=kinds == {GGMLType.Q4_1}))
+        return linear
+
+    def _add_4bit(self, linear: Linear, blocks: Q4Blocks) -> None:
+        if self.kernels is not None and Q4Matrix.fits(*blocks.levels.shape):
+            library = self.kernels.library
+            linear.q4 = Q4Matrix(library, blocks.levels, blocks.scale, blocks.minimum)
+        else:
+            linear.int4 = blocks.int4()
 
     def _dense(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         rows = self._rows(name, shape)

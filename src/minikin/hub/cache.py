@@ -19,7 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import platformdirs
 from filelock import FileLock, Timeout
 
 from minikin.errors import DownloadError, SetupError
@@ -49,12 +48,6 @@ class CachedModel(msgspec.Struct, frozen=True):
     record: ModelRecord
     path: Path
     """The file to load."""
-
-
-def default_folder() -> Path:
-    """`MINIKIN_CACHE` if set, else `minikin` in the user's cache folder (XDG_CACHE_HOME)."""
-    chosen = os.environ.get("MINIKIN_CACHE")
-    return Path(chosen) if chosen else platformdirs.user_cache_path("minikin", appauthor=False)
 
 
 class ModelCache:

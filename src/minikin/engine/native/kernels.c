@@ -1,0 +1,558 @@
+// The kernels of one decode step for CPUs with AVX-512 BF16, and AMX where there is some.
+//
+// A 4-bit matrix [outputs, width] is kept in panels of 16 outputs. For each panel and each group of
+// 32 inputs there are 256 bytes of levels, then 16 scales and 16 minima in half precision:
+// w = scale * level + minimum, exactly as the model file has it. Levels are laid out so that one
+// 64-byte register, shifted and looked up, gives for 16 outputs the pairs of inputs that
+// VDPBF16PS and TDPBF16PS take: 16-bit word (output, parity) of register j holds in its nibble s
+// the level of input 2 (4 j + s) + parity.
+//
+// bf16 is uint16_t here. Every function is called with sizes that its Python wrapper has checked.
+
+#define _GNU_SOURCE
+#include <immintrin.h>
+#include <linux/futex.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// The workers. A job is cut into chunks; whoever is awake takes the next one, the calling thread
+// too, so a worker that the system has put aside holds nothing up unless it is inside a chunk.
+// `ticket` holds the job's number in its high half and the chunks left to take in its low half: one
+// compare-and-swap takes a chunk of this very job, and a job's fields stay as they are until its
+// last chunk is done.
+
+typedef void chunk_function(const void *job, int64_t chunk);
+
+enum { SPINS = 4000 };  // about 60 microseconds: longer than the gaps between two jobs of a step
+
+static struct {
+    chunk_function *run;
+    const void *job;
+    _Atomic uint64_t ticket;
+    _Atomic uint32_t number, sleepers, done;
+} pool;
+
+static int take_chunk(void) {
+    uint64_t ticket = atomic_load(&pool.ticket);
+    while ((uint32_t)ticket)
+        if (atomic_compare_exchange_weak(&pool.ticket, &ticket, ticket - 1)) {
+            pool.run(pool.job, (uint32_t)ticket - 1);
+            atomic_fetch_add(&pool.done, 1);
+            return 1;
+        }
+    return 0;
+}
+
+static void *work(void *unused) {
+    for (;;) {
+        uint32_t number = atomic_load(&pool.number);
+        while (take_chunk()) {}
+        for (int spin = 0; spin < SPINS && atomic_load(&pool.number) == number; spin++) _mm_pause();
+        if (atomic_load(&pool.number) == number) {
+            atomic_fetch_add(&pool.sleepers, 1);
+            syscall(SYS_futex, &pool.number, FUTEX_WAIT_PRIVATE, number, NULL, NULL, 0);
+            atomic_fetch_sub(&pool.sleepers, 1);
+        }
+    }
+    return unused;
+}
+
+// Start `count` workers beside the calling thread; 0 if all of them run.
+int start_workers(int count) {
+    for (int i = 0; i < count; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, work, NULL)) return -1;
+        pthread_detach(thread);
+    }
+    return 0;
+}
+
+static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
+    if (chunks == 1) {
+        run(job, 0);
+        return;
+    }
+    pool.run = run;
+    pool.job = job;
+    atomic_store(&pool.done, 0);
+    uint32_t number = atomic_load(&pool.number) + 1;
+    atomic_store(&pool.ticket, (uint64_t)number << 32 | (uint32_t)chunks);
+    atomic_store(&pool.number, number);
+    if (atomic_load(&pool.sleepers))
+        syscall(SYS_futex, &pool.number, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    while (take_chunk()) {}
+    while (atomic_load(&pool.done) != chunks) _mm_pause();
+}
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+enum { PANEL = 16, GROUP = 32, CELL = 320, ROWS = 8 };
+
+static inline __m512 scale_of(const uint8_t *cell) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + 256)));
+}
+
+static inline __m512 minimum_of(const uint8_t *cell) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + 288)));
+}
+
+// The levels 0 to 15 as bf16, twice, so that the fifth bit of a lookup does not matter.
+static inline __m512i level_table(void) {
+    static const uint16_t levels[32] = {
+        0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0x4100, 0x4110, 0x4120,
+        0x4130, 0x4140, 0x4150, 0x4160, 0x4170, 0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
+        0x40c0, 0x40e0, 0x4100, 0x4110, 0x4120, 0x4130, 0x4140, 0x4150, 0x4160, 0x4170};
+    return _mm512_loadu_si512(levels);
+}
+
+static inline __m512bh pair_at(const uint16_t *x) {
+    int32_t pair;
+    memcpy(&pair, x, 4);
+    return (__m512bh)_mm512_set1_epi32(pair);
+}
+
+static inline void store(float *out, __m512 value, int add) {
+    _mm512_storeu_ps(out, add ? _mm512_add_ps(_mm512_loadu_ps(out), value) : value);
+}
+
+// One panel for `rows` (a constant after inlining) rows of x, whose group sums are in `sums`.
+static inline __attribute__((always_inline)) void panel_rows(
+    const uint8_t *panel, const uint16_t *x, const float *sums, float *out, int64_t width,
+    int64_t outputs, int add, const int rows) {
+    const __m512i table = level_table();
+    const int64_t groups = width / GROUP;
+    __m512 total[ROWS];
+    for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
+    for (int64_t g = 0; g < groups; g++) {
+        const uint8_t *cell = panel + g * CELL;
+        // Few rows take several sums each, or they would wait for one another's results.
+        const int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
+        __m512 part[4][ROWS];
+        for (int c = 0; c < chains; c++)
+            for (int r = 0; r < rows; r++) part[c][r] = _mm512_setzero_ps();
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            __m512i words = _mm512_loadu_si512(cell + 64 * j);
+#pragma GCC unroll 4
+            for (int s = 0; s < 4; s++) {
+                __m512bh w = (__m512bh)_mm512_permutexvar_epi16(words, table);
+                words = _mm512_srli_epi16(words, 4);
+                for (int r = 0; r < rows; r++)
+                    part[s % chains][r] = _mm512_dpbf16_ps(
+                        part[s % chains][r], w,
+                        pair_at(x + r * width + g * GROUP + 2 * (4 * j + s)));
+            }
+        }
+        for (int c = 1; c < chains; c++)
+            for (int r = 0; r < rows; r++) part[0][r] = _mm512_add_ps(part[0][r], part[c][r]);
+        __m512 scale = scale_of(cell), minimum = minimum_of(cell);
+        for (int r = 0; r < rows; r++) {
+            total[r] = _mm512_fmadd_ps(scale, part[0][r], total[r]);
+            total[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sums[r * groups + g]), total[r]);
+        }
+    }
+    for (int r = 0; r < rows; r++) store(out + r * outputs, total[r], add);
+}
+
+static void panel_by_rows(
+    const uint8_t *panel, const uint16_t *x, const float *sums, float *out, int64_t width,
+    int64_t outputs, int add, int rows) {
+    switch (rows) {
+#define CASE(n) case n: panel_rows(panel, x, sums, out, width, outputs, add, n); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#undef CASE
+    }
+}
+
+#ifdef __AMX_BF16__
+enum { TILE = 16 };
+
+struct tile_config {
+    uint8_t palette, start, reserved[14];
+    uint16_t columns[16];
+    uint8_t rows[16];
+};
+
+// Tiles 0 to 3 are the sums, 4 and 5 rows of x, 6 and 7 weights.
+static void configure_tiles(int first_rows, int second_rows) {
+    struct tile_config config = {.palette = 1};
+    const uint8_t rows[8] = {first_rows, first_rows, second_rows, second_rows,
+                             first_rows, second_rows, TILE, TILE};
+    for (int i = 0; i < 8; i++) config.rows[i] = rows[i] ? rows[i] : 1, config.columns[i] = 64;
+    _tile_loadconfig(&config);
+}
+
+// Two halves of 16 outputs: scale and minimum for the words of even and odd parity are the same.
+static inline __m512i unpack_pairs(
+    __m512i levels, __m512 scale, __m512 minimum, __m512i interleave) {
+    __m512 even = _mm512_castsi512_ps(_mm512_slli_epi32(levels, 16));
+    __m512 odd = _mm512_castsi512_ps(
+        _mm512_and_si512(levels, _mm512_set1_epi32((int32_t)0xffff0000)));
+    even = _mm512_fmadd_ps(scale, even, minimum);
+    odd = _mm512_fmadd_ps(scale, odd, minimum);
+    return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
+}
+
+// A panel as bf16 tiles, [groups][16 pairs of inputs][16 outputs][2].
+static void unpack_panel(const uint8_t *panel, uint16_t *tiles, int64_t groups) {
+    const __m512i table = level_table();
+    const __m512i interleave = _mm512_or_si512(
+        _mm512_set1_epi32(16 << 16), _mm512_mullo_epi32(
+            _mm512_set1_epi32(0x10001), _mm512_setr_epi32(
+                0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
+    for (int64_t g = 0; g < groups; g++) {
+        const uint8_t *cell = panel + g * CELL;
+        __m512 scale = scale_of(cell), minimum = minimum_of(cell);
+        for (int j = 0; j < 4; j++) {
+            __m512i words = _mm512_loadu_si512(cell + 64 * j);
+            for (int s = 0; s < 4; s++) {
+                __m512i levels = _mm512_permutexvar_epi16(words, table);
+                words = _mm512_srli_epi16(words, 4);
+                _mm512_storeu_si512(
+                    tiles + (g * 16 + 4 * j + s) * 32,
+                    unpack_pairs(levels, scale, minimum, interleave));
+            }
+        }
+    }
+}
+
+static void store_tile(const float *tile, float *out, int64_t outputs, int rows, int add) {
+    for (int r = 0; r < rows; r++) store(out + r * outputs, _mm512_loadu_ps(tile + 16 * r), add);
+}
+
+// Two panels against up to 32 rows of x.
+static void panels_by_tiles(
+    const uint16_t *tiles, const uint16_t *x, float *out, int64_t width, int64_t outputs, int add,
+    int rows) {
+    const int first = rows < TILE ? rows : TILE, second = rows - first;
+    const int64_t groups = width / GROUP;
+    const uint16_t *left = tiles, *right = tiles + groups * 512;
+    float sums[4][256];
+    configure_tiles(first, second);
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t g = 0; g < groups; g++) {
+        _tile_loadd(4, x + g * GROUP, 2 * width);
+        _tile_loadd(6, left + g * 512, 64);
+        _tile_loadd(7, right + g * 512, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        if (second) {
+            _tile_loadd(5, x + TILE * width + g * GROUP, 2 * width);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+    _tile_stored(0, sums[0], 64);
+    _tile_stored(1, sums[1], 64);
+    store_tile(sums[0], out, outputs, first, add);
+    store_tile(sums[1], out + PANEL, outputs, first, add);
+    if (second) {
+        _tile_stored(2, sums[2], 64);
+        _tile_stored(3, sums[3], 64);
+        store_tile(sums[2], out + TILE * outputs, outputs, second, add);
+        store_tile(sums[3], out + TILE * outputs + PANEL, outputs, second, add);
+    }
+}
+#endif
+
+// Ask the kernel for the right to use tile registers; 0 if they are there.
+int use_tiles(void) {
+#ifdef __AMX_BF16__
+    return (int)syscall(SYS_arch_prctl, 0x1023, 18);
+#else
+    return -1;
+#endif
+}
+
+struct matmul {
+    const uint8_t *weight;
+    const uint16_t *x;
+    const float *sums;
+    float *out;
+    int64_t rows, width, outputs;
+    int add, tiles;
+};
+
+enum { CHUNK_PANELS = 6 };
+
+static void matmul_chunk(const void *job, int64_t chunk) {
+    const struct matmul m = *(const struct matmul *)job;
+    const int64_t groups = m.width / GROUP, panel_bytes = groups * CELL;
+    const int64_t last = smaller((chunk + 1) * CHUNK_PANELS, m.outputs / PANEL);
+#ifdef __AMX_BF16__
+    if (m.tiles) {
+        uint16_t unpacked[2 * groups * 512] __attribute__((aligned(64)));
+        for (int64_t p = chunk * CHUNK_PANELS; p < last; p += 2) {
+            unpack_panel(m.weight + p * panel_bytes, unpacked, groups);
+            unpack_panel(m.weight + (p + 1) * panel_bytes, unpacked + groups * 512, groups);
+            for (int64_t r = 0; r < m.rows; r += 2 * TILE)
+                panels_by_tiles(
+                    unpacked, m.x + r * m.width, m.out + r * m.outputs + p * PANEL, m.width,
+                    m.outputs, m.add, smaller(m.rows - r, 2 * TILE));
+        }
+        _tile_release();
+        return;
+    }
+#endif
+    for (int64_t p = chunk * CHUNK_PANELS; p < last; p++)
+        for (int64_t r = 0; r < m.rows; r += ROWS)
+            panel_by_rows(
+                m.weight + p * panel_bytes, m.x + r * m.width, m.sums + r * groups,
+                m.out + r * m.outputs + p * PANEL, m.width, m.outputs, m.add,
+                smaller(m.rows - r, ROWS));
+}
+
+// out [rows, outputs] float (+)= x [rows, width] bf16 times the 4-bit matrix, transposed.
+// `sums` holds x's sums over each group, [rows, width / GROUP]. `tiles` chooses the kernel.
+void q4_matmul(
+    const uint8_t *weight, const uint16_t *x, const float *sums, float *out, int64_t rows,
+    int64_t width, int64_t outputs, int add, int tiles) {
+    const struct matmul job = {weight, x, sums, out, rows, width, outputs, add, tiles};
+    const int64_t panels = outputs / PANEL;
+    run_chunks(matmul_chunk, &job, (panels + CHUNK_PANELS - 1) / CHUNK_PANELS);
+}
+
+// Levels [outputs, width] (one a byte), scales and minima [outputs, groups] half -> the layout
+// above.
+void q4_pack(
+    const uint8_t *levels, const uint16_t *scales, const uint16_t *minima, uint8_t *weight,
+    int64_t width, int64_t outputs) {
+    const int64_t groups = width / GROUP;
+    for (int64_t p = 0; p < outputs / PANEL; p++)
+        for (int64_t g = 0; g < groups; g++) {
+            uint8_t *cell = weight + (p * groups + g) * CELL;
+            for (int n = 0; n < PANEL; n++) {
+                const uint8_t *row = levels + (p * PANEL + n) * width + g * GROUP;
+                for (int j = 0; j < 4; j++)
+                    for (int parity = 0; parity < 2; parity++) {
+                        uint16_t word = 0;
+                        for (int s = 0; s < 4; s++)
+                            word |= (uint16_t)row[2 * (4 * j + s) + parity] << (4 * s);
+                        memcpy(cell + 64 * j + 4 * n + 2 * parity, &word, 2);
+                    }
+                memcpy(cell + 256 + 2 * n, scales + (p * PANEL + n) * groups + g, 2);
+                memcpy(cell + 288 + 2 * n, minima + (p * PANEL + n) * groups + g, 2);
+            }
+        }
+}
+
+// x as bf16 in `out`, with its sums over groups of 32 in `sums`.
+static inline void round_row(const float *x, uint16_t *out, float *sums, int64_t width) {
+    for (int64_t g = 0; g < width / GROUP; g++) {
+        __m256i low = (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + g * GROUP));
+        __m256i high = (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + g * GROUP + 16));
+        _mm256_storeu_si256((__m256i *)(out + g * GROUP), low);
+        _mm256_storeu_si256((__m256i *)(out + g * GROUP + 16), high);
+        __m512 rounded = _mm512_add_ps(
+            _mm512_cvtpbh_ps((__m256bh)low), _mm512_cvtpbh_ps((__m256bh)high));
+        sums[g] = _mm512_reduce_add_ps(rounded);
+    }
+}
+
+struct norm {
+    const float *x, *weight;
+    uint16_t *out;
+    float *sums;
+    int64_t rows, width;
+    float epsilon;
+};
+
+enum { CHUNK_ROWS = 4 };
+
+static void norm_chunk(const void *job, int64_t chunk) {
+    const struct norm n = *(const struct norm *)job;
+    for (int64_t r = chunk * CHUNK_ROWS; r < smaller((chunk + 1) * CHUNK_ROWS, n.rows); r++) {
+        const float *row = n.x + r * n.width;
+        float normed[n.width];
+        __m512 squares = _mm512_setzero_ps();
+        for (int64_t i = 0; i < n.width; i += 16) {
+            __m512 v = _mm512_loadu_ps(row + i);
+            squares = _mm512_fmadd_ps(v, v, squares);
+        }
+        float mean = _mm512_reduce_add_ps(squares) / n.width;
+        __m512 scale = _mm512_set1_ps(1.0f / sqrtf(mean + n.epsilon));
+        for (int64_t i = 0; i < n.width; i += 16) {
+            __m512 v = _mm512_mul_ps(_mm512_loadu_ps(row + i), scale);
+            _mm512_storeu_ps(normed + i, _mm512_mul_ps(v, _mm512_loadu_ps(n.weight + i)));
+        }
+        round_row(normed, n.out + r * n.width, n.sums + r * (n.width / GROUP), n.width);
+    }
+}
+
+// out = x / rms(x) * weight as bf16, with its group sums (Zhang and Sennrich 2019).
+void rms_norm(
+    const float *x, const float *weight, uint16_t *out, float *sums, int64_t rows, int64_t width,
+    float epsilon) {
+    const struct norm job = {x, weight, out, sums, rows, width, epsilon};
+    run_chunks(norm_chunk, &job, (rows + CHUNK_ROWS - 1) / CHUNK_ROWS);
+}
+
+// e^x, to about one unit in the last place of bf16's successor: 2^n times a polynomial.
+static inline __m512 exponential(__m512 x) {
+    x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
+    __m512 scaled = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
+    __m512 whole = _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 f = _mm512_fnmadd_ps(whole, _mm512_set1_ps(0.693359375f), x);
+    f = _mm512_fnmadd_ps(whole, _mm512_set1_ps(-2.12194440e-4f), f);
+    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+    const float c[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f};
+    for (int i = 0; i < 5; i++) p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(c[i]));
+    p = _mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(p, f), f, f), _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, whole);
+}
+
+struct gate {
+    const float *gate_up;
+    uint16_t *out;
+    float *sums;
+    int64_t width;
+};
+
+static void silu_row(const void *job, int64_t r) {
+    const struct gate s = *(const struct gate *)job;
+    const float *gate = s.gate_up + r * 2 * s.width, *up = gate + s.width;
+    const __m512 one = _mm512_set1_ps(1.0f);
+    float product[s.width];
+    for (int64_t i = 0; i < s.width; i += 16) {
+        __m512 g = _mm512_loadu_ps(gate + i);
+        __m512 opposite = exponential(_mm512_sub_ps(_mm512_setzero_ps(), g));
+        __m512 silu = _mm512_div_ps(g, _mm512_add_ps(one, opposite));
+        _mm512_storeu_ps(product + i, _mm512_mul_ps(silu, _mm512_loadu_ps(up + i)));
+    }
+    round_row(product, s.out + r * s.width, s.sums + r * (s.width / GROUP), s.width);
+}
+
+// out = silu(gate) * up as bf16, with its group sums; gate_up is [rows, 2 width].
+void silu_multiply(
+    const float *gate_up, uint16_t *out, float *sums, int64_t rows, int64_t width) {
+    const struct gate job = {gate_up, out, sums, width};
+    run_chunks(silu_row, &job, rows);
+}
+
+// Turn each pair (i, i + dim / 2) by its position's angle, and round to bf16.
+static inline void rotate(
+    const float *x, const float *cosine, const float *sine, uint16_t *out, int64_t dim) {
+    const int64_t half = dim / 2;
+    for (int64_t i = 0; i < half; i += 16) {
+        __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + half + i);
+        __m512 c = _mm512_loadu_ps(cosine + i), s = _mm512_loadu_ps(sine + i);
+        __m512 left = _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, s));
+        __m512 right = _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, s));
+        _mm256_storeu_si256((__m256i *)(out + i), (__m256i)_mm512_cvtneps_pbh(left));
+        _mm256_storeu_si256((__m256i *)(out + half + i), (__m256i)_mm512_cvtneps_pbh(right));
+    }
+}
+
+enum { BLOCK = 16 };
+
+// One query against `length` keys and values of one head. `dim` is a constant after inlining.
+static inline __attribute__((always_inline)) void attend_head(
+    const uint16_t *query, const uint16_t *keys, const uint16_t *values, const int32_t *blocks,
+    int64_t length, int64_t stride, float *scores, float *out, const int dim) {
+    const float scale = 1.0f / sqrtf((float)dim);
+    __m512bh q[dim / 32];
+    for (int i = 0; i < dim / 32; i++) q[i] = (__m512bh)_mm512_loadu_si512(query + 32 * i);
+    for (int64_t t = 0; t < length; t++) {
+        const uint16_t *key = keys + (blocks[t / BLOCK] * (int64_t)BLOCK + t % BLOCK) * stride;
+        __m512 sum = _mm512_setzero_ps();
+        for (int i = 0; i < dim / 32; i++)
+            sum = _mm512_dpbf16_ps(sum, q[i], (__m512bh)_mm512_loadu_si512(key + 32 * i));
+        scores[t] = _mm512_reduce_add_ps(sum) * scale;
+    }
+    for (int64_t t = length; t % 16; t++) scores[t] = -INFINITY;
+    __m512 most = _mm512_loadu_ps(scores);
+    for (int64_t t = 16; t < length; t += 16)
+        most = _mm512_max_ps(most, _mm512_loadu_ps(scores + t));
+    const __m512 top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+    __m512 total = _mm512_setzero_ps();
+    for (int64_t t = 0; t < length; t += 16) {
+        __mmask16 there = length - t < 16 ? (__mmask16)((1u << (length - t)) - 1) : 0xffff;
+        __m512 e = _mm512_maskz_mov_ps(
+            there, exponential(_mm512_sub_ps(_mm512_loadu_ps(scores + t), top)));
+        total = _mm512_add_ps(total, e);
+        _mm512_storeu_ps(scores + t, e);
+    }
+    __m512 sum[dim / 16];
+    for (int i = 0; i < dim / 16; i++) sum[i] = _mm512_setzero_ps();
+    for (int64_t t = 0; t < length; t++) {
+        const uint16_t *value = values + (blocks[t / BLOCK] * (int64_t)BLOCK + t % BLOCK) * stride;
+        const __m512 weight = _mm512_set1_ps(scores[t]);
+        for (int i = 0; i < dim / 16; i++)
+            sum[i] = _mm512_fmadd_ps(
+                weight,
+                _mm512_cvtpbh_ps((__m256bh)_mm256_loadu_si256((const __m256i *)(value + 16 * i))),
+                sum[i]);
+    }
+    const __m512 divisor = _mm512_set1_ps(1.0f / _mm512_reduce_add_ps(total));
+    for (int i = 0; i < dim / 16; i++) _mm512_storeu_ps(out + 16 * i, _mm512_mul_ps(sum[i], divisor));
+}
+
+struct attention {
+    const float *qkv, *cosine, *sine;
+    const int64_t *positions, *slots;
+    const int32_t *blocks;
+    const int64_t *starts;
+    uint16_t *keys, *values, *out;
+    float *sums;
+    int64_t rows, heads, kv_heads, dim;
+};
+
+static void store_row(const struct attention *a, int64_t r) {
+    const float *row = a->qkv + r * (a->heads + 2 * a->kv_heads) * a->dim;
+    const int64_t angle = a->positions[r] * (a->dim / 2), stride = a->kv_heads * a->dim;
+    for (int64_t h = 0; h < a->kv_heads; h++) {
+        uint16_t *key = a->keys + a->slots[r] * stride + h * a->dim;
+        rotate(row + (a->heads + h) * a->dim, a->cosine + angle, a->sine + angle, key, a->dim);
+    }
+    const float *value = row + (a->heads + a->kv_heads) * a->dim;
+    for (int64_t i = 0; i < stride; i += 16)
+        _mm256_storeu_si256(
+            (__m256i *)(a->values + a->slots[r] * stride + i),
+            (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(value + i)));
+}
+
+// One row's queries that share a key head.
+static void attend_group(const void *job, int64_t chunk) {
+    const struct attention a = *(const struct attention *)job;
+    const int64_t r = chunk / a.kv_heads, kv = chunk % a.kv_heads, group = a.heads / a.kv_heads;
+    const int64_t length = a.positions[r] + 1, angle = a.positions[r] * (a.dim / 2);
+    const uint16_t *keys = a.keys + kv * a.dim, *values = a.values + kv * a.dim;
+    const int32_t *blocks = a.blocks + a.starts[r];
+    float scores[length + 16], answer[a.dim];
+    uint16_t query[a.dim];
+    for (int64_t h = kv * group; h < (kv + 1) * group; h++) {
+        const float *q = a.qkv + (r * (a.heads + 2 * a.kv_heads) + h) * a.dim;
+        rotate(q, a.cosine + angle, a.sine + angle, query, a.dim);
+        switch (a.dim) {
+#define CASE(n) case n: attend_head(query, keys, values, blocks, length, a.kv_heads * n, scores, \
+                                    answer, n); break;
+            CASE(64) CASE(96) CASE(128) CASE(256)
+#undef CASE
+        }
+        const int64_t place = (r * a.heads + h) * a.dim;
+        round_row(answer, a.out + place, a.sums + place / GROUP, a.dim);
+    }
+}
+
+// Attention of all rows of a step. `qkv` [rows, heads + 2 kv_heads, dim] float; `cosine` and `sine`
+// [positions, dim / 2]; row r sees the first position[r] + 1 slots of the blocks from
+// blocks[starts[r]] on, its own slot included. Keys and values [slots, kv_heads, dim] bf16 take the
+// rows' own first. `out` [rows, heads, dim] bf16 with group sums.
+void attend(
+    const float *qkv, const float *cosine, const float *sine, const int64_t *positions,
+    const int64_t *slots, const int32_t *blocks, const int64_t *starts, uint16_t *keys,
+    uint16_t *values, uint16_t *out, float *sums, int64_t rows, int64_t heads, int64_t kv_heads,
+    int64_t dim) {
+    const struct attention job = {qkv,  cosine, sine, positions, slots, blocks,   starts, keys,
+                                  values, out,  sums, rows,      heads, kv_heads, dim};
+    for (int64_t r = 0; r < rows; r++) store_row(&job, r);
+    run_chunks(attend_group, &job, rows * kv_heads);
+}

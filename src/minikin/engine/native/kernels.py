@@ -1,0 +1,95 @@
+"""The C kernels, called with tensors."""
+
+from __future__ import annotations
+
+import ctypes
+
+import torch
+
+GROUP = 32
+PANEL = 16
+CELL_BYTES = 320
+TILE_ROWS = 5
+"""From this many rows on, unpacking weights for the tile unit pays (measured: 4 to 6)."""
+HEAD_DIMS = (64, 96, 128, 256)
+
+_POINTER, _SIZE, _FLAG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
+_SIGNATURES = {
+    "q4_pack": [_POINTER] * 4 + [_SIZE] * 2,
+    "q4_matmul": [_POINTER] * 4 + [_SIZE] * 3 + [_FLAG] * 2,
+    "rms_norm": [_POINTER] * 4 + [_SIZE] * 2 + [_FLOAT],
+    "silu_multiply": [_POINTER] * 3 + [_SIZE] * 2,
+    "attend": [_POINTER] * 11 + [_SIZE] * 4,
+}
+
+
+class Rounded:
+    """Room for rows in bfloat16 with their sums over groups of 32: what `matmul` takes."""
+
+    def __init__(self, rows: int, width: int) -> None:
+        self.width = width
+        self.values = torch.empty(rows, width, dtype=torch.bfloat16)
+        self.sums = torch.empty(rows, width // GROUP)
+        self.at = self.values.data_ptr(), self.sums.data_ptr()
+
+
+class Q4Matrix:
+    """A 4-bit matrix [outputs, width] as the kernels read it."""
+
+    def __init__(
+        self, library: ctypes.CDLL, levels: torch.Tensor, scale: torch.Tensor, minimum: torch.Tensor
+    ) -> None:
+        """`levels` [outputs, width] uint8 of 0 to 15; `scale`, `minimum` [outputs, groups] half."""
+        self.outputs, self.width = levels.shape
+        groups = self.width // GROUP
+        self.packed = torch.empty(self.outputs // PANEL * groups * CELL_BYTES, dtype=torch.uint8)
+        self.at = self.packed.data_ptr()
+        parts = [part.contiguous() for part in (levels, scale, minimum)]
+        pointers = [part.data_ptr() for part in parts]
+        library.q4_pack(*pointers, self.at, self.width, self.outputs)
+
+    @staticmethod
+    def fits(outputs: int, width: int) -> bool:
+        """Whether the kernels can take a matrix of this shape."""
+        return outputs % (2 * PANEL) == 0 and width % GROUP == 0
+
+
+class Kernels:
+    """Typed calls. Sizes are the caller's to get right: C checks nothing."""
+
+    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
+        for name, signature in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.argtypes, function.restype = signature, None
+        self.library = library
+        self.tiles = library.use_tiles() == 0
+        if library.start_workers(threads - 1):
+            raise OSError(f"can't start {threads} threads")
+
+    def matmul(
+        self, matrix: Q4Matrix, x: Rounded, out: torch.Tensor, rows: int, *, add: bool = False
+    ) -> None:
+        """out[:rows] = x times the matrix, transposed; or += with `add`. float32."""
+        self.library.q4_matmul(
+            matrix.at, *x.at, out.data_ptr(), rows, matrix.width, matrix.outputs, add,
+            self.tiles and rows >= TILE_ROWS,
+        )  # fmt: skip
+
+    def norm(
+        self, x: torch.Tensor, weight: torch.Tensor, out: Rounded, rows: int, epsilon: float
+    ) -> None:
+        """The RMS norm of x [rows, width] float32."""
+        self.library.rms_norm(x.data_ptr(), weight.data_ptr(), *out.at, rows, out.width, epsilon)
+
+    def silu_multiply(self, gate_up: torch.Tensor, out: Rounded, rows: int) -> None:
+        """silu(gate) * up of [rows, gate and up] float32."""
+        self.library.silu_multiply(gate_up.data_ptr(), *out.at, rows, out.width)
+
+    def attend(self, qkv: torch.Tensor, step: tuple[int, ...], out: Rounded, rows: int,
+               layer: tuple[int, int], heads: tuple[int, int, int]) -> None:  # fmt: skip
+        """Rotate and store the rows' keys and values, then attend.
+
+        `step` holds the pointers to cosine, sine, positions, slots, blocks and starts; `layer`
+        those to its keys and values; `heads` the counts of heads, key heads and head size.
+        """
+        self.library.attend(qkv.data_ptr(), *step, *layer, *out.at, rows, *heads)

@@ -1,0 +1,82 @@
+"""A decoder's layers on the native kernels: the body of every step with few rows."""
+
+from __future__ import annotations
+
+import torch
+
+from minikin.engine.architecture import Architecture
+from minikin.engine.batch import Batch
+from minikin.engine.kv_cache import KVCache
+from minikin.engine.linear import Linear
+from minikin.engine.native.kernels import HEAD_DIMS, Kernels, Q4Matrix, Rounded
+from minikin.engine.weights import LayerWeights, Weights
+
+MOST_ROWS = 128
+"""With more rows PyTorch's bfloat16 product is the faster."""
+
+
+class NativeLayers:
+    """Same computation as the layers in `decoder.py`, with float32 between the matrices."""
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        architecture: Architecture,
+        weights: Weights,
+        rotation: tuple[torch.Tensor, torch.Tensor],
+    ) -> None:
+        a = architecture
+        self.kernels = kernels
+        self.epsilon = a.norm_epsilon
+        self.heads = a.heads, a.kv_heads, a.head_dim
+        self.rotation = rotation
+        self.layers = [_NativeLayer(layer) for layer in weights.layers]
+        self._normed = Rounded(MOST_ROWS, a.hidden)
+        self._attended = Rounded(MOST_ROWS, a.heads * a.head_dim)
+        self._gated = Rounded(MOST_ROWS, a.feed_forward)
+        self._qkv = torch.empty(MOST_ROWS, (a.heads + 2 * a.kv_heads) * a.head_dim)
+        self._gate_up = torch.empty(MOST_ROWS, 2 * a.feed_forward)
+
+    @staticmethod
+    def fit(architecture: Architecture, weights: Weights) -> bool:
+        """Whether every layer can run here."""
+        return architecture.head_dim in HEAD_DIMS and all(
+            linear.q4 is not None
+            for layer in weights.layers
+            for linear in (layer.qkv, layer.output, layer.gate_up, layer.down)
+        )
+
+    def forward(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
+        """Run all layers on x [rows, hidden] float32, in place."""
+        kernels, rows = self.kernels, len(x)
+        step = tuple(
+            tensor.data_ptr()
+            for tensor in (
+                *self.rotation, batch.positions, batch.slots, batch.blocks, batch.block_starts
+            )
+        )  # fmt: skip
+        for i, layer in enumerate(self.layers):
+            places = cache.keys[i].data_ptr(), cache.values[i].data_ptr()
+            kernels.norm(x, layer.attention_norm, self._normed, rows, self.epsilon)
+            kernels.matmul(layer.qkv, self._normed, self._qkv, rows)
+            kernels.attend(self._qkv, step, self._attended, rows, places, self.heads)
+            kernels.matmul(layer.output, self._attended, x, rows, add=True)
+            kernels.norm(x, layer.feed_forward_norm, self._normed, rows, self.epsilon)
+            kernels.matmul(layer.gate_up, self._normed, self._gate_up, rows)
+            kernels.silu_multiply(self._gate_up, self._gated, rows)
+            kernels.matmul(layer.down, self._gated, x, rows, add=True)
+
+
+class _NativeLayer:
+    def __init__(self, layer: LayerWeights) -> None:
+        self.attention_norm = layer.attention_norm
+        self.feed_forward_norm = layer.feed_forward_norm
+        self.qkv: Q4Matrix = _q4(layer.qkv)
+        self.output: Q4Matrix = _q4(layer.output)
+        self.gate_up: Q4Matrix = _q4(layer.gate_up)
+        self.down: Q4Matrix = _q4(layer.down)
+
+
+def _q4(linear: Linear) -> Q4Matrix:
+    assert linear.q4 is not None  # `fit` has said so
+    return linear.q4
