@@ -138,7 +138,7 @@ _PREDICTION = Object(_needed(type=OneOf(("content",)), content=_PREDICTED))
 _TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
 _IDENTIFIER = Text(max_length=1024)
 _NO_EFFECT = "accepted; changes nothing in the answer"
-_CACHED = "accepted; prompts are cached for as long as there is room"
+_CACHED = "accepted; what is cached, and for how long, is the server's own affair"
 
 PARAMETERS = (
     Parameter("messages", MESSAGES, "required", "the conversation, as the chat template writes it"),
