@@ -30,7 +30,7 @@ table below, then the rules that span parameters.
 _HEADERS = """\
 | header | value |
 |---|---|
-| `x-request-id` | `req_` and 32 hex digits, on every answer and in the log |
+| `x-request-id` | `req_` and 32 hex digits, on every answer; the log names it where one failed |
 | `openai-processing-ms` | time to the first byte; not on a 404, as in the original |
 | `openai-version` | `2020-10-01` |
 | `openai-organization` | `minikin` |

@@ -124,7 +124,7 @@ class Text(_Frozen, frozen=True):
             raise faults.empty(path, "string")
         if self.max_length is not None and len(value) > self.max_length:
             raise faults.too_long(path, "string", self.max_length, len(value))
-        if self.pattern and not re.fullmatch(self.pattern.strip("^$"), value):
+        if self.pattern and not re.fullmatch(self.pattern, value):
             raise faults.no_match(path, self.pattern)
         return value
 
