@@ -10,8 +10,9 @@ from pathlib import Path
 
 from minikin.api.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.openapi import document
+from minikin.api.parameter_rules import LogitBias
 from minikin.api.parameters import MAX_STOP_CHARS, PARAMETERS
-from minikin.api.rules import MAX_DEPTH, LogitBias, Object
+from minikin.api.rules import MAX_DEPTH, Object
 from minikin.api.store import MAX_STORED
 from minikin.config import EngineSettings, ServerSettings
 

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from minikin.api import faults
 from minikin.api.http import json_response, read_json
-from minikin.api.rules import Integer, Metadata, Nullable, Object, OneOf, Property
+from minikin.api.parameter_rules import Metadata
+from minikin.api.rules import Integer, Nullable, Object, OneOf, Property
 from minikin.api.service import Service
 from minikin.api.store import Query, Stored
 from minikin.errors import NotFound
