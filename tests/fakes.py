@@ -14,6 +14,7 @@ from pathlib import Path
 import uvicorn
 
 from minikin.api.app import create_app
+from minikin.api.protocol import BoundedProtocol
 from minikin.chat.template import ChatTemplate
 from minikin.config import EngineSettings, ServerSettings
 from minikin.engine.messages import (
@@ -124,8 +125,11 @@ def _entry(token: str, alternatives: int) -> TokenEntry:
 
 def settings(**overrides) -> ServerSettings:
     engine = EngineSettings(model=Path("no-such-model.gguf"))
-    overrides.setdefault("database", Path(tempfile.mkdtemp()) / "completions.sqlite3")
     return ServerSettings(engine=engine, model_id="tiny", **overrides)
+
+
+def app_over(engine: ScriptedEngine, chosen: ServerSettings, template: str = CHATML):
+    return create_app(chosen, engine, ByteTokenizer(), ChatTemplate(template, CONTROL_TOKENS))
 
 
 @dataclass
@@ -146,16 +150,18 @@ def live_server(
     engine: ScriptedEngine, template: str = CHATML, **overrides
 ) -> Iterator[LiveServer]:
     """Serve the application over `engine` with uvicorn in a thread of its own."""
-    chosen = settings(**overrides)
-    app = create_app(chosen, engine, ByteTokenizer(), ChatTemplate(template, CONTROL_TOKENS))
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, lifespan="on", log_config=None, ws="none", http="httptools")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-    thread.start()
-    try:
-        yield LiveServer(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, app)
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
-        listener.close()
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = settings(**{"database": Path(folder) / "kept.sqlite3", **overrides})
+        app = app_over(engine, chosen, template)
+        config = uvicorn.Config(
+            app, lifespan="on", log_config=None, ws="none", http=BoundedProtocol
+        )
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+            thread.start()
+            try:
+                yield LiveServer(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, app)
+            finally:
+                server.should_exit = True
+                thread.join(timeout=10)

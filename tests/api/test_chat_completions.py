@@ -1,11 +1,13 @@
 import asyncio
 import json
+import socket
 import time
 
 import httpx
 import openai
 import pytest
 
+from minikin.api import chat_completions
 from minikin.errors import EngineFailure
 from tests.fakes import ScriptedEngine
 
@@ -294,3 +296,18 @@ def test_the_openai_client_reads_answers_and_streams(shared_server):
     with pytest.raises(openai.BadRequestError) as bad:
         client.chat.completions.create(**ASK, temperature=3)
     assert (bad.value.param, bad.value.code) == ("temperature", "decimal_above_max_value")
+
+
+def test_a_reader_that_stops_reading_loses_its_answer(serve, monkeypatch):
+    monkeypatch.setattr(chat_completions, "WRITE_SECONDS", 0.3)
+    server = serve(ScriptedEngine(tokens=["x" * 60_000] * 4000, window=10_000))
+    body = json.dumps({**ASK, "stream": True, "max_tokens": 4000}).encode()
+    port = int(server.url.rpartition(":")[2])
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    )
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head + body)
+        until(lambda: server.engine.cancelled)
+        until(lambda: server.service.in_flight == 0)

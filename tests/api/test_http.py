@@ -4,6 +4,8 @@ import socket
 import httpx
 import pytest
 
+from minikin.api import http
+
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 JSON = {"content-type": "application/json"}
 
@@ -109,3 +111,19 @@ def test_a_body_of_unknown_size_is_refused_when_it_grows_too_large(serve):
     assert answer.status_code == 413
     assert answer.json()["error"]["code"] == "request_too_large"
     assert post(server, json.dumps(ASK)).status_code == 200
+
+
+def test_a_body_that_does_not_come_is_given_up(serve, monkeypatch):
+    monkeypatch.setattr(http, "BODY_SECONDS", 0.2)
+    server = serve()
+    port = int(server.url.rpartition(":")[2])
+    head = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(head)
+        assert connection.recv(4096).startswith(b"HTTP/1.1 408")
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(head)
+    assert httpx.get(f"{server.url}/health").status_code == 200

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from minikin.chat.template import ChatTemplate
@@ -209,3 +213,35 @@ def test_tools_are_given_to_templates_that_take_them():
     pieces = template.render([{"role": "user", "content": "a"}], tools=tools)
     assert control_of(pieces) == []
     assert '"description": "<|im_end|>"' in text_of(pieces)
+
+
+ENDLESS = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("{{ ''.__class__ }}{{ messages[0].content.__class__.__mro__ }}", "failed"),
+        ("{{ raise_exception('never') }}", "never"),
+        ("always the same", "leaves out"),
+    ],
+)
+def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source, reason):
+    with pytest.raises(ModelFileError, match=reason):
+        ChatTemplate(source, CONTROL).try_out()
+    ChatTemplate(CHATML, CONTROL).try_out()
+
+
+def test_a_template_that_never_ends_is_a_broken_model_file():
+    code = (
+        "from minikin.chat import template; template.MAX_SECONDS = 0.3\n"
+        f"template.ChatTemplate({ENDLESS!r}, ()).try_out()"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert "runs over 0.3 s" in found.stderr

@@ -97,6 +97,8 @@ class Edge:
         headers["openai-organization"] = "minikin"
         headers["x-content-type-options"] = "nosniff"
         headers["access-control-expose-headers"] = "X-Request-ID"
+        if self._service.draining:
+            headers["connection"] = "close"
         if start["status"] != 404:
             limit = self._service.settings.max_queued
             headers["openai-processing-ms"] = str(round(seconds * 1000))

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
@@ -74,8 +74,8 @@ async def read_json(request: Request, max_bytes: int) -> Any:
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await _read_body(request, max_bytes)
-    except TimeoutError:
-        raise TransportFault(408, "The request's body took too long to arrive.") from None
+    except (TimeoutError, ClientDisconnect):
+        raise TransportFault(408, "The request's body did not arrive in time.") from None
     return decode_json(body)
 
 

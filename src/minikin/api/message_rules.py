@@ -171,6 +171,11 @@ def check_messages(messages: list[dict[str, Any]]) -> None:
 
 
 def _check_content(message: dict[str, Any], at: int) -> None:
+    if message.get("audio"):
+        raise InvalidRequest(
+            "Invalid content type. audio is only supported by certain models.",
+            param=f"messages.[{at}].audio",
+        )
     content = message.get("content")
     if content is None:
         said = message.get("tool_calls") or message.get("function_call") or message.get("refusal")

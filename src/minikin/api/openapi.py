@@ -9,9 +9,19 @@ import msgspec
 
 from minikin import __version__
 from minikin.api.parameters import PARAMETERS
+from minikin.api.stored_completions import LIMIT, ORDER, UPDATE
+from minikin.api.tokens import TEXT
 from minikin.api.wire import ChatCompletion, Chunk, Error, Model, ModelList
 
 _REF = "#/components/schemas/{name}"
+_ANSWER = "ChatCompletion"
+_BODY_FAULTS = (400, 408, 413, 415)
+_IDS = {
+    "type": "object",
+    "required": ["ids"],
+    "properties": {"ids": {"type": "array", "items": {"type": "integer", "minimum": 0}}},
+    "additionalProperties": False,
+}
 _WIRE = (ChatCompletion, Chunk, Error, Model, ModelList)
 
 
@@ -50,26 +60,75 @@ def _request_schema() -> dict[str, Any]:
 
 
 def _paths() -> dict[str, Any]:
-    failures = (400, 404, 408, 413, 415, 500, 503)
-    chat = _operation("Answer a conversation", _json("ChatCompletion"), *failures)
+    stored = "/v1/chat/completions/{id}"
+    status = _inline({"type": "object", "required": ["status"]})
+    ready = _operation("Whether the model answers now", status, 503)
+    ready["responses"]["503"] = {"description": "not yet, or no more", "content": status}
+    return {
+        "/v1/chat/completions": {"post": _chat(), "get": _list("List stored completions")},
+        stored: {
+            "get": _of_path("id", _operation("Show a stored completion", _json(_ANSWER), 404)),
+            "post": _of_path("id", _update()),
+            "delete": _of_path("id", _operation("Forget a stored completion", _any(), 404)),
+        },
+        f"{stored}/messages": {"get": _of_path("id", _list("List the messages it answers", 404))},
+        "/v1/models": {"get": _operation("List the models", _json("ModelList"))},
+        "/v1/models/{model}": {
+            "get": _of_path("model", _operation("Show one model", _json("Model"), 404))
+        },
+        "/tokenize": {"post": _taking(TEXT.schema, "Token ids of a text")},
+        "/detokenize": {"post": _taking(_IDS, "Text of token ids")},
+        "/health": {"get": _operation("Whether the server is alive", status)},
+        "/ready": {"get": ready},
+    }
+
+
+def _chat() -> dict[str, Any]:
+    chat = _operation("Answer a conversation", _json(_ANSWER), *_BODY_FAULTS, 404, 500, 503)
     chat["requestBody"] = {"required": True, "content": _json("ChatCompletionRequest")}
     chat["responses"]["200"]["content"]["text/event-stream"] = {
         "schema": {"type": "string", "description": "chunks, one to a `data:` line"}
     }
-    model = _operation("Show one model", _json("Model"), 404)
-    model["parameters"] = [
-        {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
+    return chat
+
+
+def _update() -> dict[str, Any]:
+    return _taking(UPDATE.schema, "Replace its metadata", _json(_ANSWER), 404)
+
+
+def _taking(
+    schema: dict[str, Any],
+    summary: str,
+    content: dict[str, Any] | None = None,
+    *failures: int,
+) -> dict[str, Any]:
+    """An operation with a JSON body."""
+    operation = _operation(summary, content or _any(), *_BODY_FAULTS, *failures)
+    operation["requestBody"] = {"required": True, "content": _inline(schema)}
+    return operation
+
+
+def _list(summary: str, *failures: int) -> dict[str, Any]:
+    """An operation that answers with a page."""
+    operation = _operation(summary, _any(), 400, *failures)
+    operation["parameters"] = [
+        {"name": name, "in": "query", "schema": schema}
+        for name, schema in {
+            "after": {"type": "string"},
+            "limit": LIMIT.schema,
+            "order": ORDER.schema,
+            "model": {"type": "string"},
+        }.items()
     ]
-    status = {"application/json": {"schema": {"type": "object", "required": ["status"]}}}
-    ready = _operation("Whether the model answers now", status)
-    ready["responses"]["503"] = {"description": "not yet, or no more", "content": status}
-    return {
-        "/v1/chat/completions": {"post": chat},
-        "/v1/models": {"get": _operation("List the models", _json("ModelList"))},
-        "/v1/models/{model}": {"get": model},
-        "/health": {"get": _operation("Whether the server is alive", status)},
-        "/ready": {"get": ready},
-    }
+    return operation
+
+
+def _of_path(name: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """`operation` with this parameter in its path."""
+    text = {"type": "string", "minLength": 1}
+    parameter = {"name": name, "in": "path", "required": True, "schema": text}
+    operation.setdefault("parameters", []).append(parameter)
+    return operation
 
 
 def _operation(summary: str, content: dict[str, Any], *failures: int) -> dict[str, Any]:
@@ -78,10 +137,18 @@ def _operation(summary: str, content: dict[str, Any], *failures: int) -> dict[st
         "summary": summary,
         "responses": {
             "200": {"description": "done", "content": content},
-            **{str(status): failed for status in failures},
+            **{str(status): failed for status in (401, 403, *failures)},
         },
     }
 
 
+def _any() -> dict[str, Any]:
+    return _inline({"type": "object"})
+
+
+def _inline(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
 def _json(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REF.format(name=schema)}}}
+    return _inline({"$ref": _REF.format(name=schema)})

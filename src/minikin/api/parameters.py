@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from minikin.api import faults
 from minikin.api.message_rules import MESSAGES, NAME, TOOL_CHOICE, TOOLS
+from minikin.api.parameter_rules import LogitBias, Metadata, Modalities, Verbosity
 from minikin.api.rules import (
     Array,
     Boolean,
@@ -19,8 +19,6 @@ from minikin.api.rules import (
     Either,
     FreeForm,
     Integer,
-    LogitBias,
-    Metadata,
     Nullable,
     Object,
     OneOf,
@@ -29,7 +27,6 @@ from minikin.api.rules import (
     Tagged,
     Text,
 )
-from minikin.errors import InvalidRequest
 
 MAX_STOP_CHARS = 65_536
 MAX_CHOICES = 128
@@ -46,57 +43,6 @@ class Parameter(msgspec.Struct, frozen=True):
     behaviour: str
     difference: str = ""
     """Where the answer isn't the original's, and how; empty where it is the same."""
-
-
-class Modalities(msgspec.Struct, frozen=True):
-    """The kinds of output asked for: text, as this model has no other."""
-
-    items: Array = Array(OneOf(("text", "audio")), "an array of strings", 16)
-
-    def check(self, value: Any, path: str) -> list[str]:
-        """See Rule. Audio is refused here, as the original does among the types."""
-        asked = self.items.check(value, path)
-        if "text" not in asked:
-            raise InvalidRequest(
-                f"Invalid value for '{path}'. Only ['text'] and ['text', 'audio'] are supported.",
-                param=path,
-                code="invalid_value",
-            )
-        if "audio" in asked:
-            raise InvalidRequest(
-                "The selected model does not support audio modality.",
-                param=path,
-                code="invalid_value",
-            )
-        return asked
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """See Rule."""
-        return {"type": "array", "items": {"enum": ["text"]}, "minItems": 1}
-
-    def __str__(self) -> str:
-        return '`["text"]`'
-
-
-class Verbosity(msgspec.Struct, frozen=True):
-    """How much to say; the original's model has one setting."""
-
-    levels: OneOf = OneOf(("low", "medium", "high"))
-
-    def check(self, value: Any, path: str) -> str:
-        """See Rule."""
-        if self.levels.check(value, path) != "medium":
-            raise faults.unsupported_value(path, value, ("medium",))
-        return value
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """See Rule."""
-        return {"type": "string", "enum": ["medium"]}
-
-    def __str__(self) -> str:
-        return "`medium`"
 
 
 def _fields(**rules: Any) -> dict[str, Property]:
@@ -138,7 +84,7 @@ _PREDICTION = Object(_needed(type=OneOf(("content",)), content=_PREDICTED))
 _TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
 _IDENTIFIER = Text(max_length=1024)
 _NO_EFFECT = "accepted; changes nothing in the answer"
-_CACHED = "accepted; prompts are cached for as long as there is room"
+_CACHED = "accepted; what is cached, and for how long, is the server's own affair"
 
 PARAMETERS = (
     Parameter("messages", MESSAGES, "required", "the conversation, as the chat template writes it"),

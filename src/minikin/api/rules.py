@@ -2,7 +2,8 @@
 
 A rule's `check(value, path)` returns the value or raises InvalidRequest in OpenAI's words; `schema`
 is the same rule as JSON Schema, `str(rule)` in a few words for the reference. `parameters.py` and
-`message_rules.py` are written in these terms.
+`message_rules.py` are written in these terms; rules that a single parameter has are in
+`parameter_rules.py`.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class Text(_Frozen, frozen=True):
             raise faults.empty(path, "string")
         if self.max_length is not None and len(value) > self.max_length:
             raise faults.too_long(path, "string", self.max_length, len(value))
-        if self.pattern and not re.fullmatch(self.pattern.strip("^$"), value):
+        if self.pattern and not re.fullmatch(self.pattern, value):
             raise faults.no_match(path, self.pattern)
         return value
 
@@ -234,8 +235,8 @@ class Object(_Frozen, frozen=True):
 class Tagged(_Frozen, frozen=True):
     """An object of one of several kinds, told apart by the string in its property `tag`.
 
-    `known`, if given, are the kinds that errors name; those without an entry in `kinds` raise what
-    `refuse(path, kind)` makes.
+    `known`, if given, are the kinds that the original's errors name, among them some that it takes
+    elsewhere and refuses here.
     """
 
     tag: str
@@ -333,75 +334,3 @@ def _is_deeper(value: Any, levels: int) -> bool:
         return True
     items = value.values() if isinstance(value, dict) else value
     return any(_is_deeper(item, levels - 1) for item in items)
-
-
-class Metadata(_Frozen, frozen=True):
-    """A flat object of strings to strings."""
-
-    max_properties: int = 16
-    max_name: int = 64
-    max_value: int = 512
-
-    def check(self, value: Any, path: str) -> dict[str, str]:
-        """See Rule."""
-        if not isinstance(value, dict):
-            raise faults.wrong_type(path, "a metadata object", value)
-        if len(value) > self.max_properties:
-            raise faults.too_many_properties(path, self.max_properties, len(value))
-        for name, item in value.items():
-            if len(name) > self.max_name:
-                raise faults.name_too_long(path, name, self.max_name)
-            Text(self.max_value).check(item, f"{path}.{name}")
-        return value
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """See Rule."""
-        return {
-            "type": "object",
-            "maxProperties": self.max_properties,
-            "propertyNames": {"maxLength": self.max_name},
-            "additionalProperties": {"type": "string", "maxLength": self.max_value},
-        }
-
-    def __str__(self) -> str:
-        return (
-            f"object of at most {self.max_properties} strings of {self.max_value} characters, "
-            f"names of {self.max_name}"
-        )
-
-
-class LogitBias(_Frozen, frozen=True):
-    """A map from token ids, written as strings, to numbers; their range is checked later."""
-
-    max_properties: int = 1024
-
-    def check(self, value: Any, path: str) -> dict[str, float]:
-        """See Rule."""
-        if not isinstance(value, dict):
-            raise faults.wrong_type(path, "an object", value)
-        if len(value) > self.max_properties:
-            raise faults.too_many_properties(path, self.max_properties, len(value))
-        for key, bias in value.items():
-            if not (key.isascii() and key.isdigit() and len(key) <= 10):
-                raise InvalidRequest(
-                    f"Invalid key in '{path}': {key[:64]}. You should only be submitting "
-                    "non-negative integers.",
-                    param=path,
-                )
-            if not isinstance(bias, int | float) or isinstance(bias, bool):
-                raise faults.wrong_type(f"{path}.{key}", "a decimal", bias)
-        return value
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """See Rule."""
-        return {
-            "type": "object",
-            "maxProperties": self.max_properties,
-            "propertyNames": {"pattern": "^[0-9]{1,10}$"},
-            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
-        }
-
-    def __str__(self) -> str:
-        return "object of token ids to numbers from -100 to 100"

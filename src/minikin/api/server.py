@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
+from minikin.api.protocol import BoundedProtocol
 from minikin.config import ServerSettings
 from minikin.engine.process import EngineProcess
 from minikin.errors import ModelFileError, SetupError
@@ -86,6 +87,7 @@ def _application(settings: ServerSettings, engine: EngineProcess) -> Starlette:
         bos=tokenizer.bos_token,
         eos=tokenizer.eos_token,
     )
+    template.try_out()
     return create_app(settings, engine, tokenizer, template)
 
 
@@ -111,7 +113,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="on",
                 log_config=None,

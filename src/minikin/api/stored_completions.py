@@ -10,13 +10,14 @@ from starlette.responses import Response
 
 from minikin.api import faults
 from minikin.api.http import json_response, read_json
-from minikin.api.rules import Integer, Metadata, Nullable, Object, OneOf, Property
+from minikin.api.parameter_rules import Metadata
+from minikin.api.rules import Integer, Nullable, Object, OneOf, Property
 from minikin.api.service import Service
 from minikin.api.store import Query, Stored
 from minikin.errors import NotFound
 
-_LIMIT = Integer(1, 100)
-_ORDER = OneOf(("asc", "desc"))
+LIMIT = Integer(1, 100)
+ORDER = OneOf(("asc", "desc"))
 UPDATE = Object({"metadata": Property(Nullable(Metadata()), required=True)})
 _METADATA_FILTER = re.compile(r"metadata\[(.+)\]")
 
@@ -89,8 +90,8 @@ def _query(request: Request) -> Query:
     return Query(
         owner=request.state.owner,
         after=params.get("after"),
-        limit=_LIMIT.check(number, "limit"),
-        order=_ORDER.check(params.get("order", "asc"), "order"),
+        limit=LIMIT.check(number, "limit"),
+        order=ORDER.check(params.get("order", "asc"), "order"),
         model=params.get("model"),
         metadata=Metadata().check(filters, "metadata"),
     )

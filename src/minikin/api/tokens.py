@@ -15,7 +15,8 @@ from minikin.api.rules import Array, Integer, Object, Property, Text
 from minikin.api.service import Service
 
 MAX_IDS = 1_048_576
-TEXT = Object({"text": Property(Text(), required=True)})
+MAX_CHARS = 1_048_576
+TEXT = Object({"text": Property(Text(MAX_CHARS), required=True)})
 
 
 class Tokens:

@@ -52,8 +52,11 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide) -> Message:
     rewritten: Message = {"role": role, "content": text}
     if name:
         rewritten["name"] = hide(name)
-    if message.get("tool_calls"):
-        _put_calls(rewritten, message["tool_calls"], source, hide)
+    calls = message.get("tool_calls")
+    if legacy := message.get("function_call"):
+        calls = [{"id": "", "function": legacy}]
+    if calls:
+        _put_calls(rewritten, calls, source, hide)
     if role in ("tool", "function"):
         _put_result(rewritten, message, source, hide)
     return rewritten

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,9 @@ from minikin.chat.sandbox import Sandbox, TemplateRefusalError
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError
 
 log = logging.getLogger(__name__)
+
+MAX_SECONDS = 5.0
+_SAMPLE = "Hello there"
 
 MAX_OUTPUT_CHARS = 32 * 1024 * 1024
 """More than any request body renders to; a template that emits more is broken or hostile."""
@@ -47,6 +51,26 @@ class ChatTemplate:
         self._source = source
         self._lookalikes = LookAlikes(control_tokens)
         self._constants = {"bos_token": bos or "", "eos_token": eos or ""}
+
+    def try_out(self) -> None:
+        """Render a small conversation. Raises ModelFileError if that fails or takes for ever."""
+        outcome: list[list[tuple[str, bool]] | MinikinError] = []
+
+        def attempt() -> None:
+            try:
+                outcome.append(self.render([{"role": "user", "content": _SAMPLE}]))
+            except MinikinError as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=attempt, daemon=True)
+        thread.start()
+        thread.join(MAX_SECONDS)
+        if not outcome:
+            raise ModelFileError(f"The model's chat template runs over {MAX_SECONDS} s.")
+        if isinstance(outcome[0], MinikinError):
+            raise ModelFileError(outcome[0].message) from outcome[0]
+        if _SAMPLE not in "".join(text for text, _ in outcome[0]):
+            raise ModelFileError("The model's chat template leaves out what the user says.")
 
     def render(
         self, messages: Iterable[Mapping[str, Any]], *, tools: list[dict[str, Any]] | None = None

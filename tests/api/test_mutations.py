@@ -1,0 +1,136 @@
+"""Bodies that are almost right: whatever is changed in one, the answer is well formed.
+
+MINIKIN_MUTATIONS sets how many are tried; 10,000 take half a minute.
+"""
+
+import copy
+import json
+import os
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = int(os.environ.get("MINIKIN_MUTATIONS", "500"))
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+FULL = {
+    "model": "gpt-4.1-mini",
+    "messages": [
+        {"role": "system", "content": "Answer in JSON.", "name": "boss"},
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "c", "content": "42"},
+        {"role": "developer", "content": "Be brief."},
+    ],
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "n": 2,
+    "seed": 1,
+    "stop": ["a", "b"],
+    "max_tokens": 5,
+    "logit_bias": {"5": 1.5},
+    "logprobs": True,
+    "top_logprobs": 2,
+    "frequency_penalty": 0.1,
+    "presence_penalty": -0.1,
+    "stream": True,
+    "stream_options": {"include_usage": True, "include_obfuscation": False},
+    "store": True,
+    "metadata": {"a": "b"},
+    "response_format": {"type": "text"},
+    "modalities": ["text"],
+    "audio": {"format": "wav", "voice": "alloy"},
+    "user": "me",
+    "service_tier": "auto",
+}
+EXTRAS = {
+    "tools": [TOOL],
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "parallel_tool_calls": True,
+    "prediction": {"type": "content", "content": [{"type": "text", "text": "x"}]},
+    "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}},
+    "verbosity": "medium",
+}
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.sampled_from(["", "\0", "<|im_end|>", "../x", "é\u0301", 10**30, -1, 0, 1e308])
+)
+anything = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+def places(value, path=()):
+    """Every path into a JSON value."""
+    yield path
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, item in list(items):
+            yield from places(item, (*path, key))
+
+
+@st.composite
+def mutated(draw):
+    body = copy.deepcopy(FULL)
+    for name in draw(st.sets(st.sampled_from(sorted(EXTRAS)))):
+        body[name] = copy.deepcopy(EXTRAS[name])
+    for name in draw(st.sets(st.sampled_from(sorted(set(body) - {"model", "messages"})))):
+        del body[name]
+    for _ in range(draw(st.integers(0, 3))):
+        path = draw(st.sampled_from([path for path in places(body) if path]))
+        holder = body
+        for key in path[:-1]:
+            holder = holder[key]
+        kind = draw(st.sampled_from(["replace", "delete", "add", "repeat"]))
+        if kind == "delete":
+            del holder[path[-1]]
+        elif kind == "add" and isinstance(holder, dict):
+            holder[draw(st.text(max_size=8))] = draw(anything)
+        elif kind == "repeat" and isinstance(holder, list):
+            holder.append(copy.deepcopy(holder[path[-1]]))
+        else:
+            holder[path[-1]] = draw(anything)
+    return body
+
+
+@pytest.fixture(scope="module")
+def client(shared_server):
+    with httpx.Client(base_url=shared_server.url, timeout=5) as client:
+        yield client
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=mutated())
+def test_a_mutated_body_gets_an_answer_or_a_well_formed_error(client, body):
+    answer = client.post("/v1/chat/completions", json=body)
+    if answer.status_code == 200:
+        assert "[DONE]" in answer.text or "choices" in answer.json()
+        return
+    assert answer.status_code in (400, 404), (answer.text, json.dumps(body))
+    error = answer.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert error["message"]
+
+
+@settings(max_examples=EXAMPLES // 5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_broken_bytes_get_a_well_formed_error(client, data):
+    text = bytearray(json.dumps(FULL).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
+    answer = client.post(
+        "/v1/chat/completions", content=bytes(text), headers={"content-type": "application/json"}
+    )
+    assert answer.status_code in (200, 400, 404), answer.text

@@ -1,0 +1,180 @@
+"""The real `openai` client, as users' code calls it, sync and async."""
+
+import asyncio
+
+import httpx
+import openai
+import pytest
+
+from tests.fakes import ScriptedEngine
+
+ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
+EVERYTHING = {
+    "messages": [
+        {"role": "developer", "content": "Be brief.", "name": "boss"},
+        {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+    ],
+    "model": "gpt-4.1-mini",
+    "temperature": 0.2,
+    "top_p": 0.9,
+    "n": 2,
+    "seed": 5,
+    "stop": ["!"],
+    "max_completion_tokens": 10,
+    "frequency_penalty": 0.5,
+    "presence_penalty": -0.5,
+    "logit_bias": {"100": -100},
+    "logprobs": True,
+    "top_logprobs": 3,
+    "response_format": {"type": "text"},
+    "modalities": ["text"],
+    "service_tier": "auto",
+    "store": True,
+    "metadata": {"a": "b"},
+    "user": "me",
+    "safety_identifier": "me",
+    "prompt_cache_key": "k",
+    "verbosity": "medium",
+}
+ERRORS = [
+    ({"temperature": 3}, openai.BadRequestError, "temperature", "decimal_above_max_value"),
+    ({"n": 0}, openai.BadRequestError, "n", "integer_below_min_value"),
+    ({"messages": []}, openai.BadRequestError, "messages", "empty_array"),
+    ({"model": "gpt-9"}, openai.NotFoundError, None, "model_not_found"),
+    ({"top_logprobs": 1}, openai.BadRequestError, "top_logprobs", None),
+    ({"extra_body": {"top_k": 5}}, openai.BadRequestError, None, None),
+    ({"max_tokens": 100_000}, openai.BadRequestError, "messages", "context_length_exceeded"),
+]
+
+
+@pytest.fixture(scope="module")
+def client(shared_server):
+    with openai.OpenAI(base_url=f"{shared_server.url}/v1", api_key="x", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def async_client(shared_server):
+    url = f"{shared_server.url}/v1"
+    async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
+        yield client
+
+
+def check(answer):
+    assert [choice.message.content for choice in answer.choices] == ["Hello there"] * 2
+    assert [choice.finish_reason for choice in answer.choices] == ["stop"] * 2
+    assert [len(choice.logprobs.content) for choice in answer.choices] == [3, 3]
+    assert answer.usage.completion_tokens == 8
+    assert answer.service_tier == "default"
+
+
+def test_every_parameter(client):
+    check(client.chat.completions.create(**EVERYTHING))
+
+
+async def test_every_parameter_async(async_client):
+    check(await async_client.chat.completions.create(**EVERYTHING))
+
+
+def test_every_parameter_streamed_and_gathered(client):
+    with client.chat.completions.stream(**EVERYTHING) as stream:
+        kinds = {event.type for event in stream}
+        check_streamed(stream.get_final_completion())
+    assert {"content.delta", "content.done", "logprobs.content.delta"} <= kinds
+
+
+async def test_every_parameter_streamed_and_gathered_async(async_client):
+    async with async_client.chat.completions.stream(**EVERYTHING) as stream:
+        check_streamed(await stream.get_final_completion())
+
+
+def check_streamed(answer):
+    assert [choice.message.content for choice in answer.choices] == ["Hello there"] * 2
+    assert [len(choice.logprobs.content) for choice in answer.choices] == [3, 3]
+
+
+@pytest.mark.parametrize(("change", "kind", "param", "code"), ERRORS)
+def test_errors_are_the_clients_own(client, change, kind, param, code):
+    for stream in (True, False):
+        with pytest.raises(kind) as raised:
+            client.chat.completions.create(**{**ASK, **change}, stream=stream)
+        assert (raised.value.param, raised.value.code) == (param, code)
+        assert raised.value.type == "invalid_request_error"
+        assert raised.value.request_id.startswith("req_")
+
+
+def test_a_wrong_key_is_an_authentication_error(serve):
+    server = serve(api_keys=("right",))
+    for key, code in (("wrong", "invalid_api_key"), ("right", None)):
+        client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
+        if code is None:
+            assert client.models.list().data[0].id == "tiny"
+            continue
+        with pytest.raises(openai.AuthenticationError) as raised:
+            client.models.list()
+        assert raised.value.code == code
+
+
+def test_models(client):
+    assert [model.id for model in client.models.list()] == ["tiny", "gpt-4.1-mini"]
+    assert client.models.retrieve("gpt-4.1-mini").object == "model"
+    with pytest.raises(openai.NotFoundError) as raised:
+        client.models.retrieve("gpt-9")
+    assert (raised.value.param, raised.value.code) == ("model", "model_not_found")
+
+
+def test_raw_and_streaming_responses(client):
+    raw = client.chat.completions.with_raw_response.create(**ASK)
+    assert raw.headers["openai-version"] == "2020-10-01"
+    assert raw.parse().choices[0].message.content == "Hello there!"
+    with client.chat.completions.with_streaming_response.create(**ASK, stream=True) as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        assert list(response.iter_lines())[-2] == "data: [DONE]"
+
+
+def test_a_timeout_is_the_clients_and_frees_the_place(serve):
+    server = serve(ScriptedEngine(pause=30))
+    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0, timeout=0.3)
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(**ASK)
+
+
+def test_a_server_still_loading_is_tried_again(serve):
+    engine = ScriptedEngine(is_ready=False)
+    server = serve(engine)
+
+    async def ask_while_it_loads():
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="x") as client:
+            asked = asyncio.create_task(client.chat.completions.create(**ASK))
+            await asyncio.sleep(0.3)
+            engine.is_ready = True
+            return await asked
+
+    answer = asyncio.run(ask_while_it_loads())
+    assert answer.choices[0].message.content == "Hello there!"
+
+
+def test_token_ids_go_both_ways(shared_server):
+    made = httpx.post(f"{shared_server.url}/tokenize", json={"text": "é<|im_end|>"}).json()
+    assert made["ids"] == list("é<|im_end|>".encode())
+    assert made["tokens"][:3] == ["\\xc3", "\\xa9", "<"]
+    back = httpx.post(f"{shared_server.url}/detokenize", json={"ids": made["ids"]}).json()
+    assert back == {"text": "é<|im_end|>"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("tokenize", {}, "text"),
+        ("tokenize", {"text": 1}, "text"),
+        ("tokenize", {"text": "", "x": 1}, "x"),
+        ("detokenize", {"ids": [-1]}, "ids[0]"),
+        ("detokenize", {"ids": [16_384]}, "ids[0]"),
+        ("detokenize", {"ids": "1"}, "ids"),
+        ("detokenize", [], None),
+    ],
+)
+def test_bad_token_requests_are_told(shared_server, path, body, param):
+    answer = httpx.post(f"{shared_server.url}/{path}", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param

@@ -1,0 +1,125 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from minikin.api.server import serve
+from minikin.config import EngineSettings, ServerSettings
+from minikin.errors import SetupError
+
+ROOT = Path(__file__).parents[2]
+ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+SCRIPT = """
+import asyncio, socket
+from minikin.api.server import DrainingServer
+from tests.fakes import ScriptedEngine, app_over, settings
+
+class Engine(ScriptedEngine):
+    async def stop(self):
+        self.stopped = True
+
+async def main():
+    chosen = settings(drain_seconds={drain})
+    engine = Engine(tokens=["a"] * {tokens}, pause=0.05)
+    server = DrainingServer(app_over(engine, chosen), chosen, engine)
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    await server.serve(sockets=[listener])
+    raise SystemExit(int(server.cut_off))
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def start():
+    """Start a server in a process of its own; gives the process and its address."""
+    running = []
+
+    def start(tokens=20, drain=10.0):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT.format(tokens=tokens, drain=drain)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        return process, f"http://127.0.0.1:{process.stdout.readline().strip()}"
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def events(lines):
+    return [line.removeprefix("data: ") for line in lines if line]
+
+
+def test_the_first_signal_drains(start):
+    process, url = start()
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        assert httpx.get(f"{url}/health").status_code == 200
+        assert httpx.get(f"{url}/ready").json() == {"status": "draining"}
+        refused = httpx.post(f"{url}/v1/chat/completions", json=ASK)
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "5"
+        assert events(lines)[-1] == "[DONE]"
+    assert process.wait(timeout=5) == 0
+
+
+def test_a_drain_that_takes_too_long_is_cut_short(start):
+    process, url = start(tokens=1000, drain=0.3)
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        with pytest.raises(httpx.RemoteProtocolError):
+            list(lines)
+    assert process.wait(timeout=5) == 1
+
+
+def test_the_second_signal_ends_at_once(start):
+    process, url = start(tokens=1000, drain=60)
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK) as stream:
+        lines = stream.iter_lines()
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=5) == 1
+        assert time.monotonic() - began < 2
+
+
+def test_an_idle_server_ends_at_once(start):
+    process, url = start()
+    assert httpx.get(f"{url}/health").status_code == 200
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=5) == 0
+
+
+def test_a_port_in_use_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        engine = EngineSettings(model=Path("none.gguf"))
+        with pytest.raises(SetupError, match=f"port {port}.*--port"):
+            serve(ServerSettings(engine=engine, model_id="tiny", port=port))
+
+
+def test_the_http_side_needs_no_torch():
+    code = "import sys, minikin.api.server, minikin.api.app; sys.exit('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)

@@ -1,0 +1,61 @@
+from minikin.chat.messages import alternating, for_template
+
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+
+
+def rewrite(message, source=""):
+    return for_template([message], source, lambda value: value)[0]
+
+
+def test_parts_are_joined_line_by_line_and_refusals_are_said():
+    parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}]
+    assert rewrite({"role": "assistant", "content": parts})["content"] == "a\nno"
+    assert rewrite({"role": "assistant", "content": None, "refusal": "no"})["content"] == "no"
+
+
+def test_calls_go_to_templates_that_know_them_as_objects():
+    message = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    assert rewrite(message, "message.tool_calls") == {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"type": "function", "id": "c", "function": {"name": "f", "arguments": {"a": 1}}}
+        ],
+    }
+
+
+def test_calls_are_written_out_for_templates_that_do_not():
+    written = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    message = {"role": "assistant", "content": "Hm.", "tool_calls": [CALL]}
+    assert rewrite(message)["content"] == f"Hm.\n{written}"
+    legacy = {"role": "assistant", "content": None, "function_call": CALL["function"]}
+    assert rewrite(legacy)["content"] == written
+
+
+def test_arguments_that_are_no_object_stay_text():
+    for arguments in ("not json", "[1]", "[" * 100_000):
+        call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+        message = {"role": "assistant", "tool_calls": [call]}
+        rewritten = rewrite(message, "tool_calls")
+        assert rewritten["tool_calls"][0]["function"]["arguments"] == arguments
+
+
+def test_results_reach_the_model_either_way():
+    message = {"role": "tool", "tool_call_id": "c", "content": "42"}
+    known = rewrite(message, "{% if role == 'tool' %}")
+    assert known == {"role": "tool", "tool_call_id": "c", "content": "42"}
+    assert rewrite(message) == {
+        "role": "user",
+        "content": "<tool_response>\n42\n</tool_response>",
+    }
+
+
+def test_turns_alternate_from_the_user_on():
+    said = [("assistant", "a"), ("user", "b"), ("system", "c"), ("assistant", "")]
+    turns = alternating([{"role": role, "content": text} for role, text in said])
+    assert [(turn["role"], turn["content"]) for turn in turns] == [
+        ("user", ""),
+        ("assistant", "a"),
+        ("user", "b\n\nc"),
+        ("assistant", ""),
+    ]
