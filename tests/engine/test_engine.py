@@ -163,3 +163,41 @@ def test_a_seed_repeats_the_draws_whatever_the_company():
     assert drawn(crowd, seed=7) == alone
     assert drawn(make_engine(Flat()), seed=8) != alone
     assert drawn(make_engine(Flat())) != drawn(make_engine(Flat()))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_prediction_changes_the_pace_and_not_the_answer(temperature):
+    def asked(predicted):
+        model = HashingModel()
+        engine = make_engine(model)
+        params = {"max_tokens": 60, "temperature": temperature, "seed": 3}
+        engine.add(request("once upon", prediction=tuple(predicted.encode()), **params))
+        events = run(engine)
+        return texts(events)["r", 0], len(model.rows), events[-1].usage
+
+    plain, steps, _ = asked("")
+    assert steps == 60
+    changed = plain[:30] + "#" + plain[31:]
+    for predicted in (plain, changed, plain[:20] + plain[25:], "nothing like it", "x" + plain):
+        text, _, usage = asked(predicted)
+        assert text == plain
+        assert usage.completion_tokens == 60 + usage.rejected_prediction_tokens
+    _, steps, usage = asked(plain)
+    assert steps < 10
+    assert usage.accepted_prediction_tokens > 50
+    assert usage.rejected_prediction_tokens == 0
+    _, steps, usage = asked(changed)
+    assert steps < 15
+    assert 0 < usage.rejected_prediction_tokens < 60
+
+
+def test_a_prediction_ends_where_the_answer_ends():
+    model = HashingModel()
+    model.script = lambda context: b"abcdefghij"[len(context) - 2]
+    engine = make_engine(model)
+    engine.add(request("pp", stop=("fg",), max_tokens=9, prediction=tuple(b"abcdefghij")))
+    events = run(engine)
+    assert texts(events)["r", 0] == "abcde"
+    assert events[-1].finish_reason == "stop"
+    assert events[-1].usage.accepted_prediction_tokens <= 7
+    assert engine.scheduler.pool.available == 64

@@ -26,7 +26,9 @@ def matrix(outputs, width):
     levels = torch.randint(0, 16, (outputs, width), dtype=torch.uint8)
     scale = (torch.rand(outputs, width // GROUP) * 0.02).half()
     minimum = torch.randn(outputs, width // GROUP).mul(0.1).half()
-    dense = levels.view(outputs, -1, GROUP) * scale.double()[..., None] + minimum.double()[..., None]
+    dense = (
+        levels.view(outputs, -1, GROUP) * scale.double()[..., None] + minimum.double()[..., None]
+    )
     return Q4Matrix(library, levels, scale, minimum), dense.view(outputs, width)
 
 

@@ -22,7 +22,7 @@ def sequence(index=0, sampled=(), **params):
 def draws(logits, count=4000, **params):
     """How often each token is drawn, as a share."""
     rows = [sequence(index=i, **params) for i in range(count)]
-    chosen = Counter(sample(torch.tensor(logits).repeat(count, 1), rows))
+    chosen = Counter(sample(torch.tensor(logits).repeat(count, 1), rows, [0] * count))
     return [chosen[token] / count for token in range(len(logits))]
 
 
@@ -49,9 +49,11 @@ def test_top_p_keeps_the_fewest_tokens_that_reach_it():
 def test_top_p_of_a_flat_distribution_looks_past_the_first_tokens():
     flat = torch.zeros(3, 5000)
     rows = [sequence(index=i, top_p=0.9) for i in range(3)]
-    assert all(token < 5000 for token in sample(flat, rows))
+    assert all(token < 5000 for token in sample(flat, rows, [0, 0, 0]))
     wide = Counter(
-        sample(torch.zeros(500, 2000), [sequence(index=i, top_p=0.9) for i in range(500)])
+        sample(
+            torch.zeros(500, 2000), [sequence(index=i, top_p=0.9) for i in range(500)], [0] * 500
+        )
     )
     assert len(wide) > 350
 
@@ -60,13 +62,13 @@ def test_penalties_count_what_this_answer_has_sampled():
     row = sequence(sampled=[0, 0, 1], frequency_penalty=1.0, presence_penalty=0.5, temperature=0)
     logits = torch.tensor([[5.0, 4.0, 2.6]])
     # 5 - 2.5, 4 - 1.5, 2.6: the third, never sampled, is now the best.
-    assert sample(logits, [row]) == [2]
+    assert sample(logits, [row], [0]) == [2]
     assert logits[0].tolist() == pytest.approx([2.5, 2.5, 2.6])
 
 
 def test_a_negative_penalty_repeats():
     row = sequence(sampled=[1], presence_penalty=-2.0, temperature=0)
-    assert sample(torch.tensor([[1.0, 0.0]]), [row]) == [1]
+    assert sample(torch.tensor([[1.0, 0.0]]), [row], [0]) == [1]
 
 
 def test_bias_forces_and_bans():
@@ -84,12 +86,12 @@ def test_rows_keep_their_own_settings():
         sequence(temperature=0, logit_bias={1: 5.0}),
         sequence(temperature=1, top_p=0.1),
     ]
-    assert sample(logits, rows) == [0, 1, 0]
+    assert sample(logits, rows, [0, 0, 0]) == [0, 1, 0]
 
 
 def test_nonsense_from_the_model_is_an_error():
     with pytest.raises(FloatingPointError):
-        sample(torch.tensor([[1.0, float("nan")]]), [sequence()])
+        sample(torch.tensor([[1.0, float("nan")]]), [sequence()], [0])
 
 
 def test_logprobs_are_of_the_raw_distribution():

@@ -123,7 +123,7 @@ def unserved_features(values: Values) -> None:
         raise faults.unsupported("functions", " Use 'tools' instead.")
     if "function_call" in values:
         raise faults.unsupported("function_call", " Use 'tool_choice' instead.")
-    for param in ("moderation", "tools", "prediction"):
+    for param in ("moderation", "tools"):
         if param in values:
             raise faults.unsupported(param)
     if values.get("response_format", {}).get("type", "text") != "text":

@@ -79,9 +79,16 @@ class Service:
         if request.max_tokens is not None and request.max_tokens > room:
             raise ContextExceeded(window, len(prompt), request.max_tokens)
         most = request.max_tokens or min(self.settings.default_max_tokens, room)
-        return GenerationRequest(
-            id=request_id, prompt=prompt, params=request.sampling_params(most), n=request.n
-        )
+        # More than the window holds can't come true.
+        prediction = await self._tokens(request.prediction[: window * self._longest_token])
+        params = request.sampling_params(most, prediction)
+        return GenerationRequest(id=request_id, prompt=prompt, params=params, n=request.n)
+
+    async def _tokens(self, text: str) -> list[int]:
+        """The token ids of plain text."""
+        if len(text) <= _QUICK_CHARS:
+            return self.tokenizer.encode(text)
+        return await asyncio.to_thread(self.tokenizer.encode, text)
 
     async def prompt(self, messages: Sequence[dict[str, Any]], window: int) -> list[int]:
         """The token ids of the rendered `messages`.

@@ -41,13 +41,18 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     store: bool = False
     metadata: dict[str, str] = {}
     sampling: dict[str, Any] = {}
-    """Arguments of SamplingParams, all but `max_tokens`."""
+    """Arguments of SamplingParams, all but `max_tokens` and `prediction`."""
+    prediction: str = ""
+    """What the client thinks the answer will be."""
     settings: dict[str, Any] = {}
     """What a stored completion tells of how it was made."""
 
-    def sampling_params(self, max_tokens: int) -> SamplingParams:
-        """How to sample this request's answers, of at most `max_tokens` tokens each."""
-        return SamplingParams(max_tokens=max_tokens, **self.sampling)
+    def sampling_params(self, max_tokens: int, prediction: list[int]) -> SamplingParams:
+        """How to sample this request's answers, of at most `max_tokens` tokens each.
+
+        `prediction` holds the predicted text's token ids.
+        """
+        return SamplingParams(max_tokens=max_tokens, prediction=tuple(prediction), **self.sampling)
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -127,6 +132,7 @@ def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
         store=values.get("store", False),
         metadata=values.get("metadata", {}),
         sampling=_sampling(values),
+        prediction=_text(values.get("prediction", {}).get("content", "")),
         settings={name: values.get(name, default) for name, default in _ECHOED.items()}
         | {"input_user": values.get("user")},
     )
@@ -144,3 +150,7 @@ def _sampling(values: dict[str, Any]) -> dict[str, Any]:
     if values.get("logprobs"):
         sampling["top_logprobs"] = values.get("top_logprobs", 0)
     return sampling
+
+
+def _text(content: str | list[dict[str, str]]) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)

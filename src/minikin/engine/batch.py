@@ -60,7 +60,8 @@ class Batch:
 def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = False) -> Batch:
     """Lay out spans, single tokens first, as the scheduler gives them.
 
-    Logits are wanted after each sequence's last token, or (`every_row`) after every token.
+    Logits are wanted after each sequence's last token and its guesses, or (`every_row`) after every
+    token.
     """
     tokens: list[int] = []
     positions: list[int] = []
@@ -71,14 +72,16 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
     sampled: list[int] = []
     for span in spans:
         own, end = span.sequence.blocks, span.start + span.length
-        bounds.append((len(tokens), len(tokens) + span.length))
+        places = range(span.start, end + len(span.guesses))
+        bounds.append((len(tokens), len(tokens) + span.rows))
         tokens += span.sequence.tokens[span.start : end]
-        positions += range(span.start, end)
-        slots += [own[p // BLOCK] * BLOCK + p % BLOCK for p in range(span.start, end)]
-        starts += [len(blocks)] * span.length
-        blocks += own
         if span.samples:
-            sampled.append(len(tokens) - 1)
+            sampled += range(len(tokens) - 1, len(tokens) + len(span.guesses))
+        tokens += span.guesses
+        positions += places
+        slots += [own[p // BLOCK] * BLOCK + p % BLOCK for p in places]
+        starts += [len(blocks)] * span.rows
+        blocks += own
 
     def tensor(values: Iterable[int], dtype: torch.dtype = torch.int64) -> torch.Tensor:
         return torch.tensor(values, dtype=dtype, device=device)
@@ -89,7 +92,7 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
         slots=tensor(slots),
         blocks=tensor(blocks, torch.int32),
         block_starts=tensor(starts),
-        singles=sum(span.length == 1 for span in spans),
+        singles=sum(span.rows == 1 for span in spans),
         spans=tuple(bounds),
         sampled_rows=tensor(range(len(tokens)) if every_row else sampled),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from itertools import islice, takewhile
 
 import torch
 
@@ -45,7 +46,10 @@ class Engine:
         self.tokenizer = tokenizer
         self.context_length = context_length
         self.scheduler = Scheduler(
-            BlockPool(cache.blocks), max_running=max_running, prefill_chunk=prefill_chunk
+            BlockPool(cache.blocks),
+            context_length=context_length,
+            max_running=max_running,
+            prefill_chunk=prefill_chunk,
         )
         self._choices: dict[str, list[Sequence]] = {}
 
@@ -69,16 +73,17 @@ class Engine:
         spans = self.scheduler.schedule()
         try:
             logits = self._run(spans)
-            sampling = [span.sequence for span in spans if span.samples]
+            sampling = [span for span in spans if span.samples]
             tokens, found = self._sample(logits, sampling)
         except (RuntimeError, FloatingPointError) as error:
             log.exception("a step failed; its %d sequences end", len(spans))
             return [self._fail(span.sequence, error) for span in spans]
         self.scheduler.computed(spans)
+        pairs = zip(tokens, found, strict=True)
         return [
             event
-            for sequence, token, entry in zip(sampling, tokens, found, strict=True)
-            for event in self._advance(sequence, token, entry)
+            for span in sampling
+            for event in self._accept(span, list(islice(pairs, 1 + len(span.guesses))))
         ]
 
     def _run(self, spans: list[Span]) -> torch.Tensor:
@@ -86,14 +91,17 @@ class Engine:
         return self.decoder.forward(batch, self.cache)
 
     def _sample(
-        self, logits: torch.Tensor, sequences: list[Sequence]
+        self, logits: torch.Tensor, spans: list[Span]
     ) -> tuple[list[int], list[TokenEntry | None]]:
+        """A token for each sampled row, with its log-probability entry if one is wanted."""
+        ahead = [i for span in spans for i in range(1 + len(span.guesses))]
+        sequences = [span.sequence for span in spans for _ in range(1 + len(span.guesses))]
         found: list[TokenEntry | None] = [None] * len(sequences)
         if not sequences:
             return [], found
         wanted = [i for i, s in enumerate(sequences) if s.params.top_logprobs is not None]
         raw = logits[wanted]
-        tokens = sample(logits, sequences)
+        tokens = sample(logits, sequences, ahead)
         if wanted:
             counts = [sequences[i].params.top_logprobs or 0 for i in wanted]
             rows = logprobs(raw, [tokens[i] for i in wanted], counts)
@@ -105,6 +113,23 @@ class Engine:
         spell = self.tokenizer.token_bytes
         top = tuple(TokenLogprob(spell(i), value) for i, value in row.top)
         return TokenEntry(spell(token), row.chosen, top)
+
+    def _accept(self, span: Span, sampled: list[tuple[int, TokenEntry | None]]) -> Iterator[Event]:
+        """Take the next token, and those after it as long as they were guessed right."""
+        sequence, tokens = span.sequence, [token for token, _ in sampled]
+        pairs = zip(span.guesses, tokens, strict=False)
+        right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        before = tokens[right - 1] if right else sequence.tokens[-1]
+        sequence.prediction.judge(len(span.guesses), right, before, tokens[right])
+        for i, (token, entry) in enumerate(sampled[: right + 1]):
+            if i < right:
+                sequence.prediction.accepted += 1
+            for event in self._advance(sequence, token, entry):
+                yield event
+                if event.finish_reason or event.error:
+                    return
+            if i < right:
+                sequence.computed += 1
 
     def _advance(self, sequence: Sequence, token: int, entry: TokenEntry | None) -> Iterator[Event]:
         """Give `sequence` its next token."""
@@ -136,7 +161,14 @@ class Engine:
         self._end(sequence)
         # The end mark counts as a token, be it the model's own or a stop text.
         completion = answer.visible_tokens + 1 if reason == "stop" else sequence.sampled
-        usage = ChoiceUsage(completion_tokens=completion, cached_tokens=sequence.cached)
+        prediction = sequence.prediction
+        usage = ChoiceUsage(
+            # OpenAI bills what was predicted in vain, and counts it here.
+            completion_tokens=completion + prediction.rejected,
+            cached_tokens=sequence.cached,
+            accepted_prediction_tokens=prediction.accepted,
+            rejected_prediction_tokens=prediction.rejected,
+        )
         return Event(
             id=sequence.request.id,
             index=sequence.index,

@@ -30,6 +30,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """The same request and seed give the same text."""
     stop: tuple[str, ...] = ()
     """Texts that end the answer; none of them is ever part of it."""
+    prediction: tuple[int, ...] = ()
+    """Token ids that the answer probably has. They change its pace, never its text."""
     top_logprobs: int | None = None
     """None: no log probabilities; k: those of each token and of the k likeliest."""
 

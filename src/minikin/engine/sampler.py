@@ -30,8 +30,10 @@ class Logprobs:
     """Token ids with their log probabilities, likeliest first."""
 
 
-def sample(logits: torch.Tensor, sequences: Run[Sequence]) -> list[int]:
+def sample(logits: torch.Tensor, sequences: Run[Sequence], ahead: Run[int]) -> list[int]:
     """One token id for each row of `logits` [R, vocabulary] float32, which is used up.
+
+    Row i is of the token that comes `ahead[i]` places after the next of `sequences[i]`.
 
     Penalties and bias come first, then temperature, then top_p (OpenAI's order). Raises
     FloatingPointError if the model has put out something that is not a number.
@@ -42,9 +44,10 @@ def sample(logits: torch.Tensor, sequences: Run[Sequence]) -> list[int]:
         raise FloatingPointError("the model's output is not a number")
     rows = [i for i, s in enumerate(sequences) if s.params.temperature >= GREEDY_BELOW]
     if rows:
-        drawing = [sequences[i] for i in rows]
+        params = [sequences[i].params for i in rows]
+        points = [sequences[i].uniform(ahead[i]) for i in rows]
         wanted = logits if len(rows) == len(sequences) else logits[rows]
-        greedy[rows] = _draw(wanted, drawing)
+        greedy[rows] = _draw(wanted, params, points)
     return greedy.tolist()
 
 
@@ -98,16 +101,16 @@ def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]
     return change
 
 
-def _draw(logits: torch.Tensor, sequences: Run[Sequence]) -> torch.Tensor:
+def _draw(logits: torch.Tensor, params: Run[SamplingParams], points: Run[float]) -> torch.Tensor:
     """Sample each row at its temperature and top_p by inverting the cumulative distribution."""
     device = logits.device
-    temperature = torch.tensor([s.params.temperature for s in sequences], device=device)
+    temperature = torch.tensor([p.temperature for p in params], device=device)
     probabilities = (logits / temperature[:, None]).softmax(dim=-1)
-    point = torch.tensor([s.uniform() for s in sequences], dtype=torch.float64, device=device)
+    point = torch.tensor(points, dtype=torch.float64, device=device)
     chosen = _invert(probabilities, point)
-    narrow = [i for i, s in enumerate(sequences) if s.params.top_p < 1]
+    narrow = [i for i, p in enumerate(params) if p.top_p < 1]
     if narrow:
-        top_p = torch.tensor([sequences[i].params.top_p for i in narrow], device=device)
+        top_p = torch.tensor([params[i].top_p for i in narrow], device=device)
         chosen[narrow] = _draw_nucleus(probabilities[narrow], top_p, point[narrow])
     return chosen
 

@@ -16,6 +16,13 @@ class Span:
     sequence: Sequence
     start: int
     length: int
+    guesses: tuple[int, ...] = ()
+    """Tokens that may follow the sequence's last one; computed too, and kept if they come true."""
+
+    @property
+    def rows(self) -> int:
+        """Tokens to compute, guesses included."""
+        return self.length + len(self.guesses)
 
     @property
     def samples(self) -> bool:
@@ -32,8 +39,11 @@ class Scheduler:
     When blocks run out, the youngest sequence gives up its own and is computed again later.
     """
 
-    def __init__(self, pool: BlockPool, *, max_running: int, prefill_chunk: int) -> None:
+    def __init__(
+        self, pool: BlockPool, *, context_length: int, max_running: int, prefill_chunk: int
+    ) -> None:
         self.pool = pool
+        self.context_length = context_length
         self.max_running = max_running
         self.prefill_chunk = prefill_chunk
         self.waiting: deque[Sequence] = deque()
@@ -56,10 +66,10 @@ class Scheduler:
         """The next step: single tokens first, then prompt chunks. Empty if there is nothing."""
         self._admit()
         decoding = [s for s in self.running if s.pending == 1]
-        spans = [Span(s, s.computed, 1) for s in decoding if self._reserve(s)]
+        spans = [self._next_token(s) for s in decoding if self._reserve(s)]
         # A later reservation never preempts an earlier sequence: it would be the older one.
         spans += self._prompt_chunks()
-        return sorted(spans, key=lambda span: span.length > 1)
+        return sorted(spans, key=lambda span: span.rows > 1)
 
     def computed(self, spans: list[Span]) -> None:
         """Take note that the spans' keys and values are in the cache now."""
@@ -97,6 +107,18 @@ class Scheduler:
             grants[id(sequence)] = grants.get(id(sequence), 0) + more
             left -= more
         return [Span(s, s.computed, grants[id(s)]) for s in prompts if grants[id(s)]]
+
+    def _next_token(self, sequence: Sequence) -> Span:
+        """A span of one token, with the guesses that there is room for."""
+        guesses = sequence.guess(self.context_length)
+        need = _blocks_for(len(sequence.tokens) + len(guesses)) - len(sequence.blocks)
+        if need > 0:
+            blocks = self.pool.allocate(need)
+            if blocks is None:
+                guesses = ()
+            else:
+                sequence.blocks += blocks
+        return Span(sequence, sequence.computed, 1, guesses)
 
     def _reserve(self, sequence: Sequence) -> bool:
         """Give `sequence` room for its tokens, at the cost of younger ones if need be.

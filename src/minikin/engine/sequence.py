@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 from minikin.engine.answer import Answer
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.prediction import Prediction
 from minikin.engine.tokenizer import Tokenizer
 
 
@@ -28,6 +29,7 @@ class Sequence:
     """The start of this choice's random numbers."""
     answer: Answer
     """The text that the sampled tokens spell."""
+    prediction: Prediction
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
     cached: int = 0
@@ -50,6 +52,7 @@ class Sequence:
             tokens=list(request.prompt),
             noise=blake2b(f"{start}/{index}".encode(), digest_size=8),
             answer=Answer(tokenizer, request.params.stop),
+            prediction=Prediction(request.params.prediction),
         )
 
     @property
@@ -67,13 +70,26 @@ class Sequence:
         """How many tokens still have to be computed before the next can be sampled."""
         return len(self.tokens) - self.computed
 
-    def uniform(self) -> float:
+    def guess(self, context_length: int) -> tuple[int, ...]:
+        """Tokens that may come after the next one, to be checked in the same step.
+
+        None where the choice of one token changes the odds of the next.
+        """
+        params = self.params
+        if params.frequency_penalty or params.presence_penalty:
+            return ()
+        room = min(params.max_tokens - self.sampled, context_length - len(self.tokens))
+        return self.prediction.guess(room - 1)
+
+    def uniform(self, ahead: int = 0) -> float:
         """A number in [0, 1) that depends only on the seed, the choice and the position.
+
+        The position is that of the next token, or of one further `ahead`.
 
         So a sequence that was preempted, or runs in other company, draws the same numbers again.
         """
         draw = self.noise.copy()
-        draw.update(self.sampled.to_bytes(4, "little"))
+        draw.update((self.sampled + ahead).to_bytes(4, "little"))
         return (int.from_bytes(draw.digest(), "little") >> 11) / 2**53
 
     def append(self, token: int) -> None:
