@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from minikin.engine.blocks import Blocks
 from minikin.engine.native.build import load_library
-from minikin.engine.native.kernels import GROUP, Kernels, Q4Matrix, Rounded
+from minikin.engine.native.kernels import GROUP, Kernels, PackedMatrix, Rounded
 
 library = load_library()
 pytestmark = pytest.mark.skipif(library is None, reason="no AVX-512 BF16 or no gcc here")
@@ -21,32 +22,37 @@ def rounded(values):
     return room
 
 
-def matrix(outputs, width):
-    """A random 4-bit matrix, and the same in float64."""
-    levels = torch.randint(0, 16, (outputs, width), dtype=torch.uint8)
-    scale = (torch.rand(outputs, width // GROUP) * 0.02).half()
-    minimum = torch.randn(outputs, width // GROUP).mul(0.1).half()
-    dense = (
-        levels.view(outputs, -1, GROUP) * scale.double()[..., None] + minimum.double()[..., None]
+def matrix(outputs, width, bits):
+    """A random matrix, packed, and the same in float64."""
+    blocks = Blocks(
+        levels=torch.randint(0, 2**bits, (outputs, width), dtype=torch.uint8),
+        scale=(torch.rand(outputs, width // GROUP) * 0.3 / 2**bits).half(),
+        minimum=torch.randn(outputs, width // GROUP).mul(0.1).half(),
+        bits=bits,
     )
-    return Q4Matrix(library, levels, scale, minimum), dense.view(outputs, width)
+    grouped = blocks.levels.view(outputs, -1, GROUP).double()
+    dense = grouped * blocks.scale.double()[..., None] + blocks.minimum.double()[..., None]
+    return PackedMatrix(library, blocks), dense.view(outputs, width)
 
 
 @pytest.mark.parametrize("tiles", [False, True])
+@pytest.mark.parametrize("bits", [4, 8])
 @pytest.mark.parametrize("rows", [1, 2, 3, 8, 9, 16, 17, 31, 33, 100])
 @pytest.mark.parametrize(("outputs", "width"), [(32, 32), (96, 576), (288, 1536)])
-def test_a_product_is_what_float64_says(kernels, rows, outputs, width, tiles):
-    q4, dense = matrix(outputs, width)
+def test_a_product_is_what_float64_says(kernels, rows, outputs, width, bits, tiles):
+    packed, dense = matrix(outputs, width, bits)
     x = rounded(torch.randn(rows, width))
     out = torch.full((rows, outputs), float("nan"))
-    kernels.library.q4_matmul(q4.at, *x.at, out.data_ptr(), rows, width, outputs, False,
-                              tiles and kernels.tiles)  # fmt: skip
+    kernels.library.packed_matmul(
+        packed.at, *x.at, out.data_ptr(), rows, width, outputs, bits // 4, False,
+        tiles and kernels.tiles,
+    )  # fmt: skip
     expected = x.values.double() @ dense.T
     # The tile unit takes weights rounded to bfloat16; the other path takes them exactly.
-    bound = 3e-3 if tiles else 1e-6
+    bound = 1e-2 if tiles else 2e-6
     assert (out - expected).norm() / expected.norm() < bound
     before = out.clone()
-    kernels.matmul(q4, x, out, rows, add=True)
+    kernels.matmul(packed, x, out, rows, add=True)
     assert torch.allclose(out, 2 * before, rtol=2e-2, atol=1e-1)
 
 
@@ -104,10 +110,10 @@ def turn(x, cosine, sine, position):
 
 
 def test_many_small_jobs_in_a_row_all_finish(kernels):
-    q4, _ = matrix(960, 64)
+    packed, _ = matrix(960, 64, 4)
     x = rounded(torch.randn(1, 64))
     first, out = torch.empty(1, 960), torch.empty(1, 960)
-    kernels.matmul(q4, x, first, 1)
+    kernels.matmul(packed, x, first, 1)
     for _ in range(5000):
-        kernels.matmul(q4, x, out, 1)
+        kernels.matmul(packed, x, out, 1)
     assert torch.equal(out, first)

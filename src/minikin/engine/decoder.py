@@ -40,12 +40,15 @@ class Decoder:
         Writes the keys and values of all the batch's tokens into `cache`.
         """
         x = F.embedding(batch.tokens, self.weights.embedding).float()
-        if self._native is not None and len(x) <= MOST_ROWS:
-            self._native.forward(x, batch, cache)
+        native = self._native
+        if native is not None and len(x) <= MOST_ROWS:
+            native.forward(x, batch, cache)
         else:
             self._layers(x, batch, cache)
-        x = self._norm(x[batch.sampled_rows], self.weights.norm)
-        return self.weights.head(x).float()
+        x = x[batch.sampled_rows]
+        if native is not None and 0 < len(x) <= MOST_ROWS:
+            return native.logits(x)
+        return self.weights.head(self._norm(x, self.weights.norm)).float()
 
     def _layers(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
         """Run all layers on x [T, hidden], in place."""

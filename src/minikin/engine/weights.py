@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from minikin.engine.architecture import Architecture
+from minikin.engine.blocks import Blocks
 from minikin.engine.dequantize import dequantize
 from minikin.engine.gguf import GGMLType, GGUFFile
-from minikin.engine.linear import Linear, Q4Blocks
-from minikin.engine.native.kernels import Kernels, Q4Matrix
+from minikin.engine.linear import Int4Weight, Linear
+from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.errors import ModelFileError
 
 
@@ -73,13 +74,18 @@ class _Loader:
 
     def load(self) -> Weights:
         a = self.architecture
-        embedding = self._dense("token_embd.weight", (a.vocab_size, a.hidden)).to(self.dtype)
         tied = "output.weight" not in self.file.tensors
+        head = self._linear(a.hidden, {"token_embd" if tied else "output": a.vocab_size})
+        embedding = (
+            head.weight
+            if tied
+            else self._dense("token_embd.weight", (a.vocab_size, a.hidden)).to(self.dtype)
+        )
         return Weights(
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
             norm=self._dense("output_norm.weight", (a.hidden,)),
-            head=Linear(embedding) if tied else self._linear(a.hidden, {"output": a.vocab_size}),
+            head=head,
         )
 
     def _layer(self, at: str) -> LayerWeights:
@@ -106,18 +112,22 @@ class _Loader:
         dense = torch.cat([self._dense(n, s) for n, s in zip(names, shapes, strict=True)])
         linear = Linear(dense.to(self.dtype))
         kinds = {self.file.tensors[name].type for name in names}
-        if self.device.type == "cpu" and kinds in ({GGMLType.Q4_0}, {GGMLType.Q4_1}):
-            packed = np.concatenate([self._rows(n, s) for n, s in zip(names, shapes, strict=True)])
-            shape = (sum(parts.values()), width)
-            self._add_4bit(linear, Q4Blocks.read(packed, shape, minimum=kinds == {GGMLType.Q4_1}))
+        if self.device.type == "cpu" and len(kinds) == 1:
+            rows = np.concatenate([self._rows(n, s) for n, s in zip(names, shapes, strict=True)])
+            self._add_packed(linear, rows, kinds.pop(), (sum(parts.values()), width))
         return linear
 
-    def _add_4bit(self, linear: Linear, blocks: Q4Blocks) -> None:
-        if self.kernels is not None and Q4Matrix.fits(*blocks.levels.shape):
-            library = self.kernels.library
-            linear.q4 = Q4Matrix(library, blocks.levels, blocks.scale, blocks.minimum)
-        else:
-            linear.int4 = blocks.int4()
+    def _add_packed(
+        self, linear: Linear, rows: np.ndarray, kind: GGMLType, shape: tuple[int, int]
+    ) -> None:
+        """Keep the file's own blocks too, for steps of few rows."""
+        if not Blocks.can_read(kind):
+            return
+        blocks = Blocks.read(rows, kind, shape)
+        if self.kernels is not None and PackedMatrix.fits(*shape):
+            linear.packed = PackedMatrix(self.kernels.library, blocks)
+        elif blocks.bits == 4:
+            linear.int4 = Int4Weight(blocks)
 
     def _dense(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         rows = self._rows(name, shape)

@@ -1,11 +1,11 @@
 // The kernels of one decode step for CPUs with AVX-512 BF16, and AMX where there is some.
 //
-// A 4-bit matrix [outputs, width] is kept in panels of 16 outputs. For each panel and each group of
-// 32 inputs there are 256 bytes of levels, then 16 scales and 16 minima in half precision:
-// w = scale * level + minimum, exactly as the model file has it. Levels are laid out so that one
-// 64-byte register, shifted and looked up, gives for 16 outputs the pairs of inputs that
-// VDPBF16PS and TDPBF16PS take: 16-bit word (output, parity) of register j holds in its nibble s
-// the level of input 2 (4 j + s) + parity.
+// A packed matrix [outputs, width] is kept in panels of 16 outputs. For each panel and each group of
+// 32 inputs there is a cell: levels of 4 or 8 bits, then 16 scales and 16 minima in half precision:
+// w = scale * level + minimum, exactly as the model file has it. Levels come in planes of 4 bits,
+// 256 bytes each, the lower bits first. A plane is laid out so that one 64-byte register, shifted
+// and looked up, gives for 16 outputs the pairs of inputs that VDPBF16PS and TDPBF16PS take: 16-bit
+// word (output, parity) of register j holds in its nibble s the bits of input 2 (4 j + s) + parity.
 //
 // bf16 is uint16_t here. Every function is called with sizes that its Python wrapper has checked.
 
@@ -91,23 +91,27 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-enum { PANEL = 16, GROUP = 32, CELL = 320, ROWS = 8 };
+enum { PANEL = 16, GROUP = 32, PLANE = 256, ROWS = 8 };
 
-static inline __m512 scale_of(const uint8_t *cell) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + 256)));
+static inline int64_t cell_bytes(int planes) { return planes * PLANE + 64; }
+
+static inline __m512 scale_of(const uint8_t *cell, int planes) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + planes * PLANE)));
 }
 
-static inline __m512 minimum_of(const uint8_t *cell) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + 288)));
+static inline __m512 minimum_of(const uint8_t *cell, int planes) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + planes * PLANE + 32)));
 }
 
-// The levels 0 to 15 as bf16, twice, so that the fifth bit of a lookup does not matter.
-static inline __m512i level_table(void) {
-    static const uint16_t levels[32] = {
-        0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0, 0x4100, 0x4110, 0x4120,
-        0x4130, 0x4140, 0x4150, 0x4160, 0x4170, 0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0,
-        0x40c0, 0x40e0, 0x4100, 0x4110, 0x4120, 0x4130, 0x4140, 0x4150, 0x4160, 0x4170};
-    return _mm512_loadu_si512(levels);
+// What a nibble of a plane stands for as bf16: 0 to 15, or 0 to 240 in steps of 16. Twice, so that
+// the fifth bit of a lookup does not matter.
+static inline __m512i level_table(int plane) {
+    static const uint16_t levels[2][16] = {
+        {0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0,
+         0x4100, 0x4110, 0x4120, 0x4130, 0x4140, 0x4150, 0x4160, 0x4170},
+        {0x0000, 0x4180, 0x4200, 0x4240, 0x4280, 0x42a0, 0x42c0, 0x42e0,
+         0x4300, 0x4310, 0x4320, 0x4330, 0x4340, 0x4350, 0x4360, 0x4370}};
+    return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)levels[plane]));
 }
 
 static inline __m512bh pair_at(const uint16_t *x) {
@@ -123,34 +127,34 @@ static inline void store(float *out, __m512 value, int add) {
 // One panel for `rows` (a constant after inlining) rows of x, whose group sums are in `sums`.
 static inline __attribute__((always_inline)) void panel_rows(
     const uint8_t *panel, const uint16_t *x, const float *sums, float *out, int64_t width,
-    int64_t outputs, int add, const int rows) {
-    const __m512i table = level_table();
+    int64_t outputs, int add, const int planes, const int rows) {
+    const __m512i table[2] = {level_table(0), level_table(1)};
     const int64_t groups = width / GROUP;
     __m512 total[ROWS];
     for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
     for (int64_t g = 0; g < groups; g++) {
-        const uint8_t *cell = panel + g * CELL;
+        const uint8_t *cell = panel + g * cell_bytes(planes);
         // Few rows take several sums each, or they would wait for one another's results.
         const int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
         __m512 part[4][ROWS];
         for (int c = 0; c < chains; c++)
             for (int r = 0; r < rows; r++) part[c][r] = _mm512_setzero_ps();
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++) {
+#pragma GCC unroll 8
+        for (int j = 0; j < 4 * planes; j++) {
             __m512i words = _mm512_loadu_si512(cell + 64 * j);
 #pragma GCC unroll 4
             for (int s = 0; s < 4; s++) {
-                __m512bh w = (__m512bh)_mm512_permutexvar_epi16(words, table);
+                __m512bh w = (__m512bh)_mm512_permutexvar_epi16(words, table[j / 4]);
                 words = _mm512_srli_epi16(words, 4);
                 for (int r = 0; r < rows; r++)
                     part[s % chains][r] = _mm512_dpbf16_ps(
                         part[s % chains][r], w,
-                        pair_at(x + r * width + g * GROUP + 2 * (4 * j + s)));
+                        pair_at(x + r * width + g * GROUP + 2 * (4 * (j % 4) + s)));
             }
         }
         for (int c = 1; c < chains; c++)
             for (int r = 0; r < rows; r++) part[0][r] = _mm512_add_ps(part[0][r], part[c][r]);
-        __m512 scale = scale_of(cell), minimum = minimum_of(cell);
+        __m512 scale = scale_of(cell, planes), minimum = minimum_of(cell, planes);
         for (int r = 0; r < rows; r++) {
             total[r] = _mm512_fmadd_ps(scale, part[0][r], total[r]);
             total[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sums[r * groups + g]), total[r]);
@@ -161,9 +165,10 @@ static inline __attribute__((always_inline)) void panel_rows(
 
 static void panel_by_rows(
     const uint8_t *panel, const uint16_t *x, const float *sums, float *out, int64_t width,
-    int64_t outputs, int add, int rows) {
-    switch (rows) {
-#define CASE(n) case n: panel_rows(panel, x, sums, out, width, outputs, add, n); break;
+    int64_t outputs, int add, int planes, int rows) {
+    switch (rows + (planes - 1) * ROWS) {
+#define CASE(n) case n: panel_rows(panel, x, sums, out, width, outputs, add, 1, n); break; \
+                case n + ROWS: panel_rows(panel, x, sums, out, width, outputs, add, 2, n); break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE
     }
@@ -198,27 +203,53 @@ static inline __m512i unpack_pairs(
     return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
 }
 
+// The sum of two bf16 levels, which has eight bits and so is a bf16 itself.
+static inline __m512i join_planes(__m512i low, __m512i high) {
+    const __m512i upper = _mm512_set1_epi32((int32_t)0xffff0000);
+    __m512 even = _mm512_add_ps(
+        _mm512_castsi512_ps(_mm512_slli_epi32(low, 16)),
+        _mm512_castsi512_ps(_mm512_slli_epi32(high, 16)));
+    __m512 odd = _mm512_add_ps(
+        _mm512_castsi512_ps(_mm512_and_si512(low, upper)),
+        _mm512_castsi512_ps(_mm512_and_si512(high, upper)));
+    return _mm512_or_si512(
+        _mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd));
+}
+
 // A panel as bf16 tiles, [groups][16 pairs of inputs][16 outputs][2].
-static void unpack_panel(const uint8_t *panel, uint16_t *tiles, int64_t groups) {
-    const __m512i table = level_table();
+static inline __attribute__((always_inline)) void unpack_planes(
+    const uint8_t *panel, uint16_t *tiles, int64_t groups, const int planes) {
+    const __m512i table[2] = {level_table(0), level_table(1)};
     const __m512i interleave = _mm512_or_si512(
         _mm512_set1_epi32(16 << 16), _mm512_mullo_epi32(
             _mm512_set1_epi32(0x10001), _mm512_setr_epi32(
                 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
     for (int64_t g = 0; g < groups; g++) {
-        const uint8_t *cell = panel + g * CELL;
-        __m512 scale = scale_of(cell), minimum = minimum_of(cell);
+        const uint8_t *cell = panel + g * cell_bytes(planes);
+        __m512 scale = scale_of(cell, planes), minimum = minimum_of(cell, planes);
         for (int j = 0; j < 4; j++) {
-            __m512i words = _mm512_loadu_si512(cell + 64 * j);
+            __m512i words = _mm512_loadu_si512(cell + 64 * j), higher = words;
+            if (planes == 2) higher = _mm512_loadu_si512(cell + PLANE + 64 * j);
             for (int s = 0; s < 4; s++) {
-                __m512i levels = _mm512_permutexvar_epi16(words, table);
+                __m512i levels = _mm512_permutexvar_epi16(words, table[0]);
                 words = _mm512_srli_epi16(words, 4);
+                if (planes == 2) {
+                    levels = join_planes(levels, _mm512_permutexvar_epi16(higher, table[1]));
+                    higher = _mm512_srli_epi16(higher, 4);
+                }
                 _mm512_storeu_si512(
                     tiles + (g * 16 + 4 * j + s) * 32,
                     unpack_pairs(levels, scale, minimum, interleave));
             }
         }
     }
+}
+
+static void unpack_panel(const uint8_t *panel, uint16_t *tiles, int64_t groups, int planes) {
+    if (planes == 1)
+        unpack_planes(panel, tiles, groups, 1);
+    else
+        unpack_planes(panel, tiles, groups, 2);
 }
 
 static void store_tile(const float *tile, float *out, int64_t outputs, int rows, int add) {
@@ -278,21 +309,22 @@ struct matmul {
     const float *sums;
     float *out;
     int64_t rows, width, outputs;
-    int add, tiles;
+    int planes, add, tiles;
 };
 
 enum { CHUNK_PANELS = 6 };
 
 static void matmul_chunk(const void *job, int64_t chunk) {
     const struct matmul m = *(const struct matmul *)job;
-    const int64_t groups = m.width / GROUP, panel_bytes = groups * CELL;
+    const int64_t groups = m.width / GROUP, panel_bytes = groups * cell_bytes(m.planes);
     const int64_t last = smaller((chunk + 1) * CHUNK_PANELS, m.outputs / PANEL);
 #ifdef __AMX_BF16__
     if (m.tiles) {
         uint16_t unpacked[2 * groups * 512] __attribute__((aligned(64)));
         for (int64_t p = chunk * CHUNK_PANELS; p < last; p += 2) {
-            unpack_panel(m.weight + p * panel_bytes, unpacked, groups);
-            unpack_panel(m.weight + (p + 1) * panel_bytes, unpacked + groups * 512, groups);
+            unpack_panel(m.weight + p * panel_bytes, unpacked, groups, m.planes);
+            unpack_panel(
+                m.weight + (p + 1) * panel_bytes, unpacked + groups * 512, groups, m.planes);
             for (int64_t r = 0; r < m.rows; r += 2 * TILE)
                 panels_by_tiles(
                     unpacked, m.x + r * m.width, m.out + r * m.outputs + p * PANEL, m.width,
@@ -307,39 +339,42 @@ static void matmul_chunk(const void *job, int64_t chunk) {
             panel_by_rows(
                 m.weight + p * panel_bytes, m.x + r * m.width, m.sums + r * groups,
                 m.out + r * m.outputs + p * PANEL, m.width, m.outputs, m.add,
-                smaller(m.rows - r, ROWS));
+                m.planes, smaller(m.rows - r, ROWS));
 }
 
-// out [rows, outputs] float (+)= x [rows, width] bf16 times the 4-bit matrix, transposed.
+// out [rows, outputs] float (+)= x [rows, width] bf16 times the packed matrix, transposed.
 // `sums` holds x's sums over each group, [rows, width / GROUP]. `tiles` chooses the kernel.
-void q4_matmul(
+void packed_matmul(
     const uint8_t *weight, const uint16_t *x, const float *sums, float *out, int64_t rows,
-    int64_t width, int64_t outputs, int add, int tiles) {
-    const struct matmul job = {weight, x, sums, out, rows, width, outputs, add, tiles};
+    int64_t width, int64_t outputs, int planes, int add, int tiles) {
+    const struct matmul job = {weight, x, sums, out, rows, width, outputs, planes, add, tiles};
     const int64_t panels = outputs / PANEL;
     run_chunks(matmul_chunk, &job, (panels + CHUNK_PANELS - 1) / CHUNK_PANELS);
 }
 
 // Levels [outputs, width] (one a byte), scales and minima [outputs, groups] half -> the layout
 // above.
-void q4_pack(
+void pack_matrix(
     const uint8_t *levels, const uint16_t *scales, const uint16_t *minima, uint8_t *weight,
-    int64_t width, int64_t outputs) {
+    int64_t width, int64_t outputs, int planes) {
     const int64_t groups = width / GROUP;
     for (int64_t p = 0; p < outputs / PANEL; p++)
         for (int64_t g = 0; g < groups; g++) {
-            uint8_t *cell = weight + (p * groups + g) * CELL;
+            uint8_t *cell = weight + (p * groups + g) * cell_bytes(planes);
             for (int n = 0; n < PANEL; n++) {
                 const uint8_t *row = levels + (p * PANEL + n) * width + g * GROUP;
-                for (int j = 0; j < 4; j++)
+                for (int j = 0; j < 4 * planes; j++)
                     for (int parity = 0; parity < 2; parity++) {
                         uint16_t word = 0;
-                        for (int s = 0; s < 4; s++)
-                            word |= (uint16_t)row[2 * (4 * j + s) + parity] << (4 * s);
+                        for (int s = 0; s < 4; s++) {
+                            uint8_t level = row[2 * (4 * (j % 4) + s) + parity];
+                            word |= (uint16_t)(level >> (j / 4 * 4) & 15) << (4 * s);
+                        }
                         memcpy(cell + 64 * j + 4 * n + 2 * parity, &word, 2);
                     }
-                memcpy(cell + 256 + 2 * n, scales + (p * PANEL + n) * groups + g, 2);
-                memcpy(cell + 288 + 2 * n, minima + (p * PANEL + n) * groups + g, 2);
+                const int64_t at = (p * PANEL + n) * groups + g;
+                memcpy(cell + planes * PLANE + 2 * n, scales + at, 2);
+                memcpy(cell + planes * PLANE + 32 + 2 * n, minima + at, 2);
             }
         }
 }

@@ -6,17 +6,19 @@ import ctypes
 
 import torch
 
+from minikin.engine.blocks import Blocks
+
 GROUP = 32
 PANEL = 16
-CELL_BYTES = 320
+PLANE_BYTES = 256
 TILE_ROWS = 5
 """From this many rows on, unpacking weights for the tile unit pays (measured: 4 to 6)."""
 HEAD_DIMS = (64, 96, 128, 256)
 
 _POINTER, _SIZE, _FLAG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES = {
-    "q4_pack": [_POINTER] * 4 + [_SIZE] * 2,
-    "q4_matmul": [_POINTER] * 4 + [_SIZE] * 3 + [_FLAG] * 2,
+    "pack_matrix": [_POINTER] * 4 + [_SIZE] * 2 + [_FLAG],
+    "packed_matmul": [_POINTER] * 4 + [_SIZE] * 3 + [_FLAG] * 3,
     "rms_norm": [_POINTER] * 4 + [_SIZE] * 2 + [_FLOAT],
     "silu_multiply": [_POINTER] * 3 + [_SIZE] * 2,
     "attend": [_POINTER] * 11 + [_SIZE] * 4,
@@ -33,20 +35,18 @@ class Rounded:
         self.at = self.values.data_ptr(), self.sums.data_ptr()
 
 
-class Q4Matrix:
-    """A 4-bit matrix [outputs, width] as the kernels read it."""
+class PackedMatrix:
+    """A matrix [outputs, width] of 4-bit or 8-bit levels, as the kernels read it."""
 
-    def __init__(
-        self, library: ctypes.CDLL, levels: torch.Tensor, scale: torch.Tensor, minimum: torch.Tensor
-    ) -> None:
-        """`levels` [outputs, width] uint8 of 0 to 15; `scale`, `minimum` [outputs, groups] half."""
-        self.outputs, self.width = levels.shape
-        groups = self.width // GROUP
-        self.packed = torch.empty(self.outputs // PANEL * groups * CELL_BYTES, dtype=torch.uint8)
+    def __init__(self, library: ctypes.CDLL, blocks: Blocks) -> None:
+        self.outputs, self.width = blocks.levels.shape
+        self.planes = blocks.bits // 4
+        cells = self.outputs // PANEL * (self.width // GROUP)
+        self.packed = torch.empty(cells * (self.planes * PLANE_BYTES + 64), dtype=torch.uint8)
         self.at = self.packed.data_ptr()
-        parts = [part.contiguous() for part in (levels, scale, minimum)]
+        parts = [part.contiguous() for part in (blocks.levels, blocks.scale, blocks.minimum)]
         pointers = [part.data_ptr() for part in parts]
-        library.q4_pack(*pointers, self.at, self.width, self.outputs)
+        library.pack_matrix(*pointers, self.at, self.width, self.outputs, self.planes)
 
     @staticmethod
     def fits(outputs: int, width: int) -> bool:
@@ -67,12 +67,12 @@ class Kernels:
             raise OSError(f"can't start {threads} threads")
 
     def matmul(
-        self, matrix: Q4Matrix, x: Rounded, out: torch.Tensor, rows: int, *, add: bool = False
+        self, matrix: PackedMatrix, x: Rounded, out: torch.Tensor, rows: int, *, add: bool = False
     ) -> None:
         """out[:rows] = x times the matrix, transposed; or += with `add`. float32."""
-        self.library.q4_matmul(
-            matrix.at, *x.at, out.data_ptr(), rows, matrix.width, matrix.outputs, add,
-            self.tiles and rows >= TILE_ROWS,
+        self.library.packed_matmul(
+            matrix.at, *x.at, out.data_ptr(), rows, matrix.width, matrix.outputs, matrix.planes,
+            add, self.tiles and rows >= TILE_ROWS,
         )  # fmt: skip
 
     def norm(

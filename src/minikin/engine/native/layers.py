@@ -8,7 +8,7 @@ from minikin.engine.architecture import Architecture
 from minikin.engine.batch import Batch
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
-from minikin.engine.native.kernels import HEAD_DIMS, Kernels, Q4Matrix, Rounded
+from minikin.engine.native.kernels import HEAD_DIMS, Kernels, PackedMatrix, Rounded
 from minikin.engine.weights import LayerWeights, Weights
 
 MOST_ROWS = 128
@@ -31,6 +31,8 @@ class NativeLayers:
         self.heads = a.heads, a.kv_heads, a.head_dim
         self.rotation = rotation
         self.layers = [_NativeLayer(layer) for layer in weights.layers]
+        self.norm = weights.norm
+        self.head = _packed(weights.head)
         self._normed = Rounded(MOST_ROWS, a.hidden)
         self._attended = Rounded(MOST_ROWS, a.heads * a.head_dim)
         self._gated = Rounded(MOST_ROWS, a.feed_forward)
@@ -40,11 +42,11 @@ class NativeLayers:
     @staticmethod
     def fit(architecture: Architecture, weights: Weights) -> bool:
         """Whether every layer can run here."""
-        return architecture.head_dim in HEAD_DIMS and all(
-            linear.q4 is not None
-            for layer in weights.layers
-            for linear in (layer.qkv, layer.output, layer.gate_up, layer.down)
-        )
+        linears = [weights.head]
+        for layer in weights.layers:
+            linears += (layer.qkv, layer.output, layer.gate_up, layer.down)
+        packed = all(linear.packed is not None for linear in linears)
+        return packed and architecture.head_dim in HEAD_DIMS
 
     def forward(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
         """Run all layers on x [rows, hidden] float32, in place."""
@@ -66,17 +68,25 @@ class NativeLayers:
             kernels.silu_multiply(self._gate_up, self._gated, rows)
             kernels.matmul(layer.down, self._gated, x, rows, add=True)
 
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer."""
+        rows = len(x)
+        out = torch.empty(rows, self.head.outputs)
+        self.kernels.norm(x, self.norm, self._normed, rows, self.epsilon)
+        self.kernels.matmul(self.head, self._normed, out, rows)
+        return out
+
 
 class _NativeLayer:
     def __init__(self, layer: LayerWeights) -> None:
         self.attention_norm = layer.attention_norm
         self.feed_forward_norm = layer.feed_forward_norm
-        self.qkv: Q4Matrix = _q4(layer.qkv)
-        self.output: Q4Matrix = _q4(layer.output)
-        self.gate_up: Q4Matrix = _q4(layer.gate_up)
-        self.down: Q4Matrix = _q4(layer.down)
+        self.qkv: PackedMatrix = _packed(layer.qkv)
+        self.output: PackedMatrix = _packed(layer.output)
+        self.gate_up: PackedMatrix = _packed(layer.gate_up)
+        self.down: PackedMatrix = _packed(layer.down)
 
 
-def _q4(linear: Linear) -> Q4Matrix:
-    assert linear.q4 is not None  # `fit` has said so
-    return linear.q4
+def _packed(linear: Linear) -> PackedMatrix:
+    assert linear.packed is not None  # `fit` has said so
+    return linear.packed
