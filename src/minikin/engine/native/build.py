@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 SOURCE = Path(__file__).with_name("kernels.c")
 FLAGS = ("-O3", "-march=native", "-pthread", "-fPIC", "-shared", "-Wall")
 COMPILE_SECONDS = 60
-NEEDED = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_bf16"})
+NEEDED = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"})
 
 
 def load_library() -> ctypes.CDLL | None:
@@ -28,7 +28,7 @@ def load_library() -> ctypes.CDLL | None:
     """
     features = _processor_features()
     if not NEEDED.issubset(features):
-        log.info("PyTorch's kernels only: this processor has no AVX-512 BF16")
+        log.info("PyTorch's kernels only: this processor has no AVX-512 VNNI and BF16")
         return None
     compiler = shutil.which("gcc")
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *map(str.encode, FLAGS + features)]))

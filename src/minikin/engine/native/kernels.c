@@ -1,11 +1,14 @@
-// The kernels of one decode step for CPUs with AVX-512 BF16, and AMX where there is some.
+// The kernels of one decode step for CPUs with AVX-512 VNNI and BF16, and AMX where there is some.
 //
 // A packed matrix [outputs, width] is kept in panels of 16 outputs. For each panel and each group of
 // 32 inputs there is a cell: levels of 4 or 8 bits, then 16 scales and 16 minima in half precision:
-// w = scale * level + minimum, exactly as the model file has it. Levels come in planes of 4 bits,
-// 256 bytes each, the lower bits first. A plane is laid out so that one 64-byte register, shifted
-// and looked up, gives for 16 outputs the pairs of inputs that VDPBF16PS and TDPBF16PS take: 16-bit
-// word (output, parity) of register j holds in its nibble s the bits of input 2 (4 j + s) + parity.
+// w = scale * level + minimum, exactly as the model file has it. A register of a cell holds for each
+// of the 16 outputs the four bytes that VPDPBUSD multiplies with four inputs at once. With 8 bits,
+// byte i of register j is the level of input 4 j + i; with 4 bits its low half is the level of
+// input 8 j + i and its high half that of input 8 j + 4 + i.
+//
+// A row of inputs comes in two forms. For VPDPBUSD: 16-bit integers in two signed bytes, x = step *
+// (256 * high + low) with a step for each group. For the tile unit: bf16.
 //
 // bf16 is uint16_t here. Every function is called with sizes that its Python wrapper has checked.
 
@@ -91,84 +94,83 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
-enum { PANEL = 16, GROUP = 32, PLANE = 256, ROWS = 8 };
+enum { PANEL = 16, GROUP = 32, ROWS = 8 };
 
-static inline int64_t cell_bytes(int planes) { return planes * PLANE + 64; }
+static inline int64_t cell_bytes(int bits) { return bits * 64 + 64; }
 
-static inline __m512 scale_of(const uint8_t *cell, int planes) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + planes * PLANE)));
+static inline __m512 scale_of(const uint8_t *cell, int bits) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + bits * 64)));
 }
 
-static inline __m512 minimum_of(const uint8_t *cell, int planes) {
-    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + planes * PLANE + 32)));
+static inline __m512 minimum_of(const uint8_t *cell, int bits) {
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(cell + bits * 64 + 32)));
 }
 
-// What a nibble of a plane stands for as bf16: 0 to 15, or 0 to 240 in steps of 16. Twice, so that
-// the fifth bit of a lookup does not matter.
-static inline __m512i level_table(int plane) {
-    static const uint16_t levels[2][16] = {
-        {0x0000, 0x3f80, 0x4000, 0x4040, 0x4080, 0x40a0, 0x40c0, 0x40e0,
-         0x4100, 0x4110, 0x4120, 0x4130, 0x4140, 0x4150, 0x4160, 0x4170},
-        {0x0000, 0x4180, 0x4200, 0x4240, 0x4280, 0x42a0, 0x42c0, 0x42e0,
-         0x4300, 0x4310, 0x4320, 0x4330, 0x4340, 0x4350, 0x4360, 0x4370}};
-    return _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)levels[plane]));
+// Rows of inputs. All arrays are [rows, width] or [rows, width / GROUP].
+struct inputs {
+    uint16_t *rounded;
+    int8_t *high, *low;
+    float *steps, *sums;
+};
+
+static inline struct inputs row_of(struct inputs x, int64_t row, int64_t width) {
+    const int64_t at = row * width, group = at / GROUP;
+    return (struct inputs){
+        x.rounded + at, x.high + at, x.low + at, x.steps + group, x.sums + group};
 }
 
-static inline __m512bh pair_at(const uint16_t *x) {
-    int32_t pair;
-    memcpy(&pair, x, 4);
-    return (__m512bh)_mm512_set1_epi32(pair);
+static inline __m512i four_at(const int8_t *x) {
+    int32_t four;
+    memcpy(&four, x, 4);
+    return _mm512_set1_epi32(four);
 }
 
 static inline void store(float *out, __m512 value, int add) {
     _mm512_storeu_ps(out, add ? _mm512_add_ps(_mm512_loadu_ps(out), value) : value);
 }
 
-// One panel for `rows` (a constant after inlining) rows of x, whose group sums are in `sums`.
+// One panel for `rows` rows; `bits` and `rows` are constants after inlining.
 static inline __attribute__((always_inline)) void panel_rows(
-    const uint8_t *panel, const uint16_t *x, const float *sums, float *out, int64_t width,
-    int64_t outputs, int add, const int planes, const int rows) {
-    const __m512i table[2] = {level_table(0), level_table(1)};
+    const uint8_t *panel, struct inputs x, float *out, int64_t width, int64_t outputs, int add,
+    const int bits, const int rows) {
+    const __m512i nibble = _mm512_set1_epi8(15);
     const int64_t groups = width / GROUP;
     __m512 total[ROWS];
     for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
     for (int64_t g = 0; g < groups; g++) {
-        const uint8_t *cell = panel + g * cell_bytes(planes);
-        // Few rows take several sums each, or they would wait for one another's results.
-        const int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
-        __m512 part[4][ROWS];
-        for (int c = 0; c < chains; c++)
-            for (int r = 0; r < rows; r++) part[c][r] = _mm512_setzero_ps();
+        const uint8_t *cell = panel + g * cell_bytes(bits);
+        __m512i high[ROWS], low[ROWS];
+        for (int r = 0; r < rows; r++) high[r] = low[r] = _mm512_setzero_si512();
 #pragma GCC unroll 8
-        for (int j = 0; j < 4 * planes; j++) {
-            __m512i words = _mm512_loadu_si512(cell + 64 * j);
-#pragma GCC unroll 4
-            for (int s = 0; s < 4; s++) {
-                __m512bh w = (__m512bh)_mm512_permutexvar_epi16(words, table[j / 4]);
-                words = _mm512_srli_epi16(words, 4);
-                for (int r = 0; r < rows; r++)
-                    part[s % chains][r] = _mm512_dpbf16_ps(
-                        part[s % chains][r], w,
-                        pair_at(x + r * width + g * GROUP + 2 * (4 * (j % 4) + s)));
+        for (int j = 0; j < 8; j++) {
+            __m512i levels = _mm512_loadu_si512(cell + 64 * (bits == 8 ? j : j / 2));
+            if (bits == 4 && j % 2) levels = _mm512_srli_epi16(levels, 4);
+            if (bits == 4) levels = _mm512_and_si512(levels, nibble);
+            for (int r = 0; r < rows; r++) {
+                const int64_t at = r * width + g * GROUP + 4 * j;
+                high[r] = _mm512_dpbusd_epi32(high[r], levels, four_at(x.high + at));
+                low[r] = _mm512_dpbusd_epi32(low[r], levels, four_at(x.low + at));
             }
         }
-        for (int c = 1; c < chains; c++)
-            for (int r = 0; r < rows; r++) part[0][r] = _mm512_add_ps(part[0][r], part[c][r]);
-        __m512 scale = scale_of(cell, planes), minimum = minimum_of(cell, planes);
+        __m512 scale = scale_of(cell, bits), minimum = minimum_of(cell, bits);
         for (int r = 0; r < rows; r++) {
-            total[r] = _mm512_fmadd_ps(scale, part[0][r], total[r]);
-            total[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sums[r * groups + g]), total[r]);
+            __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(high[r], 8), low[r]);
+            __m512 part = _mm512_mul_ps(
+                _mm512_cvtepi32_ps(whole), _mm512_set1_ps(x.steps[r * groups + g]));
+            total[r] = _mm512_fmadd_ps(scale, part, total[r]);
+            total[r] =
+                _mm512_fmadd_ps(minimum, _mm512_set1_ps(x.sums[r * groups + g]), total[r]);
         }
     }
     for (int r = 0; r < rows; r++) store(out + r * outputs, total[r], add);
 }
 
 static void panel_by_rows(
-    const uint8_t *panel, const uint16_t *x, const float *sums, float *out, int64_t width,
-    int64_t outputs, int add, int planes, int rows) {
-    switch (rows + (planes - 1) * ROWS) {
-#define CASE(n) case n: panel_rows(panel, x, sums, out, width, outputs, add, 1, n); break; \
-                case n + ROWS: panel_rows(panel, x, sums, out, width, outputs, add, 2, n); break;
+    const uint8_t *panel, struct inputs x, float *out, int64_t width, int64_t outputs, int add,
+    int bits, int rows) {
+    switch (rows + (bits == 8) * ROWS) {
+#define CASE(n) case n: panel_rows(panel, x, out, width, outputs, add, 4, n); break; \
+                case n + ROWS: panel_rows(panel, x, out, width, outputs, add, 8, n); break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
 #undef CASE
     }
@@ -192,64 +194,46 @@ static void configure_tiles(int first_rows, int second_rows) {
     _tile_loadconfig(&config);
 }
 
-// Two halves of 16 outputs: scale and minimum for the words of even and odd parity are the same.
-static inline __m512i unpack_pairs(
-    __m512i levels, __m512 scale, __m512 minimum, __m512i interleave) {
-    __m512 even = _mm512_castsi512_ps(_mm512_slli_epi32(levels, 16));
-    __m512 odd = _mm512_castsi512_ps(
-        _mm512_and_si512(levels, _mm512_set1_epi32((int32_t)0xffff0000)));
-    even = _mm512_fmadd_ps(scale, even, minimum);
-    odd = _mm512_fmadd_ps(scale, odd, minimum);
-    return _mm512_permutexvar_epi16(interleave, (__m512i)_mm512_cvtne2ps_pbh(odd, even));
-}
-
-// The sum of two bf16 levels, which has eight bits and so is a bf16 itself.
-static inline __m512i join_planes(__m512i low, __m512i high) {
-    const __m512i upper = _mm512_set1_epi32((int32_t)0xffff0000);
-    __m512 even = _mm512_add_ps(
-        _mm512_castsi512_ps(_mm512_slli_epi32(low, 16)),
-        _mm512_castsi512_ps(_mm512_slli_epi32(high, 16)));
-    __m512 odd = _mm512_add_ps(
-        _mm512_castsi512_ps(_mm512_and_si512(low, upper)),
-        _mm512_castsi512_ps(_mm512_and_si512(high, upper)));
-    return _mm512_or_si512(
-        _mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd));
+// The weights of byte `i` of each output's four levels.
+static inline __m512 weights_at(__m512i levels, int shift, int mask, __m512 scale, __m512 minimum) {
+    __m512i level = _mm512_and_si512(_mm512_srli_epi32(levels, shift), _mm512_set1_epi32(mask));
+    return _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(level), minimum);
 }
 
 // A panel as bf16 tiles, [groups][16 pairs of inputs][16 outputs][2].
-static inline __attribute__((always_inline)) void unpack_planes(
-    const uint8_t *panel, uint16_t *tiles, int64_t groups, const int planes) {
-    const __m512i table[2] = {level_table(0), level_table(1)};
-    const __m512i interleave = _mm512_or_si512(
-        _mm512_set1_epi32(16 << 16), _mm512_mullo_epi32(
-            _mm512_set1_epi32(0x10001), _mm512_setr_epi32(
-                0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
+static inline __attribute__((always_inline)) void unpack_bits(
+    const uint8_t *panel, uint16_t *tiles, int64_t groups, const int bits) {
+    // Two runs of 16 outputs to 16 pairs.
+    const __m512i pairs = _mm512_or_si512(
+        _mm512_set1_epi32(16 << 16),
+        _mm512_mullo_epi32(
+            _mm512_set1_epi32(0x10001),
+            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
     for (int64_t g = 0; g < groups; g++) {
-        const uint8_t *cell = panel + g * cell_bytes(planes);
-        __m512 scale = scale_of(cell, planes), minimum = minimum_of(cell, planes);
-        for (int j = 0; j < 4; j++) {
-            __m512i words = _mm512_loadu_si512(cell + 64 * j), higher = words;
-            if (planes == 2) higher = _mm512_loadu_si512(cell + PLANE + 64 * j);
-            for (int s = 0; s < 4; s++) {
-                __m512i levels = _mm512_permutexvar_epi16(words, table[0]);
-                words = _mm512_srli_epi16(words, 4);
-                if (planes == 2) {
-                    levels = join_planes(levels, _mm512_permutexvar_epi16(higher, table[1]));
-                    higher = _mm512_srli_epi16(higher, 4);
-                }
+        const uint8_t *cell = panel + g * cell_bytes(bits);
+        const __m512 scale = scale_of(cell, bits), minimum = minimum_of(cell, bits);
+        const int mask = bits == 8 ? 255 : 15;
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++) {
+            __m512i levels = _mm512_loadu_si512(cell + 64 * (bits == 8 ? j : j / 2));
+            const int half = bits == 4 && j % 2 ? 4 : 0;
+#pragma GCC unroll 2
+            for (int i = 0; i < 4; i += 2) {
+                __m512 even = weights_at(levels, 8 * i + half, mask, scale, minimum);
+                __m512 odd = weights_at(levels, 8 * i + 8 + half, mask, scale, minimum);
+                __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
                 _mm512_storeu_si512(
-                    tiles + (g * 16 + 4 * j + s) * 32,
-                    unpack_pairs(levels, scale, minimum, interleave));
+                    tiles + (g * 16 + 2 * j + i / 2) * 32, _mm512_permutexvar_epi16(pairs, both));
             }
         }
     }
 }
 
-static void unpack_panel(const uint8_t *panel, uint16_t *tiles, int64_t groups, int planes) {
-    if (planes == 1)
-        unpack_planes(panel, tiles, groups, 1);
+static void unpack_panel(const uint8_t *panel, uint16_t *tiles, int64_t groups, int bits) {
+    if (bits == 4)
+        unpack_bits(panel, tiles, groups, 4);
     else
-        unpack_planes(panel, tiles, groups, 2);
+        unpack_bits(panel, tiles, groups, 8);
 }
 
 static void store_tile(const float *tile, float *out, int64_t outputs, int rows, int add) {
@@ -305,30 +289,29 @@ int use_tiles(void) {
 
 struct matmul {
     const uint8_t *weight;
-    const uint16_t *x;
-    const float *sums;
+    struct inputs x;
     float *out;
     int64_t rows, width, outputs;
-    int planes, add, tiles;
+    int bits, add, tiles;
 };
 
 enum { CHUNK_PANELS = 6 };
 
 static void matmul_chunk(const void *job, int64_t chunk) {
     const struct matmul m = *(const struct matmul *)job;
-    const int64_t groups = m.width / GROUP, panel_bytes = groups * cell_bytes(m.planes);
+    const int64_t groups = m.width / GROUP, panel_bytes = groups * cell_bytes(m.bits);
     const int64_t last = smaller((chunk + 1) * CHUNK_PANELS, m.outputs / PANEL);
 #ifdef __AMX_BF16__
     if (m.tiles) {
         uint16_t unpacked[2 * groups * 512] __attribute__((aligned(64)));
         for (int64_t p = chunk * CHUNK_PANELS; p < last; p += 2) {
-            unpack_panel(m.weight + p * panel_bytes, unpacked, groups, m.planes);
+            unpack_panel(m.weight + p * panel_bytes, unpacked, groups, m.bits);
             unpack_panel(
-                m.weight + (p + 1) * panel_bytes, unpacked + groups * 512, groups, m.planes);
+                m.weight + (p + 1) * panel_bytes, unpacked + groups * 512, groups, m.bits);
             for (int64_t r = 0; r < m.rows; r += 2 * TILE)
                 panels_by_tiles(
-                    unpacked, m.x + r * m.width, m.out + r * m.outputs + p * PANEL, m.width,
-                    m.outputs, m.add, smaller(m.rows - r, 2 * TILE));
+                    unpacked, m.x.rounded + r * m.width, m.out + r * m.outputs + p * PANEL,
+                    m.width, m.outputs, m.add, smaller(m.rows - r, 2 * TILE));
         }
         _tile_release();
         return;
@@ -337,65 +320,87 @@ static void matmul_chunk(const void *job, int64_t chunk) {
     for (int64_t p = chunk * CHUNK_PANELS; p < last; p++)
         for (int64_t r = 0; r < m.rows; r += ROWS)
             panel_by_rows(
-                m.weight + p * panel_bytes, m.x + r * m.width, m.sums + r * groups,
-                m.out + r * m.outputs + p * PANEL, m.width, m.outputs, m.add,
-                m.planes, smaller(m.rows - r, ROWS));
+                m.weight + p * panel_bytes, row_of(m.x, r, m.width),
+                m.out + r * m.outputs + p * PANEL, m.width, m.outputs, m.add, m.bits,
+                smaller(m.rows - r, ROWS));
 }
 
-// out [rows, outputs] float (+)= x [rows, width] bf16 times the packed matrix, transposed.
-// `sums` holds x's sums over each group, [rows, width / GROUP]. `tiles` chooses the kernel.
+// out [rows, outputs] float (+)= x [rows, width] times the packed matrix, transposed. `tiles`
+// chooses the kernel.
 void packed_matmul(
-    const uint8_t *weight, const uint16_t *x, const float *sums, float *out, int64_t rows,
-    int64_t width, int64_t outputs, int planes, int add, int tiles) {
-    const struct matmul job = {weight, x, sums, out, rows, width, outputs, planes, add, tiles};
+    const uint8_t *weight, const struct inputs *x, float *out, int64_t rows, int64_t width,
+    int64_t outputs, int bits, int add, int tiles) {
+    const struct matmul job = {weight, *x, out, rows, width, outputs, bits, add, tiles};
     const int64_t panels = outputs / PANEL;
     run_chunks(matmul_chunk, &job, (panels + CHUNK_PANELS - 1) / CHUNK_PANELS);
+}
+
+struct packing {
+    const uint8_t *levels;
+    const uint16_t *scales, *minima;
+    uint8_t *weight;
+    int64_t width;
+    int bits;
+};
+
+static void pack_panel(const void *job, int64_t panel) {
+    const struct packing k = *(const struct packing *)job;
+    const int64_t groups = k.width / GROUP;
+    for (int64_t g = 0; g < groups; g++) {
+        uint8_t *cell = k.weight + (panel * groups + g) * cell_bytes(k.bits);
+        for (int n = 0; n < PANEL; n++) {
+            const uint8_t *row = k.levels + (panel * PANEL + n) * k.width + g * GROUP;
+            for (int j = 0; j < k.bits; j++)
+                for (int i = 0; i < 4; i++)
+                    cell[64 * j + 4 * n + i] =
+                        k.bits == 8 ? row[4 * j + i] : row[8 * j + i] | row[8 * j + 4 + i] << 4;
+            const int64_t at = (panel * PANEL + n) * groups + g;
+            memcpy(cell + k.bits * 64 + 2 * n, k.scales + at, 2);
+            memcpy(cell + k.bits * 64 + 32 + 2 * n, k.minima + at, 2);
+        }
+    }
 }
 
 // Levels [outputs, width] (one a byte), scales and minima [outputs, groups] half -> the layout
 // above.
 void pack_matrix(
     const uint8_t *levels, const uint16_t *scales, const uint16_t *minima, uint8_t *weight,
-    int64_t width, int64_t outputs, int planes) {
-    const int64_t groups = width / GROUP;
-    for (int64_t p = 0; p < outputs / PANEL; p++)
-        for (int64_t g = 0; g < groups; g++) {
-            uint8_t *cell = weight + (p * groups + g) * cell_bytes(planes);
-            for (int n = 0; n < PANEL; n++) {
-                const uint8_t *row = levels + (p * PANEL + n) * width + g * GROUP;
-                for (int j = 0; j < 4 * planes; j++)
-                    for (int parity = 0; parity < 2; parity++) {
-                        uint16_t word = 0;
-                        for (int s = 0; s < 4; s++) {
-                            uint8_t level = row[2 * (4 * (j % 4) + s) + parity];
-                            word |= (uint16_t)(level >> (j / 4 * 4) & 15) << (4 * s);
-                        }
-                        memcpy(cell + 64 * j + 4 * n + 2 * parity, &word, 2);
-                    }
-                const int64_t at = (p * PANEL + n) * groups + g;
-                memcpy(cell + planes * PLANE + 2 * n, scales + at, 2);
-                memcpy(cell + planes * PLANE + 32 + 2 * n, minima + at, 2);
-            }
-        }
+    int64_t width, int64_t outputs, int bits) {
+    const struct packing job = {levels, scales, minima, weight, width, bits};
+    run_chunks(pack_panel, &job, outputs / PANEL);
 }
 
-// x as bf16 in `out`, with its sums over groups of 32 in `sums`.
-static inline void round_row(const float *x, uint16_t *out, float *sums, int64_t width) {
+// Write a row of x in both forms.
+static inline void round_row(const float *x, struct inputs out, int64_t width) {
     for (int64_t g = 0; g < width / GROUP; g++) {
-        __m256i low = (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + g * GROUP));
-        __m256i high = (__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(x + g * GROUP + 16));
-        _mm256_storeu_si256((__m256i *)(out + g * GROUP), low);
-        _mm256_storeu_si256((__m256i *)(out + g * GROUP + 16), high);
-        __m512 rounded = _mm512_add_ps(
-            _mm512_cvtpbh_ps((__m256bh)low), _mm512_cvtpbh_ps((__m256bh)high));
-        sums[g] = _mm512_reduce_add_ps(rounded);
+        const __m512 a = _mm512_loadu_ps(x + g * GROUP), b = _mm512_loadu_ps(x + g * GROUP + 16);
+        _mm256_storeu_si256(
+            (__m256i *)(out.rounded + g * GROUP), (__m256i)_mm512_cvtneps_pbh(a));
+        _mm256_storeu_si256(
+            (__m256i *)(out.rounded + g * GROUP + 16), (__m256i)_mm512_cvtneps_pbh(b));
+        const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+        const float step = most / 32512.0f;  // 127 * 256: the high byte stays in range
+        const __m512 inverse = _mm512_set1_ps(most > 1e-30f ? 1.0f / step : 0.0f);
+        const __m512i whole[2] = {
+            _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)),
+            _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse))};
+        for (int i = 0; i < 2; i++) {
+            // high = (whole + 128) >> 8, so that low = whole - 256 * high fits a signed byte.
+            __m512i high =
+                _mm512_srai_epi32(_mm512_add_epi32(whole[i], _mm512_set1_epi32(128)), 8);
+            __m512i low = _mm512_sub_epi32(whole[i], _mm512_slli_epi32(high, 8));
+            const int64_t at = g * GROUP + 16 * i;
+            _mm_storeu_si128((__m128i *)(out.high + at), _mm512_cvtepi32_epi8(high));
+            _mm_storeu_si128((__m128i *)(out.low + at), _mm512_cvtepi32_epi8(low));
+        }
+        out.steps[g] = step;
+        out.sums[g] = step * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1]));
     }
 }
 
 struct norm {
     const float *x, *weight;
-    uint16_t *out;
-    float *sums;
+    struct inputs out;
     int64_t rows, width;
     float epsilon;
 };
@@ -418,15 +423,15 @@ static void norm_chunk(const void *job, int64_t chunk) {
             __m512 v = _mm512_mul_ps(_mm512_loadu_ps(row + i), scale);
             _mm512_storeu_ps(normed + i, _mm512_mul_ps(v, _mm512_loadu_ps(n.weight + i)));
         }
-        round_row(normed, n.out + r * n.width, n.sums + r * (n.width / GROUP), n.width);
+        round_row(normed, row_of(n.out, r, n.width), n.width);
     }
 }
 
-// out = x / rms(x) * weight as bf16, with its group sums (Zhang and Sennrich 2019).
+// out = x / rms(x) * weight (Zhang and Sennrich 2019).
 void rms_norm(
-    const float *x, const float *weight, uint16_t *out, float *sums, int64_t rows, int64_t width,
+    const float *x, const float *weight, const struct inputs *out, int64_t rows, int64_t width,
     float epsilon) {
-    const struct norm job = {x, weight, out, sums, rows, width, epsilon};
+    const struct norm job = {x, weight, *out, rows, width, epsilon};
     run_chunks(norm_chunk, &job, (rows + CHUNK_ROWS - 1) / CHUNK_ROWS);
 }
 
@@ -446,8 +451,7 @@ static inline __m512 exponential(__m512 x) {
 
 struct gate {
     const float *gate_up;
-    uint16_t *out;
-    float *sums;
+    struct inputs out;
     int64_t width;
 };
 
@@ -462,13 +466,13 @@ static void silu_row(const void *job, int64_t r) {
         __m512 silu = _mm512_div_ps(g, _mm512_add_ps(one, opposite));
         _mm512_storeu_ps(product + i, _mm512_mul_ps(silu, _mm512_loadu_ps(up + i)));
     }
-    round_row(product, s.out + r * s.width, s.sums + r * (s.width / GROUP), s.width);
+    round_row(product, row_of(s.out, r, s.width), s.width);
 }
 
-// out = silu(gate) * up as bf16, with its group sums; gate_up is [rows, 2 width].
+// out = silu(gate) * up; gate_up is [rows, 2 width].
 void silu_multiply(
-    const float *gate_up, uint16_t *out, float *sums, int64_t rows, int64_t width) {
-    const struct gate job = {gate_up, out, sums, width};
+    const float *gate_up, const struct inputs *out, int64_t rows, int64_t width) {
+    const struct gate job = {gate_up, *out, width};
     run_chunks(silu_row, &job, rows);
 }
 
@@ -535,8 +539,8 @@ struct attention {
     const int64_t *positions, *slots;
     const int32_t *blocks;
     const int64_t *starts;
-    uint16_t *keys, *values, *out;
-    float *sums;
+    uint16_t *keys, *values;
+    struct inputs out;
     int64_t rows, heads, kv_heads, dim;
 };
 
@@ -572,22 +576,21 @@ static void attend_group(const void *job, int64_t chunk) {
             CASE(64) CASE(96) CASE(128) CASE(256)
 #undef CASE
         }
-        const int64_t place = (r * a.heads + h) * a.dim;
-        round_row(answer, a.out + place, a.sums + place / GROUP, a.dim);
+        round_row(answer, row_of(a.out, r * a.heads + h, a.dim), a.dim);
     }
 }
 
 // Attention of all rows of a step. `qkv` [rows, heads + 2 kv_heads, dim] float; `cosine` and `sine`
 // [positions, dim / 2]; row r sees the first position[r] + 1 slots of the blocks from
 // blocks[starts[r]] on, its own slot included. Keys and values [slots, kv_heads, dim] bf16 take the
-// rows' own first. `out` [rows, heads, dim] bf16 with group sums.
+// rows' own first. `out` is [rows, heads, dim].
 void attend(
     const float *qkv, const float *cosine, const float *sine, const int64_t *positions,
     const int64_t *slots, const int32_t *blocks, const int64_t *starts, uint16_t *keys,
-    uint16_t *values, uint16_t *out, float *sums, int64_t rows, int64_t heads, int64_t kv_heads,
+    uint16_t *values, const struct inputs *out, int64_t rows, int64_t heads, int64_t kv_heads,
     int64_t dim) {
-    const struct attention job = {qkv,  cosine, sine, positions, slots, blocks,   starts, keys,
-                                  values, out,  sums, rows,      heads, kv_heads, dim};
+    const struct attention job = {qkv,  cosine, sine, positions, slots, blocks,   starts,
+                                  keys, values, *out, rows,      heads, kv_heads, dim};
     for (int64_t r = 0; r < rows; r++) store_row(&job, r);
     run_chunks(attend_group, &job, rows * kv_heads);
 }

@@ -10,7 +10,6 @@ from minikin.engine.blocks import Blocks
 
 GROUP = 32
 PANEL = 16
-PLANE_BYTES = 256
 TILE_ROWS = 5
 """From this many rows on, unpacking weights for the tile unit pays (measured: 4 to 6)."""
 HEAD_DIMS = (64, 96, 128, 256)
@@ -18,21 +17,35 @@ HEAD_DIMS = (64, 96, 128, 256)
 _POINTER, _SIZE, _FLAG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
 _SIGNATURES = {
     "pack_matrix": [_POINTER] * 4 + [_SIZE] * 2 + [_FLAG],
-    "packed_matmul": [_POINTER] * 4 + [_SIZE] * 3 + [_FLAG] * 3,
-    "rms_norm": [_POINTER] * 4 + [_SIZE] * 2 + [_FLOAT],
-    "silu_multiply": [_POINTER] * 3 + [_SIZE] * 2,
-    "attend": [_POINTER] * 11 + [_SIZE] * 4,
+    "packed_matmul": [_POINTER] * 3 + [_SIZE] * 3 + [_FLAG] * 3,
+    "rms_norm": [_POINTER] * 3 + [_SIZE] * 2 + [_FLOAT],
+    "silu_multiply": [_POINTER] * 2 + [_SIZE] * 2,
+    "attend": [_POINTER] * 10 + [_SIZE] * 4,
 }
 
 
-class Rounded:
-    """Room for rows in bfloat16 with their sums over groups of 32: what `matmul` takes."""
+class _InputsAt(ctypes.Structure):
+    """`struct inputs`."""
+
+    _fields_ = tuple((name, _POINTER) for name in ("rounded", "high", "low", "steps", "sums"))
+
+
+class Inputs:
+    """Room for rows in the two forms that `matmul` takes: bfloat16, and 16-bit integers.
+
+    A row's value is step * (256 * high + low), with a step and a sum for each group of 32.
+    """
 
     def __init__(self, rows: int, width: int) -> None:
         self.width = width
-        self.values = torch.empty(rows, width, dtype=torch.bfloat16)
+        self.rounded = torch.empty(rows, width, dtype=torch.bfloat16)
+        self.high = torch.empty(rows, width, dtype=torch.int8)
+        self.low = torch.empty(rows, width, dtype=torch.int8)
+        self.steps = torch.empty(rows, width // GROUP)
         self.sums = torch.empty(rows, width // GROUP)
-        self.at = self.values.data_ptr(), self.sums.data_ptr()
+        parts = (self.rounded, self.high, self.low, self.steps, self.sums)
+        self._struct = _InputsAt(*(part.data_ptr() for part in parts))
+        self.at = ctypes.addressof(self._struct)
 
 
 class PackedMatrix:
@@ -40,13 +53,13 @@ class PackedMatrix:
 
     def __init__(self, library: ctypes.CDLL, blocks: Blocks) -> None:
         self.outputs, self.width = blocks.levels.shape
-        self.planes = blocks.bits // 4
+        self.bits = blocks.bits
         cells = self.outputs // PANEL * (self.width // GROUP)
-        self.packed = torch.empty(cells * (self.planes * PLANE_BYTES + 64), dtype=torch.uint8)
+        self.packed = torch.empty(cells * (self.bits * 64 + 64), dtype=torch.uint8)
         self.at = self.packed.data_ptr()
         parts = [part.contiguous() for part in (blocks.levels, blocks.scale, blocks.minimum)]
         pointers = [part.data_ptr() for part in parts]
-        library.pack_matrix(*pointers, self.at, self.width, self.outputs, self.planes)
+        library.pack_matrix(*pointers, self.at, self.width, self.outputs, self.bits)
 
     @staticmethod
     def fits(outputs: int, width: int) -> bool:
@@ -67,29 +80,29 @@ class Kernels:
             raise OSError(f"can't start {threads} threads")
 
     def matmul(
-        self, matrix: PackedMatrix, x: Rounded, out: torch.Tensor, rows: int, *, add: bool = False
+        self, matrix: PackedMatrix, x: Inputs, out: torch.Tensor, rows: int, *, add: bool = False
     ) -> None:
         """out[:rows] = x times the matrix, transposed; or += with `add`. float32."""
         self.library.packed_matmul(
-            matrix.at, *x.at, out.data_ptr(), rows, matrix.width, matrix.outputs, matrix.planes,
+            matrix.at, x.at, out.data_ptr(), rows, matrix.width, matrix.outputs, matrix.bits,
             add, self.tiles and rows >= TILE_ROWS,
         )  # fmt: skip
 
     def norm(
-        self, x: torch.Tensor, weight: torch.Tensor, out: Rounded, rows: int, epsilon: float
+        self, x: torch.Tensor, weight: torch.Tensor, out: Inputs, rows: int, epsilon: float
     ) -> None:
         """The RMS norm of x [rows, width] float32."""
-        self.library.rms_norm(x.data_ptr(), weight.data_ptr(), *out.at, rows, out.width, epsilon)
+        self.library.rms_norm(x.data_ptr(), weight.data_ptr(), out.at, rows, out.width, epsilon)
 
-    def silu_multiply(self, gate_up: torch.Tensor, out: Rounded, rows: int) -> None:
+    def silu_multiply(self, gate_up: torch.Tensor, out: Inputs, rows: int) -> None:
         """silu(gate) * up of [rows, gate and up] float32."""
-        self.library.silu_multiply(gate_up.data_ptr(), *out.at, rows, out.width)
+        self.library.silu_multiply(gate_up.data_ptr(), out.at, rows, out.width)
 
-    def attend(self, qkv: torch.Tensor, step: tuple[int, ...], out: Rounded, rows: int,
+    def attend(self, qkv: torch.Tensor, step: tuple[int, ...], out: Inputs, rows: int,
                layer: tuple[int, int], heads: tuple[int, int, int]) -> None:  # fmt: skip
         """Rotate and store the rows' keys and values, then attend.
 
         `step` holds the pointers to cosine, sine, positions, slots, blocks and starts; `layer`
         those to its keys and values; `heads` the counts of heads, key heads and head size.
         """
-        self.library.attend(qkv.data_ptr(), *step, *layer, *out.at, rows, *heads)
+        self.library.attend(qkv.data_ptr(), *step, *layer, out.at, rows, *heads)

@@ -8,7 +8,7 @@ from minikin.engine.architecture import Architecture
 from minikin.engine.batch import Batch
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
-from minikin.engine.native.kernels import HEAD_DIMS, Kernels, PackedMatrix, Rounded
+from minikin.engine.native.kernels import HEAD_DIMS, Inputs, Kernels, PackedMatrix
 from minikin.engine.weights import LayerWeights, Weights
 
 MOST_ROWS = 128
@@ -33,9 +33,9 @@ class NativeLayers:
         self.layers = [_NativeLayer(layer) for layer in weights.layers]
         self.norm = weights.norm
         self.head = _packed(weights.head)
-        self._normed = Rounded(MOST_ROWS, a.hidden)
-        self._attended = Rounded(MOST_ROWS, a.heads * a.head_dim)
-        self._gated = Rounded(MOST_ROWS, a.feed_forward)
+        self._normed = Inputs(MOST_ROWS, a.hidden)
+        self._attended = Inputs(MOST_ROWS, a.heads * a.head_dim)
+        self._gated = Inputs(MOST_ROWS, a.feed_forward)
         self._qkv = torch.empty(MOST_ROWS, (a.heads + 2 * a.kv_heads) * a.head_dim)
         self._gate_up = torch.empty(MOST_ROWS, 2 * a.feed_forward)
 
