@@ -17,6 +17,7 @@
 #include <linux/futex.h>
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -89,7 +90,8 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
     if (atomic_load(&pool.sleepers))
         syscall(SYS_futex, &pool.number, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
     while (take_chunk()) {}
-    while (atomic_load(&pool.done) != chunks) _mm_pause();
+    for (int spin = 0; atomic_load(&pool.done) != chunks; spin++)
+        spin < SPINS ? _mm_pause() : (void)sched_yield();
 }
 
 static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
