@@ -1,4 +1,4 @@
-# make install | serve | test | lint | numerics | clean: each works alone on a fresh clone with
+# make install | serve | test | lint | numerics | bench | clean: each works alone on a fresh clone with
 # Python 3.11 and pip, and is quick the second time. pip's own configuration says where packages come from.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install serve test lint format numerics clean
+.PHONY: install serve test lint format numerics bench clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -22,6 +22,12 @@ test: $(VENV)/.installed-test  ## e.g. make test ARGS="-m 'not model' tests/hub"
 
 numerics: $(VENV)/.installed-test  ## the engine's logits against transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
+
+bench: $(VENV)/.installed-test  ## speed beside xllamacpp, in one run; takes minutes of a quiet machine
+	test -d .venv-xllamacpp || { $(PYTHON) -m venv .venv-xllamacpp && \
+	    .venv-xllamacpp/bin/python -m pip install --quiet xllamacpp; }
+	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" \
+	    --xllamacpp .venv-xllamacpp/bin/python
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check
