@@ -1,6 +1,6 @@
 """What the engine needs of a grammar: which tokens an answer may go on with.
 
-The engine knows nothing of grammars. `minikin.engine_process` gives it the maker of these.
+The engine knows nothing of grammars. `minikin.engine_process` hands it the maker of these.
 """
 
 from __future__ import annotations
