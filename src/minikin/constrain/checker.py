@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from minikin.constrain.worker import LENGTH, Vocabulary
+from minikin.constrain.worker import LENGTH, TOO_COMPLEX, Vocabulary
 from minikin.errors import Overloaded
 
 WORKERS = 2
@@ -18,7 +18,6 @@ MAX_WAITING = 32
 SECONDS = 5.0
 """A grammar that takes longer is refused."""
 KNOWN_GRAMMARS = 1_024
-TOO_COMPLEX = "it takes too much time or memory to compile."
 
 
 class GrammarChecker:

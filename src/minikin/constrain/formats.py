@@ -34,7 +34,8 @@ _SEGMENT = r"[a-zA-Z0-9._~-]{1,40}"
 _PATH = rf"(?:/{_SEGMENT}){{0,8}}/?"
 _TAIL = rf"(?:\?[a-zA-Z0-9._~=&-]{{1,80}})?(?:#{_SEGMENT})?"
 _URI = rf"(?:https?|ftp)://{_HOST}(?::[1-9][0-9]{{1,3}})?{_PATH}{_TAIL}"
-_EMAIL = rf"[a-zA-Z0-9](?:[a-zA-Z0-9_+-]{{0,30}}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9]{{1,20}}){{0,2}}@{_HOST}"
+_MAILBOX = r"[a-zA-Z0-9](?:[a-zA-Z0-9_+-]{0,30}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9]{1,20}){0,2}"
+_EMAIL = rf"{_MAILBOX}@{_HOST}"
 _POINTER = r"(?:/[a-zA-Z0-9_-]{1,40}){0,8}"
 
 FORMATS = {

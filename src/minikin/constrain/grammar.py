@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -15,26 +15,43 @@ from minikin.constrain.narrow import any_object, narrow
 from minikin.constrain.strict import check_strict
 from minikin.constrain.subject import Subject
 
-MAX_CALLS = 16
+MAX_CALLS = 8
 """Calls in one answer: a small model would repeat itself for ever."""
 MAX_SCHEMA_BYTES = 256 * 1024
 _COMPACT = {"whitespace_flexible": False}
-_SPACED = {"whitespace_pattern": r"\x20|\n\x20{0,8}"}
-"""At most one space, or one line break with an indent, between two parts of the JSON."""
+_SPACED = _COMPACT | {"item_separator": ", ", "key_separator": ": "}
+"""The layout leaves no choice, so that no model loses itself in white space."""
 
 Schema = dict[str, Any]
 
 
-class CallForm(msgspec.Struct, frozen=True):
-    """How a model writes a tool call, around its arguments."""
+class CallForm(Protocol):
+    """How a model writes a tool call; see `chat.call_formats.CallFormat`."""
 
-    begin: str
-    """What starts a call; a model that may answer in words is held to the form from here on."""
-    before_name: str
-    before_arguments: str
-    end: str
-    separator: str
-    """Between two calls."""
+    @property
+    def begin(self) -> str:
+        """What starts a call; free text is held to the form from here on."""
+        ...
+
+    @property
+    def before_name(self) -> str:
+        """Between `begin` and the function's name."""
+        ...
+
+    @property
+    def before_arguments(self) -> str:
+        """Between the name and the arguments."""
+        ...
+
+    @property
+    def end(self) -> str:
+        """After the arguments."""
+        ...
+
+    @property
+    def separator(self) -> str:
+        """Between two calls."""
+        ...
 
 
 class Function(msgspec.Struct, frozen=True):
@@ -46,7 +63,7 @@ class Function(msgspec.Struct, frozen=True):
 
 
 def schema_for(schema: Schema, subject: Subject, *, strict: bool) -> Schema:
-    """The narrowed schema with its layout: compact if strict, else with bounded white space.
+    """The narrowed schema with its layout: compact if strict, else with single spaces.
 
     Raises InvalidRequest.
     """
@@ -58,26 +75,37 @@ def schema_for(schema: Schema, subject: Subject, *, strict: bool) -> Schema:
     return narrow(schema, subject) | {"x-guidance": _COMPACT if strict else _SPACED}
 
 
-def json_object_grammar() -> str:
-    """Any JSON object."""
-    return schema_grammar(any_object() | {"x-guidance": _SPACED})
+def json_object() -> Schema:
+    """The schema of any JSON object, with its layout."""
+    return any_object() | {"x-guidance": _SPACED}
 
 
 def schema_grammar(schema: Schema) -> str:
-    """JSON of a schema made by `schema_for`."""
+    """JSON of a schema with its layout."""
     return json.dumps({"grammars": [{"json_schema": schema}]}, ensure_ascii=False)
 
 
 def call_grammar(
-    form: CallForm, functions: Sequence[Function], *, several: bool, may_answer: bool
+    form: CallForm,
+    functions: Sequence[Function],
+    *,
+    several: bool,
+    may_answer: bool,
+    answer: Schema | None = None,
 ) -> str:
-    """Calls of `functions`: one, or `several`; with `may_answer` also free text before or instead.
+    """Calls of `functions`: one, or `several`.
 
-    Free text may be anything that doesn't hold the form's `begin`.
+    With `may_answer`, JSON of the schema `answer` may stand in their place. Without such a schema
+    it is text that doesn't hold the form's `begin`, before the calls or in their place.
     """
     rules = ["%llguidance {}"]
-    more = f' ({_quote(form.separator + form.begin)} call){{0,{MAX_CALLS - 1}}}' if several else ""
-    if may_answer:
+    more = f" ({_quote(form.separator + form.begin)} call){{0,{MAX_CALLS - 1}}}" if several else ""
+    if may_answer and answer is not None:
+        rules += [
+            f"start: answer | {_quote(form.begin)} call{more}",
+            f"answer: %json {json.dumps(answer)}",
+        ]
+    elif may_answer:
         rules += [
             f"start: TEXT | lead call{more}",
             f"lead[lazy]: TEXT {_quote(form.begin)}",

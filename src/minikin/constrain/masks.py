@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from typing import Protocol
@@ -76,17 +76,15 @@ class Masks:
         matcher = new_matcher(self._tokenizer, grammar)
         if fault := fault_of(matcher):
             raise MaskError(fault)
-        return GrammarMask(matcher, self._pool.submit, self._source.vocab_size)
+        return GrammarMask(matcher, self._pool, self._source.vocab_size)
 
 
 class GrammarMask:
     """Where one answer stands in its grammar."""
 
-    def __init__(
-        self, beginning: LLMatcher, submit: Callable[..., Future[np.ndarray]], vocab_size: int
-    ) -> None:
+    def __init__(self, beginning: LLMatcher, pool: ThreadPoolExecutor, vocab_size: int) -> None:
         self._beginning = beginning
-        self._submit = submit
+        self._pool = pool
         self._vocab_size = vocab_size
         self._matcher = beginning.deep_copy()
         self._mask: Future[np.ndarray] | None = None
@@ -99,13 +97,13 @@ class GrammarMask:
 
     def fresh(self) -> GrammarMask:
         """A mask at the beginning of the same grammar, for another answer."""
-        return GrammarMask(self._beginning, self._submit, self._vocab_size)
+        return GrammarMask(self._beginning, self._pool, self._vocab_size)
 
     def prepare(self) -> None:
         """Begin to compute what is allowed next, in another thread."""
         if self._mask is None:
             self._since = time.monotonic()
-            self._mask = self._submit(self._compute)
+            self._mask = self._pool.submit(self._compute)
 
     def allowed(self, seconds: float) -> np.ndarray | None:
         """bool [vocab_size]: the tokens allowed next; None if it takes more than `seconds`.

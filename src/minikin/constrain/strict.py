@@ -38,10 +38,7 @@ Path = tuple[str, ...]
 
 def check_strict(schema: dict[str, Any], subject: Subject) -> None:
     """Raises InvalidRequest with the first thing that the strict subset doesn't allow."""
-    kind = schema.get("type")
-    if kind != "object":
-        found = "None" if kind is None else str(kind)
-        raise subject.fault(f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{found}\"'.")
+    check_root(schema.get("type"), subject)
     if "anyOf" in schema:
         raise _fault(subject, (), "'anyOf' is not permitted at the root.")
     tally = _Tally(subject)
@@ -50,6 +47,14 @@ def check_strict(schema: dict[str, Any], subject: Subject) -> None:
             raise _fault(subject, path, f"{node!r} is not of type 'object', 'boolean'.")
         _check_node(node, path, subject)
         tally.add(node, level)
+
+
+def check_root(kind: Any, subject: Subject) -> None:
+    """Raises InvalidRequest unless a schema's type is "object"."""
+    if kind != "object":
+        raise subject.fault(
+            f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind!s:.64}\"'."
+        )
 
 
 def _nodes(node: Any, path: Path, level: int) -> Iterator[tuple[Path, Any, int]]:
@@ -136,9 +141,7 @@ class _Tally:
     def add(self, node: dict[str, Any], level: int) -> None:
         """Count one subschema in. Raises InvalidRequest past a limit."""
         if level > MAX_LEVELS:
-            raise self._subject.fault(
-                f"{level} levels of nesting exceeds limit of {MAX_LEVELS}."
-            )
+            raise self._subject.fault(f"{level} levels of nesting exceeds limit of {MAX_LEVELS}.")
         names = [*node.get("properties", {}), *node.get("$defs", {}), *node.get("definitions", {})]
         values = [str(value) for value in node.get("enum", ())]
         consts = [str(node["const"])] if "const" in node else []

@@ -11,6 +11,7 @@ import resource
 import struct
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ MEMORY = 1024 * 1024 * 1024
 """Bytes of address space beyond what the vocabulary takes."""
 MASK_SECONDS = 0.25
 """A first mask that takes longer foretells steps that take longer."""
-TOO_SLOW = "it is too complex to be followed."
+TOO_COMPLEX = "it takes too much time or memory to be followed."
 LENGTH = struct.Struct("<I")
 
 
@@ -40,14 +41,19 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints must not get between the answers
     vocabulary = msgspec.msgpack.decode(_read(source), type=Vocabulary)
     tokenizer = matcher_tokenizer(vocabulary.tokens, vocabulary.eos_ids, _no_tokens)
-    pages = int(open("/proc/self/statm").read().split()[0]) if sys.platform == "linux" else 0
-    if pages:
-        limit = pages * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    _limit_memory()
     while frame := _read(source):
         answer = msgspec.msgpack.encode(_fault(tokenizer, frame.decode()))
         sink.write(LENGTH.pack(len(answer)) + answer)
         sink.flush()
+
+
+def _limit_memory() -> None:
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        pages = int(statm.read_text().split()[0])
+        limit = pages * resource.getpagesize() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:
@@ -58,7 +64,7 @@ def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:
     matcher.compute_bitmask()
     if fault := fault_of(matcher):
         return fault
-    return TOO_SLOW if time.perf_counter() - start > MASK_SECONDS else None
+    return TOO_COMPLEX if time.perf_counter() - start > MASK_SECONDS else None
 
 
 def _no_tokens(text: str) -> list[int]:

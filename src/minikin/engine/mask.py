@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -45,8 +45,8 @@ class Mask(Protocol):
 class MaskMaker(Protocol):
     """Makes the masks of one model."""
 
-    def begin(self, grammar: str) -> Future[Mask]:
-        """The mask at the beginning of `grammar`, once it is compiled."""
+    def begin(self, grammar: str) -> Future[Any]:
+        """A future of the Mask at the beginning of `grammar`, once that is compiled."""
         ...
 
 

@@ -34,8 +34,9 @@ class Scheduler:
     """Continuous batching: sequences join and leave at every step.
 
     Every sequence that is past its prompt gets its one token in each step. Prompts, and the spans
-    that a grammar has forced, share what is left of the step's budget. The oldest prompt gets a quarter of it, so that it always moves;
-    the rest goes to the shortest first, so that small prompts don't wait behind a huge one.
+    that a grammar has forced, share what is left of the step's budget. The oldest of them gets a
+    quarter of it, so that it always moves; the rest goes to the shortest first, so that small
+    prompts don't wait behind a huge one.
     When blocks run out, the youngest sequence gives up its own and is computed again later.
     """
 
