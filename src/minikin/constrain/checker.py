@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
 from minikin.constrain.worker import LENGTH, TOO_COMPLEX, Vocabulary
-from minikin.errors import Overloaded
+from minikin.errors import EngineFailure, Overloaded
 
 WORKERS = 2
 MAX_WAITING = 32
 SECONDS = 5.0
 """A grammar that takes longer is refused."""
+START_SECONDS = 30.0
 KNOWN_GRAMMARS = 1_024
+
+_DIED = (asyncio.IncompleteReadError, ConnectionError, RuntimeError)
+"""What a pipe to a dead process raises; uvloop's own is the last."""
+_ROOT = str(Path(__file__).parents[2])
+"""Where the worker finds this package, be it installed or not."""
 
 
 class GrammarChecker:
@@ -78,16 +86,17 @@ class _Worker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def ask(self, grammar: str, vocabulary: bytes) -> str | None:
-        if self._process is None:
-            await self._start(vocabulary)
         finished = False
         try:
-            async with asyncio.timeout(SECONDS):
-                verdict = await self._exchange(grammar.encode())
+            if self._process is None or self._process.returncode is not None:
+                await self._start(vocabulary)
+            try:
+                async with asyncio.timeout(SECONDS):
+                    verdict = await self._exchange(grammar.encode())
+            except (TimeoutError, *_DIED):
+                return TOO_COMPLEX
             finished = True
             return verdict
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            return TOO_COMPLEX
         finally:
             if not finished:  # also when the client left in the middle
                 await self.kill()
@@ -102,16 +111,22 @@ class _Worker:
         await process.wait()
 
     async def _start(self, vocabulary: bytes) -> None:
+        """Raises EngineFailure if the process dies at once or hangs."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "minikin.constrain.worker",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": _ROOT},
         )
-        await self._write(vocabulary)
-        # An empty object compiles at once: from here on the time is the grammar's own.
-        await self._exchange(b'{"grammars":[{"json_schema":{"type":"object"}}]}')
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await self._write(vocabulary)
+                # This compiles at once: from here on the time is the grammar's own.
+                await self._exchange(b'{"grammars":[{"json_schema":{"type":"object"}}]}')
+        except (TimeoutError, *_DIED) as error:
+            raise EngineFailure("The process that checks schemas could not be started.") from error
 
     async def _exchange(self, grammar: bytes) -> str | None:
         await self._write(grammar)
