@@ -45,6 +45,7 @@ class CallReader:
         self._buffer = ""
         self._state = self._outside
         self._scanner = _JsonScanner()
+        self._any_call = False
         self._again = form.separator + form.begin
 
     def feed(self, text: str) -> list[Part]:
@@ -60,10 +61,10 @@ class CallReader:
     def finish(self) -> list[Part]:
         """Give up what was held back, since nothing follows."""
         rest, self._buffer = self._buffer, ""
-        if self._state == self._head:
+        if self._state == self._head and not self._any_call:
             rest = self._form.begin + rest
-        elif self._state == self._tail or (self._state == self._between and not rest.strip()):
-            rest = ""
+        elif self._state != self._outside:
+            rest = ""  # of a call's frame, behind the part that has been told
         return [Text(rest)] if rest else []
 
     def _outside(self) -> Iterator[Part]:
@@ -93,6 +94,7 @@ class CallReader:
             self._buffer = buffer[at + len(after) :]
             self._scanner = _JsonScanner()
             self._state = self._arguments
+            self._any_call = True
             yield CallBegun(name)
 
     def _arguments(self) -> Iterator[Part]:

@@ -50,7 +50,7 @@ def fault_of(matcher: LLMatcher) -> str | None:
     """Why the matcher can't go on, in one line; None if it can."""
     if not matcher.is_error():
         return None
-    lines = matcher.get_error().split("<state>")[0].strip().splitlines()
-    text = " ".join(line.strip() for line in lines)[:300]
+    reason = matcher.get_error().split("<state>")[0].replace("<non-verbose/>", "")
+    text = " ".join(reason.split())[:300].replace("Unimplemented keys", "unsupported keywords")
     # The library's word for a state that no token leads out of.
     return "no value can match it." if text.startswith("NoExtension") else text
