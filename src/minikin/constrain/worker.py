@@ -40,7 +40,7 @@ def main() -> None:
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not get between the answers
     vocabulary = msgspec.msgpack.decode(_read(source), type=Vocabulary)
-    tokenizer = matcher_tokenizer(vocabulary.tokens, vocabulary.eos_ids, _no_tokens)
+    tokenizer = _tokenizer(vocabulary)
     _limit_memory()
     while frame := _read(source):
         answer = msgspec.msgpack.encode(_fault(tokenizer, frame.decode()))
@@ -67,9 +67,15 @@ def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:
     return TOO_COMPLEX if time.process_time() - start > MASK_SECONDS else None
 
 
-def _no_tokens(text: str) -> list[int]:
-    """Nothing is encoded here: a mask needs the tokens' bytes only."""
-    return []
+def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
+    """With an encoder of its own: any tokens that spell a text will do to try a grammar out."""
+    made: list[LLTokenizer] = []
+
+    def encode(text: str) -> list[int]:
+        return made[0].greedy_tokenize(text)
+
+    made.append(matcher_tokenizer(vocabulary.tokens, vocabulary.eos_ids, encode))
+    return made[0]
 
 
 def _read(source: Any) -> bytes:
