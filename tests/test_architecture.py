@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "chat": GROUND,
     "constrain": GROUND,
     "engine": GROUND,
+    "engine_process": GROUND | {"constrain", "engine"},
     "hub": GROUND,
     "catalog": GROUND,
     "bench": GROUND,

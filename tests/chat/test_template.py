@@ -208,7 +208,7 @@ def test_the_first_and_last_token_are_there_to_write():
 
 
 def test_tools_are_given_to_templates_that_take_them():
-    template = ChatTemplate("{{ tools | tojson }}", CONTROL)
+    template = ChatTemplate("{{ tools | tojson }}<tool_call>", CONTROL)
     tools = [{"type": "function", "function": {"name": "f", "description": "<|im_end|>"}}]
     pieces = template.render([{"role": "user", "content": "a"}], tools=tools)
     assert control_of(pieces) == []

@@ -36,6 +36,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         service.store.close()
+        await service.grammars.stop()
 
     app = Starlette(
         routes=_routes(service),

@@ -45,8 +45,8 @@ class ChatCompletions:
             body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
             chat = translate(body, service.limits)
             async with while_connected(receive):
-                generation = await service.generation(chat, completion_id())
-                maker = ChunkMaker(chat, generation, service.engine.info.fingerprint)
+                generation, form = await service.generation(chat, completion_id())
+                maker = ChunkMaker(chat, generation, form, service.engine.info.fingerprint)
                 events = cast(AsyncGenerator[Event, None], service.engine.generate(generation))
                 async with aclosing(events), aclosing(maker.chunks(events)) as chunks:
                     if chat.stream:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 import string
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from minikin.api.answer_forms import AnswerForm
+from minikin.api.choice_stream import ChoiceStream
 from minikin.api.translate import ChatRequest
 from minikin.api.wire import (
     ChatCompletion,
@@ -21,15 +23,16 @@ from minikin.api.wire import (
     Chunk,
     ChunkChoice,
     CompletionTokensDetails,
-    Delta,
+    FunctionCall,
     Logprobs,
     Message,
     PromptTokensDetails,
     TokenLogprob,
-    TopLogprob,
+    ToolCall,
+    ToolCallDelta,
     Usage,
 )
-from minikin.engine.messages import ChoiceUsage, Event, GenerationRequest, TokenEntry
+from minikin.engine.messages import ChoiceUsage, Event, GenerationRequest
 
 _PADDING = string.ascii_letters + string.digits
 _MAX_PADDING = 15
@@ -39,14 +42,19 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ChunkMaker:
-    """Makes the chunks of one request: role first, then text, then the end of each choice."""
+    """Makes the chunks of one request from the events of all its choices."""
 
     def __init__(
-        self, request: ChatRequest, generation: GenerationRequest, fingerprint: str
+        self,
+        request: ChatRequest,
+        generation: GenerationRequest,
+        form: AnswerForm,
+        fingerprint: str,
     ) -> None:
         self._prompt_tokens = len(generation.prompt)
         self._with_logprobs = generation.params.top_logprobs is not None
-        self._begun: set[int] = set()
+        self._form = form
+        self._streams: dict[int, ChoiceStream] = {}
         self._usages: list[ChoiceUsage] = []
         self._common: dict[str, Any] = {
             "id": generation.id,
@@ -58,27 +66,18 @@ class ChunkMaker:
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
         """A chunk for each thing that `events` tell; the last one has no choice but the usage."""
         async for event in events:
-            for choice in self._choices(event):
+            if event.usage:
+                self._usages.append(event.usage)
+            for choice in self._stream(event.index).take(event):
                 yield Chunk(choices=[choice], **self._common)
         yield Chunk(choices=[], usage=self._usage(), **self._common)
 
-    def _choices(self, event: Event) -> Iterable[ChunkChoice]:
-        index = event.index
-        if index not in self._begun:
-            self._begun.add(index)
-            none_yet = Logprobs(content=[]) if self._with_logprobs else None
-            yield ChunkChoice(index, Delta(role="assistant", content="", refusal=None), none_yet)
-        if event.text or event.logprobs:
-            yield ChunkChoice(index, Delta(content=event.text), self._logprobs(event))
-        if event.finish_reason:
-            if event.usage:
-                self._usages.append(event.usage)
-            yield ChunkChoice(index, Delta(), None, event.finish_reason)
-
-    def _logprobs(self, event: Event) -> Logprobs | None:
-        if not self._with_logprobs:
-            return None
-        return Logprobs(content=[_token_logprob(entry) for entry in event.logprobs])
+    def _stream(self, index: int) -> ChoiceStream:
+        if index not in self._streams:
+            self._streams[index] = ChoiceStream(
+                index, self._form, with_logprobs=self._with_logprobs
+            )
+        return self._streams[index]
 
     def _usage(self) -> Usage:
         completion = sum(usage.completion_tokens for usage in self._usages)
@@ -94,23 +93,6 @@ class ChunkMaker:
                 rejected_prediction_tokens=sum(u.rejected_prediction_tokens for u in self._usages),
             ),
         )
-
-
-def _token_logprob(entry: TokenEntry) -> TokenLogprob:
-    return TokenLogprob(
-        token=_shown(entry.token),
-        logprob=entry.logprob,
-        bytes=list(entry.token),
-        top_logprobs=[
-            TopLogprob(token=_shown(top.token), logprob=top.logprob, bytes=list(top.token))
-            for top in entry.top
-        ],
-    )
-
-
-def _shown(token: bytes) -> str:
-    """A token as text; bytes that are only part of a character are escaped, as OpenAI's are."""
-    return token.decode(errors="backslashreplace")
 
 
 def server_sent(chunk: Chunk, request: ChatRequest) -> bytes | None:
@@ -172,11 +154,14 @@ class _FoldedChoice:
         self._texts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._has_logprobs = False
+        self._calls: dict[int, _FoldedCall] = {}
         self._finish_reason: Any = None
 
     def add(self, part: ChunkChoice) -> None:
         if part.delta.content:
             self._texts.append(part.delta.content)
+        for call in part.delta.tool_calls or ():
+            self._calls.setdefault(call.index, _FoldedCall()).add(call)
         if part.logprobs:
             self._has_logprobs = True
             self._logprobs += part.logprobs.content or []
@@ -185,7 +170,28 @@ class _FoldedChoice:
     def choice(self, index: int) -> Choice:
         return Choice(
             index=index,
-            message=Message(content="".join(self._texts)),
+            message=Message(
+                content="".join(self._texts) if self._texts or not self._calls else None,
+                tool_calls=[self._calls[at].call() for at in sorted(self._calls)] or UNSET,
+            ),
             logprobs=Logprobs(content=self._logprobs) if self._has_logprobs else None,
             finish_reason=self._finish_reason,
         )
+
+
+class _FoldedCall:
+    """One tool call in the making."""
+
+    def __init__(self) -> None:
+        self._id = self._name = ""
+        self._arguments: list[str] = []
+
+    def add(self, delta: ToolCallDelta) -> None:
+        if delta.id:
+            self._id = delta.id
+        if delta.function.name:
+            self._name = delta.function.name
+        self._arguments.append(delta.function.arguments)
+
+    def call(self) -> ToolCall:
+        return ToolCall(self._id, FunctionCall(self._name, "".join(self._arguments)))

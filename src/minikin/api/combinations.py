@@ -123,11 +123,8 @@ def unserved_features(values: Values) -> None:
         raise faults.unsupported("functions", " Use 'tools' instead.")
     if "function_call" in values:
         raise faults.unsupported("function_call", " Use 'tool_choice' instead.")
-    for param in ("moderation", "tools"):
-        if param in values:
-            raise faults.unsupported(param)
-    if values.get("response_format", {}).get("type", "text") != "text":
-        raise faults.unsupported("response_format")
+    if "moderation" in values:
+        raise faults.unsupported("moderation")
 
 
 BEFORE_UNKNOWN: tuple[Callable[[Values], None], ...] = (

@@ -13,6 +13,11 @@ def completion_id() -> str:
     return f"chatcmpl-{_random(29)}"
 
 
+def call_id() -> str:
+    """`call_` and 24 letters and digits."""
+    return f"call_{_random(24)}"
+
+
 def request_id() -> str:
     """`req_` and 32 hex digits."""
     return f"req_{secrets.token_hex(16)}"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from minikin.engine.messages import Event, GenerationRequest, ModelInfo
@@ -43,6 +43,11 @@ class Tokenizer(Protocol):
     @property
     def control_tokens(self) -> Mapping[str, int]:
         """Spelling to id of the tokens that text never becomes."""
+        ...
+
+    @property
+    def eos_ids(self) -> Collection[int]:
+        """The tokens that end an answer."""
         ...
 
     def encode(self, text: str) -> list[int]:

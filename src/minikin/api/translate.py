@@ -23,6 +23,8 @@ _ECHOED = {
     "response_format": None,
 }
 """Settings that a stored completion tells of, with their defaults."""
+_FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
+"""What `answer_forms.py` makes grammars of."""
 _KNOWN = frozenset(parameter.name for parameter in PARAMETERS) | {"model"}
 
 
@@ -40,19 +42,27 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     include_obfuscation: bool = True
     store: bool = False
     metadata: dict[str, str] = {}
+    response_format: dict[str, Any] = {}
+    tools: list[dict[str, Any]] = []
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
     sampling: dict[str, Any] = {}
-    """Arguments of SamplingParams, all but `max_tokens` and `prediction`."""
+    """Arguments of SamplingParams, all but those of `sampling_params`."""
     prediction: str = ""
     """What the client thinks the answer will be."""
     settings: dict[str, Any] = {}
     """What a stored completion tells of how it was made."""
 
-    def sampling_params(self, max_tokens: int, prediction: list[int]) -> SamplingParams:
+    def sampling_params(
+        self, max_tokens: int, prediction: list[int], grammar: str | None
+    ) -> SamplingParams:
         """How to sample this request's answers, of at most `max_tokens` tokens each.
 
-        `prediction` holds the predicted text's token ids.
+        `prediction` holds the predicted text's token ids; the answers match `grammar`.
         """
-        return SamplingParams(max_tokens=max_tokens, prediction=tuple(prediction), **self.sampling)
+        return SamplingParams(
+            max_tokens=max_tokens, prediction=tuple(prediction), grammar=grammar, **self.sampling
+        )
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -131,6 +141,7 @@ def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
         include_obfuscation=options.get("include_obfuscation", True),
         store=values.get("store", False),
         metadata=values.get("metadata", {}),
+        **{name: values[name] for name in _FORM if name in values},
         sampling=_sampling(values),
         prediction=_text(values.get("prediction", {}).get("content", "")),
         settings={name: values.get(name, default) for name, default in _ECHOED.items()}

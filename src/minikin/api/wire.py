@@ -63,11 +63,44 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens_details: CompletionTokensDetails
 
 
+class FunctionCall(msgspec.Struct, frozen=True):
+    """The function that a tool call is for."""
+
+    name: str
+    arguments: str
+    """JSON."""
+
+
+class ToolCall(msgspec.Struct, frozen=True):
+    """A call that the assistant asks for."""
+
+    id: str
+    function: FunctionCall
+    type: Literal["function"] = "function"
+
+
+class FunctionDelta(msgspec.Struct, frozen=True):
+    """What a chunk adds to a function call; the name comes once, with the first."""
+
+    arguments: str
+    name: str | UnsetType = UNSET
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True):
+    """What a chunk adds to the tool call of this index; id and type come once, with the first."""
+
+    index: int
+    function: FunctionDelta
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """The assistant's answer."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None
+    tool_calls: list[ToolCall] | UnsetType = UNSET
     refusal: str | None = None
     annotations: list[dict[str, str]] = []
 
@@ -100,6 +133,7 @@ class Delta(msgspec.Struct, frozen=True):
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
     refusal: str | UnsetType | None = UNSET
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jinja2
 
+from minikin.chat.call_formats import format_of
 from minikin.chat.lookalikes import LookAlikes
 from minikin.chat.messages import Message, alternating, for_template
 from minikin.chat.sandbox import Sandbox, TemplateRefusalError
+from minikin.chat.tools import with_tools
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError
 
 log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ class ChatTemplate:
         except (jinja2.TemplateError, RecursionError) as error:
             raise ModelFileError(f"The model's chat template is no valid Jinja: {error}") from error
         self._source = source
+        self.call_format = format_of(source)
+        """How the model writes tool calls."""
         self._lookalikes = LookAlikes(control_tokens)
         self._constants = {"bos_token": bos or "", "eos_token": eos or ""}
 
@@ -73,19 +77,27 @@ class ChatTemplate:
             raise ModelFileError("The model's chat template leaves out what the user says.")
 
     def render(
-        self, messages: Iterable[Mapping[str, Any]], *, tools: list[dict[str, Any]] | None = None
+        self,
+        messages: Iterable[Mapping[str, Any]],
+        *,
+        tools: Sequence[dict[str, Any]] = (),
+        must_call: bool = False,
     ) -> list[tuple[str, bool]]:
         """The prompt that asks for the next assistant message, as (text, is_control) pieces.
 
         Only control tokens that the template itself writes are marked as such; the same spelling in
         any string of `messages` or `tools` stays text. Roles, names and orders that the template
-        doesn't know are rewritten to what it does know (`messages.py`).
+        doesn't know are rewritten to what it does know (`messages.py`), and so are tools; with
+        `must_call` the model is told then to call one (`tools.py`).
 
         Raises InvalidRequest with the template's own words if it refuses the conversation even so,
         TemplateError if it fails in any other way.
         """
+        if tools and not self.call_format.native:
+            messages = with_tools(list(messages), tools, self.call_format, must=must_call)
+            tools = ()
         prepared = for_template(messages, self._source, self._lookalikes.hide)
-        hidden_tools = self._lookalikes.hide(tools) if tools else None
+        hidden_tools = self._lookalikes.hide(list(tools)) or None
         try:
             text = self._render(prepared, hidden_tools)
         except TemplateRefusalError:

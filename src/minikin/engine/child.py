@@ -24,11 +24,12 @@ from minikin.engine.channel import (
 )
 from minikin.engine.engine import Engine
 from minikin.engine.loader import load_engine
+from minikin.engine.mask import MakeMasks
 from minikin.errors import ModelFileError
 
 
-def main() -> None:
-    """Serve commands from the socket whose descriptor is the only argument."""
+def serve(make_masks: MakeMasks) -> None:
+    """Serve commands from the socket whose descriptor is the program's only argument."""
     # The terminal's Ctrl-C goes to the whole group; when to end is the server's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -39,7 +40,7 @@ def main() -> None:
         if not isinstance(load, Load):
             return
         try:
-            engine, info = load_engine(load.settings)
+            engine, info = load_engine(load.settings, make_masks)
         except ModelFileError as error:
             connection.sendall(frame(LoadFailed(error.message)))
             return
@@ -83,7 +84,3 @@ def _send(connection: socket.socket, report: Report) -> None:
     except BrokenPipeError:
         # The server is gone; the reader's end of file ends the loop.
         return
-
-
-if __name__ == "__main__":
-    main()

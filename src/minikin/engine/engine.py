@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice, takewhile
 
+import numpy as np
 import torch
 
 from minikin.engine.batch import make_batch
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.decoder import Decoder
 from minikin.engine.kv_cache import KVCache
+from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import (
     ChoiceUsage,
     Event,
@@ -27,6 +31,11 @@ from minikin.engine.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
+LATE_SECONDS = 0.02
+"""How long a step waits for its masks; an answer whose mask is later sits the step out."""
+IDLE_SECONDS = 0.01
+"""How long a step without work waits for a grammar."""
+
 
 class Engine:
     """Runs all requests together, a step at a time."""
@@ -40,6 +49,7 @@ class Engine:
         context_length: int,
         max_running: int,
         prefill_chunk: int,
+        masks: MaskMaker | None = None,
     ) -> None:
         self.decoder = decoder
         self.cache = cache
@@ -51,47 +61,111 @@ class Engine:
             max_running=max_running,
             prefill_chunk=prefill_chunk,
         )
+        self._masks = masks
         self._choices: dict[str, list[Sequence]] = {}
+        self._preparing: dict[str, tuple[GenerationRequest, Future[Mask]]] = {}
+        """Requests whose grammar is being compiled."""
 
     @property
     def busy(self) -> bool:
         """Whether there is anything to run."""
-        return bool(self._choices)
+        return bool(self._choices or self._preparing)
 
     def add(self, request: GenerationRequest) -> None:
         """Queue a request. Its further choices follow when the first has computed the prompt."""
-        self._begin(request, 0)
+        if request.params.grammar is None:
+            self._begin(request, 0, None)
+        else:
+            assert self._masks is not None, "this engine follows no grammars"
+            self._preparing[request.id] = request, self._masks.begin(request.params.grammar)
 
     def cancel(self, request_id: str) -> None:
         """Drop a request, if it is still here."""
+        self._preparing.pop(request_id, None)
         for sequence in self._choices.pop(request_id, ()):
             self.scheduler.remove(sequence)
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
         """Run one step and tell what came of it."""
+        events = self._begin_prepared()
         spans = self.scheduler.schedule()
+        if not spans:
+            wait([future for _, future in self._preparing.values()], IDLE_SECONDS, FIRST_COMPLETED)
+            return events
+        sampling = [span for span in spans if span.samples]
+        for span in sampling:
+            if span.sequence.mask:
+                span.sequence.mask.prepare()  # while the model runs
         try:
             logits = self._run(spans)
-            sampling = [span for span in spans if span.samples]
-            tokens, found = self._sample(logits, sampling)
+            ready, rows, allowed = self._allowed(sampling, events)
+            if len(ready) < len(sampling):
+                logits = logits[rows]
+            tokens, found = self._sample(logits, ready, allowed)
         except (RuntimeError, FloatingPointError) as error:
             log.exception("a step failed; its %d sequences end", len(spans))
-            return [self._fail(span.sequence, error) for span in spans]
-        self.scheduler.computed(spans)
+            left = [span.sequence for span in spans if self._is_here(span.sequence)]
+            return events + [self._fail(sequence, error) for sequence in left]
+        self.scheduler.computed([span for span in spans if not span.samples] + ready)
         pairs = zip(tokens, found, strict=True)
-        return [
-            event
-            for span in sampling
-            for event in self._accept(span, list(islice(pairs, 1 + len(span.guesses))))
-        ]
+        for span in ready:
+            events += self._accept(span, list(islice(pairs, 1 + len(span.guesses))))
+        return events
+
+    def _begin_prepared(self) -> list[Event]:
+        """Queue the requests whose grammar is ready; returns the ends of those that have none."""
+        events = []
+        ready = [(r, future) for r, future in self._preparing.values() if future.done()]
+        for request, future in ready:
+            del self._preparing[request.id]
+            if error := future.exception():
+                failed = (
+                    Event(id=request.id, index=index, error=type(error).__name__)
+                    for index in range(request.n)
+                )
+                events += failed
+            else:
+                self._begin(request, 0, future.result().fresh())
+        return events
+
+    def _allowed(
+        self, spans: list[Span], events: list[Event]
+    ) -> tuple[list[Span], list[int], list[np.ndarray | None]]:
+        """The spans whose next token can be chosen now, their rows, and what each row allows.
+
+        None allows anything. A span whose mask is late is computed again in the next step; the end
+        of one that has failed goes to `events`.
+        """
+        until = time.monotonic() + LATE_SECONDS
+        ready: list[Span] = []
+        rows: list[int] = []
+        allowed: list[np.ndarray | None] = []
+        row = 0
+        for span in spans:
+            own = range(row, row + 1 + len(span.guesses))
+            row = own.stop
+            sequence, mask = span.sequence, None
+            if sequence.mask:
+                try:
+                    mask = sequence.mask.allowed(max(0.0, until - time.monotonic()))
+                except Exception as error:
+                    log.warning("sequence %s/%d: %s", sequence.request.id, sequence.index, error)
+                    events.append(self._fail(sequence, error))
+                    continue
+                if mask is None:
+                    continue
+            ready.append(span)
+            rows += own
+            allowed += [mask] * len(own)
+        return ready, rows, allowed
 
     def _run(self, spans: list[Span]) -> torch.Tensor:
         batch = make_batch(spans, device=self.decoder.device)
         return self.decoder.forward(batch, self.cache)
 
     def _sample(
-        self, logits: torch.Tensor, spans: list[Span]
+        self, logits: torch.Tensor, spans: list[Span], allowed: list[np.ndarray | None]
     ) -> tuple[list[int], list[TokenEntry | None]]:
         """A token for each sampled row, with its log-probability entry if one is wanted."""
         ahead = [i for span in spans for i in range(1 + len(span.guesses))]
@@ -101,7 +175,7 @@ class Engine:
             return [], found
         wanted = [i for i, s in enumerate(sequences) if s.params.top_logprobs is not None]
         raw = logits[wanted]
-        tokens = sample(logits, sequences, ahead)
+        tokens = sample(logits, sequences, ahead, allowed)
         if wanted:
             counts = [sequences[i].params.top_logprobs or 0 for i in wanted]
             rows = logprobs(raw, [tokens[i] for i in wanted], counts)
@@ -132,25 +206,43 @@ class Engine:
                 sequence.computed += 1
 
     def _advance(self, sequence: Sequence, token: int, entry: TokenEntry | None) -> Iterator[Event]:
-        """Give `sequence` its next token."""
-        sequence.append(token)
-        if sequence.sampled == 1 and sequence.index == 0:
+        """Give `sequence` its next token, and those that its grammar forces after it."""
+        if not sequence.sampled and sequence.index == 0:
             for index in range(1, sequence.request.n):
-                self._begin(sequence.request, index)
+                fresh = sequence.mask.fresh() if sequence.mask else None
+                self._begin(sequence.request, index, fresh)
         try:
-            event = self._emit(sequence, token, entry)
+            forced = self._forced(sequence, token)
+            for at, following in enumerate([token, *forced]):
+                sequence.append(following)
+                event = self._emit(sequence, following, entry, last=at == len(forced))
+                if event.text or event.logprobs or event.finish_reason:
+                    yield event
+                if event.finish_reason:
+                    return
         except Exception as error:
             # Whatever is wrong with this answer must not end the others.
             log.exception("sequence %s/%d failed", sequence.request.id, sequence.index)
-            event = self._fail(sequence, error)
-        if event.text or event.logprobs or event.finish_reason or event.error:
-            yield event
+            yield self._fail(sequence, error)
 
-    def _emit(self, sequence: Sequence, token: int, entry: TokenEntry | None) -> Event:
+    def _forced(self, sequence: Sequence, token: int) -> list[int]:
+        """The tokens that must follow `token`: they need no forward pass of their own.
+
+        Unless log probabilities are wanted, which only a pass can tell.
+        """
+        if sequence.mask is None or token in self.tokenizer.eos_ids:
+            return []
+        return sequence.mask.accept(token, forced=sequence.params.top_logprobs is None)
+
+    def _emit(
+        self, sequence: Sequence, token: int, entry: TokenEntry | None, *, last: bool
+    ) -> Event:
         answer = sequence.answer
         ended = token in self.tokenizer.eos_ids
         text, entries = ("", ()) if ended else answer.take(token, entry)
         reason = self._finish_reason(sequence, ended=ended or answer.stopped)
+        if reason is None and last and sequence.mask and sequence.mask.finished:
+            reason = "stop"
         if reason is None:
             return Event(id=sequence.request.id, index=sequence.index, text=text, logprobs=entries)
         if not answer.stopped:
@@ -184,10 +276,13 @@ class Engine:
         full = len(sequence.tokens) >= self.context_length
         return "length" if full or sequence.sampled >= sequence.params.max_tokens else None
 
-    def _begin(self, request: GenerationRequest, index: int) -> None:
-        sequence = Sequence.begin(request, index, self.tokenizer)
+    def _begin(self, request: GenerationRequest, index: int, mask: Mask | None) -> None:
+        sequence = Sequence.begin(request, index, self.tokenizer, mask)
         self._choices.setdefault(request.id, []).append(sequence)
         self.scheduler.add(sequence)
+
+    def _is_here(self, sequence: Sequence) -> bool:
+        return any(other is sequence for other in self._choices.get(sequence.request.id, ()))
 
     def _end(self, sequence: Sequence) -> None:
         self.scheduler.remove(sequence)

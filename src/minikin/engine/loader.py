@@ -14,6 +14,7 @@ from minikin.engine.decoder import Decoder
 from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
+from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
@@ -21,10 +22,12 @@ from minikin.engine.tokenizer import Tokenizer
 from minikin.engine.weights import load_weights
 
 
-def load_engine(settings: EngineSettings) -> tuple[Engine, ModelInfo]:
+def load_engine(
+    settings: EngineSettings, make_masks: MakeMasks | None = None
+) -> tuple[Engine, ModelInfo]:
     """Load the model and run it once, so that the first request finds everything warm.
 
-    Raises ModelFileError.
+    Without `make_masks` no request may have a grammar. Raises ModelFileError.
     """
     threads = settings.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
@@ -47,6 +50,7 @@ def load_engine(settings: EngineSettings) -> tuple[Engine, ModelInfo]:
         context_length=context,
         max_running=settings.max_running,
         prefill_chunk=settings.prefill_chunk,
+        masks=make_masks(tokenizer) if make_masks else None,
     )
     _warm(engine)
     info = ModelInfo(

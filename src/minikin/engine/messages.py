@@ -32,6 +32,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """Texts that end the answer; none of them is ever part of it."""
     prediction: tuple[int, ...] = ()
     """Token ids that the answer probably has. They change its pace, never its text."""
+    grammar: str | None = None
+    """What every answer must match, as text for the mask maker; None: anything."""
     top_logprobs: int | None = None
     """None: no log probabilities; k: those of each token and of the k likeliest."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from minikin.engine.messages import SamplingParams
@@ -30,15 +31,24 @@ class Logprobs:
     """Token ids with their log probabilities, likeliest first."""
 
 
-def sample(logits: torch.Tensor, sequences: Run[Sequence], ahead: Run[int]) -> list[int]:
+def sample(
+    logits: torch.Tensor,
+    sequences: Run[Sequence],
+    ahead: Run[int],
+    allowed: Run[np.ndarray | None] = (),
+) -> list[int]:
     """One token id for each row of `logits` [R, vocabulary] float32, which is used up.
 
     Row i is of the token that comes `ahead[i]` places after the next of `sequences[i]`.
 
-    Penalties and bias come first, then temperature, then top_p (OpenAI's order). Raises
-    FloatingPointError if the model has put out something that is not a number.
+    Penalties and bias come first, then what each row's grammar has `allowed` (bool [tokens], None:
+    all), then temperature, then top_p (OpenAI's order). Raises FloatingPointError if the model has
+    put out something that is not a number.
     """
     _adjust(logits, sequences)
+    for row, mask in enumerate(allowed):
+        if mask is not None:
+            _forbid(logits[row], mask)
     greedy = logits.argmax(dim=-1)
     if not logits.gather(1, greedy[:, None]).isfinite().all():
         raise FloatingPointError("the model's output is not a number")
@@ -90,6 +100,13 @@ def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
             torch.tensor(amounts, dtype=logits.dtype, device=logits.device),
             accumulate=True,
         )
+
+
+def _forbid(row: torch.Tensor, allowed: np.ndarray) -> None:
+    """Leave only the `allowed` tokens, in place; a row may be longer than the vocabulary."""
+    forbidden = torch.from_numpy(~allowed).to(row.device)
+    row[: len(forbidden)].masked_fill_(forbidden, -torch.inf)
+    row[len(forbidden) :] = -torch.inf
 
 
 def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]:

@@ -33,9 +33,10 @@ class Span:
 class Scheduler:
     """Continuous batching: sequences join and leave at every step.
 
-    Every sequence that is past its prompt gets its one token in each step. Prompts share what is
-    left of the step's budget. The oldest prompt gets a quarter of it, so that it always moves;
-    the rest goes to the shortest first, so that small prompts don't wait behind a huge one.
+    Every sequence that is past its prompt gets its one token in each step. Prompts, and the spans
+    that a grammar has forced, share what is left of the step's budget. The oldest of them gets a
+    quarter of it, so that it always moves; the rest goes to the shortest first, so that small
+    prompts don't wait behind a huge one.
     When blocks run out, the youngest sequence gives up its own and is computed again later.
     """
 
@@ -65,9 +66,10 @@ class Scheduler:
     def schedule(self) -> list[Span]:
         """The next step: single tokens first, then prompt chunks. Empty if there is nothing."""
         self._admit()
-        decoding = [s for s in self.running if s.pending == 1]
-        spans = [self._next_token(s) for s in decoding if self._reserve(s)]
         # A later reservation never preempts an earlier sequence: it would be the older one.
+        for sequence in [s for s in self.running if s.sampled]:
+            self._reserve(sequence)
+        spans = [self._next_token(s) for s in self.running if s.pending == 1]
         spans += self._prompt_chunks()
         return sorted(spans, key=lambda span: span.rows > 1)
 
@@ -120,21 +122,20 @@ class Scheduler:
                 sequence.blocks += blocks
         return Span(sequence, sequence.computed, 1, guesses)
 
-    def _reserve(self, sequence: Sequence) -> bool:
+    def _reserve(self, sequence: Sequence) -> None:
         """Give `sequence` room for its tokens, at the cost of younger ones if need be.
 
-        False if the sequence itself had to give way.
+        It may have to give way itself, or have done so already.
         """
         if sequence not in self.running:
-            return False
+            return
         need = _blocks_for(len(sequence.tokens)) - len(sequence.blocks)
         while (blocks := self.pool.allocate(need)) is None:
             youngest = self.running[-1]
             self._preempt(youngest)
             if youngest is sequence:
-                return False
+                return
         sequence.blocks += blocks
-        return True
 
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from minikin.engine.answer import Answer
+from minikin.engine.mask import Mask
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.prediction import Prediction
 from minikin.engine.tokenizer import Tokenizer
@@ -30,6 +31,8 @@ class Sequence:
     answer: Answer
     """The text that the sampled tokens spell."""
     prediction: Prediction
+    mask: Mask | None = None
+    """Where the answer stands in its grammar, if it has one."""
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
     cached: int = 0
@@ -42,7 +45,9 @@ class Sequence:
     """How often each token has been sampled."""
 
     @classmethod
-    def begin(cls, request: GenerationRequest, index: int, tokenizer: Tokenizer) -> Sequence:
+    def begin(
+        cls, request: GenerationRequest, index: int, tokenizer: Tokenizer, mask: Mask | None = None
+    ) -> Sequence:
         """The `index`-th choice of `request`, with nothing computed."""
         seed = request.params.seed
         start = secrets.randbits(64) if seed is None else seed
@@ -53,6 +58,7 @@ class Sequence:
             noise=blake2b(f"{start}/{index}".encode(), digest_size=8),
             answer=Answer(tokenizer, request.params.stop),
             prediction=Prediction(request.params.prediction),
+            mask=mask,
         )
 
     @property
@@ -76,7 +82,7 @@ class Sequence:
         None where the choice of one token changes the odds of the next.
         """
         params = self.params
-        if params.frequency_penalty or params.presence_penalty:
+        if params.frequency_penalty or params.presence_penalty or self.mask:
             return ()
         room = min(params.max_tokens - self.sampled, context_length - len(self.tokens))
         return self.prediction.guess(room - 1)

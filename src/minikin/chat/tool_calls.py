@@ -1,0 +1,161 @@
+"""Finds tool calls in an answer that arrives in pieces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import msgspec
+
+from minikin.chat.call_formats import CallFormat
+
+MAX_NAME = 64
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+class Text(msgspec.Struct, frozen=True):
+    """Words of the answer."""
+
+    text: str
+
+
+class CallBegun(msgspec.Struct, frozen=True):
+    """A call of the function `name`; its arguments follow."""
+
+    name: str
+
+
+class Arguments(msgspec.Struct, frozen=True):
+    """More of the latest call's arguments, as JSON text."""
+
+    json: str
+
+
+Part = Text | CallBegun | Arguments
+
+
+class CallReader:
+    """Splits one answer into words and calls, in time linear in its length.
+
+    What begins like a call and turns out to be none comes back as text.
+    """
+
+    def __init__(self, form: CallFormat) -> None:
+        self._form = form
+        self._buffer = ""
+        self._state = self._outside
+        self._scanner = _JsonScanner()
+        self._any_call = False
+        self._again = form.separator + form.begin
+
+    def feed(self, text: str) -> list[Part]:
+        """Take more of the answer."""
+        self._buffer += text
+        parts: list[Part] = []
+        while True:
+            state, size = self._state, len(self._buffer)
+            parts += state()
+            if self._state == state and len(self._buffer) == size:
+                return parts
+
+    def finish(self) -> list[Part]:
+        """Give up what was held back, since nothing follows."""
+        rest, self._buffer = self._buffer, ""
+        if self._state == self._head and not self._any_call:
+            rest = self._form.begin + rest
+        elif self._state != self._outside:
+            rest = ""  # of a call's frame, behind the part that has been told
+        return [Text(rest)] if rest else []
+
+    def _outside(self) -> Iterator[Part]:
+        begin = self._form.begin
+        at = self._buffer.find(begin)
+        if at >= 0:
+            end, self._state = at + len(begin), self._head
+        else:
+            at = end = len(self._buffer) - _overlap(self._buffer, begin)
+        text, self._buffer = self._buffer[:at], self._buffer[end:]
+        if text:
+            yield Text(text)
+
+    def _head(self) -> Iterator[Part]:
+        before, after = self._form.before_name, self._form.before_arguments
+        buffer = self._buffer
+        if len(buffer) < len(before) and before.startswith(buffer):
+            return
+        at = buffer.find(after, len(before))
+        name = buffer[len(before) : at if at >= 0 else None]
+        if not buffer.startswith(before) or len(name) > MAX_NAME + len(after):
+            yield from self._give_up()
+        elif at >= 0:
+            if not _NAME.fullmatch(name):
+                yield from self._give_up()
+                return
+            self._buffer = buffer[at + len(after) :]
+            self._scanner = _JsonScanner()
+            self._state = self._arguments
+            self._any_call = True
+            yield CallBegun(name)
+
+    def _arguments(self) -> Iterator[Part]:
+        size = self._scanner.scan(self._buffer)
+        fragment, self._buffer = self._buffer[:size], self._buffer[size:]
+        if self._scanner.complete:
+            self._state = self._tail
+        if fragment:
+            yield Arguments(fragment)
+
+    def _tail(self) -> Iterator[Part]:
+        end = self._form.end
+        if self._buffer.startswith(end):
+            self._buffer, self._state = self._buffer[len(end) :], self._between
+        elif not end.startswith(self._buffer):
+            self._state = self._outside
+        yield from ()
+
+    def _between(self) -> Iterator[Part]:
+        if self._buffer.startswith(self._again):
+            self._buffer, self._state = self._buffer[len(self._again) :], self._head
+        elif not self._again.startswith(self._buffer):
+            self._state = self._outside
+        yield from ()
+
+    def _give_up(self) -> Iterator[Part]:
+        self._state = self._outside
+        yield Text(self._form.begin)
+
+
+class _JsonScanner:
+    """Finds where one JSON object ends."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._in_string = self._escaped = False
+        self.complete = False
+
+    def scan(self, text: str) -> int:
+        """How many characters of `text` belong to the object."""
+        for at, character in enumerate(text):
+            if self._escaped:
+                self._escaped = False
+            elif self._in_string:
+                self._escaped = character == "\\"
+                self._in_string = character != '"'
+            elif character == '"':
+                self._in_string = True
+            elif character in "{[":
+                self._depth += 1
+            elif character in "}]":
+                self._depth -= 1
+                if self._depth <= 0:
+                    self.complete = True
+                    return at + 1
+        return len(text)
+
+
+def _overlap(text: str, begin: str) -> int:
+    """The length of the longest end of `text` that `begin` starts with."""
+    for size in range(min(len(text), len(begin) - 1), 0, -1):
+        if begin.startswith(text[-size:]):
+            return size
+    return 0

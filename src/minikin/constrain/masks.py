@@ -1,0 +1,141 @@
+"""Which tokens a constrained answer may go on with, computed beside the model's own work.
+
+`engine.mask` says what the engine expects of these.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from typing import Protocol
+
+import numpy as np
+from llguidance import LLMatcher, LLTokenizer
+
+from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
+
+THREADS = 2
+CACHED_GRAMMARS = 32
+STEP_SECONDS = 1.0
+"""A mask that takes longer ends the answer that waits for it."""
+
+
+class Tokenizer(Protocol):
+    """What is needed of a model's tokenizer."""
+
+    vocab_size: int
+
+    @property
+    def eos_ids(self) -> Collection[int]:
+        """The tokens that end an answer."""
+        ...
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """A token's bytes, b"" for a control token."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of plain text."""
+        ...
+
+
+class MaskError(Exception):
+    """The answer can't go on within its grammar."""
+
+
+class Masks:
+    """Makes the masks of one model; grammars used lately are kept ready."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._source = tokenizer
+        self._tokenizer: LLTokenizer | None = None
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mask")
+        self._ready: OrderedDict[str, Future[GrammarMask]] = OrderedDict()
+
+    def begin(self, grammar: str) -> Future[GrammarMask]:
+        """The mask at the beginning of `grammar`, once it is compiled.
+
+        The future raises MaskError for a grammar that can't be followed.
+        """
+        if (known := self._ready.pop(grammar, None)) is None:
+            known = self._pool.submit(self._compile, grammar)
+        self._ready[grammar] = known
+        while len(self._ready) > CACHED_GRAMMARS:
+            self._ready.popitem(last=False)
+        return known
+
+    def _compile(self, grammar: str) -> GrammarMask:
+        if self._tokenizer is None:
+            source = self._source
+            tokens = [source.token_bytes(token) for token in range(source.vocab_size)]
+            ends = sorted(source.eos_ids)
+            self._tokenizer = matcher_tokenizer(tokens, ends, source.encode)
+        matcher = new_matcher(self._tokenizer, grammar)
+        if fault := fault_of(matcher):
+            raise MaskError(fault)
+        return GrammarMask(matcher, self._pool, self._source.vocab_size)
+
+
+class GrammarMask:
+    """Where one answer stands in its grammar."""
+
+    def __init__(self, beginning: LLMatcher, pool: ThreadPoolExecutor, vocab_size: int) -> None:
+        self._beginning = beginning
+        self._pool = pool
+        self._vocab_size = vocab_size
+        self._matcher = beginning.deep_copy()
+        self._mask: Future[np.ndarray] | None = None
+        self._since = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can follow but the end."""
+        return self._matcher.is_stopped()
+
+    def fresh(self) -> GrammarMask:
+        """A mask at the beginning of the same grammar, for another answer."""
+        return GrammarMask(self._beginning, self._pool, self._vocab_size)
+
+    def prepare(self) -> None:
+        """Begin to compute what is allowed next, in another thread."""
+        if self._mask is None:
+            self._since = time.monotonic()
+            self._mask = self._pool.submit(self._compute)
+
+    def allowed(self, seconds: float) -> np.ndarray | None:
+        """bool [vocab_size]: the tokens allowed next; None if it takes more than `seconds`.
+
+        Raises MaskError if no token is, or if it has taken too long in all.
+        """
+        self.prepare()
+        assert self._mask is not None
+        try:
+            return self._mask.result(timeout=seconds)
+        except NotYet:
+            if time.monotonic() - self._since > STEP_SECONDS:
+                raise MaskError("the grammar takes too long to follow") from None
+            return None
+
+    def accept(self, token: int, *, forced: bool) -> list[int]:
+        """Take the answer's next token; with `forced`, also those that must follow, returned.
+
+        Raises MaskError if the grammar doesn't allow the token.
+        """
+        self._mask = None
+        if not self._matcher.consume_token(token):
+            raise MaskError(fault_of(self._matcher))
+        if not forced or self._matcher.is_stopped():
+            return []
+        following = self._matcher.compute_ff_tokens()
+        if following and not self._matcher.consume_tokens(following):
+            raise MaskError(fault_of(self._matcher))
+        return following
+
+    def _compute(self) -> np.ndarray:
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        if fault := fault_of(self._matcher):
+            raise MaskError(fault)
+        return np.unpackbits(bits, bitorder="little", count=self._vocab_size).view(bool)

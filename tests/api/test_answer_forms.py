@@ -1,0 +1,194 @@
+"""Structured answers and tool calls as clients see them, over a scripted engine."""
+
+from __future__ import annotations
+
+import json
+import re
+from types import SimpleNamespace
+
+import openai
+import pytest
+
+from tests.fakes import ScriptedEngine, live_server
+
+FUNCTION = {
+    "name": "look_up",
+    "description": "Finds a word.",
+    "parameters": {
+        "type": "object",
+        "properties": {"word": {"type": "string"}},
+        "required": ["word"],
+        "additionalProperties": False,
+    },
+}
+TOOL = {"type": "function", "function": FUNCTION}
+OTHER = {"type": "function", "function": {"name": "stop"}}
+ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi, json"}]}
+CALL = [
+    "<tool",
+    "_call>\n",
+    '{"name": "look_up", "argum',
+    'ents": {"wo',
+    'rd":"a"}',
+    "}\n</tool_call>",
+]
+SECOND = ["\n<tool_call>\n", '{"name": "stop", "arguments": {}', "}\n</tool_call>"]
+NAMED = {"type": "function", "function": {"name": "look_up"}}
+
+
+def allowed(mode, *names):
+    tools = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with live_server(ScriptedEngine()) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server):
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="-", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def ask(server, client):
+    def answer(tokens=CALL, **body):
+        server.engine.tokens = tokens
+        result = client.chat.completions.create(**ASK | body)
+        if body.get("stream"):
+            result = list(result)
+        sent = server.engine.requests[-1]
+        prompt = bytes(token for token in sent.prompt if token < 256).decode()
+        return SimpleNamespace(result=result, grammar=sent.params.grammar, prompt=prompt)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ("auto", "tool_calls"),
+        ("required", "tool_calls"),
+        (NAMED, "stop"),
+        (allowed("required", "look_up"), "tool_calls"),
+    ],
+)
+def test_a_call_is_told_apart_from_words(ask, choice, reason):
+    said = ask(tools=[TOOL], tool_choice=choice)
+    [found] = said.result.choices
+    assert found.finish_reason == reason
+    assert found.message.content is None
+    [call] = found.message.tool_calls
+    assert re.fullmatch(r"call_[A-Za-z0-9]{24}", call.id)
+    assert (call.function.name, call.function.arguments) == ("look_up", '{"word":"a"}')
+    assert json.dumps(FUNCTION) in said.prompt
+
+
+def test_a_streamed_call_has_its_header_once_and_then_fragments(ask):
+    chunks = ask(tools=[TOOL], stream=True, logprobs=True).result
+    deltas = [chunk.choices[0].delta.model_dump(exclude_unset=True) for chunk in chunks]
+    header = deltas[0]["tool_calls"][0]
+    assert deltas[0]["content"] is None
+    assert deltas[0]["role"] == "assistant"
+    assert (header["index"], header["type"]) == (0, "function")
+    assert header["function"] == {"name": "look_up", "arguments": ""}
+    fragments = [delta["tool_calls"][0] for delta in deltas[1:-1]]
+    assert [fragment["function"]["arguments"] for fragment in fragments] == ['{"wo', 'rd":"a"}']
+    assert all(set(fragment) == {"index", "function"} for fragment in fragments)
+    assert deltas[-1] == {}
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+
+
+def test_several_calls_come_one_after_the_other(ask):
+    whole = ask([*CALL, *SECOND], tools=[TOOL, OTHER]).result.choices[0].message.tool_calls
+    assert [call.function.name for call in whole] == ["look_up", "stop"]
+    assert len({call.id for call in whole}) == 2
+    chunks = ask([*CALL, *SECOND], tools=[TOOL, OTHER], stream=True).result
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    assert [call.index for call in calls] == sorted(call.index for call in calls)
+    assert [call.function.name for call in calls if call.id] == ["look_up", "stop"]
+
+
+def test_words_before_a_call_are_content_with_their_log_probabilities(ask):
+    [choice] = ask(["Wait", ".", *CALL], tools=[TOOL], logprobs=True).result.choices
+    assert choice.message.content == "Wait."
+    assert len(choice.message.tool_calls) == 1
+    assert [entry.token for entry in choice.logprobs.content] == ["Wait", "."]
+
+
+def test_an_answer_in_words_is_as_without_tools(ask):
+    deltas = [
+        [chunk.choices[0].delta.model_dump(exclude_unset=True) for chunk in chunks]
+        for chunks in (
+            ask(["Hi", "!"], stream=True).result,
+            ask(["Hi", "!"], stream=True, tools=[TOOL]).result,
+        )
+    ]
+    assert deltas[0] == deltas[1]
+
+
+def test_a_call_cut_off_has_finish_reason_length(ask):
+    [choice] = ask(tools=[TOOL], max_tokens=4).result.choices
+    assert choice.finish_reason == "length"
+    assert choice.message.tool_calls[0].function.arguments == '{"wo'
+
+
+def test_none_leaves_the_tools_out(ask):
+    said = ask(tools=[TOOL], tool_choice="none")
+    assert said.grammar is None
+    assert "Finds a word." not in said.prompt
+    assert said.result.choices[0].message.content == "".join(CALL)
+
+
+def test_only_the_allowed_tools_are_in_the_grammar(ask):
+    both = ask(tools=[TOOL, OTHER]).grammar
+    one = ask(tools=[TOOL, OTHER], tool_choice=allowed("auto", "look_up")).grammar
+    named = ask(tools=[TOOL, OTHER], tool_choice=NAMED).grammar
+    assert "stop" in both
+    assert "stop" not in one
+    assert "stop" not in named
+    assert "TEXT" in one
+    assert "TEXT" not in named
+    single = ask(tools=[TOOL], parallel_tool_calls=False).grammar
+    assert "{0," in both
+    assert "{0," not in single
+
+
+@pytest.fixture
+def refusal(server, client):
+    def refused(**body):
+        before = len(server.engine.requests)
+        with pytest.raises(openai.BadRequestError) as raised:
+            client.chat.completions.create(**ASK | body)
+        assert len(server.engine.requests) == before
+        return raised.value
+
+    return refused
+
+
+def json_schema(schema, **more):
+    return {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, **more}}
+
+
+def test_schemas_that_cannot_be_followed_are_refused_with_their_place(refusal):
+    strict = refusal(response_format=json_schema({"type": "object"}, strict=True))
+    assert strict.param == "response_format"
+    assert strict.code is None
+    loose = refusal(response_format=json_schema({"type": "array", "uniqueItems": True}))
+    assert loose.param == "response_format.json_schema.schema"
+    assert "uniqueItems" in loose.message
+    bad = {"type": "object", "properties": {"a": {"not": {}}}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": bad}}
+    third = refusal(tools=[TOOL, OTHER, tool])
+    assert third.param == "tools[2].function.parameters"
+    assert third.code == "invalid_function_parameters"
+    assert "function 'f'" in third.message
+
+
+def test_a_format_and_tools_may_be_asked_for_together(ask):
+    said = ask(['{"a":', "1}"], tools=[TOOL], response_format=json_schema({"type": "object"}))
+    assert said.result.choices[0].message.content == '{"a":1}'
+    assert "answer: %json" in said.grammar

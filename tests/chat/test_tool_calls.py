@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from minikin.chat.call_formats import LLAMA, TAGGED, format_of
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
+
+ONE = '<tool_call>\n{"name": "f", "arguments": {"a": "}</tool_call>\\"{", "b": [{}]}}\n</tool_call>'
+ARGUMENTS = '{"a": "}</tool_call>\\"{", "b": [{}]}'
+
+
+def read(text, size=1000, form=TAGGED):
+    """What a reader makes of `text` in pieces, with neighbours joined."""
+    reader = CallReader(form)
+    parts = [p for i in range(0, len(text), size) for p in reader.feed(text[i : i + size])]
+    joined = []
+    for part in [*parts, *reader.finish()]:
+        if joined and isinstance(part, Text) and isinstance(joined[-1], Text):
+            joined[-1] = Text(joined[-1].text + part.text)
+        elif joined and isinstance(part, Arguments) and isinstance(joined[-1], Arguments):
+            joined[-1] = Arguments(joined[-1].json + part.json)
+        else:
+            joined.append(part)
+    return joined
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_words_and_calls_come_apart_however_the_text_is_cut(size):
+    call = [CallBegun("f"), Arguments(ARGUMENTS)]
+    assert read(f"Wait <b>. {ONE}\n{ONE}", size) == [Text("Wait <b>. "), *call, *call]
+    assert read(f"{ONE}and more", size) == [*call, Text("and more")]
+    assert read('{"name": "g", "parameters": {}}', size, LLAMA) == [CallBegun("g"), Arguments("{}")]
+
+
+@pytest.mark.parametrize("size", [1, 5, 1000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "no call", "a < b", "<tool_call", "<tool_call>no",
+     '<tool_call>\n{"name": "a b", "arguments": {}}', "<tool_call>\n{" + "x" * 300,
+     '<tool_call>\n{"name": "f"'],
+)  # fmt: skip
+def test_what_is_no_call_comes_back_as_text(text, size):
+    assert read(text, size) == ([Text(text)] if text else [])
+
+
+@pytest.mark.parametrize("kept", range(len('<tool_call>\n{"name": "f", "arguments": {'), len(ONE)))
+def test_a_call_that_is_cut_off_keeps_what_there_is_of_its_arguments(kept):
+    begun, arguments = read(ONE[:kept], 4)
+    assert begun == CallBegun("f")
+    assert ARGUMENTS.startswith(arguments.json)
+
+
+def test_the_frame_of_a_second_call_that_is_cut_off_is_not_told():
+    first = read(ONE)
+    for kept in range(1, len('\n<tool_call>\n{"name": "f", "argum')):
+        assert read(f"{ONE}\n{ONE}"[: len(ONE) + kept], 3) == first
+
+
+def test_arguments_are_told_as_they_come():
+    reader = CallReader(TAGGED)
+    reader.feed(ONE[:45])
+    assert reader.feed('x": 1, "') == [Arguments('x": 1, "')]
+
+
+def test_a_megabyte_takes_linear_time():
+    call = '<tool_call>\n{"name": "f", "arguments": {"a": "' + "<tool_call>" * 90_000
+    reader = CallReader(TAGGED)
+    start = time.perf_counter()
+    for i in range(0, len(call), 20):
+        reader.feed(call[i : i + 20])
+    assert time.perf_counter() - start < 5
+
+
+def test_formats_are_told_by_the_template():
+    assert format_of("{{ messages }}") == TAGGED
+    assert format_of("{{ tools }} <tool_call>").native
+    assert not format_of("{{ tools }} <tool_call><function=f>").native
+    assert format_of('{{ tools }} ipython "parameters"') == LLAMA

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from minikin.constrain import checker
+from minikin.constrain.checker import GrammarChecker
+from minikin.constrain.worker import Vocabulary
+from minikin.errors import InvalidRequest, Overloaded
+from tests.constrain.walk import TOKENIZER, grammar_of
+
+GOOD = grammar_of({"type": "object"})
+MULTIPLE = '{"grammars":[{"json_schema":{"type":"integer","multipleOf":1000003}}]}'
+
+
+def vocabulary():
+    tokens = [TOKENIZER.token_bytes(token) for token in range(TOKENIZER.vocab_size)]
+    return Vocabulary(tokens, sorted(TOKENIZER.eos_ids))
+
+
+@pytest.fixture
+async def grammars():
+    made = GrammarChecker(vocabulary)
+    yield made
+    await made.stop()
+
+
+def properties(count):
+    return {f"p{i}": {"type": "string"} for i in range(count)}
+
+
+def deep(levels):
+    schema = {"type": "boolean"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+BOMBS = {
+    "itself": {"$ref": "#"},
+    "a circle": {
+        "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}},
+        "$ref": "#/$defs/a",
+    },
+    "address": {"$ref": "http://127.0.0.1:9/x.json"},
+    "file": {"$ref": "file:///etc/passwd"},
+    "nowhere": {"$ref": "#/$defs/x"},
+    "look-behind": {"type": "string", "pattern": "(?<=a)b"},
+    "back reference": {"type": "string", "pattern": "(a)\\1"},
+    "parentheses": {"type": "string", "pattern": "(" * 300 + "a" + ")" * 300},
+    "repeats": {"type": "string", "pattern": "^((((a{50}){50}){50}){50})$"},
+    "products": {"allOf": [{"anyOf": [{"type": "string", "minLength": i} for i in range(4)]}] * 12},
+    "no number": {"type": "integer", "minimum": 5, "maximum": 1},
+    "no text": {"type": "string", "format": "date", "maxLength": 4},
+    "unique": {"type": "array", "uniqueItems": True},
+    "not": {"not": {"type": "string"}},
+    "if": {"if": {"type": "string"}, "then": {"minLength": 2}},
+    "contains": {"type": "array", "contains": {"const": 1}},
+    "property names": {"type": "object", "propertyNames": {"pattern": "^a"}},
+    "dynamic": {"$dynamicRef": "#x"},
+}
+NAMED = {
+    "unique": "uniqueItems",
+    "not": "not",
+    "if": "if",
+    "contains": "contains",
+    "property names": "propertyNames",
+    "dynamic": "$dynamicRef",
+}
+
+
+async def test_bombs_are_refused_in_time_and_what_follows_is_fine(grammars):
+    for name, schema in BOMBS.items():
+        start = time.perf_counter()
+        try:
+            fault = await grammars.fault(grammar_of(schema))
+        except InvalidRequest as refusal:
+            fault = refusal.message
+        assert fault, name
+        assert NAMED.get(name, "") in fault
+        assert time.perf_counter() - start < checker.SECONDS + 3
+        assert await grammars.fault(GOOD) is None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"const": {"a": [1, 2]}},
+        {"minLength": 2_000_000_000},
+        {"maxItems": 2_000_000_000, "minItems": 2_000_000_000},
+        {"type": "string", "pattern": "((a*)*)*"},
+        {"type": "object", "properties": properties(2000), "required": list(properties(2000))},
+        deep(60),
+    ],
+    ids=[
+        "anything",
+        "nothing to choose",
+        "long text",
+        "long list",
+        "stars",
+        "many properties",
+        "deep",
+    ],
+)
+async def test_large_but_followable_schemas_pass(grammars, schema):
+    assert await grammars.fault(grammar_of(schema)) is None
+
+
+async def test_a_grammar_past_the_deadline_is_refused_and_its_worker_replaced(
+    grammars, monkeypatch
+):
+    assert await grammars.fault(GOOD) is None
+    monkeypatch.setattr(checker, "SECONDS", 0.3)
+    start = time.perf_counter()
+    assert await grammars.fault(MULTIPLE) == checker.TOO_COMPLEX
+    assert time.perf_counter() - start < 2
+    start = time.perf_counter()
+    assert await grammars.fault(MULTIPLE) == checker.TOO_COMPLEX
+    assert time.perf_counter() - start < 0.05
+    monkeypatch.setattr(checker, "SECONDS", 5.0)
+    assert await grammars.fault(GOOD + " ") is None
+
+
+async def test_too_many_at_once_are_told_to_come_back(grammars, monkeypatch):
+    monkeypatch.setattr(checker, "MAX_WAITING", 3)
+    asked = [grammars.fault(GOOD + " " * i) for i in range(6)]
+    verdicts = await asyncio.gather(*asked, return_exceptions=True)
+    assert verdicts.count(None) == 3
+    assert sum(isinstance(verdict, Overloaded) for verdict in verdicts) == 3
+
+
+async def test_verdicts_are_kept_up_to_a_bound(grammars, monkeypatch):
+    monkeypatch.setattr(checker, "KNOWN_GRAMMARS", 4)
+    for i in range(8):
+        assert await grammars.fault(GOOD + " " * i) is None
+    assert len(grammars._verdicts) == 4
+
+
+async def test_a_worker_that_died_is_started_again(grammars):
+    assert await grammars.fault(GOOD) is None
+    process = grammars._workers[0]._process
+    process.kill()
+    await process.wait()
+    assert await grammars.fault(GOOD + " ") is None
+
+
+async def test_a_client_that_leaves_frees_the_worker(grammars):
+    assert await grammars.fault(GOOD) is None
+    task = asyncio.create_task(grammars.fault(MULTIPLE))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    start = time.perf_counter()
+    assert await grammars.fault(GOOD + " ") is None
+    assert time.perf_counter() - start < 2

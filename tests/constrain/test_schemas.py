@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from minikin.constrain.grammar import json_object, schema_grammar
+from tests.constrain.schemas import FORMATS, SCHEMAS
+from tests.constrain.walk import check, grammar_of, wander
+
+
+def test_there_are_over_200_schemas():
+    assert len({name for name, _ in SCHEMAS}) == len(SCHEMAS) > 200
+
+
+@pytest.mark.parametrize(("name", "schema"), SCHEMAS, ids=[name for name, _ in SCHEMAS])
+def test_whatever_the_model_an_answer_that_ends_is_valid(name, schema):
+    grammar = grammar_of(schema)
+    answers = [wander(grammar, seed) for seed in range(8)]
+    ended = [answer for answer in answers if answer is not None]
+    assert len(ended) >= 4
+    for answer in ended:
+        check(json.loads(answer), schema)
+
+
+def test_formats_are_spelled_in_many_ways():
+    for name in FORMATS:
+        grammar = grammar_of({"type": "string", "format": name})
+        assert len({wander(grammar, seed) for seed in range(12)}) > 3, name
+
+
+def test_json_object_is_always_an_object():
+    grammar = schema_grammar(json_object())
+    for seed in range(40):
+        answer = wander(grammar, seed)
+        if answer is not None:
+            assert isinstance(json.loads(answer), dict)
+
+
+def test_keys_come_in_the_schemas_order():
+    schema = dict(SCHEMAS)["key order"]
+    assert list(json.loads(wander(grammar_of(schema), 1))) == ["z", "a", "m"]
+
+
+def test_strict_answers_are_compact_and_others_have_single_spaces():
+    schema = dict(SCHEMAS)["key order"]
+    assert " " not in wander(grammar_of(schema, strict=True), 1)
+    assert wander(grammar_of(schema), 1).count('": ') == 3

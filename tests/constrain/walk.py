@@ -1,0 +1,87 @@
+"""A model without any sense: it takes any token that a grammar allows."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+from typing import Any
+
+import jsonschema
+import numpy as np
+
+from minikin.constrain.grammar import schema_for, schema_grammar
+from minikin.constrain.masks import Masks
+from minikin.constrain.subject import Subject
+
+SUBJECT = Subject("response_format 'x'", "response_format")
+EOS = 256
+
+
+class Bytes:
+    """Token i is the byte i, and some longer tokens; 256 ends the answer."""
+
+    _WORDS = (
+        b'":',
+        b'", "',
+        b"{}",
+        b"[]",
+        b'{"',
+        b"00000",
+        b"    ",
+        b"\n\n",
+        b"true",
+        b"e5",
+        b"<|",
+    )
+    vocab_size = 257 + len(_WORDS)
+    eos_ids = frozenset({EOS})
+
+    def encode(self, text):
+        return list(text.encode() if isinstance(text, str) else text)
+
+    def token_bytes(self, token):
+        if token == EOS:
+            return b""
+        return bytes([token]) if token < EOS else self._WORDS[token - EOS - 1]
+
+
+CLOSING = tuple(b'"}]')
+TOKENIZER = Bytes()
+
+
+@cache
+def masks() -> Masks:
+    return Masks(TOKENIZER)
+
+
+def grammar_of(schema: dict[str, Any], *, strict: bool = False) -> str:
+    return schema_grammar(schema_for(schema, SUBJECT, strict=strict))
+
+
+def wander(grammar: str, seed: int, most: int = 400) -> str | None:
+    """Text of random tokens that `grammar` allows; None if `most` tokens don't end it.
+
+    The tokens that end strings, lists and the answer are likelier, or it would never end.
+    """
+    chance = random.Random(seed)
+    mask = masks().begin(grammar).result().fresh()
+    text = b""
+    for _ in range(most):
+        allowed = np.flatnonzero(mask.allowed(1.0))
+        assert len(allowed)
+        closing = [token for token in allowed.tolist() if token == EOS or token in CLOSING]
+        wanted = closing if closing and chance.random() < 0.3 else allowed.tolist()
+        token = chance.choice(wanted)
+        if token == EOS:
+            return text.decode()
+        for taken in (token, *mask.accept(token, forced=True)):
+            text += TOKENIZER.token_bytes(taken)
+        if mask.finished:
+            return text.decode()
+    return None
+
+
+def check(value: Any, schema: dict[str, Any]) -> None:
+    """Raises jsonschema.ValidationError, formats included."""
+    kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
+    kind(schema, format_checker=kind.FORMAT_CHECKER).validate(value)

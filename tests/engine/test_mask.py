@@ -1,0 +1,151 @@
+"""Constrained answers beside free ones, on the scripted model and a mask of the test's own."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from tests.engine.fakes import EOS, VOCABULARY, make_engine, request, run, texts
+
+SPELLED = b"<b>hello</b>"
+
+
+class Spelling:
+    """Allows one text only; every second byte is forced."""
+
+    def __init__(self, slow=0, broken_at=None):
+        self.slow, self.broken_at, self.at, self.waited = slow, broken_at, 0, 0
+
+    @property
+    def finished(self):
+        return self.at == len(SPELLED)
+
+    def fresh(self):
+        return Spelling(self.slow, self.broken_at)
+
+    def prepare(self):
+        pass
+
+    def allowed(self, seconds):
+        if self.broken_at == self.at:
+            raise ValueError("no way on")
+        if self.waited < self.slow:
+            self.waited += 1
+            return None
+        self.waited = 0
+        allowed = np.zeros(VOCABULARY, dtype=bool)
+        allowed[SPELLED[self.at]] = True
+        return allowed
+
+    def accept(self, token, *, forced):
+        assert token == SPELLED[self.at]
+        self.at += 1
+        following = list(SPELLED[self.at : self.at + 3]) if forced and self.at % 2 else []
+        self.at += len(following)
+        return following
+
+
+class Maker:
+    def __init__(self, mask):
+        self.mask = mask
+
+    def begin(self, grammar):
+        future = Future()
+        if isinstance(self.mask, Exception):
+            future.set_exception(self.mask)
+        elif self.mask:
+            future.set_result(self.mask)
+        return future
+
+
+def engine_with(mask, **options):
+    engine = make_engine(**options)
+    engine._masks = Maker(mask)
+    return engine
+
+
+def test_an_answer_is_what_its_grammar_allows_and_ends_with_it():
+    engine = engine_with(Spelling())
+    engine.add(request("abc", grammar="g", max_tokens=50))
+    events = run(engine)
+    assert texts(events) == {("r", 0): SPELLED.decode()}
+    assert events[-1].finish_reason == "stop"
+    assert events[-1].usage.completion_tokens == len(SPELLED) + 1
+
+
+def test_forced_tokens_take_no_step_of_their_own_but_with_log_probabilities():
+    steps = []
+    for top_logprobs in (None, 0):
+        engine = engine_with(Spelling())
+        engine.add(request("abc", grammar="g", max_tokens=50, top_logprobs=top_logprobs))
+        events = run(engine)
+        assert texts(events)["r", 0] == SPELLED.decode()
+        steps.append(len(engine.decoder.rows))
+        if top_logprobs is not None:
+            assert sum(len(event.logprobs) for event in events) == len(SPELLED)
+    assert steps == [3, 12]
+
+
+@pytest.mark.parametrize("most", range(1, len(SPELLED) + 1))
+def test_the_limit_holds_within_a_forced_span(most):
+    engine = engine_with(Spelling())
+    engine.add(request("abc", grammar="g", max_tokens=most))
+    events = run(engine)
+    assert texts(events).get(("r", 0), "") == SPELLED[:most].decode()
+    assert events[-1].finish_reason == "length"
+    assert events[-1].usage.completion_tokens == most
+
+
+def test_a_stop_text_inside_a_forced_span_ends_the_answer():
+    engine = engine_with(Spelling())
+    engine.add(request("abc", grammar="g", max_tokens=50, stop=("ello",)))
+    events = run(engine)
+    assert texts(events)["r", 0] == "<b>h"
+    assert events[-1].finish_reason == "stop"
+
+
+@pytest.mark.parametrize("slow", [0, 3])
+def test_neighbours_never_notice(slow):
+    alone = make_engine()
+    alone.add(request("free", id="free", max_tokens=30))
+    expected = texts(run(alone))
+    engine = engine_with(Spelling(slow=slow), blocks=12)
+    engine.add(request("free", id="free", max_tokens=30))
+    engine.add(request("bound " * 9, id="bound", grammar="g", n=3, max_tokens=50, temperature=1.0))
+    said = texts(run(engine))
+    assert said["free", 0] == expected["free", 0]
+    assert {said["bound", index] for index in range(3)} == {SPELLED.decode()}
+
+
+def test_a_grammar_without_a_way_on_ends_its_own_answer_only():
+    engine = engine_with(Spelling(broken_at=4))
+    engine.add(request("free", id="free", max_tokens=30))
+    engine.add(request("abc", id="bound", grammar="g", max_tokens=50))
+    events = run(engine)
+    [failed] = [event for event in events if event.error]
+    assert (failed.id, failed.error) == ("bound", "ValueError")
+    assert len(texts(events)["free", 0]) == 30
+
+
+def test_a_grammar_that_does_not_compile_ends_every_choice():
+    engine = engine_with(RuntimeError())
+    engine.add(request("abc", grammar="g", n=2))
+    assert [event.error for event in run(engine)] == ["RuntimeError"] * 2
+
+
+def test_a_request_may_be_cancelled_while_its_grammar_compiles():
+    engine = engine_with(None)
+    engine.add(request("abc", grammar="g"))
+    assert engine.busy
+    assert engine.step() == []
+    engine.cancel("r")
+    assert not engine.busy
+
+
+def test_bias_and_penalties_cannot_leave_the_grammar():
+    engine = engine_with(Spelling())
+    bias = dict.fromkeys({*SPELLED}, -100.0) | {EOS: 100.0}
+    engine.add(request("abc", grammar="g", max_tokens=50, logit_bias=bias, frequency_penalty=2.0))
+    assert texts(run(engine))["r", 0] == SPELLED.decode()
