@@ -1,5 +1,6 @@
-# make install | serve | test | lint | numerics | bench | clean: each works alone on a fresh clone with
-# Python 3.11 and pip, and is quick the second time. pip's own configuration says where packages come from.
+# make install | serve | test | lint | numerics | bench | clean: each works alone on a fresh clone
+# with Python 3.11 and pip, and is quick the second time. pip's own configuration says where
+# packages come from.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ARGS ?=
