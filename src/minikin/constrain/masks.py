@@ -19,7 +19,7 @@ from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
 
 THREADS = 2
 CACHED_GRAMMARS = 32
-STEP_SECONDS = 1.0
+STEP_SECONDS = 0.5
 """A mask that takes longer ends the answer that waits for it."""
 
 
@@ -50,9 +50,11 @@ class Masks:
     """Makes the masks of one model; grammars used lately are kept ready."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._source = tokenizer
-        self._tokenizer: LLTokenizer | None = None
+        self._vocab_size = tokenizer.vocab_size
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mask")
+        # Apart, so that a grammar slow to compile holds up no answer.
+        self._compiling = ThreadPoolExecutor(1, thread_name_prefix="grammar")
+        self._tokenizer = self._compiling.submit(_prepared, tokenizer)
         self._ready: OrderedDict[str, Future[GrammarMask]] = OrderedDict()
 
     def begin(self, grammar: str) -> Future[GrammarMask]:
@@ -61,22 +63,22 @@ class Masks:
         The future raises MaskError for a grammar that can't be followed.
         """
         if (known := self._ready.pop(grammar, None)) is None:
-            known = self._pool.submit(self._compile, grammar)
+            known = self._compiling.submit(self._compile, grammar)
         self._ready[grammar] = known
         while len(self._ready) > CACHED_GRAMMARS:
             self._ready.popitem(last=False)
         return known
 
     def _compile(self, grammar: str) -> GrammarMask:
-        if self._tokenizer is None:
-            source = self._source
-            tokens = [source.token_bytes(token) for token in range(source.vocab_size)]
-            ends = sorted(source.eos_ids)
-            self._tokenizer = matcher_tokenizer(tokens, ends, source.encode)
-        matcher = new_matcher(self._tokenizer, grammar)
+        matcher = new_matcher(self._tokenizer.result(), grammar)
         if fault := fault_of(matcher):
             raise MaskError(fault)
-        return GrammarMask(matcher, self._pool, self._source.vocab_size)
+        return GrammarMask(matcher, self._pool, self._vocab_size)
+
+
+def _prepared(source: Tokenizer) -> LLTokenizer:
+    tokens = [source.token_bytes(token) for token in range(source.vocab_size)]
+    return matcher_tokenizer(tokens, sorted(source.eos_ids), source.encode)
 
 
 class GrammarMask:
@@ -88,7 +90,7 @@ class GrammarMask:
         self._vocab_size = vocab_size
         self._matcher = beginning.deep_copy()
         self._mask: Future[np.ndarray] | None = None
-        self._since = 0.0
+        self._started: float | None = None
 
     @property
     def finished(self) -> bool:
@@ -102,7 +104,7 @@ class GrammarMask:
     def prepare(self) -> None:
         """Begin to compute what is allowed next, in another thread."""
         if self._mask is None:
-            self._since = time.monotonic()
+            self._started = None
             self._mask = self._pool.submit(self._compute)
 
     def allowed(self, seconds: float) -> np.ndarray | None:
@@ -115,7 +117,7 @@ class GrammarMask:
         try:
             return self._mask.result(timeout=seconds)
         except NotYet:
-            if time.monotonic() - self._since > STEP_SECONDS:
+            if self._started and time.monotonic() - self._started > STEP_SECONDS:
                 raise MaskError("the grammar takes too long to follow") from None
             return None
 
@@ -135,6 +137,7 @@ class GrammarMask:
         return following
 
     def _compute(self) -> np.ndarray:
+        self._started = time.monotonic()  # not before: others' masks may have kept the threads
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if fault := fault_of(self._matcher):
             raise MaskError(fault)
