@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,11 +11,11 @@ from pathlib import Path
 from platformdirs import user_data_path
 
 from minikin.catalog import evidence as evidence_files
-from minikin.catalog import local, snapshot, source_genai_prices, source_models_dev
+from minikin.catalog import local, snapshot, source_genai_prices, source_litellm, source_models_dev
 from minikin.catalog.evidence import BadgeState, Evidence, Result, is_stale
 from minikin.catalog.fact import Fact, Origin, Record, merge
 from minikin.catalog.snapshot import Snapshot
-from minikin.errors import NotFound
+from minikin.errors import NotFound, SetupError
 
 PACKAGE = Path(__file__).parent / "records"
 SOURCES = ("models-dev", "genai-prices")
@@ -212,14 +211,32 @@ def snapshots(home: Path) -> list[Snapshot]:
     """The imported sources in the order of trust: pinned ones where there are any."""
     pinned = {path.stem: snapshot.load(path) for path in sorted((home / "imports").glob("*.json"))}
     first = pinned.pop("models-dev", None) or source_models_dev.take()
-    ids = [entry.id for entry in first.entries if entry.kind == "offering"]
-    second = pinned.pop("genai-prices", None) or source_genai_prices.take(ids)
+    second = pinned.pop("genai-prices", None) or _second_opinion(first)
     return [first, second, *pinned.values()]
 
 
-def slug(text: str) -> str:
-    """A file name for an id: lower case, digits, dots and dashes."""
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "x"
+def take(source: str, home: Path) -> Snapshot:
+    """A source's facts as they are now: `models-dev`, `genai-prices`, or a JSON file of either
+    models.dev's or LiteLLM's shape. Raises SetupError for anything else.
+    """
+    if source == "models-dev":
+        return source_models_dev.take()
+    if source == "genai-prices":
+        return _second_opinion(snapshots(home)[0])
+    path = Path(source)
+    if not path.is_file():
+        raise SetupError(f"{source!r} is neither {' nor '.join(SOURCES)} nor a file.")
+    data = snapshot.read_json(path)
+    rows = list(data.values()) if isinstance(data, dict) else []
+    if any(isinstance(row, dict) and "litellm_provider" in row for row in rows):
+        return source_litellm.from_data(data, path.name)
+    if any(isinstance(row, dict) and "models" in row for row in rows):
+        return source_models_dev.from_data(data, "models-dev", path.name)
+    raise SetupError(f"{path} has neither models.dev's nor LiteLLM's shape.")
+
+
+def _second_opinion(first: Snapshot) -> Snapshot:
+    return source_genai_prices.take(e.id for e in first.entries if e.kind == "offering")
 
 
 def counts(values: Iterable[str]) -> list[tuple[str, int]]:

@@ -44,24 +44,40 @@ def _parsed(text: Any) -> Any:
 
 
 def format_response(asker: Asker) -> str:
-    """JSON comes although the conversation so far, and the prompt, ask for prose."""
-    prompts = ("Say hello. You may mention JSON.", "What is json? One word.", "json: yes or no?")
-    whole = 0
-    for prompt in prompts:
-        talk = [
-            {"role": "user", "content": "Say hello."},
-            {"role": "assistant", "content": "Hello!"},
-            {"role": "user", "content": prompt},
-        ]
-        form = {"type": "json_object"}
-        reply = asker.ask(talk, response_format=form, max_tokens=96, **asker.greedy)
-        if isinstance(_parsed(reply.text), dict):
-            whole += 1
-        elif reply.finish != "length" or not reply.text.lstrip().startswith("{"):
-            raise Ignored("asked for JSON, got prose")
-    if not whole:
-        raise Inconclusive("each answer began as JSON and ran into the token limit")
-    return f"{whole} of {len(prompts)} answers parse, the rest were cut off by the limit"
+    """JSON comes where the conversation asks for prose, and parses where it asks for JSON."""
+    fields = {"response_format": {"type": "json_object"}, **asker.greedy}
+    question = "Say hello. You may mention JSON."
+    for prompt in (question, "What is json? One sentence."):
+        reply = asker.ask(_chat(question, "Hello!", prompt), max_tokens=32, **fields)
+        if not _is_json_so_far(reply.text, cut=reply.finish == "length"):
+            raise Ignored("asked for a JSON object, got prose")
+    reply = asker.ask(
+        _chat("JSON, please.", '{"ok": true}', "JSON, please."), max_tokens=64, **fields
+    )
+    if isinstance(_parsed(reply.text), dict):
+        return "2 answers held to JSON against the conversation, and 1 parsed whole"
+    if reply.finish == "length":
+        raise Inconclusive("answers are JSON, but none ended before the token limit")
+    raise Failed("the answer is not a JSON object")
+
+
+def _chat(question: str, reply: str, prompt: str) -> list[Body]:
+    turns = [("user", question), ("assistant", reply)] * 2 + [("user", prompt)]
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def _is_json_so_far(text: str, cut: bool) -> bool:
+    """Whether the text is a JSON object, or the beginning of one where it was cut off."""
+    if not text.lstrip().startswith("{"):
+        return cut and not text.strip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        # The parser stops at the end of a text that is merely cut, or within its last word.
+        return cut and (error.pos >= len(text) - 5 or error.msg.startswith("Unterminated"))
+    except RecursionError:
+        return False
+    return True
 
 
 _SCHEMAS = [

@@ -99,9 +99,14 @@ def read_folder(folder: Path) -> dict[str, Evidence]:
     return {evidence.offering.lower(): evidence for evidence in found}
 
 
+def encode(evidence: Evidence) -> bytes:
+    """The file's content."""
+    return msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n"
+
+
 def write(path: Path, evidence: Evidence) -> None:
     """Write the file, replacing it whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n")
+    draft.write_bytes(encode(evidence))
     draft.replace(path)

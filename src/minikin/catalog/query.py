@@ -1,0 +1,113 @@
+"""Questions to the catalog: filters, search, what changed; and records as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from minikin.catalog.catalog import Catalog
+from minikin.catalog.fact import Fact, Record
+from minikin.catalog.schema import capabilities
+from minikin.catalog.snapshot import Snapshot
+from minikin.errors import InvalidRequest
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """What an offering must be. Prices are in US dollars per million input tokens.
+
+    An offering whose price or context is unknown fails a bound on it.
+    """
+
+    capabilities: tuple[str, ...] = ()
+    verified: bool = False
+    author: str | None = None
+    provider: str | None = None
+    max_price: float | None = None
+    min_context: int | None = None
+
+    def select(self, catalog: Catalog) -> list[Record]:
+        """The offerings that pass, by id. Raises InvalidRequest for an unknown capability."""
+        for name in self.capabilities:
+            if name not in capabilities():
+                known = ", ".join(capabilities())
+                raise InvalidRequest(
+                    f"There is no capability {name!r}. There are: {known}.", param="capability"
+                )
+        return [row for row in catalog.offerings.values() if self._passes(catalog, row)]
+
+    def _passes(self, catalog: Catalog, row: Record) -> bool:
+        enough = ("verified",) if self.verified else ("verified", "declared", "stale")
+        price, context = row.value("price_input"), row.value("context")
+        model = catalog.models[catalog.model_of(row)]
+        return (
+            (self.provider is None or row.id.split("/")[0].lower() == self.provider.lower())
+            and (self.max_price is None or (price is not None and price <= self.max_price))
+            and (self.min_context is None or (context or 0) >= self.min_context)
+            and (self.author is None or self.author.lower() in _ids(catalog.authors_of(model)))
+            and all(catalog.badge(row, name)[0] in enough for name in self.capabilities)
+        )
+
+
+def _ids(records: Iterable[Record]) -> set[str]:
+    return {record.id.lower() for record in records}
+
+
+def search(catalog: Catalog, words: Iterable[str]) -> list[Record]:
+    """Models whose id, name, family or author holds every word, whatever the case."""
+    wanted = [word.lower() for word in words]
+    found: list[Record] = []
+    for model in catalog.models.values():
+        authors = " ".join(f"{author.id} {author.name}" for author in catalog.authors_of(model))
+        text = f"{model.id} {model.name} {model.value('family')} {authors}".lower()
+        if all(word in text for word in wanted):
+            found.append(model)
+    return found
+
+
+def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
+    """A record with the state, source and date of every field, and what contradicts it."""
+    others = record.conflicts()
+    fields = {
+        name: {"state": record.state(name)}
+        | _said(known[0])
+        | ({"conflicts": [_said(fact) for fact in others[name][1:]]} if name in others else {})
+        for name, known in sorted(record.facts.items())
+        if name not in capabilities()
+    }
+    found: dict[str, Any] = {"kind": record.kind, "id": record.id, "name": record.name}
+    found["fields"] = fields
+    if record.kind == "offering":
+        found["model"] = catalog.model_of(record)
+        found["capabilities"] = {
+            name: {"state": catalog.badge(record, name)[0]}
+            | (_said(record.facts[name][0]) if name in record.facts else {})
+            for name in capabilities()
+        }
+    if record.kind == "model":
+        found["offerings"] = [row.id for row in catalog.offerings_of(record)]
+    return found
+
+
+def _said(fact: Fact) -> dict[str, Any]:
+    return {"value": fact.value, "source": fact.source, "date": fact.date}
+
+
+def changes(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
+    """What `new` says otherwise than `old`: entries added or removed, fields changed."""
+    before, after = (
+        {(entry.kind, entry.id): entry.fields for entry in taken.entries} for taken in (old, new)
+    )
+    found: list[dict[str, Any]] = []
+    for kind, id in sorted(before.keys() | after.keys()):
+        was, now = before.get((kind, id)), after.get((kind, id))
+        row = {"kind": kind, "id": id}
+        if was is None or now is None:
+            found.append(row | {"change": "added" if was is None else "removed"})
+            continue
+        for field in sorted(was.keys() | now.keys()):
+            pair = {"was": was.get(field), "now": now.get(field)}
+            if pair["was"] != pair["now"]:
+                found.append(row | {"change": "changed", "field": field} | pair)
+    return found
