@@ -45,6 +45,11 @@ class Catalog:
         self.models = _sorted(merge(by_kind["model"]))
         self.offerings = _sorted(merge(by_kind["offering"]))
         self.evidence = evidence or {}
+        for key, found in self.evidence.items():
+            if key not in self.offerings:
+                # What a stranger serves under a name may be any model, so it is one of its own.
+                fact = Fact(found.offering, Origin.PROBE, f"probe of {found.endpoint}", "")
+                self.offerings[key] = Record("offering", found.offering, {"model": (fact,)})
         self._complete()
         self._apply_evidence()
 
@@ -181,8 +186,6 @@ class Catalog:
 
     def _apply_evidence(self) -> None:
         for key, found in self.evidence.items():
-            if key not in self.offerings:
-                continue
             facts = self.offerings[key].facts
             for result in found.results:
                 if result.outcome != "inconclusive" and not is_stale(result, self.now):

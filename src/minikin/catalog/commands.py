@@ -1,8 +1,7 @@
-"""`minikin catalog ...` and `minikin probe`."""
+"""`minikin catalog ...`: ask the catalog, keep its sources, publish it."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,18 @@ from minikin.catalog import catalog as catalogs
 from minikin.catalog import local, numbers, query, snapshot
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
+from minikin.catalog.probe_command import probe
 from minikin.catalog.schema import KINDS, capabilities
 from minikin.catalog.site import Site, build_time
+from minikin.catalog.tables import (
+    FolderOption,
+    JsonOption,
+    errors,
+    out,
+    print_json,
+    print_table,
+    state_text,
+)
 from minikin.errors import MinikinError, SetupError
 
 catalog_app = typer.Typer(
@@ -39,8 +48,8 @@ def validate(folder: FolderOption = None) -> None:
     records = (folder or catalogs.user_folder()) / "records"
     own, problems = local.read_folder(records)
     if not problems:
-        whole = Catalog([row.record for row in own] + _load_package())
-        kinds = (whole.authors, whole.models, whole.providers, whole.offerings)
+        catalog = catalogs.load(folder)
+        kinds = (catalog.authors, catalog.models, catalog.providers, catalog.offerings)
         # An offering implies a model and a provider; only those that a record describes count.
         described = {
             kind: {key for key, row in rows.items() if row.facts}
@@ -52,11 +61,6 @@ def validate(folder: FolderOption = None) -> None:
     if problems:
         raise SetupError(f"{len(problems)} problem(s) in {records}")
     out.print(f"{len(own)} records in {records} are sound.", soft_wrap=True)
-
-
-def _load_package() -> list[Record]:
-    imported = [row for taken in catalogs.snapshots(Path(os.devnull)) for row in taken.records()]
-    return local.load_folder(catalogs.PACKAGE) + imported
 
 
 @catalog_app.command("import")
@@ -75,7 +79,8 @@ def import_(
     path = snapshot.save(taken, home / "imports")
     for reason in taken.dropped:
         errors.print(f"dropped {reason}", soft_wrap=True)
-    out.print(f"{len(taken.entries)} records, {len(taken.dropped)} dropped: {path}", soft_wrap=True)
+    counted = f"{len(taken.entries)} records, {len(taken.dropped)} dropped"
+    out.print(f"{counted}: {path}", soft_wrap=True)
 
 
 @catalog_app.command()
@@ -89,18 +94,17 @@ def diff(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     catalog = _load(folder)
     differ = [row for row in catalog.offerings.values() if row.conflicts()]
     if as_json:
-        conflicts = {row.id: query.as_json(catalog, row)["fields"] for row in differ}
+        conflicts = {row.id: query.conflicts(row) for row in differ}
         print_json({"changes": found, "conflicts": conflicts})
         return
-    rows = [[r["change"], r["id"], r.get("field", ""), _change(r)] for r in found]
-    print_table(["CHANGE", "RECORD", "FIELD", "WAS -> NOW"], rows)
+    rows = [
+        [r["change"], r["id"], r.get("field", ""), f"{r.get('was', '')}", f"{r.get('now', '')}"]
+        for r in found
+    ]
+    print_table(["CHANGE", "RECORD", "FIELD", "WAS", "NOW"], rows)
     out.print(f"{len(found)} changes against what is pinned.\n")
     _print_conflicts(differ)
     out.print(f"{len(differ)} offerings on which sources differ.")
-
-
-def _change(row: dict[str, Any]) -> str:
-    return f"{row['was']} -> {row['now']}" if "was" in row else ""
 
 
 def _print_conflicts(records: Iterable[Record]) -> None:
@@ -109,15 +113,16 @@ def _print_conflicts(records: Iterable[Record]) -> None:
         for record in records
         for field, facts in record.conflicts().items()
     ]
-    print_table(["SOURCES DIFFER ON", "FIELD", "SAID"], rows)
+    if rows:
+        print_table(["SOURCES DIFFER ON", "FIELD", "SAID"], rows)
 
 
 @catalog_app.command("list")
 def list_(
     capability: Annotated[list[str] | None, typer.Option(help="May be given again.")] = None,
     verified: Annotated[bool, typer.Option(help="Only by a probe, not by a claim.")] = False,
-    author: Annotated[str | None, typer.Option()] = None,
-    provider: Annotated[str | None, typer.Option()] = None,
+    author: Annotated[str | None, typer.Option(help="An author's id.")] = None,
+    provider: Annotated[str | None, typer.Option(help="A provider's id.")] = None,
     max_price: Annotated[
         float | None, typer.Option(min=0, help="Dollars per million input tokens.")
     ] = None,
@@ -145,18 +150,16 @@ def list_(
 
 
 def _print_offerings(rows: Iterable[Record]) -> None:
-    print_table(
-        ["OFFERING", "CONTEXT", "MAX OUTPUT", "$/M IN / OUT"],
-        (
-            [
-                row.id,
-                numbers.tokens(row.value("context")),
-                numbers.tokens(row.value("max_output")),
-                numbers.price_pair(row),
-            ]
-            for row in rows
-        ),
+    cells = (
+        [
+            row.id,
+            numbers.tokens(row.value("context")),
+            numbers.tokens(row.value("max_output")),
+            numbers.price_pair(row),
+        ]
+        for row in rows
     )
+    print_table(["OFFERING", "CONTEXT", "MAX OUTPUT", "$/M IN / OUT"], cells)
 
 
 @catalog_app.command()
@@ -189,20 +192,18 @@ def show(name: str, folder: FolderOption = None, as_json: JsonOption = False) ->
     Example: minikin catalog show gpt-4.1-mini
     """
     catalog = _load(folder)
-    record = _named(catalog, name)
+    record = query.named(catalog, name)
     if as_json:
         print_json(query.as_json(catalog, record))
         return
     out.print(Text(f"{record.name} ({record.kind} {record.id})", style="bold"))
     hidden = {*capabilities(), "name", "namespaces", "ranges", "price_tiers"}
-    print_table(
-        ["FIELD", "VALUE", "SOURCE"],
-        (
-            [field, _value(known[0].value), f"{known[0].source}, {known[0].date}"]
-            for field, known in record.facts.items()
-            if field not in hidden
-        ),
+    rows = (
+        [field, _value(known[0].value), f"{known[0].source}, {known[0].date}"]
+        for field, known in record.facts.items()
+        if field not in hidden
     )
+    print_table(["FIELD", "VALUE", "SOURCE"], rows)
     home = catalog.home(record) if record.kind == "model" else record
     if home is not None and home.kind == "offering":
         out.print(f"\nCapabilities as of {home.id}:", style="bold")
@@ -211,19 +212,10 @@ def show(name: str, folder: FolderOption = None, as_json: JsonOption = False) ->
         of = catalog.offerings_of if record.kind == "model" else catalog.offerings_at
         out.print()
         _print_offerings(of(record))
-    differ = [
-        row for row in {id(row): row for row in (record, home) if row}.values() if row.conflicts()
-    ]
-    if differ:
-        out.print()
-        _print_conflicts(differ)
-
-
-def _named(catalog: Catalog, name: str) -> Record:
-    for known in (catalog.models, catalog.offerings, catalog.providers, catalog.authors):
-        if name.lower() in known:
-            return known[name.lower()]
-    return catalog.model(name)
+    for row in catalog.stand_ins(record) if record.kind == "model" else ():
+        out.print(f"\n{row.id} answers to this name with weights of its own.")
+    out.print()
+    _print_conflicts({row.id: row for row in (record, home) if row is not None}.values())
 
 
 def _value(value: Any) -> str:
@@ -238,7 +230,8 @@ def _print_capabilities(catalog: Catalog, offering: Record) -> None:
         state = catalog.badge(offering, name)[0]
         if state != "unknown" or capability.group in ("core", "further"):
             by_state.setdefault(state, []).append(name)
-    print_table(["", ""], ([state_text(state), ", ".join(by_state[state])] for state in by_state))
+    rows = ([state_text(state), ", ".join(names)] for state, names in by_state.items())
+    print_table(["STATE", "CAPABILITIES"], rows)
 
 
 @catalog_app.command()
@@ -248,15 +241,11 @@ def compare(one: str, other: str, folder: FolderOption = None, as_json: JsonOpti
     Example: minikin catalog compare gpt-4.1-mini minikin/smollm2-135m-instruct
     """
     catalog = _load(folder)
-    pair = [_offering(catalog, name) for name in (one, other)]
+    pair = [query.offering(catalog, name) for name in (one, other)]
     if as_json:
         print_json([query.as_json(catalog, row) for row in pair])
         return
-    fields = [
-        "context",
-        "max_output",
-        *(f"price_{part}" for part in ("input", "output", "cache_read")),
-    ]
+    fields = ["context", "max_output", "price_input", "price_output", "price_cache_read"]
     rows: list[list[Text | str]] = [
         [field, *(_value(row.value(field)) if field in row.facts else "?" for row in pair)]
         for field in fields
@@ -266,14 +255,6 @@ def compare(one: str, other: str, folder: FolderOption = None, as_json: JsonOpti
         if states != ["unknown", "unknown"]:
             rows.append([name, *map(state_text, states)])
     print_table(["", *(row.id for row in pair)], rows)
-
-
-def _offering(catalog: Catalog, name: str) -> Record:
-    record = _named(catalog, name)
-    home = catalog.home(record) if record.kind == "model" else record
-    if home is None or home.kind != "offering":
-        raise SetupError(f"{name} is no offering, and nobody offers it.")
-    return home
 
 
 @catalog_app.command()
@@ -293,8 +274,8 @@ def cost(
     if cached > input:
         raise SetupError("--cached counts tokens of the prompt, so it can't exceed --input.")
     catalog = _load(folder)
-    record = _named(catalog, model)
-    rows = catalog.offerings_of(record) if record.kind == "model" else [_offering(catalog, model)]
+    record = query.named(catalog, model)
+    rows = catalog.offerings_of(record) if record.kind == "model" else [record]
     costs = [(numbers.cost(row, input, output, cached, batch), row.id) for row in rows]
     costs.sort(key=lambda pair: (pair[0] is None, pair))
     if as_json:
@@ -306,7 +287,7 @@ def cost(
 
 @catalog_app.command()
 def build(
-    out: Annotated[Path, typer.Option(help="Folder to write to.", file_okay=False)],
+    to: Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)],
     shields: Annotated[bool, typer.Option(help="Badges of shields.io in the Markdown.")] = False,
     folder: FolderOption = None,
 ) -> None:
@@ -315,8 +296,9 @@ def build(
     The same input and SOURCE_DATE_EPOCH give the same bytes.
     """
     start = time.monotonic()
-    count = Site(_load(folder)).write(out, shields)
-    out.print(f"{count:,} pages in {time.monotonic() - start:.1f} s: {out / 'html' / 'index.html'}")
+    count = Site(_load(folder)).write(to, shields)
+    took = time.monotonic() - start
+    out.print(f"{count:,} pages in {took:.1f} s: {to / 'html' / 'index.html'}", soft_wrap=True)
 
 
 def main() -> None:

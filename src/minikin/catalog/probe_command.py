@@ -16,7 +16,7 @@ from minikin.catalog.catalog import Catalog
 from minikin.catalog.checks import CHECKS
 from minikin.catalog.client import Client, Unreachable
 from minikin.catalog.evidence import Evidence, Result
-from minikin.catalog.probe import Failed
+from minikin.catalog.probe import Check, Failed
 from minikin.catalog.probe import probe as run_probe
 from minikin.catalog.site import slug
 from minikin.catalog.tables import (
@@ -93,8 +93,7 @@ def _probed_offering(catalog: Catalog, provider: str | None, base_url: str, mode
     return name
 
 
-def _run(client: Any, model: str, offering: str, checks: dict[str, Any]) -> Evidence:
-
+def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) -> Evidence:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
         task = bar.add_task("probing", total=len(checks))

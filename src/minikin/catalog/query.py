@@ -11,7 +11,7 @@ from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Fact, Record
 from minikin.catalog.schema import capabilities
 from minikin.catalog.snapshot import Snapshot
-from minikin.errors import InvalidRequest
+from minikin.errors import InvalidRequest, NotFound
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,18 +66,32 @@ def search(catalog: Catalog, words: Iterable[str]) -> list[Record]:
     return found
 
 
+def named(catalog: Catalog, name: str) -> Record:
+    """The model, offering, provider or author with this id. Raises NotFound."""
+    for known in (catalog.models, catalog.offerings, catalog.providers, catalog.authors):
+        if name.lower() in known:
+            return known[name.lower()]
+    return catalog.model(name)
+
+
+def offering(catalog: Catalog, name: str) -> Record:
+    """The offering with this id, or the one that speaks for the model. Raises NotFound."""
+    record = named(catalog, name)
+    home = catalog.home(record) if record.kind == "model" else record
+    if home is None or home.kind != "offering":
+        raise NotFound(f"{name} is no offering, and nobody offers it.")
+    return home
+
+
 def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
     """A record with the state, source and date of every field, and what contradicts it."""
-    others = record.conflicts()
-    fields = {
-        name: {"state": record.state(name)}
-        | _said(known[0])
-        | ({"conflicts": [_said(fact) for fact in others[name][1:]]} if name in others else {})
+    found: dict[str, Any] = {"kind": record.kind, "id": record.id, "name": record.name}
+    found["fields"] = {
+        name: {"state": record.state(name)} | _said(known[0])
         for name, known in sorted(record.facts.items())
         if name not in capabilities()
     }
-    found: dict[str, Any] = {"kind": record.kind, "id": record.id, "name": record.name}
-    found["fields"] = fields
+    found["conflicts"] = conflicts(record)
     if record.kind == "offering":
         found["model"] = catalog.model_of(record)
         found["capabilities"] = {
@@ -88,6 +102,11 @@ def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
     if record.kind == "model":
         found["offerings"] = [row.id for row in catalog.offerings_of(record)]
     return found
+
+
+def conflicts(record: Record) -> dict[str, list[dict[str, Any]]]:
+    """Fields on which sources differ, with what each says, the trusted one first."""
+    return {name: list(map(_said, facts)) for name, facts in record.conflicts().items()}
 
 
 def _said(fact: Fact) -> dict[str, Any]:

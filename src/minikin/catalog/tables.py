@@ -32,10 +32,12 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of
 
 
 def print_json(value: Any) -> None:
+    """Print a value as JSON, for programs."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_table(titles: Iterable[str], rows: Iterable[Iterable[Text | str]]) -> None:
+    """Print rows below titles; long cells fold."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
@@ -45,4 +47,5 @@ def print_table(titles: Iterable[str], rows: Iterable[Iterable[Text | str]]) -> 
 
 
 def state_text(state: str) -> Text:
+    """A badge's state or a probe's outcome, in its colour."""
     return Text(state, style=_COLOURS.get(state, ""))
