@@ -107,6 +107,12 @@ class Catalog:
         """What the provider offers, by id."""
         return self._by_provider[provider.id.lower()]
 
+    def served(self, provider: str, name: str) -> Record | None:
+        """The provider's offering that answers to a name: its own id or an alias."""
+        key = f"{provider}/{name}".lower()
+        aliased = [row for row in self._aliased[name.lower()] if row.id.startswith(f"{provider}/")]
+        return self.offerings.get(key) or next(iter(aliased), None)
+
     def badge(self, offering: Record, capability: str) -> tuple[BadgeState, Result | None]:
         """What may be claimed of a capability, and the probe's result if there is one."""
         found = self.evidence.get(offering.id.lower())

@@ -50,9 +50,9 @@ def validate(folder: FolderOption = None) -> None:
     if not problems:
         catalog = catalogs.load(folder)
         kinds = (catalog.authors, catalog.models, catalog.providers, catalog.offerings)
-        # An offering implies a model and a provider; only those that a record describes count.
+        # An offering implies a model, its author and a provider; that makes none of them known.
         described = {
-            kind: {key for key, row in rows.items() if row.facts}
+            kind: {key for key, row in rows.items() if row.facts.keys() - {"authors"}}
             for kind, rows in zip(KINDS, kinds, strict=True)
         }
         problems = local.missing_references(own, described)

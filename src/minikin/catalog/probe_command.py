@@ -85,12 +85,8 @@ def _probed_offering(catalog: Catalog, provider: str | None, base_url: str, mode
     if provider is None:
         bases = {row.value("api_base"): row.id for row in catalog.providers.values()}
         provider = bases.get(base_url) or slug(urlsplit(base_url).netloc)
-    name = f"{provider}/{model}"
-    for row in catalog.offerings.values():
-        aliases = [f"{row.id.split('/')[0]}/{alias}" for alias in row.value("aliases") or []]
-        if name.lower() in (row.id.lower(), *map(str.lower, aliases)):
-            return row.id
-    return name
+    known = catalog.served(provider, model)
+    return known.id if known else f"{provider}/{model}"
 
 
 def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) -> Evidence:

@@ -67,8 +67,8 @@ def search(catalog: Catalog, words: Iterable[str]) -> list[Record]:
 
 
 def named(catalog: Catalog, name: str) -> Record:
-    """The model, offering, provider or author with this id. Raises NotFound."""
-    for known in (catalog.models, catalog.offerings, catalog.providers, catalog.authors):
+    """The offering, model, provider or author with this id. Raises NotFound."""
+    for known in (catalog.offerings, catalog.models, catalog.providers, catalog.authors):
         if name.lower() in known:
             return known[name.lower()]
     return catalog.model(name)

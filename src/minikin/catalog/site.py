@@ -17,7 +17,7 @@ from minikin.catalog.fact import Record
 from minikin.catalog.page import Html, Link, Markdown, Page
 from minikin.errors import NotFound, SetupError
 
-_STYLE = Path(__file__).parent / "style.css"
+STYLE = Path(__file__).parent / "style.css"
 _HUGO = """\
 # `hugo` finds every page and link of `content/` with these settings; add a theme of your own.
 title = "Model catalog"
@@ -97,7 +97,7 @@ class Site:
         for root, _ in forms:
             for name, badge in badges.items():
                 _write(root / "badges" / name, badge.svg(), made)
-        _write(folder / "html" / "style.css", _STYLE.read_text(encoding="utf-8"), made)
+        _write(folder / "html" / "style.css", STYLE.read_text(encoding="utf-8"), made)
         _write(folder / "hugo.toml", _HUGO, made)
         return count
 
