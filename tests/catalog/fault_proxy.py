@@ -122,6 +122,9 @@ FAULTS = {
 }
 
 
+JSON = {"content-type": "application/json"}
+
+
 class FaultProxy:
     """`fault` may be changed between requests: a key of FAULTS, or None for an honest proxy."""
 
@@ -151,8 +154,7 @@ class FaultProxy:
         if sent.get("stream") and fault.get("stream") != "held back":
             body = self.stream(url, data, cut=fault.get("stream") == "cut")
             return StreamingResponse(body, media_type="text/event-stream")
-        headers = {"content-type": "application/json"}
-        reply = await self.client.post(url, content=data, headers=headers)
+        reply = await self.client.post(url, content=data, headers=JSON)
         content = reply.content
         if reply.status_code == 200 and "answer" in fault and not sent.get("stream"):
             answer = reply.json()
@@ -163,6 +165,6 @@ class FaultProxy:
         return Response(content, reply.status_code, media_type=reply.headers["content-type"])
 
     async def stream(self, url, data, cut):
-        async with self.client.stream("POST", url, content=data) as reply:
+        async with self.client.stream("POST", url, content=data, headers=JSON) as reply:
             async for piece in reply.aiter_raw():
                 yield piece.replace(b"data: [DONE]\n\n", b"") if cut else piece

@@ -10,12 +10,14 @@ from minikin.catalog import numbers
 from minikin.catalog.badge import Badge
 from minikin.catalog.fact import Fact, Record
 from minikin.catalog.page import Block, Cell, Code, Heading, Inline, Link, Page, Table
-from minikin.catalog.schema import capabilities
+from minikin.catalog.schema import capabilities, fields
 
 if TYPE_CHECKING:
     from minikin.catalog.site import Site
 
 _MONEY = "price_"
+# A page has other places for these.
+_ELSEWHERE = {"name", "authors", "description", "namespaces", "model", "price_tiers", "ranges"}
 _TOKENS = ("context", "max_input", "max_output")
 HOME = Link("Catalog", "_index")
 
@@ -61,12 +63,21 @@ def _linked(text: str) -> Inline:
     return Link(host, text) if host else text
 
 
-def facts(record: Record, fields: dict[str, str]) -> list[list[Cell]]:
-    """Rows (name, value, source) of the fields that are known, or known to be absent."""
+def facts(record: Record, *prefixes: str, hide: Iterable[str] = ()) -> list[list[Cell]]:
+    """Rows (name, value, source) of the fields that are known, or known to be absent.
+
+    Only fields that begin with one of `prefixes`, if any are given, and none of `hide`.
+    """
     return [
-        [title, _linked(shown(field, known[0].value)), origin(known[0])]
-        for field, title in fields.items()
+        [
+            field.replace("_", " ").title().replace("Api", "API"),
+            _linked(shown(field, known[0].value)),
+            origin(known[0]),
+        ]
+        for field in fields(record.kind)
         if (known := record.facts.get(field))
+        and field.startswith(prefixes or "")
+        and field not in (*_ELSEWHERE, *hide)
     ]
 
 

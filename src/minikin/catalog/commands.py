@@ -136,7 +136,7 @@ def list_(
     """
     catalog = _load(folder)
     rows = query.Filter(
-        capabilities=tuple(capability or ()),
+        capability=capability or [],
         verified=verified,
         author=author,
         provider=provider,

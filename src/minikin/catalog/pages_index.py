@@ -16,20 +16,6 @@ if TYPE_CHECKING:
     from minikin.catalog.site import Site
 
 _TOP = 15
-_AUTHOR = {"website": "Website", "provider": "Own service", "links": "Links"}
-_PROVIDER = {
-    "headquarters": "Headquarters",
-    "api_base": "API base URL",
-    "key_variable": "Key variable",
-    "key_header": "Key header",
-    "docs": "Documentation",
-    "status_page": "Status page",
-    "privacy_policy": "Privacy policy",
-    "retains_data": "Retains data",
-    "retention": "Retention",
-    "moderated": "Moderated",
-    "moderation": "Moderation",
-}
 
 
 def index(site: Site) -> Page:
@@ -84,7 +70,7 @@ def author(site: Site, record: Record) -> Page:
     models = site.catalog.models_by(record)
     blocks: list[Block] = [
         *([(text,)] if (text := record.value("description")) else []),
-        Table(["", "", "Source"], facts(record, _AUTHOR)),
+        Table(["", "", "Source"], facts(record)),
         Heading(2, f"{len(models)} Models"),
         _models(site, models),
     ]
@@ -114,7 +100,7 @@ def provider(site: Site, record: Record) -> Page:
     for row in site.catalog.offerings_at(record):
         served = site.catalog.models[site.catalog.model_of(row)]
         families.setdefault(served.value("family") or "other", []).append(row)
-    known = facts(record, _PROVIDER)
+    known = facts(record)
     blocks: list[Block] = [
         Table(["", "", "Source"], known) if known else ("Nothing else is known of it.",)
     ]

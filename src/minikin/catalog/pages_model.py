@@ -17,21 +17,6 @@ from minikin.catalog.page import Block, Cell, Code, Heading, Inline, Link, Page,
 if TYPE_CHECKING:
     from minikin.catalog.site import Site
 
-_SPECIFICATIONS = {
-    "context": "Context Window",
-    "max_output": "Max Output",
-    "parameters": "Parameters",
-    "release_date": "Release Date",
-    "knowledge_cutoff": "Knowledge Cutoff",
-    "family": "Family",
-    "open_weights": "Open Weights",
-    "license": "License",
-    "architecture": "Architecture",
-    "tokenizer": "Tokenizer",
-    "quantization": "Quantization",
-    "base_model": "Base Model",
-    "website": "Website",
-}
 _SIBLINGS = 5
 
 
@@ -63,11 +48,10 @@ def model(site: Site, record: Record) -> Page:
 
 
 def _specifications(record: Record, home: Record | None) -> Table:
-    known: dict[Cell, list[Cell]] = {}
-    for source in (home, record):
-        known |= {row[0]: row for row in (facts(source, _SPECIFICATIONS) if source else [])}
-    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""]]
-    rows += [known[title] for title in _SPECIFICATIONS.values() if title in known]
+    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""], *facts(record)]
+    told = [row[0] for row in rows]
+    limits = facts(home, "context", "max_output") if home else []
+    rows[1:1] = [row for row in limits if row[0] not in told]
     return Table(["Specification", "Value", "Source"], rows)
 
 

@@ -9,23 +9,11 @@ from minikin.catalog.blocks import capability_blocks, conflict_blocks, facts, ma
 from minikin.catalog.evidence import Result, is_stale
 from minikin.catalog.fact import Record
 from minikin.catalog.page import Block, Cell, Code, Heading, Link, Page, Table
-from minikin.catalog.schema import PRICES
+from minikin.catalog.schema import capabilities
 
 if TYPE_CHECKING:
     from minikin.catalog.site import Site
 
-_LIMITS = {
-    "context": "Context window",
-    "max_input": "Max input",
-    "max_output": "Max output",
-    "aliases": "Also answers to",
-    "status": "Status",
-    "release_date": "Offered since",
-    "deprecation_date": "Deprecated",
-    "retirement_date": "Retired",
-    "notes": "Notes",
-}
-_PRICES = {f"price_{name}": name.replace("_", " ").capitalize() for name in PRICES}
 TYPICAL = {
     "A question: 200 tokens in, 200 out": (200, 200),
     "A page summed up: 1,000 in, 150 out": (1_000, 150),
@@ -41,6 +29,9 @@ def offering(site: Site, record: Record) -> Page:
     served = catalog.models[catalog.model_of(record)]
     probed = catalog.evidence.get(record.id.lower())
     evidence_page = site.path("evidence", record) if probed else None
+    limits = facts(
+        record, hide=[*capabilities(), *(f for f in record.facts if f.startswith("price_"))]
+    )
     blocks: list[Block] = [
         (
             site.link(served),
@@ -51,7 +42,7 @@ def offering(site: Site, record: Record) -> Page:
             ".",
         ),
         Heading(2, "Limits"),
-        Table(["Limit", "Value", "Source"], facts(record, _LIMITS)),
+        Table(["Limit", "Value", "Source"], limits),
         Heading(2, "Prices"),
         *_prices(record),
         Heading(2, "Capabilities"),
@@ -84,7 +75,7 @@ def _own_id(record: Record) -> Code:
 
 
 def _prices(record: Record) -> list[Block]:
-    rows = facts(record, _PRICES)
+    rows = facts(record, "price_")
     if not rows:
         return [("No price is known.",)]
     blocks: list[Block] = [Table(["Price", "Value", "Source"], rows)]

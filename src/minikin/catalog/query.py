@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -13,23 +13,25 @@ from minikin.catalog.schema import capabilities
 from minikin.catalog.snapshot import Snapshot
 from minikin.errors import InvalidRequest, NotFound
 
+_Name = Annotated[str, msgspec.Meta(max_length=160)]
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
+
+class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What an offering must be. Prices are in US dollars per million input tokens.
 
     An offering whose price or context is unknown fails a bound on it.
     """
 
-    capabilities: tuple[str, ...] = ()
+    capability: list[_Name] = []
     verified: bool = False
-    author: str | None = None
-    provider: str | None = None
-    max_price: float | None = None
-    min_context: int | None = None
+    author: _Name | None = None
+    provider: _Name | None = None
+    max_price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    min_context: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
     def select(self, catalog: Catalog) -> list[Record]:
         """The offerings that pass, by id. Raises InvalidRequest for an unknown capability."""
-        for name in self.capabilities:
+        for name in self.capability:
             if name not in capabilities():
                 known = ", ".join(capabilities())
                 raise InvalidRequest(
@@ -46,7 +48,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
             and (self.max_price is None or (price is not None and price <= self.max_price))
             and (self.min_context is None or (context or 0) >= self.min_context)
             and (self.author is None or self.author.lower() in _ids(catalog.authors_of(model)))
-            and all(catalog.badge(row, name)[0] in enough for name in self.capabilities)
+            and all(catalog.badge(row, name)[0] in enough for name in self.capability)
         )
 
 

@@ -35,18 +35,11 @@ from minikin.errors import InvalidRequest, NotFound
 _KINDS = ("authors", "models", "providers", "offerings")
 _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'self'"}
 _STATES = ("verified", "declared", "failed", "stale")
-_Name = Annotated[str, msgspec.Meta(max_length=160)]
 
 
-class _Question(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class _Question(query.Filter, kw_only=True, forbid_unknown_fields=True):
     """The query string of /catalog/offerings."""
 
-    capability: list[_Name] = []
-    verified: bool = False
-    author: _Name | None = None
-    provider: _Name | None = None
-    max_price: Annotated[float, msgspec.Meta(ge=0)] | None = None
-    min_context: Annotated[int, msgspec.Meta(ge=1)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
 
 
@@ -64,12 +57,9 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
 
     def offerings(request: Request) -> Response:
         asked = _question(request)
-        wanted = {name: getattr(asked, name) for name in asked.__struct_fields__}
-        wanted["capabilities"] = tuple(wanted.pop("capability"))
-        limit = wanted.pop("limit")
         catalog = pages.site.catalog
-        rows = query.Filter(**wanted).select(catalog)
-        return _list([query.as_json(catalog, row) for row in rows[:limit]], len(rows))
+        rows = asked.select(catalog)
+        return _list([query.as_json(catalog, row) for row in rows[: asked.limit]], len(rows))
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import yaml
 
-_TABLE = Path(__file__).parent / "capabilities.yaml"
-
 _ID = re.compile(r"[A-Za-z0-9~@][\w.~:+()@/\- ]{0,159}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 MAX_TEXT = 600
@@ -34,8 +32,7 @@ class Capability(NamedTuple):
 @cache
 def capabilities() -> dict[str, Capability]:
     """Every capability by id, in the order pages show them."""
-    table = yaml.safe_load(_TABLE.read_text(encoding="utf-8"))
-    return {name: Capability(name, *row) for name, row in table.items()}
+    return {name: Capability(name, *row) for name, row in _table("capabilities.yaml").items()}
 
 
 class FieldType(NamedTuple):
@@ -102,87 +99,29 @@ def _is_tiers(value: Any) -> bool:
 
 
 TEXT = FieldType(f"text of 1 to {MAX_TEXT} characters without control characters", _is_text)
-URL = FieldType("an http or https URL", _is_url)
 DATE = FieldType("a date such as 2025-04-14 or 2025-04", _is_date)
-COUNT = FieldType("a whole number, 0 or more", _is_count)
-PRICE = FieldType("a finite number of US dollars per million tokens, 0 or more", _is_price)
-FLAG = FieldType("true, false or null", lambda value: isinstance(value, bool))
-TEXTS = FieldType("a list of texts", _is_texts)
-RANGES = FieldType("a map of parameter to its {min, max, default} numbers", _is_ranges)
-TIERS = FieldType("a list of {above: tokens, input: price, output: price}", _is_tiers)
-
-PRICES = ("input", "output", "cache_read", "cache_write", "batch_input", "batch_output")
+_FLAG = FieldType("true, false or null", lambda value: isinstance(value, bool))
+_TYPES = {
+    "text": TEXT,
+    "date": DATE,
+    "flag": _FLAG,
+    "url": FieldType("an http or https URL", _is_url),
+    "count": FieldType("a whole number, 0 or more", _is_count),
+    "price": FieldType("a finite number of US dollars per million tokens, 0 or more", _is_price),
+    "texts": FieldType("a list of texts", _is_texts),
+    "ranges": FieldType("a map of parameter to its {min, max, default} numbers", _is_ranges),
+    "tiers": FieldType("a list of {above: tokens, input: price, output: price}", _is_tiers),
+}
+KINDS = ("author", "model", "provider", "offering")
 
 
 @cache
 def fields(kind: str) -> dict[str, FieldType]:
-    """The fields of a kind of record. Raises KeyError for an unknown kind."""
-    return {
-        "author": _AUTHOR,
-        "model": _MODEL,
-        "provider": _PROVIDER,
-        "offering": _OFFERING | dict.fromkeys(capabilities(), FLAG),
-    }[kind]
+    """The fields of a kind of record, in the order pages show them. Raises KeyError for no kind."""
+    types = {name: _TYPES[type] for name, type in _table("fields.yaml")[kind].items()}
+    return types | (dict.fromkeys(capabilities(), _FLAG) if kind == "offering" else {})
 
 
-KINDS = ("author", "model", "provider", "offering")
-
-_AUTHOR = {
-    "name": TEXT,
-    "description": TEXT,
-    "website": URL,
-    "links": TEXTS,
-    "provider": TEXT,
-    "namespaces": TEXTS,
-}
-_MODEL = {
-    "name": TEXT,
-    "authors": TEXTS,
-    "family": TEXT,
-    "description": TEXT,
-    "website": URL,
-    "license": TEXT,
-    "release_date": DATE,
-    "knowledge_cutoff": DATE,
-    "open_weights": FLAG,
-    "parameters": COUNT,
-    "architecture": TEXT,
-    "tokenizer": TEXT,
-    "quantization": TEXT,
-    "base_model": TEXT,
-    "input_modalities": TEXTS,
-    "output_modalities": TEXTS,
-    "context": COUNT,
-    "max_output": COUNT,
-    "namespaces": TEXTS,
-}
-_PROVIDER = {
-    "name": TEXT,
-    "headquarters": TEXT,
-    "api_base": URL,
-    "key_variable": TEXT,
-    "key_header": TEXT,
-    "docs": URL,
-    "status_page": URL,
-    "privacy_policy": URL,
-    "retains_data": FLAG,
-    "retention": TEXT,
-    "moderated": FLAG,
-    "moderation": TEXT,
-}
-_OFFERING = {
-    "name": TEXT,
-    "model": TEXT,
-    "aliases": TEXTS,
-    "context": COUNT,
-    "max_input": COUNT,
-    "max_output": COUNT,
-    **{f"price_{name}": PRICE for name in PRICES},
-    "price_tiers": TIERS,
-    "status": TEXT,
-    "release_date": DATE,
-    "deprecation_date": DATE,
-    "retirement_date": DATE,
-    "ranges": RANGES,
-    "notes": TEXT,
-}
+@cache
+def _table(name: str) -> dict[str, Any]:
+    return yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))
