@@ -170,10 +170,13 @@ def test_markup_from_a_source_stays_text():
 
 def test_ids_that_differ_only_in_signs_get_pages_of_their_own():
     site = Site(
-        Catalog([record("model", name) for name in ("a.b", "a-b", "a b", "a/b", "~a/../b")])
+        Catalog(
+            [record("model", name) for name in ("a.b", "a-b", "a b", "a/b", "~a/../b", "Index")]
+        )
     )
     paths = {site.path("model", row) for row in site.catalog.models.values()}
-    assert len(paths) == 5
+    assert len(paths) == 6
+    assert "models/index" not in paths
     assert all(re.fullmatch(r"models/[a-z0-9.-]+", path) and ".." not in path for path in paths)
 
 

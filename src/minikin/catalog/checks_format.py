@@ -136,12 +136,11 @@ def _talk(turns: list[tuple[str, list[tuple[str, str]]]], question: str) -> list
             {"role": "user", "content": asked},
             {"role": "assistant", "content": None, "tool_calls": made},
             *({"role": "tool", "tool_call_id": c["id"], "content": "Done."} for c in made),
-            {"role": "assistant", "content": "Done."},
         ]
     return [*talk, {"role": "user", "content": question}]
 
 
-_CITIES = ("Paris", "Rome", "Oslo")
+_CITIES = ("Paris", "Rome", "Oslo", "Bern")
 _WEATHER_TALK = _talk(
     [(f"Weather in {c}?", [("get_weather", json.dumps({"city": c}))]) for c in _CITIES],
     "Weather in Lima?",
@@ -202,7 +201,7 @@ def parallel_tool_calls(asker: Asker) -> str:
     """Where the conversation calls two tools a turn, true gives two calls and false one."""
     both = [("get_weather", '{"city": "Rome"}'), ("set_lamp", '{"state": "on"}')]
     question = "Rome weather and lamp on."
-    talk = _talk([(question, both)] * 3, question)
+    talk = _talk([(question, both)] * 4, question)
     counts = {
         allowed: len(
             asker.ask(
@@ -226,7 +225,7 @@ def strict_tools(asker: Asker) -> str:
     """Strict arguments fit the schema although every earlier call in the conversation didn't."""
     tool = _tool("set_mode", strict=True, mode={"type": "string", "enum": ["k-41", "m-09"]})
     question = "Set the mode to blue."
-    talk = _talk([(question, [("set_mode", '{"mode": "blue"}')])] * 3, question)
+    talk = _talk([(question, [("set_mode", '{"mode": "blue"}')])] * 4, question)
     fields = {"tools": [tool], "max_tokens": 48, **asker.greedy}
     reply = asker.ask(talk, **fields)
     if not reply.calls:

@@ -111,8 +111,8 @@ class Site:
             path = "/".join(
                 part for part in (root, slug(folder) if folder else "", slug(own_id)) if part
             )
-            if path in self._makers:
-                # Two ids that differ only in signs: the digest keeps the second one's page apart.
+            if path in self._makers or path.endswith("/index"):
+                # Two ids that differ only in signs, or one that takes the name of a folder's page.
                 path += f"-{sha256(record.id.encode()).hexdigest()[:6]}"
             self._paths[kind, record.id] = path
             self._makers[path] = partial(make, self, record)
