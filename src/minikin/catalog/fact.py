@@ -1,0 +1,92 @@
+"""One value, where it came from and when; a record is what every source says of one thing.
+
+A value has three states. *Known*: a fact with a value. *Absent*: a fact whose value is `None` or
+`False`, so a source says that there is none. *Unknown*: no fact at all. Unknown is never "no".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Any, Literal
+
+import msgspec
+
+State = Literal["known", "absent", "unknown"]
+
+
+class Origin(IntEnum):
+    """Who says it; the lower wins."""
+
+    PROBE = 0
+    LOCAL = 1
+    IMPORT = 2
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A value with its source and the date (ISO) up to which the source vouches for it."""
+
+    value: Any
+    origin: Origin
+    source: str
+    date: str
+
+
+class Record(msgspec.Struct):
+    """An author, model, provider or offering: `facts[field]` is what each source says, best first.
+
+    An offering's id is `provider/provider's own model id`; the latter may contain slashes.
+    """
+
+    kind: str
+    id: str
+    facts: dict[str, tuple[Fact, ...]]
+
+    def value(self, field: str) -> Any:
+        """The best source's value; `None` where it is absent or unknown."""
+        facts = self.facts.get(field)
+        return facts[0].value if facts else None
+
+    def state(self, field: str) -> State:
+        """Whether the field is known, known to be absent, or unknown."""
+        facts = self.facts.get(field)
+        if not facts:
+            return "unknown"
+        return "absent" if facts[0].value is None or facts[0].value is False else "known"
+
+    def conflicts(self) -> dict[str, tuple[Fact, ...]]:
+        """Fields on which sources differ, with one fact for each distinct value, best first."""
+        distinct = {name: _distinct(facts) for name, facts in self.facts.items() if len(facts) > 1}
+        return {name: facts for name, facts in distinct.items() if len(facts) > 1}
+
+    @property
+    def name(self) -> str:
+        """The name to show: the record's own, else its id."""
+        return self.value("name") or self.id
+
+
+def merge(records: Iterable[Record]) -> dict[str, Record]:
+    """Join records of one kind by id, whatever the case; within a field the lower origin wins,
+    and among equals the one given first.
+    """
+    merged: dict[str, Record] = {}
+    for record in records:
+        known = merged.get(record.id.lower())
+        if known is None:
+            merged[record.id.lower()] = Record(record.kind, record.id, dict(record.facts))
+            continue
+        for name, facts in record.facts.items():
+            both = known.facts.get(name, ()) + facts
+            known.facts[name] = tuple(sorted(both, key=lambda fact: fact.origin))
+    return merged
+
+
+def _distinct(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    seen: list[Any] = []
+    kept: list[Fact] = []
+    for fact in facts:
+        value = sorted(fact.value, key=repr) if isinstance(fact.value, list) else fact.value
+        if value not in seen:
+            seen.append(value)
+            kept.append(fact)
+    return tuple(kept)

@@ -1,0 +1,171 @@
+"""The pages of lists: the catalog's index, authors, providers, models, evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from minikin.catalog import numbers
+from minikin.catalog.blocks import facts, make
+from minikin.catalog.catalog import counts
+from minikin.catalog.fact import Record
+from minikin.catalog.page import Block, Cell, Code, Heading, Link, Page, Table
+
+if TYPE_CHECKING:
+    from minikin.catalog.site import Site
+
+_TOP = 15
+
+
+def index(site: Site) -> Page:
+    """What the catalog holds, and where that came from."""
+    catalog = site.catalog
+    offerings = list(catalog.offerings.values())
+    priced = sum(row.state("price_input") == "known" for row in offerings)
+    results = [result for found in catalog.evidence.values() for result in found.results]
+    verified = sum(result.outcome == "verified" for result in results)
+    totals: list[list[Cell]] = [
+        [Link("Authors", "authors/_index"), f"{len(catalog.authors):,}"],
+        [Link("Models", "models/_index"), f"{len(catalog.models):,}"],
+        [Link("Providers", "providers/_index"), f"{len(catalog.providers):,}"],
+        ["Offerings", f"{len(offerings):,}"],
+        ["Offerings with a price", f"{priced:,} ({priced / max(len(offerings), 1):.0%})"],
+        [Link("Probed offerings", "evidence/_index"), f"{len(catalog.evidence):,}"],
+        ["Verified capabilities", f"{verified:,} of {len(results):,} probed"],
+    ]
+    stated = Counter(
+        (fact.source, fact.date)
+        for row in offerings
+        for known in row.facts.values()
+        for fact in known
+    )
+    sources: list[list[Cell]] = [
+        [source, date, f"{count:,}"] for (source, date), count in sorted(stated.items())
+    ]
+    blocks: list[Block] = [
+        ("Models, who makes them, who serves them, and what they were seen to do.",),
+        Table(["", "Count"], totals),
+        Heading(2, "Providers by Number of Offerings"),
+        _ranking(site, catalog.providers, (row.id.split("/")[0].lower() for row in offerings)),
+        Heading(2, "Authors by Number of Models"),
+        _ranking(
+            site,
+            catalog.authors,
+            (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row)),
+        ),
+        Heading(2, "Sources"),
+        Table(["Source", "As of", "Facts on offerings"], sources),
+    ]
+    return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
+
+
+def _ranking(site: Site, records: dict[str, Record], ids) -> Table:  # noqa: ANN001
+    rows: list[list[Cell]] = [[site.link(records[id]), f"{n:,}"] for id, n in counts(ids)[:_TOP]]
+    return Table(["Name", "Count"], rows)
+
+
+def author(site: Site, record: Record) -> Page:
+    """An author and all of their models."""
+    models = site.catalog.models_by(record)
+    blocks: list[Block] = [
+        *([(text,)] if (text := record.value("description")) else []),
+        Table(["", "", "Source"], facts(record)),
+        Heading(2, f"{len(models)} Models"),
+        _models(site, models),
+    ]
+    trail = [Link("Authors", "authors/_index")]
+    return make(site, site.path("author", record), record.name, "author", blocks, trail)
+
+
+def _models(site: Site, models: list[Record]) -> Table:
+    rows: list[list[Cell]] = []
+    for row in models:
+        home = site.catalog.home(row)
+        rows.append(
+            [
+                site.link(row, row.id),
+                row.value("release_date") or numbers.UNKNOWN,
+                numbers.tokens(home.value("context") if home else None),
+                numbers.price_pair(home) if home else numbers.UNKNOWN,
+                f"{len(site.catalog.offerings_of(row))}",
+            ]
+        )
+    return Table(["Model", "Released", "Context", "Pricing (Input/Output)", "Offerings"], rows)
+
+
+def provider(site: Site, record: Record) -> Page:
+    """A provider: where to call it, its policies, and what it offers by family."""
+    families: dict[str, list[Record]] = {}
+    for row in site.catalog.offerings_at(record):
+        served = site.catalog.models[site.catalog.model_of(row)]
+        families.setdefault(served.value("family") or "other", []).append(row)
+    known = facts(record)
+    blocks: list[Block] = [
+        Table(["", "", "Source"], known) if known else ("Nothing else is known of it.",)
+    ]
+    for family in sorted(families):
+        rows: list[list[Cell]] = [
+            [
+                site.link(row),
+                Code(row.id.partition("/")[2]),
+                numbers.tokens(row.value("context")),
+                numbers.price_pair(row),
+            ]
+            for row in families[family]
+        ]
+        titles = ["Model", "Id", "Context", "Pricing (Input/Output)"]
+        blocks += [Heading(2, family), Table(titles, rows)]
+    trail = [Link("Providers", "providers/_index")]
+    return make(site, site.path("provider", record), record.name, "provider", blocks, trail)
+
+
+def authors(site: Site) -> Page:
+    """Every author."""
+    rows: list[list[Cell]] = [
+        [site.link(row), f"{len(site.catalog.models_by(row))}"]
+        for row in site.catalog.authors.values()
+    ]
+    blocks: list[Block] = [Table(["Author", "Models"], rows)]
+    return make(site, "authors/_index", "Authors", "authors", blocks)
+
+
+def providers(site: Site) -> Page:
+    """Every provider."""
+    rows: list[list[Cell]] = []
+    for row in site.catalog.providers.values():
+        offered = site.catalog.offerings_at(row)
+        base = row.value("api_base")
+        rows.append([site.link(row), f"{len(offered)}", Code(base) if base else numbers.UNKNOWN])
+    blocks: list[Block] = [Table(["Provider", "Offerings", "API base URL"], rows)]
+    return make(site, "providers/_index", "Providers", "providers", blocks)
+
+
+def models(site: Site) -> Page:
+    """Every model."""
+    blocks: list[Block] = [_models(site, list(site.catalog.models.values()))]
+    return make(site, "models/_index", "Models", "models", blocks)
+
+
+def evidence(site: Site) -> Page:
+    """Every probed offering."""
+    rows: list[list[Cell]] = []
+    for key, found in site.catalog.evidence.items():
+        if key in site.catalog.offerings:
+            record = site.catalog.offerings[key]
+            verified = sum(result.outcome == "verified" for result in found.results)
+            latest = max((result.at for result in found.results), default="")
+            link = Link(record.id, site.path("evidence", record))
+            rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
+    table = Table(["Offering", "Verified", "Last probed", "Endpoint"], rows)
+    blocks: list[Block] = [table if rows else ("Nothing has been probed yet.",)]
+    return make(site, "evidence/_index", "Evidence", "evidence-list", blocks)
+
+
+PAGES: list[tuple[str, Callable[[Site], Page]]] = [
+    ("_index", index),
+    ("authors/_index", authors),
+    ("providers/_index", providers),
+    ("models/_index", models),
+    ("evidence/_index", evidence),
+]

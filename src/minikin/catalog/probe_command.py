@@ -1,0 +1,118 @@
+"""`minikin probe`: run the checks, keep the evidence, report."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from minikin.catalog import catalog as catalogs
+from minikin.catalog import evidence as evidence_files
+from minikin.catalog.catalog import Catalog
+from minikin.catalog.checks import CHECKS
+from minikin.catalog.client import Client, Unreachable
+from minikin.catalog.evidence import Evidence, Result
+from minikin.catalog.probe import Check, Failed
+from minikin.catalog.probe import probe as run_probe
+from minikin.catalog.site import slug
+from minikin.catalog.tables import (
+    FolderOption,
+    JsonOption,
+    errors,
+    out,
+    print_json,
+    print_table,
+    state_text,
+)
+from minikin.errors import SetupError
+
+
+def probe(
+    base_url: Annotated[str, typer.Option(help="Such as http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="The model to ask for.")],
+    api_key_env: Annotated[
+        str | None, typer.Option(help="Environment variable that holds the key.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Its id in the catalog.", show_default="by the base URL")
+    ] = None,
+    capability: Annotated[
+        list[str] | None, typer.Option(help="Only this; may be repeated.")
+    ] = None,
+    fail_on_regression: Annotated[
+        bool, typer.Option(help="Exit with 1 if what was verified once is not now.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 60.0,
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find out what a live OpenAI-compatible server really does, and keep the evidence.
+
+    Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model gpt-4.1-mini
+    """
+
+    unknown = set(capability or ()) - CHECKS.keys()
+    if unknown:
+        known = ", ".join(CHECKS)
+        raise SetupError(f"No probe for {', '.join(sorted(unknown))}. There are: {known}.")
+    checks = {name: run for name, run in CHECKS.items() if not capability or name in capability}
+    key = os.environ.get(api_key_env) if api_key_env else None
+    if api_key_env and not key:
+        raise SetupError(f"The environment variable {api_key_env} is not set.")
+    home = folder or catalogs.user_folder()
+    with Client(base_url, key, timeout) as client:
+        offering = _probed_offering(catalogs.load(home), provider, client.base_url, model)
+        found = _run(client, model, offering, checks)
+    path = home / "evidence" / f"{slug(offering)}.json"
+    old = evidence_files.read(path) if path.exists() else None
+    kept = evidence_files.carried(old, found)
+    evidence_files.write(path, kept)
+    _report(kept, found.results, as_json)
+    errors.print(f"Evidence: {path}", soft_wrap=True)
+    worse = [result.capability for result in evidence_files.regressions(old, found)]
+    if worse:
+        errors.print(f"No longer verified: {', '.join(worse)}", style="red", soft_wrap=True)
+        if fail_on_regression:
+            raise typer.Exit(1)
+
+
+def _probed_offering(catalog: Catalog, provider: str | None, base_url: str, model: str) -> str:
+    """The offering's id: the catalog's own if it knows the provider and the name."""
+    if provider is None:
+        bases = {row.value("api_base"): row.id for row in catalog.providers.values()}
+        provider = bases.get(base_url) or slug(urlsplit(base_url).netloc)
+    known = catalog.served(provider, model)
+    return known.id if known else f"{provider}/{model}"
+
+
+def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) -> Evidence:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
+        task = bar.add_task("probing", total=len(checks))
+        try:
+            for found in run_probe(client, model, offering, checks):
+                if isinstance(found, Evidence):
+                    return found
+                bar.update(task, advance=1, description=f"{found.capability}: {found.outcome}")
+        except (Unreachable, Failed) as error:
+            raise SetupError(f"{client.base_url} can't be probed: {error}") from None
+    raise AssertionError("a probe ends with its evidence")
+
+
+def _report(kept: Evidence, results: list[Result], as_json: bool) -> None:
+    if as_json:
+        print_json(json.loads(evidence_files.encode(kept)))
+        return
+    verified = sum(result.outcome == "verified" for result in results)
+    out.print(f"{kept.offering} at {kept.endpoint}: {verified} of {len(results)} verified\n")
+    print_table(
+        ["CAPABILITY", "OUTCOME", "TRIALS", "MS", "WHAT WAS SEEN"],
+        (
+            [r.capability, state_text(r.outcome), str(r.trials), str(r.latency_ms), r.reason]
+            for r in results
+        ),
+    )

