@@ -48,7 +48,9 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     file.write_bytes(b"GGUF")
     options = (
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
-        "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1"
+        "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
+        "--max-choices 7 --api-key one --api-key two --allowed-host box.lan --allowed-host b "
+        f"--database {tmp_path}/kept.sqlite3"
     )
     serve(*options.split())
     engine = EngineSettings(
@@ -61,9 +63,64 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     )
     assert served == [
         ServerSettings(
-            engine=engine, model_id="tiny", port=free_port, default_max_tokens=1, max_queued=2
+            engine=engine,
+            model_id="tiny",
+            port=free_port,
+            default_max_tokens=1,
+            max_queued=2,
+            max_choices=7,
+            api_keys=("one", "two"),
+            allowed_hosts=("box.lan", "b"),
+            database=tmp_path / "kept.sqlite3",
         )
     ]
+
+
+def test_keys_come_from_a_file_too(served: list[ServerSettings], tmp_path: Path):
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    (tmp_path / "keys").write_text("  first\n\nsecond \r\n")
+    files = ("--model", str(tmp_path / "tiny.gguf"), "--api-key-file", str(tmp_path / "keys"))
+    serve(*files, "--api-key", "given")
+    assert served[0].api_keys == ("given", "first", "second")
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (b"", "There is no key in"),
+        (b"\n \n", "There is no key in"),
+        (b"good\ntwo words", "API key 2 of 2 can't be used"),
+        ("schlüssel".encode(), "API key 1 of 1 can't be used"),
+        (b"\xff\xfe", "it is not text"),
+    ],
+)
+def test_bad_keys_do_not_leave_the_door_open(
+    minikin: Minikin, tmp_path: Path, keys: bytes, message: str
+):
+    file = tmp_path / "keys"
+    file.write_bytes(keys)
+    run = minikin("serve", "--api-key-file", str(file))
+    assert run.returncode == 1
+    assert message in run.stderr
+    assert "words" not in run.stderr, "a key may not get into a log"
+    assert minikin("serve", "--api-key", "").returncode == 1
+
+
+def test_a_file_of_keys_that_is_not_there(minikin: Minikin, tmp_path: Path):
+    assert minikin("serve", "--api-key-file", str(tmp_path / "none")).returncode == 2
+
+
+def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
+    shown = " ".join(minikin("serve", "--help").stdout.replace("│", " ").split())
+    for option, said in {
+        "--api-key": "A key that clients must send",
+        "--api-key-file": "A file with such keys",
+        "--max-choices": "The largest n of a request",
+        "--allowed-host": "A host name by which clients reach",
+        "--database": "SQLite file of the completions",
+    }.items():
+        assert option in shown
+        assert said in shown
 
 
 def test_taken_port(minikin: Minikin, tmp_path: Path):
@@ -101,6 +158,8 @@ def test_unknown_model(minikin: Minikin, free_port: int, model: str, message: st
     assert len(run.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("option", ["--port=0", "--threads=0", "--context-length=-1", "--what=1"])
+@pytest.mark.parametrize(
+    "option", ["--port=0", "--threads=0", "--context-length=-1", "--what=1", "--max-choices=129"]
+)
 def test_bad_option_values(minikin: Minikin, option: str):
     assert minikin("serve", option).returncode == 2

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from minikin.cli.access import read_api_keys
 from minikin.cli.options import ENGINE_DEFAULTS, SERVER_DEFAULTS, CacheOption, locate_model
 from minikin.cli.output import errors
 from minikin.config import EngineSettings, ServerSettings
@@ -25,6 +27,9 @@ def serve(
     default_max_tokens: Annotated[
         int, typer.Option(min=1, metavar="N", help="Output limit of a request that states none.")
     ] = SERVER_DEFAULTS["default_max_tokens"],
+    max_choices: Annotated[
+        int, typer.Option(min=1, max=128, metavar="N", help="The largest `n` of a request.")
+    ] = SERVER_DEFAULTS["max_choices"],
     max_queued: Annotated[
         int, typer.Option(min=1, metavar="N", help="Requests in flight; one more is answered 503.")
     ] = SERVER_DEFAULTS["max_queued"],
@@ -52,6 +57,37 @@ def serve(
     device: Annotated[
         str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")
     ] = ENGINE_DEFAULTS["device"],
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="A key that clients must send one of; repeatable. Without keys anyone may come "
+            "in. Other users of this machine can see a command's options: prefer a file.",
+        ),
+    ] = None,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, metavar="FILE", help="A file with such keys, one a line."
+        ),
+    ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A host name by which clients reach the server, such as box.lan; repeatable. "
+            "localhost, --host and plain addresses are allowed without it.",
+        ),
+    ] = None,
+    database: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            metavar="FILE",
+            help="SQLite file of the completions kept with `store: true`.",
+            show_default="minikin/completions.sqlite3 in the user's data folder",
+        ),
+    ] = SERVER_DEFAULTS["database"],
     cache: CacheOption = None,
 ) -> None:
     """Serve a model at /v1 as OpenAI serves gpt-4.1-mini.
@@ -64,7 +100,10 @@ def serve(
     `minikin serve`
 
     `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
+
+    `minikin serve --host 0.0.0.0 --api-key-file keys.txt --allowed-host box.lan`
     """
+    keys = read_api_keys(api_key or [], api_key_file)
     local = locate_model(model, cache)
     errors.print(f"Loading {local.id}", soft_wrap=True)
     settings = ServerSettings(
@@ -81,6 +120,10 @@ def serve(
         port=port,
         default_max_tokens=default_max_tokens,
         max_queued=max_queued,
+        max_choices=max_choices,
+        api_keys=keys,
+        allowed_hosts=tuple(allowed_host or ()),
+        database=database,
     )
     from minikin.api.server import serve as run_server
 
