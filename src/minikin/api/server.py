@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from minikin.errors import ModelFileError, SetupError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.routing import Route
 
 log = logging.getLogger(__name__)
 
@@ -26,15 +28,17 @@ KEEP_ALIVE_SECONDS = 15
 BACKLOG = 1024
 
 
-def serve(settings: ServerSettings) -> None:
+def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = list) -> None:
     """Serve until a signal; the first SIGTERM or SIGINT drains, the second ends at once.
+
+    `more_routes` gives routes to serve beside the API's own.
 
     Raises SetupError if the address can't be had, ModelFileError if the model can't be loaded,
     SystemExit(1) when answers were cut off.
     """
     listener = _listen(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(_serve(settings, listener))
+        finished = runner.run(_serve(settings, listener, more_routes))
     if not finished:
         raise SystemExit(1)
 
@@ -50,13 +54,17 @@ def _listen(settings: ServerSettings) -> socket.socket:
         ) from error
 
 
-async def _serve(settings: ServerSettings, listener: socket.socket) -> bool:
+async def _serve(
+    settings: ServerSettings, listener: socket.socket, more_routes: Callable[[], list[Route]]
+) -> bool:
     """Whether every answer was finished."""
     started = time.perf_counter()
     engine = EngineProcess(settings.engine)
     await engine.start()  # it loads the model while this process imports the HTTP side
     try:
-        server = DrainingServer(_application(settings, engine), settings, engine)
+        app = _application(settings, engine)
+        app.router.routes += more_routes()
+        server = DrainingServer(app, settings, engine)
         async with asyncio.TaskGroup() as tasks:
             http = tasks.create_task(server.serve(sockets=[listener]))
             ready = tasks.create_task(_announce(settings, engine, listener, started))

@@ -9,6 +9,7 @@ import sys
 
 import typer
 
+from minikin.cli.catalog import PASS_ON, catalog, probe
 from minikin.cli.chat import chat
 from minikin.cli.models import models, pull, rm
 from minikin.cli.output import errors
@@ -26,6 +27,8 @@ app = typer.Typer(
 )
 for command in (serve, chat, pull, models, rm):
     app.command()(command)
+for command in (catalog, probe):
+    app.command(context_settings=PASS_ON, add_help_option=False)(command)
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from minikin.cli.options import ENGINE_DEFAULTS, SERVER_DEFAULTS, CacheOption, l
 from minikin.cli.output import errors
 from minikin.config import EngineSettings, ServerSettings
 from minikin.hub.known import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
 
 
 def serve(
@@ -127,4 +130,11 @@ def serve(
     )
     from minikin.api.server import serve as run_server
 
-    run_server(settings)
+    run_server(settings, lambda: _catalog_routes(settings))
+
+
+def _catalog_routes(settings: ServerSettings) -> list[Route]:
+    from minikin.catalog.catalog import load
+    from minikin.catalog.routes import catalog_routes
+
+    return catalog_routes(load, (settings.model_id, *settings.aliases))
