@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import time
@@ -16,11 +17,13 @@ import uvloop
 from minikin.api.protocol import BoundedProtocol
 from minikin.config import ServerSettings
 from minikin.engine.process import EngineProcess
-from minikin.errors import ModelFileError, SetupError
+from minikin.errors import MinikinError, ModelFileError, SetupError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.routing import Route
+
+    from minikin.api.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +71,10 @@ async def _serve(
         async with asyncio.TaskGroup() as tasks:
             http = tasks.create_task(server.serve(sockets=[listener]))
             ready = tasks.create_task(_announce(settings, engine, listener, started))
+            warm = tasks.create_task(_warm(engine, server.service))
             await http
             ready.cancel()
+            warm.cancel()
     except* ModelFileError as errors:
         raise errors.exceptions[0] from None
     finally:
@@ -97,6 +102,13 @@ def _application(settings: ServerSettings, engine: EngineProcess) -> Starlette:
     )
     template.try_out()
     return create_app(settings, engine, tokenizer, template)
+
+
+async def _warm(engine: EngineProcess, service: Service) -> None:
+    """Start, once the model answers, what only some requests need."""
+    with contextlib.suppress(MinikinError):
+        await engine.wait_ready()
+        await service.grammars.warm()
 
 
 async def _announce(
@@ -132,7 +144,7 @@ class DrainingServer(uvicorn.Server):
             )
         )
         self.cut_off = False
-        self._service = app.state.service
+        self.service: Service = app.state.service
         self._engine = engine
         self._drain_seconds = settings.drain_seconds
         self._loop = asyncio.get_running_loop()
@@ -140,20 +152,20 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Signal handler: drain at the first, end at the second."""
-        if self._service.draining:
-            self.cut_off = self._service.in_flight > 0
+        if self.service.draining:
+            self.cut_off = self.service.in_flight > 0
             self.should_exit = self.force_exit = True
         else:
-            self._service.draining = True
+            self.service.draining = True
             self._loop.call_soon_threadsafe(self._begin_drain)
 
     def _begin_drain(self) -> None:
-        log.info("draining: %d requests in flight", self._service.in_flight)
+        log.info("draining: %d requests in flight", self.service.in_flight)
         self._drain = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:
         try:
-            await asyncio.wait_for(self._service.idle.wait(), self._drain_seconds)
+            await asyncio.wait_for(self.service.idle.wait(), self._drain_seconds)
         except TimeoutError:
             self.cut_off = True
             await self._engine.stop()  # so that what still runs ends with an error its client sees

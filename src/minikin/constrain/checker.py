@@ -22,6 +22,7 @@ SECONDS = 5.0
 START_SECONDS = 30.0
 KNOWN_GRAMMARS = 1_024
 
+_SIMPLE = '{"grammars":[{"json_schema":{"type":"object"}}]}'
 _DIED = (asyncio.IncompleteReadError, ConnectionError, RuntimeError)
 """What a pipe to a dead process raises; uvloop's own is the last."""
 _ROOT = str(Path(__file__).parents[2])
@@ -59,6 +60,10 @@ class GrammarChecker:
         while len(self._verdicts) > KNOWN_GRAMMARS:
             self._verdicts.popitem(last=False)
         return verdict
+
+    async def warm(self) -> None:
+        """Start a worker, so that the first schema needn't wait for it."""
+        await self.fault(_SIMPLE)
 
     async def stop(self) -> None:
         """End the workers."""
@@ -124,7 +129,7 @@ class _Worker:
             async with asyncio.timeout(START_SECONDS):
                 await self._write(vocabulary)
                 # This compiles at once: from here on the time is the grammar's own.
-                await self._exchange(b'{"grammars":[{"json_schema":{"type":"object"}}]}')
+                await self._exchange(_SIMPLE.encode())
         except (TimeoutError, *_DIED) as error:
             raise EngineFailure("The process that checks schemas could not be started.") from error
 

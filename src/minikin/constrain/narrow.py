@@ -131,6 +131,9 @@ class _Narrowing:
         for key, (name, kind) in _SHAPES.items():
             if key in node and not _is_a(node[key], kind):
                 raise self._fault((*path, key), f"{_shown(node[key])} is not {name}.")
+        lists = [node.get("required", []), *node.get("dependentRequired", {}).values()]
+        if not all(isinstance(names, list) and _all_text(names) for names in lists):
+            raise self._fault(path, "'required' is not an array of strings.")
         for kind in _listed(node.get("type", [])):
             if kind not in _TYPES:
                 raise self._fault(
@@ -256,7 +259,8 @@ def _is_conjunction(node: Schema) -> bool:
     """Whether the node says things about one value in several places."""
     said = set(node) & _KNOWN - {"$defs", "definitions", "$schema", "$id", "$anchor"}
     if "allOf" in node:
-        return len(said) > 1 or len(node["allOf"]) > 1
+        parts = node["allOf"]
+        return len(said) > 1 or (isinstance(parts, list) and len(parts) > 1)
     return len(said - {"type"}) > 1 and bool(said & {"$ref", "anyOf", "oneOf"})
 
 
@@ -277,6 +281,10 @@ def _is_a(value: Any, kind: Any) -> bool:
     if kind == int | float:
         return type(value) in (int, float) and math.isfinite(value)
     return isinstance(value, kind)
+
+
+def _all_text(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def _shown(value: Any) -> str:

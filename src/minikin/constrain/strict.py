@@ -22,9 +22,9 @@ MAX_LONG_ENUM_TEXT = 15_000
 """Characters of one enum of strings that has more than LONG_ENUM values."""
 
 _TYPES = ("string", "number", "boolean", "integer", "object", "array", "null")
-_FORMATS = frozenset(
-    ("date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid")
-)
+_FORMATS = (
+    "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid",
+)  # fmt: skip
 _ANNOTATIONS = frozenset(("title", "description", "$schema", "$id", "$comment", "examples"))
 _ALLOWED = _ANNOTATIONS | {
     "type", "enum", "const", "anyOf", "$ref", "$defs", "definitions",
@@ -74,6 +74,7 @@ def _check_node(node: dict[str, Any], path: Path, subject: Subject) -> None:
     for key in node:
         if key not in _ALLOWED:
             raise _fault(subject, path, f"'{key[:64]}' is not permitted.")
+    _check_shapes(node, path, subject)
     if "$ref" in node:
         if siblings := [key for key in node if key not in ("$ref", "$defs", "definitions")]:
             raise _fault(subject, path, f"$ref cannot have keywords {{{siblings[0]!r}}}.")
@@ -85,13 +86,12 @@ def _check_node(node: dict[str, Any], path: Path, subject: Subject) -> None:
     for kind in kinds:
         if kind not in _TYPES:
             raise _fault(subject, path, f"{kind!r} is not valid under any of the given schemas.")
-    _check_shapes(node, path, subject)
     if "object" in kinds:
         _check_object(node, path, subject)
     if "array" in kinds and "items" not in node:
         raise _fault(subject, path, "array schema missing items.")
-    if (name := node.get("format")) is not None and name not in _FORMATS:
-        raise _fault(subject, path, f"{name!r} is not a valid format.")
+    if "format" in node and node["format"] not in _FORMATS:
+        raise _fault(subject, path, f"{node['format']!r:.64} is not a valid format.")
 
 
 def _check_shapes(node: dict[str, Any], path: Path, subject: Subject) -> None:
