@@ -73,8 +73,10 @@ def _is_json_so_far(text: str, cut: bool) -> bool:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        # The parser stops at the end of a text that is merely cut, or within its last word.
-        return cut and (error.pos >= len(text) - 5 or error.msg.startswith("Unterminated"))
+        # The parser stops at the end of a text that is merely cut, or before its last word.
+        rest = text[error.pos :].strip()
+        begun = any(word.startswith(rest) for word in ("true", "false", "null", "-", "\\u0000"))
+        return cut and (begun or error.msg.startswith("Unterminated"))
     except RecursionError:
         return False
     return True

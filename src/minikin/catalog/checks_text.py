@@ -6,14 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from minikin.catalog.probe import (
-    Asker,
-    Body,
-    Failed,
-    Ignored,
-    Inconclusive,
-    answer,
-)
+from minikin.catalog.probe import Asker, Body, Failed, Ignored, Inconclusive, answer
 
 STORY = "Tell me a long story about a lighthouse keeper and the sea."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from minikin.catalog import numbers
@@ -60,7 +60,7 @@ def index(site: Site) -> Page:
     return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
 
 
-def _ranking(site: Site, records: dict[str, Record], ids) -> Table:  # noqa: ANN001
+def _ranking(site: Site, records: dict[str, Record], ids: Iterable[str]) -> Table:
     rows: list[list[Cell]] = [[site.link(records[id]), f"{n:,}"] for id, n in counts(ids)[:_TOP]]
     return Table(["Name", "Count"], rows)
 

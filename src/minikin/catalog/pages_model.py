@@ -5,12 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minikin.catalog import numbers
-from minikin.catalog.blocks import (
-    capability_blocks,
-    conflict_blocks,
-    facts,
-    make,
-)
+from minikin.catalog.blocks import capability_blocks, conflict_blocks, facts, make
 from minikin.catalog.fact import Record
 from minikin.catalog.page import Block, Cell, Code, Heading, Inline, Link, Page, Table
 

@@ -29,26 +29,20 @@ def offering(site: Site, record: Record) -> Page:
     served = catalog.models[catalog.model_of(record)]
     probed = catalog.evidence.get(record.id.lower())
     evidence_page = site.path("evidence", record) if probed else None
-    limits = facts(
-        record, hide=[*capabilities(), *(f for f in record.facts if f.startswith("price_"))]
-    )
+    prices = [field for field in record.facts if field.startswith("price_")]
+    limits = facts(record, hide=[*capabilities(), *prices])
+    own_id = Code(record.id.partition("/")[2])
+    serves = (site.link(served), " as ", site.link(provider), " serves it, under the id ", own_id)
     blocks: list[Block] = [
-        (
-            site.link(served),
-            " as ",
-            site.link(provider),
-            " serves it, under the id ",
-            _own_id(record),
-            ".",
-        ),
+        (*serves, "."),
         Heading(2, "Limits"),
-        Table(["Limit", "Value", "Source"], limits),
+        Table(["Limit", "Value", "Source"], limits) if limits else ("No limit is known.",),
         Heading(2, "Prices"),
         *_prices(record),
         Heading(2, "Capabilities"),
     ]
     if probed is None:
-        command = f"minikin probe --base-url URL --model {record.id.partition('/')[2]}"
+        command = f"minikin probe --base-url URL --model {own_id.text}"
         blocks.append(("Nobody has probed this offering here. To do so: ", Code(command)))
     elif evidence_page:
         blocks.append(
@@ -68,10 +62,6 @@ def offering(site: Site, record: Record) -> Page:
 
 
 _RANGE = ("min", "max", "default")
-
-
-def _own_id(record: Record) -> Code:
-    return Code(record.id.partition("/")[2])
 
 
 def _prices(record: Record) -> list[Block]:
