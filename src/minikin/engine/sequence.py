@@ -76,7 +76,8 @@ class Sequence:
         None where the choice of one token changes the odds of the next.
         """
         params = self.params
-        if params.frequency_penalty or params.presence_penalty:
+        penalised = params.frequency_penalty or params.presence_penalty
+        if penalised or params.repetition_penalty != 1:
             return ()
         room = min(params.max_tokens - self.sampled, context_length - len(self.tokens))
         return self.prediction.guess(room - 1)
