@@ -191,6 +191,17 @@ def test_a_prediction_changes_the_pace_and_not_the_answer(temperature):
     assert 0 < usage.rejected_prediction_tokens < 60
 
 
+def test_a_prediction_keeps_out_of_the_way_of_penalties():
+    def asked(predicted):
+        engine = make_engine()
+        params = {"max_tokens": 40, "temperature": 1.0, "seed": 3, "repetition_penalty": 5.0}
+        engine.add(request("once upon", prediction=tuple(predicted), **params))
+        return [(event.text, event.finish_reason) for event in run(engine)]
+
+    plain = asked(b"")
+    assert asked("".join(text for text, _ in plain).encode()) == plain
+
+
 def test_a_prediction_ends_where_the_answer_ends():
     model = HashingModel()
     model.script = lambda context: b"abcdefghij"[len(context) - 2]
