@@ -45,6 +45,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 4 * 1024 * 1024
     max_choices: int = 128
     """The largest `n`; 128 is OpenAI's own."""
+    extensions: bool = False
+    """Take sampling parameters that OpenAI doesn't have, instead of refusing them as it does."""
     api_keys: tuple[str, ...] = ()
     """Keys that clients must send; none: no key is asked for."""
     allowed_hosts: tuple[str, ...] = ()

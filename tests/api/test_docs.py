@@ -12,7 +12,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from minikin.api.openapi import document
-from minikin.api.parameters import PARAMETERS
+from minikin.api.parameters import EXTENSIONS, PARAMETERS
 from tests.fakes import ScriptedEngine, live_server
 
 CHECKS = (
@@ -36,6 +36,14 @@ def test_the_page_needs_no_other_server(shared_server):
     assert not re.search(r"(src|href)=[\"']?(https?:)?//", page.text)
     for parameter in PARAMETERS:
         assert f"<code>{parameter.name}</code>" in page.text
+
+
+def test_extensions_are_described_where_they_are_taken(serve):
+    server = serve(extensions=True)
+    served = httpx.get(f"{server.url}/openapi.json").json()
+    fields = served["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+    assert set(fields) == {"model", *(p.name for p in PARAMETERS + EXTENSIONS)}
+    assert "<code>min_p</code>" in httpx.get(f"{server.url}/docs").text
 
 
 def test_the_document_has_every_route_but_its_own(shared_server):

@@ -1,6 +1,7 @@
 """The real `openai` client, as users' code calls it, sync and async."""
 
 import asyncio
+import time
 
 import httpx
 import openai
@@ -47,16 +48,19 @@ ERRORS = [
 ]
 
 
+def client_of(server, kind=openai.OpenAI, **options):
+    return kind(**{"base_url": f"{server.url}/v1", "api_key": "x", "max_retries": 0, **options})
+
+
 @pytest.fixture(scope="module")
 def client(shared_server):
-    with openai.OpenAI(base_url=f"{shared_server.url}/v1", api_key="x", max_retries=0) as client:
+    with client_of(shared_server) as client:
         yield client
 
 
 @pytest.fixture
 async def async_client(shared_server):
-    url = f"{shared_server.url}/v1"
-    async with openai.AsyncOpenAI(base_url=url, api_key="x", max_retries=0) as client:
+    async with client_of(shared_server, openai.AsyncOpenAI) as client:
         yield client
 
 
@@ -105,14 +109,12 @@ def test_errors_are_the_clients_own(client, change, kind, param, code):
 
 def test_a_wrong_key_is_an_authentication_error(serve):
     server = serve(api_keys=("right",))
-    for key, code in (("wrong", "invalid_api_key"), ("right", None)):
-        client = openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
-        if code is None:
-            assert client.models.list().data[0].id == "tiny"
-            continue
+    with client_of(server, api_key="right") as client:
+        assert client.models.list().data[0].id == "tiny"
+    with client_of(server, api_key="wrong") as client:
         with pytest.raises(openai.AuthenticationError) as raised:
-            client.models.list()
-        assert raised.value.code == code
+            client.chat.completions.create(**ASK)
+        assert (raised.value.status_code, raised.value.code) == (401, "invalid_api_key")
 
 
 def test_models(client):
@@ -134,9 +136,13 @@ def test_raw_and_streaming_responses(client):
 
 def test_a_timeout_is_the_clients_and_frees_the_place(serve):
     server = serve(ScriptedEngine(pause=30))
-    client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0, timeout=0.3)
-    with pytest.raises(openai.APITimeoutError):
+    with client_of(server, timeout=0.3) as client, pytest.raises(openai.APITimeoutError):
         client.chat.completions.create(**ASK)
+    deadline = time.monotonic() + 5
+    while server.service.in_flight and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.service.in_flight == 0
+    assert len(server.engine.cancelled) == 1
 
 
 def test_a_server_still_loading_is_tried_again(serve):
@@ -144,7 +150,7 @@ def test_a_server_still_loading_is_tried_again(serve):
     server = serve(engine)
 
     async def ask_while_it_loads():
-        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="x") as client:
+        async with client_of(server, openai.AsyncOpenAI, max_retries=4) as client:
             asked = asyncio.create_task(client.chat.completions.create(**ASK))
             await asyncio.sleep(0.3)
             engine.is_ready = True
@@ -152,6 +158,14 @@ def test_a_server_still_loading_is_tried_again(serve):
 
     answer = asyncio.run(ask_while_it_loads())
     assert answer.choices[0].message.content == "Hello there!"
+
+
+def test_extensions_go_where_they_are_switched_on(serve):
+    server = serve(extensions=True)
+    with client_of(server) as client:
+        client.chat.completions.create(**ASK, extra_body={"top_k": 5, "repetition_penalty": 1.2})
+    (request,) = server.engine.requests
+    assert (request.params.top_k, request.params.repetition_penalty) == (5, 1.2)
 
 
 def test_token_ids_go_both_ways(shared_server):

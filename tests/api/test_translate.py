@@ -146,6 +146,34 @@ def test_a_strange_model_name_is_echoed_short_and_harmless(name):
     assert raised.value.message.isprintable()
 
 
+EXTENDED = Limits(models=LIMITS.models, vocab_size=LIMITS.vocab_size, extensions=True)
+
+
+def test_extensions_are_taken_where_they_are_switched_on():
+    wanted = {"top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1}
+    assert translate({**ASK, **wanted}, EXTENDED).sampling == wanted
+    nulls = dict.fromkeys(wanted)
+    assert translate({**ASK, **nulls}, EXTENDED) == translate(ASK, EXTENDED)
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "code"),
+    [
+        ({"top_k": 0}, "top_k", "integer_below_min_value"),
+        ({"top_k": 10**30}, "top_k", "integer_above_max_value"),
+        ({"top_k": 1.5}, "top_k", "invalid_type"),
+        ({"min_p": 1.1}, "min_p", "decimal_above_max_value"),
+        ({"min_p": -0.1}, "min_p", "decimal_below_min_value"),
+        ({"repetition_penalty": 0}, "repetition_penalty", "decimal_below_min_value"),
+        ({"repetition_penalty": "1"}, "repetition_penalty", "invalid_type"),
+        ({"typical_p": 1}, None, None),
+    ],
+)
+def test_extensions_have_rules_too(change, param, code):
+    error = fault(EXTENDED, **change)
+    assert (error.param, error.code) == (param, code)
+
+
 def test_several_unknown_arguments_are_told_together():
     error = fault(top_k=1, min_p=0)
     assert error.message == "Unrecognized request arguments supplied: top_k, min_p"

@@ -49,7 +49,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     options = (
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
         "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
-        "--max-choices 7 --api-key one --api-key two --allowed-host box.lan --allowed-host b "
+        "--extensions --max-choices 7 --api-key one --api-key two "
+        "--allowed-host box.lan --allowed-host b "
         f"--database {tmp_path}/kept.sqlite3"
     )
     serve(*options.split())
@@ -69,6 +70,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             default_max_tokens=1,
             max_queued=2,
             max_choices=7,
+            extensions=True,
             api_keys=("one", "two"),
             allowed_hosts=("box.lan", "b"),
             database=tmp_path / "kept.sqlite3",
@@ -115,6 +117,7 @@ def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
     for option, said in {
         "--api-key": "A key that clients must send",
         "--api-key-file": "A file with such keys",
+        "--extensions": "Take top_k, min_p and repetition_penalty",
         "--max-choices": "The largest n of a request",
         "--allowed-host": "A host name by which clients reach",
         "--database": "SQLite file of the completions",

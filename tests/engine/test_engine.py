@@ -191,6 +191,16 @@ def test_a_prediction_changes_the_pace_and_not_the_answer(temperature):
     assert 0 < usage.rejected_prediction_tokens < 60
 
 
+def test_a_prediction_keeps_out_of_the_way_of_a_repetition_penalty():
+    model = HashingModel()
+    model.script = lambda context: ord("a")
+    engine = make_engine(model)
+    settings = {"repetition_penalty": 4.0, "logit_bias": {ord("b"): 10.0}}
+    engine.add(request("once upon", max_tokens=5, prediction=tuple(b"aaaaa"), **settings))
+    # The first `a` takes its logit from 20 to 5, below that of `b`.
+    assert texts(run(engine))["r", 0] == "abbbb"
+
+
 def test_a_prediction_ends_where_the_answer_ends():
     model = HashingModel()
     model.script = lambda context: b"abcdefghij"[len(context) - 2]

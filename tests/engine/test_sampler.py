@@ -58,6 +58,70 @@ def test_top_p_of_a_flat_distribution_looks_past_the_first_tokens():
     assert len(wide) > 350
 
 
+FOUR = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().tolist()
+
+
+def test_top_k_keeps_the_k_likeliest():
+    assert draws(FOUR, top_k=2) == pytest.approx([5 / 8, 3 / 8, 0, 0], abs=0.03)
+    assert draws(FOUR, top_k=1) == [1, 0, 0, 0]
+    assert draws(FOUR, top_k=100) == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.03)
+
+
+def test_min_p_drops_what_is_too_far_below_the_likeliest():
+    # The threshold is 0.4 * 0.5 = 0.2.
+    assert draws(FOUR, min_p=0.4) == pytest.approx([5 / 8, 3 / 8, 0, 0], abs=0.03)
+    assert draws(FOUR, min_p=0.11) == pytest.approx(
+        [0.5 / 0.95, 0.3 / 0.95, 0.15 / 0.95, 0], abs=0.03
+    )
+    assert draws(FOUR, min_p=1.0) == [1, 0, 0, 0]
+    assert draws([1.0, 1.0, 0.0], count=400, min_p=1.0)[:2] == pytest.approx([0.5, 0.5], abs=0.1)
+
+
+def test_the_temperature_comes_before_min_p():
+    # At temperature 2 the shares are the square roots: 0.3 / 0.5 becomes 0.77.
+    assert draws(FOUR, count=500, min_p=0.7)[1] == 0
+    assert draws(FOUR, count=500, min_p=0.7, temperature=2.0)[1] > 0
+
+
+def test_a_token_must_pass_every_limit():
+    assert draws(FOUR, count=500, top_k=3, top_p=0.7, min_p=0.05)[2:] == [0, 0]
+    assert draws(FOUR, count=500, top_k=1, top_p=0.9, min_p=0.05) == [1, 0, 0, 0]
+    assert draws(FOUR, count=500, top_k=3, top_p=0.9, min_p=0.7) == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize(("limit", "kinds"), [({"top_k": 1500}, 1500), ({"min_p": 0.5}, 2000)])
+def test_limits_look_past_the_first_tokens(limit, kinds):
+    logits = torch.zeros(4000, 2500)
+    logits[:, 2000:] = -5.0
+    rows = [sequence(index=i, **limit) for i in range(4000)]
+    drawn = set(sample(logits, rows, [0] * 4000))
+    assert kinds * 0.8 < len(drawn) <= kinds
+    assert max(drawn) < 2000
+
+
+def test_repetition_is_penalised_in_prompt_and_answer():
+    row = sequence(sampled=[0, 0, 2], repetition_penalty=2.0, temperature=0)
+    logits = torch.tensor([[4.0, 3.0, -1.0, 1.9]])
+    # Token 1 is the prompt. 4 / 2, 3 / 2, -1 * 2, 1.9: how often does not matter.
+    assert sample(
+        logits,
+        [
+            row,
+        ],
+        [0],
+    ) == [0]
+    assert logits[0].tolist() == pytest.approx([2.0, 1.5, -2.0, 1.9])
+    again = sequence(sampled=[2], repetition_penalty=0.5, temperature=0)
+    assert sample(torch.tensor([[2.0, 0.5, 1.9, 0.0]]), [again], [0]) == [2]
+
+
+def test_repetition_is_penalised_before_bias_and_counts():
+    row = sequence(sampled=[0], repetition_penalty=2.0, presence_penalty=1.0, temperature=0)
+    logits = torch.tensor([[4.0, 0.0, 0.0]])
+    sample(logits, [row], [0])
+    assert logits[0, 0] == pytest.approx(4 / 2 - 1)
+
+
 def test_penalties_count_what_this_answer_has_sampled():
     row = sequence(sampled=[0, 0, 1], frequency_penalty=1.0, presence_penalty=0.5, temperature=0)
     logits = torch.tensor([[5.0, 4.0, 2.6]])
@@ -80,13 +144,15 @@ def test_bias_forces_and_bans():
 
 
 def test_rows_keep_their_own_settings():
-    logits = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
     rows = [
         sequence(temperature=0),
         sequence(temperature=0, logit_bias={1: 5.0}),
         sequence(temperature=1, top_p=0.1),
+        sequence(temperature=1, top_k=1),
+        sequence(temperature=0, repetition_penalty=2.0, sampled=[0]),
     ]
-    assert sample(logits, rows, [0, 0, 0]) == [0, 1, 0]
+    logits = torch.tensor([[1.0, 0.0]] * 4 + [[1.0, 0.9]])
+    assert sample(logits, rows, [0] * 5) == [0, 1, 0, 0, 0]
 
 
 def test_nonsense_from_the_model_is_an_error():

@@ -73,7 +73,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}/messages", stored.messages),
         Route("/tokenize", tokens.tokenize, methods=["POST"]),
         Route("/detokenize", tokens.detokenize, methods=["POST"]),
-        *docs.routes(),
+        *docs.routes(extensions=service.settings.extensions),
     ]
 
 

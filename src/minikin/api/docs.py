@@ -21,24 +21,26 @@ code { font-size: .9em }
 """
 
 
-def routes() -> list[Route]:
-    """The two routes."""
-    return [Route("/docs", _page), Route("/openapi.json", _document)]
+def routes(*, extensions: bool) -> list[Route]:
+    """The two routes, for a server with or without the extensions."""
+
+    async def data(request: Request) -> Response:
+        return json_response(document(extensions=extensions))
+
+    async def page(request: Request) -> Response:
+        return HTMLResponse(_page(document(extensions=extensions)))
+
+    return [Route("/docs", page), Route("/openapi.json", data)]
 
 
-async def _document(request: Request) -> Response:
-    return json_response(document())
-
-
-async def _page(request: Request) -> Response:
-    described = document()
+def _page(described: dict[str, Any]) -> str:
     operations = [
         _operation(path, method, operation)
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
     ]
     fields = described["components"]["schemas"]["ChatCompletionRequest"]["properties"]
-    return HTMLResponse(
+    return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Minikin API</title>"
         f"<style>{_STYLE}</style><h1>Minikin API</h1>"
         f"<p>{escape(described['info']['description'])} The same as data: "

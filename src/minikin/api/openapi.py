@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from minikin import __version__
-from minikin.api.parameters import PARAMETERS
+from minikin.api.parameters import served_parameters
 from minikin.api.stored_completions import LIMIT, ORDER, UPDATE
 from minikin.api.tokens import TEXT
 from minikin.api.wire import ChatCompletion, Chunk, Error, Model, ModelList
@@ -26,8 +26,11 @@ _WIRE = (ChatCompletion, Chunk, Error, Model, ModelList)
 
 
 @cache
-def document() -> dict[str, Any]:
-    """The OpenAPI 3.1 document of every route under /v1, and of the two probes."""
+def document(*, extensions: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of every route under /v1, and of the two probes.
+
+    `extensions`: for a server that takes them.
+    """
     _, components = msgspec.json.schema_components(_WIRE, ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -38,17 +41,17 @@ def document() -> dict[str, Any]:
         },
         "paths": _paths(),
         "components": {
-            "schemas": {"ChatCompletionRequest": _request_schema(), **components},
+            "schemas": {"ChatCompletionRequest": _request_schema(extensions), **components},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _request_schema() -> dict[str, Any]:
+def _request_schema(extensions: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "model": {"type": "string", "minLength": 1, "description": "a name from GET /v1/models"}
     }
-    for parameter in PARAMETERS:
+    for parameter in served_parameters(extensions=extensions):
         text = f"{parameter.behaviour}. Default: {parameter.default}."
         properties[parameter.name] = {**parameter.rule.schema, "description": text}
     return {

@@ -202,3 +202,30 @@ PARAMETERS = (
     Parameter("moderation", Nullable(FreeForm()), "null", "refused with `unsupported_parameter`"),
     Parameter("web_search_options", Nullable(FreeForm()), "null", "refused, as the original"),
 )
+EXTENSIONS = (
+    Parameter(
+        "top_k",
+        Nullable(Integer(1, 2**31 - 1)),
+        "null",
+        "samples among that many likeliest tokens; null: all",
+    ),
+    Parameter(
+        "min_p",
+        Nullable(Decimal(0, 1)),
+        "0",
+        "samples among tokens at least that probable, relative to the likeliest one",
+    ),
+    Parameter(
+        "repetition_penalty",
+        Nullable(Decimal(0.1, 10)),
+        "1",
+        "divides the positive logits, and multiplies the negative ones, of tokens that are in the "
+        "prompt or the answer so far",
+    ),
+)
+"""Parameters that the original refuses as unrecognised, and so does a server unless told to."""
+
+
+def served_parameters(*, extensions: bool) -> tuple[Parameter, ...]:
+    """What a server takes beside `model`, with or without the extensions."""
+    return PARAMETERS + EXTENSIONS if extensions else PARAMETERS

@@ -11,7 +11,7 @@ from pathlib import Path
 from minikin.api.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.openapi import document
 from minikin.api.parameter_rules import LogitBias
-from minikin.api.parameters import MAX_STOP_CHARS, PARAMETERS
+from minikin.api.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
 from minikin.api.rules import MAX_DEPTH, Object
 from minikin.api.store import MAX_STORED
 from minikin.config import EngineSettings, ServerSettings
@@ -27,6 +27,13 @@ Every field is honoured or refused with an error, none is ignored in silence. A 
 gets the original's status, wording, `param` and `code`; of several faults the original reports one,
 and so does Minikin: the model first, then the type and range of each parameter in the order of the
 table below, then the rules that span parameters.
+"""
+_EXTENSIONS = """\
+The original refuses these as unrecognised, and so does the server, unless it is started with
+`minikin serve --extensions`. A token must pass `top_k`, `min_p` and `top_p` alike, each judged on
+the distribution at the request's temperature; `repetition_penalty` comes before the other penalties
+and `logit_bias`.
+
 """
 _HEADERS = """\
 | header | value |
@@ -62,6 +69,8 @@ def compatibility() -> str:
         "Parameters of POST /v1/chat/completions": _table(
             ("parameter", "type and range", "default", "behaviour", "difference"), _parameters()
         ),
+        "Extensions": _EXTENSIONS
+        + _table(("parameter", "type and range", "default", "behaviour"), _extensions()),
         "Messages": _table(("role", "fields"), _roles()),
         "Limits": _table(("of", "at most"), _limits()),
         "Headers": _HEADERS,
@@ -79,13 +88,16 @@ def _routes() -> Iterable[tuple[str, ...]]:
 def _parameters() -> Iterable[tuple[str, ...]]:
     yield "`model`", "string", "required", "a name from `GET /v1/models`", ""
     for parameter in PARAMETERS:
-        yield (
-            f"`{parameter.name}`",
-            str(parameter.rule),
-            parameter.default,
-            parameter.behaviour,
-            parameter.difference,
-        )
+        yield *_described(parameter), parameter.difference
+
+
+def _extensions() -> Iterable[tuple[str, ...]]:
+    return map(_described, EXTENSIONS)
+
+
+def _described(parameter: Parameter) -> tuple[str, ...]:
+    rule = str(parameter.rule)
+    return f"`{parameter.name}`", rule, parameter.default, parameter.behaviour
 
 
 def _roles() -> Iterable[tuple[str, ...]]:

@@ -36,7 +36,12 @@ class Service:
         self.engine = engine
         self.tokenizer = tokenizer
         self.models = (settings.model_id, *settings.aliases)
-        self.limits = Limits(frozenset(self.models), tokenizer.vocab_size, settings.max_choices)
+        self.limits = Limits(
+            models=frozenset(self.models),
+            vocab_size=tokenizer.vocab_size,
+            max_choices=settings.max_choices,
+            extensions=settings.extensions,
+        )
         self.store = CompletionStore(settings.database)
         self.grammars = GrammarChecker(self._vocabulary)
         self.draining = False

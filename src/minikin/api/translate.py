@@ -8,7 +8,7 @@ import msgspec
 
 from minikin.api import faults
 from minikin.api.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
-from minikin.api.parameters import PARAMETERS
+from minikin.api.parameters import EXTENSIONS, Parameter, served_parameters
 from minikin.engine.messages import SamplingParams
 from minikin.errors import InvalidRequest, NotFound
 
@@ -25,7 +25,15 @@ _ECHOED = {
 """Settings that a stored completion tells of, with their defaults."""
 _FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
 """What `answer_forms.py` makes grammars of."""
-_KNOWN = frozenset(parameter.name for parameter in PARAMETERS) | {"model"}
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "seed",
+    *(extension.name for extension in EXTENSIONS),
+)
+"""Parameters that SamplingParams has under the same name."""
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +79,8 @@ class Limits(msgspec.Struct, frozen=True):
     models: frozenset[str]
     vocab_size: int
     max_choices: int = 128
+    extensions: bool = False
+    """Whether parameters that the original doesn't have are taken."""
 
 
 def translate(body: Any, limits: Limits) -> ChatRequest:
@@ -85,10 +95,12 @@ def translate(body: Any, limits: Limits) -> ChatRequest:
     model = check_model(body.get("model"), limits.models)
     if "messages" not in body:
         raise faults.missing("messages")
-    values = _check_each(body, limits)
+    parameters = served_parameters(extensions=limits.extensions)
+    values = _check_each(body, parameters, limits)
     for check in BEFORE_UNKNOWN:
         check(values)
-    if strangers := [name[:64] for name in body if name not in _KNOWN]:
+    known = {"model", *(parameter.name for parameter in parameters)}
+    if strangers := [name[:64] for name in body if name not in known]:
         raise faults.unrecognized(strangers[:16])
     for check in AFTER_UNKNOWN:
         check(values)
@@ -110,10 +122,12 @@ def check_model(name: Any, models: frozenset[str]) -> str:
     return name
 
 
-def _check_each(body: dict[str, Any], limits: Limits) -> dict[str, Any]:
+def _check_each(
+    body: dict[str, Any], parameters: tuple[Parameter, ...], limits: Limits
+) -> dict[str, Any]:
     """The parameters that are there and not null, each within its own rule."""
     values = {}
-    for parameter in PARAMETERS:
+    for parameter in parameters:
         if parameter.name in body:
             value = parameter.rule.check(body[parameter.name], parameter.name)
             if value is not None:
@@ -150,8 +164,7 @@ def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
 
 
 def _sampling(values: dict[str, Any]) -> dict[str, Any]:
-    names = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
-    sampling = {name: values[name] for name in names if name in values}
+    sampling = {name: values[name] for name in _SAMPLING if name in values}
     if "logit_bias" in values:
         bias = values["logit_bias"]
         sampling["logit_bias"] = {int(token): float(amount) for token, amount in bias.items()}

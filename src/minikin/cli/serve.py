@@ -30,6 +30,13 @@ def serve(
     max_choices: Annotated[
         int, typer.Option(min=1, max=128, metavar="N", help="The largest `n` of a request.")
     ] = SERVER_DEFAULTS["max_choices"],
+    extensions: Annotated[
+        bool,
+        typer.Option(
+            "--extensions",
+            help="Take top_k, min_p and repetition_penalty, which OpenAI refuses as unrecognised.",
+        ),
+    ] = SERVER_DEFAULTS["extensions"],
     max_queued: Annotated[
         int, typer.Option(min=1, metavar="N", help="Requests in flight; one more is answered 503.")
     ] = SERVER_DEFAULTS["max_queued"],
@@ -121,6 +128,7 @@ def serve(
         default_max_tokens=default_max_tokens,
         max_queued=max_queued,
         max_choices=max_choices,
+        extensions=extensions,
         api_keys=keys,
         allowed_hosts=tuple(allowed_host or ()),
         database=database,

@@ -20,6 +20,13 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float = 1.0
     """0 is greedy."""
     top_p: float = 1.0
+    """Sample among the fewest likeliest tokens that have this much of the probability."""
+    top_k: int | None = None
+    """Sample among this many likeliest tokens, 1 or more; None: all."""
+    min_p: float = 0.0
+    """Sample among tokens at least this probable, relative to the likeliest."""
+    repetition_penalty: float = 1.0
+    """Divides the positive logits of tokens in prompt and answer, multiplies the negative ones."""
     frequency_penalty: float = 0.0
     """Taken off a token's logit once for each time this answer has sampled it."""
     presence_penalty: float = 0.0

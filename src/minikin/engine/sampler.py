@@ -14,8 +14,8 @@ from minikin.engine.sequence import Sequence
 GREEDY_BELOW = 1e-5
 """A smaller temperature is greedy: dividing by it would leave the range of a float."""
 
-NUCLEUS_FIRST_LOOK = 512
-"""Tokens sorted at first for top_p; a flatter distribution is sorted whole."""
+FIRST_LOOK = 512
+"""Tokens sorted at first for top_p, top_k and min_p; a flatter distribution is sorted whole."""
 
 HIDDEN_RANK = 20
 HIDDEN_LOGPROB = -9999.0
@@ -42,9 +42,10 @@ def sample(
     Row i is of the token that comes `ahead[i]` places after the next of `sequences[i]`.
 
     Penalties and bias come first, then what each row's grammar has `allowed` (bool [tokens], None:
-    all), then temperature, then top_p (OpenAI's order). Raises FloatingPointError if the model has
-    put out something that is not a number.
+    all), then temperature, then top_p (OpenAI's order), top_k and min_p. Raises FloatingPointError
+    if the model has put out something that is not a number.
     """
+    _penalise_repetition(logits, sequences)
     _adjust(logits, sequences)
     for row, mask in enumerate(allowed):
         if mask is not None:
@@ -77,6 +78,20 @@ def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[L
             top = list(zip(best.indices[i, :count].tolist(), likely, strict=True))
         result.append(Logprobs(value if place < HIDDEN_RANK else HIDDEN_LOGPROB, top))
     return result
+
+
+def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
+    """Make tokens of prompt and answer less likely, in place (Keskar et al. 2019, section 4.1).
+
+    The paper divides every logit; a negative one must be multiplied to get smaller.
+    """
+    for row, sequence in enumerate(sequences):
+        penalty = sequence.params.repetition_penalty
+        if penalty == 1:
+            continue
+        seen = torch.tensor(list(set(sequence.tokens)), device=logits.device)
+        own = logits[row, seen]
+        logits[row, seen] = torch.where(own > 0, own / penalty, own * penalty)
 
 
 def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
@@ -119,29 +134,40 @@ def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]
 
 
 def _draw(logits: torch.Tensor, params: Run[SamplingParams], points: Run[float]) -> torch.Tensor:
-    """Sample each row at its temperature and top_p by inverting the cumulative distribution."""
+    """Sample each row at its temperature by inverting the cumulative distribution."""
     device = logits.device
     temperature = torch.tensor([p.temperature for p in params], device=device)
     probabilities = (logits / temperature[:, None]).softmax(dim=-1)
     point = torch.tensor(points, dtype=torch.float64, device=device)
     chosen = _invert(probabilities, point)
-    narrow = [i for i, p in enumerate(params) if p.top_p < 1]
+    narrow = [i for i, p in enumerate(params) if p.top_p < 1 or p.top_k or p.min_p]
     if narrow:
-        top_p = torch.tensor([params[i].top_p for i in narrow], device=device)
-        chosen[narrow] = _draw_nucleus(probabilities[narrow], top_p, point[narrow])
+        narrowed = [params[i] for i in narrow]
+        chosen[narrow] = _draw_likeliest(probabilities[narrow], narrowed, point[narrow])
     return chosen
 
 
-def _draw_nucleus(
-    probabilities: torch.Tensor, top_p: torch.Tensor, point: torch.Tensor
+def _draw_likeliest(
+    probabilities: torch.Tensor, params: Run[SamplingParams], point: torch.Tensor
 ) -> torch.Tensor:
-    """Sample among the fewest likeliest tokens whose mass reaches top_p (Holtzman et al. 2020)."""
-    kept, ids = probabilities.topk(min(NUCLEUS_FIRST_LOOK, probabilities.shape[1]), dim=-1)
-    if bool((kept.sum(dim=-1) < top_p).any()):
+    """Sample each row among the tokens that pass all of these, each judged by itself:
+
+    - top_p: the fewest likeliest tokens whose mass reaches it (Holtzman et al. 2020);
+    - top_k: that many likeliest tokens (Fan et al. 2018);
+    - min_p: tokens of at least that share of the likeliest one's probability (Nguyen et al. 2024).
+    """
+    device, size = probabilities.device, probabilities.shape[1]
+    top_p = torch.tensor([[max(p.top_p, 1e-9)] for p in params], device=device)
+    top_k = torch.tensor([[min(p.top_k or size, size)] for p in params], device=device)
+    min_p = torch.tensor([[p.min_p] for p in params], device=device)
+    kept, ids = probabilities.topk(min(FIRST_LOOK, size), dim=-1)
+    seen_all = (kept.sum(dim=-1, keepdim=True) >= top_p) | (top_k <= kept.shape[1])
+    if not (seen_all | (kept[:, -1:] < min_p * kept[:, :1])).all():
         kept, ids = probabilities.sort(dim=-1, descending=True)
     before = kept.cumsum(dim=-1) - kept
-    kept = kept.masked_fill(before >= top_p.clamp(min=1e-9)[:, None], 0.0)
-    return ids.gather(1, _invert(kept, point)[:, None]).squeeze(1)
+    rank = torch.arange(kept.shape[1], device=device)
+    dropped = (before >= top_p) | (rank >= top_k) | (kept < min_p * kept[:, :1])
+    return ids.gather(1, _invert(kept.masked_fill(dropped, 0.0), point)[:, None]).squeeze(1)
 
 
 def _invert(weights: torch.Tensor, point: torch.Tensor) -> torch.Tensor:

@@ -82,7 +82,8 @@ class Sequence:
         None where the choice of one token changes the odds of the next.
         """
         params = self.params
-        if params.frequency_penalty or params.presence_penalty or self.mask:
+        penalised = params.frequency_penalty or params.presence_penalty
+        if penalised or params.repetition_penalty != 1 or self.mask:
             return ()
         room = min(params.max_tokens - self.sampled, context_length - len(self.tokens))
         return self.prediction.guess(room - 1)
