@@ -193,12 +193,12 @@ def test_a_prediction_changes_the_pace_and_not_the_answer(temperature):
 
 def test_a_prediction_keeps_out_of_the_way_of_a_repetition_penalty():
     model = HashingModel()
-    model.script = lambda context: ord("a")
+    model.script = lambda context: ord("x" if len(context) == len("once upon") else "a")
     engine = make_engine(model)
     settings = {"repetition_penalty": 4.0, "logit_bias": {ord("b"): 10.0}}
-    engine.add(request("once upon", max_tokens=5, prediction=tuple(b"aaaaa"), **settings))
+    engine.add(request("once upon", max_tokens=5, prediction=tuple(b"xaaaa"), **settings))
     # The first `a` takes its logit from 20 to 5, below that of `b`.
-    assert texts(run(engine))["r", 0] == "abbbb"
+    assert texts(run(engine))["r", 0] == "xabbb"
 
 
 def test_a_prediction_ends_where_the_answer_ends():
