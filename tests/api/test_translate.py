@@ -151,8 +151,7 @@ EXTENDED = Limits(models=LIMITS.models, vocab_size=LIMITS.vocab_size, extensions
 
 def test_extensions_are_taken_where_they_are_switched_on():
     wanted = {"top_k": 40, "min_p": 0.05, "repetition_penalty": 1.1}
-    sampling = translate({**ASK, **wanted}, EXTENDED).sampling_params(9, [], None)
-    assert {name: getattr(sampling, name) for name in wanted} == wanted
+    assert translate({**ASK, **wanted}, EXTENDED).sampling == wanted
     nulls = dict.fromkeys(wanted)
     assert translate({**ASK, **nulls}, EXTENDED) == translate(ASK, EXTENDED)
 

@@ -17,7 +17,7 @@ from .conftest import Minikin
 def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     """The settings that the server was started with."""
     calls: list[ServerSettings] = []
-    server = types.SimpleNamespace(serve=calls.append)
+    server = types.SimpleNamespace(serve=lambda settings, routes: calls.append(settings))
     monkeypatch.setitem(sys.modules, "minikin.api.server", server)
     return calls
 

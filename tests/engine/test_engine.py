@@ -191,15 +191,14 @@ def test_a_prediction_changes_the_pace_and_not_the_answer(temperature):
     assert 0 < usage.rejected_prediction_tokens < 60
 
 
-def test_a_prediction_keeps_out_of_the_way_of_penalties():
-    def asked(predicted):
-        engine = make_engine()
-        params = {"max_tokens": 40, "temperature": 1.0, "seed": 3, "repetition_penalty": 5.0}
-        engine.add(request("once upon", prediction=tuple(predicted), **params))
-        return [(event.text, event.finish_reason) for event in run(engine)]
-
-    plain = asked(b"")
-    assert asked("".join(text for text, _ in plain).encode()) == plain
+def test_a_prediction_keeps_out_of_the_way_of_a_repetition_penalty():
+    model = HashingModel()
+    model.script = lambda context: ord("x" if len(context) == len("once upon") else "a")
+    engine = make_engine(model)
+    settings = {"repetition_penalty": 4.0, "logit_bias": {ord("b"): 10.0}}
+    engine.add(request("once upon", max_tokens=5, prediction=tuple(b"xaaaa"), **settings))
+    # The first `a` takes its logit from 20 to 5, below that of `b`.
+    assert texts(run(engine))["r", 0] == "xabbb"
 
 
 def test_a_prediction_ends_where_the_answer_ends():
