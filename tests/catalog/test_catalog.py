@@ -113,3 +113,22 @@ def test_evidence_files_round_trip_and_refuse_junk(tmp_path):
     path.write_text('{"offering": 3}')
     with pytest.raises(SetupError, match="no evidence file"):
         read(path)
+
+
+def test_the_packages_evidence_speaks_for_offerings_that_it_knows(whole):
+    assert set(whole.evidence) == {
+        "minikin/smollm2-135m-instruct",
+        "xllamacpp/smollm2-135m-instruct",
+    }
+    model = whole.model("smollm2-135m-instruct")
+    assert [row.id.split("/")[0] for row in whole.offerings_of(model)] == ["minikin", "xllamacpp"]
+
+
+def test_what_a_stranger_serves_under_a_name_is_no_offering_of_that_model():
+    found = Evidence(
+        "10.0.0.1/gpt-4.1-mini", "http://10.0.0.1/v1", "m", None, "minikin", [result()]
+    )
+    record = Record("model", "gpt-4.1-mini", {})
+    catalog = Catalog([record], {"10.0.0.1/gpt-4.1-mini": found}, NOW)
+    assert catalog.offerings_of(record) == []
+    assert catalog.badge(catalog.offerings["10.0.0.1/gpt-4.1-mini"], "stop")[0] == "verified"

@@ -1,5 +1,7 @@
 """What the checks judge with, apart from any server."""
 
+from pathlib import Path
+
 import pytest
 
 from minikin.catalog.checks import CHECKS
@@ -70,3 +72,9 @@ def test_every_capability_of_the_first_two_groups_has_a_check():
     wanted = {c.id for c in capabilities().values() if c.group in ("core", "further")}
     assert wanted - CHECKS.keys() == {"responses", "batch"}
     assert list(CHECKS) == [name for name in capabilities() if name in CHECKS]
+
+
+def test_the_guide_tells_of_every_check():
+    guide = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+    missing = [name for name in CHECKS if f"`{name}`" not in guide]
+    assert missing == []

@@ -70,9 +70,9 @@ def test_a_key_that_the_server_echoes_is_in_no_reason_and_no_evidence(serve):
         return JSONResponse({"error": {"message": said}}, 400)
 
     with serve(app(answer)) as url, Client(f"{url}/v1", KEY) as client:
-        *results, evidence = probe(client, "m", "host/m", CHECKS)
-    assert all(result.outcome == "failed" for result in results)
-    assert any("bad key Bearer ***" in result.reason for result in results)
+        evidence = probe(client, "m", "host/m", CHECKS)
+    assert all(result.outcome == "failed" for result in evidence.results)
+    assert any("bad key Bearer ***" in result.reason for result in evidence.results)
     assert KEY.encode() not in encode(evidence)
     assert b"\\u001b" not in encode(evidence)
 
@@ -135,7 +135,7 @@ def test_junk_for_an_answer_fails_checks_and_crashes_none(serve, body, status):
         return Response(whole if first else body, 200 if first else status)
 
     with serve(app(answer)) as url, Client(url) as client:
-        *results, _ = probe(client, "m", "host/m", CHECKS)
+        results = probe(client, "m", "host/m", CHECKS).results
     assert len(results) == len(CHECKS)
     assert {result.outcome for result in results} <= {"failed", "ignored", "inconclusive"}
 

@@ -2,16 +2,15 @@ import pytest
 
 from minikin.catalog.checks import CHECKS
 from minikin.catalog.client import Client
-from minikin.catalog.evidence import Evidence
 from minikin.catalog.probe import probe
 from tests.catalog.fault_proxy import FAULTS
 
 
 def outcomes(base_url):
     with Client(base_url) as client:
-        *results, evidence = probe(client, "fake", "host/fake", CHECKS)
-    assert isinstance(evidence, Evidence)
-    return {result.capability: result for result in results}
+        evidence = probe(client, "fake", "host/fake", CHECKS)
+    assert evidence.fingerprint == "fp_fake"
+    return {result.capability: result for result in evidence.results}
 
 
 def test_an_honest_server_gets_every_badge(proxy):

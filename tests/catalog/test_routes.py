@@ -61,8 +61,9 @@ def test_filters_by_author_and_provider_meet(client):
 
 def test_verified_leaves_only_what_was_probed(client):
     params = {"capability": "seed", "verified": "true"}
-    (row,) = client.get("/catalog/offerings", params=params).json()["data"]
-    assert row["id"] == "minikin/SmolLM2-135M-Instruct"
+    rows = client.get("/catalog/offerings", params=params).json()["data"]
+    ids = [row["id"] for row in rows]
+    assert ids == ["minikin/SmolLM2-135M-Instruct", "xllamacpp/SmolLM2-135M-Instruct"]
 
 
 @pytest.mark.parametrize(

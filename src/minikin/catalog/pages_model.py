@@ -43,10 +43,10 @@ def model(site: Site, record: Record) -> Page:
 
 
 def _specifications(record: Record, home: Record | None) -> Table:
-    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""], *facts(record)]
-    told = [row[0] for row in rows]
-    limits = facts(home, "context", "max_output") if home else []
-    rows[1:1] = [row for row in limits if row[0] not in told]
+    # What the author doesn't say of a model's limits, the offering that speaks for it does.
+    limits = {f: home.facts[f] for f in ("context", "max_output") if home and f in home.facts}
+    whole = Record("model", record.id, limits | record.facts)
+    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""], *facts(whole)]
     return Table(["Specification", "Value", "Source"], rows)
 
 

@@ -8,7 +8,7 @@ check's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -117,9 +117,13 @@ Check = Callable[[Asker], str]
 
 
 def probe(
-    client: Client, model: str, offering: str, checks: dict[str, Check], now: datetime | None = None
-) -> Iterator[Result | Evidence]:
-    """Run checks one by one: yields each result, and the evidence of all of them at the end.
+    client: Client,
+    model: str,
+    offering: str,
+    checks: dict[str, Check],
+    tell: Callable[[Result], object] = lambda result: None,
+) -> Evidence:
+    """Run checks one by one, and `tell` each result as it comes.
 
     Raises Unreachable or Failed when the endpoint doesn't answer even a plain request.
     """
@@ -129,11 +133,11 @@ def probe(
     fingerprint = client.tape.fingerprint
     for capability, check in checks.items():
         client.tape = Tape()
-        results.append(_run(asker, capability, check, now or datetime.now(UTC)))
+        results.append(_run(asker, capability, check, datetime.now(UTC)))
         fingerprint = client.tape.fingerprint or fingerprint
-        yield results[-1]
+        tell(results[-1])
     prober = f"minikin {__version__}"
-    yield Evidence(offering, client.base_url, model, fingerprint, prober, results)
+    return Evidence(offering, client.base_url, model, fingerprint, prober, results)
 
 
 def _run(asker: Asker, capability: str, check: Check, now: datetime) -> Result:

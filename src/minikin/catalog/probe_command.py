@@ -93,14 +93,14 @@ def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) ->
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
         task = bar.add_task("probing", total=len(checks))
+
+        def tell(result: Result) -> None:
+            bar.update(task, advance=1, description=f"{result.capability}: {result.outcome}")
+
         try:
-            for found in run_probe(client, model, offering, checks):
-                if isinstance(found, Evidence):
-                    return found
-                bar.update(task, advance=1, description=f"{found.capability}: {found.outcome}")
+            return run_probe(client, model, offering, checks, tell)
         except (Unreachable, Failed) as error:
             raise SetupError(f"{client.base_url} can't be probed: {error}") from None
-    raise AssertionError("a probe ends with its evidence")
 
 
 def _report(kept: Evidence, results: list[Result], as_json: bool) -> None:
