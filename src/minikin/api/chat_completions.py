@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import cast
 
 import msgspec
 from starlette.requests import Request
@@ -19,7 +18,6 @@ from minikin.api.service import Service
 from minikin.api.store import Stored
 from minikin.api.translate import ChatRequest, translate
 from minikin.api.wire import ChatCompletion, Chunk
-from minikin.engine.messages import Event
 from minikin.errors import EngineFailure, MinikinError
 
 log = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ class ChatCompletions:
             async with while_connected(receive):
                 generation, form = await service.generation(chat, completion_id())
                 maker = ChunkMaker(chat, generation, form, service.engine.info.fingerprint)
-                events = cast(AsyncGenerator[Event, None], service.engine.generate(generation))
+                events = service.engine.generate(generation)
                 async with aclosing(events), aclosing(maker.chunks(events)) as chunks:
                     if chat.stream:
                         await self._stream(chat, chunks, scope, send)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from minikin.engine.messages import Event, GenerationRequest, ModelInfo
@@ -24,7 +24,7 @@ class Engine(Protocol):
         """The loaded model. Raises Overloaded before it has first been loaded."""
         ...
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """The events of all choices. Closing it cancels the work.
 
         Raises Overloaded while there is no engine, EngineFailure if it dies meanwhile.

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from minikin.config import EngineSettings
 from minikin.engine.channel import (
@@ -97,7 +97,7 @@ class EngineProcess:
             self._child.kill()
             await self._child.wait()
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Event]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """The events of all the request's choices, as they come. Closing it cancels the work.
 
         Raises Overloaded while there is no engine, EngineFailure if it dies or fails at a choice.
