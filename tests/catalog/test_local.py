@@ -48,6 +48,7 @@ def test_a_record_carries_the_source_and_date_of_each_field(tmp_path):
         (7, "authors: [a, b", "expected"),
         (2, "id: ../../etc/passwd", "id must be"),
         (2, "id: __proto__", "id must be"),
+        (2, "id: ''", "id must be"),
         (1, "kind: gadget", "kind must be one of author, model, provider, offering"),
         (4, "date: soon", "date must be"),
     ],
@@ -60,6 +61,13 @@ def test_each_fault_names_its_line(tmp_path, line, bad, says):
     assert len(problems) == 1
     assert problems[0].line in (line, line + 1) if "expected" in says else problems[0].line == line
     assert says in problems[0].message
+
+
+def test_an_offering_needs_a_provider(tmp_path):
+    text = "kind: offering\nid: {}\nsource: me\ndate: 2026-01-01\n"
+    for id in ("model", "/model", "provider/"):
+        _, problems = read_folder(write(tmp_path, text.format(id)))
+        assert [problem.line for problem in problems] == [2]
 
 
 def test_every_fault_of_a_file_is_told_at_once(tmp_path):

@@ -27,6 +27,7 @@ MAX_FILE = 4 * 1024 * 1024
 """Bytes of one file of records."""
 
 _REFERENCES = {"model": "model", "authors": "author", "provider": "provider"}
+_ID_RULE = "an id (for an offering, provider/model) of letters, digits and ._-:/+@~()"
 _HEAD = ("kind", "id", "source", "date")
 
 
@@ -199,7 +200,7 @@ _OWN = {"value", "source", "date"}
 def _check_head(path: Path, head: dict[str, Line], problems: list[Problem]) -> None:
     checks = {
         "kind": (lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
-        "id": (is_id, "an id of letters, digits and ._-:/+@~() that begins with none of ._-"),
+        "id": (lambda value: is_id(value, head["kind"].value), _ID_RULE),
         "source": (TEXT.accepts, TEXT.wanted),
         "date": (DATE.accepts, DATE.wanted),
     }

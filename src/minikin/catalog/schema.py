@@ -42,9 +42,14 @@ class FieldType(NamedTuple):
     accepts: Callable[[Any], bool]
 
 
-def is_id(value: Any) -> bool:
-    """An id fit for a file name, a URL and a terminal once slugged or quoted."""
-    return isinstance(value, str) and _ID.fullmatch(value) is not None and ".." not in value
+def is_id(value: Any, kind: str) -> bool:
+    """An id fit for a file name, a URL and a terminal once slugged or quoted.
+
+    An offering's is `provider/model`.
+    """
+    if not isinstance(value, str) or _ID.fullmatch(value) is None or ".." in value:
+        return False
+    return kind != "offering" or all(value.partition("/"))
 
 
 def _is_text(value: Any) -> bool:

@@ -65,7 +65,7 @@ def snapshot(source: str, version: str, date: str, raw: Iterable[Entry]) -> Snap
 
 
 def _fault(entry: Entry, kept: dict[tuple[str, str], Entry]) -> str | None:
-    if not is_id(entry.id):
+    if not is_id(entry.id, entry.kind):
         return "not a usable id"
     if (entry.kind, entry.id.lower()) in kept:
         return "the id is there already"
