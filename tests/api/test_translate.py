@@ -3,7 +3,6 @@
 `valid.jsonl` and `faults.jsonl` beside this file hold one change of a plain request a line.
 """
 
-import itertools
 import json
 from pathlib import Path
 
@@ -93,37 +92,6 @@ def test_what_is_too_large_is_told(change, param, code):
 
 def test_a_stop_text_may_be_long():
     assert translate({**ASK, "stop": "x" * 10_000}, LIMITS).sampling["stop"] == ("x" * 10_000,)
-
-
-RECORDED_ORDER = [
-    ({"stop": 123}, "stop"),
-    ({"modalities": ["text", "audio"]}, "modalities"),
-    ({"logprobs": "foo"}, "logprobs"),
-    ({"top_logprobs": 1}, "top_logprobs"),
-    ({"stream_options": {}}, "stream_options"),
-    ({"reasoning_effort": "low"}, None),
-    ({"response_format": {"type": "json_object"}}, "messages"),
-    ({"parallel_tool_calls": True}, "parallel_tool_calls"),
-    ({"metadata": {}}, "metadata"),
-    ({"logit_bias": {"1": 1000}}, "logit_bias"),
-]
-
-
-@pytest.mark.parametrize(("first", "second"), list(itertools.combinations(RECORDED_ORDER, 2)))
-def test_of_two_faults_the_one_recorded_first_is_told(first, second):
-    expected = fault(**first[0])
-    both = fault(**{**second[0], **first[0]})
-    assert both.param == first[1]
-    assert both.message == expected.message
-
-
-@pytest.mark.parametrize(
-    "later", [{"top_logprobs": 1}, {"metadata": {}}, {"logit_bias": {"1": 999}}]
-)
-def test_the_type_of_a_stream_option_comes_before_the_rules(later):
-    wrong = {"stream_options": {"include_usage": "foo"}}
-    assert fault(**later, **wrong).param == "stream_options.include_usage"
-    assert fault(**wrong, logprobs="foo").param == "logprobs"
 
 
 @pytest.mark.parametrize("other", [{"messages": None}, {"stop": 1}, {"n": 0}, {"nonsense": 1}])
