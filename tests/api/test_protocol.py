@@ -1,9 +1,12 @@
+import json
+import re
 import socket
 
 import httpx
 import pytest
 
 from minikin.api import protocol
+from tests.fakes import ScriptedEngine
 
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -44,8 +47,36 @@ def send(server, *parts: bytes) -> bytes:
 )
 def test_requests_that_two_servers_could_read_differently_are_cut_off(shared_server, request_bytes):
     answer = send(shared_server, request_bytes)
-    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert not answer.endswith(b"open")
+    told(answer, "not valid HTTP/1.1")
+
+
+def told(answer: bytes, message: str):
+    """Whether the bytes are one answer in the usual envelope, with the common headers."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    error = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert message in error["message"]
+    assert re.search(rb"x-request-id: req_[0-9a-f]{32}\r\n", head)
+    assert b"content-type: application/json\r\n" in head
+    assert f"content-length: {len(body)}\r\n".encode() in head
+
+
+def test_rubbish_in_the_middle_of_an_answer_adds_nothing_to_it(serve):
+    server = serve(ScriptedEngine(pause=0.1))
+    ask = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    body = json.dumps(ask).encode()
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = connection.recv(65536)
+        connection.sendall(b"\x00rubbish\r\n\r\n")
+        while received := connection.recv(65536):
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 4" not in answer
 
 
 @pytest.mark.parametrize(
@@ -66,7 +97,9 @@ def test_a_head_that_never_ends_is_cut_off(shared_server, parts):
 def test_a_head_that_does_not_come_is_cut_off(serve, monkeypatch):
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     server = serve()
-    assert send(server).startswith(b"HTTP/1.1 408")
+    slow = send(server)
+    assert slow.startswith(b"HTTP/1.1 408")
+    told(slow, "did not arrive in time")
     assert send(server, GET).startswith(b"HTTP/1.1 408")
     keeps_on = send(server, GET + b"\r\n", GET)
     assert keeps_on.startswith(b"HTTP/1.1 200")

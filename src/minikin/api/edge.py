@@ -10,6 +10,7 @@ import time
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from minikin.api.headers import common_headers
 from minikin.api.http import FAULT, TransportFault, error_response
 from minikin.api.identifiers import request_id
 from minikin.api.keys import Keys
@@ -92,11 +93,7 @@ class Edge:
         Of its rate limits the server has one, the requests in flight; the others are left out.
         """
         headers = MutableHeaders(raw=list(start.get("headers", [])))
-        headers["x-request-id"] = identifier
-        headers["openai-version"] = "2020-10-01"
-        headers["openai-organization"] = "minikin"
-        headers["x-content-type-options"] = "nosniff"
-        headers["access-control-expose-headers"] = "X-Request-ID"
+        headers.update(common_headers(identifier))
         if self._service.draining:
             headers["connection"] = "close"
         if start["status"] != 404:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
+import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from minikin.api.headers import common_headers
+from minikin.errors import InvalidRequest
 
 MAX_HEAD_BYTES = 65_536
 """Request line and headers together."""
 HEAD_SECONDS = 10.0
 """A client that takes longer to send them is cut off."""
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n\r\n"
-_TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n\r\n"
+_BROKEN = "The request is not valid HTTP/1.1."
+_TOO_LARGE = f"The request's line and headers are over {MAX_HEAD_BYTES} bytes."
+_TOO_SLOW = "The request's headers did not arrive in time."
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol; a head that is too large or too slow ends the connection."""
+    """Uvicorn's protocol; a head that is broken, too large or too slow ends the connection.
+
+    What ends it is told in the same envelope as any other error.
+    """
 
     _head_bytes: int | None = 0
     """Received of the current head; None while a body or an answer is under way."""
@@ -38,7 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(_TOO_LARGE)
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
 
     def on_message_begin(self) -> None:
         """The parser saw a request begin."""
@@ -52,10 +61,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_deadline()
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """The parser found bytes that are no request; `msg` is uvicorn's plain text for it."""
+        self._refuse(HTTPStatus.BAD_REQUEST, _BROKEN)
+
     def _expect_head(self) -> None:
         self._head_bytes = 0
         self._deadline = asyncio.get_running_loop().call_later(
-            HEAD_SECONDS, self._refuse, _TOO_SLOW
+            HEAD_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW
         )
 
     def _forget_deadline(self) -> None:
@@ -63,9 +76,23 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
         self._head_bytes = None
         self._forget_deadline()
-        if not self.transport.is_closing():
-            self.transport.write(answer)
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        # In the middle of an answer, a second one would read as part of it.
+        if not self.cycle or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_answer(status, message))
+        self.transport.close()
+
+
+def _answer(status: HTTPStatus, message: str) -> bytes:
+    body = msgspec.json.encode(InvalidRequest(message).body())
+    headers = common_headers() | {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "connection": "close",
+    }
+    lines = [f"HTTP/1.1 {status} {status.phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + body
