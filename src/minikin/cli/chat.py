@@ -57,6 +57,8 @@ def chat(
 
     for leave in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(leave, lambda *_: sys.exit(1))  # so that a server of our own ends too
+    # A script that starts the chat in its background would have it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with _server(base_url, api_key, model, cache) as (url, wanted):
         client = ChatClient(url, api_key)
         chosen = _choose(client.models(), wanted)
