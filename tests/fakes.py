@@ -70,6 +70,8 @@ class ScriptedEngine:
     """Raise `failure` in place of the token of this number."""
     failure: Exception | None = None
     is_ready: bool = True
+    cached: int = 0
+    """Prompt tokens that the engine finds in its cache."""
     window: int = 4096
     requests: list[GenerationRequest] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
@@ -106,7 +108,9 @@ class ScriptedEngine:
             for index in range(request.n):
                 logprobs = (entries[at],) if wants else ()
                 yield Event(id=request.id, index=index, text=token, logprobs=logprobs)
-        usage = ChoiceUsage(completion_tokens=len(tokens) + (reason == "stop"))
+        usage = ChoiceUsage(
+            completion_tokens=len(tokens) + (reason == "stop"), cached_tokens=self.cached
+        )
         for index in range(request.n):
             yield Event(id=request.id, index=index, finish_reason=reason, usage=usage)
 

@@ -311,3 +311,10 @@ def test_a_reader_that_stops_reading_loses_its_answer(serve, monkeypatch):
         connection.sendall(head + body)
         until(lambda: server.engine.cancelled)
         until(lambda: server.service.in_flight == 0)
+
+
+@pytest.mark.parametrize(("found", "told"), [(16, 0), (1023, 0), (1024, 1024), (1300, 1280)])
+def test_cached_tokens_are_told_in_steps(serve, found, told):
+    with client_of(serve(ScriptedEngine(cached=found))) as client:
+        usage = client.chat.completions.create(**ASK).usage
+    assert usage.prompt_tokens_details.cached_tokens == told

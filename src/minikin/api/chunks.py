@@ -86,13 +86,19 @@ class ChunkMaker:
             completion_tokens=completion,
             total_tokens=self._prompt_tokens + completion,
             prompt_tokens_details=PromptTokensDetails(
-                cached_tokens=max((usage.cached_tokens for usage in self._usages), default=0)
+                # The first choice computes what is new; the others find all of it.
+                cached_tokens=_told(min((u.cached_tokens for u in self._usages), default=0))
             ),
             completion_tokens_details=CompletionTokensDetails(
                 accepted_prediction_tokens=sum(u.accepted_prediction_tokens for u in self._usages),
                 rejected_prediction_tokens=sum(u.rejected_prediction_tokens for u in self._usages),
             ),
         )
+
+
+def _told(cached: int) -> int:
+    """Cached tokens as OpenAI tells them: from 1,024 on, in steps of 128 (its caching guide)."""
+    return cached // 128 * 128 if cached >= 1024 else 0
 
 
 def server_sent(chunk: Chunk, request: ChatRequest) -> bytes | None:

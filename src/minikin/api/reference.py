@@ -51,6 +51,8 @@ _DIFFERENCES = """\
 - `model` in an answer is the name that was asked for, where the original gives a dated snapshot.
 - A `name` on a message that the chat template has no place for is written before the content, as
   `name: content`. A `developer` message is a `system` message where the template knows only that.
+- `cached_tokens` tells of a reused prompt from 1,024 tokens on, in steps of 128, as the original
+  does; shorter beginnings are reused too, from 16 tokens on, and not told of.
 - Content parts of one message are joined by line breaks.
 - `POST /tokenize` takes `{"text": "..."}` and gives `{"ids": [...], "tokens": [...]}`;
   `POST /detokenize` takes `{"ids": [...]}` and gives `{"text": "..."}`. The original has no such
