@@ -20,13 +20,14 @@ def post(server, content, headers=JSON):
         b"",
         b'{"model":',
         b'{"model": "a"} x',
-        b'{"temperature": NaN}',
-        b'{"temperature": Infinity}',
+        b"[NaN]",
+        b'{"temperature": NaN',
+        b'{"\\ud800": NaN}',
+        b'{"a": ' + b"[" * 900 + b"NaN" + b"]" * 900 + b"}",
         b'{"model": "\xff"}',
         b'{"model": "\\ud800"}',
         b"\xef\xbb\xbf{}",
         "{}".encode("utf-16"),
-        b'{"seed": ' + b"9" * 5000 + b"}",
         b"{'model': 'a'}",
     ],
 )
@@ -35,6 +36,25 @@ def test_what_is_no_json_is_told(shared_server, content):
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith("We could not parse the JSON body")
     assert answer.json()["error"]["param"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "param"),
+    [
+        (b'{"model": "x", "temperature": NaN}', "temperature"),
+        (b'{"top_p": Infinity}', "top_p"),
+        (b'{"top_p": -Infinity, "n": NaN}', "top_p"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "seed"),
+        (b'{"seed": -' + b"9" * 4301 + b"}", "seed"),
+        (b'{"logit_bias": {"1": NaN}}', "logit_bias"),
+        (b'{"tools": [{"function": {"parameters": {"maximum": Infinity}}}]}', "tools"),
+    ],
+)
+def test_what_json_takes_for_no_number_is_told_by_name(shared_server, content, param):
+    answer = post(shared_server, content)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == param
+    assert f"Invalid '{param}'" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b'"x"', b"7", b"true"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,9 @@ _decode = msgspec.json.Decoder(float_hook=float).decode
 
 FAULT = "The server had an error while processing your request. Sorry about that!"
 """All that a client learns of a bug of ours; the log has the rest."""
+MAX_DIGITS = 4300
+"""Python, and so msgspec, reads no longer integers."""
+NO_NUMBER = f"JSON has no NaN, no Infinity, and no integer of over {MAX_DIGITS} digits here."
 NOT_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
     "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "
@@ -106,7 +110,31 @@ def decode_json(body: bytes) -> Any:
     except RecursionError:
         raise InvalidRequest("The JSON body is nested too deeply.", code="json_too_deep") from None
     except (msgspec.MsgspecError, UnicodeDecodeError):
+        if name := _name_of_no_number(body):
+            raise InvalidRequest(f"Invalid '{name}': {NO_NUMBER}", param=name) from None
         raise InvalidRequest(NOT_JSON) from None
+
+
+def _name_of_no_number(body: bytes) -> str | None:
+    """The property whose value has what JSON doesn't take for a number, if that is all the fault.
+
+    Python's own parser reads such bodies; of what it reads only the name is used.
+    """
+    strange = object()
+
+    def whole(digits: str) -> Any:
+        return 0 if len(digits) <= MAX_DIGITS else strange
+
+    def holds(value: Any) -> bool:
+        inner = value.values() if isinstance(value, dict) else value
+        return value is strange or (isinstance(value, dict | list) and any(map(holds, inner)))
+
+    try:
+        read = json.loads(body.decode(), parse_constant=lambda _: strange, parse_int=whole)
+        names = (name[:64] for name in read if holds(read[name]))
+        return next((name for name in names if name.isprintable()), None)
+    except (ValueError, TypeError, RecursionError):
+        return None
 
 
 @asynccontextmanager
