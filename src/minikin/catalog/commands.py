@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
+from typer.core import TyperGroup
 
 from minikin.catalog import catalog as catalogs
 from minikin.catalog import local, numbers, query, snapshot
@@ -26,9 +27,22 @@ from minikin.catalog.tables import (
     print_table,
     state_text,
 )
-from minikin.errors import MinikinError, SetupError
+from minikin.errors import InvalidRequest, SetupError
+
+
+class _Group(TyperGroup):
+    """What the catalog doesn't know ends a command like any other mistake in its arguments."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. Raises SetupError in place of InvalidRequest."""
+        try:
+            return super().invoke(ctx)
+        except InvalidRequest as error:
+            raise SetupError(error.message) from None
+
 
 catalog_app = typer.Typer(
+    cls=_Group,
     help="Models, who makes and who serves them, and what they were seen to do.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -308,7 +322,7 @@ def main() -> None:
     app.command()(probe)
     try:
         app()
-    except MinikinError as error:
+    except SetupError as error:
         errors.print(f"error: {error.message}", style="red", soft_wrap=True)
         raise SystemExit(1) from None
 
