@@ -24,7 +24,7 @@ params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
 params.n_ctx, params.n_parallel = {context}, {slots}
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = {threads}
-params.hostname, params.port = "127.0.0.1", int(sys.argv[2])
+params.hostnames, params.port = ["127.0.0.1"], int(sys.argv[2])
 server = xllamacpp.Server(params)
 while True:
     time.sleep(60)

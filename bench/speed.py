@@ -124,7 +124,8 @@ SCENARIOS: dict[str, Callable[[httpx.AsyncClient], Awaitable[float]]] = {
 
 async def measure(server: Server, found: dict[str, list[float]]) -> None:
     """One turn: every scenario once, after a warm-up."""
-    limits = httpx.Limits(max_connections=64)
+    # llama.cpp closes connections that it has answered on, some of them as the next request comes.
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=server.url, timeout=300, limits=limits) as client:
         await ask(client, "Hello", 8)
         for name, scenario in SCENARIOS.items():
