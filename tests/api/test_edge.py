@@ -4,6 +4,7 @@ import socket
 import httpx
 import pytest
 
+from minikin.api.keys import MAX_WRONG
 from minikin.errors import MinikinError
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -67,6 +68,22 @@ def test_any_other_key_is_told_masked(serve, given):
     assert "Incorrect API key provided" in wrong.json()["error"]["message"]
     assert given not in wrong.text
     assert KEY not in wrong.text
+
+
+def test_too_many_wrong_keys_are_told_to_wait(serve):
+    server = serve(api_keys=(KEY,))
+    with httpx.Client(base_url=server.url) as client:
+
+        def ask(key):
+            return client.get("/v1/models", headers={"Authorization": f"Bearer {key}"})
+
+        statuses = [ask(f"guess-{i}").status_code for i in range(MAX_WRONG + 5)]
+        assert statuses == [401] * MAX_WRONG + [429] * 5
+        late = ask("guess")
+        assert 1 <= int(late.headers["retry-after"]) <= 60
+        assert late.json()["error"]["code"] == "rate_limit_exceeded"
+        assert late.json()["error"]["type"] == "requests"
+        assert ask(KEY).status_code == 200
 
 
 def test_two_keys_at_once_or_one_in_the_query_are_none(serve):

@@ -1,12 +1,14 @@
 """The real `openai` client, as users' code calls it, sync and async."""
 
 import asyncio
+import inspect
 import time
 
 import httpx
 import openai
 import pytest
 
+from minikin.errors import EngineFailure
 from tests.fakes import ScriptedEngine
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -37,7 +39,34 @@ EVERYTHING = {
     "prompt_cache_key": "k",
     "verbosity": "medium",
 }
+TOOL = {"type": "function", "function": {"name": "f"}}
+THE_REST = {
+    **ASK,
+    "max_tokens": 10,
+    "stream_options": {"include_usage": True},
+    "stream": True,
+    "tools": [TOOL],
+    "tool_choice": "none",
+    "parallel_tool_calls": False,
+    "audio": {"format": "mp3", "voice": "alloy"},
+    "prompt_cache_retention": "24h",
+    "prompt_cache_options": {"mode": "implicit"},
+    "timeout": 9,
+    "extra_headers": {"x-mine": "1"},
+    "extra_query": {"a": "b"},
+    "extra_body": None,
+}
+"""What does not go together with all of EVERYTHING."""
+PREDICTED = {**ASK, "prediction": {"type": "content", "content": "Hello there!"}}
+REFUSED = [
+    ({"reasoning_effort": "low"}, None, None),
+    ({"web_search_options": {}}, "web_search_options", None),
+    ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
+    ({"function_call": "auto"}, "function_call", "unsupported_parameter"),
+    ({"moderation": {"model": "x"}}, "moderation", "unsupported_parameter"),
+]
 ERRORS = [
+    *((change, openai.BadRequestError, param, code) for change, param, code in REFUSED),
     ({"temperature": 3}, openai.BadRequestError, "temperature", "decimal_above_max_value"),
     ({"n": 0}, openai.BadRequestError, "n", "integer_below_min_value"),
     ({"messages": []}, openai.BadRequestError, "messages", "empty_array"),
@@ -80,6 +109,32 @@ async def test_every_parameter_async(async_client):
     check(await async_client.chat.completions.create(**EVERYTHING))
 
 
+def test_no_parameter_of_the_client_is_left_out(client):
+    named = set(inspect.signature(client.chat.completions.create).parameters)
+    driven = EVERYTHING | THE_REST | PREDICTED
+    assert named == {*driven, *(name for change, _, _ in REFUSED for name in change)}
+
+
+def check_rest(chunks):
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage.completion_tokens == 5
+    texts = [chunk.choices[0].delta.content or "" for chunk in chunks[:-1]]
+    assert "".join(texts) == "Hello there!"
+
+
+def test_the_other_parameters(client):
+    check_rest(list(client.chat.completions.create(**THE_REST)))
+    answer = client.chat.completions.create(**PREDICTED)
+    assert answer.choices[0].message.content == "Hello there!"
+
+
+async def test_the_other_parameters_async(async_client):
+    stream = await async_client.chat.completions.create(**THE_REST)
+    check_rest([chunk async for chunk in stream])
+    answer = await async_client.chat.completions.create(**PREDICTED)
+    assert answer.choices[0].message.content == "Hello there!"
+
+
 def test_every_parameter_streamed_and_gathered(client):
     with client.chat.completions.stream(**EVERYTHING) as stream:
         kinds = {event.type for event in stream}
@@ -107,6 +162,13 @@ def test_errors_are_the_clients_own(client, change, kind, param, code):
         assert raised.value.request_id.startswith("req_")
 
 
+@pytest.mark.parametrize(("change", "kind", "param", "code"), ERRORS)
+async def test_errors_are_the_async_clients_own(async_client, change, kind, param, code):
+    with pytest.raises(kind) as raised:
+        await async_client.chat.completions.create(**{**ASK, **change})
+    assert (raised.value.param, raised.value.code) == (param, code)
+
+
 def test_a_wrong_key_is_an_authentication_error(serve):
     server = serve(api_keys=("right",))
     with client_of(server, api_key="right") as client:
@@ -127,8 +189,14 @@ def test_models(client):
 
 def test_raw_and_streaming_responses(client):
     raw = client.chat.completions.with_raw_response.create(**ASK)
+    answer = raw.parse()
+    assert answer.choices[0].message.content == "Hello there!"
+    assert answer._request_id == raw.request_id == raw.headers["x-request-id"]
     assert raw.headers["openai-version"] == "2020-10-01"
-    assert raw.parse().choices[0].message.content == "Hello there!"
+    assert int(raw.headers["openai-processing-ms"]) >= 0
+    assert raw.headers["x-ratelimit-limit-requests"] == "256"
+    assert raw.headers["content-type"] == "application/json"
+    assert (raw.status_code, raw.retries_taken) == (200, 0)
     with client.chat.completions.with_streaming_response.create(**ASK, stream=True) as response:
         assert response.headers["content-type"].startswith("text/event-stream")
         assert list(response.iter_lines())[-2] == "data: [DONE]"
@@ -143,6 +211,37 @@ def test_a_timeout_is_the_clients_and_frees_the_place(serve):
         time.sleep(0.01)
     assert server.service.in_flight == 0
     assert len(server.engine.cancelled) == 1
+
+
+async def test_raw_responses_async(async_client):
+    raw = await async_client.chat.completions.with_raw_response.create(**ASK)
+    assert raw.request_id.startswith("req_")
+    assert raw.parse().choices[0].message.content == "Hello there!"
+
+
+def test_a_server_that_is_full_is_an_internal_error_to_try_again(serve):
+    server = serve(max_queued=0)
+    with client_of(server) as client, pytest.raises(openai.InternalServerError) as raised:
+        client.chat.completions.create(**ASK)
+    assert (raised.value.status_code, raised.value.code) == (503, "server_is_overloaded")
+    assert raised.value.response.headers["retry-after"] == "1"
+    begun = time.monotonic()
+    with client_of(server, max_retries=1) as client, pytest.raises(openai.InternalServerError):
+        client.chat.completions.create(**ASK)
+    assert time.monotonic() - begun >= 1, "it waits as long as it is told to"
+
+
+def test_a_bug_of_the_server_is_an_internal_error(serve):
+    server = serve(ScriptedEngine(fail_after=0, failure=EngineFailure("It died.")))
+    with client_of(server) as client, pytest.raises(openai.InternalServerError) as raised:
+        client.chat.completions.create(**ASK)
+    assert (raised.value.status_code, raised.value.type) == (500, "server_error")
+
+
+def test_nobody_at_home_is_a_connection_error():
+    nobody = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="x", max_retries=0)
+    with nobody as client, pytest.raises(openai.APIConnectionError):
+        client.chat.completions.create(**ASK)
 
 
 def test_a_server_still_loading_is_tried_again(serve):

@@ -1,9 +1,6 @@
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from minikin.chat import template
 from minikin.chat.template import ChatTemplate
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError
 
@@ -215,9 +212,6 @@ def test_tools_are_given_to_templates_that_take_them():
     assert '"description": "<|im_end|>"' in text_of(pieces)
 
 
-ENDLESS = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
-
-
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -232,16 +226,38 @@ def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source, reas
     ChatTemplate(CHATML, CONTROL).try_out()
 
 
-def test_a_template_that_never_ends_is_a_broken_model_file():
-    code = (
-        "from minikin.chat import template; template.MAX_SECONDS = 0.3\n"
-        f"template.ChatTemplate({ENDLESS!r}, ()).try_out()"
+ENDLESS = [
+    "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}",
+    "{% for i in range(90000) %}{{ loop.length }}{% for j in range(90000) if 0 %}{% endfor %}"
+    "{% endfor %}",
+    "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(90) }}",
+    "{% for i in [[[[1]]]] * 9 recursive %}"
+    "{{ loop(range(90000)) if i is iterable else loop.parent }}"
+    "{% for j in range(90000) %}{% endfor %}{% endfor %}",
+]
+FORGIVING = "{{ messages[0].content }}{% if messages[0].content != 'Hello there' %}X{% endif %}"
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_a_template_that_never_ends_is_stopped(endless, monkeypatch):
+    monkeypatch.setattr(template, "MAX_SECONDS", 0.1)
+    with pytest.raises(ModelFileError, match=r"ran over 0\.1 s"):
+        ChatTemplate(endless, CONTROL).try_out()
+    sometimes = ChatTemplate(FORGIVING.replace("X", endless), CONTROL)
+    sometimes.try_out()
+    with pytest.raises(template.TemplateError, match="ran over") as raised:
+        sometimes.render([{"role": "user", "content": "the magic word"}])
+    assert (raised.value.status, raised.value.code) == (500, "template_error")
+    assert sometimes.render([{"role": "user", "content": "Hello there"}]), "it is not spoilt"
+
+
+def test_the_clock_changes_nothing_for_loops_that_end():
+    source = (
+        "{% for m in messages %}{{ loop.index }}/{{ loop.length }}{{ loop.last }}"
+        "{% if loop.previtem %}{{ loop.previtem.content }}{% endif %}{% else %}none{% endfor %}"
+        "{% for a, b in {'x': 1}.items() %}{{ a }}{{ b }}{% endfor %}"
+        "{% for i in [1, 2, 3] if i != 2 %}{{ i }}{% break %}{% endfor %}"
+        "{% for i in missing %}{% else %}else{% endfor %}"
     )
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(Path(__file__).parents[2] / "src")},
-        capture_output=True,
-        text=True,
-        timeout=10,
-    )
-    assert "runs over 0.3 s" in found.stderr
+    messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
+    assert text_of(render(*messages, source=source)) == "1/2False2/2Truea" + "x1" + "1" + "else"

@@ -66,7 +66,8 @@ class Edge:
         headers = Headers(scope=scope)
         self._check_host(headers)
         if scope["path"] not in OPEN_PATHS:
-            scope["state"]["owner"] = self._keys.owner(headers)
+            address = scope["client"][0] if scope.get("client") else ""
+            scope["state"]["owner"] = self._keys.owner(headers, address)
 
     def _check_host(self, headers: Headers) -> None:
         """Names of other hosts are refused: a page on such a host may not use this server.

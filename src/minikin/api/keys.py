@@ -4,18 +4,60 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import time
+from collections import Counter
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
-from minikin.errors import Unauthorized
+from minikin.errors import Overloaded, Unauthorized
 
 NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header "
     "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
 )
+MAX_WRONG = 60
+"""Wrong keys from one address in a minute; the next one is answered 429."""
+_MAX_ADDRESSES = 10_000
 ANYONE = ""
 """The owner of everything on a server that asks for no key."""
+
+
+class TooManyWrongKeys(Overloaded):
+    """Wrong keys come faster than anyone mistypes them."""
+
+    status = 429
+    type = "requests"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(
+            f"Rate limit reached: over {MAX_WRONG} incorrect API keys in a minute. "
+            f"Please try again in {seconds}s.",
+            retry_after=seconds,
+        )
+        self.code = "rate_limit_exceeded"
+
+
+class WrongKeys:
+    """How many wrong keys each address has sent in this minute.
+
+    A right key is let in all the same: clients behind one proxy share its address.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._since = 0.0
+
+    def count(self, address: str) -> None:
+        """One more. Raises TooManyWrongKeys."""
+        now = time.monotonic()
+        if now >= self._since + 60 or len(self._counts) >= _MAX_ADDRESSES:
+            self._counts.clear()
+            self._since = now
+        self._counts[address] += 1
+        if self._counts[address] > MAX_WRONG:
+            raise TooManyWrongKeys(math.ceil(self._since + 60 - now))
 
 
 class Keys:
@@ -23,12 +65,14 @@ class Keys:
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [_digest(key) for key in keys]
+        self._wrong = WrongKeys()
 
-    def owner(self, headers: Headers) -> str:
-        """Who sends these headers: a name derived from the key.
+    def owner(self, headers: Headers, address: str) -> str:
+        """Who sends these headers from `address`: a name derived from the key.
 
-        Raises Unauthorized unless there is exactly one Authorization header with one of the keys.
-        Every key is compared in full, so that the time taken tells nothing.
+        Raises Unauthorized unless there is exactly one Authorization header with one of the keys,
+        TooManyWrongKeys if `address` has sent too many wrong ones. Every key is compared in full,
+        so that the time taken tells nothing.
         """
         if not self._digests:
             return ANYONE
@@ -38,6 +82,7 @@ class Keys:
         scheme, _, key = given[0].partition(" ")
         found = [hmac.compare_digest(_digest(key), digest) for digest in self._digests]
         if len(given) > 1 or scheme.lower() != "bearer" or not any(found):
+            self._wrong.count(address)
             raise Unauthorized(
                 f"Incorrect API key provided: {_masked(key)}.", code="invalid_api_key"
             )

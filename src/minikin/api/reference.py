@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from minikin.api.keys import MAX_WRONG
 from minikin.api.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.openapi import document
 from minikin.api.parameter_rules import LogitBias
@@ -44,7 +45,7 @@ _HEADERS = """\
 | `openai-organization` | `minikin` |
 | `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight, the one \
 limit that the server has; the headers of other limits are left out |
-| `retry-after` | seconds, with a 503 |
+| `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys |
 """
 _DIFFERENCES = """\
 - Images, audio and files in messages are refused: the models served read text.
@@ -123,6 +124,7 @@ def _limits() -> Iterable[tuple[str, ...]]:
     }
     for what, setting in settings.items():
         yield what, f"{getattr(defaults, setting):,} (`{setting}`)"
+    yield "wrong keys from one address in a minute; right ones are let in even so", f"{MAX_WRONG}"
     yield "messages", f"{MAX_MESSAGES:,}"
     yield "content parts of a message", f"{MAX_PARTS:,}"
     yield "tools, and tool calls of a message", f"{MAX_TOOLS:,}"
