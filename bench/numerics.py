@@ -7,8 +7,10 @@ beside neighbours, and on a reused prefix.
 from __future__ import annotations
 
 import argparse
+import ctypes
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -24,6 +26,7 @@ from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.native.build import load_library
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 
@@ -129,19 +132,26 @@ def placed(engine: Engine, text: str) -> Sequence:
     return sequence
 
 
-def compare(model: Path, threads: int | None = None) -> dict[str, Agreement]:
-    """Compare every path on every text; path name -> agreement."""
-    engine, _ = load_engine(EngineSettings(model=model, threads=threads))
+KERNELS: dict[str, Callable[[], ctypes.CDLL | None]] = {
+    "native": load_library,
+    "native without AMX": partial(load_library, tile_unit=False),
+    "PyTorch": lambda: None,
+}
+
+
+def compare(model: Path, threads: int | None = None) -> dict[tuple[str, str], Agreement]:
+    """Compare every path on every text; (kernels, path) -> agreement."""
     reference = reference_model(GGUFFile.open(model))
-    texts = [placed(engine, text) for text in TEXTS]
-    expected = [
-        reference_logits(reference, text.tokens)
-        for text in track(texts, "Computing with transformers", transient=True)
-    ]
-    result = {name: Agreement() for name in Paths(engine).all}
-    for name, path in track(Paths(engine).all.items(), "Comparing", transient=True):
-        for ours, reference_row in zip(path(texts), expected, strict=True):
-            result[name].add(ours, reference_row)
+    expected: list[torch.Tensor] = []
+    result: dict[tuple[str, str], Agreement] = {}
+    for kernels, find in track(KERNELS.items(), "Comparing", transient=True):
+        engine, _ = load_engine(EngineSettings(model=model, threads=threads), find_kernels=find)
+        texts = [placed(engine, text) for text in TEXTS]
+        expected = expected or [reference_logits(reference, text.tokens) for text in texts]
+        for name, path in Paths(engine).all.items():
+            agreement = result[kernels, name] = Agreement()
+            for ours, reference_row in zip(path(texts), expected, strict=True):
+                agreement.add(ours, reference_row)
     return result
 
 
@@ -150,11 +160,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path, help="a GGUF file")
     table = Table(title="The engine against transformers in float32")
-    for column in ("path", "positions", "mean KL (nats)", "clear positions", "other best token"):
-        table.add_column(column, justify="left" if column == "path" else "right")
-    for name, found in compare(parser.parse_args().model).items():
+    for column in ("kernels", "path"):
+        table.add_column(column)
+    for column in ("positions", "mean KL (nats)", "clear positions", "other best token"):
+        table.add_column(column, justify="right")
+    for names, found in compare(parser.parse_args().model).items():
         cells = (found.positions, f"{found.mean_divergence:.2e}", found.clear, found.wrong)
-        table.add_row(name, *map(str, cells))
+        table.add_row(*names, *map(str, cells))
     Console().print(table)
 
 

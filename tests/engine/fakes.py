@@ -50,7 +50,7 @@ class HashingModel:
         cache.tokens[batch.slots] = batch.tokens
         contexts = []
         for rows in batch.rows():
-            seen = cache.tokens[rows.seen].tolist()
+            seen = cache.tokens.view(-1, BLOCK)[rows.blocks].flatten()[: rows.end].tolist()
             contexts += [seen[: rows.position + i + 1] for i in range(rows.stop - rows.start)]
         chosen = [self.next(contexts[row]) for row in batch.sampled_rows.tolist()]
         logits = torch.zeros(len(chosen), VOCABULARY)

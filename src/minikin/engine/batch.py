@@ -13,14 +13,16 @@ from minikin.engine.scheduler import Span
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The batch's rows `start:stop`, one span's, whose sequence's slots are `seen`."""
+    """The batch's rows `start:stop`, one span's."""
 
     start: int
     stop: int
     position: int
     """Where in the sequence the span begins."""
-    seen: torch.Tensor
-    """Cache slots of all the sequence's tokens up to the span's end, int64."""
+    end: int
+    """How many tokens the sequence has up to the span's end."""
+    blocks: torch.Tensor
+    """The cache blocks that hold them, int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +47,13 @@ class Batch:
     """[R] int64: the rows whose logits are wanted."""
 
     def rows(self) -> list[Rows]:
-        """The spans, with the slots that each one's sequence has."""
+        """The spans, with the blocks that each one's sequence has."""
         result = []
         for start, stop in self.spans:
             position, end = int(self.positions[start]), int(self.positions[stop - 1]) + 1
             first = int(self.block_starts[start])
             blocks = self.blocks[first : first - (-end // BLOCK)].long()
-            offsets = torch.arange(BLOCK, device=blocks.device)
-            slots = (blocks[:, None] * BLOCK + offsets).flatten()
-            result.append(Rows(start, stop, position, slots[:end]))
+            result.append(Rows(start, stop, position, end, blocks))
         return result
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence as Run
 
-BLOCK = 16
-"""Tokens in one block."""
+BLOCK = 32
+"""Tokens in one block: the depth of the tile unit's products."""
 
 _Key = tuple[int, tuple[int, ...]]
 

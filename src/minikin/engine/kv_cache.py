@@ -9,14 +9,36 @@ from minikin.engine.block_pool import BLOCK
 
 
 class KVCache:
-    """Keys and values, each [layers, slots, kv_heads, head_dim]; BLOCK slots make a block."""
+    """Keys and values in blocks of BLOCK slots, laid out as a matrix unit takes them.
+
+    Keys are [layers, blocks, kv_heads, head_dim / 2, BLOCK, 2], values [layers, blocks, kv_heads,
+    BLOCK / 2, head_dim, 2]: what a product sums over comes in pairs.
+    """
 
     def __init__(
         self, architecture: Architecture, tokens: int, *, dtype: torch.dtype, device: torch.device
     ) -> None:
         a = architecture
         self.blocks = tokens // BLOCK
-        shape = (a.layers, self.blocks * BLOCK, a.kv_heads, a.head_dim)
-        # Untouched pages cost no memory on a CPU, so a large cache is free until it is used.
-        self.keys = torch.empty(shape, dtype=dtype, device=device)
-        self.values = torch.empty(shape, dtype=dtype, device=device)
+        most = a.layers, self.blocks, a.kv_heads
+        # Zeros, since a slot that nothing was written to is still multiplied, by zero. Untouched
+        # pages cost no memory on a CPU, so a large cache is free until it is used.
+        self.keys = torch.zeros(*most, a.head_dim // 2, BLOCK, 2, dtype=dtype, device=device)
+        self.values = torch.zeros(*most, BLOCK // 2, a.head_dim, 2, dtype=dtype, device=device)
+
+    def write(
+        self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> None:
+        """Put [T, kv_heads, head_dim] keys and values into `slots` [T]."""
+        block, offset = slots // BLOCK, slots % BLOCK
+        paired = keys.unflatten(-1, (-1, 2)).to(self.keys.dtype)
+        self.keys[layer][block, :, :, offset] = paired
+        self.values[layer][block, :, offset // 2, :, offset % 2] = values.to(self.values.dtype)
+
+    def read(self, layer: int, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The keys and values of `blocks` [..., N], each [..., kv_heads, N * BLOCK, head_dim]."""
+        keys = self.keys[layer][blocks].movedim(-4, -5)  # [..., kv_heads, N, dim / 2, BLOCK, 2]
+        values = self.values[layer][blocks].movedim(-4, -5)
+        keys = keys.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+        values = values.transpose(-2, -1).flatten(-4, -2)
+        return keys, values

@@ -1,4 +1,4 @@
-"""One matrix, two PyTorch kernels: 4-bit for a few rows, bfloat16 for many."""
+"""One matrix and the kernel that multiplies with it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,43 @@ from minikin.engine.blocks import GROUP, Blocks
 from minikin.engine.native.kernels import PackedMatrix
 
 INT4_ROWS = 8
-"""Up to this many rows the 4-bit kernel, which reads a quarter of the bytes, is the faster."""
+"""Up to this many rows PyTorch's 4-bit kernel, which reads a quarter of the bytes, is faster."""
 
 
 class Linear:
-    """y = x W^T for W of [out, in], x of [rows, in] in W's compute type."""
+    """y = x W^T for W of [out, in], x of [rows, in].
+
+    W is kept in one form: packed for the native kernels, or dense in its compute type, with
+    PyTorch's 4-bit form beside it where it pays.
+    """
 
     def __init__(
         self,
-        weight: torch.Tensor,
+        weight: torch.Tensor | None = None,
+        *,
         int4: Int4Weight | None = None,
         packed: PackedMatrix | None = None,
     ) -> None:
-        self.weight = weight
-        self.int4 = int4
+        self._weight = weight
+        self._int4 = int4
         self.packed = packed
-        """The same matrix for the native kernels."""
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[rows, in] -> [rows, out]."""
-        if self.int4 is not None and x.shape[0] <= INT4_ROWS:
-            return self.int4(x)
-        return F.linear(x, self.weight)
+        if self.packed is not None:
+            return self.packed.product(x)
+        assert self._weight is not None
+        x = x.to(self._weight.dtype)
+        if self._int4 is not None and x.shape[0] <= INT4_ROWS:
+            return self._int4(x)
+        return F.linear(x, self._weight)
+
+    def rows(self, which: torch.Tensor) -> torch.Tensor:
+        """[count, in] float32: the rows `which` [count] int64, as of a table of embeddings."""
+        if self.packed is not None:
+            return self.packed.rows(which)
+        assert self._weight is not None
+        return F.embedding(which, self._weight).float()
 
 
 class Int4Weight:

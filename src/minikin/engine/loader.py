@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Callable
 
 import torch
 
@@ -23,7 +25,9 @@ from minikin.engine.weights import load_weights
 
 
 def load_engine(
-    settings: EngineSettings, make_masks: MakeMasks | None = None
+    settings: EngineSettings,
+    make_masks: MakeMasks | None = None,
+    find_kernels: Callable[[], ctypes.CDLL | None] = load_library,
 ) -> tuple[Engine, ModelInfo]:
     """Load the model and run it once, so that the first request finds everything warm.
 
@@ -35,16 +39,14 @@ def load_engine(
     file = GGUFFile.open(settings.model)
     architecture = Architecture.from_gguf(file.metadata)
     tokenizer = Tokenizer.from_gguf(file.metadata)
-    library = load_library() if device.type == "cpu" else None
+    library = find_kernels() if device.type == "cpu" else None
     kernels = Kernels(library, threads) if library else None
     weights = load_weights(file, architecture, dtype=torch.bfloat16, device=device, kernels=kernels)
     wanted = settings.context_length or architecture.context_length
     context = min(wanted, architecture.context_length, settings.kv_cache_tokens // BLOCK * BLOCK)
-    cache = KVCache(
-        architecture, settings.kv_cache_tokens, dtype=weights.embedding.dtype, device=device
-    )
+    cache = KVCache(architecture, settings.kv_cache_tokens, dtype=weights.dtype, device=device)
     engine = Engine(
-        Decoder(architecture, weights, kernels),
+        Decoder(architecture, weights, device, kernels),
         cache,
         tokenizer,
         context_length=context,

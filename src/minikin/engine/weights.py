@@ -10,7 +10,7 @@ import torch
 from minikin.engine.architecture import Architecture
 from minikin.engine.blocks import Blocks
 from minikin.engine.dequantize import dequantize
-from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.engine.gguf import GGUFFile
 from minikin.engine.linear import Int4Weight, Linear
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.errors import ModelFileError
@@ -34,8 +34,10 @@ class LayerWeights:
 class Weights:
     """A whole model."""
 
-    embedding: torch.Tensor
-    """[vocabulary, hidden]."""
+    dtype: torch.dtype
+    """Of dense matrices, and of what attention computes with."""
+    embedding: Linear
+    """A row of the hidden size for each token."""
     layers: tuple[LayerWeights, ...]
     norm: torch.Tensor
     head: Linear
@@ -75,13 +77,10 @@ class _Loader:
     def load(self) -> Weights:
         a = self.architecture
         tied = "output.weight" not in self.file.tensors
-        head = self._linear(a.hidden, {"token_embd" if tied else "output": a.vocab_size})
-        embedding = (
-            head.weight
-            if tied
-            else self._dense("token_embd.weight", (a.vocab_size, a.hidden)).to(self.dtype)
-        )
+        embedding = self._linear(a.hidden, {"token_embd": a.vocab_size})
+        head = embedding if tied else self._linear(a.hidden, {"output": a.vocab_size})
         return Weights(
+            dtype=self.dtype,
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
             norm=self._dense("output_norm.weight", (a.hidden,)),
@@ -100,34 +99,26 @@ class _Loader:
             output=self._linear(queries, {f"{at}.attn_output": a.hidden}),
             feed_forward_norm=self._dense(f"{at}.ffn_norm.weight", (a.hidden,)),
             gate_up=self._linear(
-                a.hidden, {f"{at}.ffn_gate": a.feed_forward, f"{at}.ffn_up": a.feed_forward}
+                a.hidden,
+                {f"{at}.ffn_gate": a.feed_forward, f"{at}.ffn_up": a.feed_forward},
+                gated=True,
             ),
             down=self._linear(a.feed_forward, {f"{at}.ffn_down": a.hidden}),
         )
 
-    def _linear(self, width: int, parts: dict[str, int]) -> Linear:
+    def _linear(self, width: int, parts: dict[str, int], *, gated: bool = False) -> Linear:
         """One Linear from tensors (name without `.weight` -> rows) that share their input."""
-        names = [f"{part}.weight" for part in parts]
-        shapes = [(rows, width) for rows in parts.values()]
-        dense = torch.cat([self._dense(n, s) for n, s in zip(names, shapes, strict=True)])
-        linear = Linear(dense.to(self.dtype))
-        kinds = {self.file.tensors[name].type for name in names}
-        if self.device.type == "cpu" and len(kinds) == 1:
-            rows = np.concatenate([self._rows(n, s) for n, s in zip(names, shapes, strict=True)])
-            self._add_packed(linear, rows, kinds.pop(), (sum(parts.values()), width))
-        return linear
-
-    def _add_packed(
-        self, linear: Linear, rows: np.ndarray, kind: GGMLType, shape: tuple[int, int]
-    ) -> None:
-        """Keep the file's own blocks too, for steps of few rows."""
-        if not Blocks.can_read(kind):
-            return
-        blocks = Blocks.read(rows, kind, shape)
-        if self.kernels is not None and PackedMatrix.fits(*shape):
-            linear.packed = PackedMatrix(self.kernels.library, blocks)
-        elif blocks.bits == 4:
-            linear.int4 = Int4Weight(blocks)
+        shapes = {f"{part}.weight": (rows, width) for part, rows in parts.items()}
+        packed = [self._rows(name, shape) for name, shape in shapes.items()]
+        kinds = {self.file.tensors[name].type for name in shapes}
+        blocks = None
+        if self.device.type == "cpu" and len(kinds) == 1 and Blocks.can_read(kind := kinds.pop()):
+            blocks = Blocks.read(np.concatenate(packed), kind, (sum(parts.values()), width))
+            if self.kernels is not None and PackedMatrix.fits(*blocks.levels.shape):
+                return Linear(packed=PackedMatrix(self.kernels, blocks, gated=gated))
+        dense = torch.cat([self._dense(name, shape) for name, shape in shapes.items()])
+        int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
+        return Linear(dense.to(self.dtype), int4=int4)
 
     def _dense(self, name: str, shape: tuple[int, ...]) -> torch.Tensor:
         rows = self._rows(name, shape)

@@ -16,38 +16,43 @@ from minikin.config import cache_folder
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("kernels.c")
+PARTS = tuple(sorted(SOURCE.parent.glob("*.[ch]")))
 FLAGS = ("-O3", "-march=native", "-pthread", "-fPIC", "-shared", "-Wall")
 COMPILE_SECONDS = 60
 NEEDED = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"})
 
 
-def load_library() -> ctypes.CDLL | None:
-    """The compiled kernels, from the cache or built now in about a second.
+def load_library(*, tile_unit: bool = True) -> ctypes.CDLL | None:
+    """The compiled kernels, from the cache or built now in about two seconds.
 
-    None, with the reason in the log, where the processor or the compiler they need is missing.
+    Without `tile_unit` they leave AMX alone, as on a processor that has none. None, with the reason
+    in the log, where the processor or the compiler they need is missing.
     """
     features = _processor_features()
     if not NEEDED.issubset(features):
         log.info("PyTorch's kernels only: this processor has no AVX-512 VNNI and BF16")
         return None
     compiler = shutil.which("gcc")
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *map(str.encode, FLAGS + features)]))
+    flags = FLAGS if tile_unit else (*FLAGS, "-mno-amx-bf16")
+    key = hashlib.sha256(
+        b"\0".join([*(part.read_bytes() for part in PARTS), *map(str.encode, flags + features)])
+    )
     target = cache_folder() / "kernels" / f"{key.hexdigest()[:16]}.so"
     if not target.exists():
         if compiler is None:
             log.warning("PyTorch's kernels only: install gcc for answers up to twice as fast")
             return None
-        if not _compile(compiler, target):
+        if not _compile(compiler, flags, target):
             return None
     return ctypes.CDLL(str(target))
 
 
-def _compile(compiler: str, target: Path) -> bool:
+def _compile(compiler: str, flags: tuple[str, ...], target: Path) -> bool:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             fresh = Path(folder) / "kernels.so"
-            command = [compiler, *FLAGS, "-o", str(fresh), str(SOURCE), "-lm"]
+            command = [compiler, *flags, "-o", str(fresh), str(SOURCE), "-lm"]
             subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
             os.replace(fresh, target)
     except (OSError, subprocess.SubprocessError) as error:

@@ -10,61 +10,116 @@ from minikin.engine.blocks import Blocks
 
 GROUP = 32
 PANEL = 16
-TILE_ROWS = 5
-"""From this many rows on, unpacking weights for the tile unit pays (measured: 4 to 6)."""
-HEAD_DIMS = (64, 96, 128, 256)
+TILE = 16
+TILE_ROWS = 13
+"""From this many rows on, unpacking weights for the tile unit pays (measured: `bench/rows.py`)."""
+STORE, ADD = 0, 1
+WIDEST = 1 << 16
+"""Inputs of a matrix, at most: two panels, unpacked, have to fit a thread's stack."""
 
-_POINTER, _SIZE, _FLAG, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_float
+_POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _SIGNATURES = {
-    "pack_matrix": [_POINTER] * 4 + [_SIZE] * 2 + [_FLAG],
-    "packed_matmul": [_POINTER] * 3 + [_SIZE] * 3 + [_FLAG] * 3,
+    "pack_matrix": [_POINTER] * 4 + [_SIZE] * 3,
+    "matrix_rows": [_POINTER] * 2 + [_SIZE, _POINTER],
+    "packed_matmul": [_POINTER] * 3 + [_SIZE] * 2,
+    "write_rows": [_POINTER] * 2 + [_SIZE] * 2,
     "rms_norm": [_POINTER] * 3 + [_SIZE] * 2 + [_FLOAT],
-    "silu_multiply": [_POINTER] * 2 + [_SIZE] * 2,
-    "attend": [_POINTER] * 10 + [_SIZE] * 4,
+    "run_layers": [_POINTER] * 2 + [_SIZE] + [_POINTER] * 3,
 }
 
 
-class _InputsAt(ctypes.Structure):
+class InputsStruct(ctypes.Structure):
     """`struct inputs`."""
 
-    _fields_ = tuple((name, _POINTER) for name in ("rounded", "high", "low", "steps", "sums"))
+    _fields_ = (
+        *((name, _POINTER) for name in ("tiles", "high", "low", "steps", "sums")),
+        ("tiled", _SIZE),
+    )
+
+
+class MatrixStruct(ctypes.Structure):
+    """`struct matrix`."""
+
+    _fields_ = (("cells", _POINTER), ("outputs", _SIZE), ("width", _SIZE), ("bits", _SIZE))
 
 
 class Inputs:
-    """Room for rows in the two forms that `matmul` takes: bfloat16, and 16-bit integers.
+    """Room for rows of inputs, in one of the two forms that products read.
 
-    A row's value is step * (256 * high + low), with a step and a sum for each group of 32.
+    Tiled: bfloat16 tiles of 16 rows by 32 inputs. Otherwise 16-bit integers: a value is
+    step * (256 * high + low), with a step and a sum for each group of 32.
     """
 
     def __init__(self, rows: int, width: int) -> None:
         self.width = width
-        self.rounded = torch.empty(rows, width, dtype=torch.bfloat16)
-        self.high = torch.empty(rows, width, dtype=torch.int8)
-        self.low = torch.empty(rows, width, dtype=torch.int8)
-        self.steps = torch.empty(rows, width // GROUP)
-        self.sums = torch.empty(rows, width // GROUP)
-        parts = (self.rounded, self.high, self.low, self.steps, self.sums)
-        self._struct = _InputsAt(*(part.data_ptr() for part in parts))
-        self.at = ctypes.addressof(self._struct)
+        self.groups = width // GROUP
+        full = -(-rows // (2 * TILE)) * 2
+        self.tiles = torch.zeros(full, self.groups, TILE, GROUP, dtype=torch.bfloat16)
+        self.high = torch.zeros(rows, width, dtype=torch.int8)
+        self.low = torch.zeros(rows, width, dtype=torch.int8)
+        self.steps = torch.zeros(rows, self.groups)
+        self.sums = torch.zeros(rows, self.groups)
+        parts = (self.tiles, self.high, self.low, self.steps, self.sums)
+        self.struct = InputsStruct(*(part.data_ptr() for part in parts), 0)
+        self.at = ctypes.addressof(self.struct)
+
+    def choose(self, rows: int) -> None:
+        """Take the form that is the faster for this many rows."""
+        self.struct.tiled = rows >= TILE_ROWS
+
+    def rows(self, count: int) -> torch.Tensor:
+        """The first `count` rows [count, width] as float32."""
+        if self.struct.tiled:
+            return self.tiles.transpose(1, 2).reshape(-1, self.width)[:count].float()
+        whole = (256 * self.high[:count].float() + self.low[:count]).view(count, -1, GROUP)
+        return (whole * self.steps[:count, :, None]).flatten(1)
 
 
 class PackedMatrix:
-    """A matrix [outputs, width] of 4-bit or 8-bit levels, as the kernels read it."""
+    """A matrix [outputs, width] of 4-bit or 8-bit levels, as the kernels read it.
 
-    def __init__(self, library: ctypes.CDLL, blocks: Blocks) -> None:
+    With `gated`, its first half are gates and its second half what they let pass: they are kept in
+    turn, a panel each, so that a product can be gated while it is at hand.
+    """
+
+    def __init__(self, kernels: Kernels, blocks: Blocks, *, gated: bool = False) -> None:
         self.outputs, self.width = blocks.levels.shape
         self.bits = blocks.bits
-        cells = self.outputs // PANEL * (self.width // GROUP)
-        self.packed = torch.empty(cells * (self.bits * 64 + 64), dtype=torch.uint8)
-        self.at = self.packed.data_ptr()
-        parts = [part.contiguous() for part in (blocks.levels, blocks.scale, blocks.minimum)]
-        pointers = [part.data_ptr() for part in parts]
-        library.pack_matrix(*pointers, self.at, self.width, self.outputs, self.bits)
+        self.gated = gated
+        self._kernels = kernels
+        count = self.outputs // PANEL * (self.width // GROUP)
+        self._cells = torch.empty(count * (self.bits * 64 + 64), dtype=torch.uint8)
+        parts = [blocks.levels, blocks.scale, blocks.minimum]
+        parts = [_in_turn(part) if gated else part.contiguous() for part in parts]
+        self.struct = MatrixStruct(self._cells.data_ptr(), self.outputs, self.width, self.bits)
+        self.at = ctypes.addressof(self.struct)
+        kernels.library.pack_matrix(
+            *(part.data_ptr() for part in parts), self._cells.data_ptr(),
+            self.outputs, self.width, self.bits,
+        )  # fmt: skip
 
     @staticmethod
     def fits(outputs: int, width: int) -> bool:
         """Whether the kernels can take a matrix of this shape."""
-        return outputs % (2 * PANEL) == 0 and width % GROUP == 0
+        return outputs % (2 * PANEL) == 0 and width % GROUP == 0 and width <= WIDEST
+
+    @property
+    def bytes(self) -> int:
+        """What a step reads of it."""
+        return self._cells.numel()
+
+    def rows(self, which: torch.Tensor) -> torch.Tensor:
+        """[count, width] float32: the rows `which` [count] int64 of a matrix that isn't gated."""
+        return self._kernels.matrix_rows(self, which.contiguous())
+
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        """x [rows, width] times the matrix, transposed: [rows, outputs] float32."""
+        rows = len(x)
+        inputs, out = Inputs(rows, self.width), torch.empty(rows, self.outputs)
+        inputs.choose(rows)
+        self._kernels.write(x.float().contiguous(), inputs)
+        self._kernels.matmul(self, inputs, out, rows)
+        return _halves(out) if self.gated else out
 
 
 class Kernels:
@@ -80,13 +135,10 @@ class Kernels:
             raise OSError(f"can't start {threads} threads")
 
     def matmul(
-        self, matrix: PackedMatrix, x: Inputs, out: torch.Tensor, rows: int, *, add: bool = False
+        self, matrix: PackedMatrix, x: Inputs, out: torch.Tensor, rows: int, mode: int = STORE
     ) -> None:
-        """out[:rows] = x times the matrix, transposed; or += with `add`. float32."""
-        self.library.packed_matmul(
-            matrix.at, x.at, out.data_ptr(), rows, matrix.width, matrix.outputs, matrix.bits,
-            add, self.tiles and rows >= TILE_ROWS,
-        )  # fmt: skip
+        """out[:rows] [rows, outputs] float32 = x times the matrix, transposed; += if mode is ADD."""
+        self.library.packed_matmul(matrix.at, x.at, out.data_ptr(), rows, mode)
 
     def norm(
         self, x: torch.Tensor, weight: torch.Tensor, out: Inputs, rows: int, epsilon: float
@@ -94,15 +146,22 @@ class Kernels:
         """The RMS norm of x [rows, width] float32."""
         self.library.rms_norm(x.data_ptr(), weight.data_ptr(), out.at, rows, out.width, epsilon)
 
-    def silu_multiply(self, gate_up: torch.Tensor, out: Inputs, rows: int) -> None:
-        """silu(gate) * up of [rows, gate and up] float32."""
-        self.library.silu_multiply(gate_up.data_ptr(), out.at, rows, out.width)
+    def write(self, x: torch.Tensor, out: Inputs) -> None:
+        """x [rows, width] float32 as inputs."""
+        self.library.write_rows(x.data_ptr(), out.at, len(x), out.width)
 
-    def attend(self, qkv: torch.Tensor, step: tuple[int, ...], out: Inputs, rows: int,
-               layer: tuple[int, int], heads: tuple[int, int, int]) -> None:  # fmt: skip
-        """Rotate and store the rows' keys and values, then attend.
+    def matrix_rows(self, matrix: PackedMatrix, which: torch.Tensor) -> torch.Tensor:
+        """[count, width] float32 of the matrix's rows `which` [count] int64."""
+        out = torch.empty(len(which), matrix.width)
+        self.library.matrix_rows(matrix.at, which.data_ptr(), len(which), out.data_ptr())
+        return out
 
-        `step` holds the pointers to cosine, sine, positions, slots, blocks and starts; `layer`
-        those to its keys and values; `heads` the counts of heads, key heads and head size.
-        """
-        self.library.attend(qkv.data_ptr(), *step, *layer, out.at, rows, *heads)
+
+def _in_turn(rows: torch.Tensor) -> torch.Tensor:
+    """[gates and ups, ...] -> a panel of gates, a panel of ups, and so on."""
+    return rows.view(2, -1, PANEL, rows.shape[1]).transpose(0, 1).reshape(rows.shape)
+
+
+def _halves(out: torch.Tensor) -> torch.Tensor:
+    """[rows, panels in turn] -> [rows, gates and ups]."""
+    return out.view(len(out), -1, 2, PANEL).transpose(1, 2).reshape(out.shape)

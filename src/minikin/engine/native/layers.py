@@ -1,6 +1,9 @@
-"""A decoder's layers on the native kernels: the body of every step with few rows."""
+"""A decoder's layers on the native kernels."""
 
 from __future__ import annotations
+
+import ctypes
+import math
 
 import torch
 
@@ -8,11 +11,76 @@ from minikin.engine.architecture import Architecture
 from minikin.engine.batch import Batch
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
-from minikin.engine.native.kernels import HEAD_DIMS, Inputs, Kernels, PackedMatrix
+from minikin.engine.native.kernels import (
+    Inputs,
+    InputsStruct,
+    Kernels,
+    MatrixStruct,
+    PackedMatrix,
+)
 from minikin.engine.weights import LayerWeights, Weights
 
-MOST_ROWS = 128
-"""With more rows PyTorch's bfloat16 product is the faster."""
+HEAD_DIMS = (64, 96, 128, 256)
+MOST_SHARING = 16
+"""Query heads to a key head, at most: they have to fit the rows of one tile."""
+LEAST_ROWS = 128
+
+_POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+
+
+class _ModelStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, _SIZE) for name in ("hidden", "feed_forward", "heads", "kv_heads", "dim")),
+        ("epsilon", _FLOAT),
+        ("scale", _FLOAT),
+    )
+
+
+class _LayerStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, _POINTER) for name in ("attention_norm", "feed_forward_norm")),
+        *((name, MatrixStruct) for name in ("qkv", "output", "gate_up", "down")),
+        *((name, _POINTER) for name in ("keys", "values")),
+    )
+
+
+class _StepStruct(ctypes.Structure):
+    _fields_ = (
+        ("rows", _SIZE),
+        *(
+            (name, _POINTER)
+            for name in ("positions", "slots", "blocks", "starts", "cosine", "sine")
+        ),
+    )
+
+
+class _RoomStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, InputsStruct) for name in ("normed", "attended", "gated")),
+        *((name, _POINTER) for name in ("qkv", "gate_up", "units")),
+    )
+
+
+class _Room:
+    """What a step of up to `rows` rows writes between its matrices."""
+
+    def __init__(self, a: Architecture, rows: int) -> None:
+        self.rows = rows
+        self.normed = Inputs(rows, a.hidden)
+        self.attended = Inputs(rows, a.heads * a.head_dim)
+        self.gated = Inputs(rows, a.feed_forward)
+        self._qkv = torch.empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
+        self._gate_up = torch.empty(rows, 2 * a.feed_forward)
+        self._units = torch.empty(rows + 1, dtype=torch.int32)
+
+    def struct(self, rows: int) -> _RoomStruct:
+        """As C takes it, for a step of `rows` rows."""
+        for inputs in (self.normed, self.attended, self.gated):
+            inputs.choose(rows)
+        return _RoomStruct(
+            self.normed.struct, self.attended.struct, self.gated.struct,
+            self._qkv.data_ptr(), self._gate_up.data_ptr(), self._units.data_ptr(),
+        )  # fmt: skip
 
 
 class NativeLayers:
@@ -27,17 +95,18 @@ class NativeLayers:
     ) -> None:
         a = architecture
         self.kernels = kernels
-        self.epsilon = a.norm_epsilon
-        self.heads = a.heads, a.kv_heads, a.head_dim
+        self.architecture = architecture
+        self.weights = weights
         self.rotation = rotation
-        self.layers = [_NativeLayer(layer) for layer in weights.layers]
-        self.norm = weights.norm
-        self.head = _packed(weights.head)
-        self._normed = Inputs(MOST_ROWS, a.hidden)
-        self._attended = Inputs(MOST_ROWS, a.heads * a.head_dim)
-        self._gated = Inputs(MOST_ROWS, a.feed_forward)
-        self._qkv = torch.empty(MOST_ROWS, (a.heads + 2 * a.kv_heads) * a.head_dim)
-        self._gate_up = torch.empty(MOST_ROWS, 2 * a.feed_forward)
+        self._head = _packed(weights.head)
+        self._model = _ModelStruct(
+            a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim,
+            a.norm_epsilon, 1 / math.sqrt(a.head_dim),
+        )  # fmt: skip
+        self._cache: KVCache | None = None
+        self._layers: ctypes.Array[_LayerStruct] = (_LayerStruct * 0)()
+        self._room = _Room(a, LEAST_ROWS)
+        self._logits = torch.empty(0, self._head.outputs)
 
     @staticmethod
     def fit(architecture: Architecture, weights: Weights) -> bool:
@@ -45,46 +114,53 @@ class NativeLayers:
         linears = [weights.head]
         for layer in weights.layers:
             linears += (layer.qkv, layer.output, layer.gate_up, layer.down)
-        packed = all(linear.packed is not None for linear in linears)
-        return packed and architecture.head_dim in HEAD_DIMS
+        a = architecture
+        return (
+            all(linear.packed is not None for linear in linears)
+            and a.head_dim in HEAD_DIMS
+            and a.heads // a.kv_heads <= MOST_SHARING
+        )
 
     def forward(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
         """Run all layers on x [rows, hidden] float32, in place."""
-        kernels, rows = self.kernels, len(x)
-        step = tuple(
-            tensor.data_ptr()
-            for tensor in (
-                *self.rotation, batch.positions, batch.slots, batch.blocks, batch.block_starts
+        rows = len(x)
+        if rows > self._room.rows:
+            self._room = _Room(self.architecture, -(-rows // LEAST_ROWS) * LEAST_ROWS)
+        if self._cache is not cache:
+            self._cache = cache
+            parts = zip(self.weights.layers, cache.keys, cache.values, strict=True)
+            self._layers = (_LayerStruct * len(self.weights.layers))(
+                *(_layer_struct(*part) for part in parts)
             )
+        tensors = (batch.positions, batch.slots, batch.blocks, batch.block_starts, *self.rotation)
+        step = _StepStruct(rows, *(tensor.data_ptr() for tensor in tensors))
+        self.kernels.library.run_layers(
+            ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
+            ctypes.byref(self._room.struct(rows)), x.data_ptr(),
         )  # fmt: skip
-        for i, layer in enumerate(self.layers):
-            places = cache.keys[i].data_ptr(), cache.values[i].data_ptr()
-            kernels.norm(x, layer.attention_norm, self._normed, rows, self.epsilon)
-            kernels.matmul(layer.qkv, self._normed, self._qkv, rows)
-            kernels.attend(self._qkv, step, self._attended, rows, places, self.heads)
-            kernels.matmul(layer.output, self._attended, x, rows, add=True)
-            kernels.norm(x, layer.feed_forward_norm, self._normed, rows, self.epsilon)
-            kernels.matmul(layer.gate_up, self._normed, self._gate_up, rows)
-            kernels.silu_multiply(self._gate_up, self._gated, rows)
-            kernels.matmul(layer.down, self._gated, x, rows, add=True)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer."""
+        """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer.
+
+        They stand where the next call puts its own.
+        """
         rows = len(x)
-        out = torch.empty(rows, self.head.outputs)
-        self.kernels.norm(x, self.norm, self._normed, rows, self.epsilon)
-        self.kernels.matmul(self.head, self._normed, out, rows)
-        return out
+        if rows > len(self._logits):
+            self._logits = torch.empty(rows, self._head.outputs)
+        normed = Inputs(rows, x.shape[1]) if rows > self._room.rows else self._room.normed
+        normed.choose(rows)
+        self.kernels.norm(x, self.weights.norm, normed, rows, self.architecture.norm_epsilon)
+        self.kernels.matmul(self._head, normed, self._logits, rows)
+        return self._logits[:rows]
 
 
-class _NativeLayer:
-    def __init__(self, layer: LayerWeights) -> None:
-        self.attention_norm = layer.attention_norm
-        self.feed_forward_norm = layer.feed_forward_norm
-        self.qkv: PackedMatrix = _packed(layer.qkv)
-        self.output: PackedMatrix = _packed(layer.output)
-        self.gate_up: PackedMatrix = _packed(layer.gate_up)
-        self.down: PackedMatrix = _packed(layer.down)
+def _layer_struct(layer: LayerWeights, keys: torch.Tensor, values: torch.Tensor) -> _LayerStruct:
+    linears = (layer.qkv, layer.output, layer.gate_up, layer.down)
+    return _LayerStruct(
+        layer.attention_norm.data_ptr(), layer.feed_forward_norm.data_ptr(),
+        *(_packed(linear).struct for linear in linears),
+        keys.data_ptr(), values.data_ptr(),
+    )  # fmt: skip
 
 
 def _packed(linear: Linear) -> PackedMatrix:

@@ -1,0 +1,237 @@
+// Attention over a paged cache. For each block of BLOCK tokens and each key head the cache has the
+// keys as [dim / 2][BLOCK][2] and the values as [BLOCK / 2][dim][2]: what the tile unit takes.
+
+enum { BLOCK = 32, SPAN = 256, MOST_DIM = 256 };
+
+// What all layers have in common.
+struct model {
+    int64_t hidden, feed_forward, heads, kv_heads, dim;
+    float epsilon, scale;
+};
+
+// The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
+// blocks[starts[r]] on, itself included; its own slot is slots[r].
+struct step {
+    int64_t rows;
+    const int64_t *positions, *slots;
+    const int32_t *blocks;
+    const int64_t *starts;
+    const float *cosine, *sine;  // [positions, dim / 2]
+};
+
+struct attention {
+    const struct model *model;
+    const struct step *step;
+    const float *qkv;  // [rows, heads + 2 kv_heads, dim]
+    uint16_t *keys, *values;
+    struct inputs out;  // [rows, heads * dim]
+    const int32_t *units;
+};
+
+// Turn each pair (i, i + dim / 2) by its position's angle.
+static inline void rotate(
+    const struct step *s, int64_t row, const float *x, uint16_t *out, int64_t dim) {
+    const int64_t half = dim / 2, angle = s->positions[row] * half;
+    for (int64_t i = 0; i < half; i += 16) {
+        __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + half + i);
+        __m512 c = _mm512_loadu_ps(s->cosine + angle + i), n = _mm512_loadu_ps(s->sine + angle + i);
+        store_bf16(out + i, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, n)));
+        store_bf16(out + half + i, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, n)));
+    }
+}
+
+// Put a row's keys and values into its slot.
+static void store_row(const void *job, int64_t r) {
+    const struct attention *a = job;
+    const struct model *m = a->model;
+    const int64_t dim = m->dim, offset = a->step->slots[r] % BLOCK;
+    const int64_t block = a->step->slots[r] / BLOCK * m->kv_heads * dim * BLOCK;
+    const float *key = a->qkv + (r * (m->heads + 2 * m->kv_heads) + m->heads) * dim;
+    const float *value = key + m->kv_heads * dim;
+    // Not a number would spoil other rows, which weigh this slot by zero.
+    const __m512 most = _mm512_set1_ps(3e38f), least = _mm512_set1_ps(-3e38f);
+    for (int64_t h = 0; h < m->kv_heads; h++) {
+        uint16_t turned[MOST_DIM];
+        rotate(a->step, r, key + h * dim, turned, dim);
+        uint16_t *keys = a->keys + block + h * dim * BLOCK;
+        for (int64_t i = 0; i < dim / 2; i++)
+            memcpy(keys + (i * BLOCK + offset) * 2, turned + 2 * i, 4);
+        uint16_t *values = a->values + block + h * dim * BLOCK + offset / 2 * dim * 2;
+        for (int64_t i = 0; i < dim; i += 16) {
+            __m512 v = _mm512_loadu_ps(value + h * dim + i);
+            v = _mm512_min_ps(_mm512_max_ps(v, least), most);
+            __m512i wide = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v));
+            _mm512_mask_storeu_epi16(
+                values + 2 * i, offset % 2 ? 0xaaaaaaaa : 0x55555555,
+                offset % 2 ? _mm512_slli_epi32(wide, 16) : wide);
+        }
+    }
+}
+
+// scores[16][SPAN], columns `at` to at + 63 = queries [dim / 32][16][32] times four tiles of keys.
+static inline void score_keys(
+    const uint16_t *queries, const uint16_t *const *keys, float *scores, int64_t dim, int64_t rows) {
+#ifdef __AMX_BF16__
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t j = 0; j < dim / GROUP; j++) {
+        const int64_t at = j * 16 * BLOCK * 2;
+        _tile_loadd(4, queries + j * TILE_VALUES, 64);
+        _tile_loadd(5, keys[0] + at, BLOCK * 4);
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_loadd(6, keys[1] + at, BLOCK * 4);
+        _tile_dpbf16ps(1, 4, 6);
+        _tile_loadd(7, keys[2] + at, BLOCK * 4);
+        _tile_dpbf16ps(2, 4, 7);
+        _tile_loadd(5, keys[3] + at, BLOCK * 4);
+        _tile_dpbf16ps(3, 4, 5);
+    }
+    _tile_stored(0, scores, SPAN * 4);
+    _tile_stored(1, scores + 16, SPAN * 4);
+    _tile_stored(2, scores + 32, SPAN * 4);
+    _tile_stored(3, scores + 48, SPAN * 4);
+#else
+    for (int64_t r = 0; r < rows; r++) memset(scores + r * SPAN, 0, 256);
+    for (int i = 0; i < 4; i++)
+        for (int64_t j = 0; j < dim / GROUP; j++)
+            add_product(
+                scores + 16 * i, SPAN, queries + j * TILE_VALUES, GROUP,
+                keys[i] + j * 16 * BLOCK * 2, BLOCK * 2, rows);
+#endif
+}
+
+// sums[16][dim], columns d to d + 31 += weights [16][SPAN] times `count` blocks of values.
+static inline void weigh_values(
+    const uint16_t *weights, const uint16_t *const *values, int64_t count, float *sums, int64_t d,
+    int64_t dim, int64_t rows) {
+#ifdef __AMX_BF16__
+    _tile_loadd(0, sums + d, dim * 4);
+    _tile_loadd(1, sums + d + 16, dim * 4);
+    for (int64_t b = 0; b < count; b++) {
+        _tile_loadd(4, weights + b * BLOCK, SPAN * 2);
+        _tile_loadd(5, values[b] + 2 * d, dim * 4);
+        _tile_dpbf16ps(0, 4, 5);
+        _tile_loadd(6, values[b] + 2 * d + 32, dim * 4);
+        _tile_dpbf16ps(1, 4, 6);
+    }
+    _tile_stored(0, sums + d, dim * 4);
+    _tile_stored(1, sums + d + 16, dim * 4);
+#else
+    for (int64_t b = 0; b < count; b++)
+        for (int i = 0; i < 32; i += 16)
+            add_product(
+                sums + d + i, dim, weights + b * BLOCK, SPAN, values[b] + 2 * (d + i), 2 * dim, rows);
+#endif
+}
+
+static inline __mmask16 lanes_below(int64_t count) {
+    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+}
+
+// Softmax over keys that come a span at a time (Milakov and Gimelshein 2018): turn a row's `length`
+// scores into bf16 weights, zeros up to `padded`, and return by how much earlier sums have to shrink.
+static inline float weigh_scores(
+    float *scores, uint16_t *weights, int64_t length, int64_t padded, float scale, float *top,
+    float *total) {
+    __m512 most = _mm512_set1_ps(*top);
+    for (int64_t t = 0; t < length; t += 16) {
+        const __m512 score = _mm512_mul_ps(_mm512_loadu_ps(scores + t), _mm512_set1_ps(scale));
+        most = _mm512_mask_max_ps(most, lanes_below(length - t), most, score);
+        _mm512_storeu_ps(scores + t, score);
+    }
+    const float highest = _mm512_reduce_max_ps(most), shrink = expf(*top - highest);
+    __m512 sum = _mm512_setzero_ps();
+    for (int64_t t = 0; t < padded; t += 16) {
+        const __m512 difference =
+            _mm512_sub_ps(_mm512_loadu_ps(scores + t), _mm512_set1_ps(highest));
+        const __m512 e = _mm512_maskz_mov_ps(lanes_below(length - t), exponential(difference));
+        sum = _mm512_add_ps(sum, e);
+        store_bf16(weights + t, e);
+    }
+    *total = *total * shrink + _mm512_reduce_add_ps(sum);
+    *top = highest;
+    return shrink;
+}
+
+// Some rows of one sequence that follow each other: their queries of one key head, up to 16.
+static void attend_unit(const void *job, int64_t chunk) {
+    const struct attention *a = job;
+    const struct model *m = a->model;
+    const struct step *s = a->step;
+    const int64_t dim = m->dim, share = m->heads / m->kv_heads, kv = chunk % m->kv_heads;
+    const int64_t first = a->units[chunk / m->kv_heads], end = a->units[chunk / m->kv_heads + 1];
+    const int64_t queries = (end - first) * share, length = s->positions[end - 1] + 1;
+    const int32_t *blocks = s->blocks + s->starts[first];
+    const int64_t head_values = dim * BLOCK, block_values = m->kv_heads * head_values;
+    uint16_t query[MOST_DIM / GROUP * TILE_VALUES] __attribute__((aligned(64)));
+    uint16_t weights[TILE * SPAN] __attribute__((aligned(64)));
+    float scores[TILE * SPAN] __attribute__((aligned(64)));
+    float sums[TILE * MOST_DIM] __attribute__((aligned(64)));
+    float top[TILE], total[TILE];
+    memset(sums, 0, TILE * dim * sizeof *sums);
+    for (int64_t q = 0; q < queries; q++) {
+        const int64_t row = first + q / share, head = kv * share + q % share;
+        uint16_t turned[MOST_DIM];
+        rotate(s, row, a->qkv + (row * (m->heads + 2 * m->kv_heads) + head) * dim, turned, dim);
+        for (int64_t j = 0; j < dim / GROUP; j++)
+            memcpy(query + j * TILE_VALUES + q * GROUP, turned + j * GROUP, 2 * GROUP);
+        top[q] = -INFINITY, total[q] = 0;
+    }
+    begin_tiles();
+    for (int64_t t = 0; t < length; t += SPAN) {
+        const int64_t here = smaller(length - t, SPAN), count = ceiling(here, BLOCK);
+        const uint16_t *keys[SPAN / TILE], *values[SPAN / BLOCK];
+        for (int64_t k = 0; k < ceiling(here, 64) * 64; k += TILE) {
+            const int64_t block = blocks[smaller(t + k, length - 1) / BLOCK] * block_values;
+            keys[k / TILE] = a->keys + block + kv * head_values + k % BLOCK * 2;
+            if (k % BLOCK == 0) values[k / BLOCK] = a->values + block + kv * head_values;
+        }
+        for (int64_t k = 0; k < here; k += 64)
+            score_keys(query, keys + k / TILE, scores + k, dim, queries);
+        for (int64_t q = 0; q < queries; q++) {
+            const int64_t seen = s->positions[first + q / share] + 1 - t;
+            const float shrink = weigh_scores(
+                scores + q * SPAN, weights + q * SPAN, larger(0, smaller(seen, here)),
+                count * BLOCK, m->scale, top + q, total + q);
+            for (int64_t d = 0; t && d < dim; d += 16) {
+                float *sum = sums + q * dim + d;
+                _mm512_store_ps(sum, _mm512_mul_ps(_mm512_load_ps(sum), _mm512_set1_ps(shrink)));
+            }
+        }
+        for (int64_t d = 0; d < dim; d += 32)
+            weigh_values(weights, values, count, sums, d, dim, queries);
+    }
+    end_tiles();
+    for (int64_t q = 0; q < queries; q++) {
+        const int64_t row = first + q / share, head = kv * share + q % share;
+        const __m512 divisor = _mm512_set1_ps(1.0f / total[q]);
+        for (int64_t j = 0; j < dim / GROUP; j++) {
+            const float *sum = sums + q * dim + j * GROUP;
+            write_group(
+                &a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP,
+                _mm512_mul_ps(_mm512_load_ps(sum), divisor),
+                _mm512_mul_ps(_mm512_load_ps(sum + 16), divisor));
+        }
+    }
+}
+
+// Cut a step's rows into units; returns how many there are. `units` has room for rows + 1.
+static int64_t make_units(const struct model *m, const struct step *s, int32_t *units) {
+    const int64_t most = TILE / (m->heads / m->kv_heads);
+    int64_t count = 0;
+    for (int64_t r = 0; r < s->rows; r++)
+        if (!r || r - units[count - 1] == most || s->starts[r] != s->starts[r - 1])
+            units[count++] = r;
+    units[count] = s->rows;
+    return count;
+}
+
+static void run_attention(const struct attention *a, int64_t units) {
+    if (a->step->rows < 8)
+        for (int64_t r = 0; r < a->step->rows; r++) store_row(a, r);
+    else
+        run_chunks(store_row, a, a->step->rows);
+    run_chunks(attend_unit, a, units * a->model->kv_heads);
+}

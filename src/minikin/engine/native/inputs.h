@@ -1,0 +1,72 @@
+// What goes into a product: rows of inputs, in the form that the product's kernel reads.
+//
+// For VPDPBUSD: 16-bit integers in two signed bytes, x = step * (256 * high + low), with a step and
+// a sum for each group of 32; arrays [rows, width] and [rows, width / GROUP].
+// For the tile unit: bf16 tiles of 16 rows by one group, [rows / 16][width / GROUP][16][GROUP].
+
+enum { PANEL = 16, GROUP = 32, TILE = 16, TILE_VALUES = TILE * GROUP };
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct inputs {
+    uint16_t *tiles;
+    int8_t *high, *low;
+    float *steps, *sums;
+    int64_t tiled;  // which of the two forms is filled
+};
+
+static inline void store_bf16(uint16_t *out, __m512 values) {
+    _mm256_storeu_si256((__m256i *)out, (__m256i)_mm512_cvtneps_pbh(values));
+}
+
+static inline uint16_t *tiled_at(const struct inputs *x, int64_t row, int64_t group, int64_t groups) {
+    return x->tiles + (row / TILE * groups + group) * TILE_VALUES + row % TILE * GROUP;
+}
+
+// Write a row's group of 32 values.
+static inline void write_group(
+    const struct inputs *x, int64_t row, int64_t group, int64_t groups, __m512 a, __m512 b) {
+    if (x->tiled) {
+        uint16_t *out = tiled_at(x, row, group, groups);
+        store_bf16(out, a);
+        store_bf16(out + 16, b);
+        return;
+    }
+    const float most = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(a), _mm512_abs_ps(b)));
+    const float step = most / 32512.0f;  // 127 * 256: the high byte stays in range
+    const __m512 inverse = _mm512_set1_ps(most > 1e-30f ? 1.0f / step : 0.0f);
+    const __m512i whole[2] = {
+        _mm512_cvtps_epi32(_mm512_mul_ps(a, inverse)),
+        _mm512_cvtps_epi32(_mm512_mul_ps(b, inverse))};
+    const int64_t at = row * groups + group;
+    for (int i = 0; i < 2; i++) {
+        // high = (whole + 128) >> 8, so that low = whole - 256 * high fits a signed byte.
+        __m512i high = _mm512_srai_epi32(_mm512_add_epi32(whole[i], _mm512_set1_epi32(128)), 8);
+        __m512i low = _mm512_sub_epi32(whole[i], _mm512_slli_epi32(high, 8));
+        _mm_storeu_si128((__m128i *)(x->high + at * GROUP + 16 * i), _mm512_cvtepi32_epi8(high));
+        _mm_storeu_si128((__m128i *)(x->low + at * GROUP + 16 * i), _mm512_cvtepi32_epi8(low));
+    }
+    x->steps[at] = step;
+    x->sums[at] = step * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1]));
+}
+
+// e^x, to about one unit in the last place of bf16's successor: 2^n times a polynomial.
+static inline __m512 exponential(__m512 x) {
+    x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
+    __m512 scaled = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
+    __m512 whole = _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    __m512 f = _mm512_fnmadd_ps(whole, _mm512_set1_ps(0.693359375f), x);
+    f = _mm512_fnmadd_ps(whole, _mm512_set1_ps(-2.12194440e-4f), f);
+    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
+    const float c[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f};
+    for (int i = 0; i < 5; i++) p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(c[i]));
+    p = _mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(p, f), f, f), _mm512_set1_ps(1.0f));
+    return _mm512_scalef_ps(p, whole);
+}
+
+static inline __m512 silu(__m512 x) {
+    const __m512 opposite = exponential(_mm512_sub_ps(_mm512_setzero_ps(), x));
+    return _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0f), opposite));
+}

@@ -1,0 +1,79 @@
+// The workers. A job is cut into chunks; whoever is awake takes the next one, the calling thread
+// too, so a worker that the system has put aside holds nothing up unless it is inside a chunk.
+// `ticket` holds the job's number in its high half and the chunks left to take in its low half: one
+// compare-and-swap takes a chunk of this very job, and a job's fields stay as they are until its
+// last chunk is done.
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+typedef void chunk_function(const void *job, int64_t chunk);
+
+enum { SPINS = 4000 };  // about 60 microseconds: longer than the gaps between two jobs of a step
+
+static struct {
+    chunk_function *run;
+    const void *job;
+    _Atomic uint64_t ticket;
+    _Atomic uint32_t number, sleepers, done;
+    int threads;
+} pool = {.threads = 1};
+
+static int take_chunk(void) {
+    uint64_t ticket = atomic_load(&pool.ticket);
+    while ((uint32_t)ticket)
+        if (atomic_compare_exchange_weak(&pool.ticket, &ticket, ticket - 1)) {
+            pool.run(pool.job, (uint32_t)ticket - 1);
+            atomic_fetch_add(&pool.done, 1);
+            return 1;
+        }
+    return 0;
+}
+
+static void *work(void *unused) {
+    for (;;) {
+        uint32_t number = atomic_load(&pool.number);
+        while (take_chunk()) {}
+        for (int spin = 0; spin < SPINS && atomic_load(&pool.number) == number; spin++) _mm_pause();
+        if (atomic_load(&pool.number) == number) {
+            atomic_fetch_add(&pool.sleepers, 1);
+            syscall(SYS_futex, &pool.number, FUTEX_WAIT_PRIVATE, number, NULL, NULL, 0);
+            atomic_fetch_sub(&pool.sleepers, 1);
+        }
+    }
+    return unused;
+}
+
+// Start `count` workers beside the calling thread; 0 if all of them run.
+int start_workers(int count) {
+    for (int i = 0; i < count; i++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, work, NULL)) return -1;
+        pthread_detach(thread);
+        pool.threads++;
+    }
+    return 0;
+}
+
+static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
+    if (chunks == 1) {
+        run(job, 0);
+        return;
+    }
+    pool.run = run;
+    pool.job = job;
+    atomic_store(&pool.done, 0);
+    uint32_t number = atomic_load(&pool.number) + 1;
+    atomic_store(&pool.ticket, (uint64_t)number << 32 | (uint32_t)chunks);
+    atomic_store(&pool.number, number);
+    if (atomic_load(&pool.sleepers))
+        syscall(SYS_futex, &pool.number, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    while (take_chunk()) {}
+    for (int spin = 0; atomic_load(&pool.done) != chunks; spin++)
+        spin < SPINS ? _mm_pause() : (void)sched_yield();
+}
