@@ -11,7 +11,7 @@ from minikin.engine.blocks import Blocks
 GROUP = 32
 PANEL = 16
 TILE = 16
-TILE_ROWS = 13
+TILE_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (measured: `bench/rows.py`)."""
 STORE, ADD = 0, 1
 WIDEST = 1 << 16
@@ -137,7 +137,7 @@ class Kernels:
     def matmul(
         self, matrix: PackedMatrix, x: Inputs, out: torch.Tensor, rows: int, mode: int = STORE
     ) -> None:
-        """out[:rows] [rows, outputs] float32 = x times the matrix, transposed; += if mode is ADD."""
+        """out[:rows] [rows, outputs] float32 = x times the matrix, transposed; ADD: +=."""
         self.library.packed_matmul(matrix.at, x.at, out.data_ptr(), rows, mode)
 
     def norm(
