@@ -186,7 +186,11 @@ static void attend_unit(const void *job, int64_t chunk) {
         for (int64_t k = 0; k < ceiling(here, 64) * 64; k += TILE) {
             const int64_t block = blocks[smaller(t + k, length - 1) / BLOCK] * block_values;
             keys[k / TILE] = a->keys + block + kv * head_values + k % BLOCK * 2;
-            if (k % BLOCK == 0) values[k / BLOCK] = a->values + block + kv * head_values;
+            if (k % BLOCK) continue;
+            values[k / BLOCK] = a->values + block + kv * head_values;
+            ask_for(values[k / BLOCK], 2 * head_values);
+            const int64_t later = blocks[smaller(t + k + SPAN, length - 1) / BLOCK] * block_values;
+            ask_for(a->keys + later + kv * head_values, 2 * head_values);
         }
         for (int64_t k = 0; k < here; k += 64)
             score_keys(query, keys + k / TILE, scores + k, dim, queries);

@@ -10,6 +10,13 @@ static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t ceiling(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Have some bytes brought near, which may lie anywhere: the processor by itself stops at each page.
+// (Inlined always: gcc takes a call that only asks for one without effect, and drops it.)
+static inline __attribute__((always_inline)) void ask_for(const void *from, int64_t bytes) {
+    for (int64_t line = 0; line < bytes; line += 64)
+        _mm_prefetch((const char *)from + line, _MM_HINT_T1);
+}
+
 struct inputs {
     uint16_t *tiles;
     int8_t *high, *low;

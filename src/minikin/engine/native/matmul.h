@@ -8,6 +8,7 @@
 // input 8 j + i and its high half that of input 8 j + 4 + i.
 
 enum { ROWS = 8 };  // that one panel meets at once without the tile unit
+enum { AHEAD = 8192 };  // weights are asked for this many bytes before they are needed
 
 struct matrix {
     const uint8_t *cells;
@@ -107,6 +108,7 @@ static inline __attribute__((always_inline)) void panel_rows(
     __m512 total[ROWS];
     for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
     for (int64_t g = 0; g < groups; g++, cell += cell_bytes(bits)) {
+        ask_for(cell + AHEAD, cell_bytes(bits));
         __m512i high[ROWS], low[ROWS];
         for (int r = 0; r < rows; r++) high[r] = low[r] = _mm512_setzero_si512();
 #pragma GCC unroll 8
@@ -166,6 +168,7 @@ static inline __attribute__((always_inline)) void unpack_bits(
             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
     for (int64_t g = 0; g < groups; g++, cell += cell_bytes(bits)) {
         const __m512 scale = scale_of(cell, bits), minimum = minimum_of(cell, bits);
+        ask_for(cell + AHEAD, cell_bytes(bits));
 #pragma GCC unroll 8
         for (int j = 0; j < 8; j++) {
             __m512i levels = _mm512_loadu_si512(cell + 64 * (bits == 8 ? j : j / 2));
