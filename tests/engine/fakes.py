@@ -9,6 +9,7 @@ import torch
 from minikin.engine.batch import Batch
 from minikin.engine.block_pool import BLOCK
 from minikin.engine.engine import Engine
+from minikin.engine.sampler import choose
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
 
 EOS = 256
@@ -42,6 +43,8 @@ class HashingModel:
         self.script = None
         """Tokens to answer with instead, by how many have been answered in the sequence."""
         self.fail_on = None
+
+    choose = staticmethod(choose)
 
     def forward(self, batch: Batch, cache):
         self.rows.append(len(batch.tokens))

@@ -14,6 +14,7 @@ from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import ADD, GROUP, Inputs, Kernels, PackedMatrix
+from minikin.engine.sampler import choose
 from minikin.engine.scheduler import Span
 from minikin.engine.weights import LayerWeights, Weights
 
@@ -204,3 +205,27 @@ def test_many_small_jobs_in_a_row_all_finish(kernels):
     for _ in range(5000):
         kernels.matmul(packed, x, out, 1)
     assert torch.equal(out, first)
+
+
+@pytest.mark.parametrize("width", [16, 300, 49152])
+def test_tokens_are_chosen_as_pytorch_does(kernels, width):
+    rows = 64
+    logits = torch.randn(rows, width) * 3
+    logits[:, : width // 3] = -torch.inf
+    heat = [0.0, 0.7, 1.0, 2.0] * (rows // 4)
+    points = torch.rand(rows, dtype=torch.float64).tolist()
+    points[1], points[2] = 0.0, 1 - 2**-53
+    ours, theirs = kernels.choose(logits, heat, points), choose(logits, heat, points)
+    # Sums in another order may end one token further.
+    assert (ours == theirs).sum() >= rows - 2
+    assert logits.gather(1, ours[:, None]).isfinite().all()
+
+
+def test_equal_logits_go_to_the_first_and_nonsense_to_nobody(kernels):
+    logits = torch.zeros(4, 1000)
+    logits[0, [40, 700]] = 1.0
+    logits[1, 999] = torch.nan
+    logits[2] = -torch.inf
+    logits[3, 998] = torch.inf
+    assert kernels.choose(logits, [0.0] * 4, [0.0] * 4).tolist() == [40, -1, -1, -1]
+    assert choose(logits, [0.0] * 4, [0.0] * 4).tolist() == [40, -1, -1, -1]

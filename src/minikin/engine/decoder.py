@@ -11,6 +11,7 @@ from minikin.engine.block_pool import BLOCK
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.native.layers import NativeLayers
+from minikin.engine.sampler import Choose, choose
 from minikin.engine.weights import LayerWeights, Weights
 
 
@@ -36,6 +37,8 @@ class Decoder:
         self._native = None
         if kernels is not None and NativeLayers.fit(architecture, weights):
             self._native = NativeLayers(kernels, architecture, weights, self._rotation)
+        self.choose: Choose = kernels.choose if kernels is not None else choose
+        """The sampler's kernel for this decoder's logits."""
 
     @torch.inference_mode()
     def forward(self, batch: Batch, cache: KVCache) -> torch.Tensor:

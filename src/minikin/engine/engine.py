@@ -175,7 +175,7 @@ class Engine:
             return [], found
         wanted = [i for i, s in enumerate(sequences) if s.params.top_logprobs is not None]
         raw = logits[wanted]
-        tokens = sample(logits, sequences, ahead, allowed)
+        tokens = sample(logits, sequences, ahead, allowed, self.decoder.choose)
         if wanted:
             counts = [sequences[i].params.top_logprobs or 0 for i in wanted]
             rows = logprobs(raw, [tokens[i] for i in wanted], counts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -31,11 +32,36 @@ class Logprobs:
     """Token ids with their log probabilities, likeliest first."""
 
 
+class Choose(Protocol):
+    """`choose`, or a kernel that does the same."""
+
+    def __call__(
+        self, logits: torch.Tensor, temperatures: Run[float], points: Run[float], /
+    ) -> torch.Tensor: ...
+
+
+def choose(logits: torch.Tensor, temperatures: Run[float], points: Run[float]) -> torch.Tensor:
+    """A token [R] for each row of logits [R, vocabulary] float32, -1 where one is not a number.
+
+    At temperature 0 the likeliest one; otherwise by inverting the cumulative distribution at the
+    row's point in [0, 1).
+    """
+    chosen = logits.argmax(dim=-1)
+    usable = logits.gather(1, chosen[:, None]).isfinite().squeeze(1)
+    rows = [i for i, temperature in enumerate(temperatures) if temperature]
+    if rows:
+        heat = torch.tensor([[temperatures[i]] for i in rows], device=logits.device)
+        point = torch.tensor([points[i] for i in rows], dtype=torch.float64, device=logits.device)
+        chosen[rows] = _invert((logits[rows] / heat).softmax(dim=-1), point)
+    return chosen.where(usable, -1)
+
+
 def sample(
     logits: torch.Tensor,
     sequences: Run[Sequence],
     ahead: Run[int],
     allowed: Run[np.ndarray | None] = (),
+    choose: Choose = choose,
 ) -> list[int]:
     """One token id for each row of `logits` [R, vocabulary] float32, which is used up.
 
@@ -50,16 +76,20 @@ def sample(
     for row, mask in enumerate(allowed):
         if mask is not None:
             _forbid(logits[row], mask)
-    greedy = logits.argmax(dim=-1)
-    if not logits.gather(1, greedy[:, None]).isfinite().all():
+    params = [sequence.params for sequence in sequences]
+    heat = [p.temperature if p.temperature >= GREEDY_BELOW else 0.0 for p in params]
+    points = [
+        sequence.uniform(i) if hot else 0.0
+        for sequence, i, hot in zip(sequences, ahead, heat, strict=True)
+    ]
+    chosen = choose(logits, heat, points)
+    if (chosen < 0).any():
         raise FloatingPointError("the model's output is not a number")
-    rows = [i for i, s in enumerate(sequences) if s.params.temperature >= GREEDY_BELOW]
-    if rows:
-        params = [sequences[i].params for i in rows]
-        points = [sequences[i].uniform(ahead[i]) for i in rows]
-        wanted = logits if len(rows) == len(sequences) else logits[rows]
-        greedy[rows] = _draw(wanted, params, points)
-    return greedy.tolist()
+    narrow = [i for i, p in enumerate(params) if heat[i] and (p.top_p < 1 or p.top_k or p.min_p)]
+    if narrow:
+        own = [params[i] for i in narrow], [points[i] for i in narrow]
+        chosen[narrow] = _draw_likeliest(logits[narrow], *own)
+    return chosen.tolist()
 
 
 def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[Logprobs]:
@@ -133,30 +163,19 @@ def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]
     return change
 
 
-def _draw(logits: torch.Tensor, params: Run[SamplingParams], points: Run[float]) -> torch.Tensor:
-    """Sample each row at its temperature by inverting the cumulative distribution."""
-    device = logits.device
-    temperature = torch.tensor([p.temperature for p in params], device=device)
-    probabilities = (logits / temperature[:, None]).softmax(dim=-1)
-    point = torch.tensor(points, dtype=torch.float64, device=device)
-    chosen = _invert(probabilities, point)
-    narrow = [i for i, p in enumerate(params) if p.top_p < 1 or p.top_k or p.min_p]
-    if narrow:
-        narrowed = [params[i] for i in narrow]
-        chosen[narrow] = _draw_likeliest(probabilities[narrow], narrowed, point[narrow])
-    return chosen
-
-
 def _draw_likeliest(
-    probabilities: torch.Tensor, params: Run[SamplingParams], point: torch.Tensor
+    logits: torch.Tensor, params: Run[SamplingParams], points: Run[float]
 ) -> torch.Tensor:
-    """Sample each row among the tokens that pass all of these, each judged by itself:
+    """Sample each row [R, vocabulary] at its temperature, among the tokens that pass all of these, each judged by itself:
 
     - top_p: the fewest likeliest tokens whose mass reaches it (Holtzman et al. 2020);
     - top_k: that many likeliest tokens (Fan et al. 2018);
     - min_p: tokens of at least that share of the likeliest one's probability (Nguyen et al. 2024).
     """
-    device, size = probabilities.device, probabilities.shape[1]
+    device, size = logits.device, logits.shape[1]
+    heat = torch.tensor([[p.temperature] for p in params], device=device)
+    probabilities = (logits / heat).softmax(dim=-1)
+    point = torch.tensor(points, dtype=torch.float64, device=device)
     top_p = torch.tensor([[max(p.top_p, 1e-9)] for p in params], device=device)
     top_k = torch.tensor([[min(p.top_k or size, size)] for p in params], device=device)
     min_p = torch.tensor([[p.min_p] for p in params], device=device)

@@ -170,6 +170,8 @@ static void attend_unit(const void *job, int64_t chunk) {
     float scores[TILE * SPAN] __attribute__((aligned(64)));
     float sums[TILE * MOST_DIM] __attribute__((aligned(64)));
     float top[TILE], total[TILE];
+    for (int64_t t = 0; t < smaller(length, SPAN); t += BLOCK)
+        ask_for(a->keys + blocks[t / BLOCK] * block_values + kv * head_values, 2 * head_values);
     memset(sums, 0, TILE * dim * sizeof *sums);
     for (int64_t q = 0; q < queries; q++) {
         const int64_t row = first + q / share, head = kv * share + q % share;
@@ -189,7 +191,8 @@ static void attend_unit(const void *job, int64_t chunk) {
             if (k % BLOCK) continue;
             values[k / BLOCK] = a->values + block + kv * head_values;
             ask_for(values[k / BLOCK], 2 * head_values);
-            const int64_t later = blocks[smaller(t + k + SPAN, length - 1) / BLOCK] * block_values;
+            if (t + k + SPAN >= length) continue;
+            const int64_t later = blocks[(t + k + SPAN) / BLOCK] * block_values;
             ask_for(a->keys + later + kv * head_values, 2 * head_values);
         }
         for (int64_t k = 0; k < here; k += 64)

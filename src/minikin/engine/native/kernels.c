@@ -17,6 +17,8 @@
 
 #include "attention.h"
 
+#include "sampling.h"
+
 // Ask the system for the right to use tile registers; 0 if they are there.
 int use_tiles(void) {
 #ifdef __AMX_BF16__

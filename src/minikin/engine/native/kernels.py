@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence as Run
 
 import torch
 
@@ -22,6 +23,7 @@ _SIGNATURES = {
     "pack_matrix": [_POINTER] * 4 + [_SIZE] * 3,
     "matrix_rows": [_POINTER] * 2 + [_SIZE, _POINTER],
     "packed_matmul": [_POINTER] * 3 + [_SIZE] * 2,
+    "choose_tokens": [_POINTER] + [_SIZE] * 2 + [_POINTER] * 3,
     "write_rows": [_POINTER] * 2 + [_SIZE] * 2,
     "rms_norm": [_POINTER] * 3 + [_SIZE] * 2 + [_FLOAT],
     "run_layers": [_POINTER] * 2 + [_SIZE] + [_POINTER] * 3,
@@ -149,6 +151,19 @@ class Kernels:
     def write(self, x: torch.Tensor, out: Inputs) -> None:
         """x [rows, width] float32 as inputs."""
         self.library.write_rows(x.data_ptr(), out.at, len(x), out.width)
+
+    def choose(
+        self, logits: torch.Tensor, temperatures: Run[float], points: Run[float]
+    ) -> torch.Tensor:
+        """See `minikin.engine.sampler.choose`."""
+        logits = logits.contiguous()
+        heat = torch.tensor(temperatures)
+        point = torch.tensor(points, dtype=torch.float64)
+        tokens = torch.empty(len(logits), dtype=torch.int64)
+        self.library.choose_tokens(
+            logits.data_ptr(), *logits.shape, heat.data_ptr(), point.data_ptr(), tokens.data_ptr()
+        )
+        return tokens
 
     def matrix_rows(self, matrix: PackedMatrix, which: torch.Tensor) -> torch.Tensor:
         """[count, width] float32 of the matrix's rows `which` [count] int64."""
