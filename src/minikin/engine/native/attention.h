@@ -131,22 +131,29 @@ static inline __mmask16 lanes_below(int64_t count) {
 }
 
 // Softmax over keys that come a span at a time (Milakov and Gimelshein 2018): turn a row's `length`
-// scores into bf16 weights, zeros up to `padded`, and return by how much earlier sums have to shrink.
+// scores into bf16 weights, zeros up to `padded`, and return by how much earlier sums have to
+// shrink. `scale`, above 0, takes a score to powers of two.
 static inline float weigh_scores(
-    float *scores, uint16_t *weights, int64_t length, int64_t padded, float scale, float *top,
+    const float *scores, uint16_t *weights, int64_t length, int64_t padded, float scale, float *top,
     float *total) {
+    const int64_t full = length / 16 * 16, rest = length - full;
     __m512 most = _mm512_set1_ps(*top);
-    for (int64_t t = 0; t < length; t += 16) {
-        const __m512 score = _mm512_mul_ps(_mm512_loadu_ps(scores + t), _mm512_set1_ps(scale));
-        most = _mm512_mask_max_ps(most, lanes_below(length - t), most, score);
-        _mm512_storeu_ps(scores + t, score);
-    }
-    const float highest = _mm512_reduce_max_ps(most), shrink = expf(*top - highest);
+    for (int64_t t = 0; t < full; t += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + t));
+    if (rest)
+        most = _mm512_mask_max_ps(most, lanes_below(rest), most, _mm512_loadu_ps(scores + full));
+    const float highest = _mm512_reduce_max_ps(most), shrink = exp2f((*top - highest) * scale);
+    const __m512 factor = _mm512_set1_ps(scale), offset = _mm512_set1_ps(highest * scale);
     __m512 sum = _mm512_setzero_ps();
-    for (int64_t t = 0; t < padded; t += 16) {
-        const __m512 difference =
-            _mm512_sub_ps(_mm512_loadu_ps(scores + t), _mm512_set1_ps(highest));
-        const __m512 e = _mm512_maskz_mov_ps(lanes_below(length - t), exponential(difference));
+    for (int64_t t = 0; t < full; t += 16) {
+        const __m512 e =
+            power_of_two(_mm512_fmsub_ps(_mm512_loadu_ps(scores + t), factor, offset));
+        sum = _mm512_add_ps(sum, e);
+        store_bf16(weights + t, e);
+    }
+    for (int64_t t = full; t < padded; t += 16) {
+        const __m512 score = _mm512_loadu_ps(scores + t);
+        const __m512 e = _mm512_maskz_mov_ps(
+            lanes_below(length - t), power_of_two(_mm512_fmsub_ps(score, factor, offset)));
         sum = _mm512_add_ps(sum, e);
         store_bf16(weights + t, e);
     }
@@ -170,7 +177,8 @@ static void attend_unit(const void *job, int64_t chunk) {
     float scores[TILE * SPAN] __attribute__((aligned(64)));
     float sums[TILE * MOST_DIM] __attribute__((aligned(64)));
     float top[TILE], total[TILE];
-    for (int64_t t = 0; t < smaller(length, SPAN); t += BLOCK)
+    const int alone = end - first == 1;
+    for (int64_t t = 0; alone && t < smaller(length, SPAN); t += BLOCK)
         ask_for(a->keys + blocks[t / BLOCK] * block_values + kv * head_values, 2 * head_values);
     memset(sums, 0, TILE * dim * sizeof *sums);
     for (int64_t q = 0; q < queries; q++) {
@@ -190,6 +198,7 @@ static void attend_unit(const void *job, int64_t chunk) {
             keys[k / TILE] = a->keys + block + kv * head_values + k % BLOCK * 2;
             if (k % BLOCK) continue;
             values[k / BLOCK] = a->values + block + kv * head_values;
+            if (!alone) continue;  // many rows find them near
             ask_for(values[k / BLOCK], 2 * head_values);
             if (t + k + SPAN >= length) continue;
             const int64_t later = blocks[(t + k + SPAN) / BLOCK] * block_values;
@@ -201,7 +210,7 @@ static void attend_unit(const void *job, int64_t chunk) {
             const int64_t seen = s->positions[first + q / share] + 1 - t;
             const float shrink = weigh_scores(
                 scores + q * SPAN, weights + q * SPAN, larger(0, smaller(seen, here)),
-                count * BLOCK, m->scale, top + q, total + q);
+                count * BLOCK, m->scale * LOG2_E, top + q, total + q);
             for (int64_t d = 0; t && d < dim; d += 16) {
                 float *sum = sums + q * dim + d;
                 _mm512_store_ps(sum, _mm512_mul_ps(_mm512_load_ps(sum), _mm512_set1_ps(shrink)));

@@ -59,21 +59,25 @@ static inline void write_group(
     x->sums[at] = step * _mm512_reduce_add_epi32(_mm512_add_epi32(whole[0], whole[1]));
 }
 
-// e^x, to about one unit in the last place of bf16's successor: 2^n times a polynomial.
-static inline __m512 exponential(__m512 x) {
-    x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
-    __m512 scaled = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
-    __m512 whole = _mm512_roundscale_ps(scaled, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    __m512 f = _mm512_fnmadd_ps(whole, _mm512_set1_ps(0.693359375f), x);
-    f = _mm512_fnmadd_ps(whole, _mm512_set1_ps(-2.12194440e-4f), f);
-    __m512 p = _mm512_set1_ps(1.9875691500e-4f);
-    const float c[] = {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 0.5f};
+static const float LOG2_E = 1.44269504f;
+
+// 2^x for x from -126 (below counts as -126) to 127, to 3e-6 of its value: 2^n times a polynomial.
+static inline __m512 power_of_two(__m512 x) {
+    x = _mm512_max_ps(x, _mm512_set1_ps(-126.0f));
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m512 f = _mm512_sub_ps(x, whole);
+    __m512 p = _mm512_set1_ps(1.3333558e-3f);  // ln(2)^k / k!
+    const float c[] = {9.6181291e-3f, 5.5504109e-2f, 2.4022651e-1f, 6.9314718e-1f, 1.0f};
     for (int i = 0; i < 5; i++) p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(c[i]));
-    p = _mm512_add_ps(_mm512_fmadd_ps(_mm512_mul_ps(p, f), f, f), _mm512_set1_ps(1.0f));
     return _mm512_scalef_ps(p, whole);
 }
 
+// x / (1 + e^-x), with one step of Newton's in place of a division.
 static inline __m512 silu(__m512 x) {
-    const __m512 opposite = exponential(_mm512_sub_ps(_mm512_setzero_ps(), x));
-    return _mm512_div_ps(x, _mm512_add_ps(_mm512_set1_ps(1.0f), opposite));
+    const __m512 power = power_of_two(_mm512_min_ps(
+        _mm512_mul_ps(x, _mm512_set1_ps(-LOG2_E)), _mm512_set1_ps(126.0f)));
+    const __m512 below = _mm512_add_ps(_mm512_set1_ps(1.0f), power);
+    const __m512 guess = _mm512_rcp14_ps(below);
+    const __m512 better = _mm512_fnmadd_ps(below, guess, _mm512_set1_ps(2.0f));
+    return _mm512_mul_ps(_mm512_mul_ps(x, guess), better);
 }

@@ -34,24 +34,24 @@ static int64_t largest_logit(const struct choosing *c, int64_t row) {
         _mm512_cmp_ps_mask(most, _mm512_set1_ps(top), _CMP_EQ_OQ), _mm512_add_epi32(where, lane));
 }
 
-// e^((logit - top) / temperature); zero where that is below 2^-125.
+// 2^((logit - top) * scale); zero where that is below 2^-125.
 static inline __m512 token_weights(
-    const struct choosing *c, int64_t row, int64_t i, float top, float inverse) {
+    const struct choosing *c, int64_t row, int64_t i, float top, float scale) {
     const __m512 distance = _mm512_sub_ps(logits_at(c, row, i), _mm512_set1_ps(top));
-    const __m512 x = _mm512_mul_ps(distance, _mm512_set1_ps(inverse));
-    const __mmask16 there = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-87.0f), _CMP_GT_OQ);
-    return _mm512_maskz_mov_ps(there, exponential(x));
+    const __m512 x = _mm512_mul_ps(distance, _mm512_set1_ps(scale));
+    const __mmask16 there = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-125.0f), _CMP_GT_OQ);
+    return _mm512_maskz_mov_ps(there, power_of_two(x));
 }
 
 // The first token at which the weights up to it exceed the row's share of all weights.
 static int64_t drawn_token(const struct choosing *c, int64_t row, int64_t best) {
-    const float top = c->logits[row * c->width + best], inverse = 1.0f / c->temperatures[row];
+    const float top = c->logits[row * c->width + best], scale = LOG2_E / c->temperatures[row];
     const int64_t stretches = ceiling(c->width, STRETCH);
     double sums[stretches], total = 0, before = 0;
     for (int64_t s = 0; s < stretches; s++) {
         __m512 sum = _mm512_setzero_ps();
         for (int64_t i = 0; i < STRETCH; i += 16)
-            sum = _mm512_add_ps(sum, token_weights(c, row, s * STRETCH + i, top, inverse));
+            sum = _mm512_add_ps(sum, token_weights(c, row, s * STRETCH + i, top, scale));
         total += sums[s] = _mm512_reduce_add_ps(sum);
     }
     const double goal = c->points[row] * total;
@@ -59,7 +59,7 @@ static int64_t drawn_token(const struct choosing *c, int64_t row, int64_t best) 
     while (at < stretches - 1 && before + sums[at] <= goal) before += sums[at++];
     for (int64_t i = at * STRETCH; i < (at + 1) * STRETCH; i += 16) {
         float weights[16];
-        _mm512_storeu_ps(weights, token_weights(c, row, i, top, inverse));
+        _mm512_storeu_ps(weights, token_weights(c, row, i, top, scale));
         for (int n = 0; n < 16; n++) {
             before += weights[n];
             if (weights[n]) last = i + n;
