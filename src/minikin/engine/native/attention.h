@@ -41,8 +41,7 @@ static inline void rotate(
 }
 
 // Put a row's keys and values into its slot.
-static void store_row(const void *job, int64_t r) {
-    const struct attention *a = job;
+static void store_row(const struct attention *a, int64_t r) {
     const struct model *m = a->model;
     const int64_t dim = m->dim, offset = a->step->slots[r] % BLOCK;
     const int64_t block = a->step->slots[r] / BLOCK * m->kv_heads * dim * BLOCK;
@@ -66,6 +65,13 @@ static void store_row(const void *job, int64_t r) {
                 offset % 2 ? _mm512_slli_epi32(wide, 16) : wide);
         }
     }
+}
+
+static void store_chunk(const void *job, int64_t chunk) {
+    const struct attention *a = job;
+    const int64_t size = rows_a_chunk(a->step->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, a->step->rows); r++)
+        store_row(a, r);
 }
 
 // scores[16][SPAN], columns `at` to at + 63 = queries [dim / 32][16][32] times four tiles of keys.
@@ -245,9 +251,6 @@ static int64_t make_units(const struct model *m, const struct step *s, int32_t *
 }
 
 static void run_attention(const struct attention *a, int64_t units) {
-    if (a->step->rows < 8)
-        for (int64_t r = 0; r < a->step->rows; r++) store_row(a, r);
-    else
-        run_chunks(store_row, a, a->step->rows);
+    run_chunks(store_chunk, a, ceiling(a->step->rows, rows_a_chunk(a->step->rows)));
     run_chunks(attend_unit, a, units * a->model->kv_heads);
 }

@@ -28,8 +28,6 @@ int use_tiles(void) {
 #endif
 }
 
-enum { CHUNK_ROWS = 4 };
-
 struct norm {
     const float *x, *weight;
     struct inputs out;
@@ -39,8 +37,8 @@ struct norm {
 
 static void norm_chunk(const void *job, int64_t chunk) {
     const struct norm *n = job;
-    const int64_t groups = n->width / GROUP, end = smaller((chunk + 1) * CHUNK_ROWS, n->rows);
-    for (int64_t r = chunk * CHUNK_ROWS; r < end; r++) {
+    const int64_t groups = n->width / GROUP, size = rows_a_chunk(n->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, n->rows); r++) {
         const float *row = n->x + r * n->width;
         __m512 squares = _mm512_setzero_ps();
         for (int64_t i = 0; i < n->width; i += 16) {
@@ -66,7 +64,7 @@ void rms_norm(
     const float *x, const float *weight, const struct inputs *out, int64_t rows, int64_t width,
     float epsilon) {
     const struct norm job = {x, weight, *out, rows, width, epsilon};
-    run_chunks(norm_chunk, &job, ceiling(rows, CHUNK_ROWS));
+    run_chunks(norm_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
 struct writing {
@@ -98,8 +96,8 @@ struct gating {
 
 static void gate_chunk(const void *job, int64_t chunk) {
     const struct gating *s = job;
-    const int64_t groups = s->width / GROUP, end = smaller((chunk + 1) * CHUNK_ROWS, s->rows);
-    for (int64_t r = chunk * CHUNK_ROWS; r < end; r++)
+    const int64_t groups = s->width / GROUP, size = rows_a_chunk(s->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, s->rows); r++)
         for (int64_t g = 0; g < groups; g++) {
             const float *four = s->gate_up + (r * groups + g) * 4 * PANEL;
             const __m512 a = silu(_mm512_loadu_ps(four)), b = silu(_mm512_loadu_ps(four + 32));
@@ -132,7 +130,7 @@ static void run_gated(const struct matrix *weight, const struct room *room, int6
     }
     packed_matmul(weight, &room->normed, room->gate_up, rows, STORE);
     const struct gating job = {room->gate_up, room->gated, rows, weight->outputs / 2};
-    run_chunks(gate_chunk, &job, ceiling(rows, CHUNK_ROWS));
+    run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
 // All layers, in place on x [rows, hidden].

@@ -77,3 +77,9 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
     for (int spin = 0; atomic_load(&pool.done) != chunks; spin++)
         spin < SPINS ? _mm_pause() : (void)sched_yield();
 }
+
+// A job that goes over rows: a chunk is `rows_a_chunk` of them.
+static inline int64_t rows_a_chunk(int64_t rows) {
+    const int64_t even = (rows + 8 * pool.threads - 1) / (8 * pool.threads);
+    return even < 4 ? 4 : even;
+}
