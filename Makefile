@@ -24,11 +24,8 @@ test: $(VENV)/.installed-test  ## e.g. make test ARGS="-m 'not model' tests/hub"
 numerics: $(VENV)/.installed-test  ## the engine's logits against transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
-bench: $(VENV)/.installed-test  ## speed beside xllamacpp, in one run; takes minutes of a quiet machine
-	test -d .venv-xllamacpp || { $(PYTHON) -m venv .venv-xllamacpp && \
-	    .venv-xllamacpp/bin/python -m pip install --quiet xllamacpp; }
-	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" \
-	    --xllamacpp .venv-xllamacpp/bin/python
+bench: $(VENV)/.installed-test  ## speed beside other servers, in one run; half an hour of a quiet machine
+	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check

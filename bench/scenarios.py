@@ -1,0 +1,156 @@
+"""What is measured: each scenario asks one server, and returns one number."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bench.client import Answer, ask
+
+WORDS = (
+    "river", "stone", "quiet", "lamp", "seven", "orchard", "paper", "winter", "signal", "garden",
+    "copper", "thread", "harbour", "candle",
+)  # fmt: skip
+WORDS_PER_THOUSAND = 480
+"""Made-up words that are about 1,000 tokens of the default model."""
+
+FREE_TEXT = {
+    "type": "object",
+    "properties": {"story": {"type": "string", "minLength": 3000}},
+    "required": ["story"],
+    "additionalProperties": False,
+}
+FIXED_SHAPE = {
+    "type": "object",
+    "properties": {
+        name: {"type": "boolean"}
+        for name in (
+            "contains_personal_information", "mentions_a_named_organisation",
+            "describes_an_event_in_the_past", "asks_the_reader_a_question",
+            "is_written_in_the_first_person", "contains_offensive_language",
+            "recommends_a_commercial_product", "refers_to_a_specific_location",
+        )
+    },
+}  # fmt: skip
+FIXED_SHAPE |= {"required": list(FIXED_SHAPE["properties"]), "additionalProperties": False}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`measure` takes a server's URL. `ours` tells that only minikin can do it."""
+
+    name: str
+    measure: Callable[[str], Awaitable[float]]
+    ours: bool = False
+    less_is_better: bool = False
+
+
+def unique(words: int) -> str:
+    """A text that no cache has seen."""
+    return " ".join(random.choice(WORDS) + str(random.randrange(10)) for _ in range(words))
+
+
+async def single_stream(url: str) -> float:
+    """Tokens a second of one answer of 200, after its first."""
+    return (await ask(url, f"Tell me a long story. {unique(4)}", 200)).rate
+
+
+async def prefill(url: str, thousands: int) -> float:
+    """Prompt tokens a second, up to the first token of the answer."""
+    answer = await ask(url, unique(thousands * WORDS_PER_THOUSAND), 1)
+    return answer.prompt_tokens / answer.last
+
+
+async def streams(url: str, count: int, prefix: str = "") -> float:
+    """Tokens a second of `count` answers of 100 at once, prompts included."""
+    started = time.perf_counter()
+    prompts = [f"{prefix}Tell me a long story. {unique(8)}" for _ in range(count)]
+    answers = await asyncio.gather(*(ask(url, prompt, 100) for prompt in prompts))
+    return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
+
+
+async def shared_prefix(url: str) -> float:
+    """As 32 streams, behind 1,000 tokens that one request has brought before."""
+    prefix = unique(WORDS_PER_THOUSAND) + "\n"
+    await ask(url, prefix, 1)
+    return await streams(url, 32, prefix)
+
+
+async def next_turn(url: str) -> float:
+    """How many times sooner a conversation's next turn has its first token than its first turn."""
+    history = unique(WORDS_PER_THOUSAND)
+    cold = await ask(url, history, 1)
+    warm = await ask(url, history + " And then?", 1)
+    return cold.first / warm.first
+
+
+async def prediction(url: str) -> float:
+    """How many times sooner an answer of 300 tokens ends if a text one word off is predicted."""
+    request = f"Tell me a long story. {unique(4)}"
+    text = await _text(url, request, 300)
+    words = text.split(" ")
+    words[len(words) // 2] = "umbrella"
+    predicted = {"type": "content", "content": " ".join(words)}
+    plain = await ask(url, request, 300)
+    # Offered tokens that are thrown away are billed: the count of tokens is no longer 300.
+    sooner = await ask(
+        url, request, 300, full=False, logit_bias={"0": -100, "2": -100}, prediction=predicted
+    )
+    return plain.last / sooner.last
+
+
+async def constrained(url: str) -> float:
+    """Speed of a long string in a JSON object, as a share of free text's (both answers of 200)."""
+    free = await ask(url, f"Tell me a long story. {unique(4)}", 200)
+    forced = await ask(url, f"Tell me a long story. {unique(4)}", 200, **_schema(FREE_TEXT))
+    return forced.rate / free.rate
+
+
+async def fixed_shape(url: str) -> float:
+    """How many times faster an object of a fixed shape comes than as many free tokens."""
+    shaped = await ask(url, unique(30), 400, full=False, **_schema(FIXED_SHAPE))
+    free = await ask(url, unique(30), shaped.tokens)
+    return _time(free) / _time(shaped)
+
+
+def _time(answer: Answer) -> float:
+    return answer.last / answer.tokens
+
+
+def _schema(schema: dict[str, Any]) -> dict[str, Any]:
+    described = {"name": "answer", "schema": schema, "strict": False}
+    return {"response_format": {"type": "json_schema", "json_schema": described}}
+
+
+async def _text(url: str, content: str, tokens: int) -> str:
+    """The answer's text."""
+    import httpx  # the one request that is not timed
+
+    body = {
+        "model": "gpt-4.1-mini",
+        "messages": [{"role": "user", "content": content}],
+        "max_tokens": tokens,
+        "temperature": 0,
+        "logit_bias": {"0": -100, "2": -100},
+    }
+    async with httpx.AsyncClient(timeout=60) as client:
+        answer = await client.post(f"{url}/v1/chat/completions", json=body)
+    return answer.json()["choices"][0]["message"]["content"]
+
+
+SCENARIOS = (
+    Scenario("single stream, tokens/s", single_stream),
+    Scenario("prompt of 1,000 unique tokens, tokens/s", lambda url: prefill(url, 1)),
+    Scenario("prompt of 4,000 unique tokens, tokens/s", lambda url: prefill(url, 4)),
+    Scenario("8 streams, tokens/s", lambda url: streams(url, 8)),
+    Scenario("32 streams, tokens/s", lambda url: streams(url, 32)),
+    Scenario("32 streams behind one prompt of 1,000 tokens, tokens/s", shared_prefix),
+    Scenario("next turn of a 1,000-token conversation, times sooner than the first", next_turn),
+    Scenario("predicted text of 300 tokens, one word off, times sooner", prediction, ours=True),
+    Scenario("string in a JSON schema, speed as a share of free text's", constrained),
+    Scenario("object of a fixed shape, times faster than free text", fixed_shape),
+)
