@@ -9,8 +9,8 @@ import torch
 from minikin.engine.batch import Batch
 from minikin.engine.block_pool import BLOCK
 from minikin.engine.engine import Engine
-from minikin.engine.sampler import choose
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
+from minikin.engine.sampler import choose
 
 EOS = 256
 VOCABULARY = 257

@@ -211,3 +211,35 @@ def test_a_prediction_ends_where_the_answer_ends():
     assert events[-1].finish_reason == "stop"
     assert events[-1].usage.accepted_prediction_tokens <= 7
     assert engine.scheduler.pool.available == 64
+
+
+def test_repeated_text_is_guessed_and_nothing_else_changes():
+    song = b"row row row your boat gently down the stream, merrily, "
+    model = HashingModel()
+    model.script = lambda context: song[(len(context) - 1) % len(song)]
+    engine = make_engine(model)
+    engine.add(request("x", max_tokens=300))
+    assert texts(run(engine))["r", 0].encode() == (song * 6)[:300]
+    assert len(model.rows) < 150
+    assert engine.scheduler.pool.available == 64
+
+
+def test_wrong_guesses_are_given_up():
+    model = HashingModel()
+    # The same three tokens again and again, and another one after them each time.
+    model.script = lambda context: 97 + (len(context) * 7 % 26 if len(context) % 4 == 0 else 0)
+    engine = make_engine(model)
+    engine.add(request("odd", max_tokens=300))
+    run(engine)
+    assert sum(model.rows) < 300 * 1.25
+
+
+def test_with_many_answers_at_once_nothing_is_guessed():
+    model = HashingModel()
+    model.script = lambda context: 97
+    engine = make_engine(model)
+    for i in range(8):
+        engine.add(request("abc", id=str(i), max_tokens=50))
+    run(engine)
+    assert max(model.rows) <= 8 * len("abc")
+    assert len(model.rows) >= 50

@@ -193,10 +193,9 @@ class Engine:
         sequence, tokens = span.sequence, [token for token, _ in sampled]
         pairs = zip(span.guesses, tokens, strict=False)
         right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        before = tokens[right - 1] if right else sequence.tokens[-1]
-        sequence.prediction.judge(len(span.guesses), right, before, tokens[right])
+        sequence.judge(len(span.guesses), tokens, right)
         for i, (token, entry) in enumerate(sampled[: right + 1]):
-            if i < right:
+            if i < right and sequence.params.prediction:
                 sequence.prediction.accepted += 1
             for event in self._advance(sequence, token, entry):
                 yield event

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import torch
 
 from minikin.engine.architecture import Architecture
@@ -21,10 +24,8 @@ class KVCache:
         a = architecture
         self.blocks = tokens // BLOCK
         most = a.layers, self.blocks, a.kv_heads
-        # Zeros, since a slot that nothing was written to is still multiplied, by zero. Untouched
-        # pages cost no memory on a CPU, so a large cache is free until it is used.
-        self.keys = torch.zeros(*most, a.head_dim // 2, BLOCK, 2, dtype=dtype, device=device)
-        self.values = torch.zeros(*most, BLOCK // 2, a.head_dim, 2, dtype=dtype, device=device)
+        self.keys = _zeros((*most, a.head_dim // 2, BLOCK, 2), dtype, device)
+        self.values = _zeros((*most, BLOCK // 2, a.head_dim, 2), dtype, device)
 
     def write(
         self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
@@ -42,3 +43,15 @@ class KVCache:
         keys = keys.transpose(-3, -2).flatten(-2).flatten(-3, -2)
         values = values.transpose(-2, -1).flatten(-4, -2)
         return keys, values
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Zeros, since a slot that nothing was written to is still multiplied, by zero.
+
+    On a CPU the pages are the system's own zeros until they are written to, so that a large cache
+    is free until it is used; PyTorch would write them all.
+    """
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    size = math.prod(shape) * dtype.itemsize
+    return torch.from_numpy(np.zeros(size, np.uint8)).view(dtype).view(shape)

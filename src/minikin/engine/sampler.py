@@ -37,7 +37,9 @@ class Choose(Protocol):
 
     def __call__(
         self, logits: torch.Tensor, temperatures: Run[float], points: Run[float], /
-    ) -> torch.Tensor: ...
+    ) -> torch.Tensor:
+        """[R] tokens."""
+        ...
 
 
 def choose(logits: torch.Tensor, temperatures: Run[float], points: Run[float]) -> torch.Tensor:
@@ -166,7 +168,9 @@ def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]
 def _draw_likeliest(
     logits: torch.Tensor, params: Run[SamplingParams], points: Run[float]
 ) -> torch.Tensor:
-    """Sample each row [R, vocabulary] at its temperature, among the tokens that pass all of these, each judged by itself:
+    """Sample each row [R, vocabulary] at its temperature, among the tokens that pass all limits.
+
+    Each is judged by itself:
 
     - top_p: the fewest likeliest tokens whose mass reaches it (Holtzman et al. 2020);
     - top_k: that many likeliest tokens (Fan et al. 2018);

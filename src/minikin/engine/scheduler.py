@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from minikin.engine.block_pool import BLOCK, BlockPool
 from minikin.engine.sequence import Sequence
 
+GUESSED_ROWS = 8
+"""Rows of a step, guesses looked up included, up to which a row costs a fifth of a step."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -69,8 +72,10 @@ class Scheduler:
         # A later reservation never preempts an earlier sequence: it would be the older one.
         for sequence in [s for s in self.running if s.sampled]:
             self._reserve(sequence)
-        spans = [self._next_token(s) for s in self.running if s.pending == 1]
-        spans += self._prompt_chunks()
+        singles = [s for s in self.running if s.pending == 1]
+        chunks = self._prompt_chunks()
+        spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
+        spans = [self._next_token(s, max(0, spare)) for s in singles] + chunks
         return sorted(spans, key=lambda span: span.rows > 1)
 
     def computed(self, spans: list[Span]) -> None:
@@ -110,9 +115,9 @@ class Scheduler:
             left -= more
         return [Span(s, s.computed, grants[id(s)]) for s in prompts if grants[id(s)]]
 
-    def _next_token(self, sequence: Sequence) -> Span:
+    def _next_token(self, sequence: Sequence, spare: int) -> Span:
         """A span of one token, with the guesses that there is room for."""
-        guesses = sequence.guess(self.context_length)
+        guesses = sequence.guess(self.context_length, spare)
         need = _blocks_for(len(sequence.tokens) + len(guesses)) - len(sequence.blocks)
         if need > 0:
             blocks = self.pool.allocate(need)

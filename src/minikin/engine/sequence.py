@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence as Run
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from minikin.engine.answer import Answer
+from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.prediction import Prediction
@@ -31,6 +33,8 @@ class Sequence:
     answer: Answer
     """The text that the sampled tokens spell."""
     prediction: Prediction
+    """The client's text that the answer may follow."""
+    lookup: Lookup
     mask: Mask | None = None
     """Where the answer stands in its grammar, if it has one."""
     blocks: list[int] = field(default_factory=list)
@@ -51,13 +55,15 @@ class Sequence:
         """The `index`-th choice of `request`, with nothing computed."""
         seed = request.params.seed
         start = secrets.randbits(64) if seed is None else seed
+        tokens = list(request.prompt)
         return cls(
             request=request,
             index=index,
-            tokens=list(request.prompt),
+            tokens=tokens,
             noise=blake2b(f"{start}/{index}".encode(), digest_size=8),
             answer=Answer(tokenizer, request.params.stop),
             prediction=Prediction(request.params.prediction),
+            lookup=Lookup(tokens),
             mask=mask,
         )
 
@@ -76,17 +82,28 @@ class Sequence:
         """How many tokens still have to be computed before the next can be sampled."""
         return len(self.tokens) - self.computed
 
-    def guess(self, context_length: int) -> tuple[int, ...]:
+    def guess(self, context_length: int, spare: int) -> tuple[int, ...]:
         """Tokens that may come after the next one, to be checked in the same step.
 
-        None where the choice of one token changes the odds of the next.
+        Up to `spare` if they are not from the client's prediction. None where the choice of one
+        token changes the odds of the next.
         """
         params = self.params
         penalised = params.frequency_penalty or params.presence_penalty
         if penalised or params.repetition_penalty != 1 or self.mask:
             return ()
         room = min(params.max_tokens - self.sampled, context_length - len(self.tokens))
-        return self.prediction.guess(room - 1)
+        if params.prediction:
+            return self.prediction.guess(room - 1)
+        return self.lookup.guess(min(room - 1, spare))
+
+    def judge(self, offered: int, tokens: Run[int], accepted: int) -> None:
+        """Learn that `accepted` of the offered guesses came true, of the sampled `tokens`."""
+        if not self.params.prediction:
+            self.lookup.judge(offered, accepted)
+            return
+        before = tokens[accepted - 1] if accepted else self.tokens[-1]
+        self.prediction.judge(offered, accepted, before, tokens[accepted])
 
     def uniform(self, ahead: int = 0) -> float:
         """A number in [0, 1) that depends only on the seed, the choice and the position.
