@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import mmap
 
-import numpy as np
 import torch
 
 from minikin.engine.architecture import Architecture
@@ -49,9 +50,12 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> 
     """Zeros, since a slot that nothing was written to is still multiplied, by zero.
 
     On a CPU the pages are the system's own zeros until they are written to, so that a large cache
-    is free until it is used; PyTorch would write them all.
+    is free until it is used; PyTorch would write them all. They are large where the system has
+    some: there are fewer to be found for the first time, and to be looked up.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)
-    size = math.prod(shape) * dtype.itemsize
-    return torch.from_numpy(np.zeros(size, np.uint8)).view(dtype).view(shape)
+    memory = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
+    with contextlib.suppress(OSError, AttributeError):
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=dtype).view(shape)
