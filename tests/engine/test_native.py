@@ -169,6 +169,7 @@ def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
         [long, short],  # two prompts, one of them over several spans of keys
         [Span(short.sequence, 3, 1), Span(long.sequence, 599, 1), span(chance, 0, 1)],
         [Span(long.sequence, 590, 3), span(chance, 0, 31), span(chance, 0, 33)],
+        [Span(long.sequence, 510, 4)],  # across two pieces of keys, of which one row sees one
     ]
     for spans in steps:
         batch = make_batch(sorted(spans, key=lambda s: s.rows > 1), device=device, every_row=True)

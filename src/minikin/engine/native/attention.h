@@ -1,7 +1,7 @@
 // Attention over a paged cache. For each block of BLOCK tokens and each key head the cache has the
 // keys as [dim / 2][BLOCK][2] and the values as [BLOCK / 2][dim][2]: what the tile unit takes.
 
-enum { BLOCK = 32, SPAN = 256, MOST_DIM = 256 };
+enum { BLOCK = 32, SPAN = 256, PART = 512, MOST_DIM = 256 };
 
 // What all layers have in common.
 struct model {
@@ -26,6 +26,10 @@ struct attention {
     uint16_t *keys, *values;
     struct inputs out;  // [rows, heads * dim]
     const int32_t *units;
+    // Steps of few rows look at PART keys at a time, so that all threads have work; whatever the
+    // company, so that an answer does not depend on it.
+    int64_t parts;
+    float *partial;
 };
 
 // Turn each pair (i, i + dim / 2) by its position's angle.
@@ -142,6 +146,10 @@ static inline __mmask16 lanes_below(int64_t count) {
 static inline float weigh_scores(
     const float *scores, uint16_t *weights, int64_t length, int64_t padded, float scale, float *top,
     float *total) {
+    if (length <= 0) {
+        memset(weights, 0, padded * sizeof *weights);
+        return 1;
+    }
     const int64_t full = length / 16 * 16, rest = length - full;
     __m512 most = _mm512_set1_ps(*top);
     for (int64_t t = 0; t < full; t += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + t));
@@ -168,75 +176,153 @@ static inline float weigh_scores(
     return shrink;
 }
 
-// Some rows of one sequence that follow each other: their queries of one key head, up to 16.
-static void attend_unit(const void *job, int64_t chunk) {
-    const struct attention *a = job;
-    const struct model *m = a->model;
-    const struct step *s = a->step;
-    const int64_t dim = m->dim, share = m->heads / m->kv_heads, kv = chunk % m->kv_heads;
-    const int64_t first = a->units[chunk / m->kv_heads], end = a->units[chunk / m->kv_heads + 1];
-    const int64_t queries = (end - first) * share, length = s->positions[end - 1] + 1;
-    const int32_t *blocks = s->blocks + s->starts[first];
-    const int64_t head_values = dim * BLOCK, block_values = m->kv_heads * head_values;
-    uint16_t query[MOST_DIM / GROUP * TILE_VALUES] __attribute__((aligned(64)));
-    uint16_t weights[TILE * SPAN] __attribute__((aligned(64)));
-    float scores[TILE * SPAN] __attribute__((aligned(64)));
+// Some rows of one sequence that follow each other: their queries of one key head, up to 16, and
+// what they have found in the keys of one part.
+struct unit {
+    const struct attention *a;
+    int64_t kv, first, end, queries, length;
+    const int32_t *blocks;
     float sums[TILE * MOST_DIM] __attribute__((aligned(64)));
     float top[TILE], total[TILE];
-    const int alone = end - first == 1;
-    for (int64_t t = 0; alone && t < smaller(length, SPAN); t += BLOCK)
-        ask_for(a->keys + blocks[t / BLOCK] * block_values + kv * head_values, 2 * head_values);
-    memset(sums, 0, TILE * dim * sizeof *sums);
-    for (int64_t q = 0; q < queries; q++) {
-        const int64_t row = first + q / share, head = kv * share + q % share;
+};
+
+static void begin_unit(struct unit *u, const struct attention *a, int64_t index) {
+    const struct model *m = a->model;
+    const struct step *s = a->step;
+    u->a = a;
+    u->kv = index % m->kv_heads;
+    u->first = a->units[index / m->kv_heads];
+    u->end = a->units[index / m->kv_heads + 1];
+    u->queries = (u->end - u->first) * (m->heads / m->kv_heads);
+    u->length = s->positions[u->end - 1] + 1;
+    u->blocks = s->blocks + s->starts[u->first];
+    memset(u->sums, 0, TILE * m->dim * sizeof *u->sums);
+    for (int64_t q = 0; q < u->queries; q++) u->top[q] = -INFINITY, u->total[q] = 0;
+}
+
+// Its queries, turned, as tiles [dim / 32][16][32].
+static void turn_queries(const struct unit *u, uint16_t *tiles) {
+    const struct model *m = u->a->model;
+    const int64_t dim = m->dim, share = m->heads / m->kv_heads;
+    for (int64_t q = 0; q < u->queries; q++) {
+        const int64_t row = u->first + q / share, head = u->kv * share + q % share;
+        const float *query = u->a->qkv + (row * (m->heads + 2 * m->kv_heads) + head) * dim;
         uint16_t turned[MOST_DIM];
-        rotate(s, row, a->qkv + (row * (m->heads + 2 * m->kv_heads) + head) * dim, turned, dim);
+        rotate(u->a->step, row, query, turned, dim);
         for (int64_t j = 0; j < dim / GROUP; j++)
-            memcpy(query + j * TILE_VALUES + q * GROUP, turned + j * GROUP, 2 * GROUP);
-        top[q] = -INFINITY, total[q] = 0;
+            memcpy(tiles + j * TILE_VALUES + q * GROUP, turned + j * GROUP, 2 * GROUP);
     }
-    begin_tiles();
-    for (int64_t t = 0; t < length; t += SPAN) {
-        const int64_t here = smaller(length - t, SPAN), count = ceiling(here, BLOCK);
-        const uint16_t *keys[SPAN / TILE], *values[SPAN / BLOCK];
-        for (int64_t k = 0; k < ceiling(here, 64) * 64; k += TILE) {
-            const int64_t block = blocks[smaller(t + k, length - 1) / BLOCK] * block_values;
-            keys[k / TILE] = a->keys + block + kv * head_values + k % BLOCK * 2;
-            if (k % BLOCK) continue;
-            values[k / BLOCK] = a->values + block + kv * head_values;
-            if (!alone) continue;  // many rows find them near
-            ask_for(values[k / BLOCK], 2 * head_values);
-            if (t + k + SPAN >= length) continue;
-            const int64_t later = blocks[(t + k + SPAN) / BLOCK] * block_values;
-            ask_for(a->keys + later + kv * head_values, 2 * head_values);
-        }
-        for (int64_t k = 0; k < here; k += 64)
-            score_keys(query, keys + k / TILE, scores + k, dim, queries);
-        for (int64_t q = 0; q < queries; q++) {
-            const int64_t seen = s->positions[first + q / share] + 1 - t;
-            const float shrink = weigh_scores(
-                scores + q * SPAN, weights + q * SPAN, larger(0, smaller(seen, here)),
-                count * BLOCK, m->scale * LOG2_E, top + q, total + q);
-            for (int64_t d = 0; t && d < dim; d += 16) {
-                float *sum = sums + q * dim + d;
-                _mm512_store_ps(sum, _mm512_mul_ps(_mm512_load_ps(sum), _mm512_set1_ps(shrink)));
-            }
-        }
-        for (int64_t d = 0; d < dim; d += 32)
-            weigh_values(weights, values, count, sums, d, dim, queries);
+}
+
+// Where the block with the token `t` is, in keys and in values.
+static inline int64_t block_at(const struct unit *u, int64_t t) {
+    const struct model *m = u->a->model;
+    const int64_t block = u->blocks[smaller(t, u->length - 1) / BLOCK];
+    return (block * m->kv_heads + u->kv) * m->dim * BLOCK;
+}
+
+// Look at up to SPAN keys from `t` on.
+static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_t here) {
+    const struct attention *a = u->a;
+    const int64_t dim = a->model->dim, share = a->model->heads / a->model->kv_heads;
+    const int64_t count = ceiling(here, BLOCK);
+    uint16_t weights[TILE * SPAN] __attribute__((aligned(64)));
+    float scores[TILE * SPAN] __attribute__((aligned(64)));
+    const uint16_t *keys[SPAN / TILE], *values[SPAN / BLOCK];
+    for (int64_t k = 0; k < ceiling(here, 64) * 64; k += TILE)
+        keys[k / TILE] = a->keys + block_at(u, t + k) + k % BLOCK * 2;
+    for (int64_t b = 0; b < count; b++) {
+        values[b] = a->values + block_at(u, t + b * BLOCK);
+        if (u->end - u->first > 1) continue;  // many rows find them near
+        ask_for(values[b], 2 * dim * BLOCK);
+        if (t + SPAN + b * BLOCK < u->length)
+            ask_for(a->keys + block_at(u, t + SPAN + b * BLOCK), 2 * dim * BLOCK);
     }
-    end_tiles();
-    for (int64_t q = 0; q < queries; q++) {
-        const int64_t row = first + q / share, head = kv * share + q % share;
-        const __m512 divisor = _mm512_set1_ps(1.0f / total[q]);
+    for (int64_t k = 0; k < here; k += 64)
+        score_keys(query, keys + k / TILE, scores + k, dim, u->queries);
+    for (int64_t q = 0; q < u->queries; q++) {
+        const int64_t seen = a->step->positions[u->first + q / share] + 1 - t;
+        const float shrink = weigh_scores(
+            scores + q * SPAN, weights + q * SPAN, smaller(seen, here), count * BLOCK,
+            a->model->scale * LOG2_E, u->top + q, u->total + q);
+        for (int64_t d = 0; t && d < dim; d += 16) {
+            float *sum = u->sums + q * dim + d;
+            _mm512_store_ps(sum, _mm512_mul_ps(_mm512_load_ps(sum), _mm512_set1_ps(shrink)));
+        }
+    }
+    for (int64_t d = 0; d < dim; d += 32)
+        weigh_values(weights, values, count, u->sums, d, dim, u->queries);
+}
+
+static void write_unit(const struct unit *u) {
+    const struct model *m = u->a->model;
+    const int64_t dim = m->dim, share = m->heads / m->kv_heads;
+    for (int64_t q = 0; q < u->queries; q++) {
+        const int64_t row = u->first + q / share, head = u->kv * share + q % share;
+        const __m512 divisor = _mm512_set1_ps(1.0f / u->total[q]);
         for (int64_t j = 0; j < dim / GROUP; j++) {
-            const float *sum = sums + q * dim + j * GROUP;
+            const float *sum = u->sums + q * dim + j * GROUP;
             write_group(
-                &a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP,
+                &u->a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP,
                 _mm512_mul_ps(_mm512_load_ps(sum), divisor),
                 _mm512_mul_ps(_mm512_load_ps(sum + 16), divisor));
         }
     }
+}
+
+// A part's sums [queries][dim], tops and totals [queries] are kept until all parts are there.
+static inline float *part_at(const struct unit *u, int64_t index, int64_t part) {
+    return u->a->partial + (index * u->a->parts + part) * TILE * (u->a->model->dim + 2);
+}
+
+static void keep_part(const struct unit *u, float *kept) {
+    const int64_t values = u->queries * u->a->model->dim;
+    memcpy(kept, u->sums, values * sizeof *kept);
+    memcpy(kept + values, u->top, u->queries * sizeof *kept);
+    memcpy(kept + values + u->queries, u->total, u->queries * sizeof *kept);
+}
+
+static void attend_part(const void *job, int64_t chunk) {
+    const struct attention *a = job;
+    const int64_t index = chunk / a->parts, part = chunk % a->parts;
+    struct unit u;
+    begin_unit(&u, a, index);
+    const int64_t from = part * PART, to = a->parts > 1 ? smaller(u.length, from + PART) : u.length;
+    if (from >= to) return;
+    for (int64_t t = from; u.end - u.first == 1 && t < smaller(to, from + SPAN); t += BLOCK)
+        ask_for(a->keys + block_at(&u, t), 2 * a->model->dim * BLOCK);
+    uint16_t query[MOST_DIM / GROUP * TILE_VALUES] __attribute__((aligned(64)));
+    turn_queries(&u, query);
+    begin_tiles();
+    for (int64_t t = from; t < to; t += SPAN) attend_span(&u, query, t, smaller(to - t, SPAN));
+    end_tiles();
+    if (a->parts > 1)
+        keep_part(&u, part_at(&u, index, part));
+    else
+        write_unit(&u);
+}
+
+// Put a unit's parts together, each at its share of the whole.
+static void join_parts(const void *job, int64_t index) {
+    const struct attention *a = job;
+    const int64_t dim = a->model->dim;
+    struct unit u;
+    begin_unit(&u, a, index);
+    for (int64_t part = 0; part < ceiling(u.length, PART); part++) {
+        const float *sums = part_at(&u, index, part);
+        const float *tops = sums + u.queries * dim, *totals = tops + u.queries;
+        for (int64_t q = 0; q < u.queries; q++) {
+            // A row may see nothing of the last part.
+            if (!totals[q]) continue;
+            const float top = fmaxf(u.top[q], tops[q]), scale = a->model->scale * LOG2_E;
+            const float old = exp2f((u.top[q] - top) * scale), more = exp2f((tops[q] - top) * scale);
+            u.total[q] = u.total[q] * old + totals[q] * more;
+            u.top[q] = top;
+            for (int64_t d = 0; d < dim; d++)
+                u.sums[q * dim + d] = u.sums[q * dim + d] * old + sums[q * dim + d] * more;
+        }
+    }
+    write_unit(&u);
 }
 
 // Cut a step's rows into units; returns how many there are. `units` has room for rows + 1.
@@ -252,5 +338,6 @@ static int64_t make_units(const struct model *m, const struct step *s, int32_t *
 
 static void run_attention(const struct attention *a, int64_t units) {
     run_chunks(store_chunk, a, ceiling(a->step->rows, rows_a_chunk(a->step->rows)));
-    run_chunks(attend_unit, a, units * a->model->kv_heads);
+    run_chunks(attend_part, a, units * a->model->kv_heads * a->parts);
+    if (a->parts > 1) run_chunks(join_parts, a, units * a->model->kv_heads);
 }

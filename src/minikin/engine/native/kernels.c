@@ -117,7 +117,7 @@ struct layer {
 // What a step writes between its matrices.
 struct room {
     struct inputs normed, attended, gated;
-    float *qkv, *gate_up;
+    float *qkv, *gate_up, *partial;
     int32_t *units;
 };
 
@@ -139,11 +139,15 @@ void run_layers(
     const struct room *room, float *x) {
     const int64_t rows = step->rows, hidden = model->hidden;
     const int64_t units = make_units(model, step, room->units);
+    int64_t longest = 0;
+    for (int64_t r = 0; r < rows; r++) longest = larger(longest, step->positions[r] + 1);
+    const int64_t parts = room->attended.tiled ? 1 : ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
         rms_norm(x, layer->attention_norm, &room->normed, rows, hidden, model->epsilon);
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
         const struct attention attention = {
-            model, step, room->qkv, layer->keys, layer->values, room->attended, room->units};
+            model, step, room->qkv, layer->keys, layer->values, room->attended, room->units,
+            parts, room->partial};
         run_attention(&attention, units);
         packed_matmul(&layer->output, &room->attended, x, rows, ADD);
         rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, model->epsilon);

@@ -12,6 +12,8 @@ from minikin.engine.batch import Batch
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
 from minikin.engine.native.kernels import (
+    TILE,
+    TILE_ROWS,
     Inputs,
     InputsStruct,
     Kernels,
@@ -24,6 +26,8 @@ HEAD_DIMS = (64, 96, 128, 256)
 MOST_SHARING = 16
 """Query heads to a key head, at most: they have to fit the rows of one tile."""
 LEAST_ROWS = 128
+PART = 512
+"""Keys that a step of few rows looks at in one piece, as in `attention.h`."""
 
 _POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
@@ -57,7 +61,7 @@ class _StepStruct(ctypes.Structure):
 class _RoomStruct(ctypes.Structure):
     _fields_ = (
         *((name, InputsStruct) for name in ("normed", "attended", "gated")),
-        *((name, _POINTER) for name in ("qkv", "gate_up", "units")),
+        *((name, _POINTER) for name in ("qkv", "gate_up", "partial", "units")),
     )
 
 
@@ -71,6 +75,8 @@ class _Room:
         self.gated = Inputs(rows, a.feed_forward)
         self._qkv = torch.empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
         self._gate_up = torch.empty(rows, 2 * a.feed_forward)
+        parts = (TILE_ROWS - 1) * a.kv_heads * -(-a.context_length // PART)
+        self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
         self._units = torch.empty(rows + 1, dtype=torch.int32)
 
     def struct(self, rows: int) -> _RoomStruct:
@@ -79,7 +85,7 @@ class _Room:
             inputs.choose(rows)
         return _RoomStruct(
             self.normed.struct, self.attended.struct, self.gated.struct,
-            self._qkv.data_ptr(), self._gate_up.data_ptr(), self._units.data_ptr(),
+            *(part.data_ptr() for part in (self._qkv, self._gate_up, self._partial, self._units)),
         )  # fmt: skip
 
 
