@@ -60,6 +60,18 @@ def test_the_next_turn_computes_only_what_is_new():
     assert texts(events)["next", 0] == answer("z" * 160 + "more", max_tokens=4)
 
 
+def test_a_prefix_that_many_bring_at_once_is_computed_once():
+    model = HashingModel()
+    engine = make_engine(model, max_running=8)
+    prefix = "".join(random.Random(1).choices("abc ", k=200))
+    wanted = {}
+    for i in range(8):
+        wanted[str(i), 0] = answer(f"{prefix}{i}", max_tokens=4)
+        engine.add(request(f"{prefix}{i}", id=str(i), max_tokens=4))
+    assert texts(run(engine)) == wanted
+    assert sum(model.rows) < 200 + 8 * 64
+
+
 def test_choices_share_their_prompt_and_end_alone():
     model = HashingModel()
     engine = make_engine(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence as Run
 from dataclasses import dataclass
 
 from minikin.engine.block_pool import BLOCK, BlockPool
@@ -86,20 +87,31 @@ class Scheduler:
             self._remember(sequence)
 
     def _admit(self) -> None:
-        while self.waiting and len(self.running) < self.max_running:
-            sequence = self.waiting[0]
+        held = 0
+        while held < len(self.waiting) and len(self.running) < self.max_running:
+            sequence = self.waiting[held]
+            if self._comes_soon(sequence):
+                held += 1
+                continue
             known, node = self.pool.match(sequence.tokens)
             fresh = self.pool.allocate(_blocks_for(len(sequence.tokens)) - len(known))
             if fresh is None:
                 self.pool.release(known)
                 return
-            self.waiting.popleft()
+            del self.waiting[held]
             self.running.append(sequence)
             sequence.blocks, sequence.prefix_node = known + fresh, node
             sequence.registered = len(known)
             sequence.computed = len(known) * BLOCK
             if not sequence.sampled:
                 sequence.cached = sequence.computed
+
+    def _comes_soon(self, sequence: Sequence) -> bool:
+        """Whether a prompt under way computes more of this one than is known: it is waited for."""
+        return any(
+            other.pending > 1 and _shared(other.tokens, sequence.tokens) > other.computed
+            for other in self.running
+        )
 
     def _prompt_chunks(self) -> list[Span]:
         prompts = [s for s in self.running if s.pending > 1]
@@ -161,6 +173,18 @@ class Scheduler:
                 sequence.blocks[sequence.registered],
             )
             sequence.registered += 1
+
+
+def _shared(some: Run[int], others: Run[int]) -> int:
+    """How many tokens two prompts share, in whole blocks, each short of its last token."""
+    most = (min(len(some), len(others)) - 1) // BLOCK
+    same = 0
+    while (
+        same < most
+        and some[same * BLOCK : (same + 1) * BLOCK] == others[same * BLOCK : (same + 1) * BLOCK]
+    ):
+        same += 1
+    return same * BLOCK
 
 
 def _blocks_for(tokens: int) -> int:
