@@ -132,11 +132,12 @@ def placed(engine: Engine, text: str) -> Sequence:
     return sequence
 
 
-KERNELS: dict[str, Callable[[], ctypes.CDLL | None]] = {
-    "native": load_library,
-    "native without AMX": partial(load_library, tile_unit=False),
-    "PyTorch": lambda: None,
+KERNELS: dict[str, tuple[Callable[[], ctypes.CDLL | None], int]] = {
+    "native": (load_library, len(TEXTS)),
+    "native without AMX": (partial(load_library, tile_unit=False), len(TEXTS)),
+    "PyTorch": (lambda: None, 5),
 }
+"""How to find them, and how many of the texts they compute: the last are ten times slower."""
 
 
 def compare(model: Path, threads: int | None = None) -> dict[tuple[str, str], Agreement]:
@@ -144,13 +145,13 @@ def compare(model: Path, threads: int | None = None) -> dict[tuple[str, str], Ag
     reference = reference_model(GGUFFile.open(model))
     expected: list[torch.Tensor] = []
     result: dict[tuple[str, str], Agreement] = {}
-    for kernels, find in track(KERNELS.items(), "Comparing", transient=True):
+    for kernels, (find, count) in track(KERNELS.items(), "Comparing", transient=True):
         engine, _ = load_engine(EngineSettings(model=model, threads=threads), find_kernels=find)
-        texts = [placed(engine, text) for text in TEXTS]
+        texts = [placed(engine, text) for text in TEXTS[:count]]
         expected = expected or [reference_logits(reference, text.tokens) for text in texts]
         for name, path in Paths(engine).all.items():
             agreement = result[kernels, name] = Agreement()
-            for ours, reference_row in zip(path(texts), expected, strict=True):
+            for ours, reference_row in zip(path(texts), expected, strict=False):
                 agreement.add(ours, reference_row)
     return result
 
