@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bench.client import Answer, ask
+from bench.client import ENDLESS, Answer, ask
 
 WORDS = (
     "river", "stone", "quiet", "lamp", "seven", "orchard", "paper", "winter", "signal", "garden",
@@ -54,9 +54,10 @@ def unique(words: int) -> str:
     return " ".join(random.choice(WORDS) + str(random.randrange(10)) for _ in range(words))
 
 
-async def single_stream(url: str) -> float:
+async def single_stream(url: str, temperature: float) -> float:
     """Tokens a second of one answer of 200, after its first."""
-    return (await ask(url, f"Tell me a long story. {unique(4)}", 200)).rate
+    prompt = f"Tell me a long story. {unique(4)}"
+    return (await ask(url, prompt, 200, temperature=temperature)).rate
 
 
 async def prefill(url: str, thousands: int) -> float:
@@ -91,29 +92,32 @@ async def next_turn(url: str) -> float:
 async def prediction(url: str) -> float:
     """How many times sooner an answer of 300 tokens ends if a text one word off is predicted."""
     request = f"Tell me a long story. {unique(4)}"
-    text = await _text(url, request, 300)
+    # At temperature 1 and a seed: a greedy answer repeats itself, and is guessed anyway.
+    chosen = {"temperature": 1, "seed": 1}
+    text = await _text(url, request, 300, chosen)
     words = text.split(" ")
     words[len(words) // 2] = "umbrella"
     predicted = {"type": "content", "content": " ".join(words)}
-    plain = await ask(url, request, 300)
+    plain = await ask(url, request, 300, **chosen)
     # Offered tokens that are thrown away are billed: the count of tokens is no longer 300.
     sooner = await ask(
-        url, request, 300, full=False, logit_bias={"0": -100, "2": -100}, prediction=predicted
+        url, request, 300, full=False, logit_bias=ENDLESS, prediction=predicted, **chosen
     )
     return plain.last / sooner.last
 
 
 async def constrained(url: str) -> float:
     """Speed of a long string in a JSON object, as a share of free text's (both answers of 200)."""
-    free = await ask(url, f"Tell me a long story. {unique(4)}", 200)
-    forced = await ask(url, f"Tell me a long story. {unique(4)}", 200, **_schema(FREE_TEXT))
+    prompt = f"Tell me a long story. {unique(4)}"
+    free = await ask(url, prompt, 200, temperature=1)
+    forced = await ask(url, prompt, 200, temperature=1, **_schema(FREE_TEXT))
     return forced.rate / free.rate
 
 
 async def fixed_shape(url: str) -> float:
     """How many times faster an object of a fixed shape comes than as many free tokens."""
     shaped = await ask(url, unique(30), 400, full=False, **_schema(FIXED_SHAPE))
-    free = await ask(url, unique(30), shaped.tokens)
+    free = await ask(url, unique(30), shaped.tokens, temperature=1)
     return _time(free) / _time(shaped)
 
 
@@ -126,7 +130,7 @@ def _schema(schema: dict[str, Any]) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": described}}
 
 
-async def _text(url: str, content: str, tokens: int) -> str:
+async def _text(url: str, content: str, tokens: int, chosen: dict[str, Any]) -> str:
     """The answer's text."""
     import httpx  # the one request that is not timed
 
@@ -134,8 +138,8 @@ async def _text(url: str, content: str, tokens: int) -> str:
         "model": "gpt-4.1-mini",
         "messages": [{"role": "user", "content": content}],
         "max_tokens": tokens,
-        "temperature": 0,
-        "logit_bias": {"0": -100, "2": -100},
+        "logit_bias": ENDLESS,
+        **chosen,
     }
     async with httpx.AsyncClient(timeout=60) as client:
         answer = await client.post(f"{url}/v1/chat/completions", json=body)
@@ -143,7 +147,8 @@ async def _text(url: str, content: str, tokens: int) -> str:
 
 
 SCENARIOS = (
-    Scenario("single stream, tokens/s", single_stream),
+    Scenario("single stream at temperature 1, tokens/s", lambda url: single_stream(url, 1)),
+    Scenario("single stream, greedy (repeats itself), tokens/s", lambda url: single_stream(url, 0)),
     Scenario("prompt of 1,000 unique tokens, tokens/s", lambda url: prefill(url, 1)),
     Scenario("prompt of 4,000 unique tokens, tokens/s", lambda url: prefill(url, 4)),
     Scenario("8 streams, tokens/s", lambda url: streams(url, 8)),

@@ -81,7 +81,7 @@ def limits(model: Path, medians: dict[str, float]) -> list[str]:
     bandwidth, products = read_bandwidth(), product_rate()
     read = medians[SCENARIOS[0].name] * bytes_a_token(model)
     prompt = 2 * WORDS_PER_THOUSAND  # tokens, about: attention's share hardly depends on it
-    done = medians[SCENARIOS[1].name] * operations_a_token(model, prompt)
+    done = medians[SCENARIOS[2].name] * operations_a_token(model, prompt)
     return [
         f"- A single stream reads {read / 1e9:.1f} GB/s of weights: {read / bandwidth:.0%} of the "
         f"{bandwidth / 1e9:.1f} GB/s that this machine reads in plain order.",
