@@ -11,6 +11,7 @@ from minikin.catalog.blocks import facts, make
 from minikin.catalog.catalog import counts
 from minikin.catalog.fact import Record
 from minikin.catalog.page import Block, Cell, Code, Heading, Link, Page, Table
+from minikin.catalog.schema import capabilities
 
 if TYPE_CHECKING:
     from minikin.catalog.site import Site
@@ -29,7 +30,7 @@ def index(site: Site) -> Page:
         [Link("Authors", "authors/_index"), f"{len(catalog.authors):,}"],
         [Link("Models", "models/_index"), f"{len(catalog.models):,}"],
         [Link("Providers", "providers/_index"), f"{len(catalog.providers):,}"],
-        ["Offerings", f"{len(offerings):,}"],
+        [Link("Offerings", "offerings/_index"), f"{len(offerings):,}"],
         ["Offerings with a price", f"{priced:,} ({priced / max(len(offerings), 1):.0%})"],
         [Link("Probed offerings", "evidence/_index"), f"{len(catalog.evidence):,}"],
         ["Verified capabilities", f"{verified:,} of {len(results):,} probed"],
@@ -70,7 +71,7 @@ def author(site: Site, record: Record) -> Page:
     models = site.catalog.models_by(record)
     blocks: list[Block] = [
         *([(text,)] if (text := record.value("description")) else []),
-        Table(["", "", "Source"], facts(record)),
+        Table(["Field", "Value", "Source"], facts(record)),
         Heading(2, f"{len(models)} Models"),
         _models(site, models),
     ]
@@ -102,7 +103,7 @@ def provider(site: Site, record: Record) -> Page:
         families.setdefault(served.value("family") or "other", []).append(row)
     known = facts(record)
     blocks: list[Block] = [
-        Table(["", "", "Source"], known) if known else ("Nothing else is known of it.",)
+        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known of it.",)
     ]
     for family in sorted(families):
         rows: list[list[Cell]] = [
@@ -147,6 +148,38 @@ def models(site: Site) -> Page:
     return make(site, "models/_index", "Models", "models", blocks)
 
 
+_TELLING = ("tools", "structured_outputs", "reasoning")
+_COMMON = ("input_text", "output_text")
+
+
+def offerings(site: Site) -> Page:
+    """Every offering, with the few capabilities that people choose by."""
+    rows: list[list[Cell]] = []
+    for row in site.catalog.offerings.values():
+        can = [
+            name
+            for name in capabilities()
+            if (name in _TELLING or name.startswith(("input_", "output_")))
+            and name not in _COMMON
+            and row.state(name) == "known"
+        ]
+        rows.append(
+            [
+                site.link(row, row.id),
+                numbers.tokens(row.value("context")),
+                numbers.tokens(row.value("max_output")),
+                numbers.price_pair(row),
+                " ".join(can),
+            ]
+        )
+    titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
+    blocks: list[Block] = [
+        ("Each provider's page lists its own: ", Link("providers", "providers/_index"), "."),
+        Table(titles, rows),
+    ]
+    return make(site, "offerings/_index", "Offerings", "offerings", blocks)
+
+
 def evidence(site: Site) -> Page:
     """Every probed offering."""
     rows: list[list[Cell]] = []
@@ -167,5 +200,6 @@ PAGES: list[tuple[str, Callable[[Site], Page]]] = [
     ("authors/_index", authors),
     ("providers/_index", providers),
     ("models/_index", models),
+    ("offerings/_index", offerings),
     ("evidence/_index", evidence),
 ]

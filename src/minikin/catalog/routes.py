@@ -27,9 +27,9 @@ from minikin.catalog import query
 from minikin.catalog.badge import Badge
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
-from minikin.catalog.page import Html
+from minikin.catalog.page import HTML, render
 from minikin.catalog.schema import capabilities
-from minikin.catalog.site import STYLE, Site
+from minikin.catalog.site import ASSETS, Site
 from minikin.errors import InvalidRequest, NotFound
 
 _KINDS = ("authors", "models", "providers", "offerings")
@@ -63,7 +63,7 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
-        if path.endswith((".html", ".svg", ".css")):
+        if path.endswith((".html", ".svg", *ASSETS)):
             return _file(pages.site, path)
         return _record(pages.site.catalog, path)
 
@@ -126,8 +126,9 @@ def _record(catalog: Catalog, path: str) -> Response:
 def _file(site: Site, path: str) -> Response:
     """A page, a badge or the style sheet, as `catalog build` writes them. Raises NotFound."""
     name, _, suffix = path.rpartition(".")
-    if suffix == "css" and name == "style":
-        return Response(STYLE.read_text(encoding="utf-8"), media_type="text/css", headers=_SAFE)
+    if path in ASSETS:
+        media_type = f"text/{'css' if suffix == 'css' else 'javascript'}"
+        return Response(ASSETS[path], media_type=media_type, headers=_SAFE)
     if suffix == "svg":
         capability, _, state = name.removeprefix("badges/").rpartition("-")
         if capability not in capabilities() or state not in _STATES:
@@ -136,7 +137,7 @@ def _file(site: Site, path: str) -> Response:
         return Response(drawing, media_type="image/svg+xml", headers=_SAFE)
     if name.split("/")[-1] == "index":
         name = f"{name.removesuffix('index')}_index"
-    return Response(Html().render(site.page(name)), media_type="text/html", headers=_SAFE)
+    return Response(render(site.page(name), HTML), media_type="text/html", headers=_SAFE)
 
 
 def _openrouter(catalog: Catalog, name: str) -> dict[str, Any]:
