@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -101,12 +102,14 @@ def test_a_users_file_of_another_source_is_imported(run, tmp_path):
     good = {**row, "output_cost_per_token": 2e-6}
     path = tmp_path / "prices.json"
     path.write_text(json.dumps({"acme/bad": row, "acme/good": good}))
+    os.utime(path, (1_793_500_000, 1_793_500_000))
     code, told, errors = run("catalog", "import", str(path))
     assert code == 0
     assert "1 records, 1 dropped" in told
     assert "acme/bad" in errors
     (shown,) = json.loads(run("catalog", "list", "--provider", "acme", "--json")[1])
     assert shown["fields"]["price_output"]["value"] == 2.0
+    assert shown["fields"]["price_output"]["date"] == "2026-11-01"  # when the file was saved
 
 
 def test_validate_names_file_and_line(run, tmp_path):
@@ -144,7 +147,7 @@ def test_probe_reports_keeps_evidence_and_finds_regressions(run, proxy, tmp_path
     assert shown["capabilities"]["seed"]["state"] == "failed"
 
 
-def test_probing_under_a_served_name_speaks_for_the_weights_behind_it(run, proxy, tmp_path):
+def test_an_unnamed_provider_is_its_address_and_no_known_offering(run, proxy, tmp_path):
     wall, url = proxy
     wall.fault = None
     words = ["probe", "--base-url", url, "--model", "fake", "--capability", "stop", "--json"]

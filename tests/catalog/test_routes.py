@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from minikin.catalog import catalog as catalogs
+from minikin.catalog.catalog import Catalog
 from minikin.catalog.evidence import Evidence, Result
 from minikin.catalog.routes import catalog_routes
 from minikin.errors import MinikinError
@@ -50,6 +51,16 @@ def test_filters_hold_for_every_row(client):
         assert row["capabilities"]["tools"]["state"] in ("verified", "declared")
         assert row["fields"]["price_input"]["value"] <= 0.05
         assert row["fields"]["context"]["value"] >= 200_000
+
+
+def test_pages_of_offerings_leave_none_out(client):
+    ids, total = [], 1
+    while len(ids) < total:
+        query = {"provider": "openrouter", "limit": 100, "offset": len(ids)}
+        found = client.get("/catalog/offerings", params=query).json()
+        total = found["total"]
+        ids += [row["id"] for row in found["data"]]
+    assert len(set(ids)) == len(ids) == total > 300
 
 
 def test_filters_by_author_and_provider_meet(client):
@@ -99,7 +110,12 @@ def test_pages_badges_and_style_are_those_of_the_built_site(client):
     page = client.get("/catalog/models/gpt-4.1-mini.html")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for link in ("badges/stop-declared.svg", "style.css", "offerings/openai/gpt-4.1-mini.html"):
+    for link in (
+        "badges/stop-declared.svg",
+        "style.css",
+        "table.js",
+        "offerings/openai/gpt-4.1-mini.html",
+    ):
         assert f"../{link}" in page.text
         assert client.get(f"/catalog/{link}").status_code == 200
 
@@ -123,4 +139,14 @@ def test_openrouters_list_names_what_is_served_here(client):
     assert alias["name"] == "SmolLM2-135M-Instruct"  # the name may borrow, the facts may not
     assert alias["context_length"] == 8192
     assert alias["pricing"] == {"prompt": "0", "completion": "0"}
+    assert alias["created"] == 1_727_740_800  # its release, 2024-10
     assert "seed" in alias["supported_parameters"]
+
+
+def test_a_borrowed_name_before_other_weights_claims_none_of_the_defaults_facts():
+    found = catalog_routes(lambda: Catalog([]), ("my-own", "gpt-4.1-mini"))
+    with TestClient(Starlette(routes=found)) as client:
+        for row in client.get("/api/v1/models").json()["data"]:
+            assert row["name"] == "my-own"
+            assert (row["created"], row["context_length"], row["pricing"]) == (None, None, {})
+            assert row["supported_parameters"] == []

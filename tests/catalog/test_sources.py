@@ -69,7 +69,7 @@ def _models_dev(**fields):
 def test_a_hostile_entry_is_dropped_with_a_reason_and_the_rest_applied(fields, reason):
     data = _models_dev(**fields)
     data["host"]["models"]["good"] = {"id": "good", "name": "Good"}
-    taken = source_models_dev.from_data(data, "file", "1")
+    taken = source_models_dev.from_data(data, "1", "2026-11-01")
     found = entries(taken)
     assert ("offering", "host/good") in found
     assert ("offering", "host/m") not in found
@@ -80,14 +80,15 @@ def test_a_hostile_entry_is_dropped_with_a_reason_and_the_rest_applied(fields, r
 @pytest.mark.parametrize("junk", [[], "x", {"host": 3}, {"host": {"models": [1]}}, {"": {}}])
 def test_junk_for_data_does_no_harm(junk):
     assert not any(
-        kind == "offering" for kind, _ in entries(source_models_dev.from_data(junk, "f", "1"))
+        kind == "offering"
+        for kind, _ in entries(source_models_dev.from_data(junk, "1", "2026-11-01"))
     )
 
 
 def test_duplicate_ids_keep_the_first():
     data = _models_dev()
     data["host"]["models"]["again"] = {"id": "M", "name": "Other"}
-    taken = source_models_dev.from_data(data, "file", "1")
+    taken = source_models_dev.from_data(data, "1", "2026-11-01")
     assert entries(taken)["offering", "host/m"]["name"] == "M"
     assert "already" in taken.dropped[0]
 
@@ -100,7 +101,9 @@ def test_litellm_prices_are_per_million_and_missing_flags_unknown():
         "max_input_tokens": 1000,
         "supports_function_calling": True,
     }
-    found = entries(source_litellm.from_data({"gemini/g-1": row, "sample_spec": row}, "1"))
+    found = entries(
+        source_litellm.from_data({"gemini/g-1": row, "sample_spec": row}, "1", "2026-11-01")
+    )
     assert found["offering", "google/g-1"] == {
         "model": "g-1",
         "tools": True,

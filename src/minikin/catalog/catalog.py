@@ -107,12 +107,6 @@ class Catalog:
         """What the provider offers, by id."""
         return self._by_provider[provider.id.lower()]
 
-    def served(self, provider: str, name: str) -> Record | None:
-        """The provider's offering that answers to a name: its own id or an alias."""
-        key = f"{provider}/{name}".lower()
-        aliased = [row for row in self._aliased[name.lower()] if row.id.startswith(f"{provider}/")]
-        return self.offerings.get(key) or next(iter(aliased), None)
-
     def badge(self, offering: Record, capability: str) -> tuple[BadgeState, Result | None]:
         """What may be claimed of a capability, and the probe's result if there is one."""
         found = self.evidence.get(offering.id.lower())
@@ -238,9 +232,9 @@ def take(source: str, home: Path) -> Snapshot:
     data = snapshot.read_json(path)
     rows = list(data.values()) if isinstance(data, dict) else []
     if any(isinstance(row, dict) and "litellm_provider" in row for row in rows):
-        return source_litellm.from_data(data, path.name)
+        return source_litellm.from_data(data, path.name, snapshot.saved_on(path))
     if any(isinstance(row, dict) and "models" in row for row in rows):
-        return source_models_dev.from_data(data, "models-dev", path.name)
+        return source_models_dev.from_data(data, path.name, snapshot.saved_on(path))
     raise SetupError(f"{path} has neither models.dev's nor LiteLLM's shape.")
 
 

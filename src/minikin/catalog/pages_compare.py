@@ -62,8 +62,12 @@ def _released(site: Site, offering: Record) -> str:
 
 
 def cheapest(site: Site) -> Page:
-    """By the cost of 1,000 tokens in and 500 out; the free ones are counted."""
-    costs = [(numbers.cost(row, 1000, 500), row) for row in site.catalog.offerings.values()]
+    """By the cost of 1,000 tokens in and 500 out, of what writes text; the free ones are counted.
+
+    Where only one side costs anything, the model embeds or transcribes: no answer to compare.
+    """
+    writing = (row for row in site.catalog.offerings.values() if _writes(row))
+    costs = [(numbers.cost(row, 1000, 500), row) for row in writing]
     free = sum(amount == 0 for amount, _ in costs)
     paid = sorted(((amount, row.id, row) for amount, row in costs if amount))[:_ROWS]
     rows: list[list[Cell]] = [
@@ -74,6 +78,11 @@ def cheapest(site: Site) -> Page:
         Table(["Offering", "A call", "Pricing (Input/Output)"], rows),
     ]
     return make(site, "comparisons/cheapest", "Cheapest Offerings", "comparison", blocks, _TRAIL)
+
+
+def _writes(offering: Record) -> bool:
+    prices = [offering.value("price_input"), offering.value("price_output")]
+    return offering.state("output_text") == "known" and (all(prices) or not any(prices))
 
 
 def longest(site: Site) -> Page:

@@ -2,7 +2,7 @@
 
     GET /catalog                                 counts; a browser is sent to the index page
     GET /catalog/{authors,models,providers}      ids and names
-    GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=&limit=
+    GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=&limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
     GET /catalog/....html                        a page
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -41,12 +42,13 @@ class _Question(query.Filter, kw_only=True, forbid_unknown_fields=True):
     """The query string of /catalog/offerings."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) -> list[Route]:
     """Routes over the catalog that `load` gives, which is called once, at the first request.
 
-    `served` are the names that this server answers to, for OpenRouter's list.
+    `served` are the names that this server answers to, the model's own first.
     """
     pages = _Pages(load)
 
@@ -59,7 +61,9 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
         asked = _question(request)
         catalog = pages.site.catalog
         rows = asked.select(catalog)
-        return _list([query.as_json(catalog, row) for row in rows[: asked.limit]], len(rows))
+        return _list(
+            [query.as_json(catalog, row) for row in rows[asked.offset :][: asked.limit]], len(rows)
+        )
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
@@ -68,7 +72,8 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
         return _record(pages.site.catalog, path)
 
     def openrouter(request: Request) -> Response:
-        return JSONResponse({"data": [_openrouter(pages.site.catalog, name) for name in served]})
+        rows = [_openrouter(pages.site.catalog, served[0], name) for name in served]
+        return JSONResponse({"data": rows})
 
     return [
         Route("/catalog", index),
@@ -140,21 +145,22 @@ def _file(site: Site, path: str) -> Response:
     return Response(render(site.page(name), HTML), media_type="text/html", headers=_SAFE)
 
 
-def _openrouter(catalog: Catalog, name: str) -> dict[str, Any]:
-    """One entry of OpenRouter's list; prices are text, in US dollars per token."""
-    offering = catalog.served("minikin", name)
-    model = catalog.models[catalog.model_of(offering)] if offering else Record("model", name, {})
-    facts = offering or model
+def _openrouter(catalog: Catalog, own: str, name: str) -> dict[str, Any]:
+    """An entry of OpenRouter's list for a name of the model whose own id is `own`.
+
+    Prices are text, in US dollars per token; what isn't known is null or left out.
+    """
+    offering = catalog.offerings.get(f"minikin/{own}".lower(), Record("offering", own, {}))
+    model = catalog.models.get(catalog.model_of(offering), Record("model", own, {}))
     sides = [model.value(f"{side}_modalities") or ["text"] for side in ("input", "output")]
-    claimed = ("verified", "declared")
     prices = {"prompt": "price_input", "completion": "price_output"}
-    known = {ours: facts.value(field) for ours, field in prices.items()}
+    released = model.value("release_date")
     return {
         "id": name,
         "name": model.name,
-        "created": 0,
+        "created": released and _unix_seconds(released),
         "description": model.value("description") or "",
-        "context_length": facts.value("context"),
+        "context_length": offering.value("context"),
         "architecture": {
             "modality": "->".join("+".join(side) for side in sides),
             "input_modalities": sides[0],
@@ -162,14 +168,36 @@ def _openrouter(catalog: Catalog, name: str) -> dict[str, Any]:
             "tokenizer": model.value("tokenizer"),
             "instruct_type": None,
         },
-        "pricing": {n: f"{price / 1e6:g}" for n, price in known.items() if price is not None},
+        "pricing": {
+            theirs: f"{price / 1e6:g}"
+            for theirs, ours in prices.items()
+            if (price := offering.value(ours)) is not None
+        },
         "top_provider": {
-            "context_length": facts.value("context"),
-            "max_completion_tokens": facts.value("max_output"),
+            "context_length": offering.value("context"),
+            "max_completion_tokens": offering.value("max_output"),
             "is_moderated": False,
         },
         "per_request_limits": None,
         "supported_parameters": [
-            n for n in capabilities() if offering and catalog.badge(offering, n)[0] in claimed
+            theirs
+            for ours, theirs in _OPENROUTER.items()
+            if catalog.badge(offering, ours)[0] in ("verified", "declared")
         ],
     }
+
+
+_OPENROUTER = {"format_response": "response_format"} | {
+    name: name
+    for name in (
+        *("tools", "tool_choice", "parallel_tool_calls", "max_tokens", "stop", "seed"),
+        *("temperature", "top_p", "top_k", "min_p", "top_a", "repetition_penalty"),
+        *("frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"),
+        *("structured_outputs", "reasoning", "include_reasoning", "verbosity"),
+    )
+}
+"""Our capabilities that are parameters in OpenRouter's list, and their names there."""
+
+
+def _unix_seconds(day: str) -> int:
+    return int(datetime.fromisoformat(f"{day}-01"[:10]).replace(tzinfo=UTC).timestamp())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,11 @@ def read_json(path: Path) -> Any:
         return json.loads(data)
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise SetupError(f"can't read {path}: {error}") from None
+
+
+def saved_on(path: Path) -> str:
+    """The day (ISO, UTC) of a file's last change."""
+    return f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d}"
 
 
 def save(taken: Snapshot, folder: Path) -> Path:

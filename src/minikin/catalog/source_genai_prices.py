@@ -43,7 +43,7 @@ def _newest(providers: Iterable[Provider]) -> str:
     """The last day on which the data says that somebody verified a price."""
     comments = (model.price_comments or "" for row in providers for model in row.models)
     days = (day for text in comments for day in re.findall(r"verified on (\d{4}-\d\d-\d\d)", text))
-    return max(days, default="1970-01-01")
+    return max(days)
 
 
 def _entries(

@@ -41,9 +41,9 @@ _FLAGS = {
 }
 
 
-def from_data(data: dict[str, Any], version: str) -> Snapshot:
-    """The snapshot of the file's content. The file bears no date of its own."""
-    return snapshot("litellm", version, "1970-01-01", _entries(data))
+def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:
+    """The snapshot of the file's content, as of the day when the file was saved."""
+    return snapshot("litellm", version, saved, _entries(data))
 
 
 def _entries(data: dict[str, Any]) -> Iterator[Entry]:

