@@ -2,7 +2,8 @@
 
     GET /catalog                                 counts; a browser is sent to the index page
     GET /catalog/{authors,models,providers}      ids and names
-    GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=&limit=&offset=
+    GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=
+                          &limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
     GET /catalog/....html                        a page

@@ -72,7 +72,7 @@ def _fault(entry: Entry, kept: dict[tuple[str, str], Entry]) -> str | None:
         return "the id is there already"
     for name, value in entry.fields.items():
         wanted = fields(entry.kind)[name]
-        if not wanted.accepts(value):
+        if wanted.fault(value) is not None:
             return f"{name} must be {wanted.wanted}, but got {repr(value)[:40]}"
     return None
 
