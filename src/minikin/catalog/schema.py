@@ -44,7 +44,7 @@ class FieldType(NamedTuple):
     type: Any
 
     def fault(self, value: Any) -> str | None:
-        """Where in a value its first fault is, as steps such as `.max` or `[2]`; None if it will do."""
+        """The way to a value's first fault, such as `.max` or `[2].above`; None if it will do."""
         try:
             convert(value, self.type)
         except ValidationError as error:
