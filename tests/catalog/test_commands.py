@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from minikin.catalog import commands
+from minikin import cli
 from minikin.catalog.numbers import cost, dollars, price_pair, tokens
 from tests.catalog.test_catalog import offering
 
@@ -15,7 +15,7 @@ def run(monkeypatch, tmp_path, capsys):
     def run(*words, folder=tmp_path):
         monkeypatch.setattr("sys.argv", ["minikin", *words, "--folder", str(folder)])
         with pytest.raises(SystemExit) as ended:
-            commands.main()
+            cli.main()
         told = capsys.readouterr()
         return ended.value.code or 0, told.out, told.err
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -30,7 +31,7 @@ from minikin.catalog.badge import Badge
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
 from minikin.catalog.page import HTML, render
-from minikin.catalog.schema import capabilities
+from minikin.catalog.schema import capabilities, table
 from minikin.catalog.site import ASSETS, Site
 from minikin.errors import InvalidRequest, NotFound
 
@@ -51,16 +52,21 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
 
     `served` are the names that this server answers to, the model's own first.
     """
-    pages = _Pages(load)
+    lock = threading.Lock()
+    made = cache(lambda: Site(load()))
+
+    def site() -> Site:
+        with lock:  # whoever asks meanwhile waits for the same one
+            return made()
 
     def index(request: Request) -> Response:
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/catalog/index.html")
-        return JSONResponse({kind: len(getattr(pages.site.catalog, kind)) for kind in _KINDS})
+        return JSONResponse({kind: len(getattr(site().catalog, kind)) for kind in _KINDS})
 
     def offerings(request: Request) -> Response:
         asked = _question(request)
-        catalog = pages.site.catalog
+        catalog = site().catalog
         rows = asked.select(catalog)
         return _list(
             [query.as_json(catalog, row) for row in rows[asked.offset :][: asked.limit]], len(rows)
@@ -69,11 +75,11 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
         if path.endswith((".html", ".svg", *ASSETS)):
-            return _file(pages.site, path)
-        return _record(pages.site.catalog, path)
+            return _file(site(), path)
+        return _record(site().catalog, path)
 
     def openrouter(request: Request) -> Response:
-        rows = [_openrouter(pages.site.catalog, served[0], name) for name in served]
+        rows = [_openrouter(site().catalog, served[0], name) for name in served]
         return JSONResponse({"data": rows})
 
     return [
@@ -82,22 +88,6 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
         Route("/catalog/{path:path}", anything),
         Route("/api/v1/models", openrouter),
     ]
-
-
-class _Pages:
-    """The site, made once: whoever asks meanwhile waits for the same one."""
-
-    def __init__(self, load: Callable[[], Catalog]) -> None:
-        self._load = load
-        self._lock = threading.Lock()
-        self._site: Site | None = None
-
-    @property
-    def site(self) -> Site:
-        with self._lock:
-            if self._site is None:
-                self._site = Site(self._load())
-            return self._site
 
 
 def _question(request: Request) -> _Question:
@@ -182,22 +172,10 @@ def _openrouter(catalog: Catalog, own: str, name: str) -> dict[str, Any]:
         "per_request_limits": None,
         "supported_parameters": [
             theirs
-            for ours, theirs in _OPENROUTER.items()
+            for ours, theirs in table("sources.yaml")["openrouter"].items()
             if catalog.badge(offering, ours)[0] in ("verified", "declared")
         ],
     }
-
-
-_OPENROUTER = {"format_response": "response_format"} | {
-    name: name
-    for name in (
-        *("tools", "tool_choice", "parallel_tool_calls", "max_tokens", "stop", "seed"),
-        *("temperature", "top_p", "top_k", "min_p", "top_a", "repetition_penalty"),
-        *("frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs"),
-        *("structured_outputs", "reasoning", "include_reasoning", "verbosity"),
-    )
-}
-"""Our capabilities that are parameters in OpenRouter's list, and their names there."""
 
 
 def _unix_seconds(day: str) -> int:

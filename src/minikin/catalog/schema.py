@@ -27,14 +27,15 @@ class Capability(NamedTuple):
 
 
 @cache
-def _table(name: str) -> dict[str, Any]:
+def table(name: str) -> dict[str, Any]:
+    """The content of a YAML file of the package."""
     return yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))
 
 
 @cache
 def capabilities() -> dict[str, Capability]:
     """Every capability by id, in the order pages show them."""
-    return {name: Capability(name, *row) for name, row in _table("capabilities.yaml").items()}
+    return {name: Capability(name, *row) for name, row in table("capabilities.yaml").items()}
 
 
 class FieldType(NamedTuple):
@@ -115,5 +116,5 @@ KINDS = ("author", "model", "provider", "offering")
 @cache
 def fields(kind: str) -> dict[str, FieldType]:
     """The fields of a kind of record, in the order pages show them. Raises KeyError for no kind."""
-    types = {name: _TYPES[type] for name, type in _table("fields.yaml")[kind].items()}
+    types = {name: _TYPES[type] for name, type in table("fields.yaml")[kind].items()}
     return types | (dict.fromkeys(capabilities(), _FLAG) if kind == "offering" else {})

@@ -12,27 +12,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from minikin.catalog.schema import table
 from minikin.catalog.snapshot import Entry, Snapshot, read_json, saved_on, snapshot
 
-_FLAGS = {
-    "tool_call": "tools",
-    "structured_output": "structured_outputs",
-    "temperature": "temperature",
-    "reasoning": "reasoning",
-    "attachment": "attachments",
-}
-_MODALITIES = {
-    "input": ("text", "image", "audio", "video", "pdf"),
-    "output": ("text", "image", "audio", "video"),
-}
+_NAMES = table("sources.yaml")["models-dev"]
 _COSTS = ("input", "output", "cache_read", "cache_write")
-_MODEL = {
-    "name": "name",
-    "family": "family",
-    "release_date": "release_date",
-    "knowledge": "knowledge_cutoff",
-    "open_weights": "open_weights",
-}
 
 
 def take() -> Snapshot:
@@ -86,8 +70,8 @@ def _offering(row: tuple[dict[str, Any], dict[str, Any]]) -> Entry:
     fields |= {f"price_{name}": rounded(cost.get(name)) for name in _COSTS}
     fields["price_tiers"] = _tiers(cost.get("tiers")) or None
     fields["status"] = model.get("status")
-    fields |= {ours: model.get(theirs) for theirs, ours in _FLAGS.items()}
-    for side, known in _MODALITIES.items():
+    fields |= {ours: model.get(theirs) for theirs, ours in _NAMES["flags"].items()}
+    for side, known in _NAMES["modalities"].items():
         stated = modalities.get(side)
         if isinstance(stated, list):
             fields |= {f"{side}_{kind}": kind in stated for kind in known}
@@ -112,7 +96,7 @@ def _models(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Entry
     votes: dict[str, dict[str, Counter[Any]]] = {}
     for _, model in rows:
         ballot = votes.setdefault(model_key(model["id"]), {})
-        for theirs, ours in _MODEL.items():
+        for theirs, ours in _NAMES["model"].items():
             if isinstance(value := trimmed(model.get(theirs)), str | bool):
                 ballot.setdefault(ours, Counter())[value] += 1
         parts = model["id"].split("/")[:-1]
