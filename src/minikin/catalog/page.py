@@ -122,7 +122,7 @@ def _block(block: Block, page: Page, form: Form) -> str:
                 form.row.format(form.cell.format(f"...and {len(block.rows) - len(rows):,} more"))
             )
         marks = {"rule": "---|" * len(block.titles), "kind": anchor(block.titles[-1])}
-        return form.table.format("".join(rows), head=head, **marks)
+        return form.table.format("".join(rows), head=head, **marks).rstrip()
     if isinstance(block, list):
         return form.bullets.format(
             "".join(form.bullet.format(_cell(item, page, form)) for item in block)

@@ -33,7 +33,7 @@ def index(site: Site) -> Page:
 def matrix(site: Site) -> Page:
     """Probed offerings, and the newest of each author on their own service."""
     catalog = site.catalog
-    rows = [catalog.offerings[key] for key in catalog.evidence if key in catalog.offerings]
+    rows = [catalog.offerings[key] for key in catalog.evidence]
     for author in catalog.authors.values():
         service = f"{author.value('provider')}/".lower()
         homes = [catalog.home(row) for row in catalog.models_by(author)]
@@ -98,9 +98,9 @@ def longest(site: Site) -> Page:
     return make(site, path, "Longest Contexts", "comparison", blocks, _TRAIL)
 
 
-PAGES: list[tuple[str, Callable[[Site], Page]]] = [
-    ("comparisons/_index", index),
-    ("comparisons/capabilities", matrix),
-    ("comparisons/cheapest", cheapest),
-    ("comparisons/longest-context", longest),
-]
+PAGES: dict[str, Callable[[Site], Page]] = {
+    "comparisons/_index": index,
+    "comparisons/capabilities": matrix,
+    "comparisons/cheapest": cheapest,
+    "comparisons/longest-context": longest,
+}

@@ -82,13 +82,13 @@ def author(site: Site, record: Record) -> Page:
 def _models(site: Site, models: list[Record]) -> Table:
     rows: list[list[Cell]] = []
     for row in models:
-        home = site.catalog.home(row)
+        home = site.catalog.home(row) or Record("offering", "", {})
         rows.append(
             [
                 site.link(row, row.id),
                 row.value("release_date") or numbers.UNKNOWN,
-                numbers.tokens(home.value("context") if home else None),
-                numbers.price_pair(home) if home else numbers.UNKNOWN,
+                numbers.tokens(home.value("context")),
+                numbers.price_pair(home),
                 f"{len(site.catalog.offerings_of(row))}",
             ]
         )
@@ -127,79 +127,68 @@ def authors(site: Site) -> Page:
         [site.link(row), f"{len(site.catalog.models_by(row))}"]
         for row in site.catalog.authors.values()
     ]
-    blocks: list[Block] = [Table(["Author", "Models"], rows)]
-    return make(site, "authors/_index", "Authors", "authors", blocks)
+    return make(site, "authors/_index", "Authors", "authors", [Table(["Author", "Models"], rows)])
 
 
 def providers(site: Site) -> Page:
     """Every provider."""
     rows: list[list[Cell]] = []
     for row in site.catalog.providers.values():
-        offered = site.catalog.offerings_at(row)
+        offered = f"{len(site.catalog.offerings_at(row))}"
         base = row.value("api_base")
-        rows.append([site.link(row), f"{len(offered)}", Code(base) if base else numbers.UNKNOWN])
-    blocks: list[Block] = [Table(["Provider", "Offerings", "API base URL"], rows)]
-    return make(site, "providers/_index", "Providers", "providers", blocks)
+        rows.append([site.link(row), offered, Code(base) if base else numbers.UNKNOWN])
+    table = Table(["Provider", "Offerings", "API base URL"], rows)
+    return make(site, "providers/_index", "Providers", "providers", [table])
 
 
 def models(site: Site) -> Page:
     """Every model."""
-    blocks: list[Block] = [_models(site, list(site.catalog.models.values()))]
-    return make(site, "models/_index", "Models", "models", blocks)
-
-
-_TELLING = ("tools", "structured_outputs", "reasoning")
-_COMMON = ("input_text", "output_text")
+    table = _models(site, list(site.catalog.models.values()))
+    return make(site, "models/_index", "Models", "models", [table])
 
 
 def offerings(site: Site) -> Page:
     """Every offering, with the few capabilities that people choose by."""
-    rows: list[list[Cell]] = []
-    for row in site.catalog.offerings.values():
-        can = [
-            name
-            for name in capabilities()
-            if (name in _TELLING or name.startswith(("input_", "output_")))
-            and name not in _COMMON
-            and row.state(name) == "known"
-        ]
-        rows.append(
-            [
-                site.link(row, row.id),
-                numbers.tokens(row.value("context")),
-                numbers.tokens(row.value("max_output")),
-                numbers.price_pair(row),
-                " ".join(can),
-            ]
-        )
-    titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
-    blocks: list[Block] = [
-        ("Each provider's page lists its own: ", Link("providers", "providers/_index"), "."),
-        Table(titles, rows),
+    telling = [
+        name
+        for name in capabilities()
+        if name in ("tools", "structured_outputs", "reasoning")
+        or (name.startswith(("input_", "output_")) and not name.endswith("_text"))
     ]
-    return make(site, "offerings/_index", "Offerings", "offerings", blocks)
+    rows: list[list[Cell]] = [
+        [
+            site.link(row, row.id),
+            numbers.tokens(row.value("context")),
+            numbers.tokens(row.value("max_output")),
+            numbers.price_pair(row),
+            " ".join(name for name in telling if row.state(name) == "known"),
+        ]
+        for row in site.catalog.offerings.values()
+    ]
+    titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
+    said = ("Each provider's page lists its own: ", Link("providers", "providers/_index"), ".")
+    return make(site, "offerings/_index", "Offerings", "offerings", [said, Table(titles, rows)])
 
 
 def evidence(site: Site) -> Page:
     """Every probed offering."""
     rows: list[list[Cell]] = []
     for key, found in site.catalog.evidence.items():
-        if key in site.catalog.offerings:
-            record = site.catalog.offerings[key]
-            verified = sum(result.outcome == "verified" for result in found.results)
-            latest = max((result.at for result in found.results), default="")
-            link = Link(record.id, site.path("evidence", record))
-            rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
+        record = site.catalog.offerings[key]
+        verified = sum(result.outcome == "verified" for result in found.results)
+        latest = max((result.at for result in found.results), default="")
+        link = Link(record.id, site.path("evidence", record))
+        rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
     table = Table(["Offering", "Verified", "Last probed", "Endpoint"], rows)
-    blocks: list[Block] = [table if rows else ("Nothing has been probed yet.",)]
-    return make(site, "evidence/_index", "Evidence", "evidence-list", blocks)
+    block: Block = table if rows else ("Nothing has been probed yet.",)
+    return make(site, "evidence/_index", "Evidence", "evidence-list", [block])
 
 
-PAGES: list[tuple[str, Callable[[Site], Page]]] = [
-    ("_index", index),
-    ("authors/_index", authors),
-    ("providers/_index", providers),
-    ("models/_index", models),
-    ("offerings/_index", offerings),
-    ("evidence/_index", evidence),
-]
+PAGES: dict[str, Callable[[Site], Page]] = {
+    "_index": index,
+    "authors/_index": authors,
+    "providers/_index": providers,
+    "models/_index": models,
+    "offerings/_index": offerings,
+    "evidence/_index": evidence,
+}

@@ -60,11 +60,10 @@ class Site:
         self._assign("provider", "providers", catalog.providers.values(), pages_index.provider)
         self._assign("model", "models", catalog.models.values(), pages_model.model)
         self._assign("offering", "offerings", catalog.offerings.values(), pages_offering.offering)
-        probed = [catalog.offerings[key] for key in catalog.evidence if key in catalog.offerings]
+        probed = [catalog.offerings[key] for key in catalog.evidence]
         self._assign("evidence", "evidence", probed, pages_offering.evidence)
-        for make in (*pages_index.PAGES, *pages_compare.PAGES):
-            path, maker = make
-            self._makers[path] = partial(maker, self)
+        for path, make in (pages_index.PAGES | pages_compare.PAGES).items():
+            self._makers[path] = partial(make, self)
 
     def page(self, path: str) -> Page:
         """The page at a path. Raises NotFound."""
@@ -104,12 +103,8 @@ class Site:
         self, kind: str, root: str, records: Iterable[Record], make: Callable[..., Page]
     ) -> None:
         for record in records:
-            folder, _, own_id = (
-                record.id.partition("/") if kind in _OF_PROVIDER else ("", "", record.id)
-            )
-            path = "/".join(
-                part for part in (root, slug(folder) if folder else "", slug(own_id)) if part
-            )
+            parts = record.id.split("/", 1) if kind in _OF_PROVIDER else [record.id]
+            path = "/".join([root, *map(slug, parts)])
             if path in self._makers or path.endswith("/index"):
                 # Two ids that differ only in signs, or one that takes the name of a folder's page.
                 path += f"-{sha256(record.id.encode()).hexdigest()[:6]}"
