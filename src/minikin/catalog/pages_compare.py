@@ -82,7 +82,7 @@ def cheapest(site: Site) -> Page:
 
 def _writes(offering: Record) -> bool:
     prices = [offering.value("price_input"), offering.value("price_output")]
-    return offering.state("output_text") == "known" and (all(prices) or not any(prices))
+    return offering.state("text") == "known" and (all(prices) or not any(prices))
 
 
 def longest(site: Site) -> Page:
