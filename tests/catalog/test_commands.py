@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +125,18 @@ def test_validate_names_file_and_line(run, tmp_path):
     assert f"{path}:5: no model has the id 'nowhere'" in run("catalog", "validate")[1]
     path.write_text(f"{head}model: gpt-4.1-mini\n")
     assert run("catalog", "validate")[:2] == (0, f"1 records in {path.parent} are sound.\n")
+
+
+def test_the_guides_example_of_records_is_sound(run, tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+    (tmp_path / "records").mkdir()
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "records" / "acme.yaml").write_text(example, encoding="utf-8")
+    code, told, _ = run("catalog", "validate")
+    assert (code, told.split(" records")[0]) == (0, "2")
+    shown = json.loads(run("catalog", "show", "acme/gpt-4.1-mini", "--json")[1])
+    assert shown["fields"]["price_output"]["source"] == "an invoice"
+    assert shown["capabilities"]["logprobs"]["state"] == "absent"
 
 
 def test_probe_reports_keeps_evidence_and_finds_regressions(run, proxy, tmp_path):
