@@ -43,6 +43,22 @@ def test_the_root_counts_for_programs_and_leads_browsers_to_the_page(client):
     assert "Model Catalog</h1>" in page.text
 
 
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("models", "models/index.html"),
+        ("offerings", "offerings/index.html"),
+        ("offerings/nano-gpt/openai/gpt-4.1-mini", "offerings/nano-gpt/openai-gpt-4.1-mini.html"),
+        ("evidence/minikin/SmolLM2-135M-Instruct", "evidence/minikin/smollm2-135m-instruct.html"),
+    ],
+)
+def test_a_browser_gets_the_page_where_a_program_gets_json(client, path, page):
+    found = client.get(f"/catalog/{path}", headers={"accept": "text/html,*/*"})
+    assert (found.status_code, found.url.path) == (200, f"/catalog/{page}")
+    assert "</h1>" in found.text
+    assert client.get(f"/catalog/{path}").headers["content-type"] == "application/json"
+
+
 def test_filters_hold_for_every_row(client):
     query = {"capability": "tools", "max_price": 0.05, "min_context": 200_000, "limit": 500}
     found = client.get("/catalog/offerings", params=query).json()
@@ -104,6 +120,7 @@ def test_a_record_carries_states_sources_and_conflicts(client):
     assert client.get("/catalog/models/gpt-4.1-mini").json()["kind"] == "model"
     assert client.get("/catalog/evidence/minikin/smollm2-135m-instruct").json()["results"]
     assert client.get("/catalog/authors").json()["total"] > 30
+    assert client.get("/catalog/evidence").json()["total"] == 2
 
 
 def test_pages_badges_and_style_are_those_of_the_built_site(client):

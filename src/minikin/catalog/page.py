@@ -179,9 +179,11 @@ def _html_file(path: str) -> str:
     return f"{folder}{slash}{'index' if name == '_index' else name}.html"
 
 
+_SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
+
 MARKDOWN = Form(
     file="{}.md".format,
-    text=lambda text: re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", text),
+    text=lambda text: text.translate(_SIGNS),
     url="<{}>".format,
     code=lambda text: f"`{text}`".replace("|", "\\|"),
     link="[{}]({})",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from minikin.catalog import numbers
 from minikin.catalog.blocks import facts, make
-from minikin.catalog.catalog import counts
+from minikin.catalog.catalog import Catalog, counts
 from minikin.catalog.fact import Record
 from minikin.catalog.page import Block, Cell, Code, Heading, Link, Page, Table
 from minikin.catalog.schema import capabilities
@@ -22,43 +22,49 @@ _TOP = 15
 def index(site: Site) -> Page:
     """What the catalog holds, and where that came from."""
     catalog = site.catalog
-    offerings = list(catalog.offerings.values())
-    priced = sum(row.state("price_input") == "known" for row in offerings)
+    serving = (row.id.split("/")[0].lower() for row in catalog.offerings.values())
+    making = (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row))
+    blocks: list[Block] = [
+        ("Models, who makes them, who serves them, and what they were seen to do.",),
+        _totals(catalog),
+        Heading(2, "Providers by Number of Offerings"),
+        _ranking(site, catalog.providers, serving),
+        Heading(2, "Authors by Number of Models"),
+        _ranking(site, catalog.authors, making),
+        Heading(2, "Sources"),
+        _sources(catalog),
+    ]
+    return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
+
+
+def _totals(catalog: Catalog) -> Table:
+    offered = len(catalog.offerings)
+    priced = sum(row.state("price_input") == "known" for row in catalog.offerings.values())
     results = [result for found in catalog.evidence.values() for result in found.results]
     verified = sum(result.outcome == "verified" for result in results)
-    totals: list[list[Cell]] = [
+    rows: list[list[Cell]] = [
         [Link("Authors", "authors/_index"), f"{len(catalog.authors):,}"],
         [Link("Models", "models/_index"), f"{len(catalog.models):,}"],
         [Link("Providers", "providers/_index"), f"{len(catalog.providers):,}"],
-        [Link("Offerings", "offerings/_index"), f"{len(offerings):,}"],
-        ["Offerings with a price", f"{priced:,} ({priced / max(len(offerings), 1):.0%})"],
+        [Link("Offerings", "offerings/_index"), f"{offered:,}"],
+        ["Offerings with a price", f"{priced:,} ({priced / max(offered, 1):.0%})"],
         [Link("Probed offerings", "evidence/_index"), f"{len(catalog.evidence):,}"],
         ["Verified capabilities", f"{verified:,} of {len(results):,} probed"],
     ]
+    return Table(["", "Count"], rows)
+
+
+def _sources(catalog: Catalog) -> Table:
     stated = Counter(
         (fact.source, fact.date)
-        for row in offerings
+        for row in catalog.offerings.values()
         for known in row.facts.values()
         for fact in known
     )
-    sources: list[list[Cell]] = [
+    rows: list[list[Cell]] = [
         [source, date, f"{count:,}"] for (source, date), count in sorted(stated.items())
     ]
-    blocks: list[Block] = [
-        ("Models, who makes them, who serves them, and what they were seen to do.",),
-        Table(["", "Count"], totals),
-        Heading(2, "Providers by Number of Offerings"),
-        _ranking(site, catalog.providers, (row.id.split("/")[0].lower() for row in offerings)),
-        Heading(2, "Authors by Number of Models"),
-        _ranking(
-            site,
-            catalog.authors,
-            (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row)),
-        ),
-        Heading(2, "Sources"),
-        Table(["Source", "As of", "Facts on offerings"], sources),
-    ]
-    return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
+    return Table(["Source", "As of", "Facts on offerings"], rows)
 
 
 def _ranking(site: Site, records: dict[str, Record], ids: Iterable[str]) -> Table:

@@ -1,12 +1,12 @@
 """The catalog over HTTP: JSON for programs, the pages of `catalog build` for browsers.
 
-    GET /catalog                                 counts; a browser is sent to the index page
+    GET /catalog                                 counts
     GET /catalog/{authors,models,providers}      ids and names
     GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=
                           &limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
-    GET /catalog/....html                        a page
+    GET /catalog/....html                        a page; a browser is sent there from the others
     GET /api/v1/models                           the models served here, in OpenRouter's shape
 
 Handlers are plain functions, so Starlette runs them in threads, beside the event loop. What they
@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any
 
@@ -26,12 +25,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from minikin.catalog import query
+from minikin.catalog import openrouter, query
 from minikin.catalog.badge import Badge
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
 from minikin.catalog.page import HTML, render
-from minikin.catalog.schema import capabilities, table
+from minikin.catalog.schema import capabilities
 from minikin.catalog.site import ASSETS, Site
 from minikin.errors import InvalidRequest, NotFound
 
@@ -60,34 +59,52 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
             return made()
 
     def index(request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if _is_browser(request):
             return RedirectResponse("/catalog/index.html")
         return JSONResponse({kind: len(getattr(site().catalog, kind)) for kind in _KINDS})
 
     def offerings(request: Request) -> Response:
-        asked = _question(request)
-        catalog = site().catalog
+        if _is_browser(request) and not request.query_params:
+            return RedirectResponse("/catalog/offerings/index.html")
+        asked, catalog = _question(request), site().catalog
         rows = asked.select(catalog)
-        return _list(
-            [query.as_json(catalog, row) for row in rows[asked.offset :][: asked.limit]], len(rows)
-        )
+        shown = rows[asked.offset : asked.offset + asked.limit]
+        return _list([query.as_json(catalog, row) for row in shown], len(rows))
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
         if path.endswith((".html", ".svg", *ASSETS)):
             return _file(site(), path)
+        if _is_browser(request) and (page := _page(site(), path)):
+            return RedirectResponse(f"/catalog/{HTML.file(page)}")
         return _record(site().catalog, path)
 
-    def openrouter(request: Request) -> Response:
-        rows = [_openrouter(site().catalog, served[0], name) for name in served]
+    def openrouter_models(request: Request) -> Response:
+        rows = [openrouter.entry(site().catalog, served[0], name) for name in served]
         return JSONResponse({"data": rows})
 
     return [
         Route("/catalog", index),
         Route("/catalog/offerings", offerings),
         Route("/catalog/{path:path}", anything),
-        Route("/api/v1/models", openrouter),
+        Route("/api/v1/models", openrouter_models),
     ]
+
+
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
+def _page(site: Site, path: str) -> str | None:
+    """The path of the page about what a path of the JSON names, if there is one."""
+    root, _, name = path.partition("/")
+    if root not in (*_KINDS, "evidence"):
+        return None
+    records = getattr(site.catalog, "offerings" if root == "evidence" else root)
+    if not name:
+        return f"{root}/_index"
+    known = name.lower() in getattr(site.catalog, root)
+    return site.path(root.removesuffix("s"), records[name.lower()]) if known else None
 
 
 def _question(request: Request) -> _Question:
@@ -107,16 +124,19 @@ def _list(rows: list[Any], total: int) -> Response:
 
 def _record(catalog: Catalog, path: str) -> Response:
     root, _, name = path.partition("/")
-    key = name.lower()
-    if root == "evidence" and key in catalog.evidence:
-        return JSONResponse(msgspec.to_builtins(catalog.evidence[key]))
-    records: dict[str, Record] = getattr(catalog, root) if root in _KINDS else {}
-    if records and not name:
+    if root == "evidence":
+        rows = [{"id": row.offering, "name": row.model} for row in catalog.evidence.values()]
+        found = msgspec.to_builtins(catalog.evidence.get(name.lower()))
+    else:
+        records: dict[str, Record] = getattr(catalog, root) if root in _KINDS else {}
         rows = [{"id": row.id, "name": row.name} for row in records.values()]
+        record = records.get(name.lower())
+        found = query.as_json(catalog, record) if record else None
+    if rows and not name:
         return _list(rows, len(rows))
-    if key not in records:
+    if found is None:
         raise NotFound(f"The catalog has nothing at {path[:200]!r}.")
-    return JSONResponse(query.as_json(catalog, records[key]))
+    return JSONResponse(found)
 
 
 def _file(site: Site, path: str) -> Response:
@@ -134,49 +154,3 @@ def _file(site: Site, path: str) -> Response:
     if name.split("/")[-1] == "index":
         name = f"{name.removesuffix('index')}_index"
     return Response(render(site.page(name), HTML), media_type="text/html", headers=_SAFE)
-
-
-def _openrouter(catalog: Catalog, own: str, name: str) -> dict[str, Any]:
-    """An entry of OpenRouter's list for a name of the model whose own id is `own`.
-
-    Prices are text, in US dollars per token; what isn't known is null or left out.
-    """
-    offering = catalog.offerings.get(f"minikin/{own}".lower(), Record("offering", own, {}))
-    model = catalog.models.get(catalog.model_of(offering), Record("model", own, {}))
-    sides = [model.value(f"{side}_modalities") or ["text"] for side in ("input", "output")]
-    prices = {"prompt": "price_input", "completion": "price_output"}
-    released = model.value("release_date")
-    return {
-        "id": name,
-        "name": model.name,
-        "created": released and _unix_seconds(released),
-        "description": model.value("description") or "",
-        "context_length": offering.value("context"),
-        "architecture": {
-            "modality": "->".join("+".join(side) for side in sides),
-            "input_modalities": sides[0],
-            "output_modalities": sides[1],
-            "tokenizer": model.value("tokenizer"),
-            "instruct_type": None,
-        },
-        "pricing": {
-            theirs: f"{price / 1e6:g}"
-            for theirs, ours in prices.items()
-            if (price := offering.value(ours)) is not None
-        },
-        "top_provider": {
-            "context_length": offering.value("context"),
-            "max_completion_tokens": offering.value("max_output"),
-            "is_moderated": False,
-        },
-        "per_request_limits": None,
-        "supported_parameters": [
-            theirs
-            for ours, theirs in table("sources.yaml")["openrouter"].items()
-            if catalog.badge(offering, ours)[0] in ("verified", "declared")
-        ],
-    }
-
-
-def _unix_seconds(day: str) -> int:
-    return int(datetime.fromisoformat(f"{day}-01"[:10]).replace(tzinfo=UTC).timestamp())
