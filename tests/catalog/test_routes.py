@@ -157,7 +157,8 @@ def test_openrouters_list_names_what_is_served_here(client):
     assert alias["context_length"] == 8192
     assert alias["pricing"] == {"prompt": "0", "completion": "0"}
     assert alias["created"] == 1_727_740_800  # its release, 2024-10
-    assert "seed" in alias["supported_parameters"]
+    assert {"seed", "response_format"} < set(alias["supported_parameters"])
+    assert "top_k" not in alias["supported_parameters"]  # refused unless told otherwise
 
 
 def test_a_borrowed_name_before_other_weights_claims_none_of_the_defaults_facts():
