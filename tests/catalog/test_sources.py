@@ -58,6 +58,7 @@ def _models_dev(**fields):
         ({"cost": {"input": -1, "output": 1}}, "price_input"),
         ({"cost": {"input": float("nan"), "output": 1}}, "price_input"),
         ({"cost": {"input": "free"}}, "price_input"),
+        ({"cost": {"input": 10**400}}, "price_input"),
         ({"name": "x" * 10_000_000}, "name"),
         ({"name": "\x1b[31mred"}, "name"),
         ({"id": "__proto__"}, "__proto__"),
@@ -111,6 +112,34 @@ def test_litellm_prices_are_per_million_and_missing_flags_unknown():
         "price_input": 0.1,
         "price_output": 0.4,
     }
+
+
+@pytest.mark.parametrize("price", [True, "free", [], 5, 10**400, float("nan"), -1e-6])
+def test_what_is_no_price_of_a_token_is_dropped_with_a_reason(price):
+    row = {"litellm_provider": "acme", "input_cost_per_token": price}
+    taken = source_litellm.from_data({"acme/x": row}, "1", "2026-11-01")
+    assert taken.entries == []
+    assert "price_input must be a finite number" in taken.dropped[0]
+
+
+@pytest.mark.parametrize("tiers", [5, "x", [5], [{"tier": 5}], {"tier": {}}])
+def test_tiers_of_no_known_shape_are_passed_over(tiers):
+    taken = source_models_dev.from_data(_models_dev(cost={"tiers": tiers}), "1", "2026-11-01")
+    assert "price_tiers" not in entries(taken)["offering", "host/m"]
+
+
+def test_a_pinned_snapshot_of_another_version_loses_what_is_not_known_here(tmp_path):
+    path = tmp_path / "models-dev.json"
+    entries = [
+        {"kind": "offering", "id": "host/m", "fields": {"context": 8}},
+        {"kind": "offering", "id": "host/n", "fields": {"warp": 8}},
+        {"kind": "spaceship", "id": "x", "fields": {}},
+    ]
+    taken = {"source": "models-dev", "version": "1", "date": "2026-11-01", "entries": entries}
+    path.write_text(json.dumps(taken))
+    found = snapshot.load(path)
+    assert [entry.id for entry in found.entries] == ["host/m"]
+    assert len(found.dropped) == 2
 
 
 def test_a_file_too_big_or_not_json_is_refused(tmp_path, monkeypatch):

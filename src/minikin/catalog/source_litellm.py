@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import inf
 from typing import Any
 
 from minikin.catalog.schema import table
@@ -34,5 +35,7 @@ def _entries(data: dict[str, Any]) -> Iterator[Entry]:
 
 
 def _per_million(price: Any) -> Any:
-    # What is no number goes on as it is, to be refused with a reason.
-    return round(price * 1e6, 6) if isinstance(price, int | float) else price
+    # What is no price goes on as it is, or as what none can be, to be refused with a reason.
+    if isinstance(price, bool) or not isinstance(price, int | float):
+        return price
+    return round(price * 1e6, 6) if abs(price) < 1 else inf

@@ -86,7 +86,7 @@ def _tiers(tiers: Any) -> list[dict[str, Any]]:
             "above": tier["tier"].get("size"),
             **{name: rounded(tier[name]) for name in _COSTS if tier.get(name) is not None},
         }
-        for tier in tiers or []
+        for tier in (tiers if isinstance(tiers, list) else [])
         if _map(_map(tier).get("tier")).get("type") == "context"
     ]
 
