@@ -105,10 +105,9 @@ def _models(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Entry
             ballot.setdefault("namespaces", Counter())[namespace] += 1
     for key, ballot in votes.items():
         ranked = {name: sorted(c, key=lambda v, c=c: (-c[v], str(v))) for name, c in ballot.items()}
-        fields = {name: values[0] for name, values in ranked.items() if name != "namespaces"}
-        yield Entry(
-            "model", key, fields | {n: ranked[n][:8] for n in ("namespaces",) if n in ranked}
-        )
+        # Hosts differ in the prefix they put before an id, and each may be the author's.
+        fields = {n: ids[:8] if n == "namespaces" else ids[0] for n, ids in ranked.items()}
+        yield Entry("model", key, fields)
 
 
 def rounded(price: Any) -> Any:
