@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from minikin import cli
-from minikin.catalog.numbers import cost, dollars, price_pair, tokens
+from minikin.catalog.numbers import amount, cost, dollars, price_pair, tokens
 from tests.catalog.test_catalog import offering
 
 
@@ -195,6 +195,13 @@ def test_counts_read_short(count, shown):
 )
 def test_prices_read_as_money(price, shown):
     assert dollars(price) == shown
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"), [(0.00928, "$0.009280"), (0, "free"), (0.0, "free"), (None, "—")]
+)
+def test_costs_read_as_money(usd, shown):
+    assert amount(usd) == shown
 
 
 def test_half_a_price_is_never_free():

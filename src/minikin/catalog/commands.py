@@ -295,8 +295,7 @@ def cost(
     if as_json:
         print_json([{"offering": id, "usd": amount} for amount, id in costs])
         return
-    shown = ([id, numbers.UNKNOWN if usd is None else f"${usd:.6f}"] for usd, id in costs)
-    print_table(["OFFERING", "US DOLLARS"], shown)
+    print_table(["OFFERING", "COST"], ([id, numbers.amount(usd)] for usd, id in costs))
 
 
 @catalog_app.command()

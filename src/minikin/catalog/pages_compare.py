@@ -71,7 +71,8 @@ def cheapest(site: Site) -> Page:
     free = sum(amount == 0 for amount, _ in costs)
     paid = sorted(((amount, row.id, row) for amount, row in costs if amount))[:_ROWS]
     rows: list[list[Cell]] = [
-        [site.link(row, id), f"${amount:.6f}", numbers.price_pair(row)] for amount, id, row in paid
+        [site.link(row, id), numbers.amount(amount), numbers.price_pair(row)]
+        for amount, id, row in paid
     ]
     blocks: list[Block] = [
         (f"The cost of a call of 1,000 tokens in and 500 out. {free} offerings are free.",),
