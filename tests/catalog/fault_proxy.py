@@ -25,6 +25,25 @@ def drop_format(kind):
     return edit
 
 
+def drop_choice(kind):
+    def edit(body):
+        choice = body.get("tool_choice")
+        if choice == kind or (kind == "named" and isinstance(choice, dict)):
+            del body["tool_choice"]
+
+    return edit
+
+
+def schema_as_object(body):
+    if (body.get("response_format") or {}).get("type") == "json_schema":
+        body["response_format"] = {"type": "json_object"}
+
+
+def halve_limit(body):
+    if "max_tokens" in body:
+        body["max_tokens"] = max(1, body["max_tokens"] // 2)
+
+
 def first_part_only(body):
     for message in body.get("messages", []):
         if isinstance(message["content"], list):
@@ -62,6 +81,29 @@ def break_strict_arguments(sent, body):
             call["function"]["arguments"] = '{"mode": "blue"}'
 
 
+def fence_json(sent, body):
+    if (sent.get("response_format") or {}).get("type") == "json_object":
+        message = body["choices"][0]["message"]
+        message["content"] = f"```json\n{message['content']}\n```"
+
+
+def call_in_prose(sent, body):
+    message = body["choices"][0]["message"]
+    calls = message.get("tool_calls") or []
+    loose = not any(tool.get("strict") for tool in _functions(sent).values())
+    if len(calls) == 1 and loose and "tool_choice" not in sent:
+        message["content"] = json.dumps(message.pop("tool_calls")[0]["function"])
+
+
+def miscount_prediction(sent, body):
+    body["usage"]["completion_tokens_details"]["accepted_prediction_tokens"] = 5
+
+
+def shuffle_choices(sent, body):
+    for choice in body["choices"]:
+        choice["index"] = 0
+
+
 def forget_cache(sent, body):
     body["usage"]["prompt_tokens_details"]["cached_tokens"] = 0
 
@@ -92,10 +134,15 @@ FAULTS = {
     ("text", "blanked"): {"answer": blank_when_bare},
     ("input_text", "parts dropped"): {"request": first_part_only},
     ("output_text", "blanked"): {"answer": blank_modality},
+    ("tools", "in prose"): {"answer": call_in_prose},
     ("tools", "arguments spoiled"): {"answer": spoil_arguments},
     ("tool_choice", "dropped"): {"request": drop("tool_choice")},
+    ("tool_choice", "none dropped"): {"request": drop_choice("none")},
+    ("tool_choice", "required dropped"): {"request": drop_choice("required")},
+    ("tool_choice", "named dropped"): {"request": drop_choice("named")},
     ("temperature", "dropped"): {"request": drop("temperature")},
     ("top_p", "dropped"): {"request": drop("top_p")},
+    ("max_tokens", "halved"): {"request": halve_limit},
     ("max_tokens", "dropped"): {"request": drop("max_tokens")},
     ("stop", "dropped"): {"request": drop("stop")},
     ("stop", "left in"): {"answer": leave_stop_text},
@@ -105,6 +152,8 @@ FAULTS = {
     ("logprobs", "positive"): {"answer": positive_logprobs},
     ("logprobs", "shifted"): {"answer": shift_logprobs},
     ("format_response", "dropped"): {"request": drop_format("json_object")},
+    ("format_response", "fenced"): {"answer": fence_json},
+    ("structured_outputs", "any object"): {"request": schema_as_object},
     ("structured_outputs", "dropped"): {"request": drop_format("json_schema")},
     ("streaming", "dropped"): {"request": drop("stream")},
     ("streaming", "held back"): {"stream": "held back"},
@@ -112,8 +161,10 @@ FAULTS = {
     ("logit_bias", "dropped"): {"request": drop("logit_bias")},
     ("seed", "dropped"): {"request": drop("seed")},
     ("n", "dropped"): {"request": drop("n")},
+    ("n", "misnumbered"): {"answer": shuffle_choices},
     ("n", "copied"): {"answer": copy_first_choice},
     ("prediction", "dropped"): {"request": drop("prediction")},
+    ("prediction", "miscounted"): {"answer": miscount_prediction},
     ("parallel_tool_calls", "dropped"): {"request": drop("parallel_tool_calls")},
     ("strict_tools", "dropped"): {"request": loosen_tools},
     ("strict_tools", "broken"): {"answer": break_strict_arguments},

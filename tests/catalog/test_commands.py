@@ -1,9 +1,11 @@
 import json
+import os
+from pathlib import Path
 
 import pytest
 
-from minikin.catalog import commands
-from minikin.catalog.numbers import cost, dollars, price_pair, tokens
+from minikin import cli
+from minikin.catalog.numbers import amount, cost, dollars, price_pair, tokens
 from tests.catalog.test_catalog import offering
 
 
@@ -14,7 +16,7 @@ def run(monkeypatch, tmp_path, capsys):
     def run(*words, folder=tmp_path):
         monkeypatch.setattr("sys.argv", ["minikin", *words, "--folder", str(folder)])
         with pytest.raises(SystemExit) as ended:
-            commands.main()
+            cli.main()
         told = capsys.readouterr()
         return ended.value.code or 0, told.out, told.err
 
@@ -101,12 +103,14 @@ def test_a_users_file_of_another_source_is_imported(run, tmp_path):
     good = {**row, "output_cost_per_token": 2e-6}
     path = tmp_path / "prices.json"
     path.write_text(json.dumps({"acme/bad": row, "acme/good": good}))
+    os.utime(path, (1_793_500_000, 1_793_500_000))
     code, told, errors = run("catalog", "import", str(path))
     assert code == 0
     assert "1 records, 1 dropped" in told
     assert "acme/bad" in errors
     (shown,) = json.loads(run("catalog", "list", "--provider", "acme", "--json")[1])
     assert shown["fields"]["price_output"]["value"] == 2.0
+    assert shown["fields"]["price_output"]["date"] == "2026-11-01"  # when the file was saved
 
 
 def test_validate_names_file_and_line(run, tmp_path):
@@ -121,6 +125,18 @@ def test_validate_names_file_and_line(run, tmp_path):
     assert f"{path}:5: no model has the id 'nowhere'" in run("catalog", "validate")[1]
     path.write_text(f"{head}model: gpt-4.1-mini\n")
     assert run("catalog", "validate")[:2] == (0, f"1 records in {path.parent} are sound.\n")
+
+
+def test_the_guides_example_of_records_is_sound(run, tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+    (tmp_path / "records").mkdir()
+    example = guide.split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "records" / "acme.yaml").write_text(example, encoding="utf-8")
+    code, told, _ = run("catalog", "validate")
+    assert (code, told.split(" records")[0]) == (0, "2")
+    shown = json.loads(run("catalog", "show", "acme/gpt-4.1-mini", "--json")[1])
+    assert shown["fields"]["price_output"]["source"] == "an invoice"
+    assert shown["capabilities"]["logprobs"]["state"] == "absent"
 
 
 def test_probe_reports_keeps_evidence_and_finds_regressions(run, proxy, tmp_path):
@@ -144,7 +160,7 @@ def test_probe_reports_keeps_evidence_and_finds_regressions(run, proxy, tmp_path
     assert shown["capabilities"]["seed"]["state"] == "failed"
 
 
-def test_probing_under_a_served_name_speaks_for_the_weights_behind_it(run, proxy, tmp_path):
+def test_an_unnamed_provider_is_its_address_and_no_known_offering(run, proxy, tmp_path):
     wall, url = proxy
     wall.fault = None
     words = ["probe", "--base-url", url, "--model", "fake", "--capability", "stop", "--json"]
@@ -179,6 +195,13 @@ def test_counts_read_short(count, shown):
 )
 def test_prices_read_as_money(price, shown):
     assert dollars(price) == shown
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"), [(0.00928, "$0.009280"), (0, "free"), (0.0, "free"), (None, "—")]
+)
+def test_costs_read_as_money(usd, shown):
+    assert amount(usd) == shown
 
 
 def test_half_a_price_is_never_free():

@@ -63,6 +63,38 @@ def test_each_fault_names_its_line(tmp_path, line, bad, says):
     assert says in problems[0].message
 
 
+def test_a_fault_within_a_value_names_the_line_within(tmp_path):
+    head = "kind: offering\nid: host/m\nsource: me\ndate: 2026-01-01\n"
+    nested = """\
+ranges:
+  top_p: {min: 0, max: 1}
+  temperature:
+    min: 0
+    max: two
+aliases:
+  - good
+  - ""
+price_tiers:
+  - above: 1000
+    input: -1
+price_input:
+  value: 1
+  date: soon
+price_output:
+  value: 2
+  page: 7
+"""
+    _, problems = read_folder(write(tmp_path, head + nested))
+    lines = (head + nested).splitlines()
+    assert sorted(lines[problem.line - 1].strip() for problem in problems) == [
+        '- ""',
+        "date: soon",
+        "input: -1",
+        "max: two",
+        "page: 7",
+    ]
+
+
 def test_an_offering_needs_a_provider(tmp_path):
     text = "kind: offering\nid: {}\nsource: me\ndate: 2026-01-01\n"
     for id in ("model", "/model", "provider/"):

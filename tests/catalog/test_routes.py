@@ -6,6 +6,7 @@ from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from minikin.catalog import catalog as catalogs
+from minikin.catalog.catalog import Catalog
 from minikin.catalog.evidence import Evidence, Result
 from minikin.catalog.routes import catalog_routes
 from minikin.errors import MinikinError
@@ -42,6 +43,22 @@ def test_the_root_counts_for_programs_and_leads_browsers_to_the_page(client):
     assert "Model Catalog</h1>" in page.text
 
 
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("models", "models/index.html"),
+        ("offerings", "offerings/index.html"),
+        ("offerings/nano-gpt/openai/gpt-4.1-mini", "offerings/nano-gpt/openai-gpt-4.1-mini.html"),
+        ("evidence/minikin/SmolLM2-135M-Instruct", "evidence/minikin/smollm2-135m-instruct.html"),
+    ],
+)
+def test_a_browser_gets_the_page_where_a_program_gets_json(client, path, page):
+    found = client.get(f"/catalog/{path}", headers={"accept": "text/html,*/*"})
+    assert (found.status_code, found.url.path) == (200, f"/catalog/{page}")
+    assert "</h1>" in found.text
+    assert client.get(f"/catalog/{path}").headers["content-type"] == "application/json"
+
+
 def test_filters_hold_for_every_row(client):
     query = {"capability": "tools", "max_price": 0.05, "min_context": 200_000, "limit": 500}
     found = client.get("/catalog/offerings", params=query).json()
@@ -50,6 +67,16 @@ def test_filters_hold_for_every_row(client):
         assert row["capabilities"]["tools"]["state"] in ("verified", "declared")
         assert row["fields"]["price_input"]["value"] <= 0.05
         assert row["fields"]["context"]["value"] >= 200_000
+
+
+def test_pages_of_offerings_leave_none_out(client):
+    ids, total = [], 1
+    while len(ids) < total:
+        query = {"provider": "openrouter", "limit": 100, "offset": len(ids)}
+        found = client.get("/catalog/offerings", params=query).json()
+        total = found["total"]
+        ids += [row["id"] for row in found["data"]]
+    assert len(set(ids)) == len(ids) == total > 300
 
 
 def test_filters_by_author_and_provider_meet(client):
@@ -93,13 +120,19 @@ def test_a_record_carries_states_sources_and_conflicts(client):
     assert client.get("/catalog/models/gpt-4.1-mini").json()["kind"] == "model"
     assert client.get("/catalog/evidence/minikin/smollm2-135m-instruct").json()["results"]
     assert client.get("/catalog/authors").json()["total"] > 30
+    assert client.get("/catalog/evidence").json()["total"] == 2
 
 
 def test_pages_badges_and_style_are_those_of_the_built_site(client):
     page = client.get("/catalog/models/gpt-4.1-mini.html")
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["content-security-policy"]
-    for link in ("badges/stop-declared.svg", "style.css", "offerings/openai/gpt-4.1-mini.html"):
+    for link in (
+        "badges/stop-declared.svg",
+        "style.css",
+        "table.js",
+        "offerings/openai/gpt-4.1-mini.html",
+    ):
         assert f"../{link}" in page.text
         assert client.get(f"/catalog/{link}").status_code == 200
 
@@ -123,4 +156,15 @@ def test_openrouters_list_names_what_is_served_here(client):
     assert alias["name"] == "SmolLM2-135M-Instruct"  # the name may borrow, the facts may not
     assert alias["context_length"] == 8192
     assert alias["pricing"] == {"prompt": "0", "completion": "0"}
-    assert "seed" in alias["supported_parameters"]
+    assert alias["created"] == 1_727_740_800  # its release, 2024-10
+    assert {"seed", "response_format"} < set(alias["supported_parameters"])
+    assert "top_k" not in alias["supported_parameters"]  # refused unless told otherwise
+
+
+def test_a_borrowed_name_before_other_weights_claims_none_of_the_defaults_facts():
+    found = catalog_routes(lambda: Catalog([]), ("my-own", "gpt-4.1-mini"))
+    with TestClient(Starlette(routes=found)) as client:
+        for row in client.get("/api/v1/models").json()["data"]:
+            assert row["name"] == "my-own"
+            assert (row["created"], row["context_length"], row["pricing"]) == (None, None, {})
+            assert row["supported_parameters"] == []

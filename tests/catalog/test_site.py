@@ -10,7 +10,7 @@ from minikin.catalog import catalog as catalogs
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.evidence import Evidence, Result
 from minikin.catalog.fact import Fact, Origin, Record
-from minikin.catalog.page import Html, Markdown, anchor
+from minikin.catalog.page import HTML, MARKDOWN, anchor, render
 from minikin.catalog.site import Site, build_time
 from minikin.errors import SetupError
 
@@ -61,8 +61,8 @@ def seed_catalog(evidence=None, **more):
     )
 
 
-def page(catalog, path="models/gpt-4.1-mini", form=None):
-    return (form or Markdown()).render(Site(catalog).page(path))
+def page(catalog, path="models/gpt-4.1-mini", form=MARKDOWN):
+    return render(Site(catalog).page(path), form)
 
 
 def in_order(text, facts):
@@ -74,7 +74,7 @@ def in_order(text, facts):
 
 
 def test_the_page_tells_every_fact_of_the_seed_in_its_order():
-    text = unquote(page(seed_catalog(), form=Markdown(shields=True))).replace("__", "_")
+    text = unquote(page(seed_catalog(), form=MARKDOWN._replace(shields=True))).replace("__", "_")
     in_order(
         text,
         [
@@ -112,7 +112,7 @@ def test_the_page_has_none_of_the_seeds_faults():
 
 
 def test_the_html_tells_the_same():
-    text = page(seed_catalog(), form=Html())
+    text = page(seed_catalog(), form=HTML)
     in_order(
         text,
         [
@@ -162,7 +162,7 @@ def test_markup_from_a_source_stays_text():
     evil = "<img src=x onerror=alert(1)> [x](javascript:alert) `|`"
     catalog = seed_catalog()
     catalog.models["gpt-4.1-mini"] = record("model", "gpt-4.1-mini", name=evil, authors=["openai"])
-    html = page(catalog, form=Html())
+    html = page(catalog, form=HTML)
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
     markdown = page(catalog)
@@ -220,14 +220,14 @@ def test_the_whole_catalog_builds_in_under_20_seconds(built):
 
 
 @pytest.mark.parametrize(("form", "read"), [("html", html_links), ("content", markdown_links)])
-def test_every_link_leads_somewhere(built, form, read):
+def test_every_link_leads_somewhere_and_to_every_page_leads_a_link(built, form, read):
     root = built[0] / form
     pages = {}
     for path in (*root.rglob("*.html"), *root.rglob("*.md")):
         pages[str(path)] = read(path.read_text(encoding="utf-8"))
     here = {str(path) for path in root.rglob("*")}
     assert len(pages) > 6_000
-    broken, checked = set(), 0
+    broken, linked, checked = set(), set(), 0
     for source, (links, _) in pages.items():
         folder = source.rsplit("/", 1)[0]
         for link in links:
@@ -239,18 +239,27 @@ def test_every_link_leads_somewhere(built, form, read):
                 where, target = where.rsplit("/", 1)[0], target[3:]
             path = f"{where}/{target}"
             checked += 1
+            linked.add(path)
             if path not in here or (fragment and fragment not in pages[path][1]):
                 broken.add((source, link))
     assert not broken
+    assert pages.keys() <= linked
     assert checked > 50_000
+
+
+def test_an_index_of_thousands_stays_light(built):
+    assert (built[0] / "html" / "offerings" / "index.html").stat().st_size < 1_500_000
+    # GitHub renders no Markdown above this.
+    assert max(path.stat().st_size for path in built[0].rglob("*.md")) < 512 * 1024
 
 
 def test_the_html_asks_nothing_of_the_network(built):
     text = (built[0] / "html" / "models" / "gpt-4.1-mini.html").read_text()
     sources = re.findall(r'(?:src|<link[^>]* href)="([^"]*)"', text)
-    assert sources
+    assert {"../style.css", "../table.js"} < set(sources)
     assert not any(source.startswith(("http", "//")) for source in sources)
     assert "url(" not in (built[0] / "html" / "style.css").read_text()
+    assert "http" not in (built[0] / "html" / "table.js").read_text()
 
 
 def test_the_same_input_and_time_give_the_same_bytes(tmp_path):

@@ -58,6 +58,7 @@ def _models_dev(**fields):
         ({"cost": {"input": -1, "output": 1}}, "price_input"),
         ({"cost": {"input": float("nan"), "output": 1}}, "price_input"),
         ({"cost": {"input": "free"}}, "price_input"),
+        ({"cost": {"input": 10**400}}, "price_input"),
         ({"name": "x" * 10_000_000}, "name"),
         ({"name": "\x1b[31mred"}, "name"),
         ({"id": "__proto__"}, "__proto__"),
@@ -69,7 +70,7 @@ def _models_dev(**fields):
 def test_a_hostile_entry_is_dropped_with_a_reason_and_the_rest_applied(fields, reason):
     data = _models_dev(**fields)
     data["host"]["models"]["good"] = {"id": "good", "name": "Good"}
-    taken = source_models_dev.from_data(data, "file", "1")
+    taken = source_models_dev.from_data(data, "1", "2026-11-01")
     found = entries(taken)
     assert ("offering", "host/good") in found
     assert ("offering", "host/m") not in found
@@ -80,14 +81,15 @@ def test_a_hostile_entry_is_dropped_with_a_reason_and_the_rest_applied(fields, r
 @pytest.mark.parametrize("junk", [[], "x", {"host": 3}, {"host": {"models": [1]}}, {"": {}}])
 def test_junk_for_data_does_no_harm(junk):
     assert not any(
-        kind == "offering" for kind, _ in entries(source_models_dev.from_data(junk, "f", "1"))
+        kind == "offering"
+        for kind, _ in entries(source_models_dev.from_data(junk, "1", "2026-11-01"))
     )
 
 
 def test_duplicate_ids_keep_the_first():
     data = _models_dev()
     data["host"]["models"]["again"] = {"id": "M", "name": "Other"}
-    taken = source_models_dev.from_data(data, "file", "1")
+    taken = source_models_dev.from_data(data, "1", "2026-11-01")
     assert entries(taken)["offering", "host/m"]["name"] == "M"
     assert "already" in taken.dropped[0]
 
@@ -100,7 +102,9 @@ def test_litellm_prices_are_per_million_and_missing_flags_unknown():
         "max_input_tokens": 1000,
         "supports_function_calling": True,
     }
-    found = entries(source_litellm.from_data({"gemini/g-1": row, "sample_spec": row}, "1"))
+    found = entries(
+        source_litellm.from_data({"gemini/g-1": row, "sample_spec": row}, "1", "2026-11-01")
+    )
     assert found["offering", "google/g-1"] == {
         "model": "g-1",
         "tools": True,
@@ -108,6 +112,34 @@ def test_litellm_prices_are_per_million_and_missing_flags_unknown():
         "price_input": 0.1,
         "price_output": 0.4,
     }
+
+
+@pytest.mark.parametrize("price", [True, "free", [], 5, 10**400, float("nan"), -1e-6])
+def test_what_is_no_price_of_a_token_is_dropped_with_a_reason(price):
+    row = {"litellm_provider": "acme", "input_cost_per_token": price}
+    taken = source_litellm.from_data({"acme/x": row}, "1", "2026-11-01")
+    assert taken.entries == []
+    assert "price_input must be a finite number" in taken.dropped[0]
+
+
+@pytest.mark.parametrize("tiers", [5, "x", [5], [{"tier": 5}], {"tier": {}}])
+def test_tiers_of_no_known_shape_are_passed_over(tiers):
+    taken = source_models_dev.from_data(_models_dev(cost={"tiers": tiers}), "1", "2026-11-01")
+    assert "price_tiers" not in entries(taken)["offering", "host/m"]
+
+
+def test_a_pinned_snapshot_of_another_version_loses_what_is_not_known_here(tmp_path):
+    path = tmp_path / "models-dev.json"
+    entries = [
+        {"kind": "offering", "id": "host/m", "fields": {"context": 8}},
+        {"kind": "offering", "id": "host/n", "fields": {"warp": 8}},
+        {"kind": "spaceship", "id": "x", "fields": {}},
+    ]
+    taken = {"source": "models-dev", "version": "1", "date": "2026-11-01", "entries": entries}
+    path.write_text(json.dumps(taken))
+    found = snapshot.load(path)
+    assert [entry.id for entry in found.entries] == ["host/m"]
+    assert len(found.dropped) == 2
 
 
 def test_a_file_too_big_or_not_json_is_refused(tmp_path, monkeypatch):

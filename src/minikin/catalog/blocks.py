@@ -63,6 +63,13 @@ def _linked(text: str) -> Inline:
     return Link(host, text) if host else text
 
 
+def _value(field: str, value: Any) -> Inline:
+    if field == "api_base" and value:
+        return Code(value)
+    text = shown(field, value)
+    return Link(text.split("://", 1)[1], text) if text.startswith("http") else text
+
+
 def facts(record: Record, *prefixes: str, hide: Iterable[str] = ()) -> list[list[Cell]]:
     """Rows (name, value, source) of the fields that are known, or known to be absent.
 
@@ -70,8 +77,8 @@ def facts(record: Record, *prefixes: str, hide: Iterable[str] = ()) -> list[list
     """
     return [
         [
-            field.replace("_", " ").title().replace("Api", "API"),
-            _linked(shown(field, known[0].value)),
+            field.removeprefix(_MONEY).replace("_", " ").title().replace("Api", "API"),
+            _value(field, known[0].value),
             origin(known[0]),
         ]
         for field in fields(record.kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,8 @@ class Catalog:
         for key, found in self.evidence.items():
             if key not in self.offerings:
                 # What a stranger serves under a name may be any model, so it is one of its own.
-                fact = Fact(found.offering, Origin.PROBE, f"probe of {found.endpoint}", "")
+                seen = max((result.at[:10] for result in found.results), default="")
+                fact = Fact(found.offering, Origin.PROBE, f"probe of {found.endpoint}", seen)
                 self.offerings[key] = Record("offering", found.offering, {"model": (fact,)})
         self._complete()
         self._apply_evidence()
@@ -107,12 +108,6 @@ class Catalog:
         """What the provider offers, by id."""
         return self._by_provider[provider.id.lower()]
 
-    def served(self, provider: str, name: str) -> Record | None:
-        """The provider's offering that answers to a name: its own id or an alias."""
-        key = f"{provider}/{name}".lower()
-        aliased = [row for row in self._aliased[name.lower()] if row.id.startswith(f"{provider}/")]
-        return self.offerings.get(key) or next(iter(aliased), None)
-
     def badge(self, offering: Record, capability: str) -> tuple[BadgeState, Result | None]:
         """What may be claimed of a capability, and the probe's result if there is one."""
         found = self.evidence.get(offering.id.lower())
@@ -126,33 +121,19 @@ class Catalog:
 
     @cached_property
     def _by_model(self) -> dict[str, list[Record]]:
-        rows = defaultdict(list)
-        for offering in self.offerings.values():
-            rows[self.model_of(offering)].append(offering)
-        return rows
+        return _grouped(self.offerings, lambda row: [self.model_of(row)])
 
     @cached_property
     def _by_provider(self) -> dict[str, list[Record]]:
-        rows = defaultdict(list)
-        for offering in self.offerings.values():
-            rows[offering.id.split("/")[0].lower()].append(offering)
-        return rows
+        return _grouped(self.offerings, lambda row: [row.id.split("/")[0]])
 
     @cached_property
     def _by_author(self) -> dict[str, list[Record]]:
-        rows = defaultdict(list)
-        for model in self.models.values():
-            for author in self.authors_of(model):
-                rows[author.id.lower()].append(model)
-        return rows
+        return _grouped(self.models, lambda row: [author.id for author in self.authors_of(row)])
 
     @cached_property
     def _aliased(self) -> dict[str, list[Record]]:
-        rows = defaultdict(list)
-        for offering in self.offerings.values():
-            for alias in offering.value("aliases") or []:
-                rows[alias.lower()].append(offering)
-        return rows
+        return _grouped(self.offerings, lambda row: row.value("aliases") or [])
 
     def _complete(self) -> None:
         """Add the records that offerings imply, and the authors that namespaces tell."""
@@ -238,9 +219,9 @@ def take(source: str, home: Path) -> Snapshot:
     data = snapshot.read_json(path)
     rows = list(data.values()) if isinstance(data, dict) else []
     if any(isinstance(row, dict) and "litellm_provider" in row for row in rows):
-        return source_litellm.from_data(data, path.name)
+        return source_litellm.from_data(data, path.name, snapshot.saved_on(path))
     if any(isinstance(row, dict) and "models" in row for row in rows):
-        return source_models_dev.from_data(data, "models-dev", path.name)
+        return source_models_dev.from_data(data, path.name, snapshot.saved_on(path))
     raise SetupError(f"{path} has neither models.dev's nor LiteLLM's shape.")
 
 
@@ -251,6 +232,17 @@ def _second_opinion(first: Snapshot) -> Snapshot:
 def counts(values: Iterable[str]) -> list[tuple[str, int]]:
     """Values with how often each occurs, the most frequent first, then by name."""
     return sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _grouped(
+    rows: dict[str, Record], names: Callable[[Record], list[str]]
+) -> dict[str, list[Record]]:
+    """Rows by each of their names, in lower case; a name without rows has an empty list."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for row in rows.values():
+        for name in names(row):
+            found[name.lower()].append(row)
+    return found
 
 
 def _sorted(records: dict[str, Record]) -> dict[str, Record]:

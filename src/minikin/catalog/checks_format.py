@@ -159,6 +159,8 @@ def tools(asker: Asker) -> str:
     """A conversation full of tool calls leads to another, with arguments that fit."""
     fields = {"tools": [_WEATHER, _LAMP], "max_tokens": 48, **asker.greedy}
     reply = asker.ask(_WEATHER_TALK, **fields)
+    if not reply.calls and "get_weather" in reply.text:
+        raise Failed("a call came as text")
     if not reply.calls:
         reply = asker.ask(_WEATHER_TALK, tool_choice="required", **fields)
     if not reply.calls:

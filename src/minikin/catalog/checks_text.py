@@ -101,6 +101,16 @@ def n(asker: Asker) -> str:
 def streaming(asker: Asker) -> str:
     """Deltas arrive over time, end with the mark, and add up to the plain answer."""
     plain = asker.ask(STORY, max_tokens=24, **asker.greedy)
+    for _ in range(3):  # a busy machine may bunch deltas once; a proxy that holds them always does
+        moments = _streamed(asker, plain.text)
+        spread = moments[-1] - moments[0] if moments else 0.0
+        if len(moments) > 1 and spread > 0.1 * moments[-1]:
+            return f"{len(moments)} deltas over {1000 * spread:.0f} ms add up to the answer"
+    raise Failed("the deltas came all at once")
+
+
+def _streamed(asker: Asker, plain: str) -> list[float]:
+    """When each piece of text came, in seconds. Raises Failed unless they make up `plain`."""
     reply = asker.send(STORY, max_tokens=24, stream=True, **asker.greedy)
     if reply.status != 200:
         raise Failed(f"refused with {reply.status}: {asker.complaint(reply)}")
@@ -113,13 +123,8 @@ def streaming(asker: Asker) -> str:
     deltas = [(at, choice) for at, chunk in chunks for choice in chunk["choices"]]
     said = [(at, c["delta"]["content"]) for at, c in deltas if c["delta"].get("content")]
     asker.note(chunks[0][1])
-    _well_formed(deltas, "".join(text for _, text in said), plain.text)
-    # A proxy that holds the stream back delivers everything in the last moment.
-    if len(said) < 2 or said[-1][0] - said[0][0] < 0.1 * said[-1][0]:
-        raise Failed("the deltas came all at once")
-    return (
-        f"{len(said)} deltas over {1000 * (said[-1][0] - said[0][0]):.0f} ms add up to the answer"
-    )
+    _well_formed(deltas, "".join(text for _, text in said), plain)
+    return [at for at, _ in said]
 
 
 def _well_formed(deltas: list[tuple[float, Body]], streamed: str, plain: str) -> None:

@@ -68,7 +68,11 @@ class Client:
         headers = {"Accept-Encoding": "identity", "User-Agent": "minikin-probe"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        self._http = httpx.Client(headers=headers, timeout=timeout, follow_redirects=False)
+        # A connection kept open may be closed by the server just as it is used again.
+        fresh = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(
+            headers=headers, timeout=timeout, follow_redirects=False, limits=fresh
+        )
 
     def __enter__(self) -> Client:
         return self

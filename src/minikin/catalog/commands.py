@@ -15,7 +15,6 @@ from minikin.catalog import catalog as catalogs
 from minikin.catalog import local, numbers, query, snapshot
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
-from minikin.catalog.probe_command import probe
 from minikin.catalog.schema import KINDS, capabilities
 from minikin.catalog.site import Site, build_time
 from minikin.catalog.tables import (
@@ -46,6 +45,7 @@ catalog_app = typer.Typer(
     help="Models, who makes and who serves them, and what they were seen to do.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
 )
 
 
@@ -295,8 +295,7 @@ def cost(
     if as_json:
         print_json([{"offering": id, "usd": amount} for amount, id in costs])
         return
-    shown = ([id, numbers.UNKNOWN if usd is None else f"${usd:.6f}"] for usd, id in costs)
-    print_table(["OFFERING", "US DOLLARS"], shown)
+    print_table(["OFFERING", "COST"], ([id, numbers.amount(usd)] for usd, id in costs))
 
 
 @catalog_app.command()
@@ -313,19 +312,3 @@ def build(
     count = Site(_load(folder)).write(to, shields)
     took = time.monotonic() - start
     out.print(f"{count:,} pages in {took:.1f} s: {to / 'html' / 'index.html'}", soft_wrap=True)
-
-
-def main() -> None:
-    """`python -m minikin.catalog.commands`: both commands without the rest of Minikin."""
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.add_typer(catalog_app, name="catalog")
-    app.command()(probe)
-    try:
-        app()
-    except SetupError as error:
-        errors.print(f"error: {error.message}", style="red", soft_wrap=True)
-        raise SystemExit(1) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -27,8 +27,13 @@ MAX_FILE = 4 * 1024 * 1024
 """Bytes of one file of records."""
 
 _REFERENCES = {"model": "model", "authors": "author", "provider": "provider"}
-_ID_RULE = "an id (for an offering, provider/model) of letters, digits and ._-:/+@~()"
-_HEAD = ("kind", "id", "source", "date")
+_HEAD = {
+    "kind": f"one of {', '.join(KINDS)}",
+    "id": "an id (for an offering, provider/model) of letters, digits and ._-:/+@~()",
+    "source": TEXT.wanted,
+    "date": DATE.wanted,
+}
+"""The fields that every record needs, and what they must be."""
 
 
 class Problem(NamedTuple):
@@ -42,19 +47,16 @@ class Problem(NamedTuple):
         return f"{self.path}:{self.line}: {self.message}"
 
 
-class Line(NamedTuple):
-    """A value and the line it stands on."""
-
-    value: Any
-    line: int
-
-
 class LocalRecord(NamedTuple):
-    """A record, and where each of its fields stands."""
+    """A record, and the line of each part of it by its way from the top, such as `$.id`."""
 
     record: Record
     path: Path
     lines: dict[str, int]
+
+    def problem(self, where: str, message: str) -> Problem:
+        """What is wrong at a part."""
+        return Problem(self.path, self.lines[where], message)
 
 
 def read_folder(folder: Path) -> tuple[list[LocalRecord], list[Problem]]:
@@ -62,10 +64,12 @@ def read_folder(folder: Path) -> tuple[list[LocalRecord], list[Problem]]:
     records: list[LocalRecord] = []
     problems: list[Problem] = []
     for path in sorted(folder.rglob("*.yaml")):
-        for document in _documents(path, problems):
-            record = _record(path, document, problems)
-            if record is not None:
-                records.append(record)
+        for document, lines in _documents(path, problems):
+            local = LocalRecord(Record(str(document.get("kind")), "", {}), path, lines)
+            found = list(_fill(local, document))
+            problems += found
+            if not found:
+                records.append(local)
     problems += _duplicates(records)
     return records, problems
 
@@ -83,20 +87,26 @@ def missing_references(records: list[LocalRecord], known: dict[str, set[str]]) -
     """Problems for references to records that aren't there; `known[kind]` holds lower-case ids."""
     problems: list[Problem] = []
     for local in records:
+        record = local.record
+        made: list[tuple[str, str, str]] = []
         for field, kind in _REFERENCES.items():
-            value = local.record.value(field)
-            for target in value if isinstance(value, list) else [value] if value else []:
-                if target.lower() not in known[kind]:
-                    line = local.lines[field]
-                    problems.append(Problem(local.path, line, f"no {kind} has the id {target!r}"))
-        provider = local.record.id.split("/")[0]
-        if local.record.kind == "offering" and provider.lower() not in known["provider"]:
-            line = local.lines["id"]
-            problems.append(Problem(local.path, line, f"no provider has the id {provider!r}"))
+            value = record.value(field)
+            targets = value if isinstance(value, list) else [value] if value else []
+            made += [(field, kind, target) for target in targets]
+        if record.kind == "offering":
+            made.append(("id", "provider", record.id.split("/")[0]))
+        problems += [
+            local.problem(f"$.{field}", f"no {kind} has the id {target!r}")
+            for field, kind, target in made
+            if target.lower() not in known[kind]
+        ]
     return problems
 
 
-def _documents(path: Path, problems: list[Problem]) -> Iterator[dict[str, Line]]:
+def _documents(
+    path: Path, problems: list[Problem]
+) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
+    """Each document of a file, and the line of each part of it."""
     if path.stat().st_size > MAX_FILE:
         problems.append(Problem(path, 1, f"the file is larger than {MAX_FILE} bytes"))
         return
@@ -106,15 +116,16 @@ def _documents(path: Path, problems: list[Problem]) -> Iterator[dict[str, Line]]
         while loader.check_node():
             node = loader.get_node()
             assert node is not None  # check_node says that there is one
+            lines: dict[str, int] = {}
             try:
-                value = _plain(loader, node)
+                value = _plain(loader, node, lines)
             except yaml.MarkedYAMLError as error:
                 problems.append(_yaml_problem(path, data, error))
                 continue
             if isinstance(value, dict):
-                yield value
+                yield value, lines
             elif value is not None:
-                problems.append(Problem(path, node.start_mark.line + 1, "must be a map of fields"))
+                problems.append(Problem(path, lines["$"], "must be a map of fields"))
     except yaml.YAMLError as error:
         problems.append(_yaml_problem(path, data, error))
     except RecursionError:
@@ -129,8 +140,8 @@ def _yaml_problem(path: Path, data: bytes, error: yaml.YAMLError) -> Problem:
     return Problem(path, line, getattr(error, "reason", "not YAML"))
 
 
-def _plain(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-    """The document as Python values; the top map's values carry their lines.
+def _plain(loader: yaml.SafeLoader, node: yaml.Node, lines: dict[str, int]) -> Any:
+    """The node as a Python value; `lines` gets the line of each of its parts.
 
     Raises MarkedYAMLError for a field given twice, a date that isn't one, or a YAML alias: a few
     nested ones can stand for gigabytes, and no record needs them.
@@ -140,12 +151,13 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     def refuse(node: yaml.Node, message: str) -> NoReturn:
         raise yaml.MarkedYAMLError(problem=message, problem_mark=node.start_mark)
 
-    def walk(node: yaml.Node, depth: int) -> Any:
+    def walk(node: yaml.Node, where: str) -> Any:
         if id(node) in seen:
             refuse(node, "YAML aliases are not allowed")
         seen.add(id(node))
+        lines.setdefault(where, node.start_mark.line + 1)
         if isinstance(node, yaml.SequenceNode):
-            return [walk(item, depth + 1) for item in node.value]
+            return [walk(item, f"{where}[{index}]") for index, item in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
             try:
                 value = loader.construct_object(node)
@@ -157,67 +169,69 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
             key = str(loader.construct_object(key_node))
             if key in found:
                 refuse(key_node, f"{key} is given twice")
-            value = walk(value_node, depth + 1)
-            found[key] = value if depth else Line(value, key_node.start_mark.line + 1)
+            lines[f"{where}.{key}"] = key_node.start_mark.line + 1
+            found[key] = walk(value_node, f"{where}.{key}")
         return found
 
-    return walk(node, 0)
+    return walk(node, "$")
 
 
-def _record(path: Path, document: dict[str, Line], problems: list[Problem]) -> LocalRecord | None:
-    before = len(problems)
-    first = min(line for _, line in document.values()) if document else 1
-    head = {name: document.get(name, Line(None, first)) for name in _HEAD}
-    _check_head(path, head, problems)
-    if len(problems) > before:
-        return None
-    kind = head["kind"].value
-    record = Record(kind, head["id"].value, {})
-    for name, (value, line) in document.items():
-        if name in _HEAD:
-            continue
-        wanted = fields(kind).get(name)
+def _fill(local: LocalRecord, document: dict[str, Any]) -> Iterator[Problem]:
+    """Give the record what the document says; what is wrong with it comes as problems."""
+    faults = list(_head_problems(local, document))
+    yield from faults
+    if faults:
+        return
+    record = local.record
+    record.id = document["id"]
+    for name in (name for name in document if name not in _HEAD):
+        wanted = fields(record.kind).get(name)
         if wanted is None:
-            problems.append(Problem(path, line, f"{kind} records have no field {name!r}"))
+            yield local.problem(f"$.{name}", f"{record.kind} records have no field {name!r}")
             continue
-        own = value if isinstance(value, dict) and "value" in value else {"value": value}
-        source, date = (own.get(part, head[part].value) for part in ("source", "date"))
-        if own["value"] is not None and not wanted.accepts(own["value"]):
-            shown = repr(own["value"])[:60]
-            message = f"{record.id}: {name} must be {wanted.wanted}, but got {shown}"
-            problems.append(Problem(path, line, message))
-        elif not TEXT.accepts(source) or not DATE.accepts(date) or not own.keys() <= _OWN:
-            message = f"{record.id}: {name} must have a value, a source (text) and a date"
-            problems.append(Problem(path, line, message))
-        record.facts[name] = (Fact(own["value"], Origin.LOCAL, source, date),)
-    lines = {name: line for name, (_, line) in document.items()}
-    return LocalRecord(record, path, lines) if len(problems) == before else None
+        where, own = f"$.{name}", document[name]
+        if isinstance(own, dict) and "value" in own:
+            yield from _own_problems(local, name, own)
+            where += ".value"
+        else:
+            own = {"value": own}
+        value = own["value"]
+        if value is not None and (step := wanted.fault(value)) is not None:
+            message = f"{record.id}: {name} must be {wanted.wanted}, but got {value!r:.60}"
+            yield local.problem(where + step, message)
+        source, date = (own.get(part, document[part]) for part in ("source", "date"))
+        record.facts[name] = (Fact(value, Origin.LOCAL, source, date),)
 
 
-_OWN = {"value", "source", "date"}
-
-
-def _check_head(path: Path, head: dict[str, Line], problems: list[Problem]) -> None:
-    checks = {
-        "kind": (lambda value: value in KINDS, f"one of {', '.join(KINDS)}"),
-        "id": (lambda value: is_id(value, head["kind"].value), _ID_RULE),
-        "source": (TEXT.accepts, TEXT.wanted),
-        "date": (DATE.accepts, DATE.wanted),
+def _head_problems(local: LocalRecord, document: dict[str, Any]) -> Iterator[Problem]:
+    kind = local.record.kind
+    good = {
+        "kind": kind in KINDS,
+        "id": is_id(document.get("id"), kind),
+        "source": TEXT.fault(document.get("source")) is None,
+        "date": DATE.fault(document.get("date")) is None,
     }
-    for name, (accepts, wanted) in checks.items():
-        value, line = head[name]
-        if not accepts(value):
+    for name, wanted in _HEAD.items():
+        if not good[name]:
+            value = document.get(name)
             got = "is missing" if value is None else f"got {value!r:.60}"
-            problems.append(Problem(path, line, f"{name} must be {wanted}, but {got}"))
+            where = f"$.{name}" if name in document else "$"
+            yield local.problem(where, f"{name} must be {wanted}, but {got}")
+
+
+def _own_problems(local: LocalRecord, name: str, own: dict[str, Any]) -> Iterator[Problem]:
+    wanted = {"value": None, "source": TEXT, "date": DATE}
+    for part, value in own.items():
+        if part not in wanted or ((rule := wanted[part]) and rule.fault(value) is not None):
+            message = f"{local.record.id}: {name} must have a value, a source (text) and a date"
+            yield local.problem(f"$.{name}.{part}", message)
 
 
 def _duplicates(records: list[LocalRecord]) -> Iterator[Problem]:
     first: dict[tuple[str, str], LocalRecord] = {}
     for local in records:
         key = (local.record.kind, local.record.id.lower())
-        if key in first:
-            known = first[key]
-            where = f"{known.path.name}:{known.lines['id']}"
-            message = f"the {key[0]} {local.record.id!r} is already at {where}"
-            yield Problem(local.path, local.lines["id"], message)
-        first.setdefault(key, local)
+        known = first.setdefault(key, local)
+        if known is not local:
+            where = f"{known.path.name}:{known.lines['$.id']}"
+            yield local.problem("$.id", f"the {key[0]} {local.record.id!r} is already at {where}")

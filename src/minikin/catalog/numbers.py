@@ -29,6 +29,11 @@ def dollars(price: float | None) -> str:
     return "$" + (f"{price:.2f}" if len(exact.split(".")[1]) < 2 else exact)
 
 
+def amount(usd: float | None) -> str:
+    """The cost of a call: $0.009280; `free` only for a known zero."""
+    return dollars(usd) if not usd else f"${usd:.6f}"
+
+
 def price_pair(offering: Record) -> str:
     """Prices of a million input and output tokens: `$0.40 / $1.60`, `free`, or a dash."""
     pair = [offering.value("price_input"), offering.value("price_output")]

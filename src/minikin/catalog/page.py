@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
 from minikin.catalog.badge import Badge
+
+FOLDER = Path(__file__).parent
+"""Where the page's frame, the style sheet and the script are."""
 
 
 class Link(NamedTuple):
@@ -64,143 +69,154 @@ def anchor(text: str) -> str:
     return re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-")
 
 
-class Markdown:
-    """Renders a page for GitHub and Hugo: links are relative and end in `.md`."""
+class Form(NamedTuple):
+    """How a page is written down: the file at a path, what becomes of text, and the marks."""
 
-    suffix = ".md"
-
-    def __init__(self, shields: bool = False) -> None:
-        self._shields = shields
-
-    def file(self, path: str) -> str:
-        """The page's file."""
-        return f"{path}.md"
-
-    def render(self, page: Page) -> str:
-        """The whole file, front matter first."""
-        up = "../" * page.path.count("/")
-        head = {"title": page.title, "author": page.author, "type": page.kind}
-        matter = [f"{name}: {json.dumps(text)}" for name, text in head.items() if text]
-        crumbs = " / ".join(
-            [*(self._inline(link, up) for link in page.trail), f"**{_md(page.title)}**"]
-        )
-        blocks = [self._block(block, up) for block in page.blocks]
-        parts = ["\n".join(["---", *matter, "---"]), crumbs, f"# {_md(page.title)}", *blocks]
-        footer = self._cell(list(page.footer), up)
-        return "\n\n".join([*parts, "---", f"*{footer}*"]) + "\n"
-
-    def _block(self, block: Block, up: str) -> str:
-        if isinstance(block, Heading):
-            return f"{'#' * block.level} {_md(block.text)}"
-        if isinstance(block, Table):
-            rows = [block.titles, *block.rows]
-            lines = ["| " + " | ".join(self._cell(c, up) for c in row) + " |" for row in rows]
-            return "\n".join([lines[0], "|" + "---|" * len(block.titles), *lines[1:]])
-        if isinstance(block, list):
-            return "\n".join(f"- {self._cell(item, up)}" for item in block)
-        return self._cell(list(block), up)
-
-    def _cell(self, cell: Cell, up: str) -> str:
-        if isinstance(cell, list):
-            # Badges are words of a line; other parts bring their own blanks.
-            return "".join(self._inline(item, up) for item in cell).rstrip()
-        return self._inline(cell, up)
-
-    def _inline(self, item: Inline, up: str) -> str:
-        if isinstance(item, str):
-            return _md(item)
-        if isinstance(item, Code):
-            return f"`{item.text}`".replace("|", "\\|")
-        if isinstance(item, Badge):
-            source = item.shields_url if self._shields else f"{up}badges/{item.file}"
-            image = f"![{_md(item.alt)}]({source})"
-            return (f"[{image}]({self._href(item.page, up)})" if item.page else image) + " "
-        return f"[{_md(item.text)}]({self._href(item.to, up)})"
-
-    def _href(self, to: str, up: str) -> str:
-        if to.startswith("http"):
-            return f"<{to}>"
-        path, mark, fragment = to.partition("#")
-        return f"{up}{self.file(path)}{mark}{fragment}"
+    file: Callable[[str], str]
+    text: Callable[[str], str]
+    url: Callable[[str], str]
+    code: Callable[[str], str]
+    link: str
+    image: str
+    heading: str
+    paragraph: str
+    bullet: str
+    bullets: str
+    title: str
+    cell: str
+    row: str
+    table: str
+    page: str
+    shields: bool = False
+    most_rows: int = 1_000_000
 
 
-class Html:
-    """Renders a page for a browser: one style sheet beside it, nothing from the network."""
+def render(page: Page, form: Form) -> str:
+    """The whole file. Links are relative, so that a site works at any address and in a folder."""
+    title = form.text(page.title)
+    head = {"title": page.title, "author": page.author, "type": page.kind}
+    return form.page.format(
+        matter="\n".join(f"{name}: {json.dumps(text)}" for name, text in head.items() if text),
+        kind=page.kind,
+        root="../" * page.path.count("/"),
+        navigation=" ".join(_inline(link, page, form) for link in NAVIGATION),
+        trail="".join(f"{_inline(link, page, form)} / " for link in page.trail),
+        title=title,
+        body="\n\n".join(_block(block, page, form) for block in page.blocks),
+        footer=_cell(list(page.footer), page, form),
+    )
 
-    suffix = ".html"
 
-    def file(self, path: str) -> str:
-        """The page's file."""
-        folder, _, name = path.rpartition("/")
-        name = "index" if name == "_index" else name
-        return f"{folder}/{name}.html" if folder else f"{name}.html"
-
-    def render(self, page: Page) -> str:
-        """The whole document."""
-        up = "../" * page.path.count("/")
-        crumbs = "".join(f"{self._inline(link, up)} / " for link in page.trail)
-        nav = " ".join(self._inline(link, up) for link in NAVIGATION)
-        body = "\n".join(self._block(block, up) for block in page.blocks)
-        title = escape(page.title)
-        return (
-            '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            '<meta name="color-scheme" content="light dark">'
-            f'<title>{title}</title><link rel="stylesheet" href="{up}style.css"></head>\n<body>'
-            f'<header><nav aria-label="Catalog">{nav}</nav></header>\n<main class="{page.kind}">\n'
-            f'<p class="trail">{crumbs}<b>{title}</b></p>\n<h1>{title}</h1>\n{body}\n</main>\n'
-            f"<footer>{self._cell(list(page.footer), up)}</footer></body></html>\n"
-        )
-
-    def _block(self, block: Block, up: str) -> str:
-        if isinstance(block, Heading):
-            name = escape(anchor(block.text))
-            return f'<h{block.level} id="{name}">{escape(block.text)}</h{block.level}>'
-        if isinstance(block, Table):
-            head = "".join(f'<th scope="col">{escape(title)}</th>' for title in block.titles)
-            rows = "\n".join(
-                "<tr>" + "".join(f"<td>{self._cell(cell, up)}</td>" for cell in row) + "</tr>"
-                for row in block.rows
+def _block(block: Block, page: Page, form: Form) -> str:
+    if isinstance(block, Heading):
+        marks = {"level": block.level, "hashes": "#" * block.level, "anchor": anchor(block.text)}
+        return form.heading.format(form.text(block.text), **marks)
+    if isinstance(block, Table):
+        head = form.row.format("".join(map(form.title.format, map(form.text, block.titles))))
+        rows = [
+            form.row.format("".join(form.cell.format(_cell(cell, page, form)) for cell in row))
+            for row in block.rows[: form.most_rows]
+        ]
+        if len(block.rows) > form.most_rows:
+            rows.append(
+                form.row.format(form.cell.format(f"...and {len(block.rows) - len(rows):,} more"))
             )
-            return (
-                f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
-                f"<tbody>{rows}</tbody></table></div>"
-            )
-        if isinstance(block, list):
-            return f"<ul>{''.join(f'<li>{self._cell(item, up)}</li>' for item in block)}</ul>"
-        return f"<p>{self._cell(list(block), up)}</p>"
+        marks = {"rule": "---|" * len(block.titles), "kind": anchor(block.titles[-1])}
+        return form.table.format("".join(rows), head=head, **marks).rstrip()
+    if isinstance(block, list):
+        return form.bullets.format(
+            "".join(form.bullet.format(_cell(item, page, form)) for item in block)
+        ).rstrip()
+    return form.paragraph.format(_cell(list(block), page, form))
 
-    def _cell(self, cell: Cell, up: str) -> str:
-        if isinstance(cell, list):
-            return "".join(self._inline(item, up) for item in cell)
-        return self._inline(cell, up)
 
-    def _inline(self, item: Inline, up: str) -> str:
-        if isinstance(item, str):
-            return escape(item)
-        if isinstance(item, Code):
-            return f"<code>{escape(item.text)}</code>"
-        if isinstance(item, Badge):
-            image = f'<img src="{up}badges/{item.file}" alt="{escape(item.alt)}" height="20"> '
-            return f'<a href="{self._href(item.page, up)}">{image}</a>' if item.page else image
-        return f'<a href="{self._href(item.to, up)}">{escape(item.text)}</a>'
+def _cell(cell: Cell, page: Page, form: Form) -> str:
+    if isinstance(cell, list):
+        return "".join(_inline(item, page, form) for item in cell).rstrip()
+    return _inline(cell, page, form)
 
-    def _href(self, to: str, up: str) -> str:
-        if to.startswith("http"):
-            return escape(to)
-        path, mark, fragment = to.partition("#")
-        return escape(f"{up}{self.file(path)}{mark}{fragment}")
+
+def _inline(item: Inline, page: Page, form: Form) -> str:
+    if isinstance(item, str):
+        return form.text(item)
+    if isinstance(item, Code):
+        return form.code(item.text)
+    if isinstance(item, Badge):
+        source = item.shields_url if form.shields else _relative(f"badges/{item.file}", page)
+        image = form.image.format(form.text(item.alt), source)
+        # Badges are words of a line; other parts bring their own blanks.
+        return (form.link.format(image, _href(item.page, page, form)) if item.page else image) + " "
+    return form.link.format(form.text(item.text), _href(item.to, page, form))
+
+
+def _href(to: str, page: Page, form: Form) -> str:
+    if to.startswith("http"):
+        return form.url(to)
+    path, mark, fragment = to.partition("#")
+    return f"{_relative(form.file(path), page)}{mark}{fragment}"
+
+
+def _relative(file: str, page: Page) -> str:
+    folder = page.path.rpartition("/")[0] + "/"
+    if file.startswith(folder):
+        return file[len(folder) :]
+    return "../" * page.path.count("/") + file
 
 
 NAVIGATION = [
     Link("Catalog", "_index"),
     Link("Authors", "authors/_index"),
     Link("Models", "models/_index"),
+    Link("Offerings", "offerings/_index"),
     Link("Providers", "providers/_index"),
     Link("Comparisons", "comparisons/_index"),
     Link("Evidence", "evidence/_index"),
 ]
 
 
-def _md(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#~&!])", r"\\\1", text)
+def _html_file(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{'index' if name == '_index' else name}.html"
+
+
+_SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
+
+MARKDOWN = Form(
+    file="{}.md".format,
+    text=lambda text: text.translate(_SIGNS),
+    url="<{}>".format,
+    code=lambda text: f"`{text}`".replace("|", "\\|"),
+    link="[{}]({})",
+    image="![{}]({})",
+    heading="{hashes} {}",
+    paragraph="{}",
+    bullet="- {}\n",
+    bullets="{}",
+    title=" {} |",
+    cell=" {} |",
+    row="|{}\n",
+    table="{head}|{rule}\n{}",
+    page="---\n{matter}\n---\n\n{trail}**{title}**\n\n# {title}\n\n{body}\n\n---\n\n*{footer}*\n",
+    most_rows=2_500,  # GitHub shows no page of more than 512 KiB
+)
+"""For GitHub and Hugo."""
+
+HTML = Form(
+    file=_html_file,
+    text=escape,
+    url=escape,
+    code=lambda text: f"<code>{escape(text)}</code>",
+    link='<a href="{1}">{0}</a>',
+    image='<img src="{1}" alt="{0}" height="20">',
+    heading='<h{level} id="{anchor}">{}</h{level}>',
+    paragraph="<p>{}</p>",
+    bullet="<li>{}</li>",
+    bullets="<ul>{}</ul>",
+    title='<th scope="col">{}</th>',
+    cell="<td>{}</td>",
+    row="<tr>{}</tr>\n",
+    table='<div class="wide"><table class="{kind}">\n'
+    "<thead>{head}</thead>\n<tbody>{}</tbody></table></div>",
+    page=(FOLDER / "page.html").read_text(encoding="utf-8"),
+)
+"""For a browser: one style sheet and one script beside the pages, nothing from the network."""

@@ -33,7 +33,7 @@ def index(site: Site) -> Page:
 def matrix(site: Site) -> Page:
     """Probed offerings, and the newest of each author on their own service."""
     catalog = site.catalog
-    rows = [catalog.offerings[key] for key in catalog.evidence if key in catalog.offerings]
+    rows = [catalog.offerings[key] for key in catalog.evidence]
     for author in catalog.authors.values():
         service = f"{author.value('provider')}/".lower()
         homes = [catalog.home(row) for row in catalog.models_by(author)]
@@ -62,18 +62,28 @@ def _released(site: Site, offering: Record) -> str:
 
 
 def cheapest(site: Site) -> Page:
-    """By the cost of 1,000 tokens in and 500 out; the free ones are counted."""
-    costs = [(numbers.cost(row, 1000, 500), row) for row in site.catalog.offerings.values()]
+    """By the cost of 1,000 tokens in and 500 out, of what writes text; the free ones are counted.
+
+    Where only one side costs anything, the model embeds or transcribes: no answer to compare.
+    """
+    writing = (row for row in site.catalog.offerings.values() if _writes(row))
+    costs = [(numbers.cost(row, 1000, 500), row) for row in writing]
     free = sum(amount == 0 for amount, _ in costs)
     paid = sorted(((amount, row.id, row) for amount, row in costs if amount))[:_ROWS]
     rows: list[list[Cell]] = [
-        [site.link(row, id), f"${amount:.6f}", numbers.price_pair(row)] for amount, id, row in paid
+        [site.link(row, id), numbers.amount(amount), numbers.price_pair(row)]
+        for amount, id, row in paid
     ]
     blocks: list[Block] = [
         (f"The cost of a call of 1,000 tokens in and 500 out. {free} offerings are free.",),
         Table(["Offering", "A call", "Pricing (Input/Output)"], rows),
     ]
     return make(site, "comparisons/cheapest", "Cheapest Offerings", "comparison", blocks, _TRAIL)
+
+
+def _writes(offering: Record) -> bool:
+    prices = [offering.value("price_input"), offering.value("price_output")]
+    return offering.state("text") == "known" and (all(prices) or not any(prices))
 
 
 def longest(site: Site) -> Page:
@@ -89,9 +99,9 @@ def longest(site: Site) -> Page:
     return make(site, path, "Longest Contexts", "comparison", blocks, _TRAIL)
 
 
-PAGES: list[tuple[str, Callable[[Site], Page]]] = [
-    ("comparisons/_index", index),
-    ("comparisons/capabilities", matrix),
-    ("comparisons/cheapest", cheapest),
-    ("comparisons/longest-context", longest),
-]
+PAGES: dict[str, Callable[[Site], Page]] = {
+    "comparisons/_index": index,
+    "comparisons/capabilities": matrix,
+    "comparisons/cheapest": cheapest,
+    "comparisons/longest-context": longest,
+}

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from minikin.catalog import numbers
 from minikin.catalog.blocks import facts, make
-from minikin.catalog.catalog import counts
+from minikin.catalog.catalog import Catalog, counts
 from minikin.catalog.fact import Record
 from minikin.catalog.page import Block, Cell, Code, Heading, Link, Page, Table
+from minikin.catalog.schema import capabilities
 
 if TYPE_CHECKING:
     from minikin.catalog.site import Site
@@ -21,43 +22,49 @@ _TOP = 15
 def index(site: Site) -> Page:
     """What the catalog holds, and where that came from."""
     catalog = site.catalog
-    offerings = list(catalog.offerings.values())
-    priced = sum(row.state("price_input") == "known" for row in offerings)
+    serving = (row.id.split("/")[0].lower() for row in catalog.offerings.values())
+    making = (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row))
+    blocks: list[Block] = [
+        ("Models, who makes them, who serves them, and what they were seen to do.",),
+        _totals(catalog),
+        Heading(2, "Providers by Number of Offerings"),
+        _ranking(site, catalog.providers, serving),
+        Heading(2, "Authors by Number of Models"),
+        _ranking(site, catalog.authors, making),
+        Heading(2, "Sources"),
+        _sources(catalog),
+    ]
+    return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
+
+
+def _totals(catalog: Catalog) -> Table:
+    offered = len(catalog.offerings)
+    priced = sum(row.state("price_input") == "known" for row in catalog.offerings.values())
     results = [result for found in catalog.evidence.values() for result in found.results]
     verified = sum(result.outcome == "verified" for result in results)
-    totals: list[list[Cell]] = [
+    rows: list[list[Cell]] = [
         [Link("Authors", "authors/_index"), f"{len(catalog.authors):,}"],
         [Link("Models", "models/_index"), f"{len(catalog.models):,}"],
         [Link("Providers", "providers/_index"), f"{len(catalog.providers):,}"],
-        ["Offerings", f"{len(offerings):,}"],
-        ["Offerings with a price", f"{priced:,} ({priced / max(len(offerings), 1):.0%})"],
+        [Link("Offerings", "offerings/_index"), f"{offered:,}"],
+        ["Offerings with a price", f"{priced:,} ({priced / max(offered, 1):.0%})"],
         [Link("Probed offerings", "evidence/_index"), f"{len(catalog.evidence):,}"],
         ["Verified capabilities", f"{verified:,} of {len(results):,} probed"],
     ]
+    return Table(["", "Count"], rows)
+
+
+def _sources(catalog: Catalog) -> Table:
     stated = Counter(
         (fact.source, fact.date)
-        for row in offerings
+        for row in catalog.offerings.values()
         for known in row.facts.values()
         for fact in known
     )
-    sources: list[list[Cell]] = [
+    rows: list[list[Cell]] = [
         [source, date, f"{count:,}"] for (source, date), count in sorted(stated.items())
     ]
-    blocks: list[Block] = [
-        ("Models, who makes them, who serves them, and what they were seen to do.",),
-        Table(["", "Count"], totals),
-        Heading(2, "Providers by Number of Offerings"),
-        _ranking(site, catalog.providers, (row.id.split("/")[0].lower() for row in offerings)),
-        Heading(2, "Authors by Number of Models"),
-        _ranking(
-            site,
-            catalog.authors,
-            (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row)),
-        ),
-        Heading(2, "Sources"),
-        Table(["Source", "As of", "Facts on offerings"], sources),
-    ]
-    return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
+    return Table(["Source", "As of", "Facts on offerings"], rows)
 
 
 def _ranking(site: Site, records: dict[str, Record], ids: Iterable[str]) -> Table:
@@ -70,7 +77,7 @@ def author(site: Site, record: Record) -> Page:
     models = site.catalog.models_by(record)
     blocks: list[Block] = [
         *([(text,)] if (text := record.value("description")) else []),
-        Table(["", "", "Source"], facts(record)),
+        Table(["Field", "Value", "Source"], facts(record)),
         Heading(2, f"{len(models)} Models"),
         _models(site, models),
     ]
@@ -81,13 +88,13 @@ def author(site: Site, record: Record) -> Page:
 def _models(site: Site, models: list[Record]) -> Table:
     rows: list[list[Cell]] = []
     for row in models:
-        home = site.catalog.home(row)
+        home = site.catalog.home(row) or Record("offering", "", {})
         rows.append(
             [
                 site.link(row, row.id),
                 row.value("release_date") or numbers.UNKNOWN,
-                numbers.tokens(home.value("context") if home else None),
-                numbers.price_pair(home) if home else numbers.UNKNOWN,
+                numbers.tokens(home.value("context")),
+                numbers.price_pair(home),
                 f"{len(site.catalog.offerings_of(row))}",
             ]
         )
@@ -102,7 +109,7 @@ def provider(site: Site, record: Record) -> Page:
         families.setdefault(served.value("family") or "other", []).append(row)
     known = facts(record)
     blocks: list[Block] = [
-        Table(["", "", "Source"], known) if known else ("Nothing else is known of it.",)
+        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known of it.",)
     ]
     for family in sorted(families):
         rows: list[list[Cell]] = [
@@ -126,46 +133,68 @@ def authors(site: Site) -> Page:
         [site.link(row), f"{len(site.catalog.models_by(row))}"]
         for row in site.catalog.authors.values()
     ]
-    blocks: list[Block] = [Table(["Author", "Models"], rows)]
-    return make(site, "authors/_index", "Authors", "authors", blocks)
+    return make(site, "authors/_index", "Authors", "authors", [Table(["Author", "Models"], rows)])
 
 
 def providers(site: Site) -> Page:
     """Every provider."""
     rows: list[list[Cell]] = []
     for row in site.catalog.providers.values():
-        offered = site.catalog.offerings_at(row)
+        offered = f"{len(site.catalog.offerings_at(row))}"
         base = row.value("api_base")
-        rows.append([site.link(row), f"{len(offered)}", Code(base) if base else numbers.UNKNOWN])
-    blocks: list[Block] = [Table(["Provider", "Offerings", "API base URL"], rows)]
-    return make(site, "providers/_index", "Providers", "providers", blocks)
+        rows.append([site.link(row), offered, Code(base) if base else numbers.UNKNOWN])
+    table = Table(["Provider", "Offerings", "API base URL"], rows)
+    return make(site, "providers/_index", "Providers", "providers", [table])
 
 
 def models(site: Site) -> Page:
     """Every model."""
-    blocks: list[Block] = [_models(site, list(site.catalog.models.values()))]
-    return make(site, "models/_index", "Models", "models", blocks)
+    table = _models(site, list(site.catalog.models.values()))
+    return make(site, "models/_index", "Models", "models", [table])
+
+
+def offerings(site: Site) -> Page:
+    """Every offering, with the few capabilities that people choose by."""
+    telling = [
+        name
+        for name in capabilities()
+        if name in ("tools", "structured_outputs", "reasoning")
+        or (name.startswith(("input_", "output_")) and not name.endswith("_text"))
+    ]
+    rows: list[list[Cell]] = [
+        [
+            site.link(row, row.id),
+            numbers.tokens(row.value("context")),
+            numbers.tokens(row.value("max_output")),
+            numbers.price_pair(row),
+            " ".join(name for name in telling if row.state(name) == "known"),
+        ]
+        for row in site.catalog.offerings.values()
+    ]
+    titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
+    said = ("Each provider's page lists its own: ", Link("providers", "providers/_index"), ".")
+    return make(site, "offerings/_index", "Offerings", "offerings", [said, Table(titles, rows)])
 
 
 def evidence(site: Site) -> Page:
     """Every probed offering."""
     rows: list[list[Cell]] = []
     for key, found in site.catalog.evidence.items():
-        if key in site.catalog.offerings:
-            record = site.catalog.offerings[key]
-            verified = sum(result.outcome == "verified" for result in found.results)
-            latest = max((result.at for result in found.results), default="")
-            link = Link(record.id, site.path("evidence", record))
-            rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
+        record = site.catalog.offerings[key]
+        verified = sum(result.outcome == "verified" for result in found.results)
+        latest = max((result.at for result in found.results), default="")
+        link = Link(record.id, site.path("evidence", record))
+        rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
     table = Table(["Offering", "Verified", "Last probed", "Endpoint"], rows)
-    blocks: list[Block] = [table if rows else ("Nothing has been probed yet.",)]
-    return make(site, "evidence/_index", "Evidence", "evidence-list", blocks)
+    block: Block = table if rows else ("Nothing has been probed yet.",)
+    return make(site, "evidence/_index", "Evidence", "evidence-list", [block])
 
 
-PAGES: list[tuple[str, Callable[[Site], Page]]] = [
-    ("_index", index),
-    ("authors/_index", authors),
-    ("providers/_index", providers),
-    ("models/_index", models),
-    ("evidence/_index", evidence),
-]
+PAGES: dict[str, Callable[[Site], Page]] = {
+    "_index": index,
+    "authors/_index": authors,
+    "providers/_index": providers,
+    "models/_index": models,
+    "offerings/_index": offerings,
+    "evidence/_index": evidence,
+}

@@ -72,10 +72,9 @@ def _prices(record: Record) -> list[Block]:
     for tier in record.value("price_tiers") or []:
         pair = " / ".join(numbers.dollars(tier.get(name)) for name in ("input", "output"))
         blocks.append((f"Prompts above {tier['above']:,} tokens: {pair} per million tokens.",))
-    costs: list[list[Cell]] = []
-    for title, (prompt, completion) in TYPICAL.items():
-        amount = numbers.cost(record, prompt, completion)
-        costs.append([title, numbers.UNKNOWN if amount is None else f"${amount:.5f}"])
+    costs: list[list[Cell]] = [
+        [title, numbers.amount(numbers.cost(record, *tokens))] for title, tokens in TYPICAL.items()
+    ]
     return [*blocks, Table(["A typical call", "Costs"], costs)]
 
 

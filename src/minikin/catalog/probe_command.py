@@ -85,7 +85,8 @@ def _probed_offering(catalog: Catalog, provider: str | None, base_url: str, mode
     if provider is None:
         bases = {row.value("api_base"): row.id for row in catalog.providers.values()}
         provider = bases.get(base_url) or slug(urlsplit(base_url).netloc)
-    known = catalog.served(provider, model)
+    # Never by an alias: what answers to a borrowed name may be any weights.
+    known = catalog.offerings.get(f"{provider}/{model}".lower())
     return known.id if known else f"{provider}/{model}"
 
 

@@ -1,11 +1,12 @@
 """The catalog over HTTP: JSON for programs, the pages of `catalog build` for browsers.
 
-    GET /catalog                                 counts; a browser is sent to the index page
+    GET /catalog                                 counts
     GET /catalog/{authors,models,providers}      ids and names
-    GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=&limit=
+    GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=
+                          &limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
-    GET /catalog/....html                        a page
+    GET /catalog/....html                        a page; a browser is sent there from the others
     GET /api/v1/models                           the models served here, in OpenRouter's shape
 
 Handlers are plain functions, so Starlette runs them in threads, beside the event loop. What they
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Annotated, Any
 
 import msgspec
@@ -23,13 +25,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from minikin.catalog import query
+from minikin.catalog import openrouter, query
 from minikin.catalog.badge import Badge
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
-from minikin.catalog.page import Html
+from minikin.catalog.page import HTML, render
 from minikin.catalog.schema import capabilities
-from minikin.catalog.site import STYLE, Site
+from minikin.catalog.site import ASSETS, Site
 from minikin.errors import InvalidRequest, NotFound
 
 _KINDS = ("authors", "models", "providers", "offerings")
@@ -41,57 +43,68 @@ class _Question(query.Filter, kw_only=True, forbid_unknown_fields=True):
     """The query string of /catalog/offerings."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) -> list[Route]:
     """Routes over the catalog that `load` gives, which is called once, at the first request.
 
-    `served` are the names that this server answers to, for OpenRouter's list.
+    `served` are the names that this server answers to, the model's own first.
     """
-    pages = _Pages(load)
+    lock = threading.Lock()
+    made = cache(lambda: Site(load()))
+
+    def site() -> Site:
+        with lock:  # whoever asks meanwhile waits for the same one
+            return made()
 
     def index(request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if _is_browser(request):
             return RedirectResponse("/catalog/index.html")
-        return JSONResponse({kind: len(getattr(pages.site.catalog, kind)) for kind in _KINDS})
+        return JSONResponse({kind: len(getattr(site().catalog, kind)) for kind in _KINDS})
 
     def offerings(request: Request) -> Response:
-        asked = _question(request)
-        catalog = pages.site.catalog
+        if _is_browser(request) and not request.query_params:
+            return RedirectResponse("/catalog/offerings/index.html")
+        asked, catalog = _question(request), site().catalog
         rows = asked.select(catalog)
-        return _list([query.as_json(catalog, row) for row in rows[: asked.limit]], len(rows))
+        shown = rows[asked.offset : asked.offset + asked.limit]
+        return _list([query.as_json(catalog, row) for row in shown], len(rows))
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
-        if path.endswith((".html", ".svg", ".css")):
-            return _file(pages.site, path)
-        return _record(pages.site.catalog, path)
+        if path.endswith((".html", ".svg", *ASSETS)):
+            return _file(site(), path)
+        if _is_browser(request) and (page := _page(site(), path)):
+            return RedirectResponse(f"/catalog/{HTML.file(page)}")
+        return _record(site().catalog, path)
 
-    def openrouter(request: Request) -> Response:
-        return JSONResponse({"data": [_openrouter(pages.site.catalog, name) for name in served]})
+    def openrouter_models(request: Request) -> Response:
+        rows = [openrouter.entry(site().catalog, served[0], name) for name in served]
+        return JSONResponse({"data": rows})
 
     return [
         Route("/catalog", index),
         Route("/catalog/offerings", offerings),
         Route("/catalog/{path:path}", anything),
-        Route("/api/v1/models", openrouter),
+        Route("/api/v1/models", openrouter_models),
     ]
 
 
-class _Pages:
-    """The site, made once: whoever asks meanwhile waits for the same one."""
+def _is_browser(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
-    def __init__(self, load: Callable[[], Catalog]) -> None:
-        self._load = load
-        self._lock = threading.Lock()
-        self._site: Site | None = None
 
-    @property
-    def site(self) -> Site:
-        with self._lock:
-            if self._site is None:
-                self._site = Site(self._load())
-            return self._site
+def _page(site: Site, path: str) -> str | None:
+    """The path of the page about what a path of the JSON names, if there is one."""
+    root, _, name = path.partition("/")
+    if root not in (*_KINDS, "evidence"):
+        return None
+    records = getattr(site.catalog, "offerings" if root == "evidence" else root)
+    if not name:
+        return f"{root}/_index"
+    known = name.lower() in getattr(site.catalog, root)
+    return site.path(root.removesuffix("s"), records[name.lower()]) if known else None
 
 
 def _question(request: Request) -> _Question:
@@ -111,23 +124,27 @@ def _list(rows: list[Any], total: int) -> Response:
 
 def _record(catalog: Catalog, path: str) -> Response:
     root, _, name = path.partition("/")
-    key = name.lower()
-    if root == "evidence" and key in catalog.evidence:
-        return JSONResponse(msgspec.to_builtins(catalog.evidence[key]))
-    records: dict[str, Record] = getattr(catalog, root) if root in _KINDS else {}
-    if records and not name:
+    if root == "evidence":
+        rows = [{"id": row.offering, "name": row.model} for row in catalog.evidence.values()]
+        found = msgspec.to_builtins(catalog.evidence.get(name.lower()))
+    else:
+        records: dict[str, Record] = getattr(catalog, root) if root in _KINDS else {}
         rows = [{"id": row.id, "name": row.name} for row in records.values()]
+        record = records.get(name.lower())
+        found = query.as_json(catalog, record) if record else None
+    if rows and not name:
         return _list(rows, len(rows))
-    if key not in records:
+    if found is None:
         raise NotFound(f"The catalog has nothing at {path[:200]!r}.")
-    return JSONResponse(query.as_json(catalog, records[key]))
+    return JSONResponse(found)
 
 
 def _file(site: Site, path: str) -> Response:
     """A page, a badge or the style sheet, as `catalog build` writes them. Raises NotFound."""
     name, _, suffix = path.rpartition(".")
-    if suffix == "css" and name == "style":
-        return Response(STYLE.read_text(encoding="utf-8"), media_type="text/css", headers=_SAFE)
+    if path in ASSETS:
+        media_type = f"text/{'css' if suffix == 'css' else 'javascript'}"
+        return Response(ASSETS[path], media_type=media_type, headers=_SAFE)
     if suffix == "svg":
         capability, _, state = name.removeprefix("badges/").rpartition("-")
         if capability not in capabilities() or state not in _STATES:
@@ -136,39 +153,4 @@ def _file(site: Site, path: str) -> Response:
         return Response(drawing, media_type="image/svg+xml", headers=_SAFE)
     if name.split("/")[-1] == "index":
         name = f"{name.removesuffix('index')}_index"
-    return Response(Html().render(site.page(name)), media_type="text/html", headers=_SAFE)
-
-
-def _openrouter(catalog: Catalog, name: str) -> dict[str, Any]:
-    """One entry of OpenRouter's list; prices are text, in US dollars per token."""
-    offering = catalog.served("minikin", name)
-    model = catalog.models[catalog.model_of(offering)] if offering else Record("model", name, {})
-    facts = offering or model
-    sides = [model.value(f"{side}_modalities") or ["text"] for side in ("input", "output")]
-    claimed = ("verified", "declared")
-    prices = {"prompt": "price_input", "completion": "price_output"}
-    known = {ours: facts.value(field) for ours, field in prices.items()}
-    return {
-        "id": name,
-        "name": model.name,
-        "created": 0,
-        "description": model.value("description") or "",
-        "context_length": facts.value("context"),
-        "architecture": {
-            "modality": "->".join("+".join(side) for side in sides),
-            "input_modalities": sides[0],
-            "output_modalities": sides[1],
-            "tokenizer": model.value("tokenizer"),
-            "instruct_type": None,
-        },
-        "pricing": {n: f"{price / 1e6:g}" for n, price in known.items() if price is not None},
-        "top_provider": {
-            "context_length": facts.value("context"),
-            "max_completion_tokens": facts.value("max_output"),
-            "is_moderated": False,
-        },
-        "per_request_limits": None,
-        "supported_parameters": [
-            n for n in capabilities() if offering and catalog.badge(offering, n)[0] in claimed
-        ],
-    }
+    return Response(render(site.page(name), HTML), media_type="text/html", headers=_SAFE)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from datetime import date
 from functools import cache
-from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import yaml
+from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, defstruct
 
 _ID = re.compile(r"[A-Za-z0-9~@][\w.~:+()@/\- ]{0,159}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 MAX_TEXT = 600
 """Characters in one text value; a longer one is an attack or a mistake."""
 
@@ -30,16 +27,30 @@ class Capability(NamedTuple):
 
 
 @cache
+def table(name: str) -> dict[str, Any]:
+    """The content of a YAML file of the package."""
+    return yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
+@cache
 def capabilities() -> dict[str, Capability]:
     """Every capability by id, in the order pages show them."""
-    return {name: Capability(name, *row) for name, row in _table("capabilities.yaml").items()}
+    return {name: Capability(name, *row) for name, row in table("capabilities.yaml").items()}
 
 
 class FieldType(NamedTuple):
-    """A value type: `wanted` completes "must be ..."; `accepts` tells a value that will do."""
+    """A type of values; `wanted` completes "must be ..."."""
 
     wanted: str
-    accepts: Callable[[Any], bool]
+    type: Any
+
+    def fault(self, value: Any) -> str | None:
+        """The way to a value's first fault, such as `.max` or `[2].above`; None if it will do."""
+        try:
+            convert(value, self.type)
+        except ValidationError as error:
+            return str(error).partition(" - at `$")[2].rstrip("`")
+        return None
 
 
 def is_id(value: Any, kind: str) -> bool:
@@ -52,70 +63,52 @@ def is_id(value: Any, kind: str) -> bool:
     return kind != "offering" or all(value.partition("/"))
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_TEXT and not _CONTROL.search(value)
+_CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+_Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, pattern=rf"\A[^{_CONTROL}]*\Z")]
+_Url = Annotated[str, Meta(max_length=MAX_TEXT, pattern=rf"\Ahttps?://[^\s<>\"'`{_CONTROL}]+\Z")]
+_Date = Annotated[str, Meta(pattern=r"\A\d{4}-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?\Z")]
+_Count = Annotated[int, Meta(ge=0, lt=10**15)]
+_Price = Annotated[float, Meta(ge=0, lt=1e6)]
+_Number = Annotated[float, Meta(gt=-1e300, lt=1e300)]
 
 
-def _is_url(value: Any) -> bool:
-    return _is_text(value) and re.fullmatch(r"https?://[^\s<>\"'`]+", value) is not None
+class _Range(Struct, forbid_unknown_fields=True):
+    """What a parameter takes."""
+
+    min: _Number | UnsetType = UNSET
+    max: _Number | UnsetType = UNSET
+    default: _Number | UnsetType = UNSET
 
 
-def _is_date(value: Any) -> bool:
-    if not isinstance(value, str) or not re.fullmatch(r"\d{4}-\d\d(-\d\d)?", value):
-        return False
-    try:
-        date.fromisoformat(value if len(value) == 10 else f"{value}-01")
-    except ValueError:
-        return False
-    return True
+class _Tier(Struct, forbid_unknown_fields=True):
+    """Prices of prompts longer than `above` tokens."""
+
+    above: _Count
+    input: _Price | UnsetType = UNSET
+    output: _Price | UnsetType = UNSET
+    cache_read: _Price | UnsetType = UNSET
+    cache_write: _Price | UnsetType = UNSET
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+_Ranges = defstruct(
+    "_Ranges",
+    [(name, _Range | UnsetType, UNSET) for name in capabilities()],
+    forbid_unknown_fields=True,
+)
 
-
-def _is_price(value: Any) -> bool:
-    return _is_number(value) and 0 <= value < 1_000_000
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and len(value) <= 64 and all(_is_text(item) for item in value)
-
-
-def _is_ranges(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        name in capabilities()
-        and isinstance(row, dict)
-        and row.keys() <= {"min", "max", "default"}
-        and all(_is_number(number) for number in row.values())
-        for name, row in value.items()
-    )
-
-
-def _is_tiers(value: Any) -> bool:
-    return isinstance(value, list) and all(
-        isinstance(row, dict) and _is_count(row.get("above")) and all(map(_is_price, row.values()))
-        for row in value
-    )
-
-
-TEXT = FieldType(f"text of 1 to {MAX_TEXT} characters without control characters", _is_text)
-DATE = FieldType("a date such as 2025-04-14 or 2025-04", _is_date)
-_FLAG = FieldType("true, false or null", lambda value: isinstance(value, bool))
+TEXT = FieldType(f"text of 1 to {MAX_TEXT} characters without control characters", _Text)
+DATE = FieldType("a date such as 2025-04-14 or 2025-04", _Date)
+_FLAG = FieldType("true, false or null", bool)
 _TYPES = {
     "text": TEXT,
     "date": DATE,
     "flag": _FLAG,
-    "url": FieldType("an http or https URL", _is_url),
-    "count": FieldType("a whole number, 0 or more", _is_count),
-    "price": FieldType("a finite number of US dollars per million tokens, 0 or more", _is_price),
-    "texts": FieldType("a list of texts", _is_texts),
-    "ranges": FieldType("a map of parameter to its {min, max, default} numbers", _is_ranges),
-    "tiers": FieldType("a list of {above: tokens, input: price, output: price}", _is_tiers),
+    "url": FieldType("an http or https URL", _Url),
+    "count": FieldType("a whole number, 0 or more", _Count),
+    "price": FieldType("a finite number of US dollars per million tokens, 0 or more", _Price),
+    "texts": FieldType("a list of texts", Annotated[list[_Text], Meta(max_length=64)]),
+    "ranges": FieldType("a map of parameter to its {min, max, default} numbers", _Ranges),
+    "tiers": FieldType("a list of {above: tokens, input: price, output: price}", list[_Tier]),
 }
 KINDS = ("author", "model", "provider", "offering")
 
@@ -123,10 +116,5 @@ KINDS = ("author", "model", "provider", "offering")
 @cache
 def fields(kind: str) -> dict[str, FieldType]:
     """The fields of a kind of record, in the order pages show them. Raises KeyError for no kind."""
-    types = {name: _TYPES[type] for name, type in _table("fields.yaml")[kind].items()}
+    types = {name: _TYPES[type] for name, type in table("fields.yaml")[kind].items()}
     return types | (dict.fromkeys(capabilities(), _FLAG) if kind == "offering" else {})
-
-
-@cache
-def _table(name: str) -> dict[str, Any]:
-    return yaml.safe_load((Path(__file__).parent / name).read_text(encoding="utf-8"))

@@ -14,10 +14,11 @@ from minikin.catalog import pages_compare, pages_index, pages_model, pages_offer
 from minikin.catalog.badge import Badge
 from minikin.catalog.catalog import Catalog
 from minikin.catalog.fact import Record
-from minikin.catalog.page import Html, Link, Markdown, Page
+from minikin.catalog.page import FOLDER, HTML, MARKDOWN, Link, Page, render
 from minikin.errors import NotFound, SetupError
 
-STYLE = Path(__file__).parent / "style.css"
+ASSETS = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "table.js")}
+"""Files beside the HTML pages."""
 _HUGO = """\
 # `hugo` finds every page and link of `content/` with these settings; add a theme of your own.
 title = "Model catalog"
@@ -59,11 +60,10 @@ class Site:
         self._assign("provider", "providers", catalog.providers.values(), pages_index.provider)
         self._assign("model", "models", catalog.models.values(), pages_model.model)
         self._assign("offering", "offerings", catalog.offerings.values(), pages_offering.offering)
-        probed = [catalog.offerings[key] for key in catalog.evidence if key in catalog.offerings]
+        probed = [catalog.offerings[key] for key in catalog.evidence]
         self._assign("evidence", "evidence", probed, pages_offering.evidence)
-        for make in (*pages_index.PAGES, *pages_compare.PAGES):
-            path, maker = make
-            self._makers[path] = partial(maker, self)
+        for path, make in (pages_index.PAGES | pages_compare.PAGES).items():
+            self._makers[path] = partial(make, self)
 
     def page(self, path: str) -> Page:
         """The page at a path. Raises NotFound."""
@@ -85,32 +85,26 @@ class Site:
 
     def write(self, folder: Path, shields: bool = False) -> int:
         """Write `content/` (Markdown), `html/` and `hugo.toml`; gives the number of pages."""
-        forms = ((folder / "content", Markdown(shields)), (folder / "html", Html()))
-        made: set[Path] = set()
+        forms = {"content": MARKDOWN._replace(shields=shields), "html": HTML}
+        files: dict[str, str] = {f"html/{name}": text for name, text in ASSETS.items()}
+        files["hugo.toml"] = _HUGO
         badges: dict[str, Badge] = {}
         count = 0
         for page in self.pages():
             count += 1
-            badges |= {badge.file: badge for badge in _badges(page)}
-            for root, form in forms:
-                _write(root / form.file(page.path), form.render(page), made)
-        for root, _ in forms:
-            for name, badge in badges.items():
-                _write(root / "badges" / name, badge.svg(), made)
-        _write(folder / "html" / "style.css", STYLE.read_text(encoding="utf-8"), made)
-        _write(folder / "hugo.toml", _HUGO, made)
+            for root, form in forms.items():
+                _write(folder / root / form.file(page.path), render(page, form))
+                badges |= {f"{root}/badges/{badge.file}": badge for badge in _badges(page)}
+        for name, text in (files | {name: badge.svg() for name, badge in badges.items()}).items():
+            _write(folder / name, text)
         return count
 
     def _assign(
         self, kind: str, root: str, records: Iterable[Record], make: Callable[..., Page]
     ) -> None:
         for record in records:
-            folder, _, own_id = (
-                record.id.partition("/") if kind in _OF_PROVIDER else ("", "", record.id)
-            )
-            path = "/".join(
-                part for part in (root, slug(folder) if folder else "", slug(own_id)) if part
-            )
+            parts = record.id.split("/", 1) if kind in _OF_PROVIDER else [record.id]
+            path = "/".join([root, *map(slug, parts)])
             if path in self._makers or path.endswith("/index"):
                 # Two ids that differ only in signs, or one that takes the name of a folder's page.
                 path += f"-{sha256(record.id.encode()).hexdigest()[:6]}"
@@ -132,8 +126,9 @@ def _badges(page: Page) -> Iterable[Badge]:
             yield from (item for item in block if isinstance(item, Badge))
 
 
-def _write(path: Path, text: str, made: set[Path]) -> None:
-    if path.parent not in made:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        made.add(path.parent)
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8", newline="\n")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from minikin.catalog.fact import Fact, Origin, Record
-from minikin.catalog.schema import fields, is_id
+from minikin.catalog.schema import KINDS, fields, is_id
 from minikin.errors import SetupError
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -65,13 +66,15 @@ def snapshot(source: str, version: str, date: str, raw: Iterable[Entry]) -> Snap
 
 
 def _fault(entry: Entry, kept: dict[tuple[str, str], Entry]) -> str | None:
-    if not is_id(entry.id, entry.kind):
-        return "not a usable id"
+    if entry.kind not in KINDS or not is_id(entry.id, entry.kind):
+        return "not a known kind, or not a usable id"
     if (entry.kind, entry.id.lower()) in kept:
         return "the id is there already"
     for name, value in entry.fields.items():
-        wanted = fields(entry.kind)[name]
-        if not wanted.accepts(value):
+        wanted = fields(entry.kind).get(name)
+        if wanted is None:
+            return f"there is no field {name[:80]!r}"
+        if wanted.fault(value) is not None:
             return f"{name} must be {wanted.wanted}, but got {repr(value)[:40]}"
     return None
 
@@ -86,6 +89,11 @@ def read_json(path: Path) -> Any:
         return json.loads(data)
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise SetupError(f"can't read {path}: {error}") from None
+
+
+def saved_on(path: Path) -> str:
+    """The day (ISO, UTC) of a file's last change."""
+    return f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d}"
 
 
 def save(taken: Snapshot, folder: Path) -> Path:

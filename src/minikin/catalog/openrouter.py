@@ -1,0 +1,56 @@
+"""Models as OpenRouter lists them at /api/v1/models, for clients that read its list."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from minikin.catalog.catalog import Catalog
+from minikin.catalog.fact import Record
+from minikin.catalog.schema import table
+
+
+def entry(catalog: Catalog, own: str, name: str) -> dict[str, Any]:
+    """An entry of OpenRouter's list for a name of the model whose own id is `own`.
+
+    Prices are text, in US dollars per token; what isn't known is null or left out.
+    """
+    offering = catalog.offerings.get(f"minikin/{own}".lower(), Record("offering", own, {}))
+    model = catalog.models.get(catalog.model_of(offering), Record("model", own, {}))
+    sides = [model.value(f"{side}_modalities") or ["text"] for side in ("input", "output")]
+    prices = {"prompt": "price_input", "completion": "price_output"}
+    released = model.value("release_date")
+    return {
+        "id": name,
+        "name": model.name,
+        "created": released and _unix_seconds(released),
+        "description": model.value("description") or "",
+        "context_length": offering.value("context"),
+        "architecture": {
+            "modality": "->".join("+".join(side) for side in sides),
+            "input_modalities": sides[0],
+            "output_modalities": sides[1],
+            "tokenizer": model.value("tokenizer"),
+            "instruct_type": None,
+        },
+        "pricing": {
+            theirs: f"{price / 1e6:g}"
+            for theirs, ours in prices.items()
+            if (price := offering.value(ours)) is not None
+        },
+        "top_provider": {
+            "context_length": offering.value("context"),
+            "max_completion_tokens": offering.value("max_output"),
+            "is_moderated": False,
+        },
+        "per_request_limits": None,
+        "supported_parameters": [
+            theirs
+            for ours, theirs in table("sources.yaml")["openrouter"].items()
+            if catalog.badge(offering, ours)[0] in ("verified", "declared")
+        ],
+    }
+
+
+def _unix_seconds(day: str) -> int:
+    return int(datetime.fromisoformat(f"{day}-01"[:10]).replace(tzinfo=UTC).timestamp())
