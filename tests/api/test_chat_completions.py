@@ -243,8 +243,19 @@ def test_an_engine_that_dies_in_mid_stream_ends_it_with_an_error(serve, failure)
         list(client_of(server).chat.completions.create(**ASK, stream=True))
 
 
+def test_a_token_that_the_model_lacks_cannot_be_biased(shared_server):
+    fault = post(shared_server, logit_bias={"16384": 1})
+    assert fault.status_code == 400
+    assert fault.json()["error"] == {
+        "message": "Invalid key in 'logit_bias': 16384. Maximum value is 16383.",
+        "type": "invalid_request_error",
+        "param": "logit_bias",
+        "code": None,
+    }
+
+
 def test_a_model_still_loading_is_a_503_that_says_when_to_come_back(serve):
-    server = serve(ScriptedEngine(is_ready=False))
+    server = serve(ScriptedEngine(is_ready=False), load_seconds=0)
     assert httpx.get(f"{server.url}/health").status_code == 200
     assert httpx.get(f"{server.url}/ready").status_code == 503
     fault = post(server)

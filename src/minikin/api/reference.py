@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from minikin.api.keys import MAX_WRONG
 from minikin.api.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
@@ -15,7 +14,7 @@ from minikin.api.parameter_rules import LogitBias
 from minikin.api.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
 from minikin.api.rules import MAX_DEPTH, Object
 from minikin.api.store import MAX_STORED
-from minikin.config import EngineSettings, ServerSettings
+from minikin.config import ServerSettings
 
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
@@ -115,7 +114,7 @@ def _roles() -> Iterable[tuple[str, ...]]:
 
 
 def _limits() -> Iterable[tuple[str, ...]]:
-    defaults = ServerSettings(engine=EngineSettings(model=Path()), model_id="")
+    defaults = ServerSettings(models=())
     settings = {
         "bytes of a body": "max_body_bytes",
         "requests in flight": "max_queued",

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from minikin.chat.call_formats import CallFormat
 from minikin.engine.messages import Event, GenerationRequest, ModelInfo
+from minikin.errors import SetupError
 
 
 class Engine(Protocol):
@@ -17,6 +19,18 @@ class Engine(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether a model answers now."""
+        ...
+
+    async def wait_ready(self) -> None:
+        """Wait until it does. Raises SetupError if it never will."""
+        ...
+
+    async def given_up(self) -> SetupError:
+        """Wait until it is certain that it won't; returns why."""
+        ...
+
+    async def stop(self) -> None:
+        """End it; requests still running end with EngineFailure."""
         ...
 
     @property
@@ -29,6 +43,32 @@ class Engine(Protocol):
 
         Raises Overloaded while there is no engine, EngineFailure if it dies meanwhile.
         """
+        ...
+
+
+class Template(Protocol):
+    """Conversations to prompts; see `chat.template_process.TemplateProcess`."""
+
+    call_format: CallFormat
+    """How the model writes tool calls."""
+    writes_thoughts: bool
+    """Whether answers may begin with thoughts."""
+    can_choose_to_think: bool
+    """Whether the variable enable_thinking matters."""
+
+    async def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[dict[str, Any]] = (),
+        must_call: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[tuple[str, bool]]:
+        """The prompt as (text, is_control) pieces. Raises InvalidRequest, TemplateError."""
+        ...
+
+    async def stop(self) -> None:
+        """Give up what it holds."""
         ...
 
 
