@@ -86,7 +86,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
 def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatch):
     for name in ("tiny.gguf", "other.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
-    monkeypatch.setattr("minikin.cli.serve._memory", lambda path: 3 * 10**9)
+    facts = types.SimpleNamespace(memory=3 * 10**9)
+    monkeypatch.setattr("minikin.cli.facts.read_facts", lambda path: facts)
     models = ("--model", f"{tmp_path}/tiny.gguf", "--model", f"big={tmp_path}/other.gguf")
     serve(*models, "--memory-budget", "3.5")
     assert [(model.names, model.memory) for model in served[0].models] == [

@@ -92,7 +92,7 @@ class TemplateProcess:
             return
         if process.returncode is None:
             process.kill()
-        await process.wait()
+        await process.communicate()  # which closes the pipes too
 
     async def render(
         self,

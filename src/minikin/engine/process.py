@@ -35,6 +35,7 @@ STUCK_SECONDS = 300.0
 """An engine that owes an answer and gives no sign of life for so long is ended: no step takes
 minutes, even of a large model on a slow machine."""
 
+PROGRAM = "minikin.engine_process"
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """PyTorch's threads sleep while they wait. Spinning, on cores that others use too, they keep those
 they wait for from running: a prompt of 1,000 tokens took ten times as long."""
@@ -110,7 +111,7 @@ class EngineProcess:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        self._lose_engine()
+        await self._lose_engine()
         if self._child and self._child.returncode is None:
             self._child.kill()
             await self._child.wait()
@@ -146,7 +147,7 @@ class EngineProcess:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "minikin.engine_process",
+                PROGRAM,
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
@@ -162,7 +163,7 @@ class EngineProcess:
             if self._ready.is_set():
                 starts = 0
                 self._quarantine.blame(stream.request for stream in self._streams.values())
-            self._lose_engine()
+            await self._lose_engine()
             assert self._child is not None
             ending = _ending(await self._reap(self._child))
             if self._fault is None and starts == MAX_STARTS:
@@ -207,15 +208,17 @@ class EngineProcess:
                 with suppress(ProcessLookupError):
                     self._child.kill()
 
-    def _lose_engine(self) -> None:
+    async def _lose_engine(self) -> None:
         self._ready.clear()
         self._owing_since = None
-        if self._writer:
-            self._writer.close()
-            self._writer = None
         for stream in self._streams.values():
             stream.put_nowait(None)
         self._streams.clear()
+        writer, self._writer = self._writer, None
+        if writer:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
     async def _reap(self, child: asyncio.subprocess.Process) -> int:
         try:
