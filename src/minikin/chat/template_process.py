@@ -31,6 +31,8 @@ class Source(msgspec.Struct, frozen=True):
     control_tokens: list[str]
     bos: str | None = None
     eos: str | None = None
+    max_seconds: float = 1.0
+    """CPU time of one rendering: many times what four megabytes of messages take."""
 
 
 class Conversation(msgspec.Struct, frozen=True):

@@ -21,8 +21,6 @@ from minikin.chat.template import ChatTemplate
 from minikin.chat.template_process import Conversation, Reply, Source
 from minikin.errors import InvalidRequest, MinikinError, TemplateError
 
-MAX_SECONDS = 1.0
-"""CPU time of one rendering: many times what four megabytes of messages take."""
 MAX_MEMORY = 1024 * 1024 * 1024
 """Bytes of address space beyond what the process starts with."""
 
@@ -32,7 +30,7 @@ def main() -> None:
     source = msgspec.json.decode(sys.stdin.buffer.readline(), type=Source)
     _limit_memory()
     try:
-        with time_limit():
+        with time_limit(source.max_seconds):
             template = ChatTemplate(source.template, source.control_tokens, source.bos, source.eos)
             template.try_out()
     except MinikinError as error:
@@ -40,12 +38,13 @@ def main() -> None:
         return
     _send(Reply(0))
     while line := sys.stdin.buffer.readline():
-        _send(_answer(template, msgspec.json.decode(line, type=Conversation)))
+        asked = msgspec.json.decode(line, type=Conversation)
+        _send(_answer(template, asked, source.max_seconds))
 
 
-def _answer(template: ChatTemplate, asked: Conversation) -> Reply:
+def _answer(template: ChatTemplate, asked: Conversation, max_seconds: float) -> Reply:
     try:
-        with time_limit():
+        with time_limit(max_seconds):
             pieces = template.render(
                 asked.messages,
                 tools=asked.tools,
@@ -60,24 +59,24 @@ def _answer(template: ChatTemplate, asked: Conversation) -> Reply:
 
 
 @contextmanager
-def time_limit() -> Iterator[None]:
-    """Raises TemplateError in the block after MAX_SECONDS of CPU time.
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises TemplateError in the block after `seconds` of CPU time.
 
     Of CPU time, so that a busy machine fails no template that is merely waiting. The system ends
     the process a second later: one call into C can be longer than any patience.
     """
-    last = int(time.process_time() + MAX_SECONDS) + 2
+    last = int(time.process_time() + seconds) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (last, resource.RLIM_INFINITY))
-    signal.signal(signal.SIGPROF, _on_time_up)
-    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
+
+    def on_time_up(*_: object) -> None:
+        raise TemplateError(f"it ran over {seconds} s.")
+
+    signal.signal(signal.SIGPROF, on_time_up)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-
-
-def _on_time_up(*_: object) -> None:
-    raise TemplateError(f"it ran over {MAX_SECONDS} s.")
 
 
 def _limit_memory() -> None:
