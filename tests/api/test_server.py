@@ -114,6 +114,22 @@ def test_a_port_in_use_is_told():
             serve(settings(port=port))
 
 
+@pytest.mark.parametrize("kind", ["text", "folder", "no folder"])
+def test_a_database_that_cannot_be_one_is_told_at_the_start(tmp_path, kind):
+    path = tmp_path / "kept.sqlite3"
+    if kind == "text":
+        path.write_text("no database, but longer than the header of one would have to be")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        (tmp_path / "file").touch()
+        path = tmp_path / "file" / "kept.sqlite3"
+    with pytest.raises(
+        SetupError, match=r"Can't keep completions in .*kept\.sqlite3: .*--database"
+    ):
+        serve(settings(port=0, database=path))
+
+
 def test_the_http_side_needs_no_torch():
     code = "import sys, minikin.api.server, minikin.api.app; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}

@@ -40,9 +40,9 @@ def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = lis
     Raises SetupError if the address can't be had, if the database can't be used or if the only
     model can't be loaded; SystemExit(1) when answers were cut off.
     """
-    listener = _listen(settings)
     if settings.database:
         check_database(settings.database)
+    listener = _listen(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         finished = runner.run(_serve(settings, listener, more_routes))
     if not finished:

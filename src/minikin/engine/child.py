@@ -34,6 +34,10 @@ SIGN_OF_LIFE = 1.0
 """The most seconds between two reports while there is work."""
 
 
+_FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
+"""What PyTorch raises where a machine lacks memory or the device that was asked for."""
+
+
 def serve(make_masks: MakeMasks) -> None:
     """Serve commands from the socket whose descriptor is the program's only argument."""
     # The terminal's Ctrl-C goes to the whole group; when to end is the server's decision.
@@ -60,7 +64,7 @@ def _reason(error: Exception, model: str) -> str:
     """Why the model can't be loaded, in one line; what nobody foresaw goes to the log in full."""
     if isinstance(error, ModelFileError):
         return error.message
-    if not isinstance(error, OSError | MemoryError | RuntimeError):
+    if not isinstance(error, _FORESEEN):
         log.error("loading failed", exc_info=error)
     said = (str(error).strip().splitlines() or ["no reason given"])[0]
     return f"The engine could not load {model}: {type(error).__name__}: {said}"
