@@ -23,47 +23,54 @@ ORIGINAL = "gpt-4.1-mini"
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
 
+_Models = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[NAME=]MODEL",
+        help="A name of `minikin models`, a GGUF file, a folder, an address; repeatable. NAME= "
+        "says what to call it.",
+    ),
+]
+_Budget = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="GB",
+        help="Memory for all loaded models; one that is unused makes room for another.",
+        show_default="what the machine has",
+    ),
+]
+_Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        help="A key that clients must send one of; repeatable. Without keys anyone may come in. "
+        "Other users of this machine can see a command's options: prefer a file.",
+    ),
+]
+_KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, metavar="FILE", help="A file with such keys, one a line."
+    ),
+]
+_Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A host name by which clients reach the server, such as box.lan; repeatable. "
+        "localhost, --host and plain addresses are allowed without it.",
+    ),
+]
+
+
 @with_settings(ServerSettings, EngineSettings)
 def serve(
-    model: Annotated[
-        list[str],
-        typer.Option(
-            metavar="[NAME=]MODEL",
-            help="A name of `minikin models`, a GGUF file, a folder, an address; repeatable. "
-            "NAME= says what to call it.",
-        ),
-    ] = [DEFAULT_MODEL],  # noqa: B006, typer takes a list
-    memory_budget: Annotated[
-        float | None,
-        typer.Option(
-            min=0.1,
-            metavar="GB",
-            help="Memory for all loaded models; one that is unused makes room for another.",
-            show_default="what the machine has",
-        ),
-    ] = None,
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY",
-            help="A key that clients must send one of; repeatable. Without keys anyone may come "
-            "in. Other users of this machine can see a command's options: prefer a file.",
-        ),
-    ] = None,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, metavar="FILE", help="A file with such keys, one a line."
-        ),
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A host name by which clients reach the server, such as box.lan; repeatable. "
-            "localhost, --host and plain addresses are allowed without it.",
-        ),
-    ] = None,
+    model: _Models = [DEFAULT_MODEL],  # noqa: B006, typer takes a list
+    memory_budget: _Budget = None,
+    api_key: _Keys = None,
+    api_key_file: _KeyFile = None,
+    allowed_host: _Hosts = None,
     cache: CacheOption = None,
     **settings: Any,
 ) -> None:
