@@ -75,6 +75,7 @@ async def _serve(
         watch = asyncio.create_task(_announce(settings, models, listener, started))
         watch.add_done_callback(lambda _: server.end_if_failed(watch))
         await server.serve(sockets=[listener])
+        server.service.store.close()
         if not watch.cancel() and (error := watch.exception()):
             raise error
     finally:
@@ -119,7 +120,7 @@ class DrainingServer(uvicorn.Server):
                 app,
                 http=BoundedProtocol,
                 ws="none",
-                lifespan="on",
+                lifespan="off",  # what it would do, `_serve` does also after a forced end
                 log_config=None,
                 access_log=False,
                 server_header=False,
