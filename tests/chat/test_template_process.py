@@ -86,6 +86,13 @@ async def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source
     await process.stop()
 
 
+async def test_a_process_that_was_killed_is_started_again():
+    async with template(FORGIVING) as process:
+        process._process.kill()
+        await process._process.wait()
+        assert await process.render(GREETING) == [("Hello there", False)]
+
+
 async def test_answers_reach_who_asked_though_others_leave():
     async with template(
         FORGIVING.replace("X", "{% for i in range(90000) %}{% endfor %}")

@@ -104,7 +104,7 @@ async def test_what_has_killed_the_engine_twice_is_not_run_again():
 
 
 async def test_a_step_that_never_ends_is_ended():
-    async with engine(stuck_seconds=0.4) as process:
+    async with engine(stuck_seconds=0.8) as process:
         await process.wait_ready()
         with pytest.raises(EngineFailure, match="restarted"):
             await answer(process, HANG)
@@ -112,18 +112,18 @@ async def test_a_step_that_never_ends_is_ended():
 
 
 async def test_a_stuck_engine_is_found_out_though_its_client_left():
-    async with engine(stuck_seconds=0.4) as process:
+    async with engine(stuck_seconds=0.8) as process:
         await process.wait_ready()
         events = process.generate(request(HANG))
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(anext(events), 0.1)
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1)
         assert await asyncio.wait_for(again(process, ANSWER), 10) == "hi"
 
 
 async def test_slow_is_not_stuck():
-    async with engine(stuck_seconds=0.4) as process:
+    async with engine(stuck_seconds=0.8) as process:
         await process.wait_ready()
         assert await answer(process, ANSWER_LATE) == "hi"
-        await asyncio.sleep(0.6)
+        await asyncio.sleep(1)
         assert process.is_ready, "idle is not stuck either"

@@ -10,12 +10,14 @@ import msgspec
 
 from minikin.api import faults
 from minikin.api.answer_forms import AnswerForm, answer_form
-from minikin.api.seams import Engine, Template, Tokenizer
 from minikin.api.translate import ChatRequest
+from minikin.chat.template_process import TemplateProcess
 from minikin.chat.thoughts import END, is_thinking
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
 from minikin.engine.messages import GenerationRequest
+from minikin.engine.process import EngineProcess
+from minikin.engine.tokenizer import Tokenizer
 from minikin.errors import ContextExceeded, InvalidRequest, MinikinError
 
 _QUICK_CHARS = 16_384
@@ -34,9 +36,14 @@ class Prepared(msgspec.Struct, frozen=True):
 
 
 class ServedModel:
-    """A model's parts: the engine, and all that goes between it and OpenAI's requests."""
+    """A model's parts: the engine, and all that goes between it and OpenAI's requests.
 
-    def __init__(self, engine: Engine, tokenizer: Tokenizer, template: Template) -> None:
+    Tests put a scripted engine, a byte tokenizer and an unbounded template in their places.
+    """
+
+    def __init__(
+        self, engine: EngineProcess, tokenizer: Tokenizer, template: TemplateProcess
+    ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
         self.template = template

@@ -109,7 +109,8 @@ class TemplateProcess:
             self._number += 1
             asked = Conversation(self._number, messages, tools, must_call, variables or {})
             try:
-                if self._process is None:
+                if self._process is None or self._process.returncode is not None:
+                    await self.stop()
                     await self.start()
                 reply = await self._exchange(asked, asked.number)
             except (ModelFileError, *_DIED) as error:
