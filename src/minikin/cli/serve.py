@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from minikin.cli.access import read_api_keys
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
@@ -91,9 +92,10 @@ def serve(
     """
     keys = read_api_keys(api_key or [], api_key_file)
     models = _models(model, cache, settings_of(EngineSettings, settings))
+    models, budget = _within(models, memory_budget)
     chosen = ServerSettings(
         models=models,
-        memory_budget=_budget(models, memory_budget),
+        memory_budget=budget,
         api_keys=keys,
         allowed_hosts=tuple(allowed_host or ()),
         **settings_of(ServerSettings, settings),
@@ -115,38 +117,32 @@ def _models(
         name = named[1] if named else local.id
         if name in [model.id for model in models]:
             raise SetupError(f"Two models are called {name}. Give one another name: NAME={text}.")
-        memory = _memory(local.path) if len(wanted) > 1 else 0
-        settings = EngineSettings(model=local.path, **engine)
-        models.append(ModelSettings(id=name, engine=settings, memory=memory))
+        models.append(ModelSettings(id=name, engine=EngineSettings(model=local.path, **engine)))
     if ORIGINAL not in [model.id for model in models]:
-        first = models[0]
-        models[0] = ModelSettings(
-            id=first.id, engine=first.engine, memory=first.memory, aliases=(ORIGINAL,)
-        )
+        models[0] = replace(models[0], aliases=(ORIGINAL,))
     return tuple(models)
 
 
-def _memory(path: Path) -> int:
-    from minikin.cli.facts import read_facts
+def _within(
+    models: tuple[ModelSettings, ...], gigabytes: float | None
+) -> tuple[tuple[ModelSettings, ...], int | None]:
+    """The models with the memory that they need, and the bytes that all of them may take.
 
-    return read_facts(path).memory
+    One model has no budget unless it is given. Raises SetupError if one is larger than was given.
+    """
+    if len(models) == 1 and gigabytes is None:
+        return models, None
+    from minikin.cli.facts import machine_memory, read_facts
 
-
-def _budget(models: tuple[ModelSettings, ...], given: float | None) -> int | None:
-    """Bytes for all models. Raises SetupError if one of them needs more than was given."""
-    if len(models) == 1:
-        return None
-    from minikin.cli.facts import machine_memory
-
-    if given is None:
-        return machine_memory()
+    models = tuple(replace(m, memory=read_facts(m.engine.model).memory) for m in models)
+    budget = machine_memory() if gigabytes is None else int(gigabytes * 1e9)
     for model in models:
-        if model.memory > given * 1e9:
+        if gigabytes is not None and model.memory > budget:
             raise SetupError(
                 f"{model.id} needs about {readable_size(model.memory)}, more than --memory-budget "
                 "allows."
             )
-    return int(given * 1e9)
+    return models, budget
 
 
 def _catalog_routes(settings: ServerSettings) -> list[Route]:
