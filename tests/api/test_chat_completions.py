@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from minikin.api import chat_completions
-from minikin.errors import EngineFailure
+from minikin.errors import EngineFailure, Quarantined
 from tests.fakes import ScriptedEngine
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -252,6 +252,13 @@ def test_a_token_that_the_model_lacks_cannot_be_biased(shared_server):
         "param": "logit_bias",
         "code": None,
     }
+
+
+def test_what_will_fail_again_is_not_to_be_tried_again(serve):
+    fault = post(serve(ScriptedEngine(fail_after=0, failure=Quarantined())))
+    assert fault.status_code == 500
+    assert fault.json()["error"]["code"] == "request_quarantined"
+    assert fault.headers["x-should-retry"] == "false"
 
 
 def test_a_model_still_loading_is_a_503_that_says_when_to_come_back(serve):
