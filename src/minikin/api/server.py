@@ -108,7 +108,8 @@ async def _announce(
     except SetupError as error:
         if len(settings.models) == 1:
             raise
-        log.error("%s can't be loaded: %s", settings.models[0].id, error.message)
+        first = settings.models[0].id
+        log.error("%s can't be loaded: %s\nServing %s at %s", first, error.message, names, where)
 
 
 class DrainingServer(uvicorn.Server):

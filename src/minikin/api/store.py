@@ -178,7 +178,8 @@ class CompletionStore:
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
+    if not path.exists():
+        path.touch(mode=0o600)
     database = sqlite3.connect(path)
     try:
         database.execute("PRAGMA journal_mode = WAL")
