@@ -141,6 +141,19 @@ async def test_a_model_that_cannot_be_loaded_is_told_so_and_tried_again_later(mo
     assert await models.touch("b")
 
 
+async def test_a_server_is_ready_without_its_first_model_if_it_has_others():
+    models = Models()
+    models.faults["a"] = ModelFileError("no")
+    with pytest.raises(ModelFileError):
+        await models.pool.first()
+    assert models.pool.is_ready
+    alone = settings(models=(models.pool.names["a"],))
+    pool = ModelPool(alone, models.load)
+    with pytest.raises(ModelFileError):
+        await pool.first()
+    assert not pool.is_ready
+
+
 def test_several_models_over_http(serve):
     models = Models()
     server = serve(models.engines["a"], models=tuple(models.pool.names.values())[1:])

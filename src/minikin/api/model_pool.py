@@ -61,11 +61,13 @@ class ModelPool:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the first model is neither loading nor restarting."""
-        first = self._places[0]
+        """Whether the first model answers, or will at once; if it can't be had, others may."""
+        first, *others = self._places
         if first.task is None:
             return True
-        return first.model.engine.is_ready if first.model else first.task.done()
+        if first.model:
+            return first.model.engine.is_ready
+        return first.task.done() and bool(others)
 
     def first(self) -> asyncio.Task[ServedModel]:
         """The loading of the first model, begun now at the latest. It raises SetupError."""
