@@ -14,9 +14,12 @@ from pathlib import Path
 import uvicorn
 
 from minikin.api.app import create_app
+from minikin.api.model_pool import ModelPool
 from minikin.api.protocol import BoundedProtocol
+from minikin.api.served_model import ServedModel
 from minikin.chat.template import ChatTemplate
-from minikin.config import EngineSettings, ServerSettings
+from minikin.chat.template_process import Source, TemplateProcess
+from minikin.config import EngineSettings, ModelSettings, ServerSettings
 from minikin.engine.messages import (
     ChoiceUsage,
     Event,
@@ -25,7 +28,7 @@ from minikin.engine.messages import (
     TokenEntry,
     TokenLogprob,
 )
-from minikin.errors import Overloaded
+from minikin.errors import Overloaded, SetupError
 
 CHATML = (
     "{% for message in messages %}"
@@ -59,6 +62,17 @@ class ByteTokenizer:
         return bytes([token_id]) if token_id < 256 else b"<control>"
 
 
+class TemplateInside(TemplateProcess):
+    """Renders in this process."""
+
+    def __init__(self, template: str) -> None:
+        super().__init__(Source(template, list(CONTROL_TOKENS)))
+        self._inside = ChatTemplate(template, CONTROL_TOKENS)
+
+    async def render(self, messages, **options):
+        return self._inside.render(messages, **options)
+
+
 @dataclass
 class ScriptedEngine:
     """Answers every request with `tokens`, as far as its limit and stop texts let it."""
@@ -76,6 +90,18 @@ class ScriptedEngine:
     requests: list[GenerationRequest] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    stopped: int = 0
+
+    async def wait_ready(self) -> None:
+        while not self.is_ready:
+            await asyncio.sleep(0.01)
+
+    async def given_up(self) -> SetupError:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    async def stop(self) -> None:
+        self.stopped += 1
 
     @property
     def info(self) -> ModelInfo:
@@ -129,11 +155,19 @@ def _entry(token: str, alternatives: int) -> TokenEntry:
 
 def settings(**overrides) -> ServerSettings:
     engine = EngineSettings(model=Path("no-such-model.gguf"))
-    return ServerSettings(engine=engine, model_id="tiny", **overrides)
+    model = ModelSettings(id="tiny", aliases=("gpt-4.1-mini",), engine=engine)
+    return ServerSettings(**{"models": (model,), **overrides})
+
+
+def served(engine: ScriptedEngine, template: str = CHATML) -> ServedModel:
+    return ServedModel(engine, ByteTokenizer(), TemplateInside(template))
 
 
 def app_over(engine: ScriptedEngine, chosen: ServerSettings, template: str = CHATML):
-    return create_app(chosen, engine, ByteTokenizer(), ChatTemplate(template, CONTROL_TOKENS))
+    async def load(_: ModelSettings) -> ServedModel:
+        return served(engine, template)
+
+    return create_app(chosen, ModelPool(chosen, load))
 
 
 @dataclass

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+from minikin.engine.channel import LoadFailed, frame
+
 
 def main() -> None:
     """Serve the server's socket; see `engine.child`."""
-    from minikin.constrain.masks import Masks
-    from minikin.engine.child import serve
-
+    try:
+        from minikin.constrain.masks import Masks
+        from minikin.engine.child import serve
+    except Exception as error:  # a broken installation: the same at every start
+        reason = f"The engine can't be started: {type(error).__name__}: {error}".splitlines()[0]
+        os.write(int(sys.argv[1]), frame(LoadFailed(reason)))
+        return
     serve(Masks)
 
 

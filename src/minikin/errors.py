@@ -7,6 +7,8 @@ MinikinError
 │   └── ContextExceeded     400 context_length_exceeded
 ├── Overloaded              503 service_unavailable_error
 ├── EngineFailure           500 server_error
+│   └── Quarantined         500 request_quarantined: the same request will fail again
+├── TemplateError           500 template_error
 └── SetupError              no HTTP status: stops a command with a next step to take
     ├── ModelFileError      a model file that can't be used
     └── DownloadError       a model that can't be fetched
@@ -87,6 +89,24 @@ class Overloaded(MinikinError):
 
 class EngineFailure(MinikinError):
     """The engine process died or failed while it worked on this request."""
+
+
+class Quarantined(EngineFailure):
+    """The engine has died twice while it worked on this request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The engine has stopped twice while it worked on this request, so it is not run again.",
+            code="request_quarantined",
+        )
+
+
+class TemplateError(MinikinError):
+    """The model's chat template failed at rendering a conversation that it should render."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The model's chat template failed: {reason}", code="template_error")
+        self.reason = reason
 
 
 class SetupError(MinikinError):

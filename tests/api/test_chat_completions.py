@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from minikin.api import chat_completions
-from minikin.errors import EngineFailure
+from minikin.errors import EngineFailure, Quarantined
 from tests.fakes import ScriptedEngine
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -243,8 +243,26 @@ def test_an_engine_that_dies_in_mid_stream_ends_it_with_an_error(serve, failure)
         list(client_of(server).chat.completions.create(**ASK, stream=True))
 
 
+def test_a_token_that_the_model_lacks_cannot_be_biased(shared_server):
+    fault = post(shared_server, logit_bias={"16384": 1})
+    assert fault.status_code == 400
+    assert fault.json()["error"] == {
+        "message": "Invalid key in 'logit_bias': 16384. Maximum value is 16383.",
+        "type": "invalid_request_error",
+        "param": "logit_bias",
+        "code": None,
+    }
+
+
+def test_what_will_fail_again_is_not_to_be_tried_again(serve):
+    fault = post(serve(ScriptedEngine(fail_after=0, failure=Quarantined())))
+    assert fault.status_code == 500
+    assert fault.json()["error"]["code"] == "request_quarantined"
+    assert fault.headers["x-should-retry"] == "false"
+
+
 def test_a_model_still_loading_is_a_503_that_says_when_to_come_back(serve):
-    server = serve(ScriptedEngine(is_ready=False))
+    server = serve(ScriptedEngine(is_ready=False), load_seconds=0)
     assert httpx.get(f"{server.url}/health").status_code == 200
     assert httpx.get(f"{server.url}/ready").status_code == 503
     fault = post(server)

@@ -6,6 +6,7 @@ import pytest
 
 from minikin.api.keys import MAX_WRONG
 from minikin.errors import MinikinError
+from tests.fakes import ByteTokenizer
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 KEY, OTHER = "mk-0123456789abcdef", "mk-fedcba9876543210"
@@ -189,7 +190,7 @@ def test_a_bug_is_a_500_without_a_trace(serve, monkeypatch, caplog):
     def broken(*args):
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(server.service.tokenizer, "encode_pieces", broken, raising=False)
+    monkeypatch.setattr(ByteTokenizer, "encode_pieces", broken)
     answer = httpx.post(f"{server.url}/v1/chat/completions", json=ASK)
     assert answer.status_code == 500
     assert answer.headers["x-request-id"] in caplog.text

@@ -8,7 +8,7 @@ import pytest
 from minikin.api.translate import Limits, translate
 from minikin.errors import InvalidRequest
 
-LIMITS = Limits(models=frozenset({"gpt-4.1-mini"}), vocab_size=16_384)
+LIMITS = Limits(models=frozenset({"gpt-4.1-mini"}))
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "f"}}
 

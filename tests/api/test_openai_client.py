@@ -246,7 +246,7 @@ def test_nobody_at_home_is_a_connection_error():
 
 def test_a_server_still_loading_is_tried_again(serve):
     engine = ScriptedEngine(is_ready=False)
-    server = serve(engine)
+    server = serve(engine, load_seconds=0)
 
     async def ask_while_it_loads():
         async with client_of(server, openai.AsyncOpenAI, max_retries=4) as client:

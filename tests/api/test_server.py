@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from minikin.api.server import serve
-from minikin.config import EngineSettings, ServerSettings
 from minikin.errors import SetupError
+from tests.fakes import settings
 
 ROOT = Path(__file__).parents[2]
 ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
@@ -20,14 +20,10 @@ import asyncio, socket
 from minikin.api.server import DrainingServer
 from tests.fakes import ScriptedEngine, app_over, settings
 
-class Engine(ScriptedEngine):
-    async def stop(self):
-        self.stopped = True
-
 async def main():
     chosen = settings(drain_seconds={drain})
-    engine = Engine(tokens=["a"] * {tokens}, pause=0.05)
-    server = DrainingServer(app_over(engine, chosen), chosen, engine)
+    engine = ScriptedEngine(tokens=["a"] * {tokens}, pause=0.05)
+    server = DrainingServer(app_over(engine, chosen), chosen)
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     await server.serve(sockets=[listener])
@@ -114,9 +110,24 @@ def test_an_idle_server_ends_at_once(start):
 def test_a_port_in_use_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        engine = EngineSettings(model=Path("none.gguf"))
         with pytest.raises(SetupError, match=f"port {port}.*--port"):
-            serve(ServerSettings(engine=engine, model_id="tiny", port=port))
+            serve(settings(port=port))
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "no folder"])
+def test_a_database_that_cannot_be_one_is_told_at_the_start(tmp_path, kind):
+    path = tmp_path / "kept.sqlite3"
+    if kind == "text":
+        path.write_text("no database, but longer than the header of one would have to be")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        (tmp_path / "file").touch()
+        path = tmp_path / "file" / "kept.sqlite3"
+    with pytest.raises(
+        SetupError, match=r"Can't keep completions in .*kept\.sqlite3: .*--database"
+    ):
+        serve(settings(port=0, database=path))
 
 
 def test_the_http_side_needs_no_torch():

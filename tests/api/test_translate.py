@@ -12,7 +12,7 @@ import pytest
 from minikin.api.translate import Limits, translate
 from minikin.errors import InvalidRequest, NotFound
 
-LIMITS = Limits(models=frozenset({"gpt-4.1-mini", "tiny"}), vocab_size=16_384)
+LIMITS = Limits(models=frozenset({"gpt-4.1-mini", "tiny"}))
 USER = {"role": "user", "content": "Hi"}
 ASK = {"model": "gpt-4.1-mini", "messages": [USER]}
 TOOL = {"type": "function", "function": {"name": "f"}}
@@ -114,7 +114,7 @@ def test_a_strange_model_name_is_echoed_short_and_harmless(name):
     assert raised.value.message.isprintable()
 
 
-EXTENDED = Limits(models=LIMITS.models, vocab_size=LIMITS.vocab_size, extensions=True)
+EXTENDED = Limits(models=LIMITS.models, extensions=True)
 
 
 def test_extensions_are_taken_where_they_are_switched_on():
@@ -156,7 +156,7 @@ def test_two_limits_at_once_are_one_too_many():
 
 
 def test_a_server_may_take_fewer_choices():
-    limits = Limits(models=LIMITS.models, vocab_size=10, max_choices=4)
+    limits = Limits(models=LIMITS.models, max_choices=4)
     assert translate({**ASK, "n": 4}, limits).n == 4
     error = fault(limits, n=5)
     assert (error.param, error.code) == ("n", "integer_above_max_value")

@@ -1,6 +1,5 @@
 import pytest
 
-from minikin.chat import template
 from minikin.chat.template import ChatTemplate
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError
 
@@ -164,14 +163,6 @@ def test_what_a_template_refuses_anyhow_is_the_clients_fault_in_its_own_words():
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",
         "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
         "{{ messages.append(1) }}",
-        "{{ '%500000000d' % 1 }}",
-        "{{ 'x'.center(900000000) }}",
-        "{{ '{:900000000}'.format(1) }}",
-        "{{ 'a' * 300000000 }}",
-        "{{ 300000000 * 'a' }}",
-        "{{ 9 ** 99999999 }}",
-        "{{ messages | tojson(indent=99999999) }}",
-        "{{ 'a\nb' | indent(99999999) }}",
         "{% for i in range(99999999) %}a{% endfor %}",
         "{% include '/etc/passwd' %}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
@@ -186,9 +177,7 @@ def test_a_hostile_template_fails_cleanly(source):
     assert raised.value.code == "template_error"
 
 
-@pytest.mark.parametrize(
-    "source", ["{% for %}", "{{ ", "{{ x | no_such }}", "{{ x | center(9) }}", "(" * 9000]
-)
+@pytest.mark.parametrize("source", ["{% for %}", "{{ ", "{{ x | no_such }}", "(" * 9000])
 def test_a_broken_template_is_a_broken_model_file(source):
     source = "{{ " + source + "1 }}" if source[0] == "(" else source
     with pytest.raises(ModelFileError, match="template"):
@@ -226,32 +215,7 @@ def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source, reas
     ChatTemplate(CHATML, CONTROL).try_out()
 
 
-ENDLESS = [
-    "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}",
-    "{% for i in range(90000) %}{{ loop.length }}{% for j in range(90000) if 0 %}{% endfor %}"
-    "{% endfor %}",
-    "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(90) }}",
-    "{% for i in [[[[1]]]] * 9 recursive %}"
-    "{{ loop(range(90000)) if i is iterable else loop.parent }}"
-    "{% for j in range(90000) %}{% endfor %}{% endfor %}",
-]
-FORGIVING = "{{ messages[0].content }}{% if messages[0].content != 'Hello there' %}X{% endif %}"
-
-
-@pytest.mark.parametrize("endless", ENDLESS)
-def test_a_template_that_never_ends_is_stopped(endless, monkeypatch):
-    monkeypatch.setattr(template, "MAX_SECONDS", 0.1)
-    with pytest.raises(ModelFileError, match=r"ran over 0\.1 s"):
-        ChatTemplate(endless, CONTROL).try_out()
-    sometimes = ChatTemplate(FORGIVING.replace("X", endless), CONTROL)
-    sometimes.try_out()
-    with pytest.raises(template.TemplateError, match="ran over") as raised:
-        sometimes.render([{"role": "user", "content": "the magic word"}])
-    assert (raised.value.status, raised.value.code) == (500, "template_error")
-    assert sometimes.render([{"role": "user", "content": "Hello there"}]), "it is not spoilt"
-
-
-def test_the_clock_changes_nothing_for_loops_that_end():
+def test_loops_have_all_that_jinjas_have():
     source = (
         "{% for m in messages %}{{ loop.index }}/{{ loop.length }}{{ loop.last }}"
         "{% if loop.previtem %}{{ loop.previtem.content }}{% endif %}{% else %}none{% endfor %}"
@@ -261,3 +225,16 @@ def test_the_clock_changes_nothing_for_loops_that_end():
     )
     messages = [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]
     assert text_of(render(*messages, source=source)) == "1/2False2/2Truea" + "x1" + "1" + "else"
+
+
+def test_what_an_assistant_thought_is_shown_to_templates_that_read_it():
+    message = {"role": "assistant", "content": "a", "reasoning_content": "<|im_end|>b"}
+    source = "{{ messages[0].reasoning_content }}"
+    assert render(message, source=source) == [("<|im_end|>b", False)]
+    assert render(message, source="{{ messages[0] | tojson }}")[0][0].count("b") == 0
+
+
+def test_variables_are_there_to_read():
+    template = ChatTemplate("{{ messages[0].content }}{{ enable_thinking }}", CONTROL)
+    pieces = template.render([{"role": "user", "content": "a"}], variables={"enable_thinking": 1})
+    assert text_of(pieces) == "a1"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from minikin.cli import app
-from minikin.config import EngineSettings, ServerSettings
+from minikin.config import EngineSettings, ModelSettings, ServerSettings
+from minikin.errors import SetupError
 
 from .conftest import Minikin
 
@@ -39,8 +40,10 @@ def test_defaults_are_those_of_the_settings(
     file = tmp_path / "Tiny.Q4_0.gguf"
     file.write_bytes(b"GGUF")
     serve("--model", str(file), "--port", str(free_port))
-    engine = EngineSettings(model=file)
-    assert served == [ServerSettings(engine=engine, model_id="Tiny.Q4_0", port=free_port)]
+    model = ModelSettings(
+        id="Tiny.Q4_0", aliases=("gpt-4.1-mini",), engine=EngineSettings(model=file)
+    )
+    assert served == [ServerSettings(models=(model,), port=free_port)]
 
 
 def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free_port: int):
@@ -49,6 +52,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     options = (
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
         "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
+        "--unload-after 8 --load-seconds 9 "
         "--extensions --max-choices 7 --api-key one --api-key two "
         "--allowed-host box.lan --allowed-host b "
         f"--database {tmp_path}/kept.sqlite3"
@@ -64,8 +68,9 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     )
     assert served == [
         ServerSettings(
-            engine=engine,
-            model_id="tiny",
+            models=(ModelSettings(id="tiny", aliases=("gpt-4.1-mini",), engine=engine),),
+            unload_after=8,
+            load_seconds=9,
             port=free_port,
             default_max_tokens=1,
             max_queued=2,
@@ -76,6 +81,28 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             database=tmp_path / "kept.sqlite3",
         )
     ]
+
+
+def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatch):
+    for name in ("tiny.gguf", "other.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    facts = types.SimpleNamespace(memory=3 * 10**9)
+    monkeypatch.setattr("minikin.cli.facts.read_facts", lambda path: facts)
+    models = ("--model", f"{tmp_path}/tiny.gguf", "--model", f"big={tmp_path}/other.gguf")
+    serve(*models, "--memory-budget", "3.5")
+    assert [(model.names, model.memory) for model in served[0].models] == [
+        (("tiny", "gpt-4.1-mini"), 3 * 10**9),
+        (("big",), 3 * 10**9),
+    ]
+    assert served[0].models[1].engine.model.name == "other.gguf"
+    assert served[0].memory_budget == 3_500_000_000
+    serve(*models, "--model", f"gpt-4.1-mini={tmp_path}/tiny.gguf")
+    assert [model.names for model in served[1].models] == [("tiny",), ("big",), ("gpt-4.1-mini",)]
+    for chosen in (models, models[:2]):
+        with pytest.raises(SetupError, match=r"tiny needs about 3\.0 GB"):
+            serve(*chosen, "--memory-budget", "2")
+    with pytest.raises(SetupError, match="Two models are called big"):
+        serve(*models[2:], *models[2:])
 
 
 def test_keys_come_from_a_file_too(served: list[ServerSettings], tmp_path: Path):
@@ -117,7 +144,9 @@ def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
     for option, said in {
         "--api-key": "A key that clients must send",
         "--api-key-file": "A file with such keys",
-        "--extensions": "Take top_k, min_p and repetition_penalty",
+        "--model": "repeatable. NAME= says what to call it.",
+        "--unload-after": "Seconds without a request",
+        "--extensions": "Take top_k, min_p, repetition_penalty and reasoning_effort",
         "--max-choices": "The largest n of a request",
         "--allowed-host": "A host name by which clients reach",
         "--database": "SQLite file of the completions",

@@ -34,6 +34,19 @@ def test_a_match_leaves_one_token_to_compute():
     assert pool.match([*tokens, 1])[0] == blocks
 
 
+def test_each_scope_knows_its_own_prefixes_only():
+    pool = BlockPool(10)
+    first = pool.allocate(3)
+    remember(pool, PROMPTS[0], first)
+    found, node = pool.match(PROMPTS[0], "other key")
+    assert found == []
+    own = pool.allocate(1)
+    pool.remember(node, PROMPTS[0][:BLOCK], own[0])
+    assert pool.match(PROMPTS[0], "other key")[0] == own
+    assert pool.match(PROMPTS[0])[0] == first
+    pool.check_integrity()
+
+
 def test_the_least_recently_used_prefix_is_forgotten_first():
     pool = BlockPool(6)
     old, new = pool.allocate(3), pool.allocate(3)

@@ -1,5 +1,6 @@
 import random
 
+import msgspec
 import pytest
 
 from tests.engine.fakes import EOS, HashingModel, answer, make_engine, request, run, texts
@@ -70,6 +71,17 @@ def test_a_prefix_that_many_bring_at_once_is_computed_once():
         engine.add(request(f"{prefix}{i}", id=str(i), max_tokens=4))
     assert texts(run(engine)) == wanted
     assert sum(model.rows) < 200 + 8 * 64
+
+
+def test_a_prefix_is_each_scopes_own():
+    model = HashingModel()
+    engine = make_engine(model)
+    for scope in ("", "key one", "key two"):
+        sent = request("z" * 160, id=scope, max_tokens=1)
+        engine.add(msgspec.structs.replace(sent, scope=scope))
+    # Nobody waits for another key's prompt, since it would be of no use.
+    assert {event.usage.cached_tokens for event in run(engine)} == {0}
+    assert sum(model.rows) == 3 * 160
 
 
 def test_choices_share_their_prompt_and_end_alone():

@@ -106,6 +106,23 @@ def test_file_and_folder(tmp_path: Path, cache: ModelCache, progress: Recorder):
         locate(str(tmp_path), cache, progress)
 
 
+def test_split_model_and_folder_of_safetensors(
+    tmp_path: Path, cache: ModelCache, progress: Recorder
+):
+    for part in (2, 1):
+        (tmp_path / f"Big-0000{part}-of-00002.gguf").write_bytes(PAYLOAD)
+    split = locate(str(tmp_path), cache, progress)
+    assert (split.id, split.path.name) == ("Big", "Big-00001-of-00002.gguf")
+    folder = tmp_path / "Qwen3-0.6B"
+    folder.mkdir()
+    (folder / "model.safetensors").touch()
+    with pytest.raises(ModelFileError, match=r"it holds: none.*config\.json"):
+        locate(str(folder), cache, progress)
+    (folder / "config.json").touch()
+    local = locate(str(folder), cache, progress)
+    assert (local.id, local.path) == ("Qwen3-0.6B", folder)
+
+
 @pytest.mark.parametrize("path", ["missing.gguf", "./missing", "/nowhere/model.bin"])
 def test_missing_file(path: str, cache: ModelCache, progress: Recorder):
     with pytest.raises(ModelFileError, match="no file or folder"):

@@ -26,8 +26,10 @@ def source(choice: str | None = None) -> HubSource:
     return HubSource(owner="someone", repository="Tiny-GGUF", choice=choice)
 
 
-def chosen(names: list[str], choice: str | None) -> str:
-    return choose([RepoSibling(rfilename=name) for name in names], source(choice)).rfilename
+def chosen(names: list[str], choice: str | None) -> str | list[str]:
+    files = choose([RepoSibling(rfilename=name) for name in names], source(choice))
+    found = [file.rfilename for file in files]
+    return found[0] if len(found) == 1 else found
 
 
 @pytest.mark.parametrize(
@@ -66,8 +68,37 @@ def test_what_is_not_one_model_is_told_with_what_there_is():
             chosen(names, choice)
     with pytest.raises(DownloadError, match="holds no GGUF file"):
         chosen(["model.safetensors"], None)
-    with pytest.raises(DownloadError, match="split into several files"):
-        chosen([f"Tiny-Q8_0-0000{i}-of-00002.gguf" for i in (1, 2)], "Q8_0")
+
+
+PARTS = [f"Q8_0/Tiny-Q8_0-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("choice", [None, "Q8_0", PARTS[1], "Tiny-Q8_0.gguf"])
+def test_the_parts_of_a_split_model_are_one(choice: str | None):
+    other = [] if choice is None else ["Tiny-Q4_K_M.gguf"]
+    assert chosen([PARTS[2], *other, *PARTS[:2]], choice) == PARTS
+    with pytest.raises(DownloadError, match="has 2 of the 3 parts"):
+        chosen(PARTS[:2], choice)
+
+
+def test_without_gguf_the_folder_is_the_model():
+    names = [
+        "config.json",
+        "generation_config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+    ]
+    others = ["README.md", "onnx/model.onnx", "original/model.safetensors", "pytorch_model.bin"]
+    assert chosen(names + others, None) == names
+    assert "model.safetensors" not in chosen([*names, "Tiny.gguf"], None)
+    with pytest.raises(DownloadError, match="no Q4_K_M in it"):
+        chosen(names, "Q4_K_M")
+    with pytest.raises(DownloadError, match="holds no GGUF file or safetensors"):
+        chosen(["config.json", "pytorch_model.bin"], None)
 
 
 Pull = Callable[..., subprocess.CompletedProcess[str]]
@@ -96,15 +127,21 @@ def pull(server: FileServer, tmp_path: Path) -> Pull:
     return run
 
 
-def publish(server: FileServer, *, gated: str | bool = False) -> None:
-    """Put a repository with one model onto the hub."""
+def publish(
+    server: FileServer, files: dict[str, bytes] | None = None, *, gated: str | bool = False
+) -> None:
+    """Put a repository with `files` onto the hub, or one with one model."""
+    files = files or {"sub/Tiny.Q8_0.gguf": PAYLOAD}
     info: dict[str, Any] = {"id": REPO, "modelId": REPO, "sha": SHA, "gated": gated}
-    lfs = {"size": len(PAYLOAD), "sha256": sha256(PAYLOAD), "pointerSize": 1}
-    file = {"rfilename": "sub/Tiny.Q8_0.gguf", "size": len(PAYLOAD), "blobId": "1", "lfs": lfs}
-    info["siblings"] = [{"rfilename": "README.md", "size": 3, "blobId": "2"}, file]
+    info["siblings"] = [{"rfilename": "README.md", "size": 3, "blobId": "2"}]
+    for name, data in files.items():
+        file: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": "1"}
+        if not name.endswith("json"):
+            file["lfs"] = {"size": len(data), "sha256": sha256(data), "pointerSize": 1}
+        info["siblings"].append(file)
+        server.files[f"/{REPO}/resolve/{SHA}/{name}"] = data
     server.refused["/api/agent-harnesses"] = (404, "")  # the library asks for it now and then
     server.files[f"/api/models/{REPO}"] = json.dumps(info).encode()
-    server.files[f"/{REPO}/resolve/{SHA}/sub/Tiny.Q8_0.gguf"] = PAYLOAD
 
 
 def test_pull(pull: Pull, server: FileServer):
@@ -124,6 +161,41 @@ def test_broken_pull_goes_on(pull: Pull, server: FileServer):
     server.cut_after = [info, 300_000]
     assert pull(f"hf:{REPO}").returncode == 0
     assert [wanted for _, wanted in server.requests][-2:] == [None, "bytes=300000-"]
+
+
+def downloads(server: FileServer) -> list[tuple[str, str | None]]:
+    found = [(path.rpartition("/")[2], wanted) for path, wanted in server.requests]
+    return [pair for pair in found if pair[0].endswith(("gguf", "safetensors", "config.json"))]
+
+
+def test_parts_that_are_whole_are_not_fetched_again(pull: Pull, server: FileServer):
+    files = {name: bytes([i]) * 300_000 for i, name in enumerate(PARTS)}
+    publish(server, files)
+    missing = f"/{REPO}/resolve/{SHA}/{PARTS[1]}"
+    data = server.files.pop(missing)
+    assert pull(f"hf:{REPO}:Q8_0").returncode == 1
+    server.files[missing] = data
+    server.requests.clear()
+    run = pull(f"hf:{REPO}:Q8_0")
+    assert run.returncode == 0, run.stderr
+    first, second, third = (name.rpartition("/")[2] for name in PARTS)
+    assert downloads(server) == [(second, None), (third, None)]
+    path = Path(run.stdout.strip())
+    assert path.name == first
+    assert sorted(other.name for other in path.parent.iterdir()) == [
+        first, second, third, "model.json",
+    ]  # fmt: skip
+    assert pull(f"hf:{REPO}:Q8_0").stdout == run.stdout
+
+
+def test_a_folder_of_safetensors(pull: Pull, server: FileServer):
+    publish(server, {"config.json": b"{}", "model.safetensors": PAYLOAD, "tokenizer.json": b"{}"})
+    run = pull(f"hf:{REPO}")
+    assert run.returncode == 0, run.stderr
+    folder = Path(run.stdout.strip())
+    assert folder.name == "tiny"
+    assert (folder / "model.safetensors").read_bytes() == PAYLOAD
+    assert (folder / "config.json").read_bytes() == b"{}"
 
 
 def test_changed_bytes_are_refused(pull: Pull, server: FileServer):
@@ -156,6 +228,17 @@ def test_missing_model(pull: Pull, server: FileServer, status: int, code: str):
     run = pull(f"hf:{REPO}")
     assert run.returncode == 1
     assert f"has no model {REPO}, or it is private" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"), [(401, "token is not accepted"), (403, "token may not read it")]
+)
+def test_a_token_that_will_not_do(pull: Pull, server: FileServer, status: int, advice: str):
+    server.refused[f"/api/models/{REPO}"] = (status, "Unknown")
+    run = pull(f"hf:{REPO}", HF_TOKEN="hf_wrong")
+    assert run.returncode == 1
+    assert advice in run.stderr
+    assert "hf_wrong" not in run.stderr
 
 
 def test_hub_out_of_reach(pull: Pull):

@@ -215,7 +215,8 @@ def test_a_second_sigterm_ends_at_once():
         url = f"{server.url}/v1/chat/completions"
         body = {"model": "gpt-4.1-mini", "messages": QUESTION, "max_tokens": 4000, "stream": True}
         with httpx.stream("POST", url, json=body | ENDLESS, timeout=30) as running:
-            next(running.iter_lines())
+            lines = running.iter_lines()
+            next(lines)
             server.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
             server.process.send_signal(signal.SIGTERM)

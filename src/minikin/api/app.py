@@ -16,27 +16,25 @@ from minikin.api import docs
 from minikin.api.chat_completions import ChatCompletions
 from minikin.api.edge import Edge
 from minikin.api.http import TransportFault, error_response, json_response
+from minikin.api.model_pool import ModelPool
 from minikin.api.models import Models
-from minikin.api.seams import Engine, Tokenizer
 from minikin.api.service import Service
 from minikin.api.stored_completions import StoredCompletions
 from minikin.api.tokens import Tokens
-from minikin.chat.template import ChatTemplate
 from minikin.config import ServerSettings
 from minikin.errors import MinikinError
 
 
-def create_app(
-    settings: ServerSettings, engine: Engine, tokenizer: Tokenizer, template: ChatTemplate
-) -> Starlette:
-    """The application over these parts; its `state.service` is the Service behind the routes."""
-    service = Service(settings, engine, tokenizer, template)
+def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
+    """The application over these models; its `state.service` is the Service behind the routes."""
+    service = Service(settings, models)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        models.first()
         yield
         service.store.close()
-        await service.grammars.stop()
+        await models.stop()
 
     app = Starlette(
         routes=_routes(service),

@@ -42,10 +42,15 @@ class ChatCompletions:
         with service.place():
             body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
             chat = translate(body, service.limits)
-            async with while_connected(receive):
-                generation, form = await service.generation(chat, completion_id())
-                maker = ChunkMaker(chat, generation, form, service.engine.info.fingerprint)
-                events = service.engine.generate(generation)
+            async with while_connected(receive), service.models.use(chat.model) as model:
+                prepared = await model.prepare(
+                    chat,
+                    completion_id(),
+                    owner=scope["state"]["owner"],
+                    default_max_tokens=service.settings.default_max_tokens,
+                )
+                maker = ChunkMaker(chat, prepared, model)
+                events = model.engine.generate(prepared.generation)
                 async with aclosing(events), aclosing(maker.chunks(events)) as chunks:
                     if chat.stream:
                         await self._stream(chat, chunks, scope, send)

@@ -1,4 +1,4 @@
-"""One choice's news as its deltas: role first, then words and tool calls, then the end."""
+"""One choice's news as its deltas: role, thoughts, words and tool calls, the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from minikin.api.wire import (
     ToolCallDelta,
     TopLogprob,
 )
-from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
+from minikin.chat.thoughts import Said, Thought, ThoughtReader
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Part, Text
 from minikin.engine.messages import Event, TokenEntry
 
 
@@ -27,40 +28,60 @@ class ChoiceStream:
     Log probabilities are told of words only, not of calls.
     """
 
-    def __init__(self, index: int, form: AnswerForm, *, with_logprobs: bool) -> None:
+    def __init__(
+        self, index: int, form: AnswerForm, thoughts: ThoughtReader | None, *, with_logprobs: bool
+    ) -> None:
         self._index = index
         self._named = form.named
+        self._thoughts = thoughts
         self._reader = CallReader(form.calls) if form.calls else None
         self._with_logprobs = with_logprobs
         self._entries: list[TokenEntry] = []
         """Of tokens whose text has not been told yet."""
         self._begun = False
         self._calls = 0
+        self.thought = ""
+        """All that the model said to itself."""
 
     def take(self, event: Event) -> Iterator[ChunkChoice]:
         """The chunks of one event; the last event's end with the finish reason."""
-        if self._reader is None:
-            yield from self._words(event.text, event.logprobs)
-        else:
-            self._entries += event.logprobs
-            yield from self._parts(self._reader, event)
-        if event.finish_reason:
-            yield from self._begin()
-            yield self._chunk(Delta(), finish_reason=self._finish_reason(event.finish_reason))
-
-    def _parts(self, reader: CallReader, event: Event) -> Iterator[ChunkChoice]:
-        parts = reader.feed(event.text)
-        if event.finish_reason:
-            parts += reader.finish()
-        for part in parts:
+        self._entries += event.logprobs
+        for part in self._parts(event):
             match part:
+                case Thought(text):
+                    self.thought += text
+                    yield from self._begin()
+                    yield self._chunk(Delta(reasoning_content=text))
                 case Text(text):
                     yield from self._words(text, tuple(self._entries))
                 case CallBegun(name):
                     yield from self._call(name)
                 case Arguments(json):
-                    yield self._fragment(ToolCallDelta(self._calls - 1, FunctionDelta(json)))
+                    yield self._chunk(
+                        Delta(tool_calls=[ToolCallDelta(self._calls - 1, FunctionDelta(json))])
+                    )
             self._entries.clear()
+        if self._thoughts and self._thoughts.thinking:
+            self._entries.clear()
+        if event.finish_reason:
+            yield from self._begin()
+            yield self._chunk(Delta(), finish_reason=self._finish_reason(event.finish_reason))
+
+    def _parts(self, event: Event) -> Iterator[Part | Thought]:
+        """What the event's text is part of: thoughts, then words and calls."""
+        last = event.finish_reason is not None
+        said: list[Thought | Said] = [Said(event.text)]
+        if self._thoughts:
+            said = self._thoughts.feed(event.text) + (self._thoughts.finish() if last else [])
+        for part in said:
+            if isinstance(part, Thought):
+                yield part
+            elif self._reader:
+                yield from self._reader.feed(part.text)
+            else:
+                yield Text(part.text)
+        if self._reader and last:
+            yield from self._reader.finish()
 
     def _words(self, text: str, entries: tuple[TokenEntry, ...]) -> Iterator[ChunkChoice]:
         yield from self._begin()
@@ -72,7 +93,7 @@ class ChoiceStream:
         header = ToolCallDelta(self._calls, FunctionDelta("", name), call_id(), "function")
         self._calls += 1
         if self._begun:
-            yield self._fragment(header)
+            yield self._chunk(Delta(tool_calls=[header]))
             return
         self._begun = True
         opening = Delta(role="assistant", content=None, tool_calls=[header], refusal=None)
@@ -82,9 +103,6 @@ class ChoiceStream:
         if not self._begun:
             self._begun = True
             yield self._chunk(Delta(role="assistant", content="", refusal=None), [])
-
-    def _fragment(self, call: ToolCallDelta) -> ChunkChoice:
-        return self._chunk(Delta(tool_calls=[call]))
 
     def _chunk(
         self,

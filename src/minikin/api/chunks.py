@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from minikin.api.answer_forms import AnswerForm
 from minikin.api.choice_stream import ChoiceStream
+from minikin.api.served_model import Prepared, ServedModel
 from minikin.api.translate import ChatRequest
 from minikin.api.wire import (
     ChatCompletion,
@@ -32,7 +32,8 @@ from minikin.api.wire import (
     ToolCallDelta,
     Usage,
 )
-from minikin.engine.messages import ChoiceUsage, Event, GenerationRequest
+from minikin.chat.thoughts import ThoughtReader
+from minikin.engine.messages import ChoiceUsage, Event
 
 _PADDING = string.ascii_letters + string.digits
 _MAX_PADDING = 15
@@ -44,23 +45,19 @@ DONE = b"data: [DONE]\n\n"
 class ChunkMaker:
     """Makes the chunks of one request from the events of all its choices."""
 
-    def __init__(
-        self,
-        request: ChatRequest,
-        generation: GenerationRequest,
-        form: AnswerForm,
-        fingerprint: str,
-    ) -> None:
+    def __init__(self, request: ChatRequest, prepared: Prepared, model: ServedModel) -> None:
+        generation = prepared.generation
         self._prompt_tokens = len(generation.prompt)
         self._with_logprobs = generation.params.top_logprobs is not None
-        self._form = form
+        self._prepared = prepared
+        self._count = model.count_tokens
         self._streams: dict[int, ChoiceStream] = {}
         self._usages: list[ChoiceUsage] = []
         self._common: dict[str, Any] = {
             "id": generation.id,
             "created": int(time.time()),
             "model": request.model,
-            "system_fingerprint": fingerprint,
+            "system_fingerprint": model.engine.info.fingerprint,
         }
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
@@ -74,13 +71,18 @@ class ChunkMaker:
 
     def _stream(self, index: int) -> ChoiceStream:
         if index not in self._streams:
+            thinking = self._prepared.thinking
             self._streams[index] = ChoiceStream(
-                index, self._form, with_logprobs=self._with_logprobs
+                index,
+                self._prepared.form,
+                None if thinking is None else ThoughtReader(thinking=thinking),
+                with_logprobs=self._with_logprobs,
             )
         return self._streams[index]
 
     def _usage(self) -> Usage:
         completion = sum(usage.completion_tokens for usage in self._usages)
+        thoughts = sum(self._count(stream.thought) for stream in self._streams.values())
         return Usage(
             prompt_tokens=self._prompt_tokens,
             completion_tokens=completion,
@@ -90,6 +92,7 @@ class ChunkMaker:
                 cached_tokens=_told(min((u.cached_tokens for u in self._usages), default=0))
             ),
             completion_tokens_details=CompletionTokensDetails(
+                reasoning_tokens=min(thoughts, completion),
                 accepted_prediction_tokens=sum(u.accepted_prediction_tokens for u in self._usages),
                 rejected_prediction_tokens=sum(u.rejected_prediction_tokens for u in self._usages),
             ),
@@ -158,6 +161,7 @@ class _FoldedChoice:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._thoughts: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._has_logprobs = False
         self._calls: dict[int, _FoldedCall] = {}
@@ -166,6 +170,8 @@ class _FoldedChoice:
     def add(self, part: ChunkChoice) -> None:
         if part.delta.content:
             self._texts.append(part.delta.content)
+        if part.delta.reasoning_content:
+            self._thoughts.append(part.delta.reasoning_content)
         for call in part.delta.tool_calls or ():
             self._calls.setdefault(call.index, _FoldedCall()).add(call)
         if part.logprobs:
@@ -178,6 +184,7 @@ class _FoldedChoice:
             index=index,
             message=Message(
                 content="".join(self._texts) if self._texts or not self._calls else None,
+                reasoning_content="".join(self._thoughts) or UNSET,
                 tool_calls=[self._calls[at].call() for at in sorted(self._calls)] or UNSET,
             ),
             logprobs=Logprobs(content=self._logprobs) if self._has_logprobs else None,

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive
 
-from minikin.errors import InvalidRequest, MinikinError, Overloaded
+from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
 
 BODY_SECONDS = 60.0
 """A client that takes longer to send its body is given up."""
@@ -51,6 +51,8 @@ def error_response(error: MinikinError) -> Response:
     response = json_response(error.body(), error.status)
     if isinstance(error, Overloaded):
         response.headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, Quarantined):
+        response.headers["x-should-retry"] = "false"
     if error.status == 401:
         response.headers["www-authenticate"] = "Bearer"
     if error.status in (408, 413):

@@ -90,6 +90,7 @@ MESSAGE = Tagged(
             **_optional(
                 content=_content("text", "refusal", known=_PART_NAMES),
                 refusal=Nullable(Text()),
+                reasoning_content=Nullable(Text()),
                 tool_calls=Array(_CALL, "an array of objects", MAX_TOOLS, min_length=1),
                 function_call=_LEGACY_CALL,
                 audio=Nullable(Object(_required(id=Text()))),

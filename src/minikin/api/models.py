@@ -1,8 +1,9 @@
-"""GET /v1/models and /v1/models/{model}: the names that the loaded model answers to."""
+"""GET /v1/models and /v1/models/{model}: the names that the server's models answer to."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,13 +18,13 @@ class Models:
     """The routes over the server's models."""
 
     def __init__(self, service: Service) -> None:
-        created = _created(service)
         self._models = {
-            name: Model(id=name, created=created, owned_by="minikin") for name in service.models
+            name: Model(id=name, created=_created(model.engine.model), owned_by="minikin")
+            for name, model in service.models.names.items()
         }
 
     async def all(self, request: Request) -> Response:
-        """List them, the model's own id first."""
+        """List them, each model's own id before its aliases."""
         return json_response(ModelList(data=list(self._models.values())))
 
     async def one(self, request: Request) -> Response:
@@ -36,9 +37,9 @@ class Models:
         return json_response(self._models[name])
 
 
-def _created(service: Service) -> int:
-    """When the model file was written, in Unix seconds."""
+def _created(file: Path) -> int:
+    """When the model was written, in Unix seconds."""
     try:
-        return int(service.settings.engine.model.stat().st_mtime)
+        return int(file.stat().st_mtime)
     except OSError:
         return int(time.time())

@@ -10,18 +10,12 @@ import msgspec
 from minikin import __version__
 from minikin.api.parameters import served_parameters
 from minikin.api.stored_completions import LIMIT, ORDER, UPDATE
-from minikin.api.tokens import TEXT
+from minikin.api.tokens import IDS, TEXT
 from minikin.api.wire import ChatCompletion, Chunk, Error, Model, ModelList
 
 _REF = "#/components/schemas/{name}"
 _ANSWER = "ChatCompletion"
 _BODY_FAULTS = (400, 408, 413, 415)
-_IDS = {
-    "type": "object",
-    "required": ["ids"],
-    "properties": {"ids": {"type": "array", "items": {"type": "integer", "minimum": 0}}},
-    "additionalProperties": False,
-}
 _WIRE = (ChatCompletion, Chunk, Error, Model, ModelList)
 
 
@@ -79,8 +73,8 @@ def _paths() -> dict[str, Any]:
         "/v1/models/{model}": {
             "get": _of_path("model", _operation("Show one model", _json("Model"), 404))
         },
-        "/tokenize": {"post": _taking(TEXT.schema, "Token ids of a text")},
-        "/detokenize": {"post": _taking(_IDS, "Text of token ids")},
+        "/tokenize": {"post": _taking(TEXT.schema, "Token ids of a text", None, 404, 500, 503)},
+        "/detokenize": {"post": _taking(IDS.schema, "Text of token ids", None, 404, 500, 503)},
         "/health": {"get": _operation("Whether the server is alive", status)},
         "/ready": {"get": ready},
     }

@@ -222,6 +222,13 @@ EXTENSIONS = (
         "divides the positive logits, and multiplies the negative ones, of tokens that are in the "
         "prompt or the answer so far",
     ),
+    Parameter(
+        "reasoning_effort",
+        Nullable(OneOf(("none", "minimal", "low", "medium", "high", "xhigh"))),
+        "the model's own",
+        "`none` keeps a model from thinking first, any other makes it; refused for models whose "
+        "chat template leaves no choice",
+    ),
 )
 """Parameters that the original refuses as unrecognised, and so does a server unless told to."""
 

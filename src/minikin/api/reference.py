@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from minikin.api.keys import MAX_WRONG
 from minikin.api.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
@@ -15,7 +14,7 @@ from minikin.api.parameter_rules import LogitBias
 from minikin.api.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
 from minikin.api.rules import MAX_DEPTH, Object
 from minikin.api.store import MAX_STORED
-from minikin.config import EngineSettings, ServerSettings
+from minikin.config import ServerSettings
 
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
@@ -54,10 +53,19 @@ _DIFFERENCES = """\
   `name: content`. A `developer` message is a `system` message where the template knows only that.
 - `cached_tokens` tells of a reused prompt from 1,024 tokens on, in steps of 128, as the original
   does; shorter beginnings are reused too, from 16 tokens on, and not told of.
+- What a reasoning model says to itself is in `reasoning_content`, of a message and of a delta,
+  never in `content`; `reasoning_tokens` counts it, log probabilities leave it out. Assistant
+  messages may be sent back with it. An answer held to a form (`json_object`, `json_schema`, a call
+  that must be) begins without thoughts.
+- A server may have several models. A request for one that isn't in memory waits for it, and is
+  answered 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
+- A request that has stopped the engine twice is answered 500 with code `request_quarantined`.
+- A prompt's beginning is reused only for the API key that sent it.
 - Content parts of one message are joined by line breaks.
 - `POST /tokenize` takes `{"text": "..."}` and gives `{"ids": [...], "tokens": [...]}`;
-  `POST /detokenize` takes `{"ids": [...]}` and gives `{"text": "..."}`. The original has no such
-  routes; here `logit_bias` needs the ids of the local model's tokenizer.
+  `POST /detokenize` takes `{"ids": [...]}` and gives `{"text": "..."}`; both take a `model` too,
+  where there are several. The original has no such routes; here `logit_bias` needs
+  the ids of the local model's tokenizer.
 - Without API keys in the server's settings, none is asked for and any is accepted.
 - `Host` must be localhost, the address that the server listens on, a plain address, or a name that
   the settings allow; no cross-origin headers are sent. Both keep web pages away.
@@ -115,7 +123,7 @@ def _roles() -> Iterable[tuple[str, ...]]:
 
 
 def _limits() -> Iterable[tuple[str, ...]]:
-    defaults = ServerSettings(engine=EngineSettings(model=Path()), model_id="")
+    defaults = ServerSettings(models=())
     settings = {
         "bytes of a body": "max_body_bytes",
         "requests in flight": "max_queued",

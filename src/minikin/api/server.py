@@ -1,9 +1,8 @@
-"""`minikin serve`: one process for HTTP, one for the engine, from start to last answer."""
+"""`minikin serve`: one process for HTTP, one for each model, from start to last answer."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 import time
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
+from minikin.api.loading import load_model
+from minikin.api.model_pool import ModelPool
 from minikin.api.protocol import BoundedProtocol
+from minikin.api.store import check_database
 from minikin.config import ServerSettings
-from minikin.engine.process import EngineProcess
-from minikin.errors import MinikinError, ModelFileError, SetupError
+from minikin.errors import SetupError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -36,9 +37,11 @@ def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = lis
 
     `more_routes` gives routes to serve beside the API's own.
 
-    Raises SetupError if the address can't be had, ModelFileError if the model can't be loaded,
-    SystemExit(1) when answers were cut off.
+    Raises SetupError if the address can't be had, if the database can't be used or if the only
+    model can't be loaded; SystemExit(1) when answers were cut off.
     """
+    if settings.database:
+        check_database(settings.database)
     listener = _listen(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         finished = runner.run(_serve(settings, listener, more_routes))
@@ -62,80 +65,63 @@ async def _serve(
 ) -> bool:
     """Whether every answer was finished."""
     started = time.perf_counter()
-    engine = EngineProcess(settings.engine)
-    await engine.start()  # it loads the model while this process imports the HTTP side
+    models = ModelPool(settings, load_model)
+    models.first()
     try:
-        app = _application(settings, engine)
+        # In a thread, so that the engine's process starts while this one imports the HTTP side.
+        app = await asyncio.to_thread(_application, settings, models)
         app.router.routes += more_routes()
-        server = DrainingServer(app, settings, engine)
-        async with asyncio.TaskGroup() as tasks:
-            http = tasks.create_task(server.serve(sockets=[listener]))
-            ready = tasks.create_task(_announce(settings, engine, listener, started))
-            warm = tasks.create_task(_warm(engine, server.service))
-            await http
-            ready.cancel()
-            warm.cancel()
-    except* ModelFileError as errors:
-        raise errors.exceptions[0] from None
+        server = DrainingServer(app, settings)
+        watch = asyncio.create_task(_announce(settings, models, listener, started))
+        watch.add_done_callback(lambda _: server.end_if_failed(watch))
+        await server.serve(sockets=[listener])
+        server.service.store.close()
+        if not watch.cancel() and (error := watch.exception()):
+            raise error
     finally:
-        await engine.stop()
+        await models.stop()
     return not server.cut_off
 
 
-def _application(settings: ServerSettings, engine: EngineProcess) -> Starlette:
+def _application(settings: ServerSettings, models: ModelPool) -> Starlette:
     from minikin.api.app import create_app
-    from minikin.chat.template import ChatTemplate
-    from minikin.engine.gguf import GGUFFile
-    from minikin.engine.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.from_gguf(GGUFFile.open(settings.engine.model).metadata)
-    if tokenizer.chat_template is None:
-        raise ModelFileError(
-            f"{settings.engine.model.name} has no chat template, so it can't hold a conversation. "
-            "Choose a model tuned for chat (an Instruct or Chat version)."
-        )
-    template = ChatTemplate(
-        tokenizer.chat_template,
-        tokenizer.control_tokens,
-        bos=tokenizer.bos_token,
-        eos=tokenizer.eos_token,
-    )
-    template.try_out()
-    return create_app(settings, engine, tokenizer, template)
-
-
-async def _warm(engine: EngineProcess, service: Service) -> None:
-    """Start, once the model answers, what only some requests need."""
-    with contextlib.suppress(MinikinError):
-        await engine.wait_ready()
-        await service.grammars.warm()
+    return create_app(settings, models)
 
 
 async def _announce(
-    settings: ServerSettings, engine: EngineProcess, listener: socket.socket, started: float
+    settings: ServerSettings, models: ModelPool, listener: socket.socket, started: float
 ) -> None:
-    """Print the line that says where the server is, once it answers. Raises ModelFileError."""
-    await engine.wait_ready()
+    """Print the line that says where the server is, once its first model answers.
+
+    Raises SetupError if the only model can't be loaded, now or after a crash.
+    """
     host, port = listener.getsockname()[:2]
-    host = f"[{host}]" if ":" in host else host
-    names = " and ".join((settings.model_id, *settings.aliases))
-    print(
-        f"Ready after {time.perf_counter() - started:.1f} s: {names} "
-        f"at http://{host}:{port}/v1 (context of {engine.info.context_length} tokens)",
-        flush=True,
-    )
+    where = f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+    names = ", ".join(models.names)
+    try:
+        model = await models.first()
+        seconds, window = time.perf_counter() - started, model.engine.info.context_length
+        told = f"{names} at {where} (context of {window} tokens)"
+        print(f"Ready after {seconds:.1f} s: {told}", flush=True)
+        raise await model.engine.given_up()
+    except SetupError as error:
+        if len(settings.models) == 1:
+            raise
+        first = settings.models[0].id
+        log.error("%s can't be loaded: %s\nServing %s at %s", first, error.message, names, where)
 
 
 class DrainingServer(uvicorn.Server):
     """Uvicorn, except that the first signal lets running answers end before anything closes."""
 
-    def __init__(self, app: Starlette, settings: ServerSettings, engine: EngineProcess) -> None:
+    def __init__(self, app: Starlette, settings: ServerSettings) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 http=BoundedProtocol,
                 ws="none",
-                lifespan="on",
+                lifespan="off",  # what it would do, `_serve` does also after a forced end
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -145,10 +131,14 @@ class DrainingServer(uvicorn.Server):
         )
         self.cut_off = False
         self.service: Service = app.state.service
-        self._engine = engine
         self._drain_seconds = settings.drain_seconds
         self._loop = asyncio.get_running_loop()
         self._drain: asyncio.Task[None] | None = None
+
+    def end_if_failed(self, watch: asyncio.Task[None]) -> None:
+        """End at once if `watch`, which is done, has failed."""
+        if not watch.cancelled() and watch.exception():
+            self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Signal handler: drain at the first, end at the second."""
@@ -168,5 +158,6 @@ class DrainingServer(uvicorn.Server):
             await asyncio.wait_for(self.service.idle.wait(), self._drain_seconds)
         except TimeoutError:
             self.cut_off = True
-            await self._engine.stop()  # so that what still runs ends with an error its client sees
+            # What still runs ends with an error that its client sees.
+            await self.service.models.stop()
         self.should_exit = True

@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import msgspec
 from platformdirs import user_data_path
 
+from minikin.errors import SetupError
+
 MAX_STORED = 100_000
 """Past this many the oldest go."""
 _SCHEMA = """
@@ -54,6 +56,17 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     metadata: dict[str, str] = {}
     """Pairs that a completion's metadata must have."""
+
+
+def check_database(path: Path) -> None:
+    """Open the file, made if need be. Raises SetupError if completions can't be kept in it."""
+    try:
+        _connect(path).close()
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SetupError(
+            f"Can't keep completions in {path}: {reason}. Name another file with --database."
+        ) from error
 
 
 class CompletionStore:
@@ -159,9 +172,19 @@ class CompletionStore:
     def _connection(self) -> sqlite3.Connection:
         """The file, opened at its first use: a server that stores nothing writes nothing."""
         if self._open is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path.touch(mode=0o600)
-            self._open = sqlite3.connect(self._path)
-            self._open.execute("PRAGMA journal_mode = WAL")
-            self._open.execute(_SCHEMA)
+            self._open = _connect(self._path)
         return self._open
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        path.touch(mode=0o600)
+    database = sqlite3.connect(path)
+    try:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute(_SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database

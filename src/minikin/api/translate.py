@@ -8,7 +8,7 @@ import msgspec
 
 from minikin.api import faults
 from minikin.api.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
-from minikin.api.parameters import EXTENSIONS, Parameter, served_parameters
+from minikin.api.parameters import Parameter, served_parameters
 from minikin.engine.messages import SamplingParams
 from minikin.errors import InvalidRequest, NotFound
 
@@ -23,15 +23,27 @@ _ECHOED = {
     "response_format": None,
 }
 """Settings that a stored completion tells of, with their defaults."""
-_FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
-"""What `answer_forms.py` makes grammars of."""
+_UNCHANGED = (
+    "response_format",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "n",
+    "stream",
+    "store",
+    "metadata",
+)
+"""Parameters that ChatRequest has under the same name."""
 _SAMPLING = (
     "temperature",
     "top_p",
     "frequency_penalty",
     "presence_penalty",
     "seed",
-    *(extension.name for extension in EXTENSIONS),
+    "top_k",
+    "min_p",
+    "repetition_penalty",
 )
 """Parameters that SamplingParams has under the same name."""
 
@@ -54,6 +66,8 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[dict[str, Any]] = []
     tool_choice: str | dict[str, Any] = "auto"
     parallel_tool_calls: bool = True
+    reasoning_effort: str | None = None
+    """How much to think before the answer; None: as the model does by itself."""
     sampling: dict[str, Any] = {}
     """Arguments of SamplingParams, all but those of `sampling_params`."""
     prediction: str = ""
@@ -77,7 +91,6 @@ class Limits(msgspec.Struct, frozen=True):
     """What of a server bounds its requests."""
 
     models: frozenset[str]
-    vocab_size: int
     max_choices: int = 128
     extensions: bool = False
     """Whether parameters that the original doesn't have are taken."""
@@ -134,12 +147,6 @@ def _check_each(
                 values[parameter.name] = value
     if values.get("n", 1) > limits.max_choices:
         raise faults.out_of_range("n", "integer", values["n"], limits.max_choices, above=True)
-    for token in values.get("logit_bias", ()):
-        if int(token) >= limits.vocab_size:
-            raise InvalidRequest(
-                f"Invalid key in 'logit_bias': {token}. Maximum value is {limits.vocab_size - 1}.",
-                param="logit_bias",
-            )
     return values
 
 
@@ -149,13 +156,9 @@ def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
         model=model,
         messages=values["messages"],
         max_tokens=values.get("max_tokens", values.get("max_completion_tokens")),
-        n=values.get("n", 1),
-        stream=values.get("stream", False),
         include_usage=options.get("include_usage", False),
         include_obfuscation=options.get("include_obfuscation", True),
-        store=values.get("store", False),
-        metadata=values.get("metadata", {}),
-        **{name: values[name] for name in _FORM if name in values},
+        **{name: values[name] for name in _UNCHANGED if name in values},
         sampling=_sampling(values),
         prediction=_text(values.get("prediction", {}).get("content", "")),
         settings={name: values.get(name, default) for name, default in _ECHOED.items()}

@@ -100,6 +100,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
     role: Literal["assistant"] = "assistant"
     content: str | None
+    reasoning_content: str | UnsetType = UNSET
+    """What the model said to itself first; no field of the original's, but what others call it."""
     tool_calls: list[ToolCall] | UnsetType = UNSET
     refusal: str | None = None
     annotations: list[dict[str, str]] = []
@@ -133,6 +135,7 @@ class Delta(msgspec.Struct, frozen=True):
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
+    reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCallDelta] | UnsetType = UNSET
     refusal: str | UnsetType | None = UNSET
 

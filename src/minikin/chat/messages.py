@@ -2,7 +2,8 @@
 
 OpenAI's messages have roles, names, content parts and tool calls in any order; most templates know
 system, user and assistant with one string each. What a template's source never mentions is written
-into the text instead, so that nothing a client sends is lost on the way to the model.
+into the text instead, so that nothing a client sends is lost on the way to the model; only what an
+assistant thought is left out for models that aren't shown it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide) -> Message:
     rewritten: Message = {"role": role, "content": text}
     if name:
         rewritten["name"] = hide(name)
+    thought = message.get("reasoning_content")
+    if thought and "reasoning_content" in source:
+        rewritten["reasoning_content"] = hide(thought)
     calls = message.get("tool_calls")
     if legacy := message.get("function_call"):
         calls = [{"id": "", "function": legacy}]

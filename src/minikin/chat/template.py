@@ -11,25 +11,15 @@ import jinja2
 from minikin.chat.call_formats import format_of
 from minikin.chat.lookalikes import LookAlikes
 from minikin.chat.messages import Message, alternating, for_template
-from minikin.chat.sandbox import Sandbox, TemplateRefusalError, TemplateTimeoutError, time_limit
+from minikin.chat.sandbox import Sandbox, TemplateRefusalError
 from minikin.chat.tools import with_tools
-from minikin.errors import InvalidRequest, MinikinError, ModelFileError
+from minikin.errors import InvalidRequest, MinikinError, ModelFileError, TemplateError
 
 log = logging.getLogger(__name__)
 
-MAX_SECONDS = 1.0
-"""CPU time of one rendering: many times what four megabytes of messages take."""
 _SAMPLE = "Hello there"
-
 MAX_OUTPUT_CHARS = 32 * 1024 * 1024
 """More than any request body renders to; a template that emits more is broken or hostile."""
-
-
-class TemplateError(MinikinError):
-    """The model's chat template failed at rendering a conversation that it should render."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The model's chat template failed: {reason}", code="template_error")
 
 
 class ChatTemplate:
@@ -71,13 +61,15 @@ class ChatTemplate:
         *,
         tools: Sequence[dict[str, Any]] = (),
         must_call: bool = False,
+        variables: Mapping[str, Any] | None = None,
     ) -> list[tuple[str, bool]]:
         """The prompt that asks for the next assistant message, as (text, is_control) pieces.
 
         Only control tokens that the template itself writes are marked as such; the same spelling in
         any string of `messages` or `tools` stays text. Roles, names and orders that the template
         doesn't know are rewritten to what it does know (`messages.py`), and so are tools; with
-        `must_call` the model is told then to call one (`tools.py`).
+        `must_call` the model is told then to call one (`tools.py`). `variables` are further names
+        that the template may know, such as enable_thinking.
 
         Raises InvalidRequest with the template's own words if it refuses the conversation even so,
         TemplateError if it fails in any other way.
@@ -86,32 +78,27 @@ class ChatTemplate:
             messages = with_tools(list(messages), tools, self.call_format, must=must_call)
             tools = ()
         prepared = for_template(messages, self._source, self._lookalikes.hide)
-        hidden_tools = self._lookalikes.hide(list(tools)) or None
+        values = {**(variables or {}), "tools": self._lookalikes.hide(list(tools)) or None}
         try:
-            text = self._render(prepared, hidden_tools)
+            text = self._render(prepared, values)
         except TemplateRefusalError:
-            text = self._render_alternating(prepared, hidden_tools)
+            text = self._render_alternating(prepared, values)
         return self._lookalikes.split(text)
 
-    def _render_alternating(
-        self, messages: list[Message], tools: list[dict[str, Any]] | None
-    ) -> str:
+    def _render_alternating(self, messages: list[Message], values: dict[str, Any]) -> str:
         try:
-            return self._render(alternating(messages), tools)
+            return self._render(alternating(messages), values)
         except TemplateRefusalError as refusal:
             raise InvalidRequest(
                 f"The model's chat template refuses these messages: {refusal}", param="messages"
             ) from refusal
 
-    def _render(self, messages: list[Message], tools: list[dict[str, Any]] | None) -> str:
-        values = {"messages": messages, "tools": tools, "add_generation_prompt": True}
+    def _render(self, messages: list[Message], values: dict[str, Any]) -> str:
+        values = values | {"messages": messages, "add_generation_prompt": True} | self._constants
         try:
-            with time_limit(MAX_SECONDS):
-                return self._joined(self._template.generate(**values, **self._constants))
+            return self._joined(self._template.generate(values))
         except (TemplateRefusalError, MinikinError):
             raise
-        except TemplateTimeoutError as error:
-            raise TemplateError(f"it ran over {MAX_SECONDS} s") from error
         except Exception as error:  # a template can raise anything that Python can
             log.warning("the chat template failed: %s: %s", type(error).__name__, error)
             raise TemplateError(type(error).__name__) from error

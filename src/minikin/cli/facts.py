@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.engine.native.build import load_library
 
 _BASE_BYTES = 450_000_000
 """Python, PyTorch and the HTTP server, before any model: measured on Linux with the CPU build."""
@@ -19,8 +20,8 @@ _DENSE_BYTES = 2
 """A weight's or a cached value's bytes in the engine: bfloat16."""
 _CACHED_TOKENS = 8192
 """How much conversation to reckon with; the engine's cache takes memory only as it fills."""
-_PACKED = (GGMLType.Q4_0, GGMLType.Q4_1)
-"""Types that the engine also keeps as they are, besides the dense copy."""
+_PACKED = {GGMLType.Q4_0: 0.625, GGMLType.Q4_1: 0.625, GGMLType.Q8_0: 1.125}
+"""Bytes a weight of the types that the native kernels read as they are, scales included."""
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,7 +29,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     family: str
     quantization: str
-    """The type of most of its bytes."""
+    """The type of most of its weights."""
     parameters: int
     context_length: int
     """Tokens."""
@@ -40,21 +41,16 @@ def read_facts(path: Path) -> ModelFacts:
     """Raises ModelFileError if `path` is no sound GGUF file."""
     file = GGUFFile.open(path)
     family = str(file.metadata.get("general.architecture", "unknown"))
-    sizes: Counter[GGMLType] = Counter()
+    counts: Counter[GGMLType] = Counter()
     for tensor in file.tensors.values():
-        sizes[tensor.type] += tensor.nbytes
-    parameters = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
-    packed = sum(sizes[kind] for kind in _PACKED)
+        counts[tensor.type] += math.prod(tensor.shape)
     context = file.metadata.get(f"{family}.context_length")
     return ModelFacts(
         family=family,
-        quantization=max(sizes, key=sizes.__getitem__).name if sizes else "none",
-        parameters=parameters,
+        quantization=max(counts, key=counts.__getitem__).name if counts else "none",
+        parameters=counts.total(),
         context_length=context if isinstance(context, int) else 0,
-        memory=_BASE_BYTES
-        + parameters * _DENSE_BYTES
-        + packed
-        + _cache_bytes(file.metadata, family),
+        memory=_BASE_BYTES + _weight_bytes(counts) + _cache_bytes(file.metadata, family),
     )
 
 
@@ -66,6 +62,12 @@ def machine_memory() -> int:
     except OSError:
         return total
     return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _weight_bytes(counts: Counter[GGMLType]) -> int:
+    """Of that many weights of each type, packed where this machine's kernels can read them so."""
+    kept = _PACKED if load_library() else {}
+    return int(sum(count * kept.get(kind, _DENSE_BYTES) for kind, count in counts.items()))
 
 
 def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from minikin.cli.options import CacheOption, model_cache
-from minikin.cli.output import console, download_bar, errors
+from minikin.cli.output import console, download_bar, errors, readable_size
 from minikin.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -88,20 +88,20 @@ def rm(
     with download_bar() as bar:
         for name in names:
             freed = model_cache(cache).remove(name, bar)
-            errors.print(f"{name} is gone; {_megabytes(freed)} are free again.")
+            errors.print(f"{name} is gone; {readable_size(freed)} are free again.")
 
 
 def _describe(model: CachedModel) -> tuple[str, ...]:
     """Size, family, type, context, memory and fit of a model that is here."""
     from minikin.cli.facts import machine_memory, read_facts
 
-    size = _megabytes(model.record.size)
+    size = readable_size(model.record.size)
     try:
         facts = read_facts(model.path)
     except ModelFileError:
         return (size, "unreadable", "", "", "", "no")
     fits = "yes" if facts.memory <= machine_memory() else "no"
-    context, memory = f"{facts.context_length:,}", _megabytes(facts.memory)
+    context, memory = f"{facts.context_length:,}", readable_size(facts.memory)
     return (size, facts.family, facts.quantization, context, memory, fits)
 
 
@@ -110,8 +110,4 @@ def _announce(known: KnownModel | None) -> tuple[str, ...]:
     if known is None:
         return ("",) * 6
     context = f"{known.context_length:,}"
-    return (_megabytes(known.size), known.family, known.quantization, context, "", "")
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.0f} MB"
+    return (readable_size(known.size), known.family, known.quantization, context, "", "")

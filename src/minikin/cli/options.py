@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import msgspec
 import typer
 
 from minikin.cli.output import download_bar
-from minikin.config import EngineSettings, ServerSettings
+from minikin.config import ServerSettings
 
 if TYPE_CHECKING:
     from minikin.hub.cache import ModelCache
     from minikin.hub.fetch import LocalModel
 
-ENGINE_DEFAULTS: dict[str, Any] = {
-    f.name: f.default for f in msgspec.structs.fields(EngineSettings)
-}
-SERVER_DEFAULTS: dict[str, Any] = {
-    f.name: f.default for f in msgspec.structs.fields(ServerSettings)
+SERVER_DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(ServerSettings)}
+
+Command = TypeVar("Command", bound=Callable[..., None])
+_METAVARS: dict[Any, str] = {
+    int: "N",
+    int | None: "N",
+    float: "SECONDS",
+    float | None: "SECONDS",
+    Path | None: "FILE",
 }
 
 CacheOption = Annotated[
@@ -30,6 +36,55 @@ CacheOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def with_settings(*kinds: type[msgspec.Struct]) -> Callable[[Command], Command]:
+    """Give a command, in place of `**settings`, an option for each setting that has a description.
+
+    The setting's type, bounds and default are the option's. `settings_of` takes them out again.
+    """
+    options = [option for kind in kinds for option in _options(kind)]
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        parameters = [p.replace(kind=p.KEYWORD_ONLY) for p in own] + options
+        shown: Any = command
+        shown.__signature__ = signature.replace(parameters=parameters)
+        shown.__annotations__ = {p.name: p.annotation for p in parameters}
+        return command
+
+    return decorate
+
+
+def settings_of(kind: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options `given` that are settings of `kind`."""
+    return {name: given[name] for name in kind.__struct_fields__ if name in given}
+
+
+def _options(kind: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    for field in msgspec.structs.fields(kind):
+        metadata = getattr(hints[field.name], "__metadata__", ())
+        if not metadata:
+            continue
+        (meta,) = metadata
+        bare, extra = hints[field.name].__origin__, meta.extra or {}
+        option = typer.Option(
+            *((f"--{field.name}",) if bare is bool else ()),
+            help=meta.description,
+            min=extra.get("min", meta.ge),
+            max=meta.le,
+            metavar=_METAVARS.get(bare),
+            show_default=extra.get("unset", True),
+            dir_okay=False,
+        )
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[bare, option],
+        )
 
 
 def model_cache(folder: Path | None) -> ModelCache:

@@ -20,6 +20,11 @@ console = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+def readable_size(size: int) -> str:
+    """A size in bytes for people: `98 MB`, `4.1 GB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
+
+
 class DownloadBar:
     """Shows a fetch on stderr, a bar for each stretch of it."""
 

@@ -2,108 +2,83 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from minikin.cli.access import read_api_keys
-from minikin.cli.options import ENGINE_DEFAULTS, SERVER_DEFAULTS, CacheOption, locate_model
-from minikin.cli.output import errors
-from minikin.config import EngineSettings, ServerSettings
+from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
+from minikin.cli.output import errors, readable_size
+from minikin.config import EngineSettings, ModelSettings, ServerSettings
+from minikin.errors import SetupError
 from minikin.hub.known import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from starlette.routing import Route
 
+ORIGINAL = "gpt-4.1-mini"
+"""What clients ask for; the first model answers to it, unless one is called so."""
+_NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
+
+_Models = Annotated[
+    list[str],
+    typer.Option(
+        metavar="[NAME=]MODEL",
+        help="A name of `minikin models`, a GGUF file, a folder, an address; repeatable. NAME= "
+        "says what to call it.",
+    ),
+]
+_Budget = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        metavar="GB",
+        help="Memory for all loaded models; one that is unused makes room for another.",
+        show_default="what the machine has",
+    ),
+]
+_Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        help="A key that clients must send one of; repeatable. Without keys anyone may come in. "
+        "Other users of this machine can see a command's options: prefer a file.",
+    ),
+]
+_KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, metavar="FILE", help="A file with such keys, one a line."
+    ),
+]
+_Hosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="A host name by which clients reach the server, such as box.lan; repeatable. "
+        "localhost, --host and plain addresses are allowed without it.",
+    ),
+]
+
+
+@with_settings(ServerSettings, EngineSettings)
 def serve(
-    model: Annotated[
-        str, typer.Option(help="A name of `minikin models`, a GGUF file, a folder, an address.")
-    ] = DEFAULT_MODEL,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in.")
-    ] = SERVER_DEFAULTS["host"],
-    port: Annotated[
-        int, typer.Option(min=1, max=65535, metavar="N", help="Port to listen on.")
-    ] = SERVER_DEFAULTS["port"],
-    default_max_tokens: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Output limit of a request that states none.")
-    ] = SERVER_DEFAULTS["default_max_tokens"],
-    max_choices: Annotated[
-        int, typer.Option(min=1, max=128, metavar="N", help="The largest `n` of a request.")
-    ] = SERVER_DEFAULTS["max_choices"],
-    extensions: Annotated[
-        bool,
-        typer.Option(
-            "--extensions",
-            help="Take top_k, min_p and repetition_penalty, which OpenAI refuses as unrecognised.",
-        ),
-    ] = SERVER_DEFAULTS["extensions"],
-    max_queued: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Requests in flight; one more is answered 503.")
-    ] = SERVER_DEFAULTS["max_queued"],
-    context_length: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Tokens of prompt and answer together.",
-            show_default="the model's limit",
-        ),
-    ] = ENGINE_DEFAULTS["context_length"],
-    kv_cache_tokens: Annotated[
-        int,
-        typer.Option(
-            min=1, metavar="N", help="Tokens that all requests together may keep in memory."
-        ),
-    ] = ENGINE_DEFAULTS["kv_cache_tokens"],
-    max_running: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Answers computed side by side.")
-    ] = ENGINE_DEFAULTS["max_running"],
-    threads: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="CPU threads.", show_default="one a core")
-    ] = ENGINE_DEFAULTS["threads"],
-    device: Annotated[
-        str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")
-    ] = ENGINE_DEFAULTS["device"],
-    api_key: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY",
-            help="A key that clients must send one of; repeatable. Without keys anyone may come "
-            "in. Other users of this machine can see a command's options: prefer a file.",
-        ),
-    ] = None,
-    api_key_file: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, metavar="FILE", help="A file with such keys, one a line."
-        ),
-    ] = None,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="A host name by which clients reach the server, such as box.lan; repeatable. "
-            "localhost, --host and plain addresses are allowed without it.",
-        ),
-    ] = None,
-    database: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False,
-            metavar="FILE",
-            help="SQLite file of the completions kept with `store: true`.",
-            show_default="minikin/completions.sqlite3 in the user's data folder",
-        ),
-    ] = SERVER_DEFAULTS["database"],
+    model: _Models = [DEFAULT_MODEL],  # noqa: B006, typer takes a list
+    memory_budget: _Budget = None,
+    api_key: _Keys = None,
+    api_key_file: _KeyFile = None,
+    allowed_host: _Hosts = None,
     cache: CacheOption = None,
+    **settings: Any,
 ) -> None:
-    """Serve a model at /v1 as OpenAI serves gpt-4.1-mini.
+    """Serve models at /v1 as OpenAI serves gpt-4.1-mini.
 
-    The model is fetched on first use and found offline from then on. It answers to its own name and
-    to gpt-4.1-mini.
+    A model is fetched on first use and found offline from then on. The first answers to
+    gpt-4.1-mini too, and is loaded at once; others are loaded when they are first asked for.
 
     Examples:
 
@@ -111,38 +86,67 @@ def serve(
 
     `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
 
+    `minikin serve --model small=smollm2-135m-instruct --model large=./Qwen3-4B-Q4_K_M.gguf`
+
     `minikin serve --host 0.0.0.0 --api-key-file keys.txt --allowed-host box.lan`
     """
     keys = read_api_keys(api_key or [], api_key_file)
-    local = locate_model(model, cache)
-    errors.print(f"Loading {local.id}", soft_wrap=True)
-    settings = ServerSettings(
-        engine=EngineSettings(
-            model=local.path,
-            context_length=context_length,
-            kv_cache_tokens=kv_cache_tokens,
-            max_running=max_running,
-            threads=threads,
-            device=device,
-        ),
-        model_id=local.id,
-        host=host,
-        port=port,
-        default_max_tokens=default_max_tokens,
-        max_queued=max_queued,
-        max_choices=max_choices,
-        extensions=extensions,
+    models = _models(model, cache, settings_of(EngineSettings, settings))
+    models, budget = _within(models, memory_budget)
+    chosen = ServerSettings(
+        models=models,
+        memory_budget=budget,
         api_keys=keys,
         allowed_hosts=tuple(allowed_host or ()),
-        database=database,
+        **settings_of(ServerSettings, settings),
     )
+    errors.print(f"Loading {models[0].id}", soft_wrap=True)
     from minikin.api.server import serve as run_server
 
-    run_server(settings, lambda: _catalog_routes(settings))
+    run_server(chosen, lambda: _catalog_routes(chosen))
+
+
+def _models(
+    wanted: list[str], cache: Path | None, engine: dict[str, Any]
+) -> tuple[ModelSettings, ...]:
+    """The settings of each model, fetched if need be. Raises SetupError."""
+    models: list[ModelSettings] = []
+    for text in wanted:
+        named = _NAMED.fullmatch(text)
+        local = locate_model(named[2] if named else text, cache)
+        name = named[1] if named else local.id
+        if name in [model.id for model in models]:
+            raise SetupError(f"Two models are called {name}. Give one another name: NAME={text}.")
+        models.append(ModelSettings(id=name, engine=EngineSettings(model=local.path, **engine)))
+    if ORIGINAL not in [model.id for model in models]:
+        models[0] = replace(models[0], aliases=(ORIGINAL,))
+    return tuple(models)
+
+
+def _within(
+    models: tuple[ModelSettings, ...], gigabytes: float | None
+) -> tuple[tuple[ModelSettings, ...], int | None]:
+    """The models with the memory that they need, and the bytes that all of them may take.
+
+    One model has no budget unless it is given. Raises SetupError if one is larger than was given.
+    """
+    if len(models) == 1 and gigabytes is None:
+        return models, None
+    from minikin.cli.facts import machine_memory, read_facts
+
+    models = tuple(replace(m, memory=read_facts(m.engine.model).memory) for m in models)
+    budget = machine_memory() if gigabytes is None else int(gigabytes * 1e9)
+    for model in models:
+        if gigabytes is not None and model.memory > budget:
+            raise SetupError(
+                f"{model.id} needs about {readable_size(model.memory)}, more than --memory-budget "
+                "allows."
+            )
+    return models, budget
 
 
 def _catalog_routes(settings: ServerSettings) -> list[Route]:
     from minikin.catalog.catalog import load
     from minikin.catalog.routes import catalog_routes
 
-    return catalog_routes(load, (settings.model_id, *settings.aliases))
+    return catalog_routes(load, tuple(name for model in settings.models for name in model.names))

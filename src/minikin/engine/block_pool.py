@@ -25,7 +25,9 @@ class BlockPool:
         self._users = [0] * blocks
         self._keys: list[_Key | None] = [None] * blocks
         self._tree: dict[_Key, tuple[int, int]] = {}
-        """(parent node, tokens) -> (block, node). Node 0 is the root; numbers are never reused."""
+        """(parent node, tokens) -> (block, node). Node numbers are never reused."""
+        self._roots = {"": 0}
+        """Scope -> the node that its prefixes start from; there are as many as API keys."""
         self._next_node = 1
 
     @property
@@ -52,13 +54,14 @@ class BlockPool:
                 if self._keys[block] is None:
                     self._idle.move_to_end(block, last=False)
 
-    def match(self, tokens: Run[int]) -> tuple[list[int], int]:
+    def match(self, tokens: Run[int], scope: str = "") -> tuple[list[int], int]:
         """The known blocks that `tokens` begin with, now used once more, and the last one's node.
 
-        At least one token is left over, since a forward pass needs one.
+        At least one token is left over, since a forward pass needs one. Of other scopes nothing
+        is known.
         """
         blocks: list[int] = []
-        node = 0
+        node = self._root(scope)
         for start in range(0, len(tokens) - BLOCK, BLOCK):
             found = self._tree.get((node, tuple(tokens[start : start + BLOCK])))
             if found is None:
@@ -93,6 +96,12 @@ class BlockPool:
         known = {block: key for block, key in enumerate(self._keys) if key is not None}
         if known != {block: key for key, (block, _) in self._tree.items()}:
             raise RuntimeError("the prefix tree and the blocks' keys differ")
+
+    def _root(self, scope: str) -> int:
+        if scope not in self._roots:
+            self._roots[scope] = self._next_node
+            self._next_node += 1
+        return self._roots[scope]
 
     def _forget(self, block: int) -> None:
         key = self._keys[block]

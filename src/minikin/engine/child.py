@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 
 from minikin.engine.channel import (
     BlockingReader,
@@ -27,6 +28,15 @@ from minikin.engine.loader import load_engine
 from minikin.engine.mask import MakeMasks
 from minikin.errors import ModelFileError
 
+log = logging.getLogger(__name__)
+
+SIGN_OF_LIFE = 1.0
+"""The most seconds between two reports while there is work."""
+
+
+_FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
+"""What PyTorch raises where a machine lacks memory or the device that was asked for."""
+
 
 def serve(make_masks: MakeMasks) -> None:
     """Serve commands from the socket whose descriptor is the program's only argument."""
@@ -41,8 +51,8 @@ def serve(make_masks: MakeMasks) -> None:
             return
         try:
             engine, info = load_engine(load.settings, make_masks)
-        except ModelFileError as error:
-            connection.sendall(frame(LoadFailed(error.message)))
+        except Exception as error:
+            _send(connection, LoadFailed(_reason(error, load.settings.model.name)))
             return
         # What is loaded stays; without this each full collection would walk all of it.
         gc.freeze()
@@ -50,9 +60,20 @@ def serve(make_masks: MakeMasks) -> None:
         _run(engine, reader, connection)
 
 
+def _reason(error: Exception, model: str) -> str:
+    """Why the model can't be loaded, in one line; what nobody foresaw goes to the log in full."""
+    if isinstance(error, ModelFileError):
+        return error.message
+    if not isinstance(error, _FORESEEN):
+        log.error("loading failed", exc_info=error)
+    said = (str(error).strip().splitlines() or ["no reason given"])[0]
+    return f"The engine could not load {model}: {type(error).__name__}: {said}"
+
+
 def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> None:
     inbox: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(reader, inbox), daemon=True).start()
+    reported = time.monotonic()
     while True:
         # Sleep while there is nothing to run; between steps take only what has come.
         while not engine.busy or not inbox.empty():
@@ -60,9 +81,12 @@ def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> N
             if command is None:
                 return
             _obey(engine, command)
+            if isinstance(command, Cancel):
+                _send(connection, Events([]))
         events = engine.step()
-        if events:
+        if events or time.monotonic() - reported > SIGN_OF_LIFE:
             _send(connection, Events(events))
+            reported = time.monotonic()
 
 
 def _receive(reader: BlockingReader, inbox: queue.SimpleQueue[Command | None]) -> None:

@@ -53,6 +53,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Token ids, at least one."""
     params: SamplingParams
     n: int = 1
+    scope: str = ""
+    """Prompts computed before are reused only from requests of the same scope."""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):

@@ -93,7 +93,7 @@ class Scheduler:
             if self._comes_soon(sequence):
                 held += 1
                 continue
-            known, node = self.pool.match(sequence.tokens)
+            known, node = self.pool.match(sequence.tokens, sequence.request.scope)
             fresh = self.pool.allocate(_blocks_for(len(sequence.tokens)) - len(known))
             if fresh is None:
                 self.pool.release(known)
@@ -109,7 +109,9 @@ class Scheduler:
     def _comes_soon(self, sequence: Sequence) -> bool:
         """Whether a prompt under way computes more of this one than is known: it is waited for."""
         return any(
-            other.pending > 1 and _shared(other.tokens, sequence.tokens) > other.computed
+            other.pending > 1
+            and other.request.scope == sequence.request.scope
+            and _shared(other.tokens, sequence.tokens) > other.computed
             for other in self.running
         )
 

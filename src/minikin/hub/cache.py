@@ -35,9 +35,9 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     """Where it came from, as a user writes it."""
     file: str
-    """The file to load."""
+    """What to load: one of the files beside this one, or "." for all of them."""
     size: int
-    """Bytes of that file."""
+    """Bytes of all files."""
     sha256: str | None = None
     """Its digest, if it was checked against one that the user or Minikin named."""
 
@@ -47,7 +47,7 @@ class CachedModel(msgspec.Struct, frozen=True):
 
     record: ModelRecord
     path: Path
-    """The file to load."""
+    """The file or folder to load."""
 
 
 class ModelCache:
@@ -64,7 +64,7 @@ class ModelCache:
         folder = self.models_folder / name
         try:
             record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=ModelRecord)
-            whole = (folder / record.file).stat().st_size == record.size
+            whole = (folder / record.file).exists() and _size(folder) == record.size
         except (OSError, ValueError, msgspec.MsgspecError):
             return None
         return CachedModel(record, folder / record.file) if whole else None
@@ -107,13 +107,14 @@ class ModelCache:
     def commit(
         self, work: Path, file: str, *, source: str, sha256: str | None = None
     ) -> CachedModel:
-        """Make what is in `work/model` a whole model with the main file `file`.
+        """Make what is in `work/model` a whole model, of which `file` is to be loaded.
 
         `work` comes from `filling`, whose block this call ends.
         """
         ready, target = work / "model", self.models_folder / work.name
-        size = (ready / file).stat().st_size
-        record = ModelRecord(name=work.name, source=source, file=file, size=size, sha256=sha256)
+        record = ModelRecord(
+            name=work.name, source=source, file=file, size=_size(ready), sha256=sha256
+        )
         (ready / _RECORD).write_bytes(msgspec.json.encode(record))
         for path in (*ready.iterdir(), ready):
             _sync(path)
@@ -178,6 +179,11 @@ def _names(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except FileNotFoundError:
         return []
+
+
+def _size(folder: Path) -> int:
+    """Bytes of a model's own files."""
+    return sum(path.stat().st_size for path in _files(folder) if path.name != _RECORD)
 
 
 def _files(folder: Path) -> Iterator[Path]:

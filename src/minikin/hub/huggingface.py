@@ -22,47 +22,104 @@ from huggingface_hub.errors import (
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 from minikin.errors import DownloadError
+from minikin.hub.cache import check_space
 from minikin.hub.progress import Progress
-from minikin.hub.source import HubSource, safe_filename
+from minikin.hub.source import HubSource, part_count, safe_filename, without_part
 from minikin.hub.transfer import download
 
 _USUAL = "Q4_K_M"
 """The quantization to take where the user names none: a common compromise of size and quality."""
-_SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
+_ADVICE = {
+    401: "Your token is not accepted: give another as HF_TOKEN, or run `hf auth login`.",
+    403: "Your token may not read it: let it read this repository, or give another as HF_TOKEN.",
+}
+_FOLDER = re.compile(
+    r"config\.json|generation_config\.json|tokenizer[a-z_]*\.(json|model)|special_tokens_map\.json"
+    r"|chat_template\.(jinja|json)|model.*\.safetensors(\.index\.json)?"
+)
+"""What belongs to a model kept as a folder, of the files at a repository's top."""
 
 
-def fetch_from_hub(source: HubSource, work: Path, progress: Progress) -> Path:
-    """Fetch the chosen GGUF file into `work/model`; returns it. Raises DownloadError, OSError."""
+def fetch_from_hub(source: HubSource, work: Path, progress: Progress) -> str:
+    """Fetch the chosen files into `work/model`; returns what to load of it: a name, or ".".
+
+    Of several files those that are whole outlive a failure. Raises DownloadError, OSError.
+    """
     info = _look_up(source)
-    file = choose(info.siblings or [], source)
+    files = choose(info.siblings or [], source)
+    whole = {file.rfilename: work / f"{file.lfs.sha256}.whole" for file in files if file.lfs}
+    missing = [f for f in files if f.rfilename not in whole or not whole[f.rfilename].exists()]
+    check_space(work, sum(file.size or 0 for file in missing))
+    for file in missing:
+        path = _download(source, file, info.sha, work, progress)
+        if file.rfilename in whole:
+            path.replace(whole[file.rfilename])
+    for name, path in whole.items():
+        path.replace(work / "model" / _local_name(name))
+    names = sorted(_local_name(file.rfilename) for file in files)
+    return names[0] if names[0].endswith(".gguf") else "."
+
+
+def choose(files: Iterable[RepoSibling], source: HubSource) -> list[RepoSibling]:
+    """The files of the model that `source` means among `files`: a GGUF file, its parts or a folder.
+
+    Raises DownloadError, with what there is to choose from, if that is not exactly one model.
+    """
+    files = list(files)
+    models: dict[str, list[RepoSibling]] = {}
+    for file in files:
+        if file.rfilename.endswith(".gguf") and "mmproj" not in file.rfilename:
+            models.setdefault(without_part(file.rfilename), []).append(file)
+    if not models:
+        return _folder(files, source)
+    wanted = _wanted(models, source.choice)
+    if source.choice is None and len(wanted) > 1:
+        wanted = _wanted(models, _USUAL)
+    if len(wanted) != 1:
+        raise _choice_error(models, source)
+    parts = sorted(wanted[0], key=lambda file: file.rfilename)
+    if (count := part_count(parts[0].rfilename)) != len(parts):
+        raise DownloadError(f"{source.id} has {len(parts)} of the {count} parts of that model.")
+    return parts
+
+
+def _wanted(models: dict[str, list[RepoSibling]], choice: str | None) -> list[list[RepoSibling]]:
+    return [
+        parts
+        for name, parts in models.items()
+        if any(_is_chosen(path, choice) for path in (name, *(file.rfilename for file in parts)))
+    ]
+
+
+def _folder(files: list[RepoSibling], source: HubSource) -> list[RepoSibling]:
+    found = [file for file in files if _FOLDER.fullmatch(file.rfilename)]
+    names = {file.rfilename for file in found}
+    weights = any(name.endswith(".safetensors") for name in names)
+    if "config.json" not in names or not weights or source.choice:
+        raise DownloadError(
+            f"The repository {source.id} holds no GGUF file"
+            + (f", so there is no {source.choice} in it." if source.choice else " or safetensors.")
+            + " Look for one of the same model with GGUF in its name."
+        )
+    return found
+
+
+def _local_name(path: str) -> str:
+    return safe_filename(path.rpartition("/")[2])
+
+
+def _download(
+    source: HubSource, file: RepoSibling, revision: str | None, work: Path, progress: Progress
+) -> Path:
     token = get_token()
     return download(
-        hf_hub_url(source.id, file.rfilename, revision=info.sha),
+        hf_hub_url(source.id, file.rfilename, revision=revision),
         work,
-        safe_filename(file.rfilename.rpartition("/")[2]),
+        _local_name(file.rfilename),
         sha256=file.lfs.sha256 if file.lfs else None,
         progress=progress,
         headers={"Authorization": f"Bearer {token}"} if token else None,
     )
-
-
-def choose(files: Iterable[RepoSibling], source: HubSource) -> RepoSibling:
-    """The GGUF file that `source` means among `files`.
-
-    Raises DownloadError, with what there is to choose from, if that is not exactly one.
-    """
-    models = [f for f in files if f.rfilename.endswith(".gguf") and "mmproj" not in f.rfilename]
-    wanted = [file for file in models if _is_chosen(file.rfilename, source.choice)]
-    if source.choice is None and len(wanted) > 1:
-        wanted = [file for file in models if _is_chosen(file.rfilename, _USUAL)]
-    if wanted and all(_SPLIT.search(file.rfilename) for file in wanted):
-        raise DownloadError(
-            f"{source.spec} is split into several files, and Minikin reads models of one file. "
-            "Choose a smaller quantization."
-        )
-    if len(wanted) != 1:
-        raise _choice_error(models, source)
-    return wanted[0]
 
 
 def _is_chosen(path: str, choice: str | None) -> bool:
@@ -74,13 +131,11 @@ def _is_chosen(path: str, choice: str | None) -> bool:
     return bool(re.search(rf"(^|[-._/]){re.escape(choice)}([-./]|$)", path, re.IGNORECASE))
 
 
-def _choice_error(models: list[RepoSibling], source: HubSource) -> DownloadError:
-    if not models:
-        return DownloadError(
-            f"The repository {source.id} holds no GGUF file, which Minikin needs. Look for one of "
-            "the same model with GGUF in its name."
-        )
-    lines = [f"  {file.rfilename}  {(file.size or 0) / 1e6:,.0f} MB" for file in models]
+def _choice_error(models: dict[str, list[RepoSibling]], source: HubSource) -> DownloadError:
+    lines = [
+        f"  {name}  {sum(file.size or 0 for file in parts) / 1e6:,.0f} MB"
+        for name, parts in models.items()
+    ]
     return DownloadError(
         f"{source.spec} is not one model. Add a quantization or a file, as in "
         f"hf:{source.id}:{_USUAL}. There are:\n" + "\n".join(lines)
@@ -111,6 +166,7 @@ def _look_up(source: HubSource) -> ModelInfo:
         raise DownloadError("HF_HUB_OFFLINE forbids to ask the hub. Unset it.") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        raise DownloadError(f"{hub} answered {status} for {source.id}. Try again later.") from error
+        advice = _ADVICE.get(status, "Try again later.")
+        raise DownloadError(f"{hub} answered {status} for {source.id}. {advice}") from error
     except httpx2.HTTPError as error:
         raise DownloadError(f"{hub} can't be reached: {error}. Check the network.") from error

@@ -11,6 +11,8 @@ import msgspec
 from minikin.errors import SetupError
 
 _HUB = re.compile(r"hf:([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)(?::([A-Za-z0-9._/-]+))?")
+_PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
+"""How the files of a split model end."""
 _WHEEL = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 
@@ -38,7 +40,7 @@ class WheelSource(msgspec.Struct, frozen=True, kw_only=True, tag="pypi"):
 
 
 class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
-    """A GGUF file in a repository of the Hugging Face hub."""
+    """A model in a repository of the Hugging Face hub: GGUF, split or not, or safetensors."""
 
     owner: str
     repository: str
@@ -60,7 +62,7 @@ class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
         """The name the model gets in the cache."""
         model = re.sub(r"[-_.]gguf$", "", self.repository, flags=re.IGNORECASE)
         if self.choice and self.choice.endswith(".gguf"):
-            return slug(self.choice.rpartition("/")[2].removesuffix(".gguf"))
+            return slug(without_part(self.choice.rpartition("/")[2]).removesuffix(".gguf"))
         return slug(f"{model}-{self.choice}" if self.choice else model)
 
 
@@ -123,6 +125,17 @@ def _parse_url(text: str) -> UrlSource:
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise SetupError(f"'#{fragment}' is no digest. Write #sha256= and 64 hex digits.")
     return source
+
+
+def without_part(path: str) -> str:
+    """The name of the model of which the GGUF file `path` is a part, or all."""
+    return _PART.sub(".gguf", path)
+
+
+def part_count(path: str) -> int:
+    """How many files a model has, by the name of one of them."""
+    match = _PART.search(path)
+    return int(match[1]) if match else 1
 
 
 def slug(text: str) -> str:

@@ -1,0 +1,103 @@
+"""Templates in the process that bounds them: what a hostile model file can't do."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from minikin.chat.template_process import Source, TemplateProcess
+from minikin.errors import InvalidRequest, ModelFileError, TemplateError
+
+ASK = [{"role": "user", "content": "a"}]
+GREETING = [{"role": "user", "content": "Hello there"}]
+FORGIVING = "{{ messages[0].content }}{% if messages[0].content != 'Hello there' %}X{% endif %}"
+ENDLESS = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% endfor %}"
+
+
+@asynccontextmanager
+async def template(source, **tokens):
+    process = TemplateProcess(Source(source, ["<s>"], max_seconds=0.2, **tokens))
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+async def test_it_renders_as_the_template_does():
+    source = "{{ bos_token }}{{ messages[0].content }}{{ tools }}{{ enable_thinking }}"
+    async with template(source, bos="<s>") as process:
+        pieces = await process.render([{"role": "user", "content": "<s>é"}])
+        assert pieces == [("<s>", True), ("<s>éNone", False)]
+        (_, (text, _)) = await process.render(ASK, variables={"enable_thinking": False})
+        assert text == "aNoneFalse"
+
+
+async def test_a_refusal_is_the_clients_fault():
+    async with template(FORGIVING.replace("X", "{{ raise_exception('never') }}")) as process:
+        with pytest.raises(InvalidRequest, match="never") as raised:
+            await process.render(ASK)
+        assert raised.value.param == "messages"
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        ENDLESS,
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}"
+        "{{ f(90) }}",
+        "{% set n = namespace(s='x') %}{% for i in range(99) %}{% set n.s = n.s ~ n.s %}"
+        "{% endfor %}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = [n.x, n.x] %}"
+        "{% endfor %}{{ n.x | string | length }}",
+        "{{ ('a' * 99999).replace('a', 'a' * 99999) | length }}",
+        "{{ '%5000000000d' % 1 }}",
+        "{{ 'x' | center(9000000000) }}",
+        "{{ 'a' * 9000000000 }}",
+        "{{ (messages | length + 8) ** (9 ** 9) }}",
+        "{{ messages | tojson(indent=9000000000) }}",
+        "{% for i in range(9999) %}{{ 'aaaaaaaaaa' * 6000 }}{% endfor %}",
+    ],
+)
+async def test_a_template_that_goes_too_far_is_stopped_and_serves_on(attack):
+    async with template(FORGIVING.replace("X", attack)) as process:
+        with pytest.raises(TemplateError) as raised:
+            await process.render(ASK)
+        assert (raised.value.status, raised.value.code) == (500, "template_error")
+        assert await process.render(GREETING) == [("Hello there", False)]
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (ENDLESS, "ran over 0.2 s"),
+        ("{{ 9 ** (9 ** 9) }}", "too much time or memory"),
+        ("{{ 'a' * 9000000000 }}", "template failed"),
+        ("{% for %}", "no valid Jinja"),
+        ("always the same", "leaves out"),
+    ],
+)
+async def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source, reason):
+    process = TemplateProcess(Source(source, [], max_seconds=0.2))
+    with pytest.raises(ModelFileError, match=reason):
+        await process.start()
+    await process.stop()
+
+
+async def test_a_process_that_was_killed_is_started_again():
+    async with template(FORGIVING) as process:
+        process._process.kill()
+        await process._process.wait()
+        assert await process.render(GREETING) == [("Hello there", False)]
+
+
+async def test_answers_reach_who_asked_though_others_leave():
+    async with template(
+        FORGIVING.replace("X", "{% for i in range(90000) %}{% endfor %}")
+    ) as process:
+        leaving = asyncio.create_task(process.render(ASK))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        assert await process.render(GREETING) == [("Hello there", False)]

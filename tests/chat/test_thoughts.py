@@ -1,0 +1,57 @@
+import pytest
+
+from minikin.chat.thoughts import Said, Thought, ThoughtReader, is_thinking, writes_thoughts
+
+CASES = [
+    ("<think>\nHm, 2 < 3.\n</think>\n\nYes.", False, "Hm, 2 < 3.", "Yes."),
+    ("\n<think>a\n\nb</think>c", False, "a\n\nb", "c"),
+    ("Hm.\n</think>\n\nYes.", True, "Hm.", "Yes."),
+    ("<think>\n\n</think>\n\nYes.", False, "", "Yes."),
+    ("Plain <think>words</think>", False, "", "Plain <think>words</think>"),
+    ("  Plain", False, "", "  Plain"),
+    ("<thin", False, "", "<thin"),
+    ("<think>cut off </thi", False, "cut off </thi", ""),
+    ("cut off\n", True, "cut off", ""),
+    ("a</think>b</think>c <think>d", True, "a", "b</think>c <think>d"),
+    ("a < b </ c </thinker </think>d", True, "a < b </ c </thinker", "d"),
+    ("", False, "", ""),
+    ("", True, "", ""),
+]
+
+
+def read(pieces, thinking):
+    reader = ThoughtReader(thinking=thinking)
+    parts = [part for piece in pieces for part in reader.feed(piece)] + reader.finish()
+    assert all(part.text for part in parts)
+    kinds = [type(part) for part in parts]
+    assert kinds == sorted(kinds, key=lambda kind: kind is Said), "thoughts come first"
+    return tuple(
+        "".join(part.text for part in parts if isinstance(part, kind)) for kind in (Thought, Said)
+    )
+
+
+@pytest.mark.parametrize(("text", "thinking", "thought", "said"), CASES)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+def test_thoughts_and_words_are_told_apart_however_they_arrive(text, thinking, thought, said, size):
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert read(pieces, thinking) == (thought, said)
+
+
+def test_thoughts_are_told_as_they_come():
+    reader = ThoughtReader(thinking=False)
+    assert reader.feed("<think>") == []
+    assert reader.feed("\nOne") == [Thought("One")]
+    assert reader.feed(" two </") == [Thought(" two")]
+    assert reader.feed("b> three") == [Thought(" </b> three")]
+    assert reader.thinking
+    assert reader.feed("</think>") == []
+    assert reader.feed("\n\n") == []
+    assert reader.feed("Four") == [Said("Four")]
+    assert not reader.thinking
+
+
+def test_who_thinks_is_told_by_template_and_prompt():
+    assert writes_thoughts("{{ content.split('</think>')[-1] }}")
+    assert not writes_thoughts("{{ content }}")
+    assert is_thinking("<|im_start|>assistant\n<think>\n")
+    assert not is_thinking("<|im_start|>assistant\n<think>\n\n</think>\n\n")

@@ -1,0 +1,90 @@
+"""Several real models in one server, each with an engine process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.real_model import default_model, real_server
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(180)]
+
+ENDLESS = {"logit_bias": {"0": -100, "2": -100}}
+"""Bans the tokens that end an answer."""
+
+
+def body(model: str, **options):
+    messages = [{"role": "user", "content": "What is the capital of France?"}]
+    return {"model": model, "messages": messages, "temperature": 0, **options}
+
+
+def engines(server) -> set[int]:
+    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
+    return {
+        int(pid)
+        for pid in children.split()
+        if b"minikin.engine_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    }
+
+
+def test_two_models_stand_apart():
+    file = default_model()
+    models = ("--model", f"a={file}", "--model", f"b={file}")
+    with real_server(*models, "--unload-after", "1") as server:
+        url = f"{server.url}/v1/chat/completions"
+        (first,) = engines(server)
+        sent = body("gpt-4.1-mini", stream=True, max_tokens=500, **ENDLESS)
+        with httpx.stream("POST", url, json=sent, timeout=30) as running:
+            lines = running.iter_lines()
+            next(lines)
+            answer = httpx.post(url, json=body("b", max_tokens=30), timeout=60).json()
+            assert "Paris" in answer["choices"][0]["message"]["content"]
+            assert answer["model"] == "b"
+            (second,) = engines(server) - {first}
+            os.kill(second, signal.SIGKILL)
+            assert "data: [DONE]" in list(lines), "b's loading and death are nothing to a"
+        asked = time.monotonic()
+        while engines(server):
+            assert time.monotonic() - asked < 10, "unused models leave"
+            time.sleep(0.1)
+        assert httpx.get(f"{server.url}/ready").status_code == 200
+        assert httpx.post(url, json=body("a", max_tokens=1), timeout=60).status_code == 200
+
+
+def test_an_engine_that_cannot_start_ends_the_server_with_a_reason(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('libtorch is not there')")
+    failed = subprocess.run(
+        [sys.executable, "-m", "minikin", "serve", "--model", default_model(), "--port", "8998"],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), "src"])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.splitlines()[-1] == (
+        "error: The engine can't be started: ImportError: libtorch is not there"
+    )
+    assert "Traceback" not in failed.stderr
+
+
+def test_prompts_are_not_shared_between_keys():
+    keys = ("--api-key", "sk-one", "--api-key", "sk-two")
+    with real_server(*keys) as server:
+        text = "word " * 1200
+        sent = body("gpt-4.1-mini", messages=[{"role": "user", "content": text}], max_tokens=1)
+
+        def cached(key: str) -> int:
+            answer = httpx.post(
+                f"{server.url}/v1/chat/completions",
+                json=sent,
+                headers={"Authorization": f"Bearer {key}"},
+                timeout=60,
+            )
+            return answer.json()["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+        assert [cached(key) for key in ("sk-one", "sk-two", "sk-one")] == [0, 0, 1152]
