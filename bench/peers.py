@@ -26,7 +26,7 @@ XLLAMACPP = f"""
 import sys, time, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
-params.n_ctx, params.n_parallel, params.kv_unified = {CONTEXT * 4}, {SLOTS}, True
+params.n_ctx, params.n_parallel, params.kv_unified = {CONTEXT * 8}, {SLOTS}, True
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = {os.cpu_count()}
 params.hostnames, params.port = ["127.0.0.1"], int(sys.argv[2])
 server = xllamacpp.Server(params)
