@@ -1,4 +1,4 @@
-# make install | serve | test | lint | numerics | bench | clean: each works alone on a fresh clone
+# make install | serve | test | lint | numerics | bench | bench-large | clean: each works alone on a fresh clone
 # with Python 3.11 and pip, and is quick the second time. pip's own configuration says where
 # packages come from.
 
@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install serve test lint format numerics bench clean
+.PHONY: install serve test lint format numerics bench bench-large clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -26,6 +26,9 @@ numerics: $(VENV)/.installed-test  ## the engine's logits against transformers i
 
 bench: $(VENV)/.installed-test  ## speed beside other servers, in one run; half an hour of a quiet machine
 	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-large: $(VENV)/.installed-test  ## a model of 7B's shape beside llama.cpp's server; needs 4 GB of disk
+	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 lint: $(VENV)/.installed-lint
 	$(BIN)/ruff check

@@ -28,8 +28,12 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     kv_cache_tokens: Annotated[
-        int, Meta(ge=1, description="Tokens that all requests together may keep in memory.")
-    ] = 65_536
+        int | None,
+        Meta(
+            description="Tokens that all requests together may keep in memory.",
+            extra={"min": 1, "unset": "65,536, or what a quarter of memory holds"},
+        ),
+    ] = None
     max_running: Annotated[int, Meta(ge=1, description="Answers computed side by side.")] = 64
     prefill_chunk: int = 512
     """The most prompt tokens in one step, so that running streams never wait long."""

@@ -23,6 +23,9 @@ from minikin.engine.native.kernels import Kernels
 from minikin.engine.tokenizer import Tokenizer
 from minikin.engine.weights import load_weights
 
+MOST_TOKENS = 65_536
+"""Of a cache whose size nobody has asked for."""
+
 
 def load_engine(
     settings: EngineSettings,
@@ -43,8 +46,9 @@ def load_engine(
     kernels = Kernels(library, threads) if library else None
     weights = load_weights(file, architecture, dtype=torch.bfloat16, device=device, kernels=kernels)
     wanted = settings.context_length or architecture.context_length
-    context = min(wanted, architecture.context_length, settings.kv_cache_tokens // BLOCK * BLOCK)
-    cache = KVCache(architecture, settings.kv_cache_tokens, dtype=weights.dtype, device=device)
+    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, weights.dtype, device)
+    context = min(wanted, architecture.context_length, tokens // BLOCK * BLOCK)
+    cache = KVCache(architecture, tokens, dtype=weights.dtype, device=device)
     engine = Engine(
         Decoder(architecture, weights, device, kernels),
         cache,
@@ -61,6 +65,16 @@ def load_engine(
         fingerprint=f"fp_{file.digest()[:6]}{_version_digits()}",
     )
     return engine, info
+
+
+def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) -> int:
+    """How many tokens' keys and values fit a quarter of the device's memory, up to MOST_TOKENS."""
+    if device.type == "cuda":
+        memory = torch.cuda.get_device_properties(device).total_memory
+    else:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    token = 2 * a.layers * a.kv_heads * a.head_dim * dtype.itemsize
+    return max(BLOCK, min(MOST_TOKENS, memory // 4 // token))
 
 
 def _warm(engine: Engine) -> None:
