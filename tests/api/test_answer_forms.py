@@ -177,10 +177,10 @@ def test_schemas_that_cannot_be_followed_are_refused_with_their_place(refusal):
     strict = refusal(response_format=json_schema({"type": "object"}, strict=True))
     assert strict.param == "response_format"
     assert strict.code is None
-    loose = refusal(response_format=json_schema({"type": "array", "uniqueItems": True}))
+    loose = refusal(response_format=json_schema({"uniqueItems": True, "minItems": 2}))
     assert loose.param == "response_format.json_schema.schema"
     assert "uniqueItems" in loose.message
-    bad = {"type": "object", "properties": {"a": {"not": {}}}}
+    bad = {"type": "object", "properties": {"a": {"not": {}}}, "required": ["a"]}
     tool = {"type": "function", "function": {"name": "f", "parameters": bad}}
     third = refusal(tools=[TOOL, OTHER, tool])
     assert third.param == "tools[2].function.parameters"

@@ -142,6 +142,114 @@ _OTHERS: dict[str, Schema] = {
     "big number": closed(a=NUMBER, b=NUMBER),
 }  # fmt: skip
 
+_KIND_A, _KIND_B = closed(kind={"const": "a"}, x=FLAG), closed(kind={"const": "b"}, y=FLAG)
+_CARD = {"properties": {"pay": {"const": "card"}}, "required": ["pay"]}
+_UNIQUE = {"type": "array", "uniqueItems": True}
+
+_REFINED: dict[str, Schema] = {
+    "not a type": {"not": {"type": ["string", "object", "array"]}},
+    "not a value": {"type": "string", "not": {"const": "no"}, "maxLength": 6},
+    "not these values": {"type": "integer", "not": {"enum": [1, 2, 4]}, "minimum": 0, "maximum": 5},
+    "enum without": {"enum": ["a", "b", "c"], "not": {"enum": ["b"]}},
+    "not both": thing(c=FLAG) | {
+        "properties": {"a": FLAG, "b": FLAG, "c": FLAG}, "not": {"required": ["a", "b"]}},
+    "not in range": {"type": "number", "minimum": 0, "not": {"minimum": 10}},
+    "not long": {"type": "string", "not": {"minLength": 5}},
+    "not anything of": {"not": {"anyOf": [{"type": "object"}, {"type": "array"}, TEXT]}},
+    "not not": {"not": {"not": FLAG}},
+    "forbidden property": closed(a=FLAG) | {"properties": {"a": FLAG, "b": {"not": {}}}},
+    "if then else": thing(pay={"enum": ["card", "cash"]}) | {
+        "properties": {"pay": {"enum": ["card", "cash"]}, "number": SHORT, "coins": WHOLE},
+        "if": _CARD, "then": {"required": ["number"]}, "else": {"required": ["coins"]}},
+    "if then": {"type": "integer", "if": {"minimum": 10}, "then": {"multipleOf": 10}, "minimum": 0},
+    "if else": {"if": FLAG, "else": WHOLE},
+    "several ifs": {
+        "type": "object", "properties": {"a": FLAG, "b": FLAG}, "required": ["a", "b"],
+        "allOf": [
+            {"if": {"properties": {"a": {"const": True}}}, "then": {"properties": {"b": {
+                "const": False}}}},
+            {"if": {"properties": {"b": {"const": True}}}, "then": {"properties": {"a": {
+                "const": False}}}},
+        ]},
+    "overlapping one of": {"oneOf": [WHOLE | {"maximum": 5}, WHOLE | {"minimum": 3}]},
+    "one of required": thing(z=FLAG) | {
+        "properties": {"a": FLAG, "b": FLAG, "z": FLAG},
+        "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+    "one of kinds": {"oneOf": [_KIND_A, _KIND_B, closed(kind={"const": "c"})]},
+    "one of or a list": {"oneOf": [SHORT, {"type": "array", "items": SHORT, "maxItems": 2}]},
+    "contains": {"type": "array", "items": WHOLE, "contains": {"minimum": 5}, "maxItems": 3},
+    "contains few": {
+        "type": "array", "items": {"enum": ["a", "b"]}, "contains": {"const": "a"},
+        "minContains": 1, "maxContains": 2, "maxItems": 5},
+    "contains after a tuple": {
+        "type": "array", "prefixItems": [FLAG, WHOLE], "contains": {"const": "x"}, "maxItems": 4},
+    "contains any two": {"type": "array", "contains": {}, "minContains": 2, "maxItems": 3},
+    "unique": _UNIQUE | {"items": SHORT},
+    "unique flags": _UNIQUE | {"items": FLAG, "minItems": 2},
+    "unique values": _UNIQUE | {"items": {"enum": ["a", "b", "c"]}},
+    "unique days": _UNIQUE | {"items": {"enum": list(range(7))}, "minItems": 3},
+    "unique of many": _UNIQUE | {"items": {"enum": list(range(40))}, "minItems": 2, "maxItems": 4},
+    "names of a pattern": {
+        "type": "object", "propertyNames": {"pattern": "^[a-z]{1,4}$"}, "maxProperties": 2},
+    "short names": {
+        "type": "object", "propertyNames": {"maxLength": 3}, "additionalProperties": FLAG,
+        "maxProperties": 2},
+    "names of a list": {"type": "object", "propertyNames": {"enum": ["a", "b"]}},
+    "names and properties": {
+        "type": "object", "properties": {"a": FLAG, "B": FLAG},
+        "propertyNames": {"pattern": "[a-z]"}},
+    "dependent schemas": {
+        "type": "object", "properties": {"a": FLAG, "b": WHOLE},
+        "dependentSchemas": {"a": {"required": ["b"], "properties": {"b": {"minimum": 3}}}}},
+    "dependencies": {
+        "type": "object", "properties": {"a": FLAG, "b": FLAG, "c": FLAG},
+        "dependencies": {"a": ["b"], "b": {"required": ["c"]}}},
+    "two properties of three": {
+        "type": "object", "properties": {"a": FLAG, "b": FLAG, "c": FLAG}, "minProperties": 2},
+    "at most one of three": {
+        "type": "object", "properties": {"a": FLAG, "b": FLAG, "c": FLAG}, "maxProperties": 1},
+    "many free properties": {"type": "object", "additionalProperties": FLAG, "minProperties": 3},
+    "unevaluated properties": {
+        "type": "object", "properties": {"a": FLAG}, "allOf": [{"properties": {"b": FLAG}}],
+        "unevaluatedProperties": False},
+    "unevaluated and any of": {
+        "anyOf": [thing(a=FLAG), thing(b=WHOLE)], "unevaluatedProperties": {"type": "null"}},
+    "unevaluated items": {
+        "type": "array", "prefixItems": [FLAG], "allOf": [{"prefixItems": [True, WHOLE]}],
+        "unevaluatedItems": False},
+    "all of closed": {"allOf": [thing(a=FLAG), thing(b=FLAG)], "additionalProperties": True},
+    "patterns and all of": {
+        "type": "object", "patternProperties": {"^x": WHOLE},
+        "allOf": [{"properties": {"x1": {"minimum": 5}}, "required": ["x1"]}]},
+    "reference and more": {
+        "$defs": {"a": thing(a=FLAG)}, "$ref": "#/$defs/a", "properties": {"b": FLAG},
+        "required": ["b"]},
+    "anchor": {"$defs": {"a": {"$anchor": "here", **FLAG}}, **closed(x={"$ref": "#here"})},
+    "address": {
+        "$id": "https://example.com/root.json", "$defs": {"a": {"$id": "a.json", **FLAG}},
+        **closed(x={"$ref": "a.json"}, y={"$ref": "https://example.com/root.json#/$defs/a"})},
+    "unknown place": {"components": {"a": FLAG}, **closed(x={"$ref": "#/components/a"})},
+    "dynamic reference": {
+        "$dynamicAnchor": "node", "type": "object", "additionalProperties": False,
+        "properties": {"v": FLAG, "next": {"$dynamicRef": "#node"}}},
+    "two ways back": {
+        "$defs": {
+            "a": closed(b={"anyOf": [{"$ref": "#/$defs/b"}, {"type": "null"}]}),
+            "b": closed(a={"anyOf": [{"$ref": "#/$defs/a"}, FLAG]})},
+        "$ref": "#/$defs/a"},
+    "draft 4": {
+        "$schema": "http://json-schema.org/draft-04/schema#", "id": "http://example.com/x#",
+        "type": "integer", "minimum": 0, "exclusiveMinimum": True, "maximum": 9},
+    "draft 4 definitions": {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "definitions": {"a": {"id": "#here", **FLAG}}, **closed(x={"$ref": "#here"})},
+    "integers of a number": {"allOf": [NUMBER, WHOLE, {"multipleOf": 4}, {"multipleOf": 6}]},
+    "sizes with a point": {"type": "array", "items": FLAG, "minItems": 1.0, "maxItems": 2.0},
+    "values and types": {"type": ["integer", "null"], "enum": ["a", 1, None]},
+    "values and bounds": {"enum": [1, 5, 9, "a"], "minimum": 4, "maxLength": 0},
+}  # fmt: skip
+"""Keywords that are followed by a part of what they allow."""
+
 
 def _families() -> Any:
     for name in FORMATS:
@@ -178,6 +286,7 @@ def _families() -> Any:
             },
         )
     yield from _OTHERS.items()
+    yield from _REFINED.items()
 
 
 SCHEMAS: list[tuple[str, Schema]] = list(_families())

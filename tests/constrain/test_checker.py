@@ -54,12 +54,21 @@ BOMBS = {
     "products": {"allOf": [{"anyOf": [{"type": "string", "minLength": i} for i in range(4)]}] * 12},
     "no number": {"type": "integer", "minimum": 5, "maximum": 1},
     "no text": {"type": "string", "format": "date", "maxLength": 4},
-    "unique": {"type": "array", "uniqueItems": True},
-    "not": {"not": {"type": "string"}},
-    "if": {"if": {"type": "string"}, "then": {"minLength": 2}},
-    "contains": {"type": "array", "contains": {"const": 1}},
-    "property names": {"type": "object", "propertyNames": {"pattern": "^a"}},
+    "unique": {"type": "array", "uniqueItems": True, "minItems": 2},
+    "not": {"type": "string", "not": {"pattern": "a"}},
+    "if": {"type": "string", "if": {"pattern": "a"}, "then": False},
+    "contains": {"type": "array", "contains": {"const": 1}, "minContains": 1000},
+    "property names": {
+        "type": "object",
+        "propertyNames": {"pattern": "^a", "maxLength": 9},
+        "minProperties": 1,
+    },
     "dynamic": {"$dynamicRef": "#x"},
+    "for ever": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+    "branches": {
+        "$defs": {"a": {"anyOf": [{"properties": {c: {"$ref": "#/$defs/a"}}} for c in "abcdefgh"]}},
+        "allOf": [{"not": {"$ref": "#/$defs/a"}}, {"$ref": "#/$defs/a"}] * 9,
+    },
 }
 NAMED = {
     "unique": "uniqueItems",

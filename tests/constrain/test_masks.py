@@ -56,7 +56,7 @@ def test_a_token_out_of_the_grammar_is_an_error_of_this_answer():
 
 def test_a_grammar_that_cannot_be_followed_raises():
     with pytest.raises(MaskError, match="uniqueItems"):
-        begun(grammar_of({"type": "array", "uniqueItems": True}))
+        begun('{"grammars":[{"json_schema":{"type":"array","uniqueItems":true}}]}')
 
 
 def test_only_the_latest_grammars_are_kept():

@@ -21,8 +21,7 @@ from minikin.constrain.grammar import (
     schema_grammar,
 )
 from minikin.constrain.strict import check_root
-from minikin.constrain.subject import Subject
-from minikin.constrain.worker import TOO_COMPLEX
+from minikin.constrain.subject import TOO_COMPLEX, Subject
 from minikin.errors import InvalidRequest
 
 _NO_PARAMETERS = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
@@ -49,8 +48,7 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
         for grammar, subject in self.parts:
             own = await checker.fault(grammar) if len(self.parts) > 1 else fault
             if own is not None:
-                code = {"code": "schema_too_complex"} if own == TOO_COMPLEX else {}
-                raise msgspec.structs.replace(subject, **code).fault(own)
+                raise subject.too_complex() if own == TOO_COMPLEX else subject.fault(own)
         raise InvalidRequest(f"Invalid 'tools': together, {fault}", param="tools")
 
 

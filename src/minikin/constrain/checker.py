@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from minikin.constrain.worker import LENGTH, TOO_COMPLEX, Vocabulary
+from minikin.constrain.subject import TOO_COMPLEX
+from minikin.constrain.worker import LENGTH, Vocabulary
 from minikin.errors import EngineFailure, Overloaded
 
 WORKERS = 2

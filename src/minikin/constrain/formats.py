@@ -56,7 +56,7 @@ FORMATS = {
     "iri-reference": rf"(?:{_URI}|(?:/{_SEGMENT}){{1,8}}/?{_TAIL})",
     "uri-template": rf"{_URI}(?:/\{{[a-z]{{1,20}}\}})?",
     "json-pointer": _POINTER,
-    "relative-json-pointer": rf"(?:0|[1-9][0-9]{{0,2}}){_POINTER}",
+    "relative-json-pointer": rf"(?:0|[1-9]{{1,3}}){_POINTER}",
     "regex": r"[a-zA-Z0-9_ ]{0,40}",
 }
 """Every format of JSON Schema's format vocabulary -> what a string of it looks like."""

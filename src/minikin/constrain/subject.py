@@ -6,6 +6,8 @@ import msgspec
 
 from minikin.errors import InvalidRequest
 
+TOO_COMPLEX = "it takes too much time or memory to be followed."
+
 
 class Subject(msgspec.Struct, frozen=True):
     """A response format or a tool."""
@@ -20,3 +22,7 @@ class Subject(msgspec.Struct, frozen=True):
         return InvalidRequest(
             f"Invalid schema for {self.label}: {reason}", param=self.param, code=self.code
         )
+
+    def too_complex(self) -> InvalidRequest:
+        """The error that refuses it for what it costs."""
+        return msgspec.structs.replace(self, code="schema_too_complex").fault(TOO_COMPLEX)

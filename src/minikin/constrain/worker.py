@@ -18,12 +18,12 @@ import msgspec
 from llguidance import LLTokenizer
 
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
+from minikin.constrain.subject import TOO_COMPLEX
 
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space beyond what the vocabulary takes."""
 MASK_SECONDS = 0.25
 """A first mask that takes longer foretells steps that take longer."""
-TOO_COMPLEX = "it takes too much time or memory to be followed."
 LENGTH = struct.Struct("<I")
 
 
