@@ -2,7 +2,7 @@
 
 Every value that the narrowed schema allows is allowed by the schema as sent, never the reverse:
 numbers have a bounded count of digits, formats become regular expressions, values of any type have
-a bounded depth, and objects no properties but those described.
+a bounded depth, as have recursive schemas, and objects no properties but those described.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from minikin.constrain.alternatives import Alternatives, TooComplexError
 from minikin.constrain.arrays import placed, unique_lists
 from minikin.constrain.document import REFERENCES, Document
-from minikin.constrain.objects import Properties
+from minikin.constrain.objects import MAX_FREE, Properties
 from minikin.constrain.shape import Nodes, Shape, text_of
 from minikin.constrain.subject import Subject
 
@@ -23,6 +23,8 @@ STEP = 1e-6
 """A number without `multipleOf` has at most six digits after the point."""
 ANY_DEPTH = 3
 """How deep a value of any type may nest."""
+MAX_LEVEL = 10
+"""How often a recursive schema may come back within itself."""
 MAX_NODES = 20_000
 """Schemas in a narrowed schema."""
 
@@ -47,7 +49,8 @@ def narrow(schema: Schema, subject: Subject) -> Schema:
 def any_object() -> Schema:
     """The schema of any object, with values nested at most ANY_DEPTH deep."""
     values = {"$ref": f"#/$defs/{_ANY}{ANY_DEPTH}"}
-    return {"type": "object", "additionalProperties": values, "$defs": _any_values()}
+    bounds = {"additionalProperties": values, "maxProperties": MAX_FREE}
+    return {"type": "object", **bounds, "$defs": _any_values()}
 
 
 class _Narrowing:
@@ -57,21 +60,18 @@ class _Narrowing:
         self._subject = subject
         self._document = Document(schema, subject)
         self._alternatives = Alternatives(self._document)
-        self._definitions: dict[str, Schema | bool] = {}
-        self._names: dict[bytes, str] = {}
+        self._definitions: dict[str, Schema] = {}
+        self._names: dict[tuple[bytes, int], Schema | bool] = {}
+        """What has been made of schemas with references, at each level."""
+        self._within: frozenset[bytes] = frozenset()
+        self._level = 0
+        """How often the schemas being made come back within themselves."""
         self._nodes = 0
         self._uses_any = False
 
     def result(self) -> Schema:
         root = self._value((self._document.root,))
-        possible = set(_any_values())
-        while more := {
-            name
-            for name, made in self._definitions.items()
-            if name not in possible and _is_possible(made, possible)
-        }:
-            possible |= more
-        if root is False or not _is_possible(root, possible):
+        if root is False:
             raise self._subject.fault(self._reason())
         definitions = self._definitions | (_any_values() if self._uses_any else {})
         return root | {"$defs": definitions} if definitions else root
@@ -89,12 +89,20 @@ class _Narrowing:
         key = b"\n".join(map(text_of, nodes))
         if not any(f'"{reference}":'.encode() in key for reference in REFERENCES):
             return self._made(nodes)
-        if key not in self._names:
-            name = self._names[key] = f"d{len(self._names)}"
-            self._definitions[name] = True
-            self._definitions[name] = self._made(nodes)
-        name = self._names[key]
-        return False if self._definitions[name] is False else {"$ref": f"#/$defs/{name}"}
+        level = self._level + (key in self._within)
+        if level > MAX_LEVEL:
+            return False
+        if (key, level) not in self._names:
+            outer = self._level, self._within
+            self._level, self._within = level, self._within | {key}
+            made = self._made(nodes)
+            self._level, self._within = outer
+            if made is not False:
+                name = f"d{len(self._definitions)}"
+                self._definitions[name] = made
+                made = {"$ref": f"#/$defs/{name}"}
+            self._names[key, level] = made
+        return self._names[key, level]
 
     def _made(self, nodes: Nodes) -> Any:
         self._nodes += 1
@@ -137,9 +145,9 @@ class _Narrowing:
             most = min(most, len(prefix))
         if least > most:
             return False
-        made = {"type": "array", "items": rest, "minItems": least}
-        made |= {"prefixItems": prefix} if prefix else {}
-        return made | ({"maxItems": most} if most < math.inf else {})
+        most = max(least, len(prefix), MAX_FREE) if most == math.inf else most
+        made = {"type": "array", "items": rest, "minItems": least, "maxItems": most}
+        return made | ({"prefixItems": prefix} if prefix else {})
 
     def _object(self, properties: Properties) -> Any:
         named = {name: self._value(nodes) for name, nodes in properties.named.items()}
@@ -153,24 +161,6 @@ def _any_of(schemas: list[Any]) -> Any:
     return (made[0] if len(made) == 1 else {"anyOf": made}) if made else False
 
 
-def _is_possible(schema: Any, possible: set[str]) -> bool:
-    """Whether a finite value matches, if one matches each of the definitions in `possible`."""
-    if isinstance(schema, bool):
-        return schema
-    if "$ref" in schema:
-        return schema["$ref"].rpartition("/")[2] in possible
-    if "anyOf" in schema:
-        return any(_is_possible(one, possible) for one in schema["anyOf"])
-    if schema.get("type") == "object":
-        named = schema.get("properties", {})
-        return all(_is_possible(named[name], possible) for name in schema.get("required", ()))
-    if schema.get("type") == "array":
-        prefix, least = schema.get("prefixItems", []), schema.get("minItems", 0)
-        needed = prefix[:least] + ([schema["items"]] if least > len(prefix) else [])
-        return all(_is_possible(item, possible) for item in needed)
-    return True
-
-
 def _any_values() -> dict[str, Schema]:
     """Definitions of any value, one for each depth."""
     plain = [{"type": "string"}, _number(Shape("number")), {"type": "boolean"}, {"type": "null"}]
@@ -178,8 +168,8 @@ def _any_values() -> dict[str, Schema]:
     for depth in range(1, ANY_DEPTH + 1):
         inner = {"$ref": f"#/$defs/{_ANY}{depth - 1}"}
         nested = [
-            {"type": "array", "items": inner},
-            {"type": "object", "additionalProperties": inner},
+            {"type": "array", "items": inner, "maxItems": MAX_FREE},
+            {"type": "object", "additionalProperties": inner, "maxProperties": MAX_FREE},
         ]
         found[f"{_ANY}{depth}"] = {"anyOf": [*plain, *nested]}
     return found

@@ -8,6 +8,8 @@ from typing import Any
 from minikin.constrain.alternatives import Alternatives
 from minikin.constrain.shape import NONE, Nodes, Shape
 
+MAX_FREE = 128
+"""Elements of an array, or names of an object beside those named, without a bound of their own."""
 MAX_MADE_UP = 64
 """Names made up for an object that must have more properties than are named."""
 
@@ -79,6 +81,8 @@ class Properties:
         if missing == 1:
             limits["minProperties"] = len(required) + 1
         most = self._limits.get("maxProperties", inf)
+        if most == inf and is_open and len(required) == len(can):
+            most = len(can) + MAX_FREE
         if len(required) > most:
             return False
         if most < inf and is_open and len(required) == len(can) < most:

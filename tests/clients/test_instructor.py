@@ -1,0 +1,26 @@
+"""instructor: response models by tools and by JSON schema."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+
+from tests.clients.jobs import MODEL, REVIEW, Review
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+instructor = pytest.importorskip("instructor")
+
+
+@pytest.mark.parametrize("mode", ["TOOLS", "JSON_SCHEMA", "JSON"])
+def test_an_object_is_filled_in(base_url, mode):
+    with openai.OpenAI(base_url=base_url, api_key="any", max_retries=0) as plain:
+        client = instructor.from_openai(plain, mode=instructor.Mode[mode])
+        review = client.chat.completions.create(
+            model=MODEL,
+            response_model=Review,
+            messages=[{"role": "user", "content": REVIEW}],
+            max_retries=0,
+            temperature=0,
+            max_tokens=400,
+        )
+    assert isinstance(review, Review)
