@@ -13,7 +13,7 @@ from typing import Any
 from minikin.constrain.alternatives import Alternatives, TooComplexError
 from minikin.constrain.arrays import placed, unique_lists
 from minikin.constrain.document import REFERENCES, Document
-from minikin.constrain.objects import MAX_FREE, Properties
+from minikin.constrain.objects import FREE_NAME, MAX_FREE, Properties
 from minikin.constrain.shape import Nodes, Shape, text_of
 from minikin.constrain.subject import Subject
 
@@ -48,9 +48,12 @@ def narrow(schema: Schema, subject: Subject) -> Schema:
 
 def any_object() -> Schema:
     """The schema of any object, with values nested at most ANY_DEPTH deep."""
-    values = {"$ref": f"#/$defs/{_ANY}{ANY_DEPTH}"}
-    bounds = {"additionalProperties": values, "maxProperties": MAX_FREE}
-    return {"type": "object", **bounds, "$defs": _any_values()}
+    return _free_object({"$ref": f"#/$defs/{_ANY}{ANY_DEPTH}"}) | {"$defs": _any_values()}
+
+
+def _free_object(values: Schema) -> Schema:
+    names = {"patternProperties": {FREE_NAME: values}, "additionalProperties": False}
+    return {"type": "object", **names, "maxProperties": MAX_FREE}
 
 
 class _Narrowing:
@@ -169,7 +172,7 @@ def _any_values() -> dict[str, Schema]:
         inner = {"$ref": f"#/$defs/{_ANY}{depth - 1}"}
         nested = [
             {"type": "array", "items": inner, "maxItems": MAX_FREE},
-            {"type": "object", "additionalProperties": inner, "maxProperties": MAX_FREE},
+            _free_object(inner),
         ]
         found[f"{_ANY}{depth}"] = {"anyOf": [*plain, *nested]}
     return found

@@ -10,6 +10,8 @@ from minikin.constrain.shape import NONE, Nodes, Shape
 
 MAX_FREE = 128
 """Elements of an array, or names of an object beside those named, without a bound of their own."""
+FREE_NAME = "^(?:.|\\n){1,64}$"
+"""A name that a small model makes up would have no end."""
 MAX_MADE_UP = 64
 """Names made up for an object that must have more properties than are named."""
 
@@ -96,6 +98,8 @@ class Properties:
     def _written(
         self, named: dict[str, Any], can: list[str], patterns: dict[str, Any], rest: Any
     ) -> dict[str, Any]:
+        if rest is not False and not named and not patterns:
+            rest, patterns = False, {FREE_NAME: rest}
         # A name that can't be must not come as one of the rest.
         kept = named if rest is not False or patterns else can
         made = {"type": "object", "properties": {name: named[name] for name in kept}}
