@@ -56,6 +56,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --editable '.[test]'
+	$(PIP) --no-deps instructor  # it asks for older versions of rich and jiter than openai does
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed

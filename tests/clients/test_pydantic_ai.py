@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import openai
 import pytest
 
 from tests.clients.jobs import MODEL, REVIEW, WEATHER_QUESTION, Review, weather
@@ -12,11 +13,12 @@ SETTINGS = {"temperature": 0, "max_tokens": 400}
 
 
 @pytest.fixture
-def model(base_url):
+async def model(base_url):
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    return OpenAIChatModel(MODEL, provider=OpenAIProvider(base_url=base_url, api_key="any"))
+    async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as client:
+        yield OpenAIChatModel(MODEL, provider=OpenAIProvider(openai_client=client))
 
 
 @pytest.mark.parametrize("way", ["ToolOutput", "NativeOutput"])
@@ -40,7 +42,7 @@ async def test_a_required_tool_is_called(model):
     def forecast(city: str) -> str:
         """The weather in a city."""
         called.append(city)
-        return weather("Paris")
+        return weather("Paris", 1)
 
     agent = pydantic_ai.Agent(model, output_type=[forecast], model_settings=SETTINGS)
     result = await agent.run(WEATHER_QUESTION)
