@@ -6,11 +6,10 @@ from contextlib import suppress
 
 import pytest
 
-from minikin.constrain.grammar import schema_for
 from minikin.constrain.narrow import narrow
 from minikin.errors import InvalidRequest
 from tests.constrain.schemas import SCHEMAS
-from tests.constrain.walk import SUBJECT
+from tests.constrain.walk import SUBJECT, grammar_of
 
 ODD = [None, True, False, 0, -1, 1e400, "", "x", [], [1], ["a", ["b"]], {}, {"a": 1}, {"type": "x"}]
 
@@ -56,7 +55,7 @@ def test_a_spoilt_schema_is_narrowed_or_refused_and_nothing_else(strict):
         if keys:
             place[chance.choice(keys)] = chance.choice(ODD)
         with suppress(InvalidRequest):
-            schema_for(schema, SUBJECT, strict=strict)
+            grammar_of(schema, strict=strict)
 
 
 def test_the_schema_as_sent_is_left_alone():

@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema
 import numpy as np
 
-from minikin.constrain.grammar import schema_for, schema_grammar
+from minikin.constrain import grammar
 from minikin.constrain.masks import Masks
+from minikin.constrain.plan import Part, Plan
 from minikin.constrain.subject import Subject
 
 SUBJECT = Subject("response_format 'x'", "response_format")
@@ -54,8 +55,12 @@ def masks() -> Masks:
     return Masks(TOKENIZER)
 
 
-def grammar_of(schema: dict[str, Any], *, strict: bool = False) -> str:
-    return schema_grammar(schema_for(schema, SUBJECT, strict=strict))
+def plan_of(schema: dict[str, Any] | None, *, strict: bool = False) -> Plan:
+    return Plan(answer=Part(SUBJECT, schema, strict))
+
+
+def grammar_of(schema: dict[str, Any] | None, *, strict: bool = False) -> str:
+    return grammar.grammar_of(plan_of(schema, strict=strict))
 
 
 def wander(grammar: str, seed: int, most: int = 400) -> str | None:

@@ -44,7 +44,7 @@ _HEADERS = """\
 | `openai-organization` | `minikin` |
 | `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight, the one \
 limit that the server has; the headers of other limits are left out |
-| `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys |
+| `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys or new schemas |
 """
 _DIFFERENCES = """\
 - Images, audio and files in messages are refused: the models served read text.
@@ -62,6 +62,11 @@ _DIFFERENCES = """\
 - A request that has stopped the engine twice is answered 500 with code `request_quarantined`.
 - A prompt's beginning is reused only for the API key that sent it.
 - Content parts of one message are joined by line breaks.
+- An answer to a schema has a part of what the schema allows, so that small models come to an end:
+  numbers of up to 16 digits and six after the point, at most 128 elements where there is no
+  `maxItems`, ten levels where a schema comes back within itself, values of any type three levels
+  deep, no properties beside those named. Where `uniqueItems` is asked for and the values aren't
+  listed, one element.
 - `POST /tokenize` takes `{"text": "..."}` and gives `{"ids": [...], "tokens": [...]}`;
   `POST /detokenize` takes `{"ids": [...]}` and gives `{"text": "..."}`; both take a `model` too,
   where there are several. The original has no such routes; here `logit_bias` needs

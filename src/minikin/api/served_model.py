@@ -90,12 +90,12 @@ class ServedModel:
             raise _prompt_too_long(window, str(len(prompt)))
         if request.max_tokens is not None and request.max_tokens > room:
             raise ContextExceeded(window, len(prompt), request.max_tokens)
-        await form.check(self.grammars)
+        grammar = await form.grammar(self.grammars)
         most = request.max_tokens or min(default_max_tokens, room)
         # More than the window holds can't come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode([(predicted, False)]) if predicted else []
-        params = request.sampling_params(most, prediction, form.grammar)
+        params = request.sampling_params(most, prediction, grammar)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
             id=request_id, prompt=prompt, params=params, n=request.n, scope=owner

@@ -1,7 +1,7 @@
-"""The process that tries a grammar out before anyone depends on it; it may be killed at any time.
+"""The process that makes grammars and tries them out; it may be killed at any time.
 
-Reads msgpack frames from standard input: the vocabulary, then grammars. Answers each grammar with
-the reason against it, or None.
+Reads frames from standard input: the vocabulary as msgpack, then plans as JSON. Answers each plan
+with a verdict.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from typing import Any
 import msgspec
 from llguidance import LLTokenizer
 
+from minikin.constrain.grammar import grammar_of
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
+from minikin.constrain.plan import Plan
 from minikin.constrain.subject import TOO_COMPLEX
+from minikin.errors import InvalidRequest
 
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space beyond what the vocabulary takes."""
@@ -34,6 +37,20 @@ class Vocabulary(msgspec.Struct, frozen=True):
     eos_ids: list[int]
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """A plan's grammar, or the fields of the error that refuses it."""
+
+    grammar: str | None = None
+    message: str = ""
+    param: str | None = None
+    code: str | None = None
+
+    @classmethod
+    def against(cls, error: InvalidRequest) -> Verdict:
+        """A refusal."""
+        return cls(message=error.message, param=error.param, code=error.code)
+
+
 def main() -> None:
     """Serve until standard input ends."""
     os.nice(3)  # running answers come first
@@ -43,7 +60,7 @@ def main() -> None:
     tokenizer = _tokenizer(vocabulary)
     _limit_memory()
     while frame := _read(source):
-        answer = msgspec.msgpack.encode(_fault(tokenizer, frame.decode()))
+        answer = msgspec.json.encode(_verdict(tokenizer, msgspec.json.decode(frame, type=Plan)))
         sink.write(LENGTH.pack(len(answer)) + answer)
         sink.flush()
 
@@ -54,6 +71,24 @@ def _limit_memory() -> None:
         pages = int(statm.read_text().split()[0])
         limit = pages * resource.getpagesize() + MEMORY
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _verdict(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
+    try:
+        grammar = grammar_of(plan)
+    except InvalidRequest as error:
+        return Verdict.against(error)
+    if (fault := _fault(tokenizer, grammar)) is None:
+        return Verdict(grammar)
+    for part in plan.parts:
+        own = fault
+        if len(plan.parts) > 1:
+            own = _fault(tokenizer, grammar_of(Plan(answer=part)))
+        if own:
+            subject = part.subject
+            refusal = subject.too_complex() if own == TOO_COMPLEX else subject.fault(own)
+            return Verdict.against(refusal)
+    return Verdict.against(InvalidRequest(f"Invalid 'tools': together, {fault}", param="tools"))
 
 
 def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:

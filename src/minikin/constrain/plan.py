@@ -1,0 +1,66 @@
+"""What a grammar is to be made of: schemas as the client sent them, and how calls are written."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from minikin.constrain.subject import Subject
+
+MAX_SCHEMA_BYTES = 256 * 1024
+
+Schema = dict[str, Any]
+
+
+class CallForm(msgspec.Struct, frozen=True):
+    """How a model writes a tool call; see `chat.call_formats.CallFormat`."""
+
+    begin: str
+    """What starts a call; free text is held to the form from here on."""
+    before_name: str
+    before_arguments: str
+    end: str
+    separator: str
+    """Between two calls."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One schema: of an answer, or of a function's arguments."""
+
+    subject: Subject
+    schema: Schema | None
+    """None: any JSON object."""
+    strict: bool = False
+    function: str = ""
+
+    def check_size(self) -> Part:
+        """This part. Raises InvalidRequest if its schema is too large, or no JSON."""
+        try:
+            size = len(json.dumps(self.schema, allow_nan=False))
+        except ValueError as error:
+            raise self.subject.fault("it has a number that is out of range.") from error
+        if size > MAX_SCHEMA_BYTES:
+            reason = f"it has {size} bytes, at most {MAX_SCHEMA_BYTES} are allowed."
+            raise self.subject.fault(reason)
+        return self
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """An answer, or calls of functions, or either."""
+
+    answer: Part | None = None
+    """JSON in place of calls; None: text, before calls or in their place."""
+    functions: tuple[Part, ...] = ()
+    calls: CallForm | None = None
+    """How the functions are called."""
+    several: bool = False
+    """Whether one answer may have several calls."""
+    may_answer: bool = True
+    """Whether there may be an answer without a call."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All schemas."""
+        return (*((self.answer,) if self.answer else ()), *self.functions)
