@@ -11,7 +11,8 @@ from minikin.constrain.worker import Vocabulary
 from minikin.errors import InvalidRequest
 from tests.constrain.walk import TOKENIZER, grammar_of, plan_of
 
-SLOW = {"properties": {f"p{i}": {"type": "boolean"} for i in range(4_000)}}
+MANY = {f"p{i}": {"type": "boolean"} for i in range(4_000)}
+SLOW = {"properties": MANY, "required": list(MANY)}
 
 
 def good(at=0):

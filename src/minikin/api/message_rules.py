@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from minikin.api.faults import listed
 from minikin.api.rules import (
     Array,
@@ -61,14 +63,29 @@ def _content(*kinds: str, known: tuple[str, ...] = ()) -> Nullable:
     return Nullable(Either("one of a string or array of objects", {str: Text(), list: array}))
 
 
+class Arguments(Text, frozen=True):
+    """A call's arguments: JSON, or nothing."""
+
+    def check(self, value: Any, path: str) -> str:
+        """See Rule."""
+        text = super().check(value, path)
+        try:
+            msgspec.json.decode(text or "{}")
+        except (msgspec.MsgspecError, RecursionError):
+            raise InvalidRequest(
+                f"Invalid '{path}': expected a string of JSON.", param=path, code="invalid_value"
+            ) from None
+        return text
+
+
 _CALL = Object(
     _required(
         id=Text(max_length=512),
         type=OneOf(("function",)),
-        function=Object(_required(name=Text(), arguments=Text())),
+        function=Object(_required(name=Text(), arguments=Arguments())),
     )
 )
-_LEGACY_CALL = Nullable(Object(_required(name=Text(), arguments=Text())))
+_LEGACY_CALL = Nullable(Object(_required(name=Text(), arguments=Arguments())))
 _TEXT_ONLY = _content("text")
 
 

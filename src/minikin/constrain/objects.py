@@ -12,6 +12,8 @@ MAX_FREE = 128
 """Elements of an array, or names of an object beside those named, without a bound of their own."""
 FREE_NAME = "^(?:.|\\n){1,64}$"
 """A name that a small model makes up would have no end."""
+MAX_OPTIONAL = 400
+"""Properties that may be there or not: each more of them makes every step slower."""
 MAX_MADE_UP = 64
 """Names made up for an object that must have more properties than are named."""
 
@@ -93,6 +95,9 @@ class Properties:
             rest, patterns = False, {}
             spare = [name for name in can if name not in required][: int(most) - len(required)]
             can = [name for name in can if name in required or name in spare]
+        if len(can) - len(required) > MAX_OPTIONAL:
+            spare = {*[name for name in can if name not in required][MAX_OPTIONAL:]}
+            can, rest, patterns = [name for name in can if name not in spare], False, {}
         return self._written(named, can, patterns, rest) | {"required": required} | limits
 
     def _written(

@@ -7,6 +7,7 @@ with a verdict.
 from __future__ import annotations
 
 import os
+import random
 import resource
 import struct
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from llguidance import LLTokenizer
 
 from minikin.constrain.grammar import grammar_of
@@ -26,7 +28,8 @@ from minikin.errors import InvalidRequest
 MEMORY = 1024 * 1024 * 1024
 """Bytes of address space beyond what the vocabulary takes."""
 MASK_SECONDS = 0.25
-"""A first mask that takes longer foretells steps that take longer."""
+"""A step that takes longer foretells more that do."""
+TRIAL_STEPS = 12
 LENGTH = struct.Struct("<I")
 
 
@@ -92,14 +95,21 @@ def _verdict(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
 
 
 def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:
+    """Why `grammar` can't be followed, as far as a short walk through it shows."""
     matcher = new_matcher(tokenizer, grammar)
-    if fault := fault_of(matcher):
-        return fault
-    start = time.process_time()
-    matcher.compute_bitmask()
-    if fault := fault_of(matcher):
-        return fault
-    return TOO_COMPLEX if time.process_time() - start > MASK_SECONDS else None
+    chance = random.Random(0)
+    for _ in range(TRIAL_STEPS):
+        start = time.process_time()
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        if fault := fault_of(matcher):
+            return fault
+        allowed = np.flatnonzero(np.unpackbits(bits, bitorder="little", count=tokenizer.vocab_size))
+        matcher.consume_token(chance.choice(allowed.tolist()))
+        if time.process_time() - start > MASK_SECONDS:
+            return TOO_COMPLEX
+        if matcher.is_stopped():
+            break
+    return fault_of(matcher)
 
 
 def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
