@@ -59,3 +59,13 @@ def test_turns_alternate_from_the_user_on():
         ("user", "b\n\nc"),
         ("assistant", ""),
     ]
+
+
+def test_a_template_that_counts_the_letters_of_ids_gets_nine():
+    source = "message.tool_calls 'tool' {% if id | length != 9 %}"
+    calls = [CALL | {"id": "call_0123456789"}]
+    message = {"role": "assistant", "content": None, "tool_calls": calls}
+    assert rewrite(message, source)["tool_calls"][0]["id"] == "123456789"
+    result = {"role": "tool", "tool_call_id": "c", "content": "1"}
+    assert rewrite(result, source)["tool_call_id"] == "00000000c"
+    assert rewrite(result, "'tool'")["tool_call_id"] == "c"

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from minikin.chat.call_formats import LLAMA, TAGGED, format_of
+from minikin.chat.call_formats import LLAMA, MISTRAL, TAGGED, format_of
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
 
 ONE = '<tool_call>\n{"name": "f", "arguments": {"a": "}</tool_call>\\"{", "b": [{}]}}\n</tool_call>'
@@ -78,3 +78,17 @@ def test_formats_are_told_by_the_template():
     assert format_of("{{ tools }} <tool_call>").native
     assert not format_of("{{ tools }} <tool_call><function=f>").native
     assert format_of('{{ tools }} ipython "parameters"') == LLAMA
+    assert format_of("{{ tools }} [TOOL_CALLS] [") == MISTRAL
+    assert format_of("{{ tools }} [TOOL_CALLS][").begin == "[TOOL_CALLS]["
+
+
+LIST = '[TOOL_CALLS] [{"name": "f", "arguments": {"a": "}, {"}}, {"name": "g", "arguments": {}}]'
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_a_list_of_calls_comes_apart(size):
+    calls = [CallBegun("f"), Arguments('{"a": "}, {"}'), CallBegun("g"), Arguments("{}")]
+    assert read(LIST, size, MISTRAL) == calls
+    assert read(f"Wait. {LIST}", size, MISTRAL) == [Text("Wait. "), *calls]
+    assert read("[TOOL_CALLS] [1]", size, MISTRAL) == [Text("[TOOL_CALLS] [1]")]
+    assert read(LIST[:-1], size, MISTRAL) == calls

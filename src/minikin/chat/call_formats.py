@@ -6,15 +6,20 @@ import msgspec
 
 
 class CallFormat(msgspec.Struct, frozen=True):
-    """What a call is written in: begin, before_name, NAME, before_arguments, ARGUMENTS, end."""
+    """What calls are written in: begin, CALL, and again, CALL for each further one, then close.
+
+    Each CALL is before_name, NAME, before_arguments, ARGUMENTS, end.
+    """
 
     begin: str
     """What no answer in words holds: from here on it is a call."""
     before_name: str
     before_arguments: str
     end: str
-    separator: str
-    """Between two calls; the formats that know no second one have the models' own line break."""
+    again: str
+    """Before each further call; formats that know none have a line break and `begin`."""
+    close: str
+    """After the last call."""
     native: bool
     """Whether the chat template tells the model of the tools; else `tools.py` does."""
 
@@ -24,7 +29,8 @@ TAGGED = CallFormat(
     before_name='\n{"name": "',
     before_arguments='", "arguments": ',
     end="}\n</tool_call>",
-    separator="\n",
+    again="\n<tool_call>",
+    close="",
     native=False,
 )
 """For models trained on no format of their own; the same as Hermes' and Qwen's."""
@@ -34,10 +40,22 @@ LLAMA = CallFormat(
     before_name="",
     before_arguments='", "parameters": ',
     end="}",
-    separator="\n",
+    again='\n{"name": "',
+    close="",
     native=True,
 )
 """Llama 3.1 and later: bare JSON."""
+
+MISTRAL = CallFormat(
+    begin="[TOOL_CALLS] [",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end="}",
+    again=", ",
+    close="]",
+    native=True,
+)
+"""Mistral's instruct models from 7B v0.3 on: one list of all calls."""
 
 
 def format_of(template: str) -> CallFormat:
@@ -46,4 +64,7 @@ def format_of(template: str) -> CallFormat:
         return msgspec.structs.replace(TAGGED, native=True)
     if "tools" in template and "ipython" in template and '"parameters"' in template:
         return LLAMA
+    if "tools" in template and "[TOOL_CALLS]" in template and "[ARGS]" not in template:
+        begin = MISTRAL.begin if MISTRAL.begin in template else "[TOOL_CALLS]["
+        return msgspec.structs.replace(MISTRAL, begin=begin)
     return TAGGED

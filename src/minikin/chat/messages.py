@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 _NAMES = re.compile(r"""message(\.name\b|\[['"]name['"]\])""")
+_NINE = re.compile(r"length\s*!=\s*9")
+"""How Mistral's templates judge the ids of calls."""
 
 Message = dict[str, Any]
 Hide = Callable[[Any], Any]
@@ -85,7 +87,11 @@ def _put_calls(rewritten: Message, calls: list[Message], source: str, hide: Hide
     ]
     if "tool_calls" in source:
         rewritten["tool_calls"] = [
-            {"type": "function", "id": hide(call["id"]), "function": hide(function)}
+            {
+                "type": "function",
+                "id": _call_id(call, source, hide),
+                "function": hide(function),
+            }
             for call, function in zip(calls, functions, strict=True)
         ]
         return
@@ -101,10 +107,17 @@ def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hid
     if "'tool'" in source or '"tool"' in source:
         rewritten["role"] = "tool"
         if "tool_call_id" in message:
-            rewritten["tool_call_id"] = hide(message["tool_call_id"])
+            rewritten["tool_call_id"] = _call_id({"id": message["tool_call_id"]}, source, hide)
     else:
         rewritten["role"] = "user"
         rewritten["content"] = f"<tool_response>\n{rewritten['content']}\n</tool_response>"
+
+
+def _call_id(call: Message, source: str, hide: Hide) -> str:
+    """A call's id, cut to nine letters and digits for a template that counts them."""
+    if not _NINE.search(source):
+        return hide(call["id"])
+    return "".join(filter(str.isalnum, call["id"]))[-9:].rjust(9, "0")
 
 
 def _arguments(text: str) -> Any:

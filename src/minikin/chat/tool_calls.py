@@ -46,7 +46,6 @@ class CallReader:
         self._state = self._outside
         self._scanner = _JsonScanner()
         self._any_call = False
-        self._again = form.separator + form.begin
 
     def feed(self, text: str) -> list[Part]:
         """Take more of the answer."""
@@ -114,9 +113,12 @@ class CallReader:
         yield from ()
 
     def _between(self) -> Iterator[Part]:
-        if self._buffer.startswith(self._again):
-            self._buffer, self._state = self._buffer[len(self._again) :], self._head
-        elif not self._again.startswith(self._buffer):
+        again, close = self._form.again, self._form.close
+        if self._buffer.startswith(again):
+            self._buffer, self._state = self._buffer[len(again) :], self._head
+        elif close and self._buffer.startswith(close):
+            self._buffer, self._state = self._buffer[len(close) :], self._outside
+        elif not (again.startswith(self._buffer) or close.startswith(self._buffer)):
             self._state = self._outside
         yield from ()
 

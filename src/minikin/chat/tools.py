@@ -33,7 +33,7 @@ def _instructions(tools: Sequence[dict[str, Any]], form: CallFormat, *, must: bo
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
     example = (
         f'{form.begin}{form.before_name}function-name{form.before_arguments}{{"argument": "value"}}'
-        f"{form.end}"
+        f"{form.end}{form.close}"
     )
     duty = (
         "Answer with a function call and nothing else."

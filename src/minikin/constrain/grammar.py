@@ -39,8 +39,9 @@ def _laid_out(part: Part) -> Schema:
 
 def _call_grammar(plan: Plan, form: CallForm) -> str:
     rules = ["%llguidance {}"]
-    begin, again = _quote(form.begin), _quote(form.separator + form.begin)
-    more = f" ({again} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
+    begin = _quote(form.begin)
+    more = f" ({_quote(form.again)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
+    more += f" {_quote(form.close)}" if form.close else ""
     if plan.may_answer and plan.answer:
         rules += [
             f"start: answer | {begin} call{more}",

@@ -22,8 +22,10 @@ class CallForm(msgspec.Struct, frozen=True):
     before_name: str
     before_arguments: str
     end: str
-    separator: str
-    """Between two calls."""
+    again: str
+    """Before each further call."""
+    close: str
+    """After the last call."""
 
 
 class Part(msgspec.Struct, frozen=True):
