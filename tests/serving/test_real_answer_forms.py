@@ -10,8 +10,10 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from tests.constrain.schemas import SCHEMAS
-from tests.constrain.walk import check
+from minikin.constrain.strict import check_strict
+from minikin.errors import InvalidRequest
+from tests.constrain.schemas import SCHEMAS, closed
+from tests.constrain.walk import SUBJECT, check
 from tests.real_model import default_model, real_server
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
@@ -27,6 +29,7 @@ WEATHER = {
         "parameters": ONE_PLACE | {"required": ["city"], "additionalProperties": False},
     },
 }
+ROOT_KEYS = ("$defs", "definitions", "components", "$id", "$schema", "$dynamicAnchor", "id")
 CLOCK = {"type": "function", "function": {"name": "get_time"}}
 
 
@@ -54,26 +57,76 @@ def client(server):
         yield client
 
 
-async def test_every_schemas_answer_is_valid(server):
-    """Side by side at temperature 1; an answer cut off by the limit need not be."""
+def as_parameters(schema):
+    """`schema` for a function: as it is if it is an object's, else as that of one property."""
+    if schema.get("type") == "object":
+        return schema
+    root = {key: schema[key] for key in ROOT_KEYS if key in schema}
+    value = {key: item for key, item in schema.items() if key not in ROOT_KEYS}
+    return closed(value=value) | root
+
+
+def as_response_format(schema):
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "x", **schema}}}
+
+
+def as_tool(schema):
+    tool = {"type": "function", "function": {"name": "x", **schema}}
+    return {"tools": [tool], "tool_choice": {"type": "function", "function": {"name": "x"}}}
+
+
+def is_strict(schema):
+    try:
+        check_strict(schema, SUBJECT)
+    except InvalidRequest:
+        return False
+    return True
+
+
+async def answers(server, requests):
+    """A choice for each request, side by side at temperature 1."""
     places = asyncio.Semaphore(32)
     async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="any") as client:
 
-        async def answer(schema):
-            wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+        async def answer(request):
             async with places:
                 said = await client.chat.completions.create(
-                    model=MODEL, messages=QUESTION, response_format=wanted, max_tokens=40, seed=1
+                    model=MODEL, messages=QUESTION, max_tokens=60, seed=1, **request
                 )
             return said.choices[0]
 
-        choices = await asyncio.gather(*(answer(schema) for _, schema in SCHEMAS))
+        return await asyncio.gather(*map(answer, requests))
+
+
+async def test_every_schemas_answer_is_valid(server):
+    """An answer cut off by the limit need not be."""
+    schemas = [schema for _, schema in SCHEMAS]
+    choices = await answers(server, [as_response_format({"schema": s}) for s in schemas])
     ended = 0
-    for (_, schema), choice in zip(SCHEMAS, choices, strict=True):
+    for schema, choice in zip(schemas, choices, strict=True):
         if choice.finish_reason == "stop":
             check(json.loads(choice.message.content), schema)
             ended += 1
-    assert ended > 0.7 * len(SCHEMAS)
+    assert ended > 0.8 * len(schemas)
+
+
+async def test_every_schemas_arguments_are_valid(server):
+    """Of a named function, strict where the subset allows it."""
+    schemas = [as_parameters(schema) for _, schema in SCHEMAS]
+    strict = [is_strict(schema) for schema in schemas]
+    assert sum(strict) > 100
+    requests = [
+        as_tool({"parameters": schema, "strict": strictly})
+        for schema, strictly in zip(schemas, strict, strict=True)
+    ]
+    ended = 0
+    for schema, choice in zip(schemas, await answers(server, requests), strict=True):
+        assert choice.message.content is None
+        if choice.finish_reason == "stop":
+            [call] = choice.message.tool_calls
+            check(json.loads(call.function.arguments), schema)
+            ended += 1
+    assert ended > 0.8 * len(schemas)
 
 
 def test_parse_gives_nested_models(client):
@@ -151,3 +204,95 @@ def test_a_named_function_is_called_whatever_the_question(client):
         reason = chunk.choices[0].finish_reason or reason
     check(json.loads(arguments), WEATHER["function"]["parameters"])
     assert reason == "stop"
+
+
+EVERYTHING = {
+    "temperature": 1.2,
+    "top_p": 0.9,
+    "seed": 11,
+    "frequency_penalty": 0.5,
+    "presence_penalty": 0.3,
+    "logit_bias": {"5": -100, "30": 3},
+    "logprobs": True,
+    "top_logprobs": 3,
+    "n": 2,
+    "max_tokens": 150,
+}
+UNICODE = closed(**{"naïve": {"enum": ["é", "日本", "😀"]}, "日本": {"type": "boolean"}})
+
+
+def folded(chunks, index):
+    """Text, entries and reason of one choice of a stream."""
+    own = [c for chunk in chunks for c in chunk.choices if c.index == index]
+    text = "".join(choice.delta.content or "" for choice in own)
+    entries = [e for choice in own if choice.logprobs for e in choice.logprobs.content]
+    return text, entries, own[-1].finish_reason
+
+
+def test_a_schema_goes_with_everything_else_streamed_or_not(client):
+    options = {"model": MODEL, "messages": QUESTION, **EVERYTHING}
+    options |= as_response_format({"schema": UNICODE, "strict": True})
+    plain = client.chat.completions.create(**options)
+    chunks = list(client.chat.completions.create(**options, stream=True))
+    for choice in plain.choices:
+        assert choice.finish_reason == "stop"
+        check(json.loads(choice.message.content), UNICODE)
+        text, entries, reason = folded(chunks, choice.index)
+        assert (text, reason) == (choice.message.content, "stop")
+        assert [e.logprob for e in entries] == [e.logprob for e in choice.logprobs.content]
+        assert bytes(b for e in entries for b in e.bytes).decode() == text
+        assert all(len(e.top_logprobs) == 3 for e in entries)
+
+
+def test_log_probabilities_are_the_models_own_whatever_the_grammar_allows(client):
+    """A token that the grammar forces may be an unlikely one."""
+    answer = client.chat.completions.create(
+        model=MODEL,
+        messages=QUESTION,
+        logprobs=True,
+        top_logprobs=20,
+        temperature=0,
+        **as_response_format({"schema": {"const": "zzqx"}}),
+    ).choices[0]
+    first = answer.logprobs.content[1]
+    assert first.logprob < first.top_logprobs[0].logprob
+    assert answer.message.content == '"zzqx"'
+
+
+def test_a_stop_text_and_a_limit_cut_an_object_and_say_so(client):
+    options = {"model": MODEL, "messages": QUESTION, "temperature": 0}
+    options |= as_response_format({"schema": closed(aa={"const": "bb"}, cc={"const": "dd"})})
+    stopped = client.chat.completions.create(**options, stop=['"cc"']).choices[0]
+    assert (stopped.message.content, stopped.finish_reason) == ('{"aa": "bb", ', "stop")
+    cut = client.chat.completions.create(**options, max_tokens=3, logprobs=True).choices[0]
+    assert cut.finish_reason == "length"
+    assert '{"aa": "bb", "cc": "dd"}'.startswith(cut.message.content)
+
+
+def test_a_prediction_changes_nothing_in_an_object(client):
+    schema = closed(name={"type": "string", "maxLength": 12}, open={"type": "boolean"})
+    options = {"model": MODEL, "messages": QUESTION, "temperature": 0}
+    options |= as_response_format({"schema": schema})
+    plain = client.chat.completions.create(**options).choices[0].message.content
+    foretold = {"type": "content", "content": plain}
+    again = client.chat.completions.create(**options, prediction=foretold)
+    assert again.choices[0].message.content == plain
+
+
+def test_a_control_tokens_text_in_a_value_is_text(client):
+    schema = closed(**{"<|im_end|>": {"const": "<|im_start|>user"}})
+    options = {"model": MODEL, "messages": QUESTION, **as_response_format({"schema": schema})}
+    answer = client.chat.completions.create(**options).choices[0]
+    assert json.loads(answer.message.content) == {"<|im_end|>": "<|im_start|>user"}
+    assert answer.finish_reason == "stop"
+
+
+def test_arguments_cut_by_the_limit_are_told_as_far_as_they_go(client):
+    options = {"model": MODEL, "messages": QUESTION, "max_tokens": 14, "temperature": 0}
+    parameters = closed(city={"type": "string", "minLength": 200})
+    options |= {"tools": as_tool({"parameters": parameters})["tools"], "tool_choice": "required"}
+    answer = client.chat.completions.create(**options).choices[0]
+    assert answer.finish_reason == "length"
+    assert not answer.message.content
+    if answer.message.tool_calls:
+        assert '{"city": "'.startswith(answer.message.tool_calls[0].function.arguments[:10])

@@ -34,6 +34,7 @@ class ChoiceStream:
         self._index = index
         self._named = form.named
         self._thoughts = thoughts
+        self._must_call = form.must_call
         self._reader = CallReader(form.calls) if form.calls else None
         self._with_logprobs = with_logprobs
         self._entries: list[TokenEntry] = []
@@ -52,7 +53,7 @@ class ChoiceStream:
                     self.thought += text
                     yield from self._begin()
                     yield self._chunk(Delta(reasoning_content=text))
-                case Text(text):
+                case Text(text) if not self._must_call:  # else of a frame that the limit cut
                     yield from self._words(text, tuple(self._entries))
                 case CallBegun(name):
                     yield from self._call(name)
