@@ -176,6 +176,9 @@ _REFINED: dict[str, Schema] = {
         "properties": {"a": FLAG, "b": FLAG, "z": FLAG},
         "oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
     "one of kinds": {"oneOf": [_KIND_A, _KIND_B, closed(kind={"const": "c"})]},
+    "one of closed": {"oneOf": [
+        {"type": "object", "properties": {"a": FLAG}, "additionalProperties": False},
+        {"type": "object", "properties": {"b": FLAG}, "additionalProperties": False}]},
     "one of or a list": {"oneOf": [SHORT, {"type": "array", "items": SHORT, "maxItems": 2}]},
     "contains": {"type": "array", "items": WHOLE, "contains": {"minimum": 5}, "maxItems": 3},
     "contains few": {
@@ -244,6 +247,7 @@ _REFINED: dict[str, Schema] = {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "definitions": {"a": {"id": "#here", **FLAG}}, **closed(x={"$ref": "#here"})},
     "integers of a number": {"allOf": [NUMBER, WHOLE, {"multipleOf": 4}, {"multipleOf": 6}]},
+    "wide number": {"type": "number", "minimum": 0, "maximum": 1e20},
     "sizes with a point": {"type": "array", "items": FLAG, "minItems": 1.0, "maxItems": 2.0},
     "values and types": {"type": ["integer", "null"], "enum": ["a", 1, None]},
     "values and bounds": {"enum": [1, 5, 9, "a"], "minimum": 4, "maxLength": 0},

@@ -18,9 +18,10 @@ from minikin.constrain.shape import (
     Shape,
     distinct,
     freeze,
+    is_possible,
+    key_of,
     kind_of,
     own_shape,
-    text_of,
     within,
 )
 
@@ -30,6 +31,8 @@ ENOUGH = 3
 """Of what a negation leaves of one alternative."""
 MAX_STEPS = 50_000
 """Pairs of alternatives to be joined in one schema."""
+MAX_REFERENCES = 16
+"""References to references."""
 MAX_PRODUCT = 1_000_000
 """Ways to choose one of each `anyOf` in one `allOf`."""
 _WITH_PARTS = ("allOf", "anyOf", "oneOf", "if", "dependentSchemas", *REFERENCES)
@@ -53,7 +56,7 @@ class Alternatives:
 
     def of(self, nodes: Nodes) -> list[Shape]:
         """The shapes of values for which all `nodes` hold. Raises TooComplexError."""
-        key = _key(nodes)
+        key = key_of(nodes)
         if key not in self._found:
             if key in self._under_way:
                 return []  # what leads back to itself adds no value
@@ -92,6 +95,7 @@ class Alternatives:
         given = node.get("type", _KINDS)
         kinds = given if isinstance(given, list | tuple) else [given]
         shapes = [own_shape(kind, node, implied="type" not in node) for kind in kinds]
+        shapes = [shape for shape in shapes if is_possible(shape.limits)]
         for key in ("enum", "const"):
             if key in node:
                 values = distinct(node[key] if key == "enum" else [node[key]])
@@ -112,13 +116,15 @@ class Alternatives:
             if ways > MAX_PRODUCT:
                 raise TooComplexError
             for child in value:
-                is_negation = isinstance(child, dict) and "not" in child and len(child) == 1
-                yield self.of((child,)), ENOUGH if is_negation else MOST
+                yield self.of((child,)), ENOUGH if _is_negation(child) else MOST
         elif key == "anyOf":
             yield self._any(value), MOST
         elif key == "oneOf":
-            no = [{"not": child} for child in value]
-            one = [{"allOf": [child, *no[:i], *no[i + 1 :]]} for i, child in enumerate(value)]
+            others = [value[:i] + value[i + 1 :] for i in range(len(value))]
+            one = [
+                {"allOf": [child, *(self._unlike(child, other) for other in rest)]}
+                for child, rest in zip(value, others, strict=True)
+            ]
             yield self._any(one), MOST
         elif key == "if" and ("then" in node or "else" in node):
             met = {"allOf": [value, node.get("then", True)]}
@@ -130,6 +136,23 @@ class Alternatives:
                 rule = {"required": rule} if key == "dependentRequired" else rule
                 present = {"type": "object", "required": [name]}
                 yield self._any([{"allOf": [present, rule]}, {"properties": {name: False}}]), MOST
+
+    def _unlike(self, node: Node, other: Node) -> Node:
+        """What `other` doesn't allow: a property of `node` that it has no place for, say."""
+        mine, theirs = self._plain(node), self._plain(other)
+        ways: list[Node] = [{"not": other}]
+        if theirs.get("additionalProperties") is False and not theirs.get("patternProperties"):
+            more = [name for name in mine.get("properties", ()) if name not in theirs["properties"]]
+            ways += [{"type": "object", "required": [name]} for name in more[:ENOUGH]]
+        return {"anyOf": ways} if len(ways) > 1 else ways[0]
+
+    def _plain(self, node: Node) -> dict[str, Any]:
+        """`node`, or what its `$ref` points to."""
+        for _ in range(MAX_REFERENCES):
+            if isinstance(node, bool) or "$ref" not in node:
+                break
+            node = self._document.target(node["$ref"])
+        return {"properties": {}} | node if isinstance(node, dict) else {"properties": {}}
 
     def _any(self, nodes: Sequence[Node]) -> list[Shape]:
         return _gathered(shape for node in nodes for shape in self.of((node,)))
@@ -176,7 +199,7 @@ class Alternatives:
         named = dict(made.members.named)
         for name in made.members.required:
             nodes, before = made.members.of(name), a.members.of(name)
-            if nodes in (before, b.members.of(name)) or _key(nodes) in self._under_way:
+            if nodes in (before, b.members.of(name)) or key_of(nodes) in self._under_way:
                 continue
             if not (left := self.of(nodes)):
                 return None
@@ -218,8 +241,9 @@ class Alternatives:
         )
 
 
-def _key(nodes: Nodes) -> bytes:
-    return b"\n".join(map(text_of, nodes))
+def _is_negation(node: Node) -> bool:
+    first = node.get("anyOf", [node])[0] if isinstance(node, dict) else node
+    return isinstance(first, dict) and [*first] == ["not"]
 
 
 def _before(node: dict[str, Any]) -> list[str]:

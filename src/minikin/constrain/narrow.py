@@ -14,7 +14,7 @@ from minikin.constrain.alternatives import Alternatives, TooComplexError
 from minikin.constrain.arrays import placed, unique_lists
 from minikin.constrain.document import REFERENCES, Document
 from minikin.constrain.objects import FREE_NAME, MAX_FREE, Properties
-from minikin.constrain.shape import Nodes, Shape, text_of
+from minikin.constrain.shape import Nodes, Shape, key_of, text_of
 from minikin.constrain.subject import Subject
 
 MOST = 10**15
@@ -89,7 +89,7 @@ class _Narrowing:
 
     def _value(self, nodes: Nodes) -> Any:
         """The narrowed schema of values for which all `nodes` hold; False if there is none."""
-        key = b"\n".join(map(text_of, nodes))
+        key = key_of(nodes)
         if not any(f'"{reference}":'.encode() in key for reference in REFERENCES):
             return self._made(nodes)
         level = self._level + (key in self._within)
@@ -186,9 +186,10 @@ def _number(shape: Shape) -> Any:
         low == high and low in (made.get("exclusiveMinimum"), made.get("exclusiveMaximum"))
     ):
         return False
-    if low == -math.inf:
+    wide = MOST if shape.kind == "number" else math.inf  # beyond it doubles are whole numbers
+    if low == -math.inf or (low < -wide and high >= -MOST / 10):
         made["minimum"] = -MOST if high >= -MOST / 10 else 10 * high
-    if high == math.inf:
+    if high == math.inf or (high > wide and low <= MOST / 10):
         made["maximum"] = MOST if low <= MOST / 10 else 10 * low
     if shape.kind == "number":
         made.setdefault("multipleOf", STEP)

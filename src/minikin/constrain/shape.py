@@ -35,6 +35,11 @@ def text_of(node: Any) -> bytes:
     return msgspec.json.encode(node)
 
 
+def key_of(nodes: Nodes) -> bytes:
+    """The same for nodes that say the same."""
+    return b"\n".join(map(text_of, nodes))
+
+
 def common_multiple(first: float, second: float) -> float:
     """The least number that both divide."""
     a, b = Fraction(str(first)), Fraction(str(second))
@@ -173,9 +178,8 @@ class Shape:
         limits = dict(self.limits)
         for key, value in other.limits.items():
             limits[key] = _JOIN[key](limits[key], value) if key in limits else value
-        for what in ("Length", "Items", "Properties"):
-            if limits.get(f"min{what}", 0) > limits.get(f"max{what}", inf):
-                return None
+        if not is_possible(limits):
+            return None
         members = self.members.join(other.members)
         if any(members.of(name) == NONE for name in members.required):
             return None
@@ -242,6 +246,14 @@ def _own_members(node: dict[str, Any]) -> Members:
         seen=frozenset(written),
         seen_patterns=frozenset(patterns),
         all_seen="additionalProperties" in node,
+    )
+
+
+def is_possible(limits: dict[str, float]) -> bool:
+    """Whether a length or count can keep `limits`."""
+    return all(
+        limits.get(f"min{what}", 0) <= limits.get(f"max{what}", inf)
+        for what in ("Length", "Items", "Properties")
     )
 
 
