@@ -21,6 +21,8 @@ FAULTS = [
     ({"patternProperties": {"[": {}}}, "'[' is not a 'regex'"),
     ({"type": "integer", "multipleOf": 1_000_003}, "'multipleOf' must be above 0, at most 100000."),
     ({"type": "integer", "maximum": float("inf")}, "inf is not a number."),
+    ({"type": "number", "minimum": -(10**400)}, "is not a number."),
+    ({"type": "number", "minimum": -1.79e308}, "-1.79e+308 is not a number."),
     ({"minimum": True}, "True is not a number."),
     ({"enum": []}, "[] should be non-empty."),
     ({"enum": list(range(1001))}, "too many enum values"),

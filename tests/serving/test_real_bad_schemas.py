@@ -202,8 +202,8 @@ async def test_schemas_that_cannot_be_followed_are_refused_and_named(watched):
     async with watched.beside():
         for row, body in REFUSED.items():
             answer = await watched.ask(body, seconds=8)
-            error = answer.json()["error"]
             assert answer.status_code == 400, row
+            error = answer.json()["error"]
             assert error["type"] == "invalid_request_error", row
             assert error["param"] is None or error["param"].startswith("response_format"), row
 

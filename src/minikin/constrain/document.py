@@ -15,6 +15,8 @@ from urllib.parse import unquote, urljoin
 from minikin.constrain.formats import FORMATS
 from minikin.constrain.subject import Subject
 
+MAX_NUMBER = 1e300
+"""Bounds from here on are at the edge of what a double holds."""
 MAX_MULTIPLE = 100_000
 """Larger divisors take the grammar library seconds and hundreds of megabytes."""
 MAX_PROPERTIES = 5_000
@@ -253,7 +255,7 @@ def _listed(kind: Any) -> list[Any]:
 
 def _is_a(value: Any, kind: Any) -> bool:
     if kind == int | float:
-        return type(value) in (int, float) and math.isfinite(value)
+        return type(value) in (int, float) and abs(value) < MAX_NUMBER
     return isinstance(value, kind)
 
 
