@@ -263,9 +263,9 @@ def _families() -> Any:
         yield f"pattern {pattern}", {"type": "string", "pattern": pattern, "maxLength": 24}
     for kind, limits in itertools.product((WHOLE, NUMBER), _RANGES):
         yield f"{kind['type']} {limits}", kind | limits
-    for multiple in (1, 2, 5, 10, 60, 100):
+    for multiple in (1, 2, 5, 10, 60, 100, 0.7, 0.01):
         yield f"multiple of {multiple}", WHOLE | {"multipleOf": multiple, "minimum": 0}
-    for multiple in (0.5, 0.25, 3, 0.125):
+    for multiple in (0.5, 0.25, 3, 0.125, 0.1, 0.01, 0.7, 1.1, 1e-6):
         yield f"number, multiple of {multiple}", NUMBER | {"multipleOf": multiple, "maximum": 1000}
     for item, size in itertools.product(_ITEMS, _SIZES):
         yield f"items {item} {size}", {"type": "array", "items": item} | size

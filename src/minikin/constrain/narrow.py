@@ -8,19 +8,23 @@ a bounded depth, as have recursive schemas, and objects no properties but those 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 from minikin.constrain.alternatives import Alternatives, TooComplexError
 from minikin.constrain.arrays import placed, unique_lists
 from minikin.constrain.document import REFERENCES, Document
 from minikin.constrain.objects import FREE_NAME, MAX_FREE, Properties
-from minikin.constrain.shape import Nodes, Shape, key_of, text_of
+from minikin.constrain.shape import Nodes, Shape, common_multiple, key_of, text_of, within
 from minikin.constrain.subject import Subject
 
 MOST = 10**15
 """The largest number that has no bound of its own: every whole number up to it is a double."""
 STEP = 1e-6
 """A number without `multipleOf` has at most six digits after the point."""
+EXACT = 2**-6
+"""Validators divide doubles, and so find 19.99 to be no multiple of 0.01; 19.75 is one."""
+FEW_MULTIPLES = 100
 ANY_DEPTH = 3
 """How deep a value of any type may nest."""
 MAX_LEVEL = 10
@@ -191,9 +195,25 @@ def _number(shape: Shape) -> Any:
         made["minimum"] = -MOST if high >= -MOST / 10 else 10 * high
     if high == math.inf or (high > wide and low <= MOST / 10):
         made["maximum"] = MOST if low <= MOST / 10 else 10 * low
+    if "multipleOf" in made:
+        return _multiples(made)
     if shape.kind == "number":
-        made.setdefault("multipleOf", STEP)
+        made["multipleOf"] = STEP
     return made
+
+
+def _multiples(made: Schema) -> Any:
+    """Multiples that a division of doubles finds to be some."""
+    given = made["multipleOf"]
+    step = common_multiple(given, 1 if made["type"] == "integer" else EXACT)
+    written = Fraction(str(given))
+    if abs(Fraction(given) - written) <= written / 2**54:  # then no quotient is rounded away
+        return made | {"multipleOf": step}
+    low = max(made.get("minimum", -math.inf), made.get("exclusiveMinimum", -math.inf))
+    first = max(math.ceil(low / step), -FEW_MULTIPLES // 2)
+    values = [at * step for at in range(first, first + FEW_MULTIPLES)]
+    found = [v for v in values if within(made, v) and float(v / given).is_integer()]
+    return {"enum": found} if found else False
 
 
 def _string(shape: Shape) -> Any:

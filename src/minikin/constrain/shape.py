@@ -270,8 +270,10 @@ def kind_of(value: Any) -> str:
     """The JSON type of `value`: of 1.0 it is "integer"."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
-    if isinstance(value, int | float):
-        return "integer" if float(value).is_integer() else "number"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
     return {str: "string", list: "array", dict: "object"}[type(value)]
 
 
