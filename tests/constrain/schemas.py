@@ -248,6 +248,9 @@ _REFINED: dict[str, Schema] = {
         "definitions": {"a": {"id": "#here", **FLAG}}, **closed(x={"$ref": "#here"})},
     "integers of a number": {"allOf": [NUMBER, WHOLE, {"multipleOf": 4}, {"multipleOf": 6}]},
     "wide number": {"type": "number", "minimum": 0, "maximum": 1e20},
+    "any name": {
+        "type": "object", "patternProperties": {".*": FLAG}, "additionalProperties": False,
+        "maxProperties": 2},
     "sizes with a point": {"type": "array", "items": FLAG, "minItems": 1.0, "maxItems": 2.0},
     "values and types": {"type": ["integer", "null"], "enum": ["a", 1, None]},
     "values and bounds": {"enum": [1, 5, 9, "a"], "minimum": 4, "maxLength": 0},

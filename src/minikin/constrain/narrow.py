@@ -24,7 +24,10 @@ STEP = 1e-6
 """A number without `multipleOf` has at most six digits after the point."""
 EXACT = 2**-6
 """Validators divide doubles, and so find 19.99 to be no multiple of 0.01; 19.75 is one."""
+MAX_DIGITS = 2_000
+"""Of a divisor, read as a whole number: the grammar library keeps a state for each remainder."""
 FEW_MULTIPLES = 100
+"""Of a divisor with more, or one that no double is near to."""
 ANY_DEPTH = 3
 """How deep a value of any type may nest."""
 MAX_LEVEL = 10
@@ -206,8 +209,11 @@ def _multiples(made: Schema) -> Any:
     """Multiples that a division of doubles finds to be some."""
     given = made["multipleOf"]
     step = common_multiple(given, 1 if made["type"] == "integer" else EXACT)
-    written = Fraction(str(given))
-    if abs(Fraction(given) - written) <= written / 2**54:  # then no quotient is rounded away
+    written, digits = Fraction(str(given)), int(Fraction(str(step)) * 10**15) or 10**30
+    while digits % 10 == 0:
+        digits //= 10
+    is_exact = abs(Fraction(given) - written) <= written / 2**54  # no quotient is rounded away
+    if is_exact and digits <= MAX_DIGITS:
         return made | {"multipleOf": step}
     low = max(made.get("minimum", -math.inf), made.get("exclusiveMinimum", -math.inf))
     first = max(math.ceil(low / step), -FEW_MULTIPLES // 2)

@@ -10,8 +10,10 @@ from minikin.constrain.shape import NONE, Nodes, Shape
 
 MAX_FREE = 128
 """Elements of an array, or names of an object beside those named, without a bound of their own."""
-FREE_NAME = "^(?:.|\\n){1,64}$"
+FREE_NAME = "^[^\\n\\r]{1,64}$"
 """A name that a small model makes up would have no end."""
+_ANY_NAME = ("", ".", ".*", ".+", "^.*$", "^.+$", "^.*", "^.+")
+"""Patterns that ask for nothing more."""
 MAX_OPTIONAL = 400
 """Properties that may be there or not: each more of them makes every step slower."""
 MAX_MADE_UP = 64
@@ -28,7 +30,8 @@ class Properties:
         self._limits = shape.limits
         self.required = list(members.required)
         self.named = {n: members.of(n) for n in (*members.named, *members.required)}
-        self.patterns = dict(members.patterns)
+        spelt = {p: FREE_NAME if p in _ANY_NAME else p for p in members.patterns}
+        self.patterns = {spelt[p]: nodes for p, nodes in members.patterns.items()}
         self.rest: Nodes = members.rest
         if members.names:
             self._keep_names()
