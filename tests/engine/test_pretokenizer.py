@@ -53,6 +53,10 @@ DEEPSEEK = split(
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
     r"| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+DEEPSEEK_CODER = [
+    split(r"[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"),
+    split("[一-龥\u0800-一가-\ud7ff]+"), DIGITS, ALPHABET,
+]  # fmt: skip
 PUNCTUATION = {"type": "Punctuation", "behavior": "Contiguous"}
 PUBLISHED = {
     "gpt-2": ([GPT2], None, False),
@@ -68,6 +72,7 @@ PUBLISHED = {
     "deepseek-v3": (
         [split(r"\p{N}{1,3}"), split("[一-龥\u3040-ゟ゠-ヿ]+"), DEEPSEEK, ALPHABET], None, False
     ),
+    "deepseek-coder": (DEEPSEEK_CODER, None, False),
     "falcon": ([PUNCTUATION, GPT2, split("[0-9][0-9][0-9]")], None, False),
 }  # fmt: skip
 """Name -> pre-tokenizers, normalizer and ignore_merges of a family's own tokenizer.json."""

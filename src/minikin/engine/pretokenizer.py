@@ -55,12 +55,13 @@ _DEEPSEEK_V3 = (
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
     rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}",
 )
+_DEEPSEEK_CODER = (r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", "[一-龥\u0800-一가-\ud7ff]+", _DIGIT)
 _FALCON = (r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, r"[0-9][0-9][0-9]")
 _DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")
 
 _FAMILIES = {
     ("default", ""): PreTokenizer(patterns=_DEFAULT),
-    ("gpt-2", "phi-2", "mpt", "olmo"): PreTokenizer(patterns=(_GPT2,)),
+    ("gpt-2", "phi-2", "mpt", "olmo", "exaone4"): PreTokenizer(patterns=(_GPT2,)),
     ("smollm", "starcoder", "refact", "codeshell"): PreTokenizer(patterns=(_DIGIT, _GPT2)),
     ("command-r",): PreTokenizer(patterns=(_DIGIT, _GPT2), nfc=True),
     ("falcon",): PreTokenizer(patterns=_FALCON),
@@ -75,7 +76,8 @@ _FAMILIES = {
     ("gpt-4o", "llama4"): PreTokenizer(
         patterns=(_cased_words(_THREE_DIGITS, f"{_CONTRACTIONS}?"),)
     ),
-    ("deepseek-v3",): PreTokenizer(patterns=_DEEPSEEK_V3),
+    ("deepseek-coder",): PreTokenizer(patterns=_DEEPSEEK_CODER),
+    ("deepseek-v3", "hunyuan-dense", "joyai-llm"): PreTokenizer(patterns=_DEEPSEEK_V3),
 }
 _BY_NAME = {name: family for names, family in _FAMILIES.items() for name in names}
 
