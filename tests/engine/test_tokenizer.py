@@ -212,9 +212,10 @@ def test_long_runs_take_linear_time(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(ids) == text
 
 
+SIZE = 800 + len(USER_DEFINED_TOKENS) + 1
 BROKEN = {
     "no model": ({"model": None}, "tokenizer of kind ''"),
-    "unknown model": ({"model": "t5"}, "tokenizer of kind 't5'.*gpt2"),
+    "unknown model": ({"model": "bert"}, "tokenizer of kind 'bert'.*gpt2.*llama.*t5"),
     "model of wrong type": ({"model": 7}, "tokenizer.ggml.model is not of type str"),
     "unknown pre-tokenizer": ({"pre": "mystery\n"}, r"pre-tokenizer 'mystery\\n'.*qwen2, qwen35"),
     "no tokens": ({"tokens": None}, "no list of texts tokenizer.ggml.tokens"),
@@ -222,6 +223,10 @@ BROKEN = {
     "token twice": ({"tokens": ["a", "b", "a"]}, "the token 'a' twice"),
     "types of wrong length": ({"token_type": np.ones(3)}, "token_type is not an array of 80[0-9]"),
     "types for no tokens": ({"token_type": None, "tokens": ["a"]}, "bos_token_id is 1.*1 tokens"),
+    "types of no kind": ({"token_type": np.full(SIZE, 7)}, "types are not all from 0 to 6"),
+    "a type that is no number": ({"token_type": np.full(SIZE, np.nan)}, "token_type has a value"),
+    "types that are truth values": ({"token_type": np.ones(SIZE, bool)}, "not an array of 80"),
+    "a huge token": ({"tokens": ["a", "b" * 2000]}, "a token of 2000 characters; at most 1024"),
     "types not numbers": ({"token_type": ["1"]}, "token_type is not an array of"),
     "eos out of range": ({"eos_token_id": 10**6}, "eos_token_id is 1000000"),
     "eos negative": ({"eos_token_id": -1}, "eos_token_id is -1"),

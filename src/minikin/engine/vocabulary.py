@@ -45,6 +45,10 @@ _END_TEXTS = (
 """Control tokens that end an answer in the families we know; files often name just one."""
 
 
+_LONGEST_TOKEN = 1024
+"""Characters; work on a token may take their square. Published vocabularies stay below 256."""
+
+
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens, and what each of them is."""
 
@@ -65,13 +69,22 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     def read(cls, metadata: Mapping[str, Any]) -> Vocabulary:
         """Take the vocabulary from a GGUF file's metadata.
 
-        Raises ModelFileError if tokens are missing or double, if a list has another length than
-        the tokens, if a special token's id is out of range, or if no token ends an answer.
+        Raises ModelFileError if tokens are missing, double or too long, if a list has another
+        length than the tokens, if a special token's id is out of range, or if no token ends an
+        answer.
         """
         tokens = texts(metadata, "tokenizer.ggml.tokens")
+        longest = max(map(len, tokens))
+        if longest > _LONGEST_TOKEN:
+            raise ModelFileError(
+                f"The model file has a token of {longest} characters; "
+                f"at most {_LONGEST_TOKEN} are known to be meant."
+            )
         if len(set(tokens)) < len(tokens):
             raise ModelFileError(f"The model file has the token {_first_double(tokens)!a} twice.")
         types = numbers(metadata, "tokenizer.ggml.token_type", len(tokens), TokenType.NORMAL)
+        if not np.isin(types, range(7)).all():
+            raise ModelFileError("The model file's token types are not all from 0 to 6.")
         special = {
             name: _token_id(metadata, f"tokenizer.ggml.{name}_token_id", len(tokens))
             for name in ("bos", "eos", "eot", "eom")
@@ -101,6 +114,11 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
             ids.pop(text, None)
         return ids
 
+    def user_defined(self) -> list[str]:
+        """The tokens that plain text becomes wherever it spells them."""
+        defined = (self.tokens[i] for i in self.of_type(TokenType.USER_DEFINED))
+        return [token for token in defined if token not in self.control_tokens]
+
     def of_type(self, kind: TokenType) -> list[int]:
         """The ids of all tokens of one type."""
         return np.flatnonzero(self.types == kind).tolist()
@@ -119,8 +137,10 @@ def numbers(metadata: Mapping[str, Any], key: str, count: int, default: float) -
     value = metadata.get(key)
     if value is None:
         return np.full(count, default)
-    if not isinstance(value, np.ndarray) or len(value) != count:
+    if not isinstance(value, np.ndarray) or len(value) != count or value.dtype.kind not in "iuf":
         raise ModelFileError(f"The model file's {key} is not an array of {count} numbers.")
+    if not np.isfinite(value).all():
+        raise ModelFileError(f"The model file's {key} has a value that is not a finite number.")
     return value
 
 
