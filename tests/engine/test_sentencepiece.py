@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -99,14 +100,18 @@ def metadata_of(path: Path, proto: bytes, kind: str) -> dict[str, Any]:
     return dict(GGUFFile.open(path).metadata)
 
 
-@pytest.fixture(scope="module")
-def gemma_like(code: str) -> bytes:
-    return train(code)
+@pytest.fixture(scope="module", params=["llama", "t5"])
+def module_metadata(
+    request: pytest.FixtureRequest, code: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    kind = "bpe" if request.param == "llama" else "unigram"
+    path = tmp_path_factory.mktemp("model") / "model.gguf"
+    return metadata_of(path, train(code, model_type=kind), request.param)
 
 
 @pytest.fixture
-def metadata(tmp_path: Path, gemma_like: bytes) -> dict[str, Any]:
-    return metadata_of(tmp_path / "model.gguf", gemma_like, "llama")
+def metadata(module_metadata: dict[str, Any]) -> dict[str, Any]:
+    return dict(module_metadata)
 
 
 NMT = {"normalization_rule_name": "nmt_nfkc", "remove_extra_whitespaces": True}
@@ -171,7 +176,7 @@ def test_end_tokens_are_those_of_the_family(metadata: dict[str, Any]) -> None:
     assert {"</s>", "<end_of_turn>"} == {
         text for text, i in tokenizer.control_tokens.items() if i in tokenizer.eos_ids
     }
-    assert tokenizer.add_bos
+    assert tokenizer.add_bos is (metadata["tokenizer.ggml.model"] == "llama")
 
 
 def test_byte_tokens_give_their_byte(metadata: dict[str, Any]) -> None:
@@ -182,12 +187,16 @@ def test_byte_tokens_give_their_byte(metadata: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["x" * 500_000, " " * 500_000 + "x", "日" * 200_000, "ab" * 300_000]
+    "text", ["x" * 500_000, " " * 500_000 + "x", "日" * 200_000, "ab" * 300_000, "🎉" * 100_000]
 )
-def test_long_runs_stay_whole(metadata: dict[str, Any], text: str) -> None:
+def test_long_runs_take_linear_time(metadata: dict[str, Any], text: str) -> None:
     tokenizer = Tokenizer.from_gguf(metadata)
+    started = time.process_time()
 
-    assert tokenizer.decode(tokenizer.encode(text)) == text
+    ids = tokenizer.encode(text)
+
+    assert time.process_time() - started < 4, "quadratic would take minutes"
+    assert tokenizer.decode(ids) == text
 
 
 def test_a_model_without_scores_is_refused(metadata: dict[str, Any]) -> None:
@@ -202,18 +211,49 @@ def test_scores_of_another_length_are_refused(metadata: dict[str, Any]) -> None:
         Tokenizer.from_gguf(metadata | {"tokenizer.ggml.scores": np.zeros(3)})
 
 
-def test_a_model_without_a_byte_token_is_refused(metadata: dict[str, Any]) -> None:
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers_are_refused(metadata: dict[str, Any], value: float) -> None:
+    metadata["tokenizer.ggml.scores"] = metadata["tokenizer.ggml.scores"].copy()
+    metadata["tokenizer.ggml.scores"][-1] = value
+
+    with pytest.raises(ModelFileError, match="scores has a value that is not a finite number"):
+        Tokenizer.from_gguf(metadata)
+
+
+def test_huge_scores_are_used(metadata: dict[str, Any]) -> None:
+    scores = np.where(np.arange(900) % 2, np.float32(3e38), np.float32(-3e38))
+
+    tokenizer = Tokenizer.from_gguf(metadata | {"tokenizer.ggml.scores": scores})
+
+    assert tokenizer.decode(tokenizer.encode("Hello wörld")) == "Hello wörld"
+
+
+def test_a_model_without_a_byte_token(metadata: dict[str, Any]) -> None:
     tokens = ["x" if token == "<0x41>" else token for token in metadata["tokenizer.ggml.tokens"]]
     tokens[tokens.index("x")] = "<0x4>"
+    metadata["tokenizer.ggml.tokens"] = tokens
 
-    with pytest.raises(ModelFileError, match="lacks the byte token <0x41>"):
-        Tokenizer.from_gguf(metadata | {"tokenizer.ggml.tokens": tokens})
+    if metadata["tokenizer.ggml.model"] == "t5":
+        assert Tokenizer.from_gguf(metadata).encode("🎉") == [tokens.index("<unk>")]
+    else:
+        with pytest.raises(ModelFileError, match="lacks the byte token <0x41>"):
+            Tokenizer.from_gguf(metadata)
+
+
+def test_a_unigram_model_needs_an_unknown_token(metadata: dict[str, Any]) -> None:
+    types = np.where(metadata["tokenizer.ggml.token_type"] == UNKNOWN, CONTROL, NORMAL)
+
+    with pytest.raises(ModelFileError, match="has no unknown token"):
+        Tokenizer.from_gguf(
+            metadata | {"tokenizer.ggml.token_type": types, "tokenizer.ggml.model": "t5"}
+        )
 
 
 def test_whatever_the_file_says_it_is_used_or_refused(
     metadata: dict[str, Any], spoilt: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
 ) -> None:
     tokenizer_keys = {k: v for k, v in metadata.items() if k.startswith("tokenizer")}
+    tokenizer_keys["tokenizer.ggml.precompiled_charsmap"] = None
     used = 0
     for broken in spoilt(tokenizer_keys):
         try:
