@@ -44,10 +44,11 @@ class Normalizer(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def read(cls, metadata: Mapping[str, Any], vocabulary: Vocabulary) -> Normalizer:
         """Take it from a GGUF file's metadata. Raises ModelFileError."""
-        defined = {_spelt(token) for token in vocabulary.user_defined()}
-        longest_first = sorted(map(re.escape, defined - {""}), key=len, reverse=True)
+        charsmap = CharsMap.read(metadata)
+        defined = {_spelt(token) for token in vocabulary.user_defined()} if charsmap else set()
+        longest_first = map(re.escape, sorted(defined - {""}, key=len, reverse=True))
         return cls(
-            charsmap=CharsMap.read(metadata),
+            charsmap=charsmap,
             kept=re.compile(f"({'|'.join(longest_first) or '(?!)'})"),
             space_prefix=scalar(metadata, "tokenizer.ggml.add_space_prefix", True),
             remove_extra_spaces=scalar(metadata, "tokenizer.ggml.remove_extra_whitespaces", False),
@@ -137,6 +138,7 @@ def _scored_merges(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[str
 
     SentencePiece joins any two neighbours whose joint text is a token, in that order; among pairs
     that make the same token we take the longest left part first, as published conversions do.
+    Tokens of equal score, which training never leaves, go by their ids.
     """
     ids = np.flatnonzero(vocabulary.types == TokenType.NORMAL)
     best_first = (vocabulary.tokens[i] for i in ids[np.argsort(-scores[ids], kind="stable")])
