@@ -46,7 +46,8 @@ _END_TEXTS = (
 
 
 _LONGEST_TOKEN = 1024
-"""Characters; work on a token may take their square. Published vocabularies stay below 256."""
+_MOST_CHARACTERS = 1 << 24
+"""In one token, and in all: each place in each is tried as a cut. Published ones have 2 million."""
 
 
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,12 +75,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         answer.
         """
         tokens = texts(metadata, "tokenizer.ggml.tokens")
-        longest = max(map(len, tokens))
-        if longest > _LONGEST_TOKEN:
-            raise ModelFileError(
-                f"The model file has a token of {longest} characters; "
-                f"at most {_LONGEST_TOKEN} are known to be meant."
-            )
+        _check_lengths(tokens)
         if len(set(tokens)) < len(tokens):
             raise ModelFileError(f"The model file has the token {_first_double(tokens)!a} twice.")
         types = numbers(metadata, "tokenizer.ggml.token_type", len(tokens), TokenType.NORMAL)
@@ -159,6 +155,18 @@ def _token_id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
     if not 0 <= token_id < count:
         raise ModelFileError(f"The model file's {key} is {token_id}, and it has {count} tokens.")
     return token_id
+
+
+def _check_lengths(tokens: list[str]) -> None:
+    lengths = [len(token) for token in tokens]
+    for count, most, what in (
+        (max(lengths), _LONGEST_TOKEN, "a token"),
+        (sum(lengths), _MOST_CHARACTERS, "a vocabulary"),
+    ):
+        if count > most:
+            raise ModelFileError(
+                f"The model file has {what} of {count} characters; the most is {most}."
+            )
 
 
 def _first_double(tokens: list[str]) -> str:
