@@ -32,6 +32,8 @@ from bench.work import bytes_a_token, operations_a_token
 
 RESULTS = Path(__file__).with_name("results")
 MINIKIN = "minikin"
+REPEATS = 2
+"""Of each scenario in a turn."""
 IN_PROCESS = "32 streams without HTTP, tokens/s"
 READY, MEMORY = "time to ready, s", "memory, MiB"
 
@@ -39,12 +41,19 @@ Found = dict[str, dict[str, list[float]]]
 
 
 async def measure(server: Server, found: dict[str, list[float]], progress: Progress) -> None:
-    """One turn: every scenario once, after a warm-up."""
+    """One turn: every scenario some times, after a warm-up. What a peer can't do is left out."""
     await ask(server.url, "Hello", 8)
     for scenario in SCENARIOS:
-        if server.name == MINIKIN or not scenario.ours:
-            progress.console.print(f"[dim]{server.name}: {scenario.name}", highlight=False)
-            found[scenario.name].append(await scenario.measure(server.url))
+        if scenario.ours and server.name != MINIKIN:
+            continue
+        progress.console.print(f"[dim]{server.name}: {scenario.name}", highlight=False)
+        try:
+            for _ in range(REPEATS):
+                found[scenario.name].append(await scenario.measure(server.url))
+        except RuntimeError as error:
+            if server.name == MINIKIN:
+                raise
+            progress.console.print(f"{server.name} failed: {error}", highlight=False, markup=False)
     found[READY].append(server.ready_seconds)
     found[MEMORY].append(server.memory_mib())
 
@@ -95,7 +104,7 @@ def markdown(medians: dict[str, dict[str, float]], rounds: int, near: list[str])
     peers = [name for name in medians if name != MINIKIN]
     lines = [
         f"Medians of {rounds} interleaved rounds, {datetime.now(UTC):%Y-%m-%d}, on {_machine()}.",
-        "In brackets: how many times minikin's figure.",
+        "In brackets: how many times minikin's figure. A dash: it can't, or its answer was wrong.",
         "",
         "| | " + " | ".join([MINIKIN, *peers]) + " |",
         "|---|" + "---:|" * (len(peers) + 1),
@@ -104,7 +113,7 @@ def markdown(medians: dict[str, dict[str, float]], rounds: int, near: list[str])
         cells = [_figure(ours)]
         for name in peers:
             value = medians[name].get(scenario)
-            cells.append("" if value is None else f"{_figure(value)} ({value / ours:.2f})")
+            cells.append("-" if value is None else f"{_figure(value)} ({value / ours:.2f})")
         lines.append(f"| {scenario} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *near]) + "\n"
 
@@ -145,7 +154,7 @@ def main() -> None:
     models = Models(options.model, model_folder(options.model, ENVIRONMENTS / "model"))
     found = run(models, names, options.rounds)
     medians = {
-        name: {scenario: statistics.median(values) for scenario, values in rows.items()}
+        name: {scenario: statistics.median(values) for scenario, values in rows.items() if values}
         for name, rows in found.items()
     }
     console.print(Markdown(write(medians, options.rounds, options.model)))

@@ -230,3 +230,24 @@ def test_equal_logits_go_to_the_first_and_nonsense_to_nobody(kernels):
     logits[3, 998] = torch.inf
     assert kernels.choose(logits, [0.0] * 4, [0.0] * 4).tolist() == [40, -1, -1, -1]
     assert choose(logits, [0.0] * 4, [0.0] * 4).tolist() == [40, -1, -1, -1]
+
+
+def test_guesses_change_no_bit_of_the_answer(kernels):
+    """A row's logits are those of its own step, however many guesses are checked beside it."""
+    native, _ = random_model(kernels, heads=6, kv_heads=2, dim=64)
+    device = torch.device("cpu")
+    cache = KVCache(native.architecture, 200 * BLOCK, dtype=torch.bfloat16, device=device)
+    taken.clear()
+    whole = span(random.Random(3), 0, 560)
+    sequence, tokens = whole.sequence, whole.sequence.tokens
+    native.forward(make_batch([Span(sequence, 0, 500)], device=device), cache)
+    alone = [
+        native.forward(make_batch([Span(sequence, at, 1)], device=device, every_row=True), cache)[
+            0
+        ].clone()
+        for at in range(500, 560)
+    ]
+    sequence.tokens = tokens[:501]
+    guessed = Span(sequence, 500, 1, tuple(tokens[501:560]))
+    together = native.forward(make_batch([guessed], device=device), cache)
+    assert torch.equal(together, torch.stack(alone))

@@ -43,6 +43,8 @@ class Batch:
     """How many spans have a single token."""
     spans: tuple[tuple[int, int], ...]
     """The first and the last row + 1 of each span."""
+    guesses: int
+    """How many of the tokens are guesses."""
     sampled_rows: torch.Tensor
     """[R] int64: the rows whose logits are wanted."""
 
@@ -94,5 +96,6 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
         block_starts=tensor(starts),
         singles=sum(span.rows == 1 for span in spans),
         spans=tuple(bounds),
+        guesses=sum(len(span.guesses) for span in spans),
         sampled_rows=tensor(range(len(tokens)) if every_row else sampled),
     )

@@ -49,7 +49,7 @@ class Decoder:
         x = self.weights.embedding.rows(batch.tokens)
         if self._native is not None:
             self._native.forward(x, batch, cache)
-            return self._native.logits(x[batch.sampled_rows])
+            return self._native.logits(x[batch.sampled_rows], batch.guesses)
         self._layers(x, batch, cache)
         return self.weights.head(self._norm(x[batch.sampled_rows], self.weights.norm)).float()
 

@@ -65,9 +65,12 @@ class Inputs:
         self.struct = InputsStruct(*(part.data_ptr() for part in parts), 0)
         self.at = ctypes.addressof(self.struct)
 
-    def choose(self, rows: int) -> None:
-        """Take the form that is the faster for this many rows."""
-        self.struct.tiled = rows >= TILE_ROWS
+    def choose(self, rows: int, guesses: int = 0) -> None:
+        """Take the form that is the faster for this many rows.
+
+        Guesses don't count: an answer must not depend on them, to the last bit.
+        """
+        self.struct.tiled = rows - guesses >= TILE_ROWS
 
     def rows(self, count: int) -> torch.Tensor:
         """The first `count` rows [count, width] as float32."""

@@ -13,7 +13,6 @@ from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
 from minikin.engine.native.kernels import (
     TILE,
-    TILE_ROWS,
     Inputs,
     InputsStruct,
     Kernels,
@@ -75,14 +74,19 @@ class _Room:
         self.gated = Inputs(rows, a.feed_forward)
         self._qkv = torch.empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
         self._gate_up = torch.empty(rows, 2 * a.feed_forward)
-        parts = (TILE_ROWS - 1) * a.kv_heads * -(-a.context_length // PART)
-        self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
+        self._partial = torch.empty(0)
         self._units = torch.empty(rows + 1, dtype=torch.int32)
 
-    def struct(self, rows: int) -> _RoomStruct:
-        """As C takes it, for a step of `rows` rows."""
+    def struct(self, a: Architecture, batch: Batch) -> _RoomStruct:
+        """As C takes it, for a step of this batch."""
         for inputs in (self.normed, self.attended, self.gated):
-            inputs.choose(rows)
+            inputs.choose(len(batch.tokens), batch.guesses)
+        if not self.attended.struct.tiled:
+            share = TILE // (a.heads // a.kv_heads)
+            units = sum(-(-(stop - start) // share) for start, stop in batch.spans)
+            parts = units * a.kv_heads * -(-(int(batch.positions.max()) + 1) // PART)
+            if len(self._partial) < parts:
+                self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
         return _RoomStruct(
             self.normed.struct, self.attended.struct, self.gated.struct,
             *(part.data_ptr() for part in (self._qkv, self._gate_up, self._partial, self._units)),
@@ -142,10 +146,10 @@ class NativeLayers:
         step = _StepStruct(rows, *(tensor.data_ptr() for tensor in tensors))
         self.kernels.library.run_layers(
             ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
-            ctypes.byref(self._room.struct(rows)), x.data_ptr(),
+            ctypes.byref(self._room.struct(self.architecture, batch)), x.data_ptr(),
         )  # fmt: skip
 
-    def logits(self, x: torch.Tensor) -> torch.Tensor:
+    def logits(self, x: torch.Tensor, guesses: int = 0) -> torch.Tensor:
         """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer.
 
         They stand where the next call puts its own.
@@ -154,7 +158,7 @@ class NativeLayers:
         if rows > len(self._logits):
             self._logits = torch.empty(rows, self._head.outputs)
         normed = Inputs(rows, x.shape[1]) if rows > self._room.rows else self._room.normed
-        normed.choose(rows)
+        normed.choose(rows, guesses)
         self.kernels.norm(x, self.weights.norm, normed, rows, self.architecture.norm_epsilon)
         self.kernels.matmul(self._head, normed, self._logits, rows)
         return self._logits[:rows]
