@@ -109,6 +109,18 @@ ANSWERED = {
     "60 control token": schema({"enum": ["<|im_end|>"]}),
     "65 anything": schema({}),
 }
+GRAMMARS = {
+    "49 nested groups": {"grammar": "start: " + "(" * 60_000 + '"a"' + ")" * 60_000},
+    "56 doubling": {
+        "guided_grammar": "start: T0\n" + "".join(f"T{i}: T{i + 1} T{i + 1}\n" for i in range(20))
+    },
+    "64 internal form": {"response_format": {"type": "guidance", "guidance": {"grammars": []}}},
+    "64 import": {"response_format": {"type": "grammar", "grammar": "%import common.WORD"}},
+    "64 options": {
+        "response_format": schema({"type": "string"})["response_format"] | {"lark": "%json {}"}
+    },
+    "64 in a schema": schema({"%llguidance": {}, "type": "stringg"}),
+}
 TOOLS_REFUSED = {
     "66 bad parameters": (
         {"parameters": {"properties": {"a": {"type": "invalid", "pattern": "((("}}}},
@@ -124,6 +136,7 @@ TOOLS_REFUSED = {
     "68 none to call": ({}, {"tools": [], "tool_choice": "required"}),
     "69 long description": ({"description": "tell " * 600_000}, {}),
     "71 arguments that are no JSON": ({}, {"messages": calls("{not json")}),
+    "71 arguments of 5 MB": ({}, {"messages": calls("x" * 5_000_000)}),
     "71 deep arguments": ({}, {"messages": calls("[" * 5_000 + "]" * 5_000)}),
 }
 
@@ -144,10 +157,12 @@ class Watched:
         self._solo = solo
         self._engine = server.engine_pid()
 
-    async def ask(self, body, seconds=1.5):
+    async def ask(self, body, seconds=1.5, content=None):
         """The status and the body of one answer; all else must be as ever."""
         start = time.monotonic()
-        answer = await self._client.post("/v1/chat/completions", json=ASK | body)
+        sent = {"json": ASK | body} if content is None else {"content": content}
+        headers = {"Content-Type": "application/json"}
+        answer = await self._client.post("/v1/chat/completions", **sent, headers=headers)
         assert time.monotonic() - start < seconds
         assert self._server.engine_pid() == self._engine
         assert "x-request-id" in answer.headers
@@ -221,11 +236,29 @@ async def test_odd_schemas_that_can_be_are_followed(watched):
                 assert choice["finish_reason"] == "length", row
 
 
+@pytest.mark.parametrize("levels", [5_000, 100_000])
+async def test_deep_nesting_is_refused(watched, levels):
+    """Row 47. Python's own encoder refuses to write it."""
+    deep = '{"type": "array", "items": ' * levels + "{}" + "}" * levels
+    body = json.dumps(ASK | schema("HERE")).replace('"HERE"', deep)
+    async with watched.beside():
+        answer = await watched.ask({}, seconds=8, content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_grammars_of_other_servers_are_no_parameters(watched):
+    async with watched.beside():
+        for row, body in GRAMMARS.items():
+            answer = await watched.ask(body, seconds=4)
+            assert answer.status_code == 400, (row, answer.text)
+
+
 async def test_tools_that_are_none_are_refused(watched):
     async with watched.beside():
         for row, (function, more) in TOOLS_REFUSED.items():
             answer = await watched.ask({"tools": [tool(**function)]} | more, seconds=4)
-            assert answer.status_code == 400, (row, answer.text)
+            assert answer.status_code == (413 if "5 MB" in row else 400), (row, answer.text)
             error = answer.json()["error"]
             if row.startswith("66"):
                 assert error["param"] == "tools[0].function.parameters"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
 
 BODY_SECONDS = 60.0
 """A client that takes longer to send its body is given up."""
+DISCARD_SECONDS = 0.5
+"""How long a body that is too large is still read, so that its sender gets to the answer."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(float_hook=float).decode
 """`float` turns 1e999 into infinity, which the parameter's own rule then refuses by name."""
@@ -89,17 +92,30 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
     too_large = TransportFault(
         413, f"The request's body is over {max_bytes} bytes.", code="request_too_large"
     )
+    stream = request.stream()
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared[:20]) > max_bytes:
+        await _discard(stream, 8 * max_bytes)
         raise too_large
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
+    async for part in stream:
         parts.append(part)
         size += len(part)
         if size > max_bytes:
+            await _discard(stream, 8 * max_bytes)
             raise too_large
     return b"".join(parts)
+
+
+async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
+    """Read on for a moment: a client that still writes as the connection closes sees no answer."""
+    with contextlib.suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(DISCARD_SECONDS):
+            async for part in stream:
+                most -= len(part)
+                if most < 0:
+                    return
 
 
 def decode_json(body: bytes) -> Any:
