@@ -20,8 +20,12 @@ _DENSE_BYTES = 2
 """A weight's or a cached value's bytes in the engine: bfloat16."""
 _CACHED_TOKENS = 8192
 """How much conversation to reckon with; the engine's cache takes memory only as it fills."""
-_PACKED = {GGMLType.Q4_0: 0.625, GGMLType.Q4_1: 0.625, GGMLType.Q8_0: 1.125}
-"""Bytes a weight of the types that the native kernels read as they are, scales included."""
+_PACKED = {
+    kind: 0.625 if kind.name.startswith("Q4") else 1.125
+    for kind in GGMLType
+    if kind.name.startswith("Q")
+}
+"""Bytes a weight of the types that stay packed for the native kernels, scales included."""
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):

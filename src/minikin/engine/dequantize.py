@@ -1,18 +1,19 @@
-"""Packed GGUF tensor bytes to float32, for every type in `GGMLType`.
+"""Packed GGUF tensor bytes to numbers, for every type in `GGMLType`.
 
 The block layouts are those of ggml (ggml-common.h), each stated here as a numpy record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from minikin.engine.gguf import GGMLType
 
-_BLOCKS_AT_ONCE = 65_536
-"""Bounds the temporaries; a whole embedding table would need several times its size."""
+_NUMBERS_AT_ONCE = 1 << 20
+"""Keeps the temporaries in the cache; a whole table would need several times its size."""
 
 
 def dequantize(data: np.ndarray, type: GGMLType, shape: tuple[int, ...]) -> np.ndarray:
@@ -23,13 +24,44 @@ def dequantize(data: np.ndarray, type: GGMLType, shape: tuple[int, ...]) -> np.n
     """
     blocks = data.view(LAYOUTS[type])
     out = np.empty((len(blocks), type.block_size), dtype=np.float32)
-    unpack = _UNPACKERS[type]
+    values = _PLAIN.get(type) or (lambda some: split(some, type).values())
     # A broken file may hold infinite scales; inf * 0 is NaN, and no reason for a warning.
     with np.errstate(invalid="ignore", over="ignore"):
-        for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
-            some = slice(start, start + _BLOCKS_AT_ONCE)
-            out[some] = unpack(blocks[some])
+        for some in runs(len(blocks), type):
+            out[some] = values(blocks[some])
     return out.reshape(shape)
+
+
+def runs(blocks: int, type: GGMLType) -> Iterator[slice]:
+    """Cut a count of blocks into runs to be worked on one by one."""
+    step = _NUMBERS_AT_ONCE // type.block_size
+    return (slice(start, start + step) for start in range(0, blocks, step))
+
+
+class Parts(NamedTuple):
+    """Blocks of a quantized type: w = scale * (level - zero) + minimum."""
+
+    levels: np.ndarray
+    """uint8 [blocks, block_size]."""
+    scale: np.ndarray
+    """float32 [blocks, groups]; a group is an even share of a block, 32 or 16 levels."""
+    zero: int = 0
+    minimum: np.ndarray | None = None
+    """As `scale`; None stands for 0."""
+
+    def values(self) -> np.ndarray:
+        """float32 [blocks, block_size]."""
+        values = self.levels.reshape(*self.scale.shape, -1).astype(np.float32)
+        values -= self.zero
+        values *= self.scale[..., None]
+        if self.minimum is not None:
+            values += self.minimum[..., None]
+        return values.reshape(self.levels.shape)
+
+
+def split(blocks: np.ndarray, type: GGMLType) -> Parts:
+    """Take records of `LAYOUTS[type]` apart. KeyError for F32, F16 and BF16."""
+    return _SPLITTERS[type](blocks)
 
 
 LAYOUTS = {
@@ -61,100 +93,94 @@ def _fields(packed: np.ndarray, width: int, run: int) -> np.ndarray:
 
     In each run of `run` bytes, the lowest numbers of all its bytes come first, then the next.
     """
-    shifts = np.arange(0, 8, width, dtype=np.uint8)[:, None]
-    runs = packed.reshape(len(packed), -1, 1, run)
-    return ((runs >> shifts) & np.uint8(2**width - 1)).reshape(len(packed), -1)
+    rows = np.ascontiguousarray(packed).reshape(-1, run)
+    places = range(8 // width)
+    fields = np.empty((len(rows), len(places), run), dtype=np.uint8)
+    for place in places:
+        fields[:, place] = rows >> np.uint8(place * width) & np.uint8(2**width - 1)
+    return fields.reshape(len(packed), -1)
 
 
 def _column(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)[:, None]
 
 
-def _plain(blocks: np.ndarray) -> np.ndarray:
-    return _column(blocks["x"])
-
-
 def _bf16(blocks: np.ndarray) -> np.ndarray:
     return (blocks["x"].astype(np.uint32) << 16).view(np.float32)[:, None]
 
 
-def _q4_0(blocks: np.ndarray) -> np.ndarray:
-    return _column(blocks["d"]) * (_fields(blocks["q"], 4, 16).astype(np.float32) - 8)
+_PLAIN: dict[GGMLType, Callable[[np.ndarray], np.ndarray]] = {
+    GGMLType.F32: lambda blocks: _column(blocks["x"]),
+    GGMLType.F16: lambda blocks: _column(blocks["x"]),
+    GGMLType.BF16: _bf16,
+}
 
 
-def _q4_1(blocks: np.ndarray) -> np.ndarray:
-    return _column(blocks["d"]) * _fields(blocks["q"], 4, 16) + _column(blocks["m"])
+def _q4_0(blocks: np.ndarray) -> Parts:
+    return Parts(_fields(blocks["q"], 4, 16), _column(blocks["d"]), 8)
+
+
+def _q4_1(blocks: np.ndarray) -> Parts:
+    return Parts(_fields(blocks["q"], 4, 16), _column(blocks["d"]), 0, _column(blocks["m"]))
 
 
 def _five_bits(blocks: np.ndarray, low_run: int, high_run: int) -> np.ndarray:
-    low, high = _fields(blocks["q"], 4, low_run), _fields(blocks["high"], 1, high_run)
-    return (low | high << 4).astype(np.float32)
+    return _fields(blocks["q"], 4, low_run) | _fields(blocks["high"], 1, high_run) << 4
 
 
-def _q5_0(blocks: np.ndarray) -> np.ndarray:
-    return _column(blocks["d"]) * (_five_bits(blocks, 16, 1) - 16)
+def _q5_0(blocks: np.ndarray) -> Parts:
+    return Parts(_five_bits(blocks, 16, 1), _column(blocks["d"]), 16)
 
 
-def _q5_1(blocks: np.ndarray) -> np.ndarray:
-    return _column(blocks["d"]) * _five_bits(blocks, 16, 1) + _column(blocks["m"])
+def _q5_1(blocks: np.ndarray) -> Parts:
+    return Parts(_five_bits(blocks, 16, 1), _column(blocks["d"]), 0, _column(blocks["m"]))
 
 
-def _q8_0(blocks: np.ndarray) -> np.ndarray:
-    return _column(blocks["d"]) * blocks["q"].astype(np.float32)
+def _q8_0(blocks: np.ndarray) -> Parts:
+    return Parts(blocks["q"].view(np.uint8) ^ 128, _column(blocks["d"]), 128)
 
 
-def _scaled(
-    scale: np.ndarray, numbers: np.ndarray, minimum: np.ndarray | None = None
-) -> np.ndarray:
-    """`numbers` [n, 256], each of [n, groups] scales (less minima) for an even share of them."""
-    groups = numbers.reshape(*scale.shape, -1).astype(np.float32)
-    values = scale[..., None] * groups
-    if minimum is not None:
-        values -= minimum[..., None]
-    return values.reshape(numbers.shape)
-
-
-def _q2_k(blocks: np.ndarray) -> np.ndarray:
+def _q2_k(blocks: np.ndarray) -> Parts:
     scale = _column(blocks["d"]) * (blocks["scales"] & 15)
     minimum = _column(blocks["m"]) * (blocks["scales"] >> 4)
-    return _scaled(scale, _fields(blocks["q"], 2, 32), minimum)
+    return Parts(_fields(blocks["q"], 2, 32), scale, 0, -minimum)
 
 
-def _q3_k(blocks: np.ndarray) -> np.ndarray:
+def q3_k_scales(blocks: np.ndarray) -> np.ndarray:
+    """The whole numbers, -32 to 31, that a Q3_K block's `d` is multiplied with: int8 [n, 16]."""
     low, high = _fields(blocks["scales"][:, :8], 4, 8), _fields(blocks["scales"][:, 8:], 2, 4)
-    scale = _column(blocks["d"]) * ((low | high << 4).astype(np.float32) - 32)
-    numbers = _fields(blocks["q"], 2, 32) | _fields(blocks["high"], 1, 32) << 2
-    return _scaled(scale, numbers.astype(np.int8) - np.int8(4))
+    return (low | high << 4).astype(np.int8) - np.int8(32)
+
+
+def _q3_k(blocks: np.ndarray) -> Parts:
+    levels = _fields(blocks["q"], 2, 32) | _fields(blocks["high"], 1, 32) << 2
+    return Parts(levels, _column(blocks["d"]) * q3_k_scales(blocks), 4)
 
 
 def _scales_and_minima(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The eight 6-bit scales and minima that Q4_K and Q5_K pack in 12 bytes, float32 [n, 8]."""
+    """From the eight 6-bit scales and minima in 12 bytes of Q4_K and Q5_K, float32 [n, 8]."""
     first, second, third = (blocks["scales"][:, i : i + 4] for i in (0, 4, 8))
     scales = np.hstack([first & 63, third & 15 | first >> 6 << 4])
     minima = np.hstack([second & 63, third >> 4 | second >> 6 << 4])
-    return _column(blocks["d"]) * scales, _column(blocks["m"]) * minima
+    return _column(blocks["d"]) * scales, -_column(blocks["m"]) * minima
 
 
-def _q4_k(blocks: np.ndarray) -> np.ndarray:
+def _q4_k(blocks: np.ndarray) -> Parts:
     scale, minimum = _scales_and_minima(blocks)
-    return _scaled(scale, _fields(blocks["q"], 4, 32), minimum)
+    return Parts(_fields(blocks["q"], 4, 32), scale, 0, minimum)
 
 
-def _q5_k(blocks: np.ndarray) -> np.ndarray:
+def _q5_k(blocks: np.ndarray) -> Parts:
     scale, minimum = _scales_and_minima(blocks)
-    return _scaled(scale, _five_bits(blocks, 32, 32), minimum)
+    return Parts(_five_bits(blocks, 32, 32), scale, 0, minimum)
 
 
-def _q6_k(blocks: np.ndarray) -> np.ndarray:
-    numbers = _fields(blocks["q"], 4, 64) | _fields(blocks["high"], 2, 32) << 4
-    scale = _column(blocks["d"]) * blocks["scales"].astype(np.float32)
-    return _scaled(scale, numbers.astype(np.int8) - np.int8(32))
+def _q6_k(blocks: np.ndarray) -> Parts:
+    levels = _fields(blocks["q"], 4, 64) | _fields(blocks["high"], 2, 32) << 4
+    return Parts(levels, _column(blocks["d"]) * blocks["scales"].astype(np.float32), 32)
 
 
-_UNPACKERS: dict[GGMLType, Callable[[np.ndarray], np.ndarray]] = {
-    GGMLType.F32: _plain,
-    GGMLType.F16: _plain,
-    GGMLType.BF16: _bf16,
+_SPLITTERS: dict[GGMLType, Callable[[np.ndarray], Parts]] = {
     GGMLType.Q4_0: _q4_0,
     GGMLType.Q4_1: _q4_1,
     GGMLType.Q5_0: _q5_0,
@@ -166,4 +192,3 @@ _UNPACKERS: dict[GGMLType, Callable[[np.ndarray], np.ndarray]] = {
     GGMLType.Q5_K: _q5_k,
     GGMLType.Q6_K: _q6_k,
 }
-"""Records [n] of a type's layout -> float32 [n, block_size]."""

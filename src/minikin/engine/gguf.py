@@ -1,338 +1,159 @@
-"""GGUF model files: metadata, tensor table and packed tensor bytes, read in Python.
-
-The layout is that of the GGUF specification, versions 2 and 3 (ggml, docs/gguf.md). The file is
-taken for hostile: no count or length in it is believed before it is compared with the bytes left.
-"""
+"""GGUF model files: metadata, tensor table and packed tensor bytes, in one file or split."""
 
 from __future__ import annotations
 
 import hashlib
-import mmap
 import os
 import stat
-import struct
-from collections.abc import Mapping
-from enum import IntEnum
-from math import prod
+import weakref
+from collections.abc import Iterator, Mapping
+from collections.abc import Sequence as Run
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from minikin.engine.gguf_header import (
+    MAX_HEADER_BYTES,
+    GGMLType,
+    Header,
+    MalformedError,
+    TensorInfo,
+)
 from minikin.errors import ModelFileError
 
-MAX_HEADER_BYTES = 32 * 1024 * 1024
-"""A vocabulary of 260,000 tokens with its merges takes about 15 MiB."""
-MAX_ENTRIES = 65_536
-"""The most metadata keys, and the most tensors."""
-MAX_DIMENSIONS = 4
-"""GGML_MAX_DIMS."""
-DEFAULT_ALIGNMENT = 32
+__all__ = ["GGMLType", "GGUFFile", "TensorInfo"]
 
-_U32 = struct.Struct("<I")
-_U64 = struct.Struct("<Q")
-_STRING, _ARRAY, _BOOL = 8, 9, 7
-_SCALARS = {
-    0: np.dtype("u1"),
-    1: np.dtype("i1"),
-    2: np.dtype("<u2"),
-    3: np.dtype("<i2"),
-    4: np.dtype("<u4"),
-    5: np.dtype("<i4"),
-    6: np.dtype("<f4"),
-    _BOOL: np.dtype("?"),
-    10: np.dtype("<u8"),
-    11: np.dtype("<i8"),
-    12: np.dtype("<f8"),
-}
-_SMALLEST_KEY = 8 + 4 + 1
-_SMALLEST_TENSOR = 8 + 4 + 8 + 4 + 8
 _SAMPLES, _SAMPLE_BYTES = 64, 64 * 1024
 
 
-class GGMLType(IntEnum):
-    """How a tensor's numbers are packed: the types that `dequantize` knows."""
-
-    F32 = 0
-    F16 = 1
-    Q4_0 = 2
-    Q4_1 = 3
-    Q5_0 = 6
-    Q5_1 = 7
-    Q8_0 = 8
-    Q2_K = 10
-    Q3_K = 11
-    Q4_K = 12
-    Q5_K = 13
-    Q6_K = 14
-    BF16 = 30
-
-    @property
-    def block_size(self) -> int:
-        """Numbers in one block; a row is a whole count of blocks."""
-        return _BLOCKS[self][0]
-
-    @property
-    def block_bytes(self) -> int:
-        """Bytes of one block."""
-        return _BLOCKS[self][1]
-
-
-_BLOCKS = {
-    GGMLType.F32: (1, 4),
-    GGMLType.F16: (1, 2),
-    GGMLType.BF16: (1, 2),
-    GGMLType.Q4_0: (32, 18),
-    GGMLType.Q4_1: (32, 20),
-    GGMLType.Q5_0: (32, 22),
-    GGMLType.Q5_1: (32, 24),
-    GGMLType.Q8_0: (32, 34),
-    GGMLType.Q2_K: (256, 84),
-    GGMLType.Q3_K: (256, 110),
-    GGMLType.Q4_K: (256, 144),
-    GGMLType.Q5_K: (256, 176),
-    GGMLType.Q6_K: (256, 210),
-}
-
-
-class TensorInfo(msgspec.Struct, frozen=True):
-    """Where one tensor lies in the file and how to read it."""
-
-    name: str
-    shape: tuple[int, ...]
-    """Outermost first, as in numpy and torch (the file has it innermost first)."""
-    type: GGMLType
-    offset: int
-    """From the start of the file, in bytes."""
-    nbytes: int
-
-
 class GGUFFile:
-    """An open model file.
+    """An open model, in one file or split into parts.
 
-    The header is read at once; tensor bytes are mapped, so they cost memory only when touched.
+    Headers are read at once, tensors when asked for: nothing is mapped, since the pages of a map
+    count as resident beside what was made of them, and end the process if the file is cut short.
     """
 
-    def __init__(self, mapped: mmap.mmap, header: _Header) -> None:
-        self._mapped = mapped
-        self._bytes = np.frombuffer(mapped, dtype=np.uint8)
-        self._data_start = header.data_start
-        self.metadata: Mapping[str, Any] = MappingProxyType(header.metadata)
+    def __init__(self, parts: Run[_Part]) -> None:
+        self._parts = parts
+        self._homes = {name: part for part in parts for name in part.header.tensors}
+        self.metadata: Mapping[str, Any] = MappingProxyType(parts[0].header.metadata)
         """Key -> bool, int, float, str, list of str, or numpy array of numbers or bools."""
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(header.tensors)
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(
+            {name: info for part in parts for name, info in part.header.tensors.items()}
+        )
 
     @classmethod
     def open(cls, path: Path) -> GGUFFile:
-        """Map the file at `path` and read its header.
+        """Open the file at `path`, and if it is the first of several parts, the others beside it.
 
         Raises ModelFileError, saying why, if there is no such file or it is not a whole and sound
         GGUF file.
         """
-        try:
-            mapped = _map_file(path)
-            return cls(mapped, _Header(mapped))
-        except OSError as error:
-            raise ModelFileError(f"Can't open the model file {path}: {error.strerror}.") from error
-        except (_MalformedError, UnicodeDecodeError) as error:
-            reason = error if isinstance(error, _MalformedError) else "a text in it is not UTF-8"
-            raise ModelFileError(
-                f"Can't use the model file {path}: {reason}. "
-                "Fetch the file again or choose another one."
-            ) from error
+        first = _Part(path)
+        with _explained(path):
+            return cls([first, *_later_parts(first)])
 
     def data(self, name: str) -> np.ndarray:
-        """The packed bytes of a tensor: read-only uint8 [nbytes], mapped. KeyError if unknown."""
+        """The packed bytes of a tensor: a new uint8 [nbytes].
+
+        KeyError if unknown; ModelFileError if the file can't be read any more.
+        """
         info = self.tensors[name]
-        return self._bytes[info.offset : info.offset + info.nbytes]
+        return self._homes[name].read(info.offset, info.nbytes)
 
     def digest(self) -> str:
-        """64 hex digits that tell this file from others, found in milliseconds.
+        """64 hex digits that tell this model from others, found in milliseconds.
 
-        SHA-256 over the file's size, its header, and 64 samples of 64 KiB spread evenly over the
+        SHA-256 over each file's size, its header, and 64 samples of 64 KiB spread evenly over the
         tensor data (all of it, if shorter). It tells models and quantizations apart; it does not
         prove that no byte was changed, which takes a hash of the whole file.
         """
-        size, first = len(self._mapped), self._data_start
-        digest = hashlib.sha256(_U64.pack(size))
-        digest.update(self._mapped[:first])
-        stride = max((size - first) // _SAMPLES, _SAMPLE_BYTES)
-        for start in range(first, size, stride):
-            digest.update(self._mapped[start : start + _SAMPLE_BYTES])
+        digest = hashlib.sha256()
+        for part in self._parts:
+            for sample in part.samples():
+                digest.update(sample)
         return digest.hexdigest()
 
 
-class _MalformedError(Exception):
-    """The bytes are not a GGUF file that can be read; the text is the reason."""
-
-
-def _map_file(path: Path) -> mmap.mmap:
-    # O_NONBLOCK: opening a pipe must not wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the file at `path` into a ModelFileError."""
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _MalformedError("it is not a regular file")
-        if status.st_size == 0:
-            raise _MalformedError("it is empty")
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise ModelFileError(f"Can't open the model file {path}: {error.strerror}.") from error
+    except (MalformedError, UnicodeDecodeError) as error:
+        reason = error if isinstance(error, MalformedError) else "a text in it is not UTF-8"
+        raise ModelFileError(
+            f"Can't use the model file {path}: {reason}. "
+            "Fetch the file again or choose another one."
+        ) from error
 
 
-class _Header:
-    """Metadata and tensor table, read front to back from `mapped`. Raises _MalformedError."""
+class _Part:
+    """An open file with its header. Every method raises ModelFileError."""
 
-    def __init__(self, mapped: mmap.mmap) -> None:
-        self._buffer = mapped
-        self._size = len(mapped)
-        self._end = min(self._size, MAX_HEADER_BYTES)
-        self._position = 0
-        self.metadata: dict[str, Any] = {}
-        self.tensors: dict[str, TensorInfo] = {}
-        self._check_magic()
-        tensor_count = self._u64()
-        key_count = self._u64()
-        self._check_count("metadata keys", key_count, _SMALLEST_KEY, MAX_ENTRIES)
-        self._check_count("tensors", tensor_count, _SMALLEST_TENSOR, MAX_ENTRIES)
-        for _ in range(key_count):
-            self._read_entry()
-        self._read_tensors(tensor_count)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _explained(path):
+            # O_NONBLOCK: opening a pipe must not wait for its writer.
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            weakref.finalize(self, os.close, self._descriptor)
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise MalformedError("it is not a regular file")
+            if status.st_size == 0:
+                raise MalformedError("it is empty")
+            self._size = status.st_size
+            self.header = Header(os.pread(self._descriptor, MAX_HEADER_BYTES, 0), self._size)
 
-    def _check_magic(self) -> None:
-        magic = self._take(4, "the magic number")
-        if magic != b"GGUF":
-            raise _MalformedError(f"it is not a GGUF file: it starts with {magic!r}, not b'GGUF'")
-        version = self._u32()
-        if version in (2 << 24, 3 << 24):
-            raise _MalformedError(
-                "it is a big-endian GGUF file, and only little-endian ones are read"
-            )
-        if version not in (2, 3):
-            raise _MalformedError(f"it is of GGUF version {version}, and only 2 and 3 are read")
+    def read(self, start: int, nbytes: int) -> np.ndarray:
+        """uint8 [nbytes]."""
+        room = np.empty(nbytes, dtype=np.uint8)
+        done = 0
+        with _explained(self.path):
+            while done < nbytes:
+                count = os.preadv(self._descriptor, [room[done:].data], start + done)
+                if count == 0:
+                    raise MalformedError("it was cut short after it had been opened")
+                done += count
+        return room
 
-    def _read_entry(self) -> None:
-        key = self._string("a metadata key")
-        if key in self.metadata:
-            raise _MalformedError(f"the metadata key {_shown(key)} is there twice")
-        value = self._value(key)
-        if key == "split.count" and isinstance(value, int) and value > 1:
-            raise _MalformedError(
-                f"it is one part of a model split into {value} files; join them first"
-            )
-        self.metadata[key] = value
-
-    def _value(self, key: str) -> Any:
-        kind = self._u32()
-        if kind == _STRING:
-            return self._string(_shown(key))
-        if kind == _ARRAY:
-            return self._array(key)
-        return self._numbers(key, kind, 1)[0].item()
-
-    def _array(self, key: str) -> list[str] | np.ndarray:
-        kind, count = self._u32(), self._u64()
-        if kind == _ARRAY:
-            raise _MalformedError(f"{_shown(key)} is an array of arrays, which no model needs")
-        if kind == _STRING:
-            self._check_count(f"texts in {_shown(key)}", count, _U64.size, self._end)
-            return self._strings(key, count)
-        return self._numbers(key, kind, count)
-
-    def _numbers(self, key: str, kind: int, count: int) -> np.ndarray:
-        if kind not in _SCALARS:
-            raise _MalformedError(f"{_shown(key)} has the unknown value type {kind}")
-        dtype = _SCALARS[kind]
-        packed = self._take(count * dtype.itemsize, _shown(key))
-        if kind == _BOOL:
-            return np.frombuffer(packed, dtype=np.uint8) != 0
-        return np.frombuffer(packed, dtype=dtype)
-
-    def _strings(self, key: str, count: int) -> list[str]:
-        # Half a million of these decide how fast a file opens, hence local names and few calls.
-        buffer, position, end = self._buffer, self._position, self._end
-        unpack = _U64.unpack_from
-        texts: list[str] = []
-        append = texts.append
-        for _ in range(count):
-            start = position + 8
-            if start > end:
-                raise self._cut_short(_shown(key), 8, position)
-            (length,) = unpack(buffer, position)
-            position = start + length
-            if position > end:
-                raise self._cut_short(_shown(key), length, start)
-            append(buffer[start:position].decode())
-        self._position = position
-        return texts
-
-    def _read_tensors(self, count: int) -> None:
-        rows = [self._tensor_row() for _ in range(count)]
-        alignment = self.metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-        if type(alignment) is not int or alignment < 8 or alignment & (alignment - 1):
-            raise _MalformedError("general.alignment is not a power of two of 8 or more")
-        self.data_start = -(-self._position // alignment) * alignment
-        for name, shape, kind, offset in rows:
-            if name in self.tensors:
-                raise _MalformedError(f"the tensor {_shown(name)} is there twice")
-            if offset % alignment:
-                raise _MalformedError(
-                    f"the tensor {_shown(name)} is not aligned to {alignment} bytes"
-                )
-            self.tensors[name] = self._locate(name, shape, kind, self.data_start + offset)
-
-    def _tensor_row(self) -> tuple[str, tuple[int, ...], int, int]:
-        name = self._string("a tensor name")
-        dimensions = self._u32()
-        if not 1 <= dimensions <= MAX_DIMENSIONS:
-            raise _MalformedError(f"the tensor {_shown(name)} has {dimensions} dimensions")
-        shape = tuple(self._u64() for _ in range(dimensions))
-        return name, shape[::-1], self._u32(), self._u64()
-
-    def _locate(self, name: str, shape: tuple[int, ...], kind: int, offset: int) -> TensorInfo:
-        try:
-            ggml_type = GGMLType(kind)
-        except ValueError as error:
-            known = ", ".join(known.name for known in GGMLType)
-            raise _MalformedError(
-                f"the tensor {_shown(name)} has GGML type {kind}, and the types read are {known}"
-            ) from error
-        if 0 in shape or shape[-1] % ggml_type.block_size:
-            raise _MalformedError(
-                f"the tensor {_shown(name)} has shape {shape}, which {ggml_type.name} can't have"
-            )
-        nbytes = prod(shape) // ggml_type.block_size * ggml_type.block_bytes
-        if offset + nbytes > self._size:
-            raise _MalformedError(f"the tensor {_shown(name)} goes past the end of the file")
-        return TensorInfo(name, shape, ggml_type, offset, nbytes)
-
-    def _check_count(self, what: str, count: int, smallest: int, most: int) -> None:
-        if count > most or count * smallest > self._end - self._position:
-            raise _MalformedError(f"it says that it has {count} {what}, more than it has room for")
-
-    def _u32(self) -> int:
-        return _U32.unpack(self._take(4, "the header"))[0]
-
-    def _u64(self) -> int:
-        return _U64.unpack(self._take(8, "the header"))[0]
-
-    def _string(self, what: str) -> str:
-        return self._take(self._u64(), what).decode()
-
-    def _take(self, nbytes: int, what: str) -> bytes:
-        start = self._position
-        if nbytes > self._end - start:
-            raise self._cut_short(what, nbytes, start)
-        self._position = start + nbytes
-        return self._buffer[start : self._position]
-
-    def _cut_short(self, what: str, nbytes: int, position: int) -> _MalformedError:
-        left = self._end - position
-        limit = "file" if self._end == self._size else f"{MAX_HEADER_BYTES >> 20} MiB header limit"
-        return _MalformedError(f"{what} should take {nbytes} bytes, and the {limit} leaves {left}")
+    def samples(self) -> Iterator[bytes]:
+        """The file's size, header, and samples of its data."""
+        first = min(self.header.data_start, self._size)
+        yield self._size.to_bytes(8, "little")
+        with _explained(self.path):
+            yield os.pread(self._descriptor, first, 0)
+            stride = max((self._size - first) // _SAMPLES, _SAMPLE_BYTES)
+            for start in range(first, self._size, stride):
+                yield os.pread(self._descriptor, _SAMPLE_BYTES, start)
 
 
-def _shown(name: str) -> str:
-    """`name` as it may stand in a message or a log line: short and in plain ASCII."""
-    return ascii(name if len(name) <= 64 else name[:61] + "...")
+def _later_parts(first: _Part) -> Iterator[_Part]:
+    """The parts after the first, found by its name: nothing in the file says where they lie."""
+    count, tensors = first.header.split_count, len(first.header.tensors)
+    if count == 1:
+        return
+    ending = f"-00001-of-{count:05}.gguf"
+    if first.header.metadata.get("split.no") != 0 or not first.path.name.endswith(ending):
+        raise MalformedError(
+            f"it is one of {count} parts; open the first, whose name ends in {ending}"
+        )
+    seen = set(first.header.tensors)
+    for number in range(1, count):
+        name = f"{first.path.name.removesuffix(ending)}-{number + 1:05}-of-{count:05}.gguf"
+        part = _Part(first.path.with_name(name))
+        header = part.header
+        if header.split_count != count or header.metadata.get("split.no") != number:
+            raise MalformedError(f"{name} is no part of it")
+        if not seen.isdisjoint(header.tensors):
+            raise MalformedError(f"{name} has a tensor that another part has")
+        seen |= set(header.tensors)
+        tensors += len(header.tensors)
+        yield part
+    if first.header.metadata.get("split.tensors.count", tensors) != tensors:
+        raise MalformedError(f"its parts have {tensors} tensors, which is not what it says")

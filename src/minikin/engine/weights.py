@@ -109,13 +109,11 @@ class _Loader:
     def _linear(self, width: int, parts: dict[str, int], *, gated: bool = False) -> Linear:
         """One Linear from tensors (name without `.weight` -> rows) that share their input."""
         shapes = {f"{part}.weight": (rows, width) for part, rows in parts.items()}
-        packed = [self._rows(name, shape) for name, shape in shapes.items()]
-        kinds = {self.file.tensors[name].type for name in shapes}
-        blocks = None
-        if self.device.type == "cpu" and len(kinds) == 1 and Blocks.can_read(kind := kinds.pop()):
-            blocks = Blocks.read(np.concatenate(packed), kind, (sum(parts.values()), width))
-            if self.kernels is not None and PackedMatrix.fits(*blocks.levels.shape):
-                return Linear(packed=PackedMatrix(self.kernels, blocks, gated=gated))
+        read = [(self._rows(*of), self.file.tensors[of[0]].type) for of in shapes.items()]
+        blocks = Blocks.stack(read) if self.device.type == "cpu" else None
+        fits = PackedMatrix.fits(sum(parts.values()), width)
+        if self.kernels is not None and blocks is not None and fits:
+            return Linear(packed=PackedMatrix(self.kernels, blocks, gated=gated))
         dense = torch.cat([self._dense(name, shape) for name, shape in shapes.items()])
         int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
         return Linear(dense.to(self.dtype), int4=int4)
