@@ -91,7 +91,9 @@ def main() -> None:
         write_7b(file, parser.parse_args().tokenizer)
         for name in ("minikin", "xllamacpp"):
             PEERS[name].prepare()
-            with running(PEERS[name], Models(file, file), Path(folder, f"{name}.log")) as server:
+            with running(
+                PEERS[name], Models(file, file, 4096), Path(folder, f"{name}.log")
+            ) as server:
                 found = asyncio.run(rate(server))
                 memory = server.memory_mib() / 1024
                 row = (server.ready_seconds, memory, found)

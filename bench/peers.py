@@ -26,7 +26,7 @@ XLLAMACPP = f"""
 import sys, time, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
-params.n_ctx, params.n_parallel, params.kv_unified = {CONTEXT * 8}, {SLOTS}, True
+params.n_ctx, params.n_parallel, params.kv_unified = int(sys.argv[3]), {SLOTS}, True
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = {os.cpu_count()}
 params.hostnames, params.port = ["127.0.0.1"], int(sys.argv[2])
 server = xllamacpp.Server(params)
@@ -42,6 +42,8 @@ class Models:
     file: Path
     folder: Path
     """In bfloat16, as transformers writes it."""
+    tokens: int = CONTEXT * 8
+    """That all requests together may keep, where a peer has to be told."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def _minikin(python: str, models: Models, port: int) -> list[str]:
 
 
 def _xllamacpp(python: str, models: Models, port: int) -> list[str]:
-    return [python, "-c", XLLAMACPP, str(models.file), str(port)]
+    return [python, "-c", XLLAMACPP, str(models.file), str(port), str(models.tokens)]
 
 
 _ALL = (

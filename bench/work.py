@@ -13,7 +13,7 @@ from minikin.engine.gguf import GGUFFile
 def bytes_a_token(model: Path) -> int:
     """Bytes of weights that a step of one token reads from memory, as the file has them."""
     file = GGUFFile.open(model)
-    return sum(file.data(name).nbytes for name, info in file.tensors.items() if len(info.shape) > 1)
+    return sum(info.nbytes for info in file.tensors.values() if len(info.shape) > 1)
 
 
 def operations_a_token(model: Path, prompt: int) -> float:
