@@ -24,7 +24,7 @@ NAMES = {
 
 def reference_model(file: GGUFFile) -> LlamaForCausalLM:
     """The file's model in float32, as transformers computes it."""
-    a = Architecture.from_gguf(file.metadata)
+    a = Architecture.read(file)
     config = LlamaConfig(
         vocab_size=a.vocab_size,
         hidden_size=a.hidden,
@@ -34,7 +34,7 @@ def reference_model(file: GGUFFile) -> LlamaForCausalLM:
         num_key_value_heads=a.kv_heads,
         max_position_embeddings=a.context_length,
         rms_norm_eps=a.norm_epsilon,
-        rope_theta=a.rope_base,
+        rope_theta=file.metadata.get("llama.rope.freq_base", 10_000.0),
         tie_word_embeddings="output.weight" not in file.tensors,
     )
     model = LlamaForCausalLM(config).eval()

@@ -23,7 +23,7 @@ def operations_a_token(model: Path, prompt: int) -> float:
     sees, half of the prompt on average.
     """
     file = GGUFFile.open(model)
-    a = Architecture.from_gguf(file.metadata)
+    a = Architecture.read(file)
     weights = sum(
         int(np.prod(info.shape)) for name, info in file.tensors.items() if name.startswith("blk.")
     )

@@ -5,10 +5,12 @@ import torch
 from minikin.engine.architecture import Architecture
 from minikin.engine.block_pool import BLOCK
 from minikin.engine.kv_cache import KVCache
+from minikin.engine.rope import Rope
 
 ARCHITECTURE = Architecture(
-    name="llama", layers=3, hidden=64, heads=4, kv_heads=2, head_dim=32, feed_forward=64,
-    vocab_size=10, context_length=100, norm_epsilon=1e-5, rope_base=1e4,
+    layers=3, hidden=64, heads=4, kv_heads=2, head_dim=32, feed_forward=64,
+    vocab_size=10, context_length=100, norm_epsilon=1e-5, attention_scale=1.0,
+    windows=(None,) * 3, ropes=(Rope(),) * 3,
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from minikin.engine.kv_cache import KVCache
 from minikin.engine.linear import Linear
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import ADD, GROUP, Inputs, Kernels, PackedMatrix
+from minikin.engine.rope import Rope
 from minikin.engine.sampler import choose
 from minikin.engine.scheduler import Span
 from minikin.engine.weights import LayerWeights, Weights
@@ -100,10 +101,11 @@ def test_norm_is_what_torch_says(kernels, tiled):
 
 def random_model(kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96):
     """A decoder with random weights, twice: on the native layers, and on PyTorch's."""
+    rope = Rope(tuple(10_000.0 ** -(i / dim) for i in range(0, dim, 2)))
     architecture = Architecture(
-        name="llama", layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
+        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
         feed_forward=feed_forward, vocab_size=96, context_length=1024, norm_epsilon=1e-5,
-        rope_base=10000.0,
+        attention_scale=dim**-0.5, windows=(None,) * layers, ropes=(rope,) * layers,
     )  # fmt: skip
 
     def linear(outputs, width, *, gated=False):

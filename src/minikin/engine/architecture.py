@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+import numpy as np
+
+from minikin.engine.family import FAMILIES, Family
+from minikin.engine.fields import Fields
+from minikin.engine.gguf import GGUFFile
+from minikin.engine.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
 
-KNOWN = ("llama",)
+_MOST_LAYERS, _MOST_HEADS, _MOST_WIDTH = 1024, 4096, 2**20
+"""What a file may ask for; the largest published models have a tenth of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
     """Sizes and constants of one model. Differences between families are fields, not classes."""
 
-    name: str
     layers: int
     hidden: int
     heads: int
@@ -24,39 +28,126 @@ class Architecture:
     feed_forward: int
     vocab_size: int
     context_length: int
+    """Tokens that a sequence may have."""
     norm_epsilon: float
-    rope_base: float
+    attention_scale: float
+    """Factor on each product of a query and a key."""
+    windows: tuple[int | None, ...]
+    """For each layer, how many tokens a token sees, itself the last; None: all before it."""
+    ropes: tuple[Rope, ...]
+    """For each layer."""
+    activation: str = "silu"
+    embedding_scale: float = 1.0
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    side_by_side: bool = False
+    """The file keeps the two rows of a rotary pair next to each other."""
+    layer_tensors: tuple[str, ...] = ()
+    """Tensors that each layer must have, besides those of all families."""
 
     @classmethod
-    def from_gguf(cls, metadata: Mapping[str, Any]) -> Architecture:
-        """Read the fields that GGUF keeps under the architecture's own name.
+    def read(cls, file: GGUFFile, context_length: int | None = None) -> Architecture:
+        """Take the fields that GGUF keeps under the architecture's own name.
 
-        Raises ModelFileError for an architecture that is not one of KNOWN, or a missing field.
+        `context_length` may shorten the file's own. Raises ModelFileError for an architecture
+        that is none of FAMILIES, or for a field that is missing or can't be.
         """
-        name = metadata.get("general.architecture")
-        if name not in KNOWN:
+        name = file.metadata.get("general.architecture")
+        if not isinstance(name, str) or name not in FAMILIES:
             raise ModelFileError(
-                f"This file holds a model of the architecture {name!r}; "
-                f"Minikin knows: {', '.join(KNOWN)}."
+                f"This file holds a model of the architecture {str(name)[:64]!a}; "
+                f"Minikin knows: {', '.join(FAMILIES)}."
             )
-
-        def field(key: str, default: Any = None) -> Any:
-            value = metadata.get(f"{name}.{key}", default)
-            if value is None:
-                raise ModelFileError(f"The model file lacks the field {name}.{key}.")
-            return value
-
-        hidden, heads = field("embedding_length"), field("attention.head_count")
+        family, fields = FAMILIES[name], Fields(file.metadata, name)
+        layers = fields.whole("block_count", most=_MOST_LAYERS)
+        hidden = fields.whole("embedding_length", most=_MOST_WIDTH)
+        heads = fields.whole("attention.head_count", most=_MOST_HEADS)
+        head_dim = _head_dim(fields, hidden, heads)
+        context = min(fields.whole("context_length"), context_length or 2**31)
+        windows = _windows(fields, family, layers)
+        query_width = hidden / heads if layers == family.wide_layers else head_dim
         return cls(
-            name=name,
-            layers=field("block_count"),
+            layers=layers,
             hidden=hidden,
             heads=heads,
-            kv_heads=field("attention.head_count_kv", heads),
-            head_dim=field("attention.key_length", hidden // heads),
-            feed_forward=field("feed_forward_length"),
-            vocab_size=field("vocab_size", len(metadata.get("tokenizer.ggml.tokens", ()))),
-            context_length=field("context_length"),
-            norm_epsilon=field("attention.layer_norm_rms_epsilon"),
-            rope_base=field("rope.freq_base", 10_000.0),
+            kv_heads=_kv_heads(fields, heads),
+            head_dim=head_dim,
+            feed_forward=fields.whole("feed_forward_length", most=_MOST_WIDTH),
+            vocab_size=_vocab_size(fields, file),
+            context_length=context,
+            norm_epsilon=fields.number("attention.layer_norm_rms_epsilon"),
+            attention_scale=fields.number("attention.scale", query_width**-0.5),
+            windows=windows,
+            ropes=read_ropes(file, fields, family, windows, head_dim, context),
+            activation=family.activation,
+            embedding_scale=hidden**0.5 if family.scaled_embedding else 1.0,
+            attention_softcap=fields.number("attn_logit_softcapping", 0.0) or None,
+            logit_softcap=fields.number("final_logit_softcapping", 0.0) or None,
+            side_by_side=family.side_by_side,
+            layer_tensors=family.layer_tensors,
         )
+
+    def rotary_order(self, heads: int) -> np.ndarray | None:
+        """Where the decoder wants the rows of queries or keys from, if not as the file has them.
+
+        int64 [heads * head_dim]. A file keeps the two rows of a rotary pair side by side, or
+        apart by half of the rows that turn; `rotate` turns row i with row i + head_dim / 2.
+        """
+        turning = 2 * max(len(rope.frequencies) for rope in self.ropes)
+        rows = np.arange(self.head_dim)
+        pairs = rows[:turning]
+        pairs = pairs.reshape(-1, 2).T if self.side_by_side else pairs.reshape(2, -1)
+        order = np.hstack([pairs, rows[turning:].reshape(2, -1)]).reshape(-1)
+        if (order == rows).all():
+            return None
+        return (np.arange(heads)[:, None] * self.head_dim + order).reshape(-1)
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is Llama in everything but sizes and frequencies."""
+        return (
+            not any(self.windows)
+            and len(set(self.ropes)) == 1
+            and self.activation == "silu"
+            and self.embedding_scale == 1
+            and not (self.attention_softcap or self.logit_softcap or self.layer_tensors)
+        )
+
+
+def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
+    key = "attention.key_length"
+    head_dim = fields.whole(key, hidden // heads, most=_MOST_HEADS)
+    if head_dim % 2 or not head_dim:
+        raise fields.wrong(key)
+    if fields.whole("attention.value_length", head_dim) != head_dim:
+        raise fields.wrong("attention.value_length")
+    return head_dim
+
+
+def _kv_heads(fields: Fields, heads: int) -> int:
+    key = "attention.head_count_kv"
+    kv_heads = fields.whole(key, heads)
+    if heads % kv_heads:
+        raise fields.wrong(key)
+    return kv_heads
+
+
+def _vocab_size(fields: Fields, file: GGUFFile) -> int:
+    tokens = file.metadata.get("tokenizer.ggml.tokens", ())
+    return fields.whole("vocab_size", len(tokens) if isinstance(tokens, list) else 0)
+
+
+def _windows(fields: Fields, family: Family, layers: int) -> tuple[int | None, ...]:
+    if not fields.get("attention.sliding_window"):
+        return (None,) * layers
+    window = fields.whole("attention.sliding_window")
+    key = "attention.sliding_window_pattern"
+    pattern = fields.get(key)
+    if isinstance(pattern, np.ndarray):
+        if len(pattern) != layers:
+            raise fields.wrong(key)
+        local = pattern.astype(bool).tolist()
+    else:
+        every = fields.whole(key, family.global_every)
+        local = [not every or (layer + 1) % every != 0 for layer in range(layers)]
+    return tuple(window if one else None for one in local)

@@ -43,7 +43,7 @@ def serve(make_masks: MakeMasks) -> None:
     # The terminal's Ctrl-C goes to the whole group; when to end is the server's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logging.basicConfig(format="engine: %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="engine: %(levelname)s %(message)s")
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
         load = reader.read()

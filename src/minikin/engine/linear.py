@@ -13,7 +13,7 @@ INT4_ROWS = 8
 
 
 class Linear:
-    """y = x W^T for W of [out, in], x of [rows, in].
+    """y = x W^T + b for W of [out, in], x of [rows, in].
 
     W is kept in one form: packed for the native kernels, or dense in its compute type, with
     PyTorch's 4-bit form beside it where it pays.
@@ -22,16 +22,22 @@ class Linear:
     def __init__(
         self,
         weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
         *,
         int4: Int4Weight | None = None,
         packed: PackedMatrix | None = None,
     ) -> None:
         self._weight = weight
+        self.bias = bias
         self._int4 = int4
         self.packed = packed
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[rows, in] -> [rows, out]."""
+        y = self._product(x)
+        return y if self.bias is None else y + self.bias
+
+    def _product(self, x: torch.Tensor) -> torch.Tensor:
         if self.packed is not None:
             return self.packed.product(x)
         assert self._weight is not None
@@ -59,7 +65,8 @@ class Int4Weight:
         self.scale_and_zero = pairs.to(torch.bfloat16).contiguous()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """[rows, in] -> [rows, out], bfloat16."""
-        return torch.ops.aten._weight_int4pack_mm_for_cpu(
-            x, self.packed, GROUP, self.scale_and_zero
+        """[rows, in] -> [rows, out], computed in bfloat16: in float32 that kernel is slow."""
+        y = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            x.bfloat16(), self.packed, GROUP, self.scale_and_zero
         )
+        return y.to(x.dtype)

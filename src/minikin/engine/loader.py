@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -18,10 +20,12 @@ from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
-from minikin.engine.native.build import load_library
+from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.tokenizer import Tokenizer
 from minikin.engine.weights import load_weights
+
+log = logging.getLogger(__name__)
 
 MOST_TOKENS = 65_536
 """Of a cache whose size nobody has asked for."""
@@ -40,17 +44,20 @@ def load_engine(
     torch.set_num_threads(threads)
     device = torch.device(settings.device)
     file = GGUFFile.open(settings.model)
-    architecture = Architecture.from_gguf(file.metadata)
+    architecture = Architecture.read(file, settings.context_length)
     tokenizer = Tokenizer.from_gguf(file.metadata)
     library = find_kernels() if device.type == "cpu" else None
     kernels = Kernels(library, threads) if library else None
-    weights = load_weights(file, architecture, dtype=torch.bfloat16, device=device, kernels=kernels)
-    wanted = settings.context_length or architecture.context_length
-    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, weights.dtype, device)
-    context = min(wanted, architecture.context_length, tokens // BLOCK * BLOCK)
-    cache = KVCache(architecture, tokens, dtype=weights.dtype, device=device)
+    dtype = torch.bfloat16 if device.type != "cpu" or has_bfloat16() else torch.float32
+    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, dtype, device)
+    context = min(architecture.context_length, tokens // BLOCK * BLOCK)
+    architecture = replace(architecture, context_length=context)
+    weights = load_weights(file, architecture, dtype=dtype, device=device, kernels=kernels)
+    cache = KVCache(architecture, tokens, dtype=dtype, device=device)
+    decoder = Decoder(architecture, weights, device, kernels)
+    log.info("Computing with %s", _what_computes(decoder, kernels, dtype))
     engine = Engine(
-        Decoder(architecture, weights, device, kernels),
+        decoder,
         cache,
         tokenizer,
         context_length=context,
@@ -65,6 +72,14 @@ def load_engine(
         fingerprint=f"fp_{file.digest()[:6]}{_version_digits()}",
     )
     return engine, info
+
+
+def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype) -> str:
+    pytorch = f"PyTorch in {str(dtype).removeprefix('torch.')} on {decoder.device}"
+    if kernels is None:
+        return pytorch
+    native = f"native kernels for {'AMX' if kernels.tiles else 'AVX-512'}"
+    return native if decoder.native else f"{native} in products of 4 and 8 bits, else {pytorch}"
 
 
 def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) -> int:

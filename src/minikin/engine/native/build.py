@@ -47,6 +47,11 @@ def load_library(*, tile_unit: bool = True) -> ctypes.CDLL | None:
     return ctypes.CDLL(str(target))
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 by itself; others are faster in float32."""
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_features())
+
+
 def _compile(compiler: str, flags: tuple[str, ...], target: Path) -> bool:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import math
 
 import torch
 
@@ -111,7 +110,7 @@ class NativeLayers:
         self._head = _packed(weights.head)
         self._model = _ModelStruct(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim,
-            a.norm_epsilon, 1 / math.sqrt(a.head_dim),
+            a.norm_epsilon, a.attention_scale,
         )  # fmt: skip
         self._cache: KVCache | None = None
         self._layers: ctypes.Array[_LayerStruct] = (_LayerStruct * 0)()
@@ -126,7 +125,8 @@ class NativeLayers:
             linears += (layer.qkv, layer.output, layer.gate_up, layer.down)
         a = architecture
         return (
-            all(linear.packed is not None for linear in linears)
+            a.plain
+            and all(linear.packed is not None and linear.bias is None for linear in linears)
             and a.head_dim in HEAD_DIMS
             and a.heads // a.kv_heads <= MOST_SHARING
         )

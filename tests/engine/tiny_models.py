@@ -1,0 +1,213 @@
+"""A tiny random model of each family, made with transformers and written as people's files are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+import transformers
+from gguf.constants import MODEL_ARCH
+
+VOCABULARY = 256
+SIZES: dict[str, Any] = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 256,
+    "pad_token_id": None,
+    "bos_token_id": None,
+    "eos_token_id": None,
+}
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """How to make one model, and what its GGUF file says besides the sizes."""
+
+    arch: MODEL_ARCH
+    model: str
+    """The prefix of transformers' class."""
+    config: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Under the architecture's name."""
+    tensors: dict[str, list[float]] = field(default_factory=dict)
+    side_by_side: bool = False
+    norms_from_zero: bool = False
+    """transformers adds 1 to the norms' weights; GGUF files have it added."""
+
+    def make(self) -> transformers.PreTrainedModel:
+        torch.manual_seed(7)
+        kind = getattr(transformers, f"{self.model}ForCausalLM")
+        model = kind(kind.config_class(**(SIZES | self.config))).eval()
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if name.endswith("norm.weight"):
+                    weight += torch.randn_like(weight) * 0.2
+                else:
+                    weight.normal_(0, 0.2 if weight.ndim == 1 else weight.shape[-1] ** -0.5)
+        model.tie_weights()
+        return model
+
+
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
+}  # fmt: skip
+LONG, SHORT = [1.0 + i for i in range(6)], [1.0 + 0.1 * i for i in range(6)]
+LONGROPE = {
+    "rope_type": "longrope", "rope_theta": 10_000.0, "long_factor": LONG, "short_factor": SHORT,
+    "original_max_position_embeddings": 32, "factor": 8.0, "partial_rotary_factor": 0.75,
+}  # fmt: skip
+GEMMA3_ROPE = {
+    "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
+}
+
+FAMILIES = {
+    "Llama 2": Tiny(MODEL_ARCH.LLAMA, "Llama", side_by_side=True),
+    "Llama 3.1": Tiny(
+        MODEL_ARCH.LLAMA,
+        "Llama",
+        {"rope_parameters": LLAMA3, "tie_word_embeddings": True},
+        tensors={"rope_freqs.weight": []},
+        side_by_side=True,
+    ),
+    "Mistral": Tiny(
+        MODEL_ARCH.LLAMA,
+        "Mistral",
+        {"head_dim": 32, "sliding_window": 20},
+        {"attention.sliding_window": 20},
+        side_by_side=True,
+    ),
+    "SmolLM3": Tiny(
+        MODEL_ARCH.SMOLLM3, "SmolLM3", {"num_hidden_layers": 5}, side_by_side=True
+    ),
+    "Qwen2": Tiny(MODEL_ARCH.QWEN2, "Qwen2"),
+    "Qwen2.5 YaRN": Tiny(
+        MODEL_ARCH.QWEN2,
+        "Qwen2",
+        {
+            "rope_parameters": {
+                "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0,
+                "original_max_position_embeddings": 64,
+            }
+        },
+        {
+            "rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": 64,
+        },
+    ),
+    "Qwen3": Tiny(MODEL_ARCH.QWEN3, "Qwen3", {"head_dim": 32}),
+    "Gemma 2": Tiny(
+        MODEL_ARCH.GEMMA2,
+        "Gemma2",
+        {
+            "head_dim": 32, "query_pre_attn_scalar": 24, "sliding_window": 20,
+            "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0,
+        },
+        {
+            "attention.sliding_window": 20, "attention.scale": 24**-0.5,
+            "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0,
+        },
+        norms_from_zero=True,
+    ),
+    "Gemma 3": Tiny(
+        MODEL_ARCH.GEMMA3,
+        "Gemma3",
+        {
+            "num_hidden_layers": 7, "head_dim": 32, "query_pre_attn_scalar": 32,
+            "sliding_window": 20, "rope_parameters": GEMMA3_ROPE,
+        },
+        {
+            "attention.sliding_window": 20, "rope.freq_base": 1e6,
+            "rope.scaling.type": "linear", "rope.scaling.factor": 8.0,
+        },
+        norms_from_zero=True,
+    ),
+    "Phi-3": Tiny(
+        MODEL_ARCH.PHI3, "Phi3", {"sliding_window": 20}, {"attention.sliding_window": 20}
+    ),
+    "Phi-4-mini": Tiny(
+        MODEL_ARCH.PHI3,
+        "Phi3",
+        {
+            "rope_parameters": LONGROPE, "original_max_position_embeddings": 32,
+            "tie_word_embeddings": True,
+        },
+        {
+            "rope.dimension_count": 12, "rope.scaling.original_context_length": 32,
+            "rope.scaling.attn_factor": (1 + np.log(8) / np.log(32)) ** 0.5,
+        },
+        tensors={"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT},
+    ),
+}  # fmt: skip
+
+
+def write_gguf(tiny: Tiny, model: transformers.PreTrainedModel, path: Path) -> None:
+    """As llama.cpp's converter would, in float32."""
+    c = model.config
+    name = gguf.MODEL_ARCH_NAMES[tiny.arch]
+    writer = gguf.GGUFWriter(path, name)
+    head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    writer.add_vocab_size(VOCABULARY)
+    writer.add_block_count(c.num_hidden_layers)
+    writer.add_embedding_length(c.hidden_size)
+    writer.add_feed_forward_length(c.intermediate_size)
+    writer.add_head_count(c.num_attention_heads)
+    writer.add_head_count_kv(c.num_key_value_heads)
+    writer.add_key_length(head_dim)
+    writer.add_value_length(head_dim)
+    writer.add_context_length(c.max_position_embeddings)
+    writer.add_layer_norm_rms_eps(c.rms_norm_eps)
+    if "rope.freq_base" not in tiny.metadata:
+        writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
+    for key, value in tiny.metadata.items():
+        add = {int: writer.add_uint32, str: writer.add_string}.get(type(value), writer.add_float32)
+        add(f"{name}.{key}", value)
+    for tensor, values in gguf_tensors(tiny, model, head_dim).items():
+        writer.add_tensor(tensor, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def gguf_tensors(
+    tiny: Tiny, model: transformers.PreTrainedModel, head_dim: int
+) -> dict[str, np.ndarray]:
+    names = gguf.get_tensor_name_map(tiny.arch, model.config.num_hidden_layers)
+    found: dict[str, np.ndarray] = {}
+    for name, weight in model.state_dict().items():
+        if name == "lm_head.weight" and model.config.tie_word_embeddings:
+            continue
+        values = weight.numpy()
+        if tiny.norms_from_zero and name.endswith("norm.weight"):
+            values = values + 1
+        if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
+            values = side_by_side(values, head_dim)
+        found[names.get_name(name, (".weight", ".bias"))] = values
+    for name, factors in tiny.tensors.items():
+        found[name] = np.array(factors or llama3_factors(head_dim), dtype=np.float32)
+    return found
+
+
+def side_by_side(values: np.ndarray, head_dim: int) -> np.ndarray:
+    halves = values.reshape(-1, 2, head_dim // 2, *values.shape[1:])
+    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(values.shape)
+
+
+def llama3_factors(head_dim: int) -> list[float]:
+    """The formula of Llama 3.1's release."""
+    factors = []
+    for exponent in np.arange(0, head_dim, 2) / head_dim:
+        wavelength = 2 * np.pi * 10_000.0**exponent
+        smooth = (64 / wavelength - 1) / (4 - 1)
+        factors.append(1 / (min(max(smooth, 0), 1) * (1 - 1 / 8) + 1 / 8))
+    return factors
