@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from gguf import GGUFWriter
+from gguf.constants import MODEL_ARCH, GGMLQuantizationType
 
 from minikin.engine.architecture import Architecture
 from minikin.engine.batch import make_batch
@@ -11,9 +15,12 @@ from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.native.build import load_library
+from minikin.engine.native.kernels import Kernels
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 from minikin.engine.weights import load_weights
+from minikin.errors import ModelFileError
 from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
 
 CPU = torch.device("cpu")
@@ -42,11 +49,16 @@ def engine(case):
     tiny, model, folder = case
     path = folder / "model.gguf"
     write_gguf(tiny, model, path)
+    return load(path)
+
+
+def load(path, kernels=None):
     file = GGUFFile.open(path)
     architecture = Architecture.read(file, CONTEXT)
-    weights = load_weights(file, architecture, dtype=torch.float32, device=CPU)
-    cache = KVCache(architecture, 1024, dtype=torch.float32, device=CPU)
-    decoder = Decoder(architecture, weights, CPU)
+    dtype = torch.float32 if kernels is None else torch.bfloat16
+    weights = load_weights(file, architecture, dtype=dtype, device=CPU, kernels=kernels)
+    cache = KVCache(architecture, 1024, dtype=dtype, device=CPU)
+    decoder = Decoder(architecture, weights, CPU, kernels)
     return Engine(
         decoder,
         cache,
@@ -72,6 +84,58 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
         assert rest[:10] == tokens[-10:]
 
 
+@pytest.mark.skipif(load_library() is None, reason="no AVX-512 BF16 or no gcc here")
+@pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0])
+@pytest.mark.parametrize(
+    ("family", "native"),
+    [("Llama 3.1", True), ("Mistral", False), ("Qwen2", False), ("Qwen3", False),
+     ("Gemma 3", False), ("Phi-3", False)],
+)  # fmt: skip
+@torch.inference_mode()
+def test_native_kernels_agree_with_pytorch(tmp_path, family, native, kind):
+    tiny = FAMILIES[family]
+    tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
+    path = tmp_path / "model.gguf"
+    write_gguf(tiny, tiny.make(), path, kind)
+    ours, plain = load(path, Kernels(load_library(), 1)), load(path)
+    assert ours.decoder.native == native
+    for layer in ours.decoder.weights.layers:
+        assert layer.gate_up.packed
+        assert layer.qkv.packed
+    for size in (len(PROMPTS[0]), 13, 1):
+        expected = logits(plain, PROMPTS[0], size)
+        found = logits(ours, PROMPTS[0], size)
+        assert (found - expected).norm() / expected.norm() < 3e-2, size
+
+
+def test_an_unknown_architecture_is_refused_by_name(tmp_path):
+    writer = GGUFWriter(path := tmp_path / "model.gguf", "falcon")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    known = "llama, smollm3, qwen2, qwen3, gemma2, gemma3, phi3"
+    with pytest.raises(ModelFileError, match=f"'falcon'; Minikin knows: {known}"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arch": MODEL_ARCH.QWEN3}, "lacks the tensor blk.0.attn_q_norm.weight"),
+        ({"tensors": {"blk.0.attn_q_norm.weight": [1.0] * 16}}, "its family has no use for"),
+        ({"metadata": {"rope.scaling.type": "odd", "rope.scaling.factor": 2.0}}, "can't be 'odd'"),
+        ({"metadata": {"rope.dimension_count": 15}}, "rope.dimension_count can't be 15"),
+        ({"tensors": {"rope_freqs.weight": [0.0] * 8}}, "rope_freqs.weight is not 8 numbers"),
+    ],
+)
+def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
+    tiny = FAMILIES["Qwen2"]
+    write_gguf(replace(tiny, **change), tiny.make(), path := tmp_path / "model.gguf")
+    with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
 def greedy(model, prompt):
     out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, do_sample=False)
     return out[0].tolist()
@@ -87,7 +151,7 @@ def logits(engine, tokens, size):
     for at in range(0, len(tokens), size):
         span = Span(sequence, at, min(size, len(tokens) - at))
         batch = make_batch([span], device=CPU, every_row=True)
-        rows.append(engine.decoder.forward(batch, engine.cache))
+        rows.append(engine.decoder.forward(batch, engine.cache).clone())
     engine.scheduler.pool.release(blocks)
     return torch.cat(rows)
 

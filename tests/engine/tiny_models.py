@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import torch
 import transformers
-from gguf.constants import MODEL_ARCH
+from gguf.constants import MODEL_ARCH, GGMLQuantizationType
 
 VOCABULARY = 256
 SIZES: dict[str, Any] = {
@@ -150,8 +150,13 @@ FAMILIES = {
 }  # fmt: skip
 
 
-def write_gguf(tiny: Tiny, model: transformers.PreTrainedModel, path: Path) -> None:
-    """As llama.cpp's converter would, in float32."""
+def write_gguf(
+    tiny: Tiny,
+    model: transformers.PreTrainedModel,
+    path: Path,
+    kind: GGMLQuantizationType = GGMLQuantizationType.F32,
+) -> None:
+    """As llama.cpp's converter would, the matrices in one type."""
     c = model.config
     name = gguf.MODEL_ARCH_NAMES[tiny.arch]
     writer = gguf.GGUFWriter(path, name)
@@ -172,7 +177,8 @@ def write_gguf(tiny: Tiny, model: transformers.PreTrainedModel, path: Path) -> N
         add = {int: writer.add_uint32, str: writer.add_string}.get(type(value), writer.add_float32)
         add(f"{name}.{key}", value)
     for tensor, values in gguf_tensors(tiny, model, head_dim).items():
-        writer.add_tensor(tensor, values)
+        packed = kind if values.ndim > 1 else GGMLQuantizationType.F32
+        writer.add_tensor(tensor, gguf.quantize(values, packed), raw_dtype=packed)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

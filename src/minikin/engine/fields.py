@@ -42,5 +42,5 @@ class Fields:
         value = self.get(key)
         if value is None:
             return ModelFileError(f"The model file lacks the field {self._name}.{key}.")
-        shown = ascii(value if isinstance(value, str) else str(value))[:64]
+        shown = ascii(value)[:64]
         return ModelFileError(f"The model file's {self._name}.{key} can't be {shown}.")
