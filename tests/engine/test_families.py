@@ -22,6 +22,7 @@ from minikin.engine.sequence import Sequence
 from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
 from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
+from tests.engine.verified import table, written
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
@@ -77,8 +78,10 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
         reference = model(torch.tensor([tokens])).logits[0]
         for size in (len(tokens), 13, 1):
             assert (logits(engine, tokens, size) - reference).abs().max() < 1e-3, size
-    together = answers(engine, PROMPTS)
-    again = answers(engine, [tokens[:-10] for tokens in expected])
+    together, cached = answers(engine, PROMPTS)
+    assert not any(cached)
+    again, cached = answers(engine, [tokens[:-10] for tokens in expected])
+    assert min(cached) > 2 * BLOCK
     for prompt, tokens, text, rest in zip(PROMPTS, expected, together, again, strict=True):
         assert prompt + text == tokens
         assert rest[:10] == tokens[-10:]
@@ -136,6 +139,10 @@ def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
         load(path)
 
 
+def test_the_readme_lists_what_is_verified_here():
+    assert written() == table(), "run python -m tests.engine.verified"
+
+
 def greedy(model, prompt):
     out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, do_sample=False)
     return out[0].tolist()
@@ -157,12 +164,14 @@ def logits(engine, tokens, size):
 
 
 def answers(engine, prompts):
-    """Greedy answers, all computed side by side."""
+    """Greedy answers, all computed side by side, and how many tokens of each prompt were reused."""
     params = SamplingParams(max_tokens=NEW, temperature=0.0)
     for i, prompt in enumerate(prompts):
         engine.add(GenerationRequest(id=str(i), prompt=prompt, params=params))
-    texts = [""] * len(prompts)
+    texts, cached = [""] * len(prompts), [0] * len(prompts)
     while engine.busy:
         for event in engine.step():
             texts[int(event.id)] += event.text
-    return [[ord(character) - 0x4E00 for character in text] for text in texts]
+            if event.usage:
+                cached[int(event.id)] = event.usage.cached_tokens
+    return [[ord(character) - 0x4E00 for character in text] for text in texts], cached

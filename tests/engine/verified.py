@@ -1,0 +1,39 @@
+"""Say in README.md which families and types the tests verify: `python -m tests.engine.verified`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import gguf
+
+from minikin.engine.gguf import GGMLType
+from tests.engine.tiny_models import FAMILIES
+
+README = Path(__file__).parents[2] / "README.md"
+_MARKED = re.compile(r"(?<=<!-- verified -->\n).*?(?=<!-- end -->)", re.DOTALL)
+
+
+def table() -> str:
+    """What stands between the marks: the cases of test_families.py, the types of GGMLType."""
+    rows: dict[str, list[str]] = {}
+    for family, tiny in FAMILIES.items():
+        rows.setdefault(gguf.MODEL_ARCH_NAMES[tiny.arch], []).append(family)
+    lines = [
+        "| the file's architecture | families |",
+        "| --- | --- |",
+        *(f"| `{name}` | {', '.join(families)} |" for name, families in rows.items()),
+        "",
+        f"Types: {', '.join(kind.name for kind in GGMLType)}.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def written() -> str:
+    """What stands there now."""
+    found = _MARKED.search(README.read_text())
+    return found.group() if found else ""
+
+
+if __name__ == "__main__":
+    README.write_text(_MARKED.sub(lambda _: table(), README.read_text()))
