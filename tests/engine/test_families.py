@@ -109,6 +109,8 @@ def test_native_kernels_agree_with_pytorch(tmp_path, family, native, kind):
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size)
         assert (found - expected).norm() / expected.norm() < 3e-2, size
+    texts, _ = answers(ours, PROMPTS)
+    assert [len(text) for text in texts] == [NEW] * len(PROMPTS)
 
 
 def test_an_unknown_architecture_is_refused_by_name(tmp_path):
