@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from gguf import GGUFWriter
@@ -122,6 +126,26 @@ def test_an_unknown_architecture_is_refused_by_name(tmp_path):
     known = "llama, smollm3, qwen2, qwen3, gemma2, gemma3, phi3"
     with pytest.raises(ModelFileError, match=f"'falcon'; Minikin knows: {known}"):
         load(path)
+
+
+ODD = (
+    True, -1, 0, 1, 3, 2**31, 2**40, -0.5, 0.0, 1e30, math.inf, math.nan, "", "x",
+    ["a"], np.zeros(0), np.full(3, -1.5), np.full(3, math.nan),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("family", ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini"])
+def test_odd_metadata_is_read_or_refused(tmp_path, family):
+    tiny = FAMILIES[family]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    file = GGUFFile.open(path)
+    for key in file.metadata:
+        for value in ODD:
+            odd = SimpleNamespace(
+                metadata=file.metadata | {key: value}, tensors=file.tensors, data=file.data
+            )
+            with suppress(ModelFileError):
+                Architecture.read(odd, CONTEXT).rotary_order(4)
 
 
 @pytest.mark.parametrize(

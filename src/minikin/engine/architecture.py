@@ -138,7 +138,7 @@ def _vocab_size(fields: Fields, file: GGUFFile) -> int:
 
 
 def _windows(fields: Fields, family: Family, layers: int) -> tuple[int | None, ...]:
-    if not fields.get("attention.sliding_window"):
+    if fields.number("attention.sliding_window", 0.0) == 0:
         return (None,) * layers
     window = fields.whole("attention.sliding_window")
     key = "attention.sliding_window_pattern"

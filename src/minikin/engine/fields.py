@@ -37,6 +37,15 @@ class Fields:
             return float(value)
         raise self.wrong(key)
 
+    def text(self, key: str, default: str) -> str:
+        """A text, or the default. Raises ModelFileError."""
+        value = self.get(key)
+        if value is None:
+            return default
+        if isinstance(value, str):
+            return value
+        raise self.wrong(key)
+
     def wrong(self, key: str) -> ModelFileError:
         """What to raise for a value that can't be."""
         value = self.get(key)

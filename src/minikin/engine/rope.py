@@ -87,14 +87,14 @@ def _scaled(file: GGUFFile, fields: Fields, plain: np.ndarray, context: int) -> 
     A file states factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one
     for long ones), or a kind of scaling.
     """
-    kind = fields.get("rope.scaling.type")
+    kind = fields.text("rope.scaling.type", "none")
     magnitude = fields.number("rope.scaling.attn_factor", 1.0)
     original = fields.whole("rope.scaling.original_context_length", context)
     length = "long" if context > original else "short"
     for name in ("rope_freqs.weight", f"rope_factors_{length}.weight"):
         if name in file.tensors:
             return Rope(tuple((plain / _factors(file, name, len(plain))).tolist()), magnitude)
-    if kind in (None, "none"):
+    if kind == "none":
         return Rope(tuple(plain.tolist()))
     factor = max(fields.number("rope.scaling.factor"), 1.0)
     if kind == "linear":
