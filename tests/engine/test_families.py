@@ -43,6 +43,15 @@ class CharacterTokenizer:
         return chr(0x4E00 + token).encode()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices as small as these are not worth a second one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module", params=FAMILIES)
 def case(request, tmp_path_factory):
     tiny = FAMILIES[request.param]
