@@ -6,7 +6,6 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 
@@ -24,6 +23,7 @@ from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.tokenizer import Tokenizer
 from minikin.engine.weights import load_weights
+from minikin.errors import ModelFileError
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +46,18 @@ def load_engine(
     file = GGUFFile.open(settings.model)
     architecture = Architecture.read(file, settings.context_length)
     tokenizer = Tokenizer.from_gguf(file.metadata)
+    if tokenizer.vocab_size != architecture.vocab_size:
+        raise ModelFileError(
+            f"The model file spells {tokenizer.vocab_size} tokens, "
+            f"but has embeddings of {architecture.vocab_size}."
+        )
     library = find_kernels() if device.type == "cpu" else None
     kernels = Kernels(library, threads) if library else None
     dtype = torch.bfloat16 if device.type != "cpu" or has_bfloat16() else torch.float32
     tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, dtype, device)
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
-    architecture = replace(architecture, context_length=context)
+    # Read again: what turns positions into angles may depend on how many there are.
+    architecture = Architecture.read(file, context)
     weights = load_weights(file, architecture, dtype=dtype, device=device, kernels=kernels)
     cache = KVCache(architecture, tokens, dtype=dtype, device=device)
     decoder = Decoder(architecture, weights, device, kernels)
