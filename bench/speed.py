@@ -103,7 +103,8 @@ def markdown(medians: dict[str, dict[str, float]], rounds: int, near: list[str])
     """The medians as a table, with minikin's ratio to each peer."""
     peers = [name for name in medians if name != MINIKIN]
     lines = [
-        f"Medians of {rounds} interleaved rounds, {datetime.now(UTC):%Y-%m-%d}, on {_machine()}.",
+        f"Medians of {REPEATS} goes in each of {rounds} interleaved rounds, "
+        f"{datetime.now(UTC):%Y-%m-%d}, on {_machine()}.",
         "In brackets: how many times minikin's figure. A dash: it can't, or its answer was wrong.",
         "",
         "| | " + " | ".join([MINIKIN, *peers]) + " |",

@@ -31,6 +31,8 @@ class Lookup:
 
     def guess(self, most: int) -> tuple[int, ...]:
         """Up to `most` tokens that may come next."""
+        if most < 1:
+            return ()
         tokens = self._tokens
         for place in range(self._indexed, len(tokens)):
             self._after[tuple(tokens[place - PATTERN : place])] = place
@@ -41,7 +43,7 @@ class Lookup:
         place = self._after.get(tuple(tokens[-PATTERN:]))
         if place is None:
             return ()
-        return tuple(tokens[place : place + max(0, min(self._window, most))])
+        return tuple(tokens[place : place + min(self._window, most)])
 
     def judge(self, offered: int, accepted: int) -> None:
         """Learn how many of the offered tokens came true."""

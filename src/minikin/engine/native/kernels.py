@@ -13,7 +13,7 @@ GROUP = 32
 PANEL = 16
 TILE = 16
 TILE_ROWS = 12
-"""From this many rows on, unpacking weights for the tile unit pays (measured: `bench/rows.py`)."""
+"""From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
 WIDEST = 1 << 16
 """Inputs of a matrix, at most: two panels, unpacked, have to fit a thread's stack."""
