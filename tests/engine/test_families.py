@@ -100,28 +100,20 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
         assert rest[:10] == tokens[-10:]
 
 
-@pytest.mark.skipif(load_library() is None, reason="no AVX-512 BF16 or no gcc here")
+@pytest.mark.skipif(load_library() is None, reason="no AVX2 or no gcc here")
 @pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0])
-@pytest.mark.parametrize(
-    ("family", "native"),
-    [("Llama 3.1", True), ("Mistral", False), ("Qwen2", False), ("Qwen3", False),
-     ("Gemma 3", False), ("Phi-3", False)],
-)  # fmt: skip
 @torch.inference_mode()
-def test_native_kernels_agree_with_pytorch(tmp_path, family, native, kind):
-    tiny = FAMILIES[family]
+def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
+    tiny, _, _ = case
     tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
     path = tmp_path / "model.gguf"
     write_gguf(tiny, tiny.make(), path, kind)
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
-    assert ours.decoder.native == native
-    for layer in ours.decoder.weights.layers:
-        assert layer.gate_up.packed
-        assert layer.qkv.packed
+    assert ours.decoder.native
     for size in (len(PROMPTS[0]), 13, 1):
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size)
-        assert (found - expected).norm() / expected.norm() < 3e-2, size
+        assert (found - expected).norm() / expected.norm() < 2e-2, size
     texts, _ = answers(ours, PROMPTS)
     assert [len(text) for text in texts] == [NEW] * len(PROMPTS)
 

@@ -60,7 +60,7 @@ LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
 }  # fmt: skip
-LONG, SHORT = [1.0 + i for i in range(6)], [1.0 + 0.1 * i for i in range(6)]
+LONG, SHORT = [1.0 + i for i in range(24)], [1.0 + 0.1 * i for i in range(24)]
 LONGROPE = {
     "rope_type": "longrope", "rope_theta": 10_000.0, "long_factor": LONG, "short_factor": SHORT,
     "original_max_position_embeddings": 32, "factor": 8.0, "partial_rotary_factor": 0.75,
@@ -138,11 +138,12 @@ FAMILIES = {
         MODEL_ARCH.PHI3,
         "Phi3",
         {
+            "hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1,
             "rope_parameters": LONGROPE, "original_max_position_embeddings": 32,
             "tie_word_embeddings": True,
         },
         {
-            "rope.dimension_count": 12, "rope.scaling.original_context_length": 32,
+            "rope.dimension_count": 48, "rope.scaling.original_context_length": 32,
             "rope.scaling.attn_factor": (1 + np.log(8) / np.log(32)) ** 0.5,
         },
         tensors={"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT},

@@ -102,17 +102,6 @@ class Architecture:
             return None
         return (np.arange(heads)[:, None] * self.head_dim + order).reshape(-1)
 
-    @property
-    def plain(self) -> bool:
-        """Whether this is Llama in everything but sizes and frequencies."""
-        return (
-            not any(self.windows)
-            and len(set(self.ropes)) == 1
-            and self.activation == "silu"
-            and self.embedding_scale == 1
-            and not (self.attention_softcap or self.logit_softcap or self.layer_tensors)
-        )
-
 
 def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
     key = "attention.key_length"

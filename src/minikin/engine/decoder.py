@@ -50,7 +50,7 @@ class Decoder:
         self._activation = _ACTIVATIONS[architecture.activation]
         self._native = None
         if kernels is not None and NativeLayers.fit(architecture, weights):
-            self._native = NativeLayers(kernels, architecture, weights, self._rotations[0])
+            self._native = NativeLayers(kernels, architecture, weights, self._rotations)
         self.choose: Choose = kernels.choose if kernels is not None else choose
         """The sampler's kernel for this decoder's logits."""
 
@@ -66,12 +66,14 @@ class Decoder:
         Writes the keys and values of all the batch's tokens into `cache`.
         """
         x = self.weights.embedding.rows(batch.tokens)
+        if self.architecture.embedding_scale != 1:
+            x = x * self.architecture.embedding_scale
         if self._native is not None:
             self._native.forward(x, batch, cache)
-            return self._native.logits(x[batch.sampled_rows], batch.guesses)
-        x = x * self.architecture.embedding_scale
-        self._layers(x, batch, cache)
-        logits = self.weights.head(self._norm(x[batch.sampled_rows], self.weights.norm)).float()
+            logits = self._native.logits(x[batch.sampled_rows], batch.guesses)
+        else:
+            self._layers(x, batch, cache)
+            logits = self.weights.head(self._norm(x[batch.sampled_rows], self.weights.norm)).float()
         cap = self.architecture.logit_softcap
         return cap * torch.tanh(logits / cap) if cap else logits
 

@@ -146,18 +146,18 @@ class _Loader:
     def _linear(self, width: int, *parts: Part, gated: bool = False) -> Linear:
         """One Linear from rows that share their input, one part below the other."""
         read = [self.tensors.rows(part, width) for part in parts]
-        bias = self._bias(parts)
         blocks = Blocks.stack(read) if self.device.type == "cpu" else None
         fits = PackedMatrix.fits(sum(part.rows for part in parts), width)
         if self.kernels is not None and blocks is not None and fits:
-            return Linear(bias=bias, packed=PackedMatrix(self.kernels, blocks, gated=gated))
+            packed = PackedMatrix(self.kernels, blocks, gated=gated)
+            return Linear(bias=self._bias(parts, torch.float32), packed=packed)
         values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
         dense = torch.cat([torch.from_numpy(part).to(self.device, self.dtype) for part in values])
         int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
-        return Linear(dense, bias, int4=int4)
+        return Linear(dense, self._bias(parts, self.dtype), int4=int4)
 
-    def _bias(self, parts: tuple[Part, ...]) -> torch.Tensor | None:
+    def _bias(self, parts: tuple[Part, ...], dtype: torch.dtype) -> torch.Tensor | None:
         if f"{parts[0].name}.bias" not in self.tensors:
             return None
         bias = torch.cat([self.tensors.bias(part) for part in parts])
-        return bias.to(self.device, self.dtype)
+        return bias.to(self.device, dtype)
