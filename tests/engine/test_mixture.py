@@ -17,7 +17,7 @@ from minikin.engine.architecture import Architecture
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.linear import Linear
 from minikin.engine.mixture import Expert, Mixture
-from tests.engine.test_families import PROMPTS, load, logits
+from tests.engine.test_families import CPU, PROMPTS, load, logits
 from tests.engine.tiny_models import FAMILIES, write_gguf
 
 EXPERTS, HIDDEN, INSIDE = 6, 16, 24
@@ -104,6 +104,43 @@ def test_mxfp4_experts_give_the_logits_of_their_numbers(tmp_path, monkeypatch) -
     architecture = Architecture.read(GGUFFile.open(packed))
     assert max(largest) <= architecture.vocab_size * architecture.hidden
     assert torch.equal(found, logits(load(plain), PROMPTS[0], 13))
+
+
+class Kept:
+    """A matrix as the native kernels would have it, multiplied by PyTorch."""
+
+    fits = staticmethod(lambda outputs, width: outputs > 0 and width % 32 == 0)
+
+    def __init__(self, kernels, blocks, *, gated):
+        assert blocks.bits == 8
+        levels = blocks.levels.view(len(blocks.levels), -1, 32).float()
+        scale, minimum = blocks.scale.float(), blocks.minimum.float()
+        self._dense = (levels * scale[..., None] + minimum[..., None]).flatten(1)
+
+    def product(self, x):
+        return x.float() @ self._dense.T
+
+    def rows(self, which):
+        return self._dense[which]
+
+
+def test_packed_experts_are_never_unpacked(tmp_path, monkeypatch) -> None:
+    tiny = FAMILIES["gpt-oss"]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf", MXFP4)
+    engine = load(path)
+    expected = logits(engine, PROMPTS[0], 13)
+    monkeypatch.setattr(weights, "PackedMatrix", Kept)
+    unpacked = watch_dequantize(monkeypatch)
+
+    file, architecture = GGUFFile.open(path), engine.decoder.architecture
+    engine.decoder.weights = weights.load_weights(
+        file, architecture, dtype=torch.float32, device=CPU, kernels=object()
+    )
+
+    assert set(unpacked) == {architecture.hidden * architecture.experts.count}, "routers only"
+    for layer in engine.decoder.weights.layers:
+        assert all(e.gate_up.packed and e.down.packed for e in layer.mixture.experts)
+    assert (logits(engine, PROMPTS[0], 13) - expected).abs().max() < 1e-4
 
 
 def as_mxfp4(x: np.ndarray) -> np.ndarray:
