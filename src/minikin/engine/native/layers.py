@@ -135,8 +135,11 @@ class NativeLayers:
         a = architecture
         return (
             _fits(weights.head)
+            and a.activation in ("silu", "gelu")
             and all(
                 layer.qkv.packed is not None
+                and layer.mixture is None
+                and layer.sinks is None
                 and all(_fits(linear) for linear in (layer.output, layer.gate_up, layer.down))
                 for layer in weights.layers
             )
