@@ -22,6 +22,10 @@ static inline __attribute__((always_inline)) void panel_rows(
     for (int r = 0; r < rows; r++) total[r] = v_all(0);
     for (int64_t g = 0; g < groups; g++, cell += bytes, x += GROUP) {
         if (bits != UNPACKED) ask_for(cell + AHEAD, bytes);
+        // Two pointers and a stride reach all rows; left alone, gcc keeps six, and not in registers.
+        const int16_t *half[2] = {x, x + 3 * width};
+        int64_t stride = width;
+        __asm__("" : "+r"(half[0]), "+r"(half[1]), "+r"(stride));
         __m256i low[ROWS], high[ROWS];
         for (int r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_si256();
 #pragma GCC unroll 16
@@ -35,9 +39,11 @@ static inline __attribute__((always_inline)) void panel_rows(
                     right = _mm256_and_si256(_mm256_srli_epi32(right, bits * k), mask);
                 }
                 for (int r = 0; r < rows; r++) {
-                    const __m256i two = two_at(x + r * width + 2 * (16 / bits * j + k));
+                    const __m256i two = two_at(half[r / 3] + r % 3 * stride + 2 * (16 / bits * j + k));
                     low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(left, two));
                     high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(right, two));
+                    // Or gcc keeps all products, to add them up in the shape of a tree.
+                    __asm__("" : "+x"(low[r]), "+x"(high[r]));
                 }
             }
         const float *scales = (const float *)(cell + UNPACKED * LINE);
