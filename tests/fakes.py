@@ -55,6 +55,8 @@ class ByteTokenizer:
             ids += [CONTROL_TOKENS[text]] if is_control else self.encode(text)
         return ids
 
+    encode_prompt = encode_pieces
+
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
 

@@ -122,6 +122,22 @@ def test_neighbouring_texts_are_encoded_as_one(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode_pieces([]) == []
 
 
+def test_a_prompt_starts_with_bos_once_where_the_file_says_so(metadata: dict[str, Any]) -> None:
+    plain = Tokenizer.from_gguf(metadata)
+    adding = Tokenizer.from_gguf(changed(metadata, add_bos_token=True))
+    hello = plain.encode("hello")
+
+    assert plain.encode_prompt([("hello", False)]) == hello
+    assert adding.encode_prompt([("hello", False)]) == [1, *hello]
+    assert adding.encode_prompt([("<|im_start|>", True), ("hello", False)]) == [1, *hello]
+    assert adding.encode_prompt([("<|im_end|>", True)]) == [1, 2]
+
+
+def test_a_prompt_has_a_token(metadata: dict[str, Any]) -> None:
+    assert Tokenizer.from_gguf(metadata).encode_prompt([]) == [1]
+    assert Tokenizer.from_gguf(changed(metadata, bos_token_id=None)).encode_prompt([]) == [2]
+
+
 @pytest.mark.parametrize("piece", ["", "<|im_start", "<|im_start|><|im_end|>", "self", "<h1>"])
 def test_a_control_piece_is_one_control_token(tokenizer: Tokenizer, piece: str) -> None:
     with pytest.raises(ValueError, match="not a control token"):

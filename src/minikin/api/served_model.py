@@ -84,7 +84,7 @@ class ServedModel:
         form = answer_form(request, self.template.call_format)
         pieces = await self._render(request, window, form)
         thinking = self._thinking(request, form, pieces)
-        prompt = await self._encode(pieces)
+        prompt = await self._encode_prompt(pieces)
         room = window - len(prompt)
         if room < 1:
             raise _prompt_too_long(window, str(len(prompt)))
@@ -94,7 +94,7 @@ class ServedModel:
         most = request.max_tokens or min(default_max_tokens, room)
         # More than the window holds can't come true.
         predicted = request.prediction[: window * self._longest_token]
-        prediction = await self._encode([(predicted, False)]) if predicted else []
+        prediction = await self._encode(predicted) if predicted else []
         params = request.sampling_params(most, prediction, grammar)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
@@ -117,10 +117,15 @@ class ServedModel:
             variables=self._variables(request.reasoning_effort),
         )
 
-    async def _encode(self, pieces: list[Piece]) -> list[int]:
+    async def _encode_prompt(self, pieces: list[Piece]) -> list[int]:
         if sum(len(text) for text, _ in pieces) <= _QUICK_CHARS:
-            return self.tokenizer.encode_pieces(pieces)
-        return await asyncio.to_thread(self.tokenizer.encode_pieces, pieces)
+            return self.tokenizer.encode_prompt(pieces)
+        return await asyncio.to_thread(self.tokenizer.encode_prompt, pieces)
+
+    async def _encode(self, text: str) -> list[int]:
+        if len(text) <= _QUICK_CHARS:
+            return self.tokenizer.encode(text)
+        return await asyncio.to_thread(self.tokenizer.encode, text)
 
     def _variables(self, effort: str | None) -> dict[str, Any]:
         """What tells the template how much to think."""

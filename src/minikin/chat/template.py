@@ -18,6 +18,11 @@ from minikin.errors import InvalidRequest, MinikinError, ModelFileError, Templat
 log = logging.getLogger(__name__)
 
 _SAMPLE = "Hello there"
+PLAIN = (
+    "{% for message in messages %}{{ message.content }}"
+    "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
+)
+"""For a file without a template: most likely a base model, which knows no turns and goes on."""
 MAX_OUTPUT_CHARS = 32 * 1024 * 1024
 """More than any request body renders to; a template that emits more is broken or hostile."""
 

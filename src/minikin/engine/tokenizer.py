@@ -19,8 +19,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 class Tokenizer:
     """The tokenizer of one model; safe to use from several threads.
 
-    Text never becomes a control token, whatever it spells: `encode_pieces` is the one way to
-    write those.
+    Text never becomes a control token, whatever it spells: `encode_pieces` and `encode_prompt` are
+    the ways to write those.
     """
 
     def __init__(
@@ -107,6 +107,17 @@ class Tokenizer:
             ids.append(self.control_tokens[piece])
             texts.clear()
         return ids + self.encode("".join(texts))
+
+    def encode_prompt(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
+        """As `encode_pieces`, for all of a prompt: never empty, and with BOS where it belongs.
+
+        A file whose prompts start with BOS need not have a chat template that writes it.
+        """
+        ids = self.encode_pieces(pieces)
+        start = self._vocabulary.eos_id if self.bos_id is None else self.bos_id
+        if not ids or (self.add_bos and ids[0] != start):
+            ids.insert(0, start)
+        return ids
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; control tokens give nothing, broken UTF-8 gives U+FFFD."""
