@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import uvicorn
 
@@ -59,6 +60,11 @@ class ByteTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+
+    call_marks: ClassVar[dict[str, int]] = {}
+
+    def free_bytes(self) -> list[bytes]:
+        return [self.token_bytes(token) for token in range(self.vocab_size)]
 
     def token_bytes(self, token_id: int) -> bytes:
         return bytes([token_id]) if token_id < 256 else b"<control>"

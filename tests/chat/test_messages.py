@@ -1,10 +1,11 @@
+from minikin.chat.call_formats import TAGGED
 from minikin.chat.messages import alternating, for_template
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
 
 
 def rewrite(message, source=""):
-    return for_template([message], source, lambda value: value)[0]
+    return for_template([message], source, lambda value: value, TAGGED)[0]
 
 
 def test_parts_are_joined_line_by_line_and_refusals_are_said():
@@ -52,7 +53,7 @@ def test_results_reach_the_model_either_way():
 
 def test_turns_alternate_from_the_user_on():
     said = [("assistant", "a"), ("user", "b"), ("system", "c"), ("assistant", "")]
-    turns = alternating([{"role": role, "content": text} for role, text in said])
+    turns = alternating([{"role": role, "content": text} for role, text in said], TAGGED)
     assert [(turn["role"], turn["content"]) for turn in turns] == [
         ("user", ""),
         ("assistant", "a"),

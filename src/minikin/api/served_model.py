@@ -12,7 +12,7 @@ from minikin.api import faults
 from minikin.api.answer_forms import AnswerForm, answer_form
 from minikin.api.translate import ChatRequest
 from minikin.chat.template_process import TemplateProcess
-from minikin.chat.thoughts import END, is_thinking
+from minikin.chat.thoughts import ThoughtMarks, ThoughtReader, is_thinking
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
 from minikin.engine.messages import GenerationRequest
@@ -33,6 +33,13 @@ class Prepared(msgspec.Struct, frozen=True):
     form: AnswerForm
     thinking: bool | None
     """Whether the prompt ends within the model's thoughts; None: answers hold none."""
+    thought_marks: ThoughtMarks | None
+
+    def thought_reader(self) -> ThoughtReader | None:
+        """For one answer; None: it holds no thoughts."""
+        if self.thinking is None or self.thought_marks is None:
+            return None
+        return ThoughtReader(self.thought_marks, thinking=self.thinking)
 
 
 class ServedModel:
@@ -81,16 +88,16 @@ class ServedModel:
         can't be told how much to think.
         """
         window = self.engine.info.context_length
-        form = answer_form(request, self.template.call_format)
+        form = answer_form(request, self.template.call_format, self.tokenizer.call_marks)
         pieces = await self._render(request, window, form)
-        thinking = self._thinking(request, form, pieces)
+        thinking = self._thinking(form, pieces)
         prompt = await self._encode_prompt(pieces)
         room = window - len(prompt)
         if room < 1:
             raise _prompt_too_long(window, str(len(prompt)))
         if request.max_tokens is not None and request.max_tokens > room:
             raise ContextExceeded(window, len(prompt), request.max_tokens)
-        grammar = await form.grammar(self.grammars)
+        grammar = await form.after(self.template.thought_marks, thinking).grammar(self.grammars)
         most = request.max_tokens or min(default_max_tokens, room)
         # More than the window holds can't come true.
         predicted = request.prediction[: window * self._longest_token]
@@ -100,7 +107,7 @@ class ServedModel:
         generation = GenerationRequest(
             id=request_id, prompt=prompt, params=params, n=request.n, scope=owner
         )
-        return Prepared(generation, form, thinking)
+        return Prepared(generation, form, thinking, self.template.thought_marks)
 
     async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
@@ -114,7 +121,7 @@ class ServedModel:
             request.messages,
             tools=form.tools,
             must_call=form.must_call,
-            variables=self._variables(request.reasoning_effort),
+            variables=self._variables(request.reasoning_effort, form),
         )
 
     async def _encode_prompt(self, pieces: list[Piece]) -> list[int]:
@@ -127,23 +134,27 @@ class ServedModel:
             return self.tokenizer.encode(text)
         return await asyncio.to_thread(self.tokenizer.encode, text)
 
-    def _variables(self, effort: str | None) -> dict[str, Any]:
-        """What tells the template how much to think."""
+    def _variables(self, effort: str | None, form: AnswerForm) -> dict[str, Any]:
+        """What tells the template how much to think: not before an answer of a given form."""
+        if self.template.can_choose_to_think and not form.free:
+            effort = "none"
         if effort is None:
             return {}
         if not self.template.can_choose_to_think:
             raise faults.unsupported("reasoning_effort")
         return {"enable_thinking": effort != "none", "reasoning_effort": effort}
 
-    def _thinking(self, request: ChatRequest, form: AnswerForm, pieces: list[Piece]) -> bool | None:
+    def _thinking(self, form: AnswerForm, pieces: list[Piece]) -> bool | None:
         """See Prepared. Thoughts that `pieces` begin are ended where the answer's form is bound."""
-        if not self.template.writes_thoughts:
+        marks = self.template.thought_marks
+        if marks is None:
             return None
-        begun = is_thinking("".join(text for text, _ in pieces[-2:]))
-        if not form.must_call and request.response_format.get("type", "text") == "text":
+        begun = is_thinking("".join(text for text, _ in pieces[-2:]), marks)
+        if form.free:
             return begun
         if begun:
-            pieces += [("\n", False), (END, END in self.tokenizer.control_tokens), ("\n\n", False)]
+            end = (marks.end, marks.end in self.tokenizer.control_tokens)
+            pieces += [("\n", False), end, ("\n\n", False)]
         return None
 
     def _check_tokens(self, biased: dict[int, float]) -> None:
@@ -161,9 +172,7 @@ class ServedModel:
             await self.grammars.warm()
 
     def _vocabulary(self) -> Vocabulary:
-        size = self.tokenizer.vocab_size
-        tokens = [self.tokenizer.token_bytes(token) for token in range(size)]
-        return Vocabulary(tokens, sorted(self.tokenizer.eos_ids))
+        return Vocabulary(self.tokenizer.free_bytes(), sorted(self.tokenizer.eos_ids))
 
 
 def _size(message: dict[str, Any]) -> int:

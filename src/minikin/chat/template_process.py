@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from minikin.chat.call_formats import format_of
-from minikin.chat.thoughts import writes_thoughts
+from minikin.chat.thoughts import thought_marks
 from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
 MAX_REPLY = 256 * 1024 * 1024
@@ -62,7 +62,8 @@ class TemplateProcess:
     def __init__(self, source: Source) -> None:
         self.call_format = format_of(source.template)
         """How the model writes tool calls."""
-        self.writes_thoughts = writes_thoughts(source.template)
+        self.thought_marks = thought_marks(source.template)
+        """What the model's thoughts stand between, if it has any."""
         self.can_choose_to_think = "enable_thinking" in source.template
         self._source = source
         self._turn = asyncio.Lock()

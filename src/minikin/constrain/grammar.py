@@ -6,10 +6,11 @@ See llguidance's docs/syntax.md for its Lark dialect and docs/json_schema.md for
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from minikin.constrain.narrow import any_object, narrow
-from minikin.constrain.plan import CallForm, Part, Plan, Schema
+from minikin.constrain.plan import CallForm, Part, Plan, Schema, ThoughtForm
 from minikin.constrain.strict import check_strict
 
 MAX_CALLS = 8
@@ -39,30 +40,61 @@ def _laid_out(part: Part) -> Schema:
 
 def _call_grammar(plan: Plan, form: CallForm) -> str:
     rules = ["%llguidance {}"]
-    begin = _quote(form.begin)
-    more = f" ({_quote(form.again)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
-    more += f" {_quote(form.close)}" if form.close else ""
+    more = f" ({_literal(form.again, form)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
+    more += f" {_literal(form.close, form)}"
     if plan.may_answer and plan.answer:
         rules += [
-            f"start: answer | {begin} call{more}",
+            f"start: answer | {_literal(form.begin, form)} call{more}",
             f"answer: %json {json.dumps(_laid_out(plan.answer))}",
         ]
     elif plan.may_answer:
-        rules += [
-            f"start: TEXT | lead call{more}",
-            f"lead[lazy]: TEXT {begin}",
-            r"TEXT: /(.|\n)*/",
-        ]
+        rules += [*_free_text(plan.thoughts, form), f"calls: call{more}"]
     else:
-        rules.append(f"start: {begin} call{more}")
+        rules.append(f"start: {_literal(form.begin, form)} call{more}")
     names = " | ".join(f"call{at}" for at in range(len(plan.functions)))
-    rules.append(f"call: {_quote(form.before_name)} ({names})")
+    rules.append(f"call: {_literal(form.before_name, form)} ({names})")
     for at, part in enumerate(plan.functions):
-        head, tail = _quote(f"{part.function}{form.before_arguments}"), _quote(form.end)
-        rules.append(f"call{at}: {head} arguments{at} {tail}")
+        head = _literal(f"{part.function}{form.before_arguments}", form)
+        rules.append(f"call{at}: {head} arguments{at} {_literal(form.end, form)}")
         rules.append(f"arguments{at}: %json {json.dumps(_laid_out(part))}")
     return "\n".join(rules)
 
 
+def _free_text(thoughts: ThoughtForm | None, form: CallForm) -> list[str]:
+    """Rules of words that `calls` may follow, and of thoughts before them, which hold no calls.
+
+    Of what matches alike a lazy rule wins, so that words end where a call begins.
+    """
+    rules = [r"TEXT: /(.|\n)*/"]
+    if thoughts is None:
+        return [*rules, "start: TEXT | lead calls", *_lead("lead", "TEXT", form)]
+    rules += ["rest: TEXT | lead calls", *_lead("lead", "TEXT", form)]
+    end = _quote(thoughts.end)
+    if thoughts.begun:
+        return [*rules, "start: TEXT | thought rest", f"thought[lazy]: TEXT {end}"]
+    return [
+        *rules,
+        rf"OPENED: /\s*/ {_quote(thoughts.begin)}",
+        "WORDS: TEXT & ~(OPENED TEXT)",
+        "start: TEXT | first calls | thought rest",
+        f"thought[lazy]: OPENED TEXT {end}",
+        *_lead("first", "WORDS", form),
+    ]
+
+
+def _lead(name: str, words: str, form: CallForm) -> list[str]:
+    """Rules of `words` and what a call begins with: with its marks as tokens, or spelt out."""
+    begin, spelt = _literal(form.begin, form), _quote(form.begin)
+    tokens = f" | {words} {begin}" if begin != spelt else ""
+    return [f"{name}: {name}_spelt{tokens}", f"{name}_spelt[lazy]: {words} {spelt}"]
+
+
+def _literal(text: str, form: CallForm) -> str:
+    """`text`, each mark in it as the very token; nothing for no text."""
+    marks = "|".join(re.escape(mark) for mark in form.marks) or "(?!)"
+    pieces = filter(None, re.split(f"({marks})", text))
+    return " ".join(f"<[{form.marks[p]}]>" if p in form.marks else _quote(p) for p in pieces)
+
+
 def _quote(text: str) -> str:
-    return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False)

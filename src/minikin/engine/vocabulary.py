@@ -45,6 +45,23 @@ _END_TEXTS = (
 """Control tokens that end an answer in the families we know; files often name just one."""
 
 
+_CALL_MARKS = (
+    "<tool_call>",
+    "</tool_call>",
+    "[TOOL_CALLS]",
+    "[ARGS]",
+    "<|tool_call|>",
+    "<|/tool_call|>",
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁calls▁end｜>",
+    "<｜tool▁call▁begin｜>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁sep｜>",
+)
+"""What models frame tool calls with."""
+_MARKS = (*_CALL_MARKS, "<|python_tag|>", "<think>", "</think>", "[THINK]", "[/THINK]")
+"""Tokens that part an answer into thoughts, words and calls: whoever reads it must see them."""
+
 _LONGEST_TOKEN = 1024
 _MOST_CHARACTERS = 1 << 24
 """In one token, and in all: each place in each is tried as a cut. Published ones have 2 million."""
@@ -62,9 +79,11 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     end_ids: frozenset[int]
     """Every token that ends an answer; `eos_id` is one of them."""
     silent_ids: frozenset[int]
-    """Tokens that stand for no text: control tokens and the unknown token."""
+    """Tokens that stand for no text: the unknown token, and control tokens but for marks."""
     control_tokens: dict[str, int]
     """Text -> id of the tokens that plain text never becomes."""
+    call_marks: dict[str, int]
+    """Text -> id of those of them that frame a tool call in an answer."""
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any]) -> Vocabulary:
@@ -92,14 +111,17 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         if not ends:
             raise ModelFileError("The model file names no token that ends an answer.")
         markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
+        control = {tokens[i]: i for i in sorted(silent | markup)}
+        marks = {i for i in silent if tokens[i] in _MARKS} - ends
         return cls(
             tokens=tokens,
             types=types,
             bos_id=special["bos"],
             eos_id=special["eos"] if special["eos"] is not None else min(ends),
             end_ids=frozenset(ends),
-            silent_ids=frozenset(silent),
-            control_tokens={tokens[i]: i for i in sorted(silent | markup)},
+            silent_ids=frozenset(silent - marks),
+            control_tokens=control,
+            call_marks={text: i for text, i in control.items() if text in _CALL_MARKS},
         )
 
     def writable(self) -> dict[str, int]:
