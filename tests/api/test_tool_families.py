@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from minikin.constrain.checker import GrammarChecker
 from tests.chat.families import FAMILIES
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
@@ -17,6 +18,16 @@ ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "tools"
 @pytest.fixture(params=FAMILIES)
 def family(request):
     return FAMILIES[request.param]
+
+
+@pytest.fixture(autouse=True)
+def no_grammars(monkeypatch):
+    """The script is followed whatever the grammar; making one takes a process and seconds."""
+
+    async def grammar(checker, plan):
+        return "none"
+
+    monkeypatch.setattr(GrammarChecker, "grammar", grammar)
 
 
 @pytest.fixture

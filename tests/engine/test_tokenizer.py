@@ -165,6 +165,24 @@ def test_a_user_defined_turn_marker_counts_as_control(tokenizer: Tokenizer) -> N
     assert tokenizer.decode([tokenizer.control_tokens["<|tool|>"]]) == ""
 
 
+@pytest.mark.parametrize("kind", [CONTROL, USER_DEFINED])
+@pytest.mark.parametrize("mark", ["[TOOL_CALLS]", "<|tool_call|>", "<｜tool▁sep｜>", "[THINK]"])
+def test_marks_of_calls_and_thoughts_are_told_and_no_text_spells_them(
+    metadata: dict[str, Any], kind: int, mark: str
+) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], mark]
+    types = np.append(metadata["tokenizer.ggml.token_type"], kind)
+    made = changed(metadata, tokens=tokens, token_type=types)
+    tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": f"{{{{ tools }}}}{mark}"})
+    token = len(tokens) - 1
+
+    assert tokenizer.decode([token]) == mark
+    assert tokenizer.encode_pieces([(mark, True)]) == [token]
+    assert token not in tokenizer.encode(f"a{mark}b")
+    assert (mark in tokenizer.call_marks) == (mark != "[THINK]")
+    assert tokenizer.free_bytes()[token] == (b"" if mark != "[THINK]" else mark.encode())
+
+
 def test_tokens_give_their_bytes(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode("é日")
 
