@@ -46,7 +46,7 @@ class ByteTokenizer:
     vocab_size = 16_384
     control_tokens = CONTROL_TOKENS
     eos_ids = frozenset({257})
-    channel_marks: ClassVar[dict[str, int]] = {
+    frame_marks: ClassVar[dict[str, int]] = {
         mark: 300 + i
         for i, mark in enumerate(
             ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")
@@ -62,6 +62,8 @@ class ByteTokenizer:
             ids += [CONTROL_TOKENS[text]] if is_control else self.encode(text)
         return ids
 
+    encode_prompt = encode_pieces
+
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
 
@@ -69,7 +71,7 @@ class ByteTokenizer:
         return bytes([token_id]) if token_id < 256 else b"<control>"
 
     def free_bytes(self) -> list[bytes]:
-        marks = self.channel_marks.values()
+        marks = self.frame_marks.values()
         return [b"" if i in marks else self.token_bytes(i) for i in range(self.vocab_size)]
 
 

@@ -190,7 +190,7 @@ def test_a_bug_is_a_500_without_a_trace(serve, monkeypatch, caplog):
     def broken(*args):
         raise ZeroDivisionError("secret detail")
 
-    monkeypatch.setattr(ByteTokenizer, "encode_pieces", broken)
+    monkeypatch.setattr(ByteTokenizer, "encode_prompt", broken)
     answer = httpx.post(f"{server.url}/v1/chat/completions", json=ASK)
     assert answer.status_code == 500
     assert answer.headers["x-request-id"] in caplog.text

@@ -55,6 +55,16 @@ async def until(holds):
             await asyncio.sleep(0.01)
 
 
+async def test_what_comes_and_goes_is_logged(caplog):
+    caplog.set_level("INFO", "minikin")
+    models = Models(unload_after=0.02)
+    await models.touch("b")
+    await until(lambda: "b" in models.unloaded())
+    loading, loaded, unloading = caplog.messages
+    assert (loading, unloading) == ("Loading b", "Unloading b")
+    assert loaded.startswith("b is loaded after 0.")
+
+
 async def test_a_model_is_loaded_once_when_it_is_first_asked_for():
     models = Models()
     assert list(models.pool.names) == ["a", "gpt-4.1-mini", "b", "c"]

@@ -30,7 +30,13 @@ def prompt(server) -> str:
     return bytes(i for i in ids if i < 256).decode()
 
 
-@pytest.mark.parametrize(("template", "tokens"), [(THINKS, TOKENS), (BEGUN, TOKENS[2:])])
+MAGISTRAL = CHATML + "{# [THINK][/THINK] #}"
+DRAFT = ["[THINK]", *TOKENS[1:5], "[/THINK]", *TOKENS[7:]]
+
+
+@pytest.mark.parametrize(
+    ("template", "tokens"), [(THINKS, TOKENS), (BEGUN, TOKENS[2:]), (MAGISTRAL, DRAFT)]
+)
 def test_thoughts_stand_apart_and_are_counted(serve, template, tokens):
     server = serve(ScriptedEngine(tokens=tokens), template=template)
     answer = post(server, logprobs=True).json()
@@ -71,6 +77,51 @@ def test_a_call_may_follow_thoughts(serve):
     assert found["reasoning_content"] == "Hm."
     assert found["content"] is None
     assert found["tool_calls"][0]["function"] == {"name": "f", "arguments": "{}"}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_what_looks_like_a_call_in_thoughts_is_thought(serve, begun):
+    thought = 'I could <tool_call>\n{"name": "f", "arguments": {}}\n</tool_call> now.'
+    call = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
+    opening = "" if begun else "<think>"
+    template = BEGUN if begun else THINKS
+    server = serve(ScriptedEngine(tokens=[opening, thought, "</think>", call]), template=template)
+    found = message(server, tools=[TOOL])
+    assert found["reasoning_content"] == thought
+    assert found["content"] is None
+    assert [c["function"]["arguments"] for c in found["tool_calls"]] == ['{"a": 1}']
+    grammar = server.engine.requests[-1].params.grammar
+    assert "thought[lazy]: " + ("TEXT" if begun else "OPENED TEXT") in grammar
+    server.engine.tokens = [opening, thought[:30], "!"]
+    cut = post(server, tools=[TOOL], max_tokens=3).json()["choices"][0]
+    assert cut["finish_reason"] == "length"
+    assert cut["message"]["content"] == ""
+    assert cut["message"]["reasoning_content"] == thought[:30] + "!"
+    assert "tool_calls" not in cut["message"]
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"response_format": {"type": "json_object"}},
+        {"tools": [TOOL], "tool_choice": "required"},
+        {"tools": [TOOL], "response_format": {"type": "json_object"}},
+    ],
+)
+def test_a_model_that_may_think_is_told_not_to_before_a_bound_answer(serve, bound):
+    server = serve(ScriptedEngine(tokens=["{", "}"]), template=THINKS)
+    message(server, messages=[{"role": "user", "content": "JSON"}], **bound)
+    assert prompt(server).endswith("<think>\n\n</think>\n\n")
+
+
+def test_a_users_switch_is_the_templates_affair(serve):
+    """SmolLM3 and Qwen3 think unless they are told /no_think."""
+    switch = "{% if '/no_think' in messages[0].content %}<think>\n\n</think>\n\n{% endif %}"
+    server = serve(ScriptedEngine(tokens=["Yes."]), template=CHATML + MARKS + switch)
+    quiet = message(server, messages=[{"role": "system", "content": "/no_think"}, *ASK["messages"]])
+    assert (quiet["content"], "reasoning_content" in quiet) == ("Yes.", False)
+    server.engine.tokens = TOKENS
+    assert message(server)["reasoning_content"] == "Hm."
 
 
 def test_a_bound_answer_has_no_thoughts(serve):

@@ -1,10 +1,11 @@
+from minikin.chat.call_formats import HARMONY, TAGGED
 from minikin.chat.messages import alternating, for_template
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
 
 
 def rewrite(message, source=""):
-    return for_template([message], source, lambda value: value)[0]
+    return for_template([message], source, lambda value: value, TAGGED)[0]
 
 
 def test_parts_are_joined_line_by_line_and_refusals_are_said():
@@ -52,7 +53,7 @@ def test_results_reach_the_model_either_way():
 
 def test_turns_alternate_from_the_user_on():
     said = [("assistant", "a"), ("user", "b"), ("system", "c"), ("assistant", "")]
-    turns = alternating([{"role": role, "content": text} for role, text in said])
+    turns = alternating([{"role": role, "content": text} for role, text in said], TAGGED)
     assert [(turn["role"], turn["content"]) for turn in turns] == [
         ("user", ""),
         ("assistant", "a"),
@@ -69,3 +70,15 @@ def test_a_template_that_counts_the_letters_of_ids_gets_nine():
     result = {"role": "tool", "tool_call_id": "c", "content": "1"}
     assert rewrite(result, source)["tool_call_id"] == "00000000c"
     assert rewrite(result, "'tool'")["tool_call_id"] == "c"
+
+
+def test_gpt_oss_reads_one_call_of_a_message():
+    other = CALL | {"id": "d"}
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [CALL, other]},
+        {"role": "tool", "tool_call_id": "c", "content": "1"},
+        {"role": "tool", "tool_call_id": "d", "content": "2"},
+    ]
+    found = for_template(messages, "message.tool_calls", lambda value: value, HARMONY)
+    assert [message["role"] for message in found] == ["assistant", "tool", "assistant", "tool"]
+    assert [message["tool_calls"][0]["id"] for message in found[::2]] == ["c", "d"]

@@ -1,6 +1,6 @@
 import pytest
 
-from minikin.chat.template import ChatTemplate
+from minikin.chat.template import PLAIN, ChatTemplate
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError
 
 CHATML = (
@@ -238,3 +238,9 @@ def test_variables_are_there_to_read():
     template = ChatTemplate("{{ messages[0].content }}{{ enable_thinking }}", CONTROL)
     pieces = template.render([{"role": "user", "content": "a"}], variables={"enable_thinking": 1})
     assert text_of(pieces) == "a1"
+
+
+def test_without_a_template_the_text_is_there_to_go_on_with():
+    messages = [{"role": "system", "content": "A list."}, {"role": "user", "content": "One, two,"}]
+    assert render(*messages, source=PLAIN) == [("A list.\n\nOne, two,", False)]
+    ChatTemplate(PLAIN, CONTROL).try_out()

@@ -1,6 +1,14 @@
 import pytest
 
-from minikin.chat.thoughts import Said, Thought, ThoughtReader, is_thinking, writes_thoughts
+from minikin.chat.thoughts import (
+    MISTRAL_THINK,
+    THINK,
+    Said,
+    Thought,
+    ThoughtReader,
+    is_thinking,
+    thought_marks,
+)
 
 CASES = [
     ("<think>\nHm, 2 < 3.\n</think>\n\nYes.", False, "Hm, 2 < 3.", "Yes."),
@@ -19,8 +27,8 @@ CASES = [
 ]
 
 
-def read(pieces, thinking):
-    reader = ThoughtReader(thinking=thinking)
+def read(pieces, thinking, marks=THINK):
+    reader = ThoughtReader(marks, thinking=thinking)
     parts = [part for piece in pieces for part in reader.feed(piece)] + reader.finish()
     assert all(part.text for part in parts)
     kinds = [type(part) for part in parts]
@@ -35,10 +43,17 @@ def read(pieces, thinking):
 def test_thoughts_and_words_are_told_apart_however_they_arrive(text, thinking, thought, said, size):
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert read(pieces, thinking) == (thought, said)
+    pieces = [in_mistrals_words(piece) for piece in pieces]
+    told = read(pieces, thinking, MISTRAL_THINK)
+    assert told == (in_mistrals_words(thought), in_mistrals_words(said))
+
+
+def in_mistrals_words(text):
+    return text.upper().replace("<", "[").replace(">", "]")
 
 
 def test_thoughts_are_told_as_they_come():
-    reader = ThoughtReader(thinking=False)
+    reader = ThoughtReader(THINK, thinking=False)
     assert reader.feed("<think>") == []
     assert reader.feed("\nOne") == [Thought("One")]
     assert reader.feed(" two </") == [Thought(" two")]
@@ -51,7 +66,9 @@ def test_thoughts_are_told_as_they_come():
 
 
 def test_who_thinks_is_told_by_template_and_prompt():
-    assert writes_thoughts("{{ content.split('</think>')[-1] }}")
-    assert not writes_thoughts("{{ content }}")
-    assert is_thinking("<|im_start|>assistant\n<think>\n")
-    assert not is_thinking("<|im_start|>assistant\n<think>\n\n</think>\n\n")
+    assert thought_marks("{{ content.split('</think>')[-1] }}") == THINK
+    assert thought_marks("{{ '[THINK]' + text + '[/THINK]' }}") == MISTRAL_THINK
+    assert thought_marks("{{ content }}") is None
+    assert is_thinking("<|im_start|>assistant\n<think>\n", THINK)
+    assert not is_thinking("<|im_start|>assistant\n<think>\n\n</think>\n\n", THINK)
+    assert is_thinking("[/INST][THINK]", MISTRAL_THINK)

@@ -4,6 +4,8 @@ import re
 from math import prod
 from pathlib import Path
 
+import gguf
+import numpy as np
 import pytest
 from gguf.constants import GGMLQuantizationType
 
@@ -50,3 +52,18 @@ def resident(process: int | str) -> int:
 
 def test_machine_memory():
     assert 100_000_000 < machine_memory() < 10**14
+
+
+@pytest.mark.parametrize(("bfloat16", "bytes_each"), [(True, 2), (False, 4)])
+def test_dense_weights_take_what_the_processor_computes_with(
+    tmp_path, monkeypatch, bfloat16, bytes_each
+):
+    monkeypatch.setattr("minikin.cli.facts.has_bfloat16", lambda: bfloat16)
+    monkeypatch.setattr("minikin.cli.facts.load_library", lambda: None)
+    writer = gguf.GGUFWriter(tmp_path / "model.gguf", "llama")
+    writer.add_tensor("token_embd.weight", np.zeros((1000, 64), dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    assert read_facts(tmp_path / "model.gguf").memory == 450_000_000 + bytes_each * 64_000

@@ -46,8 +46,9 @@ def test_pull_under_a_name(minikin: Minikin, server: Server):
 
 def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_path: Path):
     server.files["/tiny.gguf"] = tiny_model(tmp_path)
+    server.files["/odd.gguf"] = tiny_model(tmp_path, "falcon", file_type=15)
     server.files["/broken.gguf"] = b"GGUF" * 500_000
-    for name in ("tiny", "broken"):
+    for name in ("tiny", "odd", "broken"):
         assert minikin("pull", f"{server.url}/{name}.gguf").returncode == 0
     (tmp_path / "cache" / "partial" / "half").mkdir()
     run = minikin("models")
@@ -56,6 +57,7 @@ def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_pa
     assert [line.split() for line in shown.splitlines()[1:]] == [
         ["broken", "2", "MB", "unreadable", "no", "yes"],
         ["half", "in", "part"],
+        ["odd", "2", "MB", "falcon", "Q4_K_M", "4,096", "45_", "MB", "unknown", "yes"],
         ["smollm2-135m-instruct", "98", "MB", "llama", "Q4_1", "8,192", "no"],
         ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "45_", "MB", "yes", "yes"],
     ]
@@ -72,9 +74,11 @@ def test_rm(minikin: Minikin, server: Server, tmp_path: Path):
     assert "There is no model 'tiny' here." in minikin("rm", "tiny").stderr
 
 
-def tiny_model(folder: Path) -> bytes:
+def tiny_model(folder: Path, family: str = "llama", file_type: int | None = None) -> bytes:
     """A GGUF file of one Q8_0 tensor, and what the facts are read from."""
-    writer = GGUFWriter(folder / "made.gguf", "llama")
+    writer = GGUFWriter(folder / "made.gguf", family)
+    if file_type is not None:
+        writer.add_file_type(file_type)
     writer.add_context_length(4096)
     writer.add_block_count(1)
     writer.add_embedding_length(64)
@@ -91,3 +95,11 @@ def tiny_model(folder: Path) -> bytes:
     writer.write_tensors_to_file()
     writer.close()
     return (folder / "made.gguf").read_bytes()
+
+
+def test_a_page_in_place_of_a_model_is_not_kept(minikin: Minikin, server: Server, tmp_path: Path):
+    server.files["/page.gguf"] = b"<!DOCTYPE html><title>Log in</title>"
+    run = minikin("pull", f"{server.url}/page.gguf")
+    assert run.returncode == 1
+    assert "no GGUF file: it starts with b'<!DO'" in run.stderr
+    assert "page" not in minikin("models").stdout

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 
 import pytest
+from gguf import GGUFWriter
 
 from minikin.cli import app
 from minikin.config import EngineSettings, ModelSettings, ServerSettings
@@ -86,7 +87,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
 def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatch):
     for name in ("tiny.gguf", "other.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
-    facts = types.SimpleNamespace(memory=3 * 10**9)
+    facts = types.SimpleNamespace(memory=3 * 10**9, family="llama")
     monkeypatch.setattr("minikin.cli.facts.read_facts", lambda path: facts)
     models = ("--model", f"{tmp_path}/tiny.gguf", "--model", f"big={tmp_path}/other.gguf")
     serve(*models, "--memory-budget", "3.5")
@@ -103,6 +104,24 @@ def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatc
             serve(*chosen, "--memory-budget", "2")
     with pytest.raises(SetupError, match="Two models are called big"):
         serve(*models[2:], *models[2:])
+
+
+def test_one_of_several_that_cannot_be_used_is_named_at_the_start(
+    served: list[ServerSettings], tmp_path: Path
+):
+    for name, family in (("good", "llama"), ("odd", "falcon")):
+        writer = GGUFWriter(tmp_path / f"{name}.gguf", family)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+    (tmp_path / "page.gguf").write_bytes(b"<html>")
+    first = ("--model", f"a={tmp_path}/good.gguf")
+    with pytest.raises(SetupError, match=r"^b: Can't use the model file .*page\.gguf"):
+        serve(*first, "--model", f"b={tmp_path}/page.gguf")
+    with pytest.raises(SetupError, match=r"^c is of the family 'falcon'; Minikin knows: llama"):
+        serve(*first, "--model", f"c={tmp_path}/odd.gguf")
+    assert not served
 
 
 def test_keys_come_from_a_file_too(served: list[ServerSettings], tmp_path: Path):

@@ -21,7 +21,7 @@ def good(at=0):
 
 
 def vocabulary():
-    tokens = [TOKENIZER.token_bytes(token) for token in range(TOKENIZER.vocab_size)]
+    tokens = TOKENIZER.free_bytes()
     return Vocabulary(tokens, sorted(TOKENIZER.eos_ids))
 
 

@@ -5,19 +5,40 @@ import json
 import msgspec
 import pytest
 
-from minikin.chat.call_formats import LLAMA, MISTRAL, TAGGED
+from minikin.chat.call_formats import (
+    DEEPSEEK,
+    LLAMA,
+    MISTRAL,
+    MISTRAL_NAMED,
+    PHI,
+    PHI_SINGLE,
+    TAGGED,
+)
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
 from minikin.constrain.grammar import grammar_of
-from minikin.constrain.plan import CallForm, Part, Plan
+from minikin.constrain.masks import MaskError
+from minikin.constrain.plan import CallForm, Part, Plan, ThoughtForm
 from tests.constrain.schemas import FLAG, SHORT, closed
-from tests.constrain.walk import SUBJECT, check, wander
+from tests.constrain.walk import EOS, SUBJECT, TOKENIZER, check, masks, wander
 
 FUNCTIONS = {"f": closed(a=FLAG, b=SHORT), "g": closed()}
+FORMS = {
+    "tagged": TAGGED,
+    "llama": LLAMA,
+    "mistral": MISTRAL,
+    "mistral, named": MISTRAL_NAMED,
+    "phi": PHI,
+    "phi, single": PHI_SINGLE,
+    "deepseek": DEEPSEEK,
+}
+MARKS = TOKENIZER.frame_marks
 
 
-def plan(form, **how):
+def plan(form, marks=(), **how):
     parts = tuple(Part(SUBJECT, schema, function=name) for name, schema in FUNCTIONS.items())
-    return Plan(functions=parts, calls=msgspec.convert(form, CallForm, from_attributes=True), **how)
+    calls = msgspec.convert(form, CallForm, from_attributes=True)
+    calls = msgspec.structs.replace(calls, marks=dict(marks))
+    return Plan(functions=parts, calls=calls, **how)
 
 
 def read(text, form):
@@ -30,11 +51,12 @@ def answers(plan, count=30):
     return [said for seed in range(count) if (said := wander(grammar, seed)) is not None]
 
 
-@pytest.mark.parametrize("form", [TAGGED, LLAMA, MISTRAL], ids=["tagged", "llama", "mistral"])
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("marks", [{}, MARKS], ids=["spelt", "tokens"])
 @pytest.mark.parametrize("several", [True, False])
-def test_what_the_grammar_allows_the_reader_reads(form, several):
+def test_what_the_grammar_allows_the_reader_reads(form, marks, several):
     counts = set()
-    for answer in answers(plan(form, several=several, may_answer=False)):
+    for answer in answers(plan(form, marks, several=several, may_answer=False)):
         parts = read(answer, form)
         assert not any(isinstance(part, Text) for part in parts)
         names = [part.name for part in parts if isinstance(part, CallBegun)]
@@ -57,3 +79,47 @@ def test_json_of_a_schema_may_stand_in_place_of_a_call():
     assert {text.startswith("<tool_call>") for text in said} == {True, False}
     for text in said:
         assert text.startswith("<tool_call>") or isinstance(json.loads(text), int)
+
+
+def after(plan, *said):
+    """The tokens that may follow on texts, and marks that are tokens."""
+    mask = masks().begin(grammar_of(plan)).result().fresh()
+    for part in said:
+        for token in [MARKS[part]] if part in MARKS else part.encode():
+            mask.accept(token, forced=False)
+    return {token for token, free in enumerate(mask.allowed(5.0)) if free}
+
+
+@pytest.mark.parametrize("form", [f for f in FORMS.values() if f is not LLAMA])
+def test_a_mark_that_is_a_token_is_written_as_that_token(form):
+    first = next(mark for mark in MARKS if form.begin.startswith(mark))
+    forced = plan(form, MARKS, may_answer=False)
+    assert after(forced) == {MARKS[first]}
+    free = after(plan(form, MARKS), "Wait")
+    assert {MARKS[first], EOS, ord("!")} <= free
+    assert len(free & set(MARKS.values())) == 1, "no other mark is free text"
+
+
+def test_a_mark_that_is_spelt_out_begins_a_call_all_the_same():
+    for said in (["[TOOL_CALLS]"], list("[TOOL_CALLS]")):
+        assert after(plan(MISTRAL_NAMED, MARKS), "So: ", *said) == {ord("f"), ord("g")}
+
+
+@pytest.mark.parametrize("begun", [True, False])
+@pytest.mark.parametrize("form", [TAGGED, LLAMA])
+def test_thoughts_are_free_and_hold_no_calls(form, begun):
+    thoughts = ThoughtForm("<think>", "</think>", begun)
+    bound = plan(form, MARKS, thoughts=thoughts)
+    opening = "" if begun else " <think>"
+    for said in (f"{opening}Hm", f"{opening}Hm {form.begin} x", f"{opening}<tool_call>\n"):
+        free = after(bound, *said)
+        assert {EOS, ord("x")} <= free, "they may be cut off"
+        assert not free & set(MARKS.values())
+        assert after(bound, *said, *"</think>") & set(MARKS.values()) or form is LLAMA
+    with pytest.raises(MaskError):
+        after(bound, *opening, "Hm", "<tool_call>")
+    call = [*opening, *"Hm</think>\nSo ", *form.begin]
+    head = "" if form is LLAMA else '\n{"name": "'
+    assert after(bound, *call, head) == {ord("f"), ord("g")}
+    if not begun:
+        assert after(bound, *"Plainly ", *form.begin, head) == {ord("f"), ord("g")}

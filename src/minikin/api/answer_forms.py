@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from minikin.api.translate import ChatRequest
 from minikin.chat.call_formats import CallFormat
+from minikin.chat.thoughts import ThoughtMarks
 from minikin.constrain.checker import GrammarChecker
-from minikin.constrain.plan import CallForm, Part, Plan
+from minikin.constrain.plan import CallForm, Part, Plan, ThoughtForm
 from minikin.constrain.strict import check_root
 from minikin.constrain.subject import Subject
 
@@ -36,17 +37,32 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
 
     def in_channels(self, marks: Mapping[str, int]) -> AnswerForm:
         """This form for a model that answers in channels, whose messages these tokens frame."""
-        if self.plan is None or not marks:
+        if self.plan is None:
             return self
         return replace(self, plan=replace(self.plan, channels=dict(marks)))
+
+    @property
+    def free(self) -> bool:
+        """Whether an answer may be words as they come."""
+        return self.plan is None or (self.plan.may_answer and self.plan.answer is None)
+
+    def after(self, marks: ThoughtMarks | None, thinking: bool | None) -> AnswerForm:
+        """This form where thoughts may come first, in `marks`; `thinking` as `Prepared` has it."""
+        if self.plan is None or marks is None or thinking is None:
+            return self
+        thoughts = ThoughtForm(marks.begin, marks.end, begun=thinking)
+        return replace(self, plan=replace(self.plan, thoughts=thoughts))
 
     async def grammar(self, checker: GrammarChecker) -> str | None:
         """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make one."""
         return await checker.grammar(self.plan) if self.plan else None
 
 
-def answer_form(request: ChatRequest, calls: CallFormat) -> AnswerForm:
-    """The form that `request` asks for, of a model that writes `calls`. Raises InvalidRequest."""
+def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int]) -> AnswerForm:
+    """The form that `request` asks for, of a model that writes `calls`.
+
+    `marks` are the tokens of its vocabulary that frame calls, text -> id. Raises InvalidRequest.
+    """
     answer = _answer(request.response_format)
     tools, must_call, named = _choose(request)
     if not tools:
@@ -54,7 +70,7 @@ def answer_form(request: ChatRequest, calls: CallFormat) -> AnswerForm:
     plan = Plan(
         answer,
         tuple(_function(at, tool["function"]) for at, tool in tools),
-        msgspec.convert(calls, CallForm, from_attributes=True),
+        replace(msgspec.convert(calls, CallForm, from_attributes=True), marks=dict(marks)),
         several=request.parallel_tool_calls and not named,
         may_answer=not must_call,
     )

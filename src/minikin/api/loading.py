@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from minikin.api.served_model import ServedModel
+from minikin.chat.template import PLAIN
 from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ModelSettings
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.process import EngineProcess
 from minikin.engine.tokenizer import Tokenizer
-from minikin.errors import ModelFileError
+
+log = logging.getLogger(__name__)
 
 
 async def load_model(settings: ModelSettings) -> ServedModel:
@@ -38,14 +41,16 @@ def _read_tokenizer(settings: ModelSettings) -> Tokenizer:
 
 
 def _template(settings: ModelSettings, tokenizer: Tokenizer) -> TemplateProcess:
-    if tokenizer.chat_template is None:
-        raise ModelFileError(
-            f"{settings.engine.model.name} has no chat template, so it can't hold a conversation. "
-            "Choose a model tuned for chat (an Instruct or Chat version)."
+    template = tokenizer.chat_template
+    if template is None:
+        log.warning(
+            "%s has no chat template: it goes on with the text of the messages. For conversations "
+            "choose a model tuned for chat (an Instruct or Chat version).",
+            settings.engine.model.name,
         )
     return TemplateProcess(
         Source(
-            tokenizer.chat_template,
+            template or PLAIN,
             list(tokenizer.control_tokens),
             tokenizer.bos_token,
             tokenizer.eos_token,

@@ -131,8 +131,11 @@ class ModelPool:
         try:
             async with self._loading:
                 await self._make_room(place)
+                started = _now()
+                log.info("Loading %s", place.settings.id)
                 model = await self._load(place.settings)
                 place.used_at = _now()
+                log.info("%s is loaded after %.1f s", place.settings.id, place.used_at - started)
                 self._unload_later(place)
                 return model
         except Overloaded:
@@ -180,7 +183,7 @@ class ModelPool:
         task.cancel()  # of no effect on one that is done
         await asyncio.wait([task])
         if not task.cancelled() and not task.exception():
-            log.info("unloading %s", place.settings.id)
+            log.info("Unloading %s", place.settings.id)
             await task.result().stop()
 
 

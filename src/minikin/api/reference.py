@@ -56,7 +56,7 @@ _DIFFERENCES = """\
 - What a reasoning model says to itself is in `reasoning_content`, of a message and of a delta,
   never in `content`; `reasoning_tokens` counts it, log probabilities leave it out. Assistant
   messages may be sent back with it. An answer held to a form (`json_object`, `json_schema`, a call
-  that must be) begins without thoughts.
+  that must be) begins without thoughts. What looks like a call within thoughts is thought.
 - A server may have several models. A request for one that isn't in memory waits for it, and is
   answered 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
 - A request that has stopped the engine twice is answered 500 with code `request_quarantined`.

@@ -13,7 +13,7 @@ from minikin.api.answer_forms import AnswerForm, answer_form
 from minikin.api.translate import ChatRequest
 from minikin.chat.harmony import HarmonyReader
 from minikin.chat.template_process import TemplateProcess
-from minikin.chat.thoughts import END, ThoughtReader, is_thinking
+from minikin.chat.thoughts import ThoughtMarks, ThoughtReader, is_thinking
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
 from minikin.engine.messages import GenerationRequest
@@ -36,6 +36,7 @@ class Prepared(msgspec.Struct, frozen=True):
     form: AnswerForm
     thinking: bool | None
     """Whether the prompt ends within the model's thoughts; None: answers hold none."""
+    thought_marks: ThoughtMarks | None
     in_channels: bool = False
     """Whether answers come in harmony's channels."""
 
@@ -43,7 +44,9 @@ class Prepared(msgspec.Struct, frozen=True):
         """For one answer; None: it holds no thoughts."""
         if self.in_channels:
             return HarmonyReader()
-        return None if self.thinking is None else ThoughtReader(thinking=self.thinking)
+        if self.thinking is None or self.thought_marks is None:
+            return None
+        return ThoughtReader(self.thought_marks, thinking=self.thinking)
 
 
 class ServedModel:
@@ -58,7 +61,7 @@ class ServedModel:
         self.engine = engine
         self.tokenizer = tokenizer
         self.template = template
-        self._channels = tokenizer.channel_marks if template.in_channels else {}
+        self._in_channels = template.in_channels and "<|channel|>" in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
         self._longest_token = max(
             len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)
@@ -93,26 +96,31 @@ class ServedModel:
         can't be told how much to think.
         """
         window = self.engine.info.context_length
-        form = answer_form(request, self.template.call_format).in_channels(self._channels)
+        marks = self.tokenizer.frame_marks
+        form = answer_form(request, self.template.call_format, marks)
+        if self._in_channels:
+            form = form.in_channels(marks)
         pieces = await self._render(request, window, form)
-        thinking = self._thinking(request, form, pieces)
-        prompt = await self._encode(pieces)
+        thinking = self._thinking(form, pieces)
+        prompt = await self._encode_prompt(pieces)
         room = window - len(prompt)
         if room < 1:
             raise _prompt_too_long(window, str(len(prompt)))
         if request.max_tokens is not None and request.max_tokens > room:
             raise ContextExceeded(window, len(prompt), request.max_tokens)
-        grammar = await form.grammar(self.grammars)
+        grammar = await form.after(self.template.thought_marks, thinking).grammar(self.grammars)
         most = request.max_tokens or min(default_max_tokens, room)
         # More than the window holds can't come true.
         predicted = request.prediction[: window * self._longest_token]
-        prediction = await self._encode([(predicted, False)]) if predicted else []
+        prediction = await self._encode(predicted) if predicted else []
         params = request.sampling_params(most, prediction, grammar)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
             id=request_id, prompt=prompt, params=params, n=request.n, scope=owner
         )
-        return Prepared(generation, form, thinking, in_channels=bool(self._channels))
+        return Prepared(
+            generation, form, thinking, self.template.thought_marks, in_channels=self._in_channels
+        )
 
     async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
@@ -126,19 +134,26 @@ class ServedModel:
             request.messages,
             tools=form.tools,
             must_call=form.must_call,
-            variables=self._variables(request.reasoning_effort),
+            variables=self._variables(request.reasoning_effort, form),
         )
 
-    async def _encode(self, pieces: list[Piece]) -> list[int]:
+    async def _encode_prompt(self, pieces: list[Piece]) -> list[int]:
         if sum(len(text) for text, _ in pieces) <= _QUICK_CHARS:
-            return self.tokenizer.encode_pieces(pieces)
-        return await asyncio.to_thread(self.tokenizer.encode_pieces, pieces)
+            return self.tokenizer.encode_prompt(pieces)
+        return await asyncio.to_thread(self.tokenizer.encode_prompt, pieces)
 
-    def _variables(self, effort: str | None) -> dict[str, Any]:
-        """What tells the template how much to think."""
+    async def _encode(self, text: str) -> list[int]:
+        if len(text) <= _QUICK_CHARS:
+            return self.tokenizer.encode(text)
+        return await asyncio.to_thread(self.tokenizer.encode, text)
+
+    def _variables(self, effort: str | None, form: AnswerForm) -> dict[str, Any]:
+        """What tells the template how much to think: not before an answer of a given form."""
+        if self.template.can_choose_to_think and not form.free:
+            effort = "none"
         if effort is None:
             return {}
-        if self._channels:
+        if self._in_channels:
             if effort not in _EFFORTS:
                 raise faults.unsupported_value("reasoning_effort", effort, _EFFORTS)
             return {"reasoning_effort": effort}
@@ -146,15 +161,17 @@ class ServedModel:
             raise faults.unsupported("reasoning_effort")
         return {"enable_thinking": effort != "none", "reasoning_effort": effort}
 
-    def _thinking(self, request: ChatRequest, form: AnswerForm, pieces: list[Piece]) -> bool | None:
+    def _thinking(self, form: AnswerForm, pieces: list[Piece]) -> bool | None:
         """See Prepared. Thoughts that `pieces` begin are ended where the answer's form is bound."""
-        if not self.template.writes_thoughts:
+        marks = self.template.thought_marks
+        if marks is None:
             return None
-        begun = is_thinking("".join(text for text, _ in pieces[-2:]))
-        if not form.must_call and request.response_format.get("type", "text") == "text":
+        begun = is_thinking("".join(text for text, _ in pieces[-2:]), marks)
+        if form.free:
             return begun
         if begun:
-            pieces += [("\n", False), (END, END in self.tokenizer.control_tokens), ("\n\n", False)]
+            end = (marks.end, marks.end in self.tokenizer.control_tokens)
+            pieces += [("\n", False), end, ("\n\n", False)]
         return None
 
     def _check_tokens(self, biased: dict[int, float]) -> None:

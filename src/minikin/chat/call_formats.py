@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
 import msgspec
 
+_TOOLS = re.compile(r"\b(xml_)?tools\b")
+"""How templates name what they tell a model of; SmolLM3's has `xml_tools`."""
 
-class CallFormat(msgspec.Struct, frozen=True):
+
+class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     """What calls are written in: begin, CALL, and again, CALL for each further one, then close.
 
-    Each CALL is before_name, NAME, before_arguments, ARGUMENTS, end.
+    Each CALL is before_name, NAME, before_arguments, ARGUMENTS, end. Parts that are one token of
+    the vocabulary (`Tokenizer.frame_marks`) are read and written as that token.
     """
 
+    opener: str = ""
+    """What may stand right before `begin`, and says no more than that."""
     begin: str
     """What no answer in words holds: from here on it is a call."""
     before_name: str
@@ -18,10 +29,26 @@ class CallFormat(msgspec.Struct, frozen=True):
     end: str
     again: str
     """Before each further call; formats that know none have a line break and `begin`."""
-    close: str
+    close: str = ""
     """After the last call."""
-    native: bool
+    native: bool = True
     """Whether the chat template tells the model of the tools; else `tools.py` does."""
+
+    def write(self, calls: Iterable[Mapping[str, Any]], hide: Callable[[str], str] = str) -> str:
+        """Calls as the model writes them; `hide` is applied to their names and arguments.
+
+        Each has a `name` and `arguments`, an object or text that is none.
+        """
+        written = [
+            f"{self.before_name}{hide(call['name'])}{self.before_arguments}"
+            f"{hide(_json(call['arguments']))}{self.end}"
+            for call in calls
+        ]
+        return f"{self.begin}{self.again.join(written)}{self.close}"
+
+
+def _json(arguments: Any) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
 TAGGED = CallFormat(
@@ -30,19 +57,17 @@ TAGGED = CallFormat(
     before_arguments='", "arguments": ',
     end="}\n</tool_call>",
     again="\n<tool_call>",
-    close="",
     native=False,
 )
-"""For models trained on no format of their own; the same as Hermes' and Qwen's."""
+"""Hermes', Qwen's and SmolLM3's; also for models trained on no format of their own (Gemma)."""
 
 LLAMA = CallFormat(
+    opener="<|python_tag|>",
     begin='{"name": "',
     before_name="",
     before_arguments='", "parameters": ',
     end="}",
     again='\n{"name": "',
-    close="",
-    native=True,
 )
 """Llama 3.1 and later: bare JSON."""
 
@@ -53,7 +78,6 @@ MISTRAL = CallFormat(
     end="}",
     again=", ",
     close="]",
-    native=True,
 )
 """Mistral's instruct models from 7B v0.3 on: one list of all calls."""
 
@@ -67,17 +91,64 @@ HARMONY = CallFormat(
     native=True,
 )
 """gpt-oss; see `harmony.py`, which brings its ways to write a header into this one."""
+MISTRAL_NAMED = CallFormat(
+    begin="[TOOL_CALLS]",
+    before_name="",
+    before_arguments="[ARGS]",
+    end="",
+    again="[TOOL_CALLS]",
+)
+"""Mistral's of 2025: Small 3.2, Devstral, Magistral."""
+
+PHI = CallFormat(
+    begin="<|tool_call|>[",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end="}",
+    again=", ",
+    close="]<|/tool_call|>",
+)
+"""Phi-4-mini: one list of all calls."""
+
+PHI_SINGLE = CallFormat(
+    begin="<|tool_call|>",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end="}<|/tool_call|>",
+    again="<|tool_call|>",
+)
+"""Phi-4-mini under the templates that people have made for it: each call apart."""
+
+DEEPSEEK = CallFormat(
+    begin="<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+    before_name="",
+    before_arguments="\n```json\n",
+    end="\n```<｜tool▁call▁end｜>",
+    again="\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+    close="<｜tool▁calls▁end｜>",
+    native=False,
+)
+"""DeepSeek-R1 and its distillations; their templates write calls and tell of no tools."""
 
 
 def format_of(template: str) -> CallFormat:
     """The format that a model with this chat template has learned, told by the template's text."""
-    if "tools" in template and "<tool_call>" in template and "<function=" not in template:
-        return msgspec.structs.replace(TAGGED, native=True)
-    if "tools" in template and "ipython" in template and '"parameters"' in template:
-        return LLAMA
     if "<|channel|>" in template and "<|message|>" in template:
         return HARMONY
-    if "tools" in template and "[TOOL_CALLS]" in template and "[ARGS]" not in template:
+    if "<｜tool▁calls▁begin｜>" in template and "```json" in template:
+        return DEEPSEEK
+    if not _TOOLS.search(template):
+        return TAGGED
+    if "[TOOL_CALLS]" in template:
+        if "[ARGS]" in template:
+            return MISTRAL_NAMED
         begin = MISTRAL.begin if MISTRAL.begin in template else "[TOOL_CALLS]["
         return msgspec.structs.replace(MISTRAL, begin=begin)
+    if "<|tool|>" in template:
+        alone = "<|tool_call|>" in template and PHI.begin not in template
+        return PHI_SINGLE if alone else PHI
+    if "ipython" in template and '"parameters"' in template:
+        return LLAMA
+    if "<tool_call>" in template and "<function=" not in template:
+        return msgspec.structs.replace(TAGGED, native=True)
     return TAGGED

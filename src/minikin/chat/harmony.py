@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from minikin.chat.call_formats import HARMONY
+from minikin.chat.call_formats import HARMONY, format_of
 from minikin.chat.thoughts import Said, Thought
 
 _LONGEST_HEADER = 256
@@ -23,7 +23,7 @@ _PART = re.compile(r"<(\|([a-z]{1,7}\|?)?)?\Z")
 
 def in_channels(template: str) -> bool:
     """Whether a model with this chat template answers so."""
-    return "<|channel|>" in template and "<|message|>" in template
+    return format_of(template) is HARMONY
 
 
 def described(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,31 +10,45 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
+
+from minikin.chat.call_formats import HARMONY, CallFormat
 
 _NAMES = re.compile(r"""message(\.name\b|\[['"]name['"]\])""")
 _NINE = re.compile(r"length\s*!=\s*9")
 """How Mistral's templates judge the ids of calls."""
+_ONE_CALL = re.compile(r"tool_calls\s*\|\s*length\s*==\s*1")
+"""How Llama's templates judge how many calls a message has."""
 
 Message = dict[str, Any]
 Hide = Callable[[Any], Any]
 
 
-def for_template(messages: Iterable[Mapping[str, Any]], source: str, hide: Hide) -> list[Message]:
-    """`messages` for the template with this `source`; `hide` is applied to each client string."""
-    return [_rewrite(message, source, hide) for message in messages]
+def for_template(
+    messages: Iterable[Mapping[str, Any]], source: str, hide: Hide, form: CallFormat
+) -> list[Message]:
+    """`messages` for the template with this `source`, of a model that writes calls in `form`.
+
+    `hide` is applied to each client string.
+    """
+    if _ONE_CALL.search(source) or form == HARMONY:
+        messages = _one_call_each(messages)
+    return [_rewrite(message, source, hide, form) for message in messages]
 
 
-def alternating(messages: Iterable[Message]) -> list[Message]:
+def alternating(messages: Iterable[Message], form: CallFormat) -> list[Message]:
     """The same conversation as user and assistant in turns, user first.
 
-    For templates that refuse anything else: system text goes before the first user's, and
-    neighbours of one role become one message.
+    For templates that refuse anything else: system text goes before the first user's, neighbours
+    of one role become one message, and calls are written into the text.
     """
     turns: list[Message] = []
     for message in messages:
         role = "assistant" if message["role"] == "assistant" else "user"
+        if calls := message.get("tool_calls"):
+            message = _with_written(message, form.write(call["function"] for call in calls))
         if not turns and role == "assistant":
             turns.append({"role": "user", "content": ""})
         if turns and turns[-1]["role"] == role:
@@ -45,7 +59,47 @@ def alternating(messages: Iterable[Message]) -> list[Message]:
     return turns
 
 
-def _rewrite(message: Mapping[str, Any], source: str, hide: Hide) -> Message:
+def with_text_arguments(messages: Iterable[Message]) -> list[Message]:
+    """The same, the arguments of calls as JSON text: some templates take them for nothing else."""
+
+    def as_text(call: Message) -> Message:
+        arguments = call["function"]["arguments"]
+        if not isinstance(arguments, str):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        return call | {"function": call["function"] | {"arguments": arguments}}
+
+    return [
+        m | {"tool_calls": [as_text(call) for call in m["tool_calls"]]} if "tool_calls" in m else m
+        for m in messages
+    ]
+
+
+def _one_call_each(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Each message of several calls as that many, each followed by its call's own results."""
+    rest = deque(messages)
+    while rest:
+        message = rest.popleft()
+        calls = message.get("tool_calls") or ()
+        if len(calls) < 2:
+            yield message
+            continue
+        results: list[Mapping[str, Any]] = []
+        while rest and rest[0]["role"] == "tool":
+            results.append(rest.popleft())
+        for call in calls:
+            content = message.get("content") if call is calls[0] else None
+            yield {**message, "content": content, "tool_calls": [call]}
+            yield from (r for r in results if r["tool_call_id"] == call["id"])
+        ids = {call["id"] for call in calls}
+        yield from (r for r in results if r["tool_call_id"] not in ids)
+
+
+def _with_written(message: Message, calls: str) -> Message:
+    """`message` with calls at the end of its text."""
+    return message | {"content": "\n".join(filter(None, [message["content"], calls]))}
+
+
+def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat) -> Message:
     role, text = message["role"], _text(message, hide)
     name = message.get("name")
     if name and not _NAMES.search(source):
@@ -64,7 +118,7 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide) -> Message:
     if legacy := message.get("function_call"):
         calls = [{"id": "", "function": legacy}]
     if calls:
-        _put_calls(rewritten, calls, source, hide)
+        rewritten = _with_calls(rewritten, calls, source, hide, form)
     if role in ("tool", "function"):
         _put_result(rewritten, message, source, hide)
     return rewritten
@@ -81,27 +135,21 @@ def _text(message: Mapping[str, Any], hide: Hide) -> str:
     return "\n".join(map(hide, texts))
 
 
-def _put_calls(rewritten: Message, calls: list[Message], source: str, hide: Hide) -> None:
-    """Past tool calls, as the template's own or else as tagged JSON in the text."""
+def _with_calls(
+    rewritten: Message, calls: list[Message], source: str, hide: Hide, form: CallFormat
+) -> Message:
+    """Past tool calls, as the template's own or else in the text."""
     functions = [
         {"name": call["function"]["name"], "arguments": _arguments(call["function"]["arguments"])}
         for call in calls
     ]
-    if "tool_calls" in source:
-        rewritten["tool_calls"] = [
-            {
-                "type": "function",
-                "id": _call_id(call, source, hide),
-                "function": hide(function),
-            }
-            for call, function in zip(calls, functions, strict=True)
-        ]
-        return
-    written = [
-        f"<tool_call>\n{json.dumps(function, ensure_ascii=False)}\n</tool_call>"
-        for function in functions
+    if "tool_calls" not in source:
+        return _with_written(rewritten, form.write(functions, hide))
+    own = [
+        {"type": "function", "id": _call_id(call, source, hide), "function": hide(function)}
+        for call, function in zip(calls, functions, strict=True)
     ]
-    rewritten["content"] = "\n".join(filter(None, [rewritten["content"], *map(hide, written)]))
+    return rewritten | {"tool_calls": own}
 
 
 def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hide: Hide) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,14 +12,21 @@ import jinja2
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import described, in_channels
 from minikin.chat.lookalikes import LookAlikes
-from minikin.chat.messages import Message, alternating, for_template
+from minikin.chat.messages import Message, alternating, for_template, with_text_arguments
 from minikin.chat.sandbox import Sandbox, TemplateRefusalError
-from minikin.chat.tools import with_tools
+from minikin.chat.tools import in_system_message, with_tools
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError, TemplateError
 
 log = logging.getLogger(__name__)
 
 _SAMPLE = "Hello there"
+_IN_MESSAGE = re.compile(r"""message(\.tools\b|\[['"]tools['"]\])""")
+"""How Phi-4-mini's template names the tools: as a field of the system message."""
+PLAIN = (
+    "{% for message in messages %}{{ message.content }}"
+    "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
+)
+"""For a file without a template: most likely a base model, which knows no turns and goes on."""
 MAX_OUTPUT_CHARS = 32 * 1024 * 1024
 """More than any request body renders to; a template that emits more is broken or hostile."""
 
@@ -75,22 +83,34 @@ class ChatTemplate:
         Raises InvalidRequest with the template's own words if it refuses the conversation even so,
         TemplateError if it fails in any other way.
         """
-        if tools and not self.call_format.native:
-            messages = with_tools(list(messages), tools, self.call_format, must=must_call)
-            tools = ()
+        form, hide = self.call_format, self._lookalikes.hide
         if in_channels(self._source):
             tools = described(list(tools))
-        prepared = for_template(messages, self._source, self._lookalikes.hide)
-        values = {**(variables or {}), "tools": self._lookalikes.hide(list(tools)) or None}
+        prepared = for_template(messages, self._source, hide, form)
+        values = {**(variables or {}), "tools": None}
+        if tools and not form.native:
+            prepared = with_tools(prepared, hide(list(tools)), form, must=must_call)
+        elif tools and _IN_MESSAGE.search(self._source):
+            prepared = in_system_message(prepared, hide(list(tools)))
+        elif tools:
+            values["xml_tools" if "xml_tools" in self._source else "tools"] = hide(list(tools))
+        return self._lookalikes.split(self._render_somehow(prepared, values))
+
+    def _render_somehow(self, messages: list[Message], values: dict[str, Any]) -> str:
+        """With the client's roles if the template takes them, and arguments as it takes those."""
         try:
-            text = self._render(prepared, values)
+            return self._render(messages, values)
         except TemplateRefusalError:
-            text = self._render_alternating(prepared, values)
-        return self._lookalikes.split(text)
+            return self._render_alternating(messages, values)
+        except TemplateError:
+            as_text = with_text_arguments(messages)
+            if as_text == messages:
+                raise
+            return self._render_somehow(as_text, values)
 
     def _render_alternating(self, messages: list[Message], values: dict[str, Any]) -> str:
         try:
-            return self._render(alternating(messages), values)
+            return self._render(alternating(messages, self.call_format), values)
         except TemplateRefusalError as refusal:
             raise InvalidRequest(
                 f"The model's chat template refuses these messages: {refusal}", param="messages"

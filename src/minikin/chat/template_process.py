@@ -13,7 +13,7 @@ import msgspec
 
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import in_channels
-from minikin.chat.thoughts import writes_thoughts
+from minikin.chat.thoughts import thought_marks
 from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
 MAX_REPLY = 256 * 1024 * 1024
@@ -65,7 +65,8 @@ class TemplateProcess:
         """How the model writes tool calls."""
         self.in_channels = in_channels(source.template)
         """Whether the model answers in harmony's channels."""
-        self.writes_thoughts = writes_thoughts(source.template)
+        self.thought_marks = thought_marks(source.template)
+        """What the model's thoughts stand between, if it has any."""
         self.can_choose_to_think = "enable_thinking" in source.template
         self._source = source
         self._turn = asyncio.Lock()

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-BEGIN, END = "<think>", "</think>"
-"""The marks of Qwen3, the DeepSeek-R1 distillations and SmolLM3."""
+
+class ThoughtMarks(msgspec.Struct, frozen=True):
+    """What stands around a model's thoughts."""
+
+    begin: str
+    end: str
+
+
+THINK = ThoughtMarks("<think>", "</think>")
+"""Of Qwen3, the DeepSeek-R1 distillations and SmolLM3."""
+MISTRAL_THINK = ThoughtMarks("[THINK]", "[/THINK]")
+"""Of Magistral."""
 
 
 class Thought(msgspec.Struct, frozen=True):
@@ -20,14 +30,14 @@ class Said(msgspec.Struct, frozen=True):
     text: str
 
 
-def writes_thoughts(template: str) -> bool:
-    """Whether a model with this chat template puts its thoughts between the marks."""
-    return END in template
+def thought_marks(template: str) -> ThoughtMarks | None:
+    """What a model with this chat template puts its thoughts between; None: it has none."""
+    return next((marks for marks in (THINK, MISTRAL_THINK) if marks.end in template), None)
 
 
-def is_thinking(prompt: str) -> bool:
+def is_thinking(prompt: str, marks: ThoughtMarks) -> bool:
     """Whether `prompt` ends where the model's thoughts begin, the mark being written already."""
-    return prompt.rstrip().endswith(BEGIN)
+    return prompt.rstrip().endswith(marks.begin)
 
 
 class ThoughtReader:
@@ -36,7 +46,8 @@ class ThoughtReader:
     White space around the marks is neither's.
     """
 
-    def __init__(self, *, thinking: bool) -> None:
+    def __init__(self, marks: ThoughtMarks, *, thinking: bool) -> None:
+        self._marks = marks
         self._buffer = ""
         self._state = self._thought if thinking else self._start
         self._started = False
@@ -61,10 +72,11 @@ class ThoughtReader:
 
     def _start(self) -> list[Thought | Said]:
         begun = self._buffer.lstrip()
-        if begun.startswith(BEGIN):
-            self._buffer = begun[len(BEGIN) :]
+        begin = self._marks.begin
+        if begun.startswith(begin):
+            self._buffer = begun[len(begin) :]
             self._state = self._thought
-        elif not BEGIN.startswith(begun):
+        elif not begin.startswith(begun):
             self._state = self._said
         else:
             return []
@@ -73,11 +85,11 @@ class ThoughtReader:
     def _thought(self) -> list[Thought | Said]:
         if not self._started:
             self._buffer = self._buffer.lstrip()
-        before, mark, after = self._buffer.partition(END)
+        before, mark, after = self._buffer.partition(self._marks.end)
         if mark:
             self._buffer, self._state, self._started = after, self._gap, False
             return [*_some(Thought(before.rstrip())), *self._gap()]
-        kept = _unsure(before)
+        kept = _unsure(before, self._marks.end)
         told, self._buffer = before[: len(before) - kept], before[len(before) - kept :]
         self._started = self._started or bool(told)
         return _some(Thought(told))
@@ -98,10 +110,10 @@ def _some(part: Thought | Said) -> list[Thought | Said]:
     return [part] if part.text else []
 
 
-def _unsure(text: str) -> int:
-    """The length of the end of `text` that may belong to the closing mark: white space and part."""
-    for size in range(min(len(text), len(END) - 1), -1, -1):
-        if END.startswith(text[len(text) - size :]):
+def _unsure(text: str, end: str) -> int:
+    """The length of the end of `text` that may belong to the mark `end`: white space and part."""
+    for size in range(min(len(text), len(end) - 1), -1, -1):
+        if end.startswith(text[len(text) - size :]):
             before = text[: len(text) - size]
             return len(text) - len(before.rstrip())
     raise AssertionError("the empty end always fits")

@@ -37,7 +37,8 @@ Part = Text | CallBegun | Arguments
 class CallReader:
     """Splits one answer into words and calls, in time linear in its length.
 
-    What begins like a call and turns out to be none comes back as text.
+    What begins like a call and turns out to be none comes back as text, and so does a call that is
+    cut off before its arguments begin.
     """
 
     def __init__(self, form: CallFormat) -> None:
@@ -46,6 +47,8 @@ class CallReader:
         self._state = self._outside
         self._scanner = _JsonScanner()
         self._any_call = False
+        self._opener = ""
+        """What has stood before `begin`."""
 
     def feed(self, text: str) -> list[Part]:
         """Take more of the answer."""
@@ -61,18 +64,23 @@ class CallReader:
         """Give up what was held back, since nothing follows."""
         rest, self._buffer = self._buffer, ""
         if self._state == self._head and not self._any_call:
-            rest = self._form.begin + rest
+            rest = self._opener + self._form.begin + rest
         elif self._state != self._outside:
             rest = ""  # of a call's frame, behind the part that has been told
         return [Text(rest)] if rest else []
 
     def _outside(self) -> Iterator[Part]:
-        begin = self._form.begin
+        begin, opener = self._form.begin, self._form.opener
         at = self._buffer.find(begin)
         if at >= 0:
             end, self._state = at + len(begin), self._head
+            self._opener = opener if self._buffer[:at].endswith(opener) else ""
+            at -= len(self._opener)
         else:
-            at = end = len(self._buffer) - _overlap(self._buffer, begin)
+            kept = _overlap(self._buffer, begin)
+            if opener:
+                kept = max(kept, _overlap(self._buffer, opener + begin))
+            at = end = len(self._buffer) - kept
         text, self._buffer = self._buffer[:at], self._buffer[end:]
         if text:
             yield Text(text)
@@ -87,10 +95,13 @@ class CallReader:
         if not buffer.startswith(before) or len(name) > MAX_NAME + len(after):
             yield from self._give_up()
         elif at >= 0:
-            if not _NAME.fullmatch(name):
+            arguments = buffer[at + len(after) :]
+            if not _NAME.fullmatch(name) or arguments[:1] not in ("", "{"):
                 yield from self._give_up()
                 return
-            self._buffer = buffer[at + len(after) :]
+            if not arguments:  # it is a call once they begin
+                return
+            self._buffer = arguments
             self._scanner = _JsonScanner()
             self._state = self._arguments
             self._any_call = True
@@ -124,7 +135,7 @@ class CallReader:
 
     def _give_up(self) -> Iterator[Part]:
         self._state = self._outside
-        yield Text(self._form.begin)
+        yield Text(self._opener + self._form.begin)
 
 
 class _JsonScanner:

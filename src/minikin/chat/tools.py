@@ -1,40 +1,47 @@
-"""Tells a model of its tools in plain text, where its chat template can't."""
+"""Tells a model of its tools where its chat template can't, or wants them in a place of its own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from minikin.chat.call_formats import CallFormat
+from minikin.chat.messages import Message
 
 
 def with_tools(
-    messages: Sequence[Mapping[str, Any]],
-    tools: Sequence[dict[str, Any]],
-    form: CallFormat,
-    *,
-    must: bool,
-) -> list[Mapping[str, Any]]:
-    """`messages` with a system text that tells of `tools`, and whether one must be called."""
+    messages: Sequence[Message], tools: Sequence[dict[str, Any]], form: CallFormat, *, must: bool
+) -> list[Message]:
+    """`messages` with a system text that tells of `tools`, and whether one must be called.
+
+    They are as `for_template` has made them, and so is what clients wrote in `tools`: hidden, while
+    the marks of `form` are not.
+    """
+    first, *rest = _with_system(messages)
     text = _instructions(tools, form, must=must)
-    if not messages or messages[0]["role"] not in ("system", "developer"):
-        return [{"role": "system", "content": text}, *messages]
-    first, *rest = messages
-    content = first["content"]
-    if isinstance(content, str):
-        joined: Any = f"{content}\n\n{text}"
-    else:
-        joined = [*content, {"type": "text", "text": text}]
-    return [{**first, "content": joined}, *rest]
+    return [first | {"content": "\n\n".join(filter(None, [first["content"], text]))}, *rest]
+
+
+def in_system_message(
+    messages: Sequence[Message], tools: Sequence[dict[str, Any]]
+) -> list[Message]:
+    """`messages` with `tools` as a field of the system message, where Phi-4-mini's looks."""
+    first, *rest = _with_system(messages)
+    functions = [tool["function"] for tool in tools]
+    return [first | {"tools": json.dumps(functions, ensure_ascii=False)}, *rest]
+
+
+def _with_system(messages: Sequence[Message]) -> list[Message]:
+    """`messages`, the first of them a system message, empty if there was none."""
+    if messages and messages[0]["role"] in ("system", "developer"):
+        return list(messages)
+    return [{"role": "system", "content": ""}, *messages]
 
 
 def _instructions(tools: Sequence[dict[str, Any]], form: CallFormat, *, must: bool) -> str:
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-    example = (
-        f'{form.begin}{form.before_name}function-name{form.before_arguments}{{"argument": "value"}}'
-        f"{form.end}{form.close}"
-    )
+    example = form.write([{"name": "function-name", "arguments": {"argument": "value"}}])
     duty = (
         "Answer with a function call and nothing else."
         if must

@@ -12,18 +12,22 @@ from typing import Any
 import msgspec
 
 from minikin.engine.gguf import GGMLType, GGUFFile
-from minikin.engine.native.build import load_library
+from minikin.engine.native.build import has_bfloat16, load_library
 
 _BASE_BYTES = 450_000_000
 """Python, PyTorch and the HTTP server, before any model: measured on Linux with the CPU build."""
-_DENSE_BYTES = 2
-"""A weight's or a cached value's bytes in the engine: bfloat16."""
 _CACHED_TOKENS = 8192
 """How much conversation to reckon with; the engine's cache takes memory only as it fills."""
 _PACKED = {
     kind: 0.625 if kind.name.startswith("Q4") else 1.125 for kind in GGMLType if kind.block_size > 1
 }
 """Bytes a weight of the types that stay packed for the native kernels, scales included."""
+_FILE_TYPES = {
+    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
+    11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
+    17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
+}  # fmt: skip
+"""What `general.file_type` calls a mixture of types: ggml, docs/gguf.md."""
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +35,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     family: str
     quantization: str
-    """The type of most of its weights."""
+    """What the file calls its mixture of types, or else the type of most of its weights."""
     parameters: int
     context_length: int
     """Tokens."""
@@ -49,7 +53,7 @@ def read_facts(path: Path) -> ModelFacts:
     context = file.metadata.get(f"{family}.context_length")
     return ModelFacts(
         family=family,
-        quantization=max(counts, key=counts.__getitem__).name if counts else "none",
+        quantization=_quantization(file.metadata, counts),
         parameters=counts.total(),
         context_length=context if isinstance(context, int) else 0,
         memory=_BASE_BYTES + _weight_bytes(counts) + _cache_bytes(file.metadata, family),
@@ -66,10 +70,21 @@ def machine_memory() -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
+def _quantization(metadata: Mapping[str, Any], counts: Counter[GGMLType]) -> str:
+    most = max(counts, key=counts.__getitem__).name if counts else "none"
+    kind = metadata.get("general.file_type")
+    return _FILE_TYPES.get(kind, most) if isinstance(kind, int) else most
+
+
+def _dense_bytes() -> int:
+    """A weight's or a cached value's bytes in the engine: of bfloat16, if the processor has it."""
+    return 2 if has_bfloat16() else 4
+
+
 def _weight_bytes(counts: Counter[GGMLType]) -> int:
     """Of that many weights of each type, packed where this machine's kernels can read them so."""
     kept = _PACKED if load_library() else {}
-    return int(sum(count * kept.get(kind, _DENSE_BYTES) for kind, count in counts.items()))
+    return int(sum(count * kept.get(kind, _dense_bytes()) for kind, count in counts.items()))
 
 
 def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:
@@ -83,4 +98,4 @@ def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
     tokens = min(field("context_length"), _CACHED_TOKENS)
-    return 2 * field("block_count") * kv_heads * width * tokens * _DENSE_BYTES
+    return 2 * field("block_count") * kv_heads * width * tokens * _dense_bytes()

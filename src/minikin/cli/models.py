@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from minikin.cli.options import CacheOption, model_cache
-from minikin.cli.output import console, download_bar, errors, readable_size
+from minikin.cli.output import console, download_bar, errors, readable_size, wide
 from minikin.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def pull(
 def models(cache: CacheOption = None) -> None:
     """List the models that Minikin knows by name, and those on this machine.
 
-    MEMORY is about what one user's conversation takes, FITS whether this machine has that much.
+    MEMORY is about what one user's conversation takes, FITS whether this machine has that much;
+    models of a family that Minikin doesn't know never do.
 
     Example:
 
@@ -69,7 +70,7 @@ def models(cache: CacheOption = None) -> None:
         else:
             part = "in part" if name in kept.parts() else "no"
             table.add_row(name, *_announce(KNOWN_MODELS.get(name)), part)
-    console.print(table)
+    wide.print(table)
     errors.print(f"\nFetched models are kept in {kept.models_folder}/NAME.", soft_wrap=True)
 
 
@@ -94,6 +95,7 @@ def rm(
 def _describe(model: CachedModel) -> tuple[str, ...]:
     """Size, family, type, context, memory and fit of a model that is here."""
     from minikin.cli.facts import machine_memory, read_facts
+    from minikin.engine.family import FAMILIES
 
     size = readable_size(model.record.size)
     try:
@@ -101,6 +103,8 @@ def _describe(model: CachedModel) -> tuple[str, ...]:
     except ModelFileError:
         return (size, "unreadable", "", "", "", "no")
     fits = "yes" if facts.memory <= machine_memory() else "no"
+    if facts.family not in FAMILIES:
+        fits = "unknown"
     context, memory = f"{facts.context_length:,}", readable_size(facts.memory)
     return (size, facts.family, facts.quantization, context, memory, fits)
 

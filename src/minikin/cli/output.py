@@ -17,6 +17,8 @@ from rich.progress import (
 )
 
 console = Console(highlight=False, markup=False, emoji=False)
+wide = Console(highlight=False, markup=False, emoji=False, width=1000)
+"""For tables: a narrow terminal wraps their lines, and no name is cut."""
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +12,9 @@ from msgspec.structs import replace
 
 from minikin.cli.access import read_api_keys
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
-from minikin.cli.output import errors, readable_size
+from minikin.cli.output import readable_size
 from minikin.config import EngineSettings, ModelSettings, ServerSettings
-from minikin.errors import SetupError
+from minikin.errors import ModelFileError, SetupError
 from minikin.hub.known import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ def serve(
         allowed_hosts=tuple(allowed_host or ()),
         **settings_of(ServerSettings, settings),
     )
-    errors.print(f"Loading {models[0].id}", soft_wrap=True)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("minikin").setLevel(logging.INFO)
     from minikin.api.server import serve as run_server
 
     run_server(chosen, lambda: _catalog_routes(chosen))
@@ -128,13 +130,14 @@ def _within(
 ) -> tuple[tuple[ModelSettings, ...], int | None]:
     """The models with the memory that they need, and the bytes that all of them may take.
 
-    One model has no budget unless it is given. Raises SetupError if one is larger than was given.
+    One model has no budget unless it is given. Raises SetupError if one can't be used, so that it
+    shows now and not when it is first asked for, or is larger than was given.
     """
     if len(models) == 1 and gigabytes is None:
         return models, None
-    from minikin.cli.facts import machine_memory, read_facts
+    from minikin.cli.facts import machine_memory
 
-    models = tuple(replace(m, memory=read_facts(m.engine.model).memory) for m in models)
+    models = tuple(replace(model, memory=_memory(model)) for model in models)
     budget = machine_memory() if gigabytes is None else int(gigabytes * 1e9)
     for model in models:
         if gigabytes is not None and model.memory > budget:
@@ -143,6 +146,23 @@ def _within(
                 "allows."
             )
     return models, budget
+
+
+def _memory(model: ModelSettings) -> int:
+    """The bytes that a model needs. Raises SetupError, which names it, if it can't be used."""
+    from minikin.cli.facts import read_facts
+    from minikin.engine.family import FAMILIES
+
+    try:
+        facts = read_facts(model.engine.model)
+    except ModelFileError as error:
+        raise SetupError(f"{model.id}: {error.message}") from error
+    if facts.family not in FAMILIES:
+        raise SetupError(
+            f"{model.id} is of the family {facts.family[:64]!a}; Minikin knows: "
+            f"{', '.join(FAMILIES)}."
+        )
+    return facts.memory
 
 
 def _catalog_routes(settings: ServerSettings) -> list[Route]:

@@ -9,8 +9,9 @@ import json
 from typing import Any
 
 from minikin.constrain.channels import channel_grammar
+from minikin.constrain.lark import literal, quote
 from minikin.constrain.narrow import any_object, narrow
-from minikin.constrain.plan import CallForm, Part, Plan, Schema
+from minikin.constrain.plan import CallForm, Part, Plan, Schema, ThoughtForm
 from minikin.constrain.strict import check_strict
 
 MAX_CALLS = 8
@@ -42,30 +43,50 @@ def _laid_out(part: Part) -> Schema:
 
 def _call_grammar(plan: Plan, form: CallForm) -> str:
     rules = ["%llguidance {}"]
-    begin = _quote(form.begin)
-    more = f" ({_quote(form.again)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
-    more += f" {_quote(form.close)}" if form.close else ""
+    more = f" ({literal(form.again, form.marks)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
+    more += f" {literal(form.close, form.marks)}"
     if plan.may_answer and plan.answer:
         rules += [
-            f"start: answer | {begin} call{more}",
+            f"start: answer | {literal(form.begin, form.marks)} call{more}",
             f"answer: %json {json.dumps(_laid_out(plan.answer))}",
         ]
     elif plan.may_answer:
-        rules += [
-            f"start: TEXT | lead call{more}",
-            f"lead[lazy]: TEXT {begin}",
-            r"TEXT: /(.|\n)*/",
-        ]
+        rules += [*_free_text(plan.thoughts, form), f"calls: call{more}"]
     else:
-        rules.append(f"start: {begin} call{more}")
+        rules.append(f"start: {literal(form.begin, form.marks)} call{more}")
     names = " | ".join(f"call{at}" for at in range(len(plan.functions)))
-    rules.append(f"call: {_quote(form.before_name)} ({names})")
+    rules.append(f"call: {literal(form.before_name, form.marks)} ({names})")
     for at, part in enumerate(plan.functions):
-        head, tail = _quote(f"{part.function}{form.before_arguments}"), _quote(form.end)
-        rules.append(f"call{at}: {head} arguments{at} {tail}")
+        head = literal(f"{part.function}{form.before_arguments}", form.marks)
+        rules.append(f"call{at}: {head} arguments{at} {literal(form.end, form.marks)}")
         rules.append(f"arguments{at}: %json {json.dumps(_laid_out(part))}")
     return "\n".join(rules)
 
 
-def _quote(text: str) -> str:
-    return json.dumps(text)
+def _free_text(thoughts: ThoughtForm | None, form: CallForm) -> list[str]:
+    """Rules of words that `calls` may follow, and of thoughts before them, which hold no calls.
+
+    Of what matches alike a lazy rule wins, so that words end where a call begins.
+    """
+    rules = [r"TEXT: /(.|\n)*/"]
+    if thoughts is None:
+        return [*rules, "start: TEXT | lead calls", *_lead("lead", "TEXT", form)]
+    rules += ["rest: TEXT | lead calls", *_lead("lead", "TEXT", form)]
+    end = quote(thoughts.end)
+    if thoughts.begun:
+        return [*rules, "start: TEXT | thought rest", f"thought[lazy]: TEXT {end}"]
+    return [
+        *rules,
+        rf"OPENED: /\s*/ {quote(thoughts.begin)}",
+        "WORDS: TEXT & ~(OPENED TEXT)",
+        "start: TEXT | first calls | thought rest",
+        f"thought[lazy]: OPENED TEXT {end}",
+        *_lead("first", "WORDS", form),
+    ]
+
+
+def _lead(name: str, words: str, form: CallForm) -> list[str]:
+    """Rules of `words` and what a call begins with: with its marks as tokens, or spelt out."""
+    begin, spelt = literal(form.begin, form.marks), quote(form.begin)
+    tokens = f" | {words} {begin}" if begin != spelt else ""
+    return [f"{name}: {name}_spelt{tokens}", f"{name}_spelt[lazy]: {words} {spelt}"]

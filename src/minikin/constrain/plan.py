@@ -26,6 +26,17 @@ class CallForm(msgspec.Struct, frozen=True):
     """Before each further call."""
     close: str
     """After the last call."""
+    marks: dict[str, int] = {}
+    """Parts of these texts that are one token of the model's each -> its id."""
+
+
+class ThoughtForm(msgspec.Struct, frozen=True):
+    """What stands around a model's thoughts; see `chat.thoughts.ThoughtMarks`."""
+
+    begin: str
+    end: str
+    begun: bool
+    """Whether the answer begins within them; else the model may begin them itself."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -63,6 +74,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Whether there may be an answer without a call."""
     channels: dict[str, int] = {}
     """Text -> id of the tokens that frame messages, of a model that answers in channels."""
+    thoughts: ThoughtForm | None = None
+    """What may come before words and calls, and holds neither."""
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -59,6 +59,7 @@ def load_engine(
     native = kernels is not None and NativeLayers.fit(architecture, weights)
     cached = torch.bfloat16 if native else dtype
     tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, cached, device)
+    tokens = max(tokens, BLOCK)  # there is no less
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
     # Read again: what turns positions into angles may depend on how many there are.
     architecture = Architecture.read(file, context)
@@ -74,7 +75,7 @@ def load_engine(
         prefill_chunk=settings.prefill_chunk,
         masks=make_masks(tokenizer) if make_masks else None,
     )
-    _warm(engine)
+    _warm(engine, context)
     info = ModelInfo(
         context_length=context,
         vocab_size=architecture.vocab_size,
@@ -101,10 +102,10 @@ def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) 
     return max(BLOCK, min(MOST_TOKENS, memory // 4 // token))
 
 
-def _warm(engine: Engine) -> None:
+def _warm(engine: Engine, context: int) -> None:
     """Touch every kernel once: their first run builds what later ones reuse."""
-    for length in (1, 2 * BLOCK):
-        params = SamplingParams(max_tokens=2, top_p=0.5, seed=0)
+    for length in (1, max(1, min(2 * BLOCK, context - 2))):
+        params = SamplingParams(max_tokens=min(2, context), top_p=0.5, seed=0)
         engine.add(GenerationRequest(id="warm", prompt=[0] * length, params=params))
         while engine.busy:
             engine.step()

@@ -19,8 +19,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 class Tokenizer:
     """The tokenizer of one model; safe to use from several threads.
 
-    Text never becomes a control token, whatever it spells: `encode_pieces` is the one way to
-    write those.
+    Text never becomes a control token, whatever it spells: `encode_pieces` and `encode_prompt` are
+    the ways to write those.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class Tokenizer:
         self.vocab_size = len(vocabulary.tokens)
         self.control_tokens: Mapping[str, int] = vocabulary.control_tokens
         """Text -> id of the tokens that only `encode_pieces` writes."""
-        self.channel_marks: Mapping[str, int] = vocabulary.channel_marks
-        """Those of them that frame messages in channels; unlike others they have bytes."""
+        self.frame_marks: Mapping[str, int] = vocabulary.frame_marks
+        """Those of them that frame calls or messages in channels; unlike others they have bytes."""
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.end_ids
         """Every token that ends an answer."""
@@ -110,6 +110,17 @@ class Tokenizer:
             texts.clear()
         return ids + self.encode("".join(texts))
 
+    def encode_prompt(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
+        """As `encode_pieces`, for all of a prompt: never empty, and with BOS where it belongs.
+
+        A file whose prompts start with BOS need not have a chat template that writes it.
+        """
+        ids = self.encode_pieces(pieces)
+        start = self._vocabulary.eos_id if self.bos_id is None else self.bos_id
+        if not ids or (self.add_bos and ids[0] != start):
+            ids.insert(0, start)
+        return ids
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; control tokens give nothing, broken UTF-8 gives U+FFFD."""
         data = b"".join(self.token_bytes(token_id) for token_id in ids)
@@ -122,9 +133,9 @@ class Tokenizer:
         return self._bytes[token_id]
 
     def free_bytes(self) -> list[bytes]:
-        """Token id -> its bytes, b"" for those that may not stand in free text."""
+        """Token id -> its bytes, b"" for marks of frames, which may not stand in free text."""
         table = list(self._bytes)
-        for token_id in self.channel_marks.values():
+        for token_id in self.frame_marks.values():
             table[token_id] = b""
         return table
 

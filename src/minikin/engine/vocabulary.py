@@ -49,6 +49,23 @@ _CHANNEL_MARKS = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|const
 """What gpt-oss frames the messages of an answer with, all of them or none."""
 
 
+_CALL_MARKS = (
+    "<tool_call>",
+    "</tool_call>",
+    "[TOOL_CALLS]",
+    "[ARGS]",
+    "<|tool_call|>",
+    "<|/tool_call|>",
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁calls▁end｜>",
+    "<｜tool▁call▁begin｜>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁sep｜>",
+)
+"""What models frame tool calls with."""
+_MARKS = (*_CALL_MARKS, "<|python_tag|>", "<think>", "</think>", "[THINK]", "[/THINK]")
+"""Tokens that part an answer into thoughts, words and calls: whoever reads it must see them."""
+
 _LONGEST_TOKEN = 1024
 _MOST_CHARACTERS = 1 << 24
 """In one token, and in all: each place in each is tried as a cut. Published ones have 2 million."""
@@ -66,11 +83,11 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     end_ids: frozenset[int]
     """Every token that ends an answer; `eos_id` is one of them."""
     silent_ids: frozenset[int]
-    """Tokens that stand for no text: control tokens but for channel marks, the unknown token."""
+    """Tokens that stand for no text: the unknown token, and control tokens but for marks."""
     control_tokens: dict[str, int]
     """Text -> id of the tokens that plain text never becomes."""
-    channel_marks: dict[str, int]
-    """Text -> id of those of them that frame the messages of an answer in channels."""
+    frame_marks: dict[str, int]
+    """Text -> id of those of them that frame tool calls, or messages in channels, in an answer."""
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any]) -> Vocabulary:
@@ -94,22 +111,25 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         silent = _silent_ids(tokens, types) | {i for i in special.values() if i is not None}
         named_ends = {special[name] for name in ("eos", "eot", "eom")}
         known_ends = {i for i in silent if tokens[i] in _END_TEXTS}
-        marks = {tokens[i]: i for i in silent if tokens[i] in _CHANNEL_MARKS}
-        if len(marks) < len(_CHANNEL_MARKS):
-            marks = {}
-        ends = {i for i in named_ends | known_ends if i is not None} - set(marks.values())
+        channels = {tokens[i]: i for i in silent if tokens[i] in _CHANNEL_MARKS}
+        if len(channels) < len(_CHANNEL_MARKS):
+            channels = {}
+        ends = {i for i in named_ends | known_ends if i is not None} - set(channels.values())
         if not ends:
             raise ModelFileError("The model file names no token that ends an answer.")
         markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
+        control = {tokens[i]: i for i in sorted(silent | markup)}
+        calls = {text: i for text, i in control.items() if text in _CALL_MARKS}
+        marks = {i for i in silent if tokens[i] in _MARKS or tokens[i] in channels} - ends
         return cls(
             tokens=tokens,
             types=types,
             bos_id=special["bos"],
             eos_id=special["eos"] if special["eos"] is not None else min(ends),
             end_ids=frozenset(ends),
-            silent_ids=frozenset(silent - set(marks.values())),
-            control_tokens={tokens[i]: i for i in sorted(silent | markup)},
-            channel_marks=marks,
+            silent_ids=frozenset(silent - marks),
+            control_tokens=control,
+            frame_marks=channels | calls,
         )
 
     def writable(self) -> dict[str, int]:

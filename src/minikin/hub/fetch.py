@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from minikin.errors import ModelFileError, SetupError
+from minikin.errors import DownloadError, ModelFileError, SetupError
 from minikin.hub.cache import CachedModel, ModelCache
 from minikin.hub.digest import check_sha256
 from minikin.hub.known import KNOWN_MODELS
@@ -72,6 +72,8 @@ def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = N
             return cached
         progress.note(f"Fetching {name} from {source.spec}.")
         file = _fetch(source, work, progress)
+        if isinstance(source, UrlSource):
+            _check_kind(work / "model" / file, source)
         if known is not None:
             check_sha256(work / "model" / file, known.sha256, file)
         return cache.commit(work, file, source=source.spec, sha256=digest)
@@ -108,6 +110,17 @@ def _fetch(source: Source, work: Path, progress: Progress) -> str:
             from minikin.hub.huggingface import fetch_from_hub
 
             return fetch_from_hub(source, work, progress)
+
+
+def _check_kind(path: Path, source: UrlSource) -> None:
+    """Raise DownloadError for a .gguf that is none, such as the page of a login."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head != b"GGUF":
+        raise DownloadError(
+            f"What {source.spec} sent is no GGUF file: it starts with {head!a}. Check the address; "
+            "it may be that of a web page."
+        )
 
 
 def _local(cached: CachedModel) -> LocalModel:

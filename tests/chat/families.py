@@ -1,0 +1,174 @@
+"""Chat templates that do with tools, calls and results what each family's own does, in short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minikin.chat.call_formats import (
+    DEEPSEEK,
+    LLAMA,
+    MISTRAL,
+    MISTRAL_NAMED,
+    PHI,
+    PHI_SINGLE,
+    TAGGED,
+    CallFormat,
+)
+
+_TURNS = "{{ '<|im_start|>' + m.role + '\n' + m.content }}"
+_HERMES_CALLS = (
+    '{% for c in m.tool_calls or [] %}{{ \'\n<tool_call>\n{"name": "\' + c.function.name +'
+    " '\", \"arguments\": ' + c.function.arguments | tojson + '}\n</tool_call>' }}{% endfor %}"
+)
+_HERMES_TELLS = (
+    "{% for t in NAME or [] %}{{ '<tools>' + t | tojson + '</tools> in <tool_call></tool_call>' }}"
+    "{% endfor %}"
+)
+_HERMES_RESULT = (
+    "{% if m.role == 'tool' %}{{ '<tool_response>' + m.content + '</tool_response>' }}{% else %}"
+)
+_MISTRAL_TURNS = (
+    "{% for m in messages %}{% if m.role == 'user' %}"
+    "{% if tools and loop.last %}{{ '[AVAILABLE_TOOLS]' + tools | tojson + '[/AVAILABLE_TOOLS]' }}"
+    "{% endif %}{{ '[INST]' + m.content + '[/INST]' }}"
+    "{% elif m.tool_calls is defined %}CALLS{{ eos_token }}"
+    "{% elif m.role == 'tool' %}{{ '[TOOL_RESULTS]' + m.content + '[/TOOL_RESULTS]' }}"
+    "{% else %}{{ m.content + eos_token }}{% endif %}{% endfor %}"
+)
+
+
+def _hermes(name: str) -> str:
+    told = _HERMES_TELLS.replace("NAME", name)
+    return (
+        f"{told}{{% for m in messages %}}{_HERMES_RESULT}{_TURNS}{_HERMES_CALLS}{{% endif %}}"
+        "<|im_end|>{% endfor %}<|im_start|>assistant\n"
+    )
+
+
+@dataclass(frozen=True)
+class ToolFamily:
+    template: str
+    form: CallFormat
+    control: tuple[str, ...]
+    one: str
+    """How a call of f(a=1) is written."""
+    two: str
+    """The same and one of g()."""
+    tells: str
+    """What stands before the tools where the model reads of them."""
+
+
+_CHATML = ("<|im_start|>", "<|im_end|>")
+_TAGS = (*_CHATML, "<tool_call>", "</tool_call>")
+_F, _G = '{"name": "f", "arguments": {"a": 1}}', '{"name": "g", "arguments": {}}'
+_TAGGED = f"<tool_call>\n{_F}\n</tool_call>", f"<tool_call>\n{_G}\n</tool_call>"
+_D_F = '<｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{"a": 1}\n```<｜tool▁call▁end｜>'
+_D_G = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{}\n```<｜tool▁call▁end｜>"
+_D = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+_DEEPSEEK_CONTROL = (
+    "<｜User｜>", "<｜Assistant｜>", *_D, "<｜tool▁sep｜>", "<｜tool▁call▁begin｜>",
+    "<｜tool▁call▁end｜>", "<think>",
+)  # fmt: skip
+
+FAMILIES = {
+    "Qwen3, Hermes": ToolFamily(
+        _hermes("tools"), TAGGED, _TAGS, _TAGGED[0], "\n".join(_TAGGED), "<tools>"
+    ),
+    "SmolLM3": ToolFamily(
+        _hermes("xml_tools"), TAGGED, _TAGS, _TAGGED[0], "\n".join(_TAGGED), "<tools>"
+    ),
+    "Gemma": ToolFamily(
+        "{% for m in messages %}{% if (m.role == 'assistant') != (loop.index0 % 2 == 1) %}"
+        "{{ raise_exception('turns must alternate') }}{% endif %}"
+        "<start_of_turn>{{ ('model' if m.role == 'assistant' else m.role) + '\n' + m.content }}"
+        "<end_of_turn>{% endfor %}<start_of_turn>model\n",
+        TAGGED,
+        ("<start_of_turn>", "<end_of_turn>"),
+        _TAGGED[0],
+        "\n".join(_TAGGED),
+        "described in JSON:\n",
+    ),
+    "Qwen3-Coder": ToolFamily(
+        "{% for t in tools or [] %}<tool_call><function=f>{% endfor %}{% for m in messages %}"
+        f"{_TURNS}<|im_end|>{{% endfor %}}",
+        TAGGED,
+        _TAGS,
+        _TAGGED[0],
+        "\n".join(_TAGGED),
+        "described in JSON:\n",
+    ),
+    "Llama 3.2": ToolFamily(
+        "{% if tools %}Environment: ipython\n{% for t in tools %}{{ t | tojson }}{% endfor %}"
+        "{% endif %}{% for m in messages %}{% if 'tool_calls' in m %}"
+        "{% if not m.tool_calls | length == 1 %}{{ raise_exception('one at a time') }}{% endif %}"
+        "{% set c = m.tool_calls[0].function %}"
+        "{{ '{\"name\": \"' + c.name + '\", \"parameters\": ' + c.arguments | tojson + '}' }}"
+        "{% elif m.role == 'tool' %}{{ 'ipython: ' + m.content }}"
+        "{% else %}{{ m.role + ': ' + m.content }}{% endif %}<|eot_id|>{% endfor %}",
+        LLAMA,
+        ("<|eot_id|>", "<|python_tag|>"),
+        '{"name": "f", "parameters": {"a": 1}}',
+        '{"name": "f", "parameters": {"a": 1}}\n{"name": "g", "parameters": {}}',
+        "Environment: ipython\n",
+    ),
+    "Mistral 7B v0.3": ToolFamily(
+        _MISTRAL_TURNS.replace(
+            "CALLS",
+            "[TOOL_CALLS] [{% for c in m.tool_calls %}{{ c.function | tojson }}"
+            "{% if not loop.last %}, {% endif %}{% endfor %}]",
+        ),
+        MISTRAL,
+        ("[TOOL_CALLS]", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[TOOL_RESULTS]"),
+        f"[TOOL_CALLS] [{_F}]",
+        f"[TOOL_CALLS] [{_F}, {_G}]",
+        "[AVAILABLE_TOOLS][",
+    ),
+    "Mistral Small 3.2": ToolFamily(
+        _MISTRAL_TURNS.replace(
+            "CALLS",
+            "{% for c in m.tool_calls %}{{ '[TOOL_CALLS]' + c.function.name + '[ARGS]' +"
+            " c.function.arguments | tojson }}{% endfor %}",
+        ),
+        MISTRAL_NAMED,
+        ("[TOOL_CALLS]", "[ARGS]", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[TOOL_RESULTS]"),
+        '[TOOL_CALLS]f[ARGS]{"a": 1}',
+        '[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]g[ARGS]{}',
+        "[AVAILABLE_TOOLS][",
+    ),
+    "Phi-4-mini": ToolFamily(
+        "{% for message in messages %}{{ '<|' + message.role + '|>' + message.content }}"
+        "{% if message.role == 'system' and 'tools' in message %}"
+        "{{ '<|tool|>' + message['tools'] + '<|/tool|>' }}{% endif %}<|end|>{% endfor %}",
+        PHI,
+        ("<|system|>", "<|end|>", "<|tool|>", "<|/tool|>", "<|tool_call|>", "<|/tool_call|>"),
+        f"<|tool_call|>[{_F}]<|/tool_call|>",
+        f"<|tool_call|>[{_F}, {_G}]<|/tool_call|>",
+        "<|tool|>[",
+    ),
+    "Phi-4-mini, by others": ToolFamily(
+        "{% if tools %}{% for t in tools %}{{ '<|tool|>' + t.function | tojson + '<|/tool|>' }}"
+        "{% endfor %}{% endif %}{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}"
+        "{% for c in m.tool_calls or [] %}"
+        "{{ '<|tool_call|>' + c.function | tojson + '<|/tool_call|>' }}{% endfor %}<|end|>"
+        "{% endfor %}",
+        PHI_SINGLE,
+        ("<|system|>", "<|end|>", "<|tool|>", "<|/tool|>", "<|tool_call|>", "<|/tool_call|>"),
+        f"<|tool_call|>{_F}<|/tool_call|>",
+        f"<|tool_call|>{_F}<|/tool_call|><|tool_call|>{_G}<|/tool_call|>",
+        "<|tool|>{",
+    ),
+    "DeepSeek-R1 distillations": ToolFamily(
+        "{% for m in messages %}{% if m.role == 'user' %}{{ '<｜User｜>' + m.content }}"
+        "{% elif m.role == 'tool' %}{{ m.content }}{% elif m.tool_calls %}"
+        "<｜Assistant｜><｜tool▁calls▁begin｜>{% for c in m.tool_calls %}"
+        "{{ '<｜tool▁call▁begin｜>' + c.type + '<｜tool▁sep｜>' + c.function.name + '\n```json\n' +"
+        " c.function.arguments + '\n```<｜tool▁call▁end｜>' }}{% if not loop.last %}{{ '\n' }}"
+        "{% endif %}{% endfor %}<｜tool▁calls▁end｜>{% else %}{{ m.content }}{% endif %}"
+        "{% endfor %}<｜Assistant｜><think>\n",
+        DEEPSEEK,
+        _DEEPSEEK_CONTROL,
+        f"{_D[0]}{_D_F}{_D[1]}",
+        f"{_D[0]}{_D_F}\n{_D_G}{_D[1]}",
+        "described in JSON:\n",
+    ),
+}  # fmt: skip
