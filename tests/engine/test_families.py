@@ -19,14 +19,16 @@ from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
+from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
-from tests.engine.verified import table, written
+from tests.engine.verified import FORMS, table, written
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
@@ -58,16 +60,20 @@ def case(request, tmp_path_factory):
     return tiny, tiny.make(), tmp_path_factory.mktemp("model")
 
 
-@pytest.fixture(scope="module")
-def engine(case):
+@pytest.fixture(scope="module", params=FORMS)
+def engine(request, case):
     tiny, model, folder = case
-    path = folder / "model.gguf"
-    write_gguf(tiny, model, path)
+    path = folder / request.param
+    if request.param == "a GGUF file":
+        write_gguf(tiny, model, path)
+    else:
+        write_folder(model, path, "100KB")
+        assert (path / "model.safetensors.index.json").exists()
     return load(path)
 
 
 def load(path, kernels=None):
-    file = GGUFFile.open(path)
+    file = open_model_file(path)
     architecture = Architecture.read(file, CONTEXT)
     dtype = torch.float32 if kernels is None else torch.bfloat16
     weights = load_weights(file, architecture, dtype=dtype, device=CPU, kernels=kernels)

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.engine.gguf import GGMLType
+from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import load_library
 
 _BASE_BYTES = 450_000_000
@@ -29,11 +30,11 @@ _PACKED = {
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one GGUF file."""
+    """Of one model's file or folder."""
 
     family: str
     quantization: str
-    """The type of most of its weights."""
+    """The method by which it was quantized, or the type of most of its weights."""
     parameters: int
     context_length: int
     """Tokens."""
@@ -42,8 +43,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_facts(path: Path) -> ModelFacts:
-    """Raises ModelFileError if `path` is no sound GGUF file."""
-    file = GGUFFile.open(path)
+    """Raises ModelFileError if `path` is no sound model."""
+    file = open_model_file(path)
     family = str(file.metadata.get("general.architecture", "unknown"))
     counts: Counter[GGMLType] = Counter()
     for tensor in file.tensors.values():
@@ -51,11 +52,15 @@ def read_facts(path: Path) -> ModelFacts:
     context = file.metadata.get(f"{family}.context_length")
     return ModelFacts(
         family=family,
-        quantization=max(counts, key=counts.__getitem__).name if counts else "none",
+        quantization=file.quantization or _most(counts),
         parameters=counts.total(),
         context_length=context if isinstance(context, int) else 0,
         memory=_BASE_BYTES + _weight_bytes(counts) + _cache_bytes(file.metadata, family),
     )
+
+
+def _most(counts: Counter[GGMLType]) -> str:
+    return max(counts, key=counts.__getitem__).name if counts else "none"
 
 
 def machine_memory() -> int:

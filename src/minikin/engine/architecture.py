@@ -8,7 +8,7 @@ import numpy as np
 
 from minikin.engine.family import FAMILIES, Family
 from minikin.engine.fields import Fields
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model_file import ModelFile
 from minikin.engine.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
 
@@ -46,7 +46,7 @@ class Architecture:
     """Tensors that each layer must have, besides those of all families."""
 
     @classmethod
-    def read(cls, file: GGUFFile, context_length: int | None = None) -> Architecture:
+    def read(cls, file: ModelFile, context_length: int | None = None) -> Architecture:
         """Take the fields that GGUF keeps under the architecture's own name.
 
         `context_length` may shorten the file's own. Raises ModelFileError for an architecture
@@ -132,7 +132,7 @@ def _kv_heads(fields: Fields, heads: int) -> int:
     return kv_heads
 
 
-def _vocab_size(fields: Fields, file: GGUFFile) -> int:
+def _vocab_size(fields: Fields, file: ModelFile) -> int:
     tokens = file.metadata.get("tokenizer.ggml.tokens", ())
     return fields.whole("vocab_size", len(tokens) if isinstance(tokens, list) else 0)
 

@@ -28,6 +28,7 @@ class GGUFFile:
         self._homes = {name: part for part in parts for name in part.header.tensors}
         self.metadata: Mapping[str, Any] = MappingProxyType(parts[0].header.metadata)
         """Key -> bool, int, float, str, list of str, or numpy array of numbers or bools."""
+        self.quantization: str | None = None
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(
             {name: info for part in parts for name, info in part.header.tensors.items()}
         )

@@ -11,7 +11,7 @@ import torch
 from minikin.engine.dequantize import dequantize
 from minikin.engine.family import Family
 from minikin.engine.fields import Fields
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model_file import ModelFile
 from minikin.errors import ModelFileError
 
 
@@ -47,7 +47,7 @@ def rotate(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torc
 
 
 def read_ropes(
-    file: GGUFFile,
+    file: ModelFile,
     fields: Fields,
     family: Family,
     windows: tuple[int | None, ...],
@@ -81,7 +81,7 @@ def _frequencies(dimensions: int, base: float) -> np.ndarray:
     return base ** -(np.arange(0, dimensions, 2) / dimensions)
 
 
-def _scaled(file: GGUFFile, fields: Fields, plain: np.ndarray, context: int) -> Rope:
+def _scaled(file: ModelFile, fields: Fields, plain: np.ndarray, context: int) -> Rope:
     """The frequencies as stretched to more context than the model first had.
 
     A file states factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one
@@ -121,7 +121,7 @@ def _slowed_by_yarn(fields: Fields, pairs: int, original: int) -> np.ndarray:
     return ((np.arange(pairs) - first) / max(last - first, 0.001)).clip(0, 1)
 
 
-def _factors(file: GGUFFile, name: str, pairs: int) -> np.ndarray:
+def _factors(file: ModelFile, name: str, pairs: int) -> np.ndarray:
     factors = dequantize(file.data(name), file.tensors[name].type, file.tensors[name].shape)
     if factors.shape != (pairs,) or not (factors > 0).all():
         raise ModelFileError(f"The tensor {name} is not {pairs} numbers above 0.")

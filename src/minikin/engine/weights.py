@@ -9,8 +9,8 @@ import torch
 from minikin.engine.architecture import Architecture
 from minikin.engine.blocks import Blocks
 from minikin.engine.dequantize import dequantize
-from minikin.engine.gguf import GGUFFile
 from minikin.engine.linear import Int4Weight, Linear
+from minikin.engine.model_file import ModelFile
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.tensors import Part, Tensors
 from minikin.errors import ModelFileError
@@ -51,7 +51,7 @@ class Weights:
 
 
 def load_weights(
-    file: GGUFFile,
+    file: ModelFile,
     architecture: Architecture,
     *,
     dtype: torch.dtype,
@@ -68,7 +68,7 @@ def load_weights(
 class _Loader:
     def __init__(
         self,
-        file: GGUFFile,
+        file: ModelFile,
         architecture: Architecture,
         dtype: torch.dtype,
         device: torch.device,
