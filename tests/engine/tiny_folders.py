@@ -38,7 +38,7 @@ def write_tokenizer(path: Path) -> None:
 
 
 def byte_tokenizer() -> dict[str, Any]:
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())[: VOCABULARY - len(CONTROLS)]
+    alphabet = sorted({*pre_tokenizers.ByteLevel.alphabet()} - {*"ýþÿ"})  # bytes from 0xFD on
     first = len(alphabet)
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     return {

@@ -78,7 +78,9 @@ class JsonEncoder:
             if not fallback:
                 raise _unknown("pre_tokenizer", "without ByteLevel, byte_fallback")
             sentencepiece.check_bytes(self._ids)
-        merges = stated_merges(self._metadata, self._vocabulary, self._ids)
+        merges = []
+        if self._metadata.get("tokenizer.ggml.merges") != []:  # which bytes alone have
+            merges = stated_merges(self._metadata, self._vocabulary, self._ids)
         ignore = _flag(spec, "ignore_merges")
         return models.BPE(self._ids, merges, byte_fallback=fallback, ignore_merges=ignore)
 
