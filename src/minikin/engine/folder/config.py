@@ -15,8 +15,8 @@ from minikin.engine.family import FAMILIES
 from minikin.engine.fields import Fields, wrong_value
 from minikin.errors import ModelFileError
 
-_MOST_LAYERS, _MOST_TOKENS = 1024, 1 << 20
-"""What may be asked for before any tensor was seen; the largest models have a tenth or a third."""
+_MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS = 1024, 4096, 1 << 20
+"""What lists are made of before any tensor was seen; the largest models have a third at most."""
 
 
 class ConfigFields(Fields):
@@ -160,9 +160,10 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
 def head_dim(fields: ConfigFields, kind: Kind) -> int:
     """Numbers in a head. Raises ModelFileError."""
     if kind.own_head_dim:
-        return fields.whole("head_dim")
+        return fields.whole("head_dim", most=_MOST_HEAD)
     heads = fields.whole("num_attention_heads")
-    return fields.whole("head_dim", max(fields.whole("hidden_size") // heads, 1))
+    usual = max(fields.whole("hidden_size") // heads, 1)
+    return fields.whole("head_dim", min(usual, _MOST_HEAD), most=_MOST_HEAD)
 
 
 def is_tied(fields: ConfigFields, kind: Kind) -> bool:
