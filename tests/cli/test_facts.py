@@ -11,6 +11,7 @@ from gguf.constants import GGMLQuantizationType
 
 from minikin.cli.facts import machine_memory, read_facts
 from minikin.engine.gguf import GGMLType, GGUFFile
+from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES, write_gguf
 from tests.real_model import default_model, real_server
 
@@ -34,6 +35,7 @@ def test_stacked_experts_count_whole_and_as_they_are_kept(tmp_path, monkeypatch)
     packed = sum(prod(tensor.shape) for tensor in tensors if tensor.type == GGMLType.MXFP4)
     assert packed > model.num_parameters() * 0.9
     memory = {}
+    monkeypatch.setattr("minikin.cli.facts.has_bfloat16", lambda: True)
     for kernels in (None, object()):
         monkeypatch.setattr("minikin.cli.facts.load_library", lambda kernels=kernels: kernels)
         facts = read_facts(path)
@@ -41,6 +43,15 @@ def test_stacked_experts_count_whole_and_as_they_are_kept(tmp_path, monkeypatch)
         assert facts.quantization == "MXFP4"
         assert facts.parameters == model.num_parameters()
     assert memory[False] - memory[True] == pytest.approx(packed * (2 - 1.125), abs=2)
+
+
+def test_a_folder_says_the_same_as_a_file(tmp_path):
+    tiny = FAMILIES["Qwen3"]
+    model = tiny.make()
+    write_gguf(tiny, model, tmp_path / "model.gguf")
+    assert read_facts(write_folder(model, tmp_path / "folder")) == read_facts(
+        tmp_path / "model.gguf"
+    )
 
 
 def resident(process: int | str) -> int:

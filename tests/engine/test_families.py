@@ -19,19 +19,19 @@ from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
-from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
-from tests.engine.verified import table, written
+from tests.engine.tiny_folders import write_folder
+from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY, write_gguf
+from tests.engine.verified import FORMS, table, written
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
-IN_PYTORCH = {"Mixtral", "Qwen3-MoE", "gpt-oss"}
-"""Families whose layers the native kernels don't take; they take their products."""
 PROMPTS = [[(7 * i * i + 3 * i + k) % VOCABULARY for i in range(50 + 9 * k)] for k in range(3)]
 
 
@@ -60,16 +60,26 @@ def case(request, tmp_path_factory):
     return tiny, tiny.make(), tmp_path_factory.mktemp("model")
 
 
-@pytest.fixture(scope="module")
-def engine(case):
+def name_of(tiny):
+    return next(name for name, one in FAMILIES.items() if one is tiny)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def engine(request, case):
     tiny, model, folder = case
-    path = folder / "model.gguf"
-    write_gguf(tiny, model, path)
+    path = folder / request.param
+    if request.param != FORMS[0] and name_of(tiny) in MIXTURES:
+        pytest.skip("read from GGUF files only")
+    if request.param == FORMS[0]:
+        write_gguf(tiny, model, path)
+    else:
+        write_folder(model, path, "100KB")
+        assert (path / "model.safetensors.index.json").exists()
     return load(path)
 
 
 def load(path, kernels=None):
-    file = GGUFFile.open(path)
+    file = open_model_file(path)
     architecture = Architecture.read(file, CONTEXT)
     dtype = torch.float32 if kernels is None else torch.bfloat16
     weights = load_weights(file, architecture, dtype=dtype, device=CPU, kernels=kernels)
@@ -107,12 +117,12 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
 @torch.inference_mode()
 def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
     tiny, _, _ = case
-    family = next(name for name, one in FAMILIES.items() if one is tiny)
+    family = name_of(tiny)
     tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
     path = tmp_path / "model.gguf"
     write_gguf(tiny, tiny.make(), path, kind)
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
-    assert ours.decoder.native == (family not in IN_PYTORCH)
+    assert ours.decoder.native == (family not in MIXTURES)
     for size in (len(PROMPTS[0]), 13, 1):
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size)

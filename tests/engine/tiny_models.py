@@ -183,6 +183,8 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
+MIXTURES = frozenset({"Mixtral", "Qwen3-MoE", "gpt-oss"})
+"""Read from GGUF files only; the native kernels take their products, not their layers."""
 
 
 def write_gguf(

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import gguf
 
+from minikin.engine.folder.tensors import TYPES
 from minikin.engine.gguf import GGMLType
-from tests.engine.tiny_models import FAMILIES
+from tests.engine.tiny_models import FAMILIES, MIXTURES
 
+FORMS = ("a GGUF file", "a folder of safetensors")
+"""In which each family is tested."""
 README = Path(__file__).parents[2] / "README.md"
 _MARKED = re.compile(r"(?<=<!-- verified -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -24,7 +27,10 @@ def table() -> str:
         "| --- | --- |",
         *(f"| `{name}` | {', '.join(families)} |" for name, families in rows.items()),
         "",
-        f"Types: {', '.join(kind.name for kind in GGMLType)}.",
+        f"Each as {' and as '.join(FORMS)}, but {', '.join(sorted(MIXTURES))} as the first only.",
+        "",
+        f"Types of GGUF files: {', '.join(kind.name for kind in GGMLType)}.",
+        f"Types of safetensors: {', '.join(TYPES)}; 4-bit matrices of AWQ and GPTQ.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -9,7 +9,7 @@ from minikin.api.served_model import ServedModel
 from minikin.chat.template import PLAIN
 from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ModelSettings
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model_file import open_model_file
 from minikin.engine.process import EngineProcess
 from minikin.engine.tokenizer import Tokenizer
 
@@ -37,7 +37,7 @@ async def load_model(settings: ModelSettings) -> ServedModel:
 
 
 def _read_tokenizer(settings: ModelSettings) -> Tokenizer:
-    return Tokenizer.from_gguf(GGUFFile.open(settings.engine.model).metadata)
+    return Tokenizer.from_gguf(open_model_file(settings.engine.model).metadata)
 
 
 def _template(settings: ModelSettings, tokenizer: Tokenizer) -> TemplateProcess:

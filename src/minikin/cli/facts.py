@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.engine.gguf import GGMLType
+from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import has_bfloat16, load_library
 
 _BASE_BYTES = 450_000_000
@@ -31,11 +32,11 @@ _FILE_TYPES = {
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one GGUF file."""
+    """Of one model's file or folder."""
 
     family: str
     quantization: str
-    """What the file calls its mixture of types, or else the type of most of its weights."""
+    """What the file calls its mixture of types or its method, or the type of most weights."""
     parameters: int
     context_length: int
     """Tokens."""
@@ -44,8 +45,8 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_facts(path: Path) -> ModelFacts:
-    """Raises ModelFileError if `path` is no sound GGUF file."""
-    file = GGUFFile.open(path)
+    """Raises ModelFileError if `path` is no sound model."""
+    file = open_model_file(path)
     family = str(file.metadata.get("general.architecture", "unknown"))
     counts: Counter[GGMLType] = Counter()
     for tensor in file.tensors.values():
@@ -53,7 +54,7 @@ def read_facts(path: Path) -> ModelFacts:
     context = file.metadata.get(f"{family}.context_length")
     return ModelFacts(
         family=family,
-        quantization=_quantization(file.metadata, counts),
+        quantization=file.quantization or _quantization(file.metadata, counts),
         parameters=counts.total(),
         context_length=context if isinstance(context, int) else 0,
         memory=_BASE_BYTES + _weight_bytes(counts) + _cache_bytes(file.metadata, family),
@@ -71,13 +72,13 @@ def machine_memory() -> int:
 
 
 def _quantization(metadata: Mapping[str, Any], counts: Counter[GGMLType]) -> str:
-    most = max(counts, key=counts.__getitem__).name if counts else "none"
     kind = metadata.get("general.file_type")
+    most = max(counts, key=counts.__getitem__).name if counts else "none"
     return _FILE_TYPES.get(kind, most) if isinstance(kind, int) else most
 
 
 def _dense_bytes() -> int:
-    """A weight's or a cached value's bytes in the engine: of bfloat16, if the processor has it."""
+    """A dense weight's bytes in the engine: of bfloat16, if the processor has it."""
     return 2 if has_bfloat16() else 4
 
 
@@ -98,4 +99,5 @@ def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
     tokens = min(field("context_length"), _CACHED_TOKENS)
-    return 2 * field("block_count") * kv_heads * width * tokens * _dense_bytes()
+    bytes_each = 2 if load_library() else _dense_bytes()  # native layers cache bfloat16
+    return 2 * field("block_count") * kv_heads * width * tokens * bytes_each

@@ -8,7 +8,7 @@ import numpy as np
 
 from minikin.engine.family import FAMILIES, Family
 from minikin.engine.fields import Fields
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model_file import ModelFile
 from minikin.engine.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
 
@@ -59,7 +59,7 @@ class Architecture:
     """The tensor of the norm before the feed-forward."""
 
     @classmethod
-    def read(cls, file: GGUFFile, context_length: int | None = None) -> Architecture:
+    def read(cls, file: ModelFile, context_length: int | None = None) -> Architecture:
         """Take the fields that GGUF keeps under the architecture's own name.
 
         `context_length` may shorten the file's own. Raises ModelFileError for an architecture
@@ -158,7 +158,7 @@ def _feed_forward(fields: Fields, experts: Experts | None) -> int:
     return fields.whole(key, most=_MOST_WIDTH)
 
 
-def _vocab_size(fields: Fields, file: GGUFFile) -> int:
+def _vocab_size(fields: Fields, file: ModelFile) -> int:
     tokens = file.metadata.get("tokenizer.ggml.tokens", ())
     return fields.whole("vocab_size", len(tokens) if isinstance(tokens, list) else 0)
 

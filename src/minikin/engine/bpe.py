@@ -31,7 +31,7 @@ def byte_level_bpe(
 ) -> Encode:
     """Text -> ids for a byte-level model. Raises ModelFileError for merges of unknown tokens."""
     ids = vocabulary.writable()
-    merges = _stated_merges(metadata, vocabulary, ids)
+    merges = stated_merges(metadata, vocabulary, ids)
     encoder = Tokenizer(models.BPE(ids, merges, ignore_merges=pretokenizer.ignore_merges))
     if pretokenizer.nfc:
         encoder.normalizer = normalizers.NFC()
@@ -67,9 +67,10 @@ def _alphabet() -> dict[int, int]:
 _BYTE_OF = _alphabet()
 
 
-def _stated_merges(
+def stated_merges(
     metadata: Mapping[str, Any], vocabulary: Vocabulary, ids: dict[str, int]
 ) -> list[tuple[str, str]]:
+    """The merges as the file orders them, of tokens in `ids`. Raises ModelFileError."""
     merges: list[tuple[str, str]] = []
     for line in texts(metadata, "tokenizer.ggml.merges"):
         left, _, right = line.partition(" ")

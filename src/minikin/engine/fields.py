@@ -57,8 +57,11 @@ class Fields:
 
     def wrong(self, key: str) -> ModelFileError:
         """What to raise for a value that can't be."""
-        value = self.get(key)
-        if value is None:
-            return ModelFileError(f"The model file lacks the field {self._name}.{key}.")
-        shown = ascii(value)[:64]
-        return ModelFileError(f"The model file's {self._name}.{key} can't be {shown}.")
+        return wrong_value("The model file", f"{self._name}.{key}", self.get(key))
+
+
+def wrong_value(file: str, name: str, value: Any) -> ModelFileError:
+    """What to raise for a value of `file` that is absent (None) or can't be."""
+    if value is None:
+        return ModelFileError(f"{file} lacks the field {name}.")
+    return ModelFileError(f"{file}'s {name} can't be {ascii(value)[:64]}.")

@@ -14,6 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from minikin.engine.data_file import MalformedError, shown
+
 MAX_HEADER_BYTES = 32 * 1024 * 1024
 """A vocabulary of 260,000 tokens with its merges takes about 15 MiB."""
 MAX_ENTRIES = 65_536
@@ -103,10 +105,6 @@ class TensorInfo(msgspec.Struct, frozen=True):
     nbytes: int
 
 
-class MalformedError(Exception):
-    """The bytes are not a GGUF file that can be read; the text is the reason."""
-
-
 class Header:
     """Metadata and tensor table, read front to back from a file's first bytes.
 
@@ -151,13 +149,13 @@ class Header:
     def _read_entry(self) -> None:
         key = self._string("a metadata key")
         if key in self.metadata:
-            raise MalformedError(f"the metadata key {_shown(key)} is there twice")
+            raise MalformedError(f"the metadata key {shown(key)} is there twice")
         self.metadata[key] = self._value(key)
 
     def _value(self, key: str) -> Any:
         kind = self._u32()
         if kind == _STRING:
-            return self._string(_shown(key))
+            return self._string(shown(key))
         if kind == _ARRAY:
             return self._array(key)
         return self._numbers(key, kind, 1)[0].item()
@@ -165,17 +163,17 @@ class Header:
     def _array(self, key: str) -> list[str] | np.ndarray:
         kind, count = self._u32(), self._u64()
         if kind == _ARRAY:
-            raise MalformedError(f"{_shown(key)} is an array of arrays, which no model needs")
+            raise MalformedError(f"{shown(key)} is an array of arrays, which no model needs")
         if kind == _STRING:
-            self._check_count(f"texts in {_shown(key)}", count, _U64.size, self._end)
+            self._check_count(f"texts in {shown(key)}", count, _U64.size, self._end)
             return self._strings(key, count)
         return self._numbers(key, kind, count)
 
     def _numbers(self, key: str, kind: int, count: int) -> np.ndarray:
         if kind not in _SCALARS:
-            raise MalformedError(f"{_shown(key)} has the unknown value type {kind}")
+            raise MalformedError(f"{shown(key)} has the unknown value type {kind}")
         dtype = _SCALARS[kind]
-        packed = self._take(count * dtype.itemsize, _shown(key))
+        packed = self._take(count * dtype.itemsize, shown(key))
         if kind == _BOOL:
             return np.frombuffer(packed, dtype=np.uint8) != 0
         return np.frombuffer(packed, dtype=dtype)
@@ -189,11 +187,11 @@ class Header:
         for _ in range(count):
             start = position + 8
             if start > end:
-                raise self._cut_short(_shown(key), 8, position)
+                raise self._cut_short(shown(key), 8, position)
             (length,) = unpack(buffer, position)
             position = start + length
             if position > end:
-                raise self._cut_short(_shown(key), length, start)
+                raise self._cut_short(shown(key), length, start)
             append(buffer[start:position].decode())
         self._position = position
         return texts
@@ -206,10 +204,10 @@ class Header:
         self.data_start = -(-self._position // alignment) * alignment
         for name, shape, kind, offset in rows:
             if name in self.tensors:
-                raise MalformedError(f"the tensor {_shown(name)} is there twice")
+                raise MalformedError(f"the tensor {shown(name)} is there twice")
             if offset % alignment:
                 raise MalformedError(
-                    f"the tensor {_shown(name)} is not aligned to {alignment} bytes"
+                    f"the tensor {shown(name)} is not aligned to {alignment} bytes"
                 )
             self.tensors[name] = self._locate(name, shape, kind, self.data_start + offset)
 
@@ -217,7 +215,7 @@ class Header:
         name = self._string("a tensor name")
         dimensions = self._u32()
         if not 1 <= dimensions <= MAX_DIMENSIONS:
-            raise MalformedError(f"the tensor {_shown(name)} has {dimensions} dimensions")
+            raise MalformedError(f"the tensor {shown(name)} has {dimensions} dimensions")
         shape = tuple(self._u64() for _ in range(dimensions))
         return name, shape[::-1], self._u32(), self._u64()
 
@@ -227,15 +225,15 @@ class Header:
         except ValueError as error:
             known = ", ".join(known.name for known in GGMLType)
             raise MalformedError(
-                f"the tensor {_shown(name)} has GGML type {kind}, and the types read are {known}"
+                f"the tensor {shown(name)} has GGML type {kind}, and the types read are {known}"
             ) from error
         if 0 in shape or shape[-1] % ggml_type.block_size:
             raise MalformedError(
-                f"the tensor {_shown(name)} has shape {shape}, which {ggml_type.name} can't have"
+                f"the tensor {shown(name)} has shape {shape}, which {ggml_type.name} can't have"
             )
         nbytes = prod(shape) // ggml_type.block_size * ggml_type.block_bytes
         if offset + nbytes > self._size:
-            raise MalformedError(f"the tensor {_shown(name)} goes past the end of the file")
+            raise MalformedError(f"the tensor {shown(name)} goes past the end of the file")
         return TensorInfo(name, shape, ggml_type, offset, nbytes)
 
     def _check_count(self, what: str, count: int, smallest: int, most: int) -> None:
@@ -262,8 +260,3 @@ class Header:
         left = self._end - position
         limit = "file" if self._end == self._size else f"{MAX_HEADER_BYTES >> 20} MiB header limit"
         return MalformedError(f"{what} should take {nbytes} bytes, and the {limit} leaves {left}")
-
-
-def _shown(name: str) -> str:
-    """`name` as it may stand in a message or a log line: short and in plain ASCII."""
-    return ascii(name if len(name) <= 64 else name[:61] + "...")

@@ -15,10 +15,10 @@ from minikin.engine.architecture import Architecture
 from minikin.engine.block_pool import BLOCK
 from minikin.engine.decoder import Decoder
 from minikin.engine.engine import Engine
-from minikin.engine.gguf import GGUFFile
 from minikin.engine.kv_cache import KVCache
 from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
+from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.native.layers import NativeLayers
@@ -44,7 +44,7 @@ def load_engine(
     threads = settings.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
     device = torch.device(settings.device)
-    file = GGUFFile.open(settings.model)
+    file = open_model_file(settings.model)
     architecture = Architecture.read(file, settings.context_length)
     tokenizer = Tokenizer.from_gguf(file.metadata)
     if tokenizer.vocab_size != architecture.vocab_size:

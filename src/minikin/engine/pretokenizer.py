@@ -6,6 +6,8 @@ The expressions are those of the families' own tokenizer files; the names are th
 
 from __future__ import annotations
 
+from functools import cache
+
 import msgspec
 
 from minikin.errors import ModelFileError
@@ -130,6 +132,13 @@ _FAMILIES = {
     ("deepseek-v3", "hunyuan-dense", "joyai-llm"): PreTokenizer(patterns=_DEEPSEEK_V3),
 }
 _BY_NAME = {name: family for names, family in _FAMILIES.items() for name in names}
+
+
+@cache
+def known_patterns() -> frozenset[str]:
+    """The expressions of all families, each also as tokenizer.json spells it."""
+    patterns = {pattern for family in _FAMILIES.values() for pattern in family.patterns}
+    return frozenset(pattern.replace(r"[\p{L}]", r"\p{L}") for pattern in patterns)
 
 
 def pretokenizer(name: str) -> PreTokenizer:

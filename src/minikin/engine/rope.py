@@ -11,7 +11,7 @@ import torch
 from minikin.engine.dequantize import dequantize
 from minikin.engine.family import Family
 from minikin.engine.fields import Fields
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model_file import ModelFile
 from minikin.errors import ModelFileError
 
 
@@ -47,7 +47,7 @@ def rotate(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torc
 
 
 def read_ropes(
-    file: GGUFFile,
+    file: ModelFile,
     fields: Fields,
     family: Family,
     windows: tuple[int | None, ...],
@@ -82,7 +82,7 @@ def _frequencies(dimensions: int, base: float) -> np.ndarray:
 
 
 def _scaled(
-    file: GGUFFile, fields: Fields, family: Family, plain: np.ndarray, context: int
+    file: ModelFile, fields: Fields, family: Family, plain: np.ndarray, context: int
 ) -> Rope:
     """The frequencies as stretched to more context than the model first had.
 
@@ -126,7 +126,7 @@ def _slowed_by_yarn(fields: Fields, pairs: int, original: int, *, rounded: bool)
     return ((np.arange(pairs) - first) / max(last - first, 0.001)).clip(0, 1)
 
 
-def _factors(file: GGUFFile, name: str, pairs: int) -> np.ndarray:
+def _factors(file: ModelFile, name: str, pairs: int) -> np.ndarray:
     factors = dequantize(file.data(name), file.tensors[name].type, file.tensors[name].shape)
     if factors.shape != (pairs,) or not (factors > 0).all():
         raise ModelFileError(f"The tensor {name} is not {pairs} numbers above 0.")

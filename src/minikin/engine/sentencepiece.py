@@ -27,7 +27,7 @@ _BONUS = 0.1
 
 So does SentencePiece 0.2.3 choose; earlier ones gave such a token -0.1 whatever its length.
 """
-_BYTE_TOKENS = {f"<0x{byte:02X}>": bytes([byte]) for byte in range(256)}
+BYTE_TOKENS = {f"<0x{byte:02X}>": bytes([byte]) for byte in range(256)}
 
 
 class Normalizer(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,9 +76,7 @@ def scored_bpe(
     Raises ModelFileError if there are no scores, or not all of the 256 byte tokens.
     """
     ids = {_spelt(token): i for token, i in vocabulary.writable().items()}
-    missing = next((token for token in _BYTE_TOKENS if token not in ids), None)
-    if missing:
-        raise ModelFileError(f"The model file's vocabulary lacks the byte token {missing}.")
+    check_bytes(ids)
     merges = _scored_merges(vocabulary, _scores(metadata, vocabulary))
     encoder = Tokenizer(models.BPE(ids, merges, byte_fallback=True))
     add_user_defined(encoder, vocabulary, _spelt)
@@ -115,10 +113,17 @@ def unigram(metadata: Mapping[str, Any], vocabulary: Vocabulary, normalizer: Nor
     return encode
 
 
+def check_bytes(ids: Mapping[str, int]) -> None:
+    """Raises ModelFileError unless there is a token for each byte."""
+    missing = next((token for token in BYTE_TOKENS if token not in ids), None)
+    if missing:
+        raise ModelFileError(f"The model file's vocabulary lacks the byte token {missing}.")
+
+
 def token_table(vocabulary: Vocabulary) -> list[bytes]:
     """Token id -> the bytes it stands for in a SentencePiece model."""
     return [
-        _BYTE_TOKENS.get(token) or token.replace(SPACE, " ").encode() for token in vocabulary.tokens
+        BYTE_TOKENS.get(token) or token.replace(SPACE, " ").encode() for token in vocabulary.tokens
     ]
 
 
@@ -169,4 +174,4 @@ def _unigram_pieces(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[st
 def _byte_ids(vocabulary: Vocabulary) -> list[int]:
     """Byte -> the id of its token; empty if the vocabulary hasn't all of them."""
     ids = {vocabulary.tokens[i]: i for i in vocabulary.of_type(TokenType.BYTE)}
-    return [ids[token] for token in _BYTE_TOKENS] if _BYTE_TOKENS.keys() <= ids.keys() else []
+    return [ids[token] for token in BYTE_TOKENS] if BYTE_TOKENS.keys() <= ids.keys() else []

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from minikin.engine.dequantize import dequantize
-from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.engine.gguf import GGMLType
+from minikin.engine.model_file import ModelFile
 from minikin.errors import ModelFileError
 
 
@@ -28,7 +29,7 @@ class Part:
 class Tensors:
     """A file's tensors. Each method raises ModelFileError for one that is absent or misshapen."""
 
-    def __init__(self, file: GGUFFile) -> None:
+    def __init__(self, file: ModelFile) -> None:
         self._file = file
         self._untaken = set(file.tensors)
 

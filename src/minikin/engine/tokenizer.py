@@ -1,4 +1,4 @@
-"""Text to token ids and back, as a model's own GGUF file defines it."""
+"""Text to token ids and back, as a model's own file defines it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ from typing import Any
 
 from minikin.engine import bpe, sentencepiece
 from minikin.engine.pretokenizer import pretokenizer
+from minikin.engine.tokenizer_json import JsonEncoder
 from minikin.engine.vocabulary import Vocabulary, scalar
 from minikin.errors import ModelFileError
 
 # One text a call gives the library's thread pool nothing to do, and a pool warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
+    map(chr, range(0x2000, 0x200B))
+)
+"""Unicode's, which is what the tokens of some models swallow; Python's has four more."""
 
 
 class Tokenizer:
@@ -32,9 +38,13 @@ class Tokenizer:
         space_prefix: bool,
         add_bos: bool,
         chat_template: str | None,
+        encode_later: bpe.Encode | None = None,
+        strips: tuple[frozenset[int], frozenset[int]] = (frozenset(), frozenset()),
     ) -> None:
         self._vocabulary = vocabulary
         self._encode = encode
+        self._encode_later = encode_later or encode
+        self._strips_before, self._strips_after = strips
         self._table = table
         self._space_prefix = space_prefix
         self.vocab_size = len(vocabulary.tokens)
@@ -53,12 +63,13 @@ class Tokenizer:
 
     @classmethod
     def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
-        """Build the tokenizer from a GGUF file's metadata.
+        """Build the tokenizer from a model file's metadata, under GGUF's keys.
 
         Raises ModelFileError if the file has none, a broken one, or one of an unknown kind.
         """
         vocabulary = Vocabulary.read(metadata)
         model = scalar(metadata, "tokenizer.ggml.model", "")
+        later, strips = None, (frozenset[int](), frozenset[int]())
         if model == "gpt2":
             family = pretokenizer(scalar(metadata, "tokenizer.ggml.pre", ""))
             encode, table = bpe.byte_level_bpe(metadata, vocabulary, family), bpe.token_table
@@ -68,6 +79,11 @@ class Tokenizer:
             make = sentencepiece.scored_bpe if model == "llama" else sentencepiece.unigram
             encode, table = make(metadata, vocabulary, normalizer), sentencepiece.token_table
             space_prefix, bos_default = normalizer.space_prefix, model == "llama"
+        elif model == "huggingface":
+            json = JsonEncoder(metadata, vocabulary)
+            encode, later, table = json.encode, json.encode_later, json.token_table
+            space_prefix, bos_default = json.space_prefix, False
+            strips = json.strip_left, json.strip_right
         else:
             raise ModelFileError(
                 f"The model file has a tokenizer of kind {model[:64]!a}. Those known are gpt2 "
@@ -81,6 +97,8 @@ class Tokenizer:
             space_prefix=space_prefix,
             add_bos=add_bos and vocabulary.bos_id is not None,
             chat_template=scalar(metadata, "tokenizer.chat_template", "") or None,
+            encode_later=later,
+            strips=strips,
         )
 
     def encode(self, text: str) -> list[int]:
@@ -105,10 +123,19 @@ class Tokenizer:
                 continue
             if piece not in self.control_tokens:
                 raise ValueError(f"{piece!r} is not a control token")
-            ids += self.encode("".join(texts))
-            ids.append(self.control_tokens[piece])
+            control = self.control_tokens[piece]
+            ids += self._between("".join(texts), ids[-1] if ids else None, control)
+            ids.append(control)
             texts.clear()
-        return ids + self.encode("".join(texts))
+        return ids + self._between("".join(texts), ids[-1] if ids else None, None)
+
+    def _between(self, text: str, before: int | None, after: int | None) -> list[int]:
+        """The ids of a prompt's text that stands between two control tokens, or at an end of it."""
+        if before in self._strips_after:
+            text = text.lstrip(WHITE_SPACE)
+        if after in self._strips_before:
+            text = text.rstrip(WHITE_SPACE)
+        return self._encode(text) if before is None else self._encode_later(text)
 
     def encode_prompt(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
         """As `encode_pieces`, for all of a prompt: never empty, and with BOS where it belongs.

@@ -108,8 +108,10 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
             name: _token_id(metadata, f"tokenizer.ggml.{name}_token_id", len(tokens))
             for name in ("bos", "eos", "eot", "eom")
         }
-        silent = _silent_ids(tokens, types) | {i for i in special.values() if i is not None}
-        named_ends = {special[name] for name in ("eos", "eot", "eom")}
+        more_ends = _end_ids(metadata, len(tokens))
+        named = {i for i in special.values() if i is not None} | more_ends
+        silent = _silent_ids(tokens, types) | named
+        named_ends = {special[name] for name in ("eos", "eot", "eom")} | more_ends
         known_ends = {i for i in silent if tokens[i] in _END_TEXTS}
         channels = {tokens[i]: i for i in silent if tokens[i] in _CHANNEL_MARKS}
         if len(channels) < len(_CHANNEL_MARKS):
@@ -185,6 +187,19 @@ def _token_id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
     if not 0 <= token_id < count:
         raise ModelFileError(f"The model file's {key} is {token_id}, and it has {count} tokens.")
     return token_id
+
+
+def _end_ids(metadata: Mapping[str, Any], count: int) -> set[int]:
+    """What ends an answer beside the tokens that GGUF has keys for, as folders state it."""
+    key = "tokenizer.end_token_ids"
+    if key not in metadata:
+        return set()
+    value = metadata[key]
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
+        raise ModelFileError(f"The model file's {key} is not an array of ids.")
+    if not all(0 <= i < count for i in value):
+        raise ModelFileError(f"The model file's {key} are not all from 0 to {count - 1}.")
+    return set(value.tolist())
 
 
 def _check_lengths(tokens: list[str]) -> None:

@@ -10,9 +10,10 @@ import torch
 from minikin.engine.architecture import Architecture, Experts
 from minikin.engine.blocks import Blocks
 from minikin.engine.dequantize import dequantize
-from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.engine.gguf import GGMLType
 from minikin.engine.linear import Int4Weight, Linear
 from minikin.engine.mixture import Expert, Mixture
+from minikin.engine.model_file import ModelFile
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.tensors import Part, Tensors
 from minikin.errors import ModelFileError
@@ -57,7 +58,7 @@ class Weights:
 
 
 def load_weights(
-    file: GGUFFile,
+    file: ModelFile,
     architecture: Architecture,
     *,
     dtype: torch.dtype,
@@ -74,7 +75,7 @@ def load_weights(
 class _Loader:
     def __init__(
         self,
-        file: GGUFFile,
+        file: ModelFile,
         architecture: Architecture,
         dtype: torch.dtype,
         device: torch.device,

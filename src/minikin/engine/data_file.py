@@ -1,0 +1,87 @@
+"""One of a model's files, open for reading."""
+
+from __future__ import annotations
+
+import os
+import stat
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from minikin.errors import ModelFileError
+
+_SAMPLES, _SAMPLE_BYTES = 64, 64 * 1024
+
+
+class MalformedError(Exception):
+    """The bytes are no file that can be read; the text is the reason."""
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with the file at `path` into a ModelFileError."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelFileError(f"Can't open the model file {path}: {error.strerror}.") from error
+    except (MalformedError, UnicodeDecodeError) as error:
+        reason = error if isinstance(error, MalformedError) else "a text in it is not UTF-8"
+        raise ModelFileError(
+            f"Can't use the model file {path}: {reason}. "
+            "Fetch the file again or choose another one."
+        ) from error
+
+
+class DataFile:
+    """An open file that is read where asked for; nothing is mapped. Methods raise ModelFileError.
+
+    The pages of a map count as resident beside what was made of them, and end the process if the
+    file is cut short.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with explained(path):
+            # O_NONBLOCK: opening a pipe must not wait for its writer.
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            weakref.finalize(self, os.close, self._descriptor)
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise MalformedError("it is not a regular file")
+            if status.st_size == 0:
+                raise MalformedError("it is empty")
+            self.size = status.st_size
+
+    def head(self, most: int) -> bytes:
+        """The first `most` bytes, or all that there are."""
+        with explained(self.path):
+            return os.pread(self._descriptor, most, 0)
+
+    def read(self, start: int, nbytes: int) -> np.ndarray:
+        """A new uint8 [nbytes]."""
+        room = np.empty(nbytes, dtype=np.uint8)
+        done = 0
+        with explained(self.path):
+            while done < nbytes:
+                count = os.preadv(self._descriptor, [room[done:].data], start + done)
+                if count == 0:
+                    raise MalformedError("it was cut short after it had been opened")
+                done += count
+        return room
+
+    def samples(self, first: int) -> Iterator[bytes]:
+        """The file's size, its first bytes as many as said, and samples of the others."""
+        yield self.size.to_bytes(8, "little")
+        yield self.head(first)
+        with explained(self.path):
+            stride = max((self.size - first) // _SAMPLES, _SAMPLE_BYTES)
+            for start in range(first, self.size, stride):
+                yield os.pread(self._descriptor, _SAMPLE_BYTES, start)
+
+
+def shown(name: str) -> str:
+    """`name` as it may stand in a message or a log line: short and in plain ASCII."""
+    return ascii(name if len(name) <= 64 else name[:61] + "...")
