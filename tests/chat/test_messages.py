@@ -79,6 +79,7 @@ def test_gpt_oss_reads_one_call_of_a_message():
         {"role": "tool", "tool_call_id": "c", "content": "1"},
         {"role": "tool", "tool_call_id": "d", "content": "2"},
     ]
-    found = for_template(messages, "message.tool_calls", lambda value: value, HARMONY)
+    source = "message.tool_calls[0] message.role == 'tool'"
+    found = for_template(messages, source, lambda value: value, HARMONY)
     assert [message["role"] for message in found] == ["assistant", "tool", "assistant", "tool"]
     assert [message["tool_calls"][0]["id"] for message in found[::2]] == ["c", "d"]

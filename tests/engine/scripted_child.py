@@ -39,7 +39,7 @@ def obey(request, connection) -> None:
         os.abort()
     if kind == HANG:
         time.sleep(60)
-    for _ in range(12 if kind == ANSWER_LATE else 0):
+    for _ in range(30 if kind == ANSWER_LATE else 0):
         time.sleep(0.1)
         connection.sendall(frame(Events([])))
     usage = ChoiceUsage(completion_tokens=2)

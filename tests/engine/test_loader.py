@@ -80,7 +80,7 @@ def test_rotary_factors_are_those_of_the_context_there_is_room_for(
     engine, info = stretched(**settings)
     assert info.context_length == context
     turns = engine.decoder.architecture.ropes[0].frequencies
-    plain = [10_000.0 ** (-2 * i / 12) for i in range(6)]
+    plain = [10_000.0 ** (-2 * i / 48) for i in range(24)]
     expected = [turn / factor for turn, factor in zip(plain, factors, strict=True)]
     assert turns == pytest.approx(expected)
 

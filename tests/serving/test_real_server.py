@@ -199,8 +199,8 @@ def test_a_killed_engine_ends_its_answers_and_comes_back():
 def test_sigterm_lets_answers_finish():
     with real_server() as server:
         url = f"{server.url}/v1/chat/completions"
-        body = {"model": "gpt-4.1-mini", "messages": QUESTION, "max_tokens": 60, "stream": True}
-        with httpx.stream("POST", url, json=body, timeout=30) as running:
+        body = {"model": "gpt-4.1-mini", "messages": QUESTION, "max_tokens": 400, "stream": True}
+        with httpx.stream("POST", url, json=body | ENDLESS, timeout=30) as running:
             lines = running.iter_lines()
             next(lines)
             server.process.send_signal(signal.SIGTERM)

@@ -49,6 +49,13 @@ class _Stream(asyncio.Queue[Event | None]):
     def __init__(self, request: GenerationRequest) -> None:
         super().__init__()
         self.request = request
+        self.owed = request.n
+        """Choices whose end the engine has not told yet."""
+
+    def tell(self, event: Event) -> None:
+        """Take what the engine reports."""
+        self.owed -= event.finish_reason is not None
+        self.put_nowait(event)
 
 
 class EngineProcess:
@@ -187,8 +194,9 @@ class EngineProcess:
                 case Events(events):
                     for event in events:
                         if waiting := self._streams.get(event.id):
-                            waiting.put_nowait(event)
-                    self._owing_since = self._now() if self._streams else None
+                            waiting.tell(event)
+                    owes = any(stream.owed for stream in self._streams.values())
+                    self._owing_since = self._now() if owes else None
                 case Loaded(info):
                     self._info = info
                     self._ready.set()
