@@ -57,10 +57,13 @@ class JsonEncoder:
         return (bpe if self.byte_level else sentencepiece).token_table(vocabulary)
 
     def _build(self, pre: Any) -> Encode:
+        # First of all, so that a component that isn't known is what the user reads of.
+        normalizer = _component(self._spec.get("normalizer"), _NORMALIZERS)
+        pre_tokenizer = _component(pre, _PRE_TOKENIZERS)
         encoder = Tokenizer(self._model())
-        if (normalizer := _component(self._spec.get("normalizer"), _NORMALIZERS)) is not None:
+        if normalizer is not None:
             encoder.normalizer = normalizer
-        if (pre_tokenizer := _component(pre, _PRE_TOKENIZERS)) is not None:
+        if pre_tokenizer is not None:
             encoder.pre_tokenizer = pre_tokenizer
         encoder.add_tokens(self._added())
         return lambda text: library_encode(encoder, text)
@@ -78,8 +81,8 @@ class JsonEncoder:
             if not fallback:
                 raise _unknown("pre_tokenizer", "without ByteLevel, byte_fallback")
             sentencepiece.check_bytes(self._ids)
-        merges = []
-        if self._metadata.get("tokenizer.ggml.merges") != []:  # which bytes alone have
+        merges = self._metadata.get("tokenizer.ggml.merges")
+        if not isinstance(merges, list) or merges:  # an empty list is for bytes alone
             merges = stated_merges(self._metadata, self._vocabulary, self._ids)
         ignore = _flag(spec, "ignore_merges")
         return models.BPE(self._ids, merges, byte_fallback=fallback, ignore_merges=ignore)

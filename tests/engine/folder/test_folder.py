@@ -129,7 +129,7 @@ def test_a_link_within_the_folder_is_followed(folder):
 def test_links_that_lead_nowhere_and_pipes_are_refused(folder):
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").symlink_to("model.safetensors")
-    with pytest.raises(ModelFileError, match="loop of links|Too many levels"):
+    with pytest.raises(ModelFileError, match=r"loop of links|Too many levels"):
         open_model_file(folder)
     (folder / "model.safetensors").unlink()
     os.mkfifo(folder / "model.safetensors")
@@ -160,7 +160,7 @@ def test_an_index_and_its_shards_must_agree(sharded):
         open_model_file(sharded)
     del homes["model.norm.weight"]
     edit(sharded / INDEX, weight_map=homes)
-    with pytest.raises(ModelFileError, match="against the index, the tensor 'model.norm.weight'"):
+    with pytest.raises(ModelFileError, match=r"the index, the tensor 'model\.norm\.weight'"):
         open_model_file(sharded)
 
 

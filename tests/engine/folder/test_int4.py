@@ -100,7 +100,7 @@ def test_parts_that_do_not_fit_together_are_refused(suffix, change):
         parts[suffix] = change(parts[suffix])
     dtypes = DTYPES | {"float32": "F32" if suffix != "scales" else "F64"}
     stored = {k: Stored(dtypes[p.dtype.name], p.shape, 0, p.nbytes) for k, p in parts.items()}
-    with pytest.raises(ModelFileError, match="lacks its qweight|type and shape"):
+    with pytest.raises(ModelFileError, match=r"lacks its qweight|type and shape"):
         Int4.read(ConfigFields({"quantization_config": GPTQ})).shape(stored, "m")
 
 
