@@ -6,11 +6,27 @@ import os
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from minikin.engine.native.build import has_bfloat16
+
 SIDE = 4096
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Measured once. The machine's clock wanders: take the median of several."""
+
+    bandwidth: float
+    products: float
+
+    @classmethod
+    def measure(cls) -> Limits:
+        """Takes about five seconds."""
+        return cls(read_bandwidth(), product_rate())
 
 
 def read_bandwidth() -> float:
@@ -25,9 +41,14 @@ def read_bandwidth() -> float:
     return float(run.stdout)
 
 
+def product_type() -> torch.dtype:
+    """What PyTorch multiplies fastest here: float32 where the processor has no bfloat16 units."""
+    return torch.bfloat16 if has_bfloat16() else torch.float32
+
+
 def product_rate() -> float:
-    """Operations a second of a bfloat16 product of two 4,096 x 4,096 matrices, the best of 5."""
-    a, b = (torch.randn(SIDE, SIDE).bfloat16() for _ in range(2))
+    """Operations a second of a product of two 4,096 x 4,096 matrices, the best of 5."""
+    a, b = (torch.randn(SIDE, SIDE).to(product_type()) for _ in range(2))
     times = []
     for _ in range(6):
         started = time.perf_counter()

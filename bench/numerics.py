@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from minikin.engine.engine import Engine
 from minikin.engine.gguf import GGUFFile
 from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
-from minikin.engine.native.build import load_library
+from minikin.engine.native.build import WITHOUT, load_library
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 
@@ -132,12 +132,19 @@ def placed(engine: Engine, text: str) -> Sequence:
     return sequence
 
 
-KERNELS: dict[str, tuple[Callable[[], ctypes.CDLL | None], int]] = {
-    "native": (load_library, len(TEXTS)),
-    "native without AMX": (partial(load_library, tile_unit=False), len(TEXTS)),
-    "PyTorch": (lambda: None, 5),
-}
-"""How to find them, and how many of the texts they compute: the last are ten times slower."""
+FindKernels = Callable[[], ctypes.CDLL | None]
+
+
+def kinds() -> Iterator[tuple[str, FindKernels, int]]:
+    """What this machine can compute with: a name, how to find it, and how many texts it computes.
+
+    PyTorch computes fewer: it is ten times slower.
+    """
+    for most in WITHOUT:
+        library = load_library(most)
+        if library is not None and library.instructions() == most.encode():
+            yield f"native, {most}", partial(load_library, most), len(TEXTS)
+    yield "PyTorch", lambda: None, 5
 
 
 def compare(model: Path, threads: int | None = None) -> dict[tuple[str, str], Agreement]:
@@ -145,7 +152,7 @@ def compare(model: Path, threads: int | None = None) -> dict[tuple[str, str], Ag
     reference = reference_model(GGUFFile.open(model))
     expected: list[torch.Tensor] = []
     result: dict[tuple[str, str], Agreement] = {}
-    for kernels, (find, count) in track(KERNELS.items(), "Comparing", transient=True):
+    for kernels, find, count in track(list(kinds()), "Comparing", transient=True):
         engine, _ = load_engine(EngineSettings(model=model, threads=threads), find_kernels=find)
         texts = [placed(engine, text) for text in TEXTS[:count]]
         expected = expected or [reference_logits(reference, text.tokens) for text in texts]

@@ -24,11 +24,12 @@ from rich.progress import Progress
 
 from bench.chart import svg
 from bench.client import ask
-from bench.limits import product_rate, read_bandwidth
+from bench.limits import Limits, product_type
 from bench.model_folder import model_folder
 from bench.peers import ENVIRONMENTS, LIBRARY, PEERS, Models, Server, running
 from bench.scenarios import SCENARIOS, WORDS_PER_THOUSAND
 from bench.work import bytes_a_token, operations_a_token
+from minikin.engine.native.build import load_library
 
 RESULTS = Path(__file__).with_name("results")
 MINIKIN = "minikin"
@@ -66,9 +67,10 @@ def without_http(engine: str, python: str, model: Path) -> list[float]:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def run(models: Models, names: list[str], rounds: int) -> Found:
-    """Every scenario's figures for each server."""
+def run(models: Models, names: list[str], rounds: int) -> tuple[Found, list[Limits]]:
+    """Every scenario's figures for each server, and the machine's own limits beside them."""
     found: Found = {name: defaultdict(list) for name in names}
+    limits: list[Limits] = []
     with Progress(transient=True) as progress:
         task = progress.add_task("Measuring", total=rounds * (len(names) + 1))
         for _ in range(rounds):
@@ -76,26 +78,29 @@ def run(models: Models, names: list[str], rounds: int) -> Found:
                 with running(PEERS[name], models, ENVIRONMENTS / f"{name}.log") as server:
                     asyncio.run(measure(server, found[name], progress))
                 progress.advance(task)
+                limits.append(Limits.measure())
             ours = without_http("minikin", sys.executable, models.file)
             found[MINIKIN][IN_PROCESS] += ours
             if Path(LIBRARY.python).exists():
                 theirs = without_http("openvino", LIBRARY.python, models.file)
                 found.setdefault(LIBRARY.name, {}).setdefault(IN_PROCESS, []).extend(theirs)
             progress.advance(task)
-    return found
+    return found, limits
 
 
-def limits(model: Path, medians: dict[str, float]) -> list[str]:
+def nearness(model: Path, medians: dict[str, float], limits: list[Limits]) -> list[str]:
     """How near minikin comes to what the machine can do."""
-    bandwidth, products = read_bandwidth(), product_rate()
+    bandwidth = statistics.median(limit.bandwidth for limit in limits)
+    products = statistics.median(limit.products for limit in limits)
     read = medians[SCENARIOS[0].name] * bytes_a_token(model)
     prompt = 2 * WORDS_PER_THOUSAND  # tokens, about: attention's share hardly depends on it
+    kind = str(product_type()).removeprefix("torch.")
     done = medians[SCENARIOS[2].name] * operations_a_token(model, prompt)
     return [
         f"- A single stream reads {read / 1e9:.1f} GB/s of weights: {read / bandwidth:.0%} of the "
         f"{bandwidth / 1e9:.1f} GB/s that this machine reads in plain order.",
         f"- A prompt of 1,000 tokens computes {done / 1e12:.2f} TFLOP/s: {done / products:.0%} of "
-        f"the {products / 1e12:.2f} TFLOP/s of a large bfloat16 product.",
+        f"the {products / 1e12:.2f} TFLOP/s of a large product in {kind}.",
     ]
 
 
@@ -130,14 +135,14 @@ def _machine() -> str:
     return f"{cores} cores of {model}, Linux {platform.release()}"
 
 
-def write(medians: dict[str, dict[str, float]], rounds: int, model: Path) -> str:
-    """Put `speed.md`, `speed.svg` and `speed.json` into the results; returns the first."""
-    table = markdown(medians, rounds, limits(model, medians[MINIKIN]))
+def write(table: str, medians: dict[str, dict[str, float]]) -> None:
+    """Put the results among those of other kinds of processors."""
+    library = load_library()
+    kind = library.instructions().decode().lower() if library else "other"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "speed.md").write_text(table)
-    (RESULTS / "speed.svg").write_text(svg("Servers of one model on one machine", medians))
-    (RESULTS / "speed.json").write_text(json.dumps(medians, indent=1) + "\n")
-    return table
+    (RESULTS / f"{kind}.md").write_text(table)
+    (RESULTS / f"{kind}.svg").write_text(svg("Servers of one model on one machine", medians))
+    (RESULTS / f"{kind}.json").write_text(json.dumps(medians, indent=1) + "\n")
 
 
 def main() -> None:
@@ -153,12 +158,15 @@ def main() -> None:
         with console.status(f"Preparing {peer.name} (the first time takes minutes)"):
             peer.prepare()
     models = Models(options.model, model_folder(options.model, ENVIRONMENTS / "model"))
-    found = run(models, names, options.rounds)
+    found, limits = run(models, names, options.rounds)
     medians = {
         name: {scenario: statistics.median(values) for scenario, values in rows.items() if values}
         for name, rows in found.items()
     }
-    console.print(Markdown(write(medians, options.rounds, options.model)))
+    near = nearness(options.model, medians[MINIKIN], limits)
+    table = markdown(medians, options.rounds, near)
+    write(table, medians)
+    console.print(Markdown(table))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import uvicorn
 
@@ -45,6 +46,12 @@ class ByteTokenizer:
     vocab_size = 16_384
     control_tokens = CONTROL_TOKENS
     eos_ids = frozenset({257})
+    channel_marks: ClassVar[dict[str, int]] = {
+        mark: 300 + i
+        for i, mark in enumerate(
+            ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")
+        )
+    }
 
     def encode(self, text: str) -> list[int]:
         return list(text.encode())
@@ -60,6 +67,10 @@ class ByteTokenizer:
 
     def token_bytes(self, token_id: int) -> bytes:
         return bytes([token_id]) if token_id < 256 else b"<control>"
+
+    def free_bytes(self) -> list[bytes]:
+        marks = self.channel_marks.values()
+        return [b"" if i in marks else self.token_bytes(i) for i in range(self.vocab_size)]
 
 
 class TemplateInside(TemplateProcess):

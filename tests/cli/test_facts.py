@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from pathlib import Path
 
 import pytest
+from gguf.constants import GGMLQuantizationType
 
 from minikin.cli.facts import machine_memory, read_facts
+from minikin.engine.gguf import GGMLType, GGUFFile
+from tests.engine.tiny_models import FAMILIES, write_gguf
 from tests.real_model import default_model, real_server
 
 
@@ -18,6 +22,23 @@ def test_memory_of_the_default_model_is_what_a_server_takes():
     assert (facts.family, facts.quantization, facts.context_length) == ("llama", "Q4_1", 8192)
     assert 134_000_000 < facts.parameters < 136_000_000
     assert taken < facts.memory < 2 * taken
+
+
+def test_stacked_experts_count_whole_and_as_they_are_kept(tmp_path, monkeypatch):
+    tiny = FAMILIES["gpt-oss"]
+    model = tiny.make()
+    write_gguf(tiny, model, path := tmp_path / "model.gguf", GGMLQuantizationType.MXFP4)
+    tensors = GGUFFile.open(path).tensors.values()
+    packed = sum(prod(tensor.shape) for tensor in tensors if tensor.type == GGMLType.MXFP4)
+    assert packed > model.num_parameters() * 0.9
+    memory = {}
+    for kernels in (None, object()):
+        monkeypatch.setattr("minikin.cli.facts.load_library", lambda kernels=kernels: kernels)
+        facts = read_facts(path)
+        memory[bool(kernels)] = facts.memory
+        assert facts.quantization == "MXFP4"
+        assert facts.parameters == model.num_parameters()
+    assert memory[False] - memory[True] == pytest.approx(packed * (2 - 1.125), abs=2)
 
 
 def resident(process: int | str) -> int:

@@ -40,6 +40,9 @@ class Bytes:
     def encode(self, text):
         return list(text.encode() if isinstance(text, str) else text)
 
+    def free_bytes(self):
+        return [self.token_bytes(token) for token in range(self.vocab_size)]
+
     def token_bytes(self, token):
         if token == EOS:
             return b""

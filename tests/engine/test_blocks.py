@@ -21,6 +21,9 @@ def packed_rows(kind: GGMLType, out: int = OUT) -> np.ndarray:
     random = np.random.default_rng(kind)
     count = out * WIDTH // kind.block_size
     blocks = random.integers(0, 256, count * kind.block_bytes, dtype=np.uint8).view(LAYOUTS[kind])
+    if kind == GGMLType.MXFP4:
+        blocks["e"] = random.integers(117, 123, count)
+        return blocks.view(np.uint8).reshape(out, -1)
     levels_a_scale = 16 if kind.block_size == 256 else 1
     blocks["d"] = random.uniform(0.002, 0.004, count) / levels_a_scale
     if "m" in (blocks.dtype.names or ()):
@@ -93,6 +96,30 @@ def test_scales_that_halves_cannot_hold_keep_a_matrix_out(d: float) -> None:
     rows.view(LAYOUTS[GGMLType.Q6_K])["d"] = d
 
     assert Blocks.stack([(rows, GGMLType.Q6_K)]) is None
+
+
+@pytest.mark.parametrize(
+    ("exponent", "kept_out"), [(104, False), (98, True), (140, False), (141, True), (255, True)]
+)
+def test_mxfp4_scales_that_halves_cannot_hold_keep_a_matrix_out(
+    exponent: int, kept_out: bool
+) -> None:
+    rows = packed_rows(GGMLType.MXFP4)
+    rows.view(LAYOUTS[GGMLType.MXFP4])["e"] = exponent
+
+    with np.errstate(over="ignore"):
+        values = exact(rows, GGMLType.MXFP4)
+    read = Blocks.stack([(rows, GGMLType.MXFP4)])
+
+    assert (read is None) == kept_out
+    assert read is None or torch.equal(kept(read), values)
+
+
+def test_one_scale_that_a_half_cannot_hold_keeps_a_matrix_out_wherever_it_is() -> None:
+    rows = packed_rows(GGMLType.MXFP4, out=4096)
+    rows.view(LAYOUTS[GGMLType.MXFP4])["e"][1000, 1] = 200  # where no sample is taken
+
+    assert Blocks.stack([(rows, GGMLType.MXFP4)]) is None
 
 
 def test_a_matrix_of_zeros_is_kept() -> None:

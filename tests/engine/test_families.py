@@ -28,10 +28,12 @@ from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
-from tests.engine.verified import FORMS, table, written
+from tests.engine.verified import FORMS, GGUF_ONLY, table, written
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
+IN_PYTORCH = {"Mixtral", "Qwen3-MoE", "gpt-oss"}
+"""Families whose layers the native kernels don't take; they take their products."""
 PROMPTS = [[(7 * i * i + 3 * i + k) % VOCABULARY for i in range(50 + 9 * k)] for k in range(3)]
 
 
@@ -64,6 +66,8 @@ def case(request, tmp_path_factory):
 def engine(request, case):
     tiny, model, folder = case
     path = folder / request.param
+    if request.param != FORMS[0] and any(FAMILIES[one] is tiny for one in GGUF_ONLY):
+        pytest.skip(f"{GGUF_ONLY} are read from GGUF files alone")
     if request.param == "a GGUF file":
         write_gguf(tiny, model, path)
     else:
@@ -106,28 +110,25 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
         assert rest[:10] == tokens[-10:]
 
 
-@pytest.mark.skipif(load_library() is None, reason="no AVX-512 BF16 or no gcc here")
+@pytest.mark.skipif(load_library() is None, reason="no AVX2 or no gcc here")
 @pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0])
-@pytest.mark.parametrize(
-    ("family", "native"),
-    [("Llama 3.1", True), ("Mistral", False), ("Qwen2", False), ("Qwen3", False),
-     ("Gemma 3", False), ("Phi-3", False)],
-)  # fmt: skip
 @torch.inference_mode()
-def test_native_kernels_agree_with_pytorch(tmp_path, family, native, kind):
-    tiny = FAMILIES[family]
+def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
+    tiny, _, _ = case
+    family = next(name for name, one in FAMILIES.items() if one is tiny)
     tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
     path = tmp_path / "model.gguf"
     write_gguf(tiny, tiny.make(), path, kind)
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
-    assert ours.decoder.native == native
-    for layer in ours.decoder.weights.layers:
-        assert layer.gate_up.packed
-        assert layer.qkv.packed
+    assert ours.decoder.native == (family not in IN_PYTORCH)
     for size in (len(PROMPTS[0]), 13, 1):
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size)
-        assert (found - expected).norm() / expected.norm() < 3e-2, size
+        if ours.decoder.native:
+            assert (found - expected).norm() / expected.norm() < 2e-2, size
+        else:  # A near tie of two experts may go to the other one, and changes that row.
+            change = (found - expected).norm(dim=1) / expected.norm(dim=1)
+            assert change.median() < 4e-2, size
     texts, _ = answers(ours, PROMPTS)
     assert [len(text) for text in texts] == [NEW] * len(PROMPTS)
 
@@ -138,7 +139,7 @@ def test_an_unknown_architecture_is_refused_by_name(tmp_path):
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    known = "llama, smollm3, qwen2, qwen3, gemma2, gemma3, phi3"
+    known = "llama, smollm3, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3, gpt-oss"
     with pytest.raises(ModelFileError, match=f"'falcon'; Minikin knows: {known}"):
         load(path)
 
@@ -149,7 +150,10 @@ ODD = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("family", ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini"])
+@pytest.mark.parametrize(
+    "family",
+    ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini", "Mixtral", "Qwen3-MoE", "gpt-oss"],
+)
 def test_odd_metadata_is_read_or_refused(tmp_path, family):
     tiny = FAMILIES[family]
     write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
@@ -177,6 +181,46 @@ def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
     tiny = FAMILIES["Qwen2"]
     write_gguf(replace(tiny, **change), tiny.make(), path := tmp_path / "model.gguf")
     with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "message"),
+    [
+        ("Qwen3-MoE", {"expert_count": None}, "lacks the field qwen3moe.expert_count"),
+        ("Qwen3-MoE", {"expert_count": 0}, "qwen3moe.expert_count can't be 0"),
+        ("Qwen3-MoE", {"expert_count": 2**31 - 1}, "qwen3moe.expert_count can't be 2147483647"),
+        ("Qwen3-MoE", {"expert_count": 4096}, r"should have the shape \(4096, 64, 64\) but is of"),
+        ("Qwen3-MoE", {"expert_count": 7}, r"should have the shape \(7, 64, 64\) but is of"),
+        ("Qwen3-MoE", {"expert_used_count": None}, "lacks the field qwen3moe.expert_used_count"),
+        ("Qwen3-MoE", {"expert_used_count": 0}, "qwen3moe.expert_used_count can't be 0"),
+        ("Qwen3-MoE", {"expert_used_count": 9}, "qwen3moe.expert_used_count can't be 9"),
+        ("Qwen3-MoE", {"expert_feed_forward_length": 2**20}, r"the shape \(8, 1048576, 64\) but"),
+        ("Qwen3-MoE", {"expert_feed_forward_length": 0}, "feed_forward_length can't be 0"),
+        ("Qwen3-MoE", {"expert_gating_func": 2}, "qwen3moe.expert_gating_func can't be 2"),
+        ("Qwen3-MoE", {"expert_weights_scale": 2.5}, "qwen3moe.expert_weights_scale can't be 2.5"),
+        ("Qwen3-MoE", {"expert_weights_norm": 1}, "qwen3moe.expert_weights_norm can't be 1"),
+        ("Llama 2", {"expert_count": 4, "expert_used_count": 2}, "ffn_gate_up_exps.weight should"),
+        ("Mixtral", {"expert_count": 0}, "ffn_up.weight should .* is absent"),
+    ],
+)
+def test_experts_that_are_not_as_the_file_says_are_refused(tmp_path, family, change, message):
+    tiny = FAMILIES[family]
+    metadata = {k: v for k, v in (tiny.metadata | change).items() if v is not None}
+    write_gguf(replace(tiny, metadata=metadata), tiny.make(), path := tmp_path / "model.gguf")
+    with pytest.raises(ModelFileError, match=message) as refusal:
+        load(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    ["ffn_gate_inp.weight", "ffn_down_exps.weight", "ffn_up_exps.bias", "attn_sinks.weight"],
+)
+def test_a_misshapen_tensor_of_a_mixture_is_refused(tmp_path, tensor):
+    tiny = replace(FAMILIES["gpt-oss"], tensors={f"blk.1.{tensor}": [1.0] * 96})
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    with pytest.raises(ModelFileError, match=rf"blk.1.{tensor} should .* of the shape \(96,\)"):
         load(path)
 
 

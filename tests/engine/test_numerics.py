@@ -1,6 +1,6 @@
 import pytest
 
-from bench.numerics import compare
+from bench.numerics import compare, kinds
 from tests.real_model import default_model
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(400), pytest.mark.filterwarnings("default")]
@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.model, pytest.mark.timeout(400), pytest.mark.filterwar
 
 def test_every_path_agrees_with_transformers():
     compared = compare(default_model(), threads=1)
-    assert len(compared) == 18
+    assert len(compared) == 6 * len(list(kinds()))
     for path, found in compared.items():
         assert found.clear > 80, path
         assert found.wrong == 0, path

@@ -174,6 +174,35 @@ def test_end_tokens_named_by_id_are_ends(metadata: dict[str, Any]) -> None:
     assert (tokenizer.bos_id, tokenizer.bos_token, tokenizer.add_bos) == (None, "", False)
 
 
+def test_marks_of_channels_are_spelled_but_stand_in_no_free_text(metadata: dict[str, Any]) -> None:
+    marks = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>"]
+    tokens = [*metadata["tokenizer.ggml.tokens"], "<|return|>", "<|call|>", *marks]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 7)
+    first = len(tokens) - 7
+    tokenizer = Tokenizer.from_gguf(
+        changed(metadata, tokens=tokens, token_type=types, eos_token_id=first)
+    )
+
+    assert tokenizer.channel_marks == {mark: first + 2 + at for at, mark in enumerate(marks)}
+    assert {first, first + 1} <= tokenizer.eos_ids
+    assert tokenizer.eos_ids.isdisjoint(tokenizer.channel_marks.values())
+    for mark, token in tokenizer.channel_marks.items():
+        assert tokenizer.token_bytes(token) == mark.encode()
+        assert tokenizer.free_bytes()[token] == b""
+        assert token not in tokenizer.encode(mark)
+    assert tokenizer.free_bytes()[:first] == [tokenizer.token_bytes(i) for i in range(first)]
+
+
+def test_a_few_marks_of_channels_are_none(metadata: dict[str, Any]) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], "<|end|>", "<|channel|>"]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 2)
+    tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
+
+    assert tokenizer.channel_marks == {}
+    assert len(tokens) - 2 in tokenizer.eos_ids
+    assert tokenizer.token_bytes(len(tokens) - 1) == b""
+
+
 def test_lone_surrogates_are_refused(tokenizer: Tokenizer) -> None:
     with pytest.raises(ValueError, match="surrogate"):
         tokenizer.encode("a\ud800b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,14 @@ LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
 }  # fmt: skip
-LONG, SHORT = [1.0 + i for i in range(6)], [1.0 + 0.1 * i for i in range(6)]
+LONG, SHORT = [1.0 + i for i in range(24)], [1.0 + 0.1 * i for i in range(24)]
 LONGROPE = {
     "rope_type": "longrope", "rope_theta": 10_000.0, "long_factor": LONG, "short_factor": SHORT,
     "original_max_position_embeddings": 32, "factor": 8.0, "partial_rotary_factor": 0.75,
+}  # fmt: skip
+GPT_OSS_ROPE = {
+    "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0, "truncate": False,
+    "original_max_position_embeddings": 64,
 }  # fmt: skip
 GEMMA3_ROPE = {
     "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
@@ -86,6 +91,13 @@ FAMILIES = {
         {"attention.sliding_window": 20},
         side_by_side=True,
     ),
+    "Mixtral": Tiny(
+        MODEL_ARCH.LLAMA,
+        "Mixtral",
+        {"num_local_experts": 4, "num_experts_per_tok": 2},
+        {"expert_count": 4, "expert_used_count": 2},
+        side_by_side=True,
+    ),
     "SmolLM3": Tiny(
         MODEL_ARCH.SMOLLM3, "SmolLM3", {"num_hidden_layers": 5}, side_by_side=True
     ),
@@ -105,6 +117,15 @@ FAMILIES = {
         },
     ),
     "Qwen3": Tiny(MODEL_ARCH.QWEN3, "Qwen3", {"head_dim": 32}),
+    "Qwen3-MoE": Tiny(
+        MODEL_ARCH.QWEN3MOE,
+        "Qwen3Moe",
+        {
+            "head_dim": 32, "moe_intermediate_size": 64, "num_experts": 8,
+            "num_experts_per_tok": 3, "norm_topk_prob": True,
+        },
+        {"expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64},
+    ),
     "Gemma 2": Tiny(
         MODEL_ARCH.GEMMA2,
         "Gemma2",
@@ -138,14 +159,28 @@ FAMILIES = {
         MODEL_ARCH.PHI3,
         "Phi3",
         {
+            "hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1,
             "rope_parameters": LONGROPE, "original_max_position_embeddings": 32,
             "tie_word_embeddings": True,
         },
         {
-            "rope.dimension_count": 12, "rope.scaling.original_context_length": 32,
+            "rope.dimension_count": 48, "rope.scaling.original_context_length": 32,
             "rope.scaling.attn_factor": (1 + np.log(8) / np.log(32)) ** 0.5,
         },
         tensors={"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT},
+    ),
+    "gpt-oss": Tiny(
+        MODEL_ARCH.GPT_OSS,
+        "GptOss",
+        {
+            "num_hidden_layers": 4, "head_dim": 32, "sliding_window": 20,
+            "num_local_experts": 8, "num_experts_per_tok": 3, "rope_parameters": GPT_OSS_ROPE,
+        },
+        {
+            "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 96,
+            "attention.sliding_window": 20, "rope.scaling.type": "yarn",
+            "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64,
+        },
     ),
 }  # fmt: skip
 
@@ -156,7 +191,7 @@ def write_gguf(
     path: Path,
     kind: GGMLQuantizationType = GGMLQuantizationType.F32,
 ) -> None:
-    """As llama.cpp's converter would, the matrices in one type."""
+    """As llama.cpp's converter would, the matrices but routers in one type."""
     c = model.config
     name = gguf.MODEL_ARCH_NAMES[tiny.arch]
     writer = gguf.GGUFWriter(path, name)
@@ -177,7 +212,8 @@ def write_gguf(
         add = {int: writer.add_uint32, str: writer.add_string}.get(type(value), writer.add_float32)
         add(f"{name}.{key}", value)
     for tensor, values in gguf_tensors(tiny, model, head_dim).items():
-        packed = kind if values.ndim > 1 else GGMLQuantizationType.F32
+        exact = values.ndim == 1 or tensor.endswith(".bias") or "ffn_gate_inp" in tensor
+        packed = GGMLQuantizationType.F32 if exact else kind
         writer.add_tensor(tensor, gguf.quantize(values, packed), raw_dtype=packed)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -198,10 +234,31 @@ def gguf_tensors(
             values = values + 1
         if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
             values = side_by_side(values, head_dim)
-        found[names.get_name(name, (".weight", ".bias"))] = values
+        for part, numbers in as_written(tiny, name, values):
+            found[names.get_name(part, (".weight", ".bias"))] = numbers
     for name, factors in tiny.tensors.items():
         found[name] = np.array(factors or llama3_factors(head_dim), dtype=np.float32)
     return found
+
+
+def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """A tensor under the names that GGUF's map knows; experts' gates apart from what they gate."""
+    if name.endswith("sinks"):
+        name += ".weight"
+    if ".experts." not in name:
+        yield name, values
+        return
+    name = name.removesuffix("_bias") + (".bias" if name.endswith("_bias") else ".weight")
+    # Inputs come before outputs there, and gates and what they gate in turn.
+    odd = tiny.model == "GptOss"
+    if odd and values.ndim == 3:
+        values = values.swapaxes(1, 2)
+    if "gate_up" not in name:
+        yield name, np.ascontiguousarray(values)
+        return
+    halves = (values[:, ::2], values[:, 1::2]) if odd else np.split(values, 2, axis=1)
+    for half, part in zip(halves, ("gate", "up"), strict=True):
+        yield name.replace("gate_up", part), np.ascontiguousarray(half)
 
 
 def side_by_side(values: np.ndarray, head_dim: int) -> np.ndarray:

@@ -5,9 +5,11 @@ Made from `response_format`, `tools` and what goes with them, once per request.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from minikin.api.translate import ChatRequest
 from minikin.chat.call_formats import CallFormat
@@ -31,6 +33,12 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     """How calls are written, where there may be any."""
     named: bool = False
     """The request names the function: the call is its answer, which ends with `stop`."""
+
+    def in_channels(self, marks: Mapping[str, int]) -> AnswerForm:
+        """This form for a model that answers in channels, whose messages these tokens frame."""
+        if self.plan is None or not marks:
+            return self
+        return replace(self, plan=replace(self.plan, channels=dict(marks)))
 
     async def grammar(self, checker: GrammarChecker) -> str | None:
         """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make one."""

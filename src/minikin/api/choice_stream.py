@@ -16,6 +16,7 @@ from minikin.api.wire import (
     ToolCallDelta,
     TopLogprob,
 )
+from minikin.chat.harmony import HarmonyReader
 from minikin.chat.thoughts import Said, Thought, ThoughtReader
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Part, Text
 from minikin.engine.messages import Event, TokenEntry
@@ -29,7 +30,12 @@ class ChoiceStream:
     """
 
     def __init__(
-        self, index: int, form: AnswerForm, thoughts: ThoughtReader | None, *, with_logprobs: bool
+        self,
+        index: int,
+        form: AnswerForm,
+        thoughts: ThoughtReader | HarmonyReader | None,
+        *,
+        with_logprobs: bool,
     ) -> None:
         self._index = index
         self._named = form.named

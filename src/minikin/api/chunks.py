@@ -32,7 +32,6 @@ from minikin.api.wire import (
     ToolCallDelta,
     Usage,
 )
-from minikin.chat.thoughts import ThoughtReader
 from minikin.engine.messages import ChoiceUsage, Event
 
 _PADDING = string.ascii_letters + string.digits
@@ -71,11 +70,10 @@ class ChunkMaker:
 
     def _stream(self, index: int) -> ChoiceStream:
         if index not in self._streams:
-            thinking = self._prepared.thinking
             self._streams[index] = ChoiceStream(
                 index,
                 self._prepared.form,
-                None if thinking is None else ThoughtReader(thinking=thinking),
+                self._prepared.thought_reader(),
                 with_logprobs=self._with_logprobs,
             )
         return self._streams[index]

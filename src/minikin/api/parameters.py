@@ -226,8 +226,8 @@ EXTENSIONS = (
         "reasoning_effort",
         Nullable(OneOf(("none", "minimal", "low", "medium", "high", "xhigh"))),
         "the model's own",
-        "`none` keeps a model from thinking first, any other makes it; refused for models whose "
-        "chat template leaves no choice",
+        "`none` keeps a model from thinking first, any other makes it; gpt-oss takes `low`, "
+        "`medium` and `high`; refused for models whose chat template leaves no choice",
     ),
 )
 """Parameters that the original refuses as unrecognised, and so does a server unless told to."""

@@ -11,8 +11,9 @@ import msgspec
 from minikin.api import faults
 from minikin.api.answer_forms import AnswerForm, answer_form
 from minikin.api.translate import ChatRequest
+from minikin.chat.harmony import HarmonyReader
 from minikin.chat.template_process import TemplateProcess
-from minikin.chat.thoughts import END, is_thinking
+from minikin.chat.thoughts import END, ThoughtReader, is_thinking
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
 from minikin.engine.messages import GenerationRequest
@@ -22,6 +23,8 @@ from minikin.errors import ContextExceeded, InvalidRequest, MinikinError
 
 _QUICK_CHARS = 16_384
 """Prompts up to this size are encoded on the event loop; it takes a few milliseconds."""
+_EFFORTS = ("low", "medium", "high")
+"""What gpt-oss was trained to."""
 Piece = tuple[str, bool]
 """Text, and whether it is a control token."""
 
@@ -33,6 +36,14 @@ class Prepared(msgspec.Struct, frozen=True):
     form: AnswerForm
     thinking: bool | None
     """Whether the prompt ends within the model's thoughts; None: answers hold none."""
+    in_channels: bool = False
+    """Whether answers come in harmony's channels."""
+
+    def thought_reader(self) -> ThoughtReader | HarmonyReader | None:
+        """For one answer; None: it holds no thoughts."""
+        if self.in_channels:
+            return HarmonyReader()
+        return None if self.thinking is None else ThoughtReader(thinking=self.thinking)
 
 
 class ServedModel:
@@ -47,6 +58,7 @@ class ServedModel:
         self.engine = engine
         self.tokenizer = tokenizer
         self.template = template
+        self._channels = tokenizer.channel_marks if template.in_channels else {}
         self.grammars = GrammarChecker(self._vocabulary)
         self._longest_token = max(
             len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)
@@ -81,7 +93,7 @@ class ServedModel:
         can't be told how much to think.
         """
         window = self.engine.info.context_length
-        form = answer_form(request, self.template.call_format)
+        form = answer_form(request, self.template.call_format).in_channels(self._channels)
         pieces = await self._render(request, window, form)
         thinking = self._thinking(request, form, pieces)
         prompt = await self._encode(pieces)
@@ -100,7 +112,7 @@ class ServedModel:
         generation = GenerationRequest(
             id=request_id, prompt=prompt, params=params, n=request.n, scope=owner
         )
-        return Prepared(generation, form, thinking)
+        return Prepared(generation, form, thinking, in_channels=bool(self._channels))
 
     async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
@@ -126,6 +138,10 @@ class ServedModel:
         """What tells the template how much to think."""
         if effort is None:
             return {}
+        if self._channels:
+            if effort not in _EFFORTS:
+                raise faults.unsupported_value("reasoning_effort", effort, _EFFORTS)
+            return {"reasoning_effort": effort}
         if not self.template.can_choose_to_think:
             raise faults.unsupported("reasoning_effort")
         return {"enable_thinking": effort != "none", "reasoning_effort": effort}
@@ -156,9 +172,7 @@ class ServedModel:
             await self.grammars.warm()
 
     def _vocabulary(self) -> Vocabulary:
-        size = self.tokenizer.vocab_size
-        tokens = [self.tokenizer.token_bytes(token) for token in range(size)]
-        return Vocabulary(tokens, sorted(self.tokenizer.eos_ids))
+        return Vocabulary(self.tokenizer.free_bytes(), sorted(self.tokenizer.eos_ids))
 
 
 def _size(message: dict[str, Any]) -> int:

@@ -57,6 +57,17 @@ MISTRAL = CallFormat(
 )
 """Mistral's instruct models from 7B v0.3 on: one list of all calls."""
 
+HARMONY = CallFormat(
+    begin="<|channel|>commentary to=functions.",
+    before_name="",
+    before_arguments=" <|constrain|>json<|message|>",
+    end="",
+    again="<|channel|>commentary to=functions.",
+    close="",
+    native=True,
+)
+"""gpt-oss; see `harmony.py`, which brings its ways to write a header into this one."""
+
 
 def format_of(template: str) -> CallFormat:
     """The format that a model with this chat template has learned, told by the template's text."""
@@ -64,6 +75,8 @@ def format_of(template: str) -> CallFormat:
         return msgspec.structs.replace(TAGGED, native=True)
     if "tools" in template and "ipython" in template and '"parameters"' in template:
         return LLAMA
+    if "<|channel|>" in template and "<|message|>" in template:
+        return HARMONY
     if "tools" in template and "[TOOL_CALLS]" in template and "[ARGS]" not in template:
         begin = MISTRAL.begin if MISTRAL.begin in template else "[TOOL_CALLS]["
         return msgspec.structs.replace(MISTRAL, begin=begin)

@@ -58,6 +58,8 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide) -> Message:
     thought = message.get("reasoning_content")
     if thought and "reasoning_content" in source:
         rewritten["reasoning_content"] = hide(thought)
+    elif thought and '"thinking" in message' in source and not text:
+        rewritten["thinking"] = hide(thought)  # gpt-oss's template refuses it beside words
     calls = message.get("tool_calls")
     if legacy := message.get("function_call"):
         calls = [{"id": "", "function": legacy}]

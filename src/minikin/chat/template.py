@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 
 from minikin.chat.call_formats import format_of
+from minikin.chat.harmony import described, in_channels
 from minikin.chat.lookalikes import LookAlikes
 from minikin.chat.messages import Message, alternating, for_template
 from minikin.chat.sandbox import Sandbox, TemplateRefusalError
@@ -77,6 +78,8 @@ class ChatTemplate:
         if tools and not self.call_format.native:
             messages = with_tools(list(messages), tools, self.call_format, must=must_call)
             tools = ()
+        if in_channels(self._source):
+            tools = described(list(tools))
         prepared = for_template(messages, self._source, self._lookalikes.hide)
         values = {**(variables or {}), "tools": self._lookalikes.hide(list(tools)) or None}
         try:

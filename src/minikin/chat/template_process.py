@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from minikin.chat.call_formats import format_of
+from minikin.chat.harmony import in_channels
 from minikin.chat.thoughts import writes_thoughts
 from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
@@ -62,6 +63,8 @@ class TemplateProcess:
     def __init__(self, source: Source) -> None:
         self.call_format = format_of(source.template)
         """How the model writes tool calls."""
+        self.in_channels = in_channels(source.template)
+        """Whether the model answers in harmony's channels."""
         self.writes_thoughts = writes_thoughts(source.template)
         self.can_choose_to_think = "enable_thinking" in source.template
         self._source = source

@@ -22,9 +22,7 @@ _DENSE_BYTES = 2
 _CACHED_TOKENS = 8192
 """How much conversation to reckon with; the engine's cache takes memory only as it fills."""
 _PACKED = {
-    kind: 0.625 if kind.name.startswith("Q4") else 1.125
-    for kind in GGMLType
-    if kind.name.startswith("Q")
+    kind: 0.625 if kind.name.startswith("Q4") else 1.125 for kind in GGMLType if kind.block_size > 1
 }
 """Bytes a weight of the types that stay packed for the native kernels, scales included."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from minikin.constrain.channels import channel_grammar
 from minikin.constrain.narrow import any_object, narrow
 from minikin.constrain.plan import CallForm, Part, Plan, Schema
 from minikin.constrain.strict import check_strict
@@ -21,6 +22,8 @@ _SPACED = _COMPACT | {"item_separator": ", ", "key_separator": ": "}
 
 def grammar_of(plan: Plan) -> str:
     """The grammar that a plan describes. Raises InvalidRequest for a schema that has none."""
+    if plan.channels:
+        return channel_grammar(plan, _laid_out)
     if plan.calls and plan.functions:
         return _call_grammar(plan, plan.calls)
     assert plan.answer, "free text needs no grammar"

@@ -33,8 +33,8 @@ class Tokenizer(Protocol):
         """The tokens that end an answer."""
         ...
 
-    def token_bytes(self, token_id: int) -> bytes:
-        """A token's bytes, b"" for a control token."""
+    def free_bytes(self) -> list[bytes]:
+        """The bytes of each token, b"" for one that stands only where a grammar names its id."""
         ...
 
     def encode(self, text: str) -> list[int]:
@@ -77,8 +77,7 @@ class Masks:
 
 
 def _prepared(source: Tokenizer) -> LLTokenizer:
-    tokens = [source.token_bytes(token) for token in range(source.vocab_size)]
-    return matcher_tokenizer(tokens, sorted(source.eos_ids), source.encode)
+    return matcher_tokenizer(source.free_bytes(), sorted(source.eos_ids), source.encode)
 
 
 class GrammarMask:

@@ -34,8 +34,9 @@ def matcher_tokenizer(
 ) -> LLTokenizer:
     """The vocabulary as llguidance needs it.
 
-    `tokens` are the bytes of each id, b"" for control tokens, which no grammar allows; `eos_ids`
-    are allowed where a grammar may end. `encode` must give text the ids that the model knows.
+    `tokens` are the bytes of each id, b"" for control tokens, which a grammar allows only by their
+    id; `eos_ids` are allowed where a grammar may end. `encode` must give text the ids that the
+    model knows.
     """
     wrapper = TokenizerWrapper(_Vocabulary(tokens, eos_ids[0], encode))
     return LLTokenizer(wrapper, eos_token=list(eos_ids), slices=LLTokenizer.json_slices())

@@ -61,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Whether one answer may have several calls."""
     may_answer: bool = True
     """Whether there may be an answer without a call."""
+    channels: dict[str, int] = {}
+    """Text -> id of the tokens that frame messages, of a model that answers in channels."""
 
     @property
     def parts(self) -> tuple[Part, ...]:

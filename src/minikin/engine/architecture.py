@@ -12,8 +12,17 @@ from minikin.engine.model_file import ModelFile
 from minikin.engine.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
 
-_MOST_LAYERS, _MOST_HEADS, _MOST_WIDTH = 1024, 4096, 2**20
+_MOST_LAYERS, _MOST_HEADS, _MOST_WIDTH, _MOST_EXPERTS = 1024, 4096, 2**20, 4096
 """What a file may ask for; the largest published models have a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Of each layer's mixture; see `Mixture`."""
+
+    count: int
+    used: int
+    normalized: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +35,7 @@ class Architecture:
     kv_heads: int
     head_dim: int
     feed_forward: int
+    """Of each expert, if there are several."""
     vocab_size: int
     context_length: int
     """Tokens that a sequence may have."""
@@ -36,6 +46,7 @@ class Architecture:
     """For each layer, how many tokens a token sees, itself the last; None: all before it."""
     ropes: tuple[Rope, ...]
     """For each layer."""
+    experts: Experts | None = None
     activation: str = "silu"
     embedding_scale: float = 1.0
     attention_softcap: float | None = None
@@ -44,6 +55,8 @@ class Architecture:
     """The file keeps the two rows of a rotary pair next to each other."""
     layer_tensors: tuple[str, ...] = ()
     """Tensors that each layer must have, besides those of all families."""
+    feed_forward_norm: str = "ffn_norm.weight"
+    """The tensor of the norm before the feed-forward."""
 
     @classmethod
     def read(cls, file: ModelFile, context_length: int | None = None) -> Architecture:
@@ -65,6 +78,7 @@ class Architecture:
         head_dim = _head_dim(fields, hidden, heads)
         context = min(fields.whole("context_length"), context_length or 2**31)
         windows = _windows(fields, family, layers)
+        experts = _experts(fields, family)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
         return cls(
             layers=layers,
@@ -72,19 +86,21 @@ class Architecture:
             heads=heads,
             kv_heads=_kv_heads(fields, heads),
             head_dim=head_dim,
-            feed_forward=fields.whole("feed_forward_length", most=_MOST_WIDTH),
+            feed_forward=_feed_forward(fields, experts),
             vocab_size=_vocab_size(fields, file),
             context_length=context,
             norm_epsilon=fields.number("attention.layer_norm_rms_epsilon"),
             attention_scale=fields.number("attention.scale", query_width**-0.5),
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
+            experts=experts,
             activation=family.activation,
             embedding_scale=hidden**0.5 if family.scaled_embedding else 1.0,
             attention_softcap=fields.number("attn_logit_softcapping", 0.0) or None,
             logit_softcap=fields.number("final_logit_softcapping", 0.0) or None,
             side_by_side=family.side_by_side,
             layer_tensors=family.layer_tensors,
+            feed_forward_norm=family.feed_forward_norm,
         )
 
     def rotary_order(self, heads: int) -> np.ndarray | None:
@@ -101,17 +117,6 @@ class Architecture:
         if (order == rows).all():
             return None
         return (np.arange(heads)[:, None] * self.head_dim + order).reshape(-1)
-
-    @property
-    def plain(self) -> bool:
-        """Whether this is Llama in everything but sizes and frequencies."""
-        return (
-            not any(self.windows)
-            and len(set(self.ropes)) == 1
-            and self.activation == "silu"
-            and self.embedding_scale == 1
-            and not (self.attention_softcap or self.logit_softcap or self.layer_tensors)
-        )
 
 
 def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
@@ -130,6 +135,27 @@ def _kv_heads(fields: Fields, heads: int) -> int:
     if heads % kv_heads:
         raise fields.wrong(key)
     return kv_heads
+
+
+def _experts(fields: Fields, family: Family) -> Experts | None:
+    stated = fields.get("expert_count")
+    if not family.mixture and (stated is None or (isinstance(stated, int) and stated == 0)):
+        return None
+    count = fields.whole("expert_count", most=_MOST_EXPERTS)
+    used = fields.whole("expert_used_count", most=count)
+    # What gives a row's experts their shares: a softmax, before or after the choice (1, 3).
+    if fields.whole("expert_gating_func", 1) not in (1, 3):
+        raise fields.wrong("expert_gating_func")
+    if fields.number("expert_weights_scale", 1.0) not in (0, 1):  # 0 stands for none
+        raise fields.wrong("expert_weights_scale")
+    return Experts(count, used, fields.flag("expert_weights_norm", True))
+
+
+def _feed_forward(fields: Fields, experts: Experts | None) -> int:
+    key = "expert_feed_forward_length"
+    if experts is None or fields.get(key) is None:
+        key = "feed_forward_length"
+    return fields.whole(key, most=_MOST_WIDTH)
 
 
 def _vocab_size(fields: Fields, file: ModelFile) -> int:

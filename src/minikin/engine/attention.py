@@ -22,6 +22,13 @@ class AttentionForm:
     """A token sees this many tokens, itself the last; None: all before it."""
     softcap: float | None = None
     """Scores are bent into (-softcap, softcap) by tanh (Gemma 2)."""
+    sinks: torch.Tensor | None = None
+    """[heads] float32: the score of one place more, which brings no value (gpt-oss)."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether PyTorch's own kernels compute it."""
+        return self.softcap is None and self.sinks is None
 
 
 class Seen:
@@ -73,10 +80,11 @@ def _attend_singles(
     """[B, heads, head_dim] queries of B sequences, one each, against [B, kv_heads, T, head_dim]."""
     # The queries that share a key head become that head's query rows.
     grouped = q.view(len(q), k.shape[1], -1, q.shape[2])
-    if form.softcap is None:
+    if form.plain:
         out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask, scale=form.scale)
     else:
-        out = _attend_capped(grouped, k, v, mask, form.scale, form.softcap)
+        sinks = None if form.sinks is None else form.sinks.view(k.shape[1], -1, 1)
+        out = _attend_scored(grouped, k, v, mask, form, sinks)
     return out.reshape(q.shape)
 
 
@@ -87,11 +95,11 @@ def _attend_chunk(
     q = q.transpose(0, 1)
     causal = not position and (form.window is None or form.window >= k.shape[1])
     mask = None
-    if not causal or form.softcap is not None:
+    if not causal or not form.plain:
         mask = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=q.device).tril(position)
         if form.window is not None:
             mask = mask.triu(position - form.window + 1)
-    if form.softcap is None:
+    if form.plain:
         out = F.scaled_dot_product_attention(
             q[None], k[None], v[None],
             attn_mask=mask, is_causal=mask is None, scale=form.scale, enable_gqa=True,
@@ -99,14 +107,33 @@ def _attend_chunk(
     else:
         assert mask is not None
         added = torch.zeros(mask.shape, device=q.device).masked_fill(~mask, -torch.inf)
-        k, v = (part.repeat_interleave(len(q) // len(k), dim=0) for part in (k, v))
-        out = _attend_capped(q, k, v, added, form.scale, form.softcap)
+        sinks = None if form.sinks is None else form.sinks.view(len(k), -1, 1, 1)
+        # A key head at a time: the scores of all would take much memory.
+        out = torch.cat([
+            _attend_scored(some, k[i], v[i], added, form, None if sinks is None else sinks[i])
+            for i, some in enumerate(q.chunk(len(k)))
+        ])  # fmt: skip
     return out.transpose(0, 1)
 
 
-def _attend_capped(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, scale: float, cap: float
+def _attend_scored(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor,
+    form: AttentionForm,
+    sinks: torch.Tensor | None,
 ) -> torch.Tensor:
-    """[..., L, head_dim] of q like it, and of k and v [..., T, head_dim]."""
-    scores = cap * torch.tanh((q @ k.mT).float() * (scale / cap)) + mask
-    return scores.softmax(-1).to(v.dtype) @ v
+    """[..., L, head_dim] of q like it, and of k and v [..., T, head_dim].
+
+    `sinks` are those of q's rows, [..., L or 1, 1].
+    """
+    scores = (q @ k.mT).float() * form.scale
+    if form.softcap is not None:
+        scores = form.softcap * torch.tanh(scores / form.softcap)
+    scores += mask
+    weights = scores.softmax(-1)
+    if sinks is not None:
+        # One place more, of the score s, divides each weight by 1 + exp(s - logsumexp).
+        weights *= torch.sigmoid(scores.logsumexp(-1, keepdim=True) - sinks)
+    return weights.to(v.dtype) @ v

@@ -26,6 +26,7 @@ _BITS = {
     GGMLType.Q2_K: 8,
     GGMLType.Q3_K: 8,
     GGMLType.Q6_K: 8,
+    GGMLType.MXFP4: 8,
 }
 _SAMPLE = 4096
 """Blocks, spread evenly over a matrix, whose change is measured."""
@@ -35,9 +36,10 @@ _SAMPLE = 4096
 class Blocks:
     """A quantized matrix, w = scale * level + minimum.
 
-    Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q3_K are kept exactly. Q4_K and Q5_K have their scales and
-    minima rounded to half precision. Q6_K and Q2_K, whose groups are of 16, get new 8-bit levels in
-    groups of 32: Q6_K of a trained model changes by 4.9e-3 of its norm (six bits cost it 1.7e-2).
+    Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q3_K are kept exactly, and MXFP4, whose levels are doubled and
+    raised by 12, where its scales are halves. Q4_K and Q5_K have their scales and minima rounded to
+    half precision. Q6_K and Q2_K, whose groups are of 16, get new 8-bit levels in groups of 32:
+    Q6_K of a trained model changes by 4.9e-3 of its norm (six bits cost it 1.7e-2).
     """
 
     levels: torch.Tensor
@@ -80,6 +82,8 @@ class Blocks:
         scale, minimum = np.empty(groups, dtype=np.float16), np.empty(groups, dtype=np.float16)
         for some in runs(len(blocks), kind):
             levels[some], scale[some], minimum[some] = _regroup(blocks[some], kind)
+        if not (np.isfinite(scale).all() and np.isfinite(minimum).all()):
+            return None  # outside of the sample; float32 may hold it
         return cls(
             torch.from_numpy(levels).view(len(rows), -1),
             torch.from_numpy(scale).view(len(rows), -1),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 import torch.nn.functional as F
 
+from minikin.engine.activation import ACTIVATIONS
 from minikin.engine.architecture import Architecture
 from minikin.engine.attention import AttentionForm, Seen, attend
 from minikin.engine.batch import Batch
@@ -17,11 +15,6 @@ from minikin.engine.native.layers import NativeLayers
 from minikin.engine.rope import rotate
 from minikin.engine.sampler import Choose, choose
 from minikin.engine.weights import LayerWeights, Weights
-
-_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "silu": F.silu,
-    "gelu": partial(F.gelu, approximate="tanh"),
-}
 
 
 class Decoder:
@@ -39,18 +32,18 @@ class Decoder:
         device: torch.device,
         kernels: Kernels | None = None,
     ) -> None:
-        self.architecture = architecture
+        self.architecture = a = architecture
         self.weights = weights
         self.device = device
         self._rotations = _rotary_tables(architecture, device)
         self._forms = [
-            AttentionForm(architecture.attention_scale, window, architecture.attention_softcap)
-            for window in architecture.windows
+            AttentionForm(a.attention_scale, window, a.attention_softcap, layer.sinks)
+            for window, layer in zip(a.windows, weights.layers, strict=True)
         ]
-        self._activation = _ACTIVATIONS[architecture.activation]
+        self._activation = ACTIVATIONS[architecture.activation]
         self._native = None
         if kernels is not None and NativeLayers.fit(architecture, weights):
-            self._native = NativeLayers(kernels, architecture, weights, self._rotations[0])
+            self._native = NativeLayers(kernels, architecture, weights, self._rotations)
         self.choose: Choose = kernels.choose if kernels is not None else choose
         """The sampler's kernel for this decoder's logits."""
 
@@ -66,12 +59,14 @@ class Decoder:
         Writes the keys and values of all the batch's tokens into `cache`.
         """
         x = self.weights.embedding.rows(batch.tokens)
+        if self.architecture.embedding_scale != 1:
+            x = x * self.architecture.embedding_scale
         if self._native is not None:
             self._native.forward(x, batch, cache)
-            return self._native.logits(x[batch.sampled_rows], batch.guesses)
-        x = x * self.architecture.embedding_scale
-        self._layers(x, batch, cache)
-        logits = self.weights.head(self._norm(x[batch.sampled_rows], self.weights.norm)).float()
+            logits = self._native.logits(x[batch.sampled_rows], batch.guesses)
+        else:
+            self._layers(x, batch, cache)
+            logits = self.weights.head(self._norm(x[batch.sampled_rows], self.weights.norm)).float()
         cap = self.architecture.logit_softcap
         return cap * torch.tanh(logits / cap) if cap else logits
 
@@ -90,8 +85,10 @@ class Decoder:
         return F.rms_norm(x.float(), weight.shape, weight, self.architecture.norm_epsilon)
 
     def _feed_forward(self, layer: LayerWeights, x: torch.Tensor) -> torch.Tensor:
-        gate, up = layer.gate_up(self._norm(x, layer.feed_forward_norm)).chunk(2, dim=-1)
-        return layer.down(self._activation(gate) * up)
+        x = self._norm(x, layer.feed_forward_norm)
+        if layer.mixture is not None:
+            return layer.mixture(x, self._activation)
+        return layer.down(self._activation(layer.gate_up(x)))
 
     def _attention(
         self, i: int, layer: LayerWeights, x: torch.Tensor, batch: Batch, seen: Seen, cache: KVCache

@@ -84,8 +84,12 @@ LAYOUTS = {
     GGMLType.Q6_K: np.dtype(
         [("q", "u1", 128), ("high", "u1", 64), ("scales", "i1", 16), ("d", "<f2")]
     ),
+    GGMLType.MXFP4: np.dtype([("e", "u1"), ("q", "u1", 16)]),
 }
-"""One block of each type: `d` scale, `m` minimum, `q` low bits, `high` the bits above them."""
+"""One block of each type: `d` scale, `m` minimum, `q` low bits, `high` the bits above them.
+
+Of MXFP4 `e` is the scale's exponent.
+"""
 
 
 def _fields(packed: np.ndarray, width: int, run: int) -> np.ndarray:
@@ -180,6 +184,17 @@ def _q6_k(blocks: np.ndarray) -> Parts:
     return Parts(levels, _column(blocks["d"]) * blocks["scales"].astype(np.float32), 32)
 
 
+_E2M1 = np.array([0, 1, 2, 3, 4, 6, 8, 12], dtype=np.uint8)
+"""Twice the values of a 4-bit float (OCP Microscaling Formats 1.0); a fourth bit is the sign."""
+_MXFP4_LEVELS = np.concatenate([12 + _E2M1, 12 - _E2M1])
+
+
+def _mxfp4(blocks: np.ndarray) -> Parts:
+    # Half of 2 ** (e - 127), since the values are doubled.
+    scale = np.ldexp(np.float32(1), blocks["e"].astype(np.int32) - 128)
+    return Parts(_MXFP4_LEVELS[_fields(blocks["q"], 4, 16)], scale[:, None], 12)
+
+
 _SPLITTERS: dict[GGMLType, Callable[[np.ndarray], Parts]] = {
     GGMLType.Q4_0: _q4_0,
     GGMLType.Q4_1: _q4_1,
@@ -191,4 +206,5 @@ _SPLITTERS: dict[GGMLType, Callable[[np.ndarray], Parts]] = {
     GGMLType.Q4_K: _q4_k,
     GGMLType.Q5_K: _q5_k,
     GGMLType.Q6_K: _q6_k,
+    GGMLType.MXFP4: _mxfp4,
 }

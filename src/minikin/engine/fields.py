@@ -37,6 +37,15 @@ class Fields:
             return float(value)
         raise self.wrong(key)
 
+    def flag(self, key: str, default: bool = False) -> bool:
+        """True or false, or the default. Raises ModelFileError."""
+        value = self.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        raise self.wrong(key)
+
     def text(self, key: str, default: str) -> str:
         """A text, or the default. Raises ModelFileError."""
         value = self.get(key)

@@ -62,6 +62,7 @@ class GGMLType(IntEnum):
     Q5_K = 13
     Q6_K = 14
     BF16 = 30
+    MXFP4 = 39
 
     @property
     def block_size(self) -> int:
@@ -88,6 +89,7 @@ _BLOCKS = {
     GGMLType.Q4_K: (256, 144),
     GGMLType.Q5_K: (256, 176),
     GGMLType.Q6_K: (256, 210),
+    GGMLType.MXFP4: (32, 17),
 }
 
 

@@ -16,7 +16,7 @@ class Linear:
     """y = x W^T + b for W of [out, in], x of [rows, in].
 
     W is kept in one form: packed for the native kernels, or dense in its compute type, with
-    PyTorch's 4-bit form beside it where it pays.
+    PyTorch's 4-bit form beside it where it pays. b is float32.
     """
 
     def __init__(

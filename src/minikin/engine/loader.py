@@ -21,6 +21,7 @@ from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
 from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.native.layers import NativeLayers
 from minikin.engine.tokenizer import Tokenizer
 from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
@@ -54,12 +55,14 @@ def load_engine(
     library = find_kernels() if device.type == "cpu" else None
     kernels = Kernels(library, threads) if library else None
     dtype = torch.bfloat16 if device.type != "cpu" or has_bfloat16() else torch.float32
-    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, dtype, device)
+    weights = load_weights(file, architecture, dtype=dtype, device=device, kernels=kernels)
+    native = kernels is not None and NativeLayers.fit(architecture, weights)
+    cached = torch.bfloat16 if native else dtype
+    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, cached, device)
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
     # Read again: what turns positions into angles may depend on how many there are.
     architecture = Architecture.read(file, context)
-    weights = load_weights(file, architecture, dtype=dtype, device=device, kernels=kernels)
-    cache = KVCache(architecture, tokens, dtype=dtype, device=device)
+    cache = KVCache(architecture, tokens, dtype=cached, device=device)
     decoder = Decoder(architecture, weights, device, kernels)
     log.info("Computing with %s", _what_computes(decoder, kernels, dtype))
     engine = Engine(
@@ -84,7 +87,7 @@ def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype
     pytorch = f"PyTorch in {str(dtype).removeprefix('torch.')} on {decoder.device}"
     if kernels is None:
         return pytorch
-    native = f"native kernels for {'AMX' if kernels.tiles else 'AVX-512'}"
+    native = f"native kernels for {kernels.instructions}"
     return native if decoder.native else f"{native} in products of 4 and 8 bits, else {pytorch}"
 
 

@@ -59,7 +59,7 @@ def read_ropes(
     if dimensions % 2:
         raise fields.wrong("rope.dimension_count")
     plain = _frequencies(dimensions, _base(fields, "rope.freq_base", 10_000.0))
-    far = near = _scaled(file, fields, plain, context)
+    far = near = _scaled(file, fields, family, plain, context)
     if family.local_rope_base:
         base = _base(fields, "rope.freq_base_swa", family.local_rope_base)
         near = Rope(tuple(_frequencies(dimensions, base).tolist()))
@@ -81,7 +81,9 @@ def _frequencies(dimensions: int, base: float) -> np.ndarray:
     return base ** -(np.arange(0, dimensions, 2) / dimensions)
 
 
-def _scaled(file: ModelFile, fields: Fields, plain: np.ndarray, context: int) -> Rope:
+def _scaled(
+    file: ModelFile, fields: Fields, family: Family, plain: np.ndarray, context: int
+) -> Rope:
     """The frequencies as stretched to more context than the model first had.
 
     A file states factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one
@@ -101,12 +103,12 @@ def _scaled(file: ModelFile, fields: Fields, plain: np.ndarray, context: int) ->
         return Rope(tuple((plain / factor).tolist()))
     if kind != "yarn":
         raise fields.wrong("rope.scaling.type")
-    slowed = _slowed_by_yarn(fields, len(plain), original)
+    slowed = _slowed_by_yarn(fields, len(plain), original, rounded=family.rounded_yarn)
     mixed = plain / factor * slowed + plain * (1 - slowed)
     return Rope(tuple(mixed.tolist()), magnitude * (1 + 0.1 * log(factor)))
 
 
-def _slowed_by_yarn(fields: Fields, pairs: int, original: int) -> np.ndarray:
+def _slowed_by_yarn(fields: Fields, pairs: int, original: int, *, rounded: bool) -> np.ndarray:
     """How much of the scaling each pair gets, 0 to 1: none if it turns often (Peng et al. 2023).
 
     `original` is the context length, in tokens, before it was stretched.
@@ -116,8 +118,11 @@ def _slowed_by_yarn(fields: Fields, pairs: int, original: int) -> np.ndarray:
     def pair(turns: float) -> float:
         return pairs * log(original / (turns * 2 * pi)) / log(base)
 
-    first = max(floor(pair(fields.number("rope.scaling.yarn_beta_fast", 32.0) or 32.0)), 0)
-    last = min(ceil(pair(fields.number("rope.scaling.yarn_beta_slow", 1.0) or 1.0)), 2 * pairs - 1)
+    first = pair(fields.number("rope.scaling.yarn_beta_fast", 32.0) or 32.0)
+    last = pair(fields.number("rope.scaling.yarn_beta_slow", 1.0) or 1.0)
+    if rounded:
+        first, last = floor(first), ceil(last)
+    first, last = max(first, 0), min(last, 2 * pairs - 1)
     return ((np.arange(pairs) - first) / max(last - first, 0.001)).clip(0, 1)
 
 

@@ -48,6 +48,17 @@ class Tensors:
         rows = data.reshape(whole, -1)[part.start : part.start + part.rows]
         return (rows if part.order is None else rows[part.order]), kind
 
+    def stack(self, part: Part, count: int, width: int) -> tuple[np.ndarray, GGMLType]:
+        """The packed bytes of `count` stacked matrices, uint8 [count, rows, bytes a row]."""
+        data, kind = self._take(f"{part.name}.weight", (count, part.rows, width))
+        return data.reshape(count, part.rows, -1), kind
+
+    def biases(self, part: Part, count: int) -> torch.Tensor:
+        """[count, rows] float32, of `count` stacked matrices."""
+        shape = count, part.rows
+        data, kind = self._take(f"{part.name}.bias", shape)
+        return torch.from_numpy(dequantize(data, kind, shape))
+
     def bias(self, part: Part) -> torch.Tensor:
         """[rows] float32."""
         bias = self.vector(f"{part.name}.bias", part.whole or part.rows)

@@ -50,6 +50,8 @@ class Tokenizer:
         self.vocab_size = len(vocabulary.tokens)
         self.control_tokens: Mapping[str, int] = vocabulary.control_tokens
         """Text -> id of the tokens that only `encode_pieces` writes."""
+        self.channel_marks: Mapping[str, int] = vocabulary.channel_marks
+        """Those of them that frame messages in channels; unlike others they have bytes."""
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.end_ids
         """Every token that ends an answer."""
@@ -143,8 +145,15 @@ class Tokenizer:
         return data.decode(errors="replace")
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of one token, maybe part of a character; b"" for a control token."""
+        """The bytes of one token, maybe part of a character; b"" for most control tokens."""
         return self._bytes[token_id]
+
+    def free_bytes(self) -> list[bytes]:
+        """Token id -> its bytes, b"" for those that may not stand in free text."""
+        table = list(self._bytes)
+        for token_id in self.channel_marks.values():
+            table[token_id] = b""
+        return table
 
     @cached_property
     def _bytes(self) -> list[bytes]:

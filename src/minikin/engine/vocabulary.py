@@ -39,10 +39,14 @@ _END_TEXTS = (
     "<end_of_turn>",
     "<turn|>",
     "<eos>",
+    "<|return|>",
+    "<|call|>",
     "</s>",
     "<｜end▁of▁sentence｜>",
 )
 """Control tokens that end an answer in the families we know; files often name just one."""
+_CHANNEL_MARKS = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")
+"""What gpt-oss frames the messages of an answer with, all of them or none."""
 
 
 _LONGEST_TOKEN = 1024
@@ -62,9 +66,11 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     end_ids: frozenset[int]
     """Every token that ends an answer; `eos_id` is one of them."""
     silent_ids: frozenset[int]
-    """Tokens that stand for no text: control tokens and the unknown token."""
+    """Tokens that stand for no text: control tokens but for channel marks, the unknown token."""
     control_tokens: dict[str, int]
     """Text -> id of the tokens that plain text never becomes."""
+    channel_marks: dict[str, int]
+    """Text -> id of those of them that frame the messages of an answer in channels."""
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any]) -> Vocabulary:
@@ -90,7 +96,10 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         silent = _silent_ids(tokens, types) | named
         named_ends = {special[name] for name in ("eos", "eot", "eom")} | more_ends
         known_ends = {i for i in silent if tokens[i] in _END_TEXTS}
-        ends = {i for i in named_ends | known_ends if i is not None}
+        marks = {tokens[i]: i for i in silent if tokens[i] in _CHANNEL_MARKS}
+        if len(marks) < len(_CHANNEL_MARKS):
+            marks = {}
+        ends = {i for i in named_ends | known_ends if i is not None} - set(marks.values())
         if not ends:
             raise ModelFileError("The model file names no token that ends an answer.")
         markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
@@ -100,8 +109,9 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
             bos_id=special["bos"],
             eos_id=special["eos"] if special["eos"] is not None else min(ends),
             end_ids=frozenset(ends),
-            silent_ids=frozenset(silent),
+            silent_ids=frozenset(silent - set(marks.values())),
             control_tokens={tokens[i]: i for i in sorted(silent | markup)},
+            channel_marks=marks,
         )
 
     def writable(self) -> dict[str, int]:

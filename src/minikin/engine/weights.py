@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from minikin.engine.architecture import Architecture
+from minikin.engine.architecture import Architecture, Experts
 from minikin.engine.blocks import Blocks
 from minikin.engine.dequantize import dequantize
+from minikin.engine.gguf import GGMLType
 from minikin.engine.linear import Int4Weight, Linear
+from minikin.engine.mixture import Expert, Mixture
 from minikin.engine.model_file import ModelFile
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.tensors import Part, Tensors
@@ -26,6 +29,8 @@ class LayerWeights:
     query_norm: torch.Tensor | None = None
     """[head_dim], over each head, before the rotation."""
     key_norm: torch.Tensor | None = None
+    sinks: torch.Tensor | None = None
+    """[heads]; see `AttentionForm`."""
     output: Linear
     attention_post_norm: torch.Tensor | None = None
     """[hidden], over what attention adds to the residual stream."""
@@ -33,6 +38,8 @@ class LayerWeights:
     gate_up: Linear
     """Hidden -> gate and up, in this order."""
     down: Linear
+    mixture: Mixture | None = None
+    """In place of `gate_up` and `down`, which then are those of its first expert."""
     feed_forward_post_norm: torch.Tensor | None = None
 
 
@@ -99,16 +106,20 @@ class _Loader:
         for name in a.layer_tensors:
             if f"{at}.{name}" not in self.tensors:
                 raise ModelFileError(f"The model file lacks the tensor {at}.{name}.")
+        mixture = self._mixture(at, a.experts) if a.experts else None
+        gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
             attention_norm=self._vector(f"{at}.attn_norm.weight", a.hidden),
             qkv=self._qkv(at),
             query_norm=self._optional(at, "attn_q_norm.weight", a.head_dim),
             key_norm=self._optional(at, "attn_k_norm.weight", a.head_dim),
+            sinks=self._optional(at, "attn_sinks.weight", a.heads),
             output=self._linear(a.heads * a.head_dim, Part(f"{at}.attn_output", a.hidden)),
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
-            feed_forward_norm=self._vector(f"{at}.ffn_norm.weight", a.hidden),
-            gate_up=self._gate_up(at),
-            down=self._linear(a.feed_forward, Part(f"{at}.ffn_down", a.hidden)),
+            feed_forward_norm=self._vector(f"{at}.{a.feed_forward_norm}", a.hidden),
+            gate_up=gate_up,
+            down=down,
+            mixture=mixture,
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
         )
 
@@ -135,20 +146,77 @@ class _Loader:
             start += rows
         return self._linear(a.hidden, *parts)
 
-    def _gate_up(self, at: str) -> Linear:
+    def _feed_forward(self, at: str) -> tuple[Linear, Linear]:
         a = self.architecture
-        if f"{at}.ffn_gate.weight" in self.tensors:
-            parts = [Part(f"{at}.{name}", a.feed_forward) for name in ("ffn_gate", "ffn_up")]
-        else:  # Phi keeps both in one, in this order.
-            parts = [Part(f"{at}.ffn_up", 2 * a.feed_forward)]
-        return self._linear(a.hidden, *parts, gated=True)
+        # Phi keeps both in one, in this order.
+        parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up")
+        gate_up = self._linear(a.hidden, *parts, gated=True)
+        return gate_up, self._linear(a.feed_forward, Part(f"{at}.ffn_down", a.hidden))
+
+    def _mixture(self, at: str, experts: Experts) -> Mixture:
+        a = self.architecture
+        # Newer files keep both in one, in this order.
+        gate_up = self._gate_up(*(f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up")))
+        down = Part(f"{at}.ffn_down_exps", a.hidden)
+        biased = f"{down.name}.bias" in self.tensors
+        before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=True)
+        after = self._stack(experts.count, a.feed_forward, [down], biased=biased)
+        return Mixture(
+            router=self._router(Part(f"{at}.ffn_gate_inp", experts.count)),
+            experts=tuple(map(Expert, before, after)),
+            used=experts.used,
+            normalized=experts.normalized,
+        )
+
+    def _gate_up(self, gate: str, up: str, both: str) -> list[Part]:
+        size = self.architecture.feed_forward
+        if f"{gate}.weight" in self.tensors:
+            return [Part(gate, size), Part(up, size)]
+        return [Part(both, 2 * size)]
+
+    def _router(self, part: Part) -> Linear:
+        """Dense and in float32: see `Mixture.router`."""
+        rows, kind = self.tensors.rows(part, self.architecture.hidden)
+        weight = dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
+        bias = self.tensors.bias(part) if f"{part.name}.bias" in self.tensors else None
+        return Linear(
+            torch.from_numpy(weight).to(self.device),
+            None if bias is None else bias.to(self.device),
+        )
+
+    def _stack(
+        self, count: int, width: int, parts: list[Part], *, biased: bool, gated: bool = False
+    ) -> list[Linear]:
+        """As `_linear`, for each of `count` experts; a tensor has the matrices of all.
+
+        They are unpacked one by one.
+        """
+        read = [self.tensors.stack(part, count, width) for part in parts]
+        biases: list[torch.Tensor | None] = [None] * count
+        if biased:
+            stacked = torch.cat([self.tensors.biases(part, count) for part in parts], dim=1)
+            biases = [*stacked.to(self.device)]
+        return [
+            self._kept(width, [(matrices[i], kind) for matrices, kind in read], bias, gated=gated)
+            for i, bias in enumerate(biases)
+        ]
 
     def _linear(self, width: int, *parts: Part, gated: bool = False) -> Linear:
         """One Linear from rows that share their input, one part below the other."""
         read = [self.tensors.rows(part, width) for part in parts]
-        bias = self._bias(parts)
+        return self._kept(width, read, self._bias(parts), gated=gated)
+
+    def _kept(
+        self,
+        width: int,
+        read: list[tuple[np.ndarray, GGMLType]],
+        bias: torch.Tensor | None,
+        *,
+        gated: bool,
+    ) -> Linear:
+        """Rows in the form that they are multiplied in."""
         blocks = Blocks.stack(read) if self.device.type == "cpu" else None
-        fits = PackedMatrix.fits(sum(part.rows for part in parts), width)
+        fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
         if self.kernels is not None and blocks is not None and fits:
             return Linear(bias=bias, packed=PackedMatrix(self.kernels, blocks, gated=gated))
         values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
@@ -160,4 +228,4 @@ class _Loader:
         if f"{parts[0].name}.bias" not in self.tensors:
             return None
         bias = torch.cat([self.tensors.bias(part) for part in parts])
-        return bias.to(self.device, self.dtype)
+        return bias.to(self.device)

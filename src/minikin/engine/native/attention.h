@@ -6,7 +6,9 @@ enum { BLOCK = 32, SPAN = 256, PART = 512, MOST_DIM = 256 };
 // What all layers have in common.
 struct model {
     int64_t hidden, feed_forward, heads, kv_heads, dim;
+    int64_t gelu;  // whether gates are bent by GELU (its tanh form), not by SiLU
     float epsilon, scale;
+    float softcap;  // scores are bent into (-softcap, softcap), unless it is 0
 };
 
 // The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
@@ -16,13 +18,15 @@ struct step {
     const int64_t *positions, *slots;
     const int32_t *blocks;
     const int64_t *starts;
-    const float *cosine, *sine;  // [positions, dim / 2]
+    int64_t many;  // whether it is one of many rows, told without its guesses
 };
 
 struct attention {
     const struct model *model;
     const struct step *step;
-    const float *qkv;  // [rows, heads + 2 kv_heads, dim]
+    float *qkv;  // [rows, heads + 2 kv_heads, dim]
+    const float *cosine, *sine;  // [positions, dim / 2]
+    int64_t window;  // tokens that a row sees, itself the last; 0: all before it
     uint16_t *keys, *values;
     struct inputs out;  // [rows, heads * dim]
     const int32_t *units;
@@ -33,14 +37,13 @@ struct attention {
 };
 
 // Turn each pair (i, i + dim / 2) by its position's angle.
-static inline void rotate(
-    const struct step *s, int64_t row, const float *x, uint16_t *out, int64_t dim) {
-    const int64_t half = dim / 2, angle = s->positions[row] * half;
+static inline void rotate(const struct attention *a, int64_t row, const float *x, uint16_t *out) {
+    const int64_t half = a->model->dim / 2, angle = a->step->positions[row] * half;
     for (int64_t i = 0; i < half; i += 16) {
-        __m512 a = _mm512_loadu_ps(x + i), b = _mm512_loadu_ps(x + half + i);
-        __m512 c = _mm512_loadu_ps(s->cosine + angle + i), n = _mm512_loadu_ps(s->sine + angle + i);
-        store_bf16(out + i, _mm512_fmsub_ps(a, c, _mm512_mul_ps(b, n)));
-        store_bf16(out + half + i, _mm512_fmadd_ps(b, c, _mm512_mul_ps(a, n)));
+        floats left = v_load(x + i), right = v_load(x + half + i);
+        floats c = v_load(a->cosine + angle + i), n = v_load(a->sine + angle + i);
+        v_store_bf16(out + i, v_mul_sub(left, c, v_mul(right, n)));
+        v_store_bf16(out + half + i, v_mul_add(right, c, v_mul(left, n)));
     }
 }
 
@@ -52,21 +55,17 @@ static void store_row(const struct attention *a, int64_t r) {
     const float *key = a->qkv + (r * (m->heads + 2 * m->kv_heads) + m->heads) * dim;
     const float *value = key + m->kv_heads * dim;
     // Not a number would spoil other rows, which weigh this slot by zero.
-    const __m512 most = _mm512_set1_ps(3e38f), least = _mm512_set1_ps(-3e38f);
+    const floats most = v_all(3e38f), least = v_all(-3e38f);
     for (int64_t h = 0; h < m->kv_heads; h++) {
         uint16_t turned[MOST_DIM];
-        rotate(a->step, r, key + h * dim, turned, dim);
+        rotate(a, r, key + h * dim, turned);
         uint16_t *keys = a->keys + block + h * dim * BLOCK;
         for (int64_t i = 0; i < dim / 2; i++)
             memcpy(keys + (i * BLOCK + offset) * 2, turned + 2 * i, 4);
         uint16_t *values = a->values + block + h * dim * BLOCK + offset / 2 * dim * 2;
         for (int64_t i = 0; i < dim; i += 16) {
-            __m512 v = _mm512_loadu_ps(value + h * dim + i);
-            v = _mm512_min_ps(_mm512_max_ps(v, least), most);
-            __m512i wide = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(v));
-            _mm512_mask_storeu_epi16(
-                values + 2 * i, offset % 2 ? 0xaaaaaaaa : 0x55555555,
-                offset % 2 ? _mm512_slli_epi32(wide, 16) : wide);
+            const floats v = v_load(value + h * dim + i);
+            v_store_every_other(values + 2 * i, v_min(v_max(v, least), most), offset % 2);
         }
     }
 }
@@ -136,51 +135,56 @@ static inline void weigh_values(
 #endif
 }
 
-static inline __mmask16 lanes_below(int64_t count) {
-    return count >= 16 ? 0xffff : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
+// The lanes of x from `from` to below `to`; elsewhere `rest`.
+static inline floats v_between(int64_t from, int64_t to, floats x, floats rest) {
+    if (from <= 0 && to >= 16) return x;
+    return v_first(to, v_first(from, rest, x), rest);
 }
 
-// Softmax over keys that come a span at a time (Milakov and Gimelshein 2018): turn a row's `length`
-// scores into bf16 weights, zeros up to `padded`, and return by how much earlier sums have to
-// shrink. `scale`, above 0, takes a score to powers of two.
+// Softmax over keys that come a span at a time (Milakov and Gimelshein 2018): turn a row's scores
+// `from` to below `to` into bf16 weights, with zeros around them up to `padded`, and return by how
+// much earlier sums have to shrink. `scale`, above 0, takes a score to powers of two.
 static inline float weigh_scores(
-    const float *scores, uint16_t *weights, int64_t length, int64_t padded, float scale, float *top,
-    float *total) {
-    if (length <= 0) {
+    const float *scores, uint16_t *weights, int64_t from, int64_t to, int64_t padded, float scale,
+    float *top, float *total) {
+    if (from >= to) {
         memset(weights, 0, padded * sizeof *weights);
         return 1;
     }
-    const int64_t full = length / 16 * 16, rest = length - full;
-    __m512 most = _mm512_set1_ps(*top);
-    for (int64_t t = 0; t < full; t += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + t));
-    if (rest)
-        most = _mm512_mask_max_ps(most, lanes_below(rest), most, _mm512_loadu_ps(scores + full));
-    const float highest = _mm512_reduce_max_ps(most), shrink = exp2f((*top - highest) * scale);
-    const __m512 factor = _mm512_set1_ps(scale), offset = _mm512_set1_ps(highest * scale);
-    __m512 sum = _mm512_setzero_ps();
-    for (int64_t t = 0; t < full; t += 16) {
-        const __m512 e =
-            power_of_two(_mm512_fmsub_ps(_mm512_loadu_ps(scores + t), factor, offset));
-        sum = _mm512_add_ps(sum, e);
-        store_bf16(weights + t, e);
+    const int64_t first = from / 16 * 16;
+    floats most = v_all(*top);
+    for (int64_t t = first; t < to; t += 16)
+        most = v_max(most, v_between(from - t, to - t, v_load(scores + t), most));
+    const float highest = v_most(most), shrink = exp2f((*top - highest) * scale);
+    const floats factor = v_all(scale), offset = v_all(highest * scale);
+    floats sum = v_all(0);
+    memset(weights, 0, first * sizeof *weights);
+    for (int64_t t = first; t < padded; t += 16) {
+        const floats power = power_of_two(v_mul_sub(v_load(scores + t), factor, offset));
+        const floats e = v_between(from - t, to - t, power, v_all(0));
+        sum = v_add(sum, e);
+        v_store_bf16(weights + t, e);
     }
-    for (int64_t t = full; t < padded; t += 16) {
-        const __m512 score = _mm512_loadu_ps(scores + t);
-        const __m512 e = _mm512_maskz_mov_ps(
-            lanes_below(length - t), power_of_two(_mm512_fmsub_ps(score, factor, offset)));
-        sum = _mm512_add_ps(sum, e);
-        store_bf16(weights + t, e);
-    }
-    *total = *total * shrink + _mm512_reduce_add_ps(sum);
+    *total = *total * shrink + v_sum(sum);
     *top = highest;
     return shrink;
+}
+
+// cap tanh(score scale / cap), in place (Gemma 2).
+static void bend_scores(float *scores, int64_t count, float scale, float cap) {
+    for (int64_t t = 0; t < count; t += 16) {
+        const floats x = v_mul(v_load(scores + t), v_all(2 * scale / cap));
+        const floats share = times_sigmoid(v_all(2 * cap), x);
+        v_store(scores + t, v_sub(share, v_all(cap)));
+    }
 }
 
 // Some rows of one sequence that follow each other: their queries of one key head, up to 16, and
 // what they have found in the keys of one part.
 struct unit {
     const struct attention *a;
-    int64_t kv, first, end, queries, length;
+    int64_t kv, first, end, queries;
+    int64_t begin, length;  // the tokens that its rows see between them
     const int32_t *blocks;
     float sums[TILE * MOST_DIM] __attribute__((aligned(64)));
     float top[TILE], total[TILE];
@@ -195,6 +199,7 @@ static void begin_unit(struct unit *u, const struct attention *a, int64_t index)
     u->end = a->units[index / m->kv_heads + 1];
     u->queries = (u->end - u->first) * (m->heads / m->kv_heads);
     u->length = s->positions[u->end - 1] + 1;
+    u->begin = a->window ? larger(0, s->positions[u->first] + 1 - a->window) : 0;
     u->blocks = s->blocks + s->starts[u->first];
     memset(u->sums, 0, TILE * m->dim * sizeof *u->sums);
     for (int64_t q = 0; q < u->queries; q++) u->top[q] = -INFINITY, u->total[q] = 0;
@@ -208,7 +213,7 @@ static void turn_queries(const struct unit *u, uint16_t *tiles) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
         const float *query = u->a->qkv + (row * (m->heads + 2 * m->kv_heads) + head) * dim;
         uint16_t turned[MOST_DIM];
-        rotate(u->a->step, row, query, turned, dim);
+        rotate(u->a, row, query, turned);
         for (int64_t j = 0; j < dim / GROUP; j++)
             memcpy(tiles + j * TILE_VALUES + q * GROUP, turned + j * GROUP, 2 * GROUP);
     }
@@ -240,14 +245,16 @@ static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_
     }
     for (int64_t k = 0; k < here; k += 64)
         score_keys(query, keys + k / TILE, scores + k, dim, u->queries);
+    const float cap = a->model->softcap, scale = (cap ? 1 : a->model->scale) * LOG2_E;
     for (int64_t q = 0; q < u->queries; q++) {
+        if (cap) bend_scores(scores + q * SPAN, count * BLOCK, a->model->scale, cap);
         const int64_t seen = a->step->positions[u->first + q / share] + 1 - t;
         const float shrink = weigh_scores(
-            scores + q * SPAN, weights + q * SPAN, smaller(seen, here), count * BLOCK,
-            a->model->scale * LOG2_E, u->top + q, u->total + q);
+            scores + q * SPAN, weights + q * SPAN, a->window ? larger(0, seen - a->window) : 0,
+            smaller(seen, here), count * BLOCK, scale, u->top + q, u->total + q);
         for (int64_t d = 0; t && d < dim; d += 16) {
             float *sum = u->sums + q * dim + d;
-            _mm512_store_ps(sum, _mm512_mul_ps(_mm512_load_ps(sum), _mm512_set1_ps(shrink)));
+            v_store(sum, v_mul(v_load(sum), v_all(shrink)));
         }
     }
     for (int64_t d = 0; d < dim; d += 32)
@@ -259,13 +266,13 @@ static void write_unit(const struct unit *u) {
     const int64_t dim = m->dim, share = m->heads / m->kv_heads;
     for (int64_t q = 0; q < u->queries; q++) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
-        const __m512 divisor = _mm512_set1_ps(1.0f / u->total[q]);
+        const floats divisor = v_all(1.0f / u->total[q]);
         for (int64_t j = 0; j < dim / GROUP; j++) {
             const float *sum = u->sums + q * dim + j * GROUP;
             write_group(
                 &u->a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP,
-                _mm512_mul_ps(_mm512_load_ps(sum), divisor),
-                _mm512_mul_ps(_mm512_load_ps(sum + 16), divisor));
+                v_mul(v_load(sum), divisor),
+                v_mul(v_load(sum + 16), divisor));
         }
     }
 }
@@ -287,8 +294,9 @@ static void attend_part(const void *job, int64_t chunk) {
     const int64_t index = chunk / a->parts, part = chunk % a->parts;
     struct unit u;
     begin_unit(&u, a, index);
-    const int64_t from = part * PART, to = a->parts > 1 ? smaller(u.length, from + PART) : u.length;
-    if (from >= to) return;
+    const int64_t start = part * PART, to = a->parts > 1 ? smaller(u.length, start + PART) : u.length;
+    if (start >= to) return;
+    const int64_t from = larger(start, u.begin / BLOCK * BLOCK);
     for (int64_t t = from; u.end - u.first == 1 && t < smaller(to, from + SPAN); t += BLOCK)
         ask_for(a->keys + block_at(&u, t), 2 * a->model->dim * BLOCK);
     uint16_t query[MOST_DIM / GROUP * TILE_VALUES] __attribute__((aligned(64)));
@@ -306,6 +314,7 @@ static void attend_part(const void *job, int64_t chunk) {
 static void join_parts(const void *job, int64_t index) {
     const struct attention *a = job;
     const int64_t dim = a->model->dim;
+    const float scale = (a->model->softcap ? 1 : a->model->scale) * LOG2_E;
     struct unit u;
     begin_unit(&u, a, index);
     for (int64_t part = 0; part < ceiling(u.length, PART); part++) {
@@ -314,7 +323,7 @@ static void join_parts(const void *job, int64_t index) {
         for (int64_t q = 0; q < u.queries; q++) {
             // A row may see nothing of the last part.
             if (!totals[q]) continue;
-            const float top = fmaxf(u.top[q], tops[q]), scale = a->model->scale * LOG2_E;
+            const float top = fmaxf(u.top[q], tops[q]);
             const float old = exp2f((u.top[q] - top) * scale), more = exp2f((tops[q] - top) * scale);
             u.total[q] = u.total[q] * old + totals[q] * more;
             u.top[q] = top;

@@ -19,32 +19,43 @@ SOURCE = Path(__file__).with_name("kernels.c")
 PARTS = tuple(sorted(SOURCE.parent.glob("*.[ch]")))
 FLAGS = ("-O3", "-march=native", "-pthread", "-fPIC", "-shared", "-Wall")
 COMPILE_SECONDS = 60
-NEEDED = frozenset({"avx512f", "avx512bw", "avx512vl", "avx512_vnni", "avx512_bf16"})
+NEEDED = frozenset({"avx2", "fma", "f16c"})
+WITHOUT = {
+    "AMX": (),
+    "AVX-512": ("-mno-amx-bf16",),
+    "AVX2": ("-mno-amx-bf16", "-mno-avx512vnni"),
+}
+"""What keeps gcc from using more of the processor than this, as `simd.h` and `tiles.h` ask."""
 
 
-def load_library(*, tile_unit: bool = True) -> ctypes.CDLL | None:
+def load_library(most: str = "AMX") -> ctypes.CDLL | None:
     """The compiled kernels, from the cache or built now in about two seconds.
 
-    Without `tile_unit` they leave AMX alone, as on a processor that has none. None, with the reason
-    in the log, where the processor or the compiler they need is missing.
+    They use what the processor has, up to `most` of WITHOUT. None, with the reason in the log,
+    where the processor or the compiler they need is missing.
     """
     features = _processor_features()
     if not NEEDED.issubset(features):
-        log.info("PyTorch's kernels only: this processor has no AVX-512 VNNI and BF16")
+        log.info("PyTorch's kernels only: this processor has no AVX2 with FMA and F16C")
         return None
     compiler = shutil.which("gcc")
-    flags = FLAGS if tile_unit else (*FLAGS, "-mno-amx-bf16")
+    flags = (*FLAGS, *WITHOUT[most])
     key = hashlib.sha256(
         b"\0".join([*(part.read_bytes() for part in PARTS), *map(str.encode, flags + features)])
     )
     target = cache_folder() / "kernels" / f"{key.hexdigest()[:16]}.so"
     if not target.exists():
         if compiler is None:
-            log.warning("PyTorch's kernels only: install gcc for answers up to twice as fast")
+            log.warning("PyTorch's kernels only: install gcc for answers several times as fast")
             return None
         if not _compile(compiler, flags, target):
             return None
-    return ctypes.CDLL(str(target))
+    library = ctypes.CDLL(str(target))
+    library.instructions.restype = ctypes.c_char_p
+    if library.instructions() is None:
+        log.warning("No AMX: the system lends no tile registers")
+        return load_library("AVX-512")
+    return library
 
 
 def has_bfloat16() -> bool:

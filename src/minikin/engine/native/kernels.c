@@ -1,6 +1,6 @@
-// The kernels of a decoder's layers for CPUs with AVX-512 VNNI and BF16, and AMX where there is some.
+// The kernels of a decoder's layers, for CPUs with AVX2, with AVX-512 VNNI and BF16, or AMX too.
 //
-// bf16 is uint16_t here. Every function is called with sizes that its Python wrapper has checked.
+// Every function is called with sizes that its Python wrapper has checked.
 
 #define _GNU_SOURCE
 #include <immintrin.h>
@@ -9,9 +9,13 @@
 
 #include "workers.h"
 
+#include "simd.h"
+
 #include "inputs.h"
 
 #include "tiles.h"
+
+#include "matrix.h"
 
 #include "matmul.h"
 
@@ -19,12 +23,12 @@
 
 #include "sampling.h"
 
-// Ask the system for the right to use tile registers; 0 if they are there.
-int use_tiles(void) {
+// What of the processor these kernels use, or NULL if the system lends no tile registers.
+const char *instructions(void) {
 #ifdef __AMX_BF16__
-    return (int)syscall(SYS_arch_prctl, 0x1023, 18);
+    return syscall(SYS_arch_prctl, 0x1023, 18) ? NULL : "AMX";
 #else
-    return -1;
+    return WIDE ? "AVX-512" : "AVX2";
 #endif
 }
 
@@ -35,24 +39,24 @@ struct norm {
     float epsilon;
 };
 
+// 1 / the root of the mean of the squares of x [width].
+static inline floats norm_scale(const float *x, int64_t width, float epsilon) {
+    floats squares = v_all(0);
+    for (int64_t i = 0; i < width; i += 16) squares = v_mul_add(v_load(x + i), v_load(x + i), squares);
+    return v_all(1.0f / sqrtf(v_sum(squares) / width + epsilon));
+}
+
 static void norm_chunk(const void *job, int64_t chunk) {
     const struct norm *n = job;
     const int64_t groups = n->width / GROUP, size = rows_a_chunk(n->rows);
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, n->rows); r++) {
         const float *row = n->x + r * n->width;
-        __m512 squares = _mm512_setzero_ps();
-        for (int64_t i = 0; i < n->width; i += 16) {
-            const __m512 v = _mm512_loadu_ps(row + i);
-            squares = _mm512_fmadd_ps(v, v, squares);
-        }
-        const float mean = _mm512_reduce_add_ps(squares) / n->width;
-        const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(mean + n->epsilon));
+        const floats scale = norm_scale(row, n->width, n->epsilon);
         for (int64_t g = 0; g < groups; g++) {
-            __m512 half[2];
+            floats half[2];
             for (int i = 0; i < 2; i++) {
                 const int64_t at = g * GROUP + 16 * i;
-                half[i] = _mm512_mul_ps(_mm512_loadu_ps(row + at), scale);
-                half[i] = _mm512_mul_ps(half[i], _mm512_loadu_ps(n->weight + at));
+                half[i] = v_mul(v_mul(v_load(row + at), scale), v_load(n->weight + at));
             }
             write_group(&n->out, r, g, groups, half[0], half[1]);
         }
@@ -67,6 +71,27 @@ void rms_norm(
     run_chunks(norm_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
+struct adding {
+    const float *added, *weight;
+    float *x;
+    int64_t rows, width;
+    float epsilon;
+};
+
+static void add_normed_chunk(const void *job, int64_t chunk) {
+    const struct adding *n = job;
+    const int64_t size = rows_a_chunk(n->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, n->rows); r++) {
+        const float *added = n->added + r * n->width;
+        float *x = n->x + r * n->width;
+        const floats scale = norm_scale(added, n->width, n->epsilon);
+        for (int64_t i = 0; i < n->width; i += 16) {
+            const floats normed = v_mul(v_mul(v_load(added + i), scale), v_load(n->weight + i));
+            v_store(x + i, v_add(v_load(x + i), normed));
+        }
+    }
+}
+
 struct writing {
     const float *x;
     struct inputs out;
@@ -77,8 +102,7 @@ static void write_row(const void *job, int64_t r) {
     const struct writing *w = job;
     for (int64_t g = 0; g < w->width / GROUP; g++) {
         const float *group = w->x + r * w->width + g * GROUP;
-        write_group(
-            &w->out, r, g, w->width / GROUP, _mm512_loadu_ps(group), _mm512_loadu_ps(group + 16));
+        write_group(&w->out, r, g, w->width / GROUP, v_load(group), v_load(group + 16));
     }
 }
 
@@ -91,7 +115,7 @@ void write_rows(const float *x, const struct inputs *out, int64_t rows, int64_t 
 struct gating {
     const float *gate_up;
     struct inputs out;
-    int64_t rows, width;
+    int64_t rows, width, gelu;
 };
 
 static void gate_chunk(const void *job, int64_t chunk) {
@@ -100,37 +124,95 @@ static void gate_chunk(const void *job, int64_t chunk) {
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, s->rows); r++)
         for (int64_t g = 0; g < groups; g++) {
             const float *four = s->gate_up + (r * groups + g) * 4 * PANEL;
-            const __m512 a = silu(_mm512_loadu_ps(four)), b = silu(_mm512_loadu_ps(four + 32));
-            write_group(
-                &s->out, r, g, groups, _mm512_mul_ps(a, _mm512_loadu_ps(four + 16)),
-                _mm512_mul_ps(b, _mm512_loadu_ps(four + 48)));
+            floats half[2];
+            for (int i = 0; i < 2; i++, four += 2 * PANEL)
+                half[i] = v_mul(activated(v_load(four), s->gelu), v_load(four + PANEL));
+            write_group(&s->out, r, g, groups, half[0], half[1]);
         }
 }
 
-// One decoder layer.
+// One decoder layer. What a family lacks is NULL.
 struct layer {
     const float *attention_norm, *feed_forward_norm;
+    const float *attention_post_norm, *feed_forward_post_norm;  // over what the part adds to x
+    const float *qkv_bias;                                      // [heads + 2 kv_heads, dim]
+    const float *query_norm, *key_norm;                         // [dim], over each head
     struct matrix qkv, output, gate_up, down;
-    uint16_t *keys, *values;  // of the cache
+    uint16_t *keys, *values;     // of the cache
+    const float *cosine, *sine;  // [positions, dim / 2]
+    int64_t window;              // tokens that a row sees, itself the last; 0: all before it
 };
 
 // What a step writes between its matrices.
 struct room {
     struct inputs normed, attended, gated;
     float *qkv, *gate_up, *partial;
+    float *added;  // [rows, hidden], for layers with norms of what they add
     int32_t *units;
 };
 
-// out = silu(gate) * up of x times the matrix, whose panels are gates and ups in turn.
-static void run_gated(const struct matrix *weight, const struct room *room, int64_t rows) {
+struct heads {
+    const struct model *model;
+    const struct layer *layer;
+    float *qkv;
+    int64_t rows;
+};
+
+static inline void norm_head(float *x, const float *weight, int64_t dim, float epsilon) {
+    const floats scale = norm_scale(x, dim, epsilon);
+    for (int64_t i = 0; i < dim; i += 16)
+        v_store(x + i, v_mul(v_mul(v_load(x + i), scale), v_load(weight + i)));
+}
+
+static void heads_chunk(const void *job, int64_t chunk) {
+    const struct heads *h = job;
+    const struct model *m = h->model;
+    const int64_t count = m->heads + 2 * m->kv_heads, size = rows_a_chunk(h->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, h->rows); r++) {
+        float *row = h->qkv + r * count * m->dim;
+        for (int64_t i = 0; h->layer->qkv_bias && i < count * m->dim; i += 16)
+            v_store(row + i, v_add(v_load(row + i), v_load(h->layer->qkv_bias + i)));
+        if (!h->layer->query_norm) continue;
+        for (int64_t i = 0; i < m->heads + m->kv_heads; i++)
+            norm_head(
+                row + i * m->dim, i < m->heads ? h->layer->query_norm : h->layer->key_norm, m->dim,
+                m->epsilon);
+    }
+}
+
+// Biases and norms of queries, keys and values, in place, for layers that have some.
+static void finish_heads(
+    const struct model *model, const struct layer *layer, float *qkv, int64_t rows) {
+    if (!layer->qkv_bias && !layer->query_norm) return;
+    const struct heads job = {model, layer, qkv, rows};
+    run_chunks(heads_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+}
+
+// out = what the gates let pass of x times the matrix, whose panels are gates and ups in turn.
+static void run_gated(
+    const struct matrix *weight, const struct room *room, int64_t rows, int64_t gelu) {
     if (room->normed.tiled) {
         run_matmul((struct matmul){
-            .weight = *weight, .x = room->normed, .gated = room->gated, .rows = rows, .mode = GATE});
+            .weight = *weight, .x = room->normed, .gated = room->gated, .rows = rows, .mode = GATE,
+            .gelu = gelu});
         return;
     }
     packed_matmul(weight, &room->normed, room->gate_up, rows, STORE);
-    const struct gating job = {room->gate_up, room->gated, rows, weight->outputs / 2};
+    const struct gating job = {room->gate_up, room->gated, rows, weight->outputs / 2, gelu};
     run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+}
+
+// x += in times the matrix, by its norm if there is one.
+static void add_part(
+    const struct matrix *weight, const struct inputs *in, const float *norm,
+    const struct room *room, float *x, int64_t rows, float epsilon) {
+    if (!norm) {
+        packed_matmul(weight, in, x, rows, ADD);
+        return;
+    }
+    packed_matmul(weight, in, room->added, rows, STORE);
+    const struct adding job = {room->added, norm, x, rows, weight->outputs, epsilon};
+    run_chunks(add_normed_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
 // All layers, in place on x [rows, hidden].
@@ -138,20 +220,23 @@ void run_layers(
     const struct model *model, const struct layer *layers, int64_t count, const struct step *step,
     const struct room *room, float *x) {
     const int64_t rows = step->rows, hidden = model->hidden;
+    const float epsilon = model->epsilon;
     const int64_t units = make_units(model, step, room->units);
     int64_t longest = 0;
     for (int64_t r = 0; r < rows; r++) longest = larger(longest, step->positions[r] + 1);
-    const int64_t parts = room->attended.tiled ? 1 : ceiling(longest, PART);
+    const int64_t parts = step->many ? 1 : ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
-        rms_norm(x, layer->attention_norm, &room->normed, rows, hidden, model->epsilon);
+        rms_norm(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
-        const struct attention attention = {
-            model, step, room->qkv, layer->keys, layer->values, room->attended, room->units,
-            parts, room->partial};
-        run_attention(&attention, units);
-        packed_matmul(&layer->output, &room->attended, x, rows, ADD);
-        rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, model->epsilon);
-        run_gated(&layer->gate_up, room, rows);
-        packed_matmul(&layer->down, &room->gated, x, rows, ADD);
+        finish_heads(model, layer, room->qkv, rows);
+        run_attention(
+            &(struct attention){
+                model, step, room->qkv, layer->cosine, layer->sine, layer->window, layer->keys,
+                layer->values, room->attended, room->units, parts, room->partial},
+            units);
+        add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
+        rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
+        run_gated(&layer->gate_up, room, rows, model->gelu);
+        add_part(&layer->down, &room->gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
     }
 }

@@ -12,7 +12,7 @@ from minikin.engine.blocks import Blocks
 GROUP = 32
 PANEL = 16
 TILE = 16
-TILE_ROWS = 12
+MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
 WIDEST = 1 << 16
@@ -34,7 +34,7 @@ class InputsStruct(ctypes.Structure):
     """`struct inputs`."""
 
     _fields_ = (
-        *((name, _POINTER) for name in ("tiles", "high", "low", "steps", "sums")),
+        *((name, _POINTER) for name in ("tiles", "integers", "steps", "sums")),
         ("tiled", _SIZE),
     )
 
@@ -48,36 +48,44 @@ class MatrixStruct(ctypes.Structure):
 class Inputs:
     """Room for rows of inputs, in one of the two forms that products read.
 
-    Tiled: bfloat16 tiles of 16 rows by 32 inputs. Otherwise 16-bit integers: a value is
-    step * (256 * high + low), with a step and a sum for each group of 32.
+    Tiled, on AVX-512 and AMX: bfloat16 tiles of 16 rows by 32 inputs. Otherwise 16-bit integers: a
+    value is step * integer, with a step and a sum for each group of 32.
     """
 
-    def __init__(self, rows: int, width: int) -> None:
+    def __init__(self, kernels: Kernels, rows: int, width: int) -> None:
         self.width = width
         self.groups = width // GROUP
-        full = -(-rows // (2 * TILE)) * 2
+        self._kernels = kernels
+        full = -(-rows // (2 * TILE)) * 2 if kernels.tiles else 0
         self.tiles = torch.zeros(full, self.groups, TILE, GROUP, dtype=torch.bfloat16)
-        self.high = torch.zeros(rows, width, dtype=torch.int8)
-        self.low = torch.zeros(rows, width, dtype=torch.int8)
+        self.integers = torch.zeros(rows, width, dtype=torch.int16)
         self.steps = torch.zeros(rows, self.groups)
         self.sums = torch.zeros(rows, self.groups)
-        parts = (self.tiles, self.high, self.low, self.steps, self.sums)
+        parts = (self.tiles, self.integers, self.steps, self.sums)
         self.struct = InputsStruct(*(part.data_ptr() for part in parts), 0)
         self.at = ctypes.addressof(self.struct)
 
-    def choose(self, rows: int, guesses: int = 0) -> None:
-        """Take the form that is the faster for this many rows.
-
-        Guesses don't count: an answer must not depend on them, to the last bit.
-        """
-        self.struct.tiled = rows - guesses >= TILE_ROWS
+    def choose(self, many: bool) -> None:
+        """Take the form that is the faster for many rows, or for few (see `are_many`)."""
+        self.struct.tiled = many and self._kernels.tiles
 
     def rows(self, count: int) -> torch.Tensor:
         """The first `count` rows [count, width] as float32."""
         if self.struct.tiled:
             return self.tiles.transpose(1, 2).reshape(-1, self.width)[:count].float()
-        whole = (256 * self.high[:count].float() + self.low[:count]).view(count, -1, GROUP)
-        return (whole * self.steps[:count, :, None]).flatten(1)
+        whole = self.integers[:count].float()
+        if self._kernels.tiles:  # High bytes, then low bytes.
+            high, low = self.integers[:count].view(torch.int8).float().chunk(2, dim=1)
+            whole = 256 * high + low
+        return (whole.view(count, -1, GROUP) * self.steps[:count, :, None]).flatten(1)
+
+
+def are_many(rows: int, guesses: int = 0) -> bool:
+    """Whether a step of so many rows, guesses included, takes the way of many.
+
+    Guesses don't count: an answer must not depend on them, to the last bit.
+    """
+    return rows - guesses >= MANY_ROWS
 
 
 class PackedMatrix:
@@ -120,8 +128,8 @@ class PackedMatrix:
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """x [rows, width] times the matrix, transposed: [rows, outputs] float32."""
         rows = len(x)
-        inputs, out = Inputs(rows, self.width), torch.empty(rows, self.outputs)
-        inputs.choose(rows)
+        inputs, out = Inputs(self._kernels, rows, self.width), torch.empty(rows, self.outputs)
+        inputs.choose(are_many(rows))
         self._kernels.write(x.float().contiguous(), inputs)
         self._kernels.matmul(self, inputs, out, rows)
         return _halves(out) if self.gated else out
@@ -135,7 +143,11 @@ class Kernels:
             function = getattr(library, name)
             function.argtypes, function.restype = signature, None
         self.library = library
-        self.tiles = library.use_tiles() == 0
+        library.instructions.restype = ctypes.c_char_p
+        self.instructions: str = library.instructions().decode()
+        """What of the processor they use: AVX2, AVX-512 or AMX."""
+        self.tiles = self.instructions != "AVX2"
+        """Whether products of many rows take bfloat16 tiles."""
         if library.start_workers(threads - 1):
             raise OSError(f"can't start {threads} threads")
 

@@ -10,37 +10,32 @@ struct choosing {
     int64_t *tokens;
 };
 
-static inline __m512 logits_at(const struct choosing *c, int64_t row, int64_t i) {
-    return _mm512_mask_loadu_ps(
-        _mm512_set1_ps(-INFINITY), lanes_below(c->width - i), c->logits + row * c->width + i);
+static inline floats logits_at(const struct choosing *c, int64_t row, int64_t i) {
+    return v_load_first(c->width - i, c->logits + row * c->width + i, v_all(-INFINITY));
 }
 
 // The first of the largest logits, or -1 if one is not a number or the largest is infinite.
 static int64_t largest_logit(const struct choosing *c, int64_t row) {
-    __m512 most = _mm512_set1_ps(-INFINITY);
-    __m512i where = _mm512_setzero_si512();
-    __mmask16 spoilt = 0;
+    floats most = v_all(-INFINITY);
+    uint32_t spoilt = 0;
     for (int64_t i = 0; i < c->width; i += 16) {
-        const __m512 x = logits_at(c, row, i);
-        spoilt |= _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q);
-        const __mmask16 more = _mm512_cmp_ps_mask(x, most, _CMP_GT_OQ);
-        most = _mm512_mask_mov_ps(most, more, x);
-        where = _mm512_mask_mov_epi32(where, more, _mm512_set1_epi32(i));
+        const floats x = logits_at(c, row, i);
+        spoilt |= v_nan(x);
+        most = v_max(most, x);
     }
-    const float top = _mm512_reduce_max_ps(most);
+    const float top = v_most(most);
     if (spoilt || !isfinite(top)) return -1;
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    return _mm512_mask_reduce_min_epi32(
-        _mm512_cmp_ps_mask(most, _mm512_set1_ps(top), _CMP_EQ_OQ), _mm512_add_epi32(where, lane));
+    uint32_t equal = 0;
+    int64_t at = 0;
+    while (!(equal = v_equal(logits_at(c, row, at), v_all(top)))) at += 16;
+    return at + __builtin_ctz(equal);
 }
 
 // 2^((logit - top) * scale); zero where that is below 2^-125.
-static inline __m512 token_weights(
+static inline floats token_weights(
     const struct choosing *c, int64_t row, int64_t i, float top, float scale) {
-    const __m512 distance = _mm512_sub_ps(logits_at(c, row, i), _mm512_set1_ps(top));
-    const __m512 x = _mm512_mul_ps(distance, _mm512_set1_ps(scale));
-    const __mmask16 there = _mm512_cmp_ps_mask(x, _mm512_set1_ps(-125.0f), _CMP_GT_OQ);
-    return _mm512_maskz_mov_ps(there, power_of_two(x));
+    const floats x = v_mul(v_sub(logits_at(c, row, i), v_all(top)), v_all(scale));
+    return v_where_above(x, -125.0f, power_of_two(x));
 }
 
 // The first token at which the weights up to it exceed the row's share of all weights.
@@ -49,17 +44,17 @@ static int64_t drawn_token(const struct choosing *c, int64_t row, int64_t best) 
     const int64_t stretches = ceiling(c->width, STRETCH);
     double sums[stretches], total = 0, before = 0;
     for (int64_t s = 0; s < stretches; s++) {
-        __m512 sum = _mm512_setzero_ps();
+        floats sum = v_all(0);
         for (int64_t i = 0; i < STRETCH; i += 16)
-            sum = _mm512_add_ps(sum, token_weights(c, row, s * STRETCH + i, top, scale));
-        total += sums[s] = _mm512_reduce_add_ps(sum);
+            sum = v_add(sum, token_weights(c, row, s * STRETCH + i, top, scale));
+        total += sums[s] = v_sum(sum);
     }
     const double goal = c->points[row] * total;
     int64_t at = 0, last = best;
     while (at < stretches - 1 && before + sums[at] <= goal) before += sums[at++];
     for (int64_t i = at * STRETCH; i < (at + 1) * STRETCH; i += 16) {
         float weights[16];
-        _mm512_storeu_ps(weights, token_weights(c, row, i, top, scale));
+        v_store(weights, token_weights(c, row, i, top, scale));
         for (int n = 0; n < 16; n++) {
             before += weights[n];
             if (weights[n]) last = i + n;

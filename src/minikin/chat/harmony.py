@@ -1,0 +1,115 @@
+"""Harmony, the way gpt-oss answers: messages in channels of thoughts, words and calls.
+
+Each message is a header, <|message|>, its text and <|end|>. A header names a channel (analysis for
+thoughts, final or commentary for words) and, for a call, whom it is for; the first one's beginning
+stands in the prompt. See OpenAI's cookbook, "OpenAI harmony response format".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from minikin.chat.call_formats import HARMONY
+from minikin.chat.thoughts import Said, Thought
+
+_LONGEST_HEADER = 256
+_BEGINNINGS = ("<|start|>", "<|channel|>", "<|message|>", "to=")
+_RECIPIENT = re.compile(r"to=(functions\.)?([\w.-]+)")
+_END = re.compile(r"<\|end\|>|(?=<\|start\|>|<\|channel\|>)")
+_PART = re.compile(r"<(\|([a-z]{1,7}\|?)?)?\Z")
+"""What may be the beginning of a mark, at the end of a text."""
+
+
+def in_channels(template: str) -> bool:
+    """Whether a model with this chat template answers so."""
+    return "<|channel|>" in template and "<|message|>" in template
+
+
+def described(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Tools for gpt-oss's template, which takes none without a description."""
+    functions = [tool["function"] for tool in tools]
+    return [
+        tool | {"function": function | {"description": function.get("description") or ""}}
+        for tool, function in zip(tools, functions, strict=True)
+    ]
+
+
+class HarmonyReader:
+    """Splits one answer, as `ThoughtReader` does. Calls come as words, all as HARMONY has them.
+
+    Messages of one kind have a line break between them. What has no header counts as words.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = ""
+        self._kind: type[Thought | Said] | None = None
+        """Of the message that is being read; None: its header is."""
+        self._speaking = False
+        """Whether any words of it have been told."""
+        self._told: set[type[Thought | Said]] = set()
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the latest text was none of the answer's words, but thoughts or a header."""
+        return not self._speaking
+
+    def feed(self, text: str) -> list[Thought | Said]:
+        """Take more of the text; what may be part of a mark or of a header waits."""
+        self._buffer += text
+        parts: list[Thought | Said] = []
+        while self._kind is not None or self._header(parts):
+            if not self._words(parts):
+                break
+        return [part for part in parts if part.text]
+
+    def finish(self) -> list[Thought | Said]:
+        """Give up what was held back, since nothing follows."""
+        rest, self._buffer = self._buffer, ""
+        if self._kind is None and "|>" in rest:
+            return []  # a header that was cut off
+        return [(self._kind or Said)(rest)] if rest else []
+
+    def _header(self, parts: list[Thought | Said]) -> bool:
+        """Whether the header is complete, or found to be none."""
+        header, mark, rest = self._buffer.partition("<|message|>")
+        begun = header.lstrip()
+        if mark and (not begun or begun.startswith(_BEGINNINGS)):
+            self._buffer = rest
+            self._begin(header, parts)
+            return True
+        if mark or len(begun) > _LONGEST_HEADER or not _may_begin(begun):
+            # The marks that it begins with must not begin a header again.
+            self._kind, self._buffer, self._speaking = Said, self._buffer[len(header) :], True
+            parts.append(Said(header))
+        return self._kind is not None
+
+    def _begin(self, header: str, parts: list[Thought | Said]) -> None:
+        recipient = _RECIPIENT.search(header)
+        if recipient and recipient[1]:
+            self._kind = Said
+            parts.append(Said(f"{HARMONY.begin}{recipient[2]}{HARMONY.before_arguments}"))
+            return
+        # Tools of the model's own belong to its thoughts.
+        self._kind = Thought if recipient or "<|channel|>analysis" in header else Said
+        if self._kind in self._told:
+            parts.append(self._kind("\n"))
+        self._told.add(self._kind)
+
+    def _words(self, parts: list[Thought | Said]) -> bool:
+        """Whether the message ends here."""
+        assert self._kind is not None
+        end = _END.search(self._buffer) or _PART.search(self._buffer)
+        at = end.start() if end else len(self._buffer)
+        parts.append(self._kind(self._buffer[:at]))
+        self._speaking = self._kind is Said and (self._speaking or at > 0)
+        self._buffer = self._buffer[at:]
+        if end is None or end.re is _PART:
+            return False
+        self._buffer = self._buffer.removeprefix("<|end|>")
+        self._kind, self._speaking = None, False
+        return True
+
+
+def _may_begin(text: str) -> bool:
+    return any(text.startswith(mark) or mark.startswith(text) for mark in _BEGINNINGS)

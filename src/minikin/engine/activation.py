@@ -1,0 +1,36 @@
+"""What a gated feed-forward makes of its gate and of what the gate lets pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+Activation = Callable[[torch.Tensor], torch.Tensor]
+"""[rows, gate and up] -> [rows, half as many]."""
+
+
+def silu(gate_up: torch.Tensor) -> torch.Tensor:
+    """SwiGLU (Shazeer 2020)."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+def gelu(gate_up: torch.Tensor) -> torch.Tensor:
+    """GeGLU (Shazeer 2020), by the approximation with tanh."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.gelu(gate, approximate="tanh") * up
+
+
+def clamped_silu(gate_up: torch.Tensor) -> torch.Tensor:
+    """SwiGLU as gpt-oss has it: both parts clamped at 7, a steeper gate, one added to `up`.
+
+    The numbers are those of OpenAI's release; GGUF files don't state them.
+    """
+    gate, up = gate_up.chunk(2, dim=-1)
+    gate, up = gate.clamp(max=7), up.clamp(-7, 7)
+    return gate * torch.sigmoid(1.702 * gate) * (up + 1)
+
+
+ACTIVATIONS: dict[str, Activation] = {"silu": silu, "gelu": gelu, "clamped silu": clamped_silu}

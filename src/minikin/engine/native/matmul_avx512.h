@@ -1,0 +1,189 @@
+// Products on AVX-512: with few rows by VPDPBUSD, with many by the tile unit or VDPBF16PS.
+
+enum { ROWS = 8 };  // that one panel meets at once without the tile unit
+
+// Few rows, by VPDPBUSD.
+
+static inline __m512i four_at(const int8_t *x) {
+    int32_t four;
+    memcpy(&four, x, 4);
+    return _mm512_set1_epi32(four);
+}
+
+// One panel for `rows` rows from `row` on; `bits` and `rows` are constants after inlining.
+static inline __attribute__((always_inline)) void panel_rows(
+    const struct matmul *m, int64_t panel, int64_t row, const int bits, const int rows) {
+    const __m512i nibble = _mm512_set1_epi8(15);
+    const int64_t width = m->weight.width, groups = width / GROUP, outputs = m->weight.outputs;
+    const uint8_t *cell = m->weight.cells + panel * groups * cell_bytes(bits);
+    const int8_t *x = (const int8_t *)(m->x.integers + row * width);  // high bytes, low bytes
+    const float *steps = m->x.steps + row * groups, *sums = m->x.sums + row * groups;
+    __m512 total[ROWS];
+    for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
+    for (int64_t g = 0; g < groups; g++, cell += cell_bytes(bits)) {
+        ask_for(cell + AHEAD, cell_bytes(bits));
+        __m512i high[ROWS], low[ROWS];
+        for (int r = 0; r < rows; r++) high[r] = low[r] = _mm512_setzero_si512();
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++) {
+            __m512i levels = _mm512_loadu_si512(cell + LINE * (bits == 8 ? j : j / 2));
+            if (bits == 4 && j % 2) levels = _mm512_srli_epi16(levels, 4);
+            if (bits == 4) levels = _mm512_and_si512(levels, nibble);
+            for (int r = 0; r < rows; r++) {
+                const int8_t *four = x + 2 * r * width + g * GROUP + 4 * j;
+                high[r] = _mm512_dpbusd_epi32(high[r], levels, four_at(four));
+                low[r] = _mm512_dpbusd_epi32(low[r], levels, four_at(four + width));
+            }
+        }
+        const __m512 scale = scale_of(cell, bits), minimum = minimum_of(cell, bits);
+        for (int r = 0; r < rows; r++) {
+            const __m512i whole = _mm512_add_epi32(_mm512_slli_epi32(high[r], 8), low[r]);
+            const __m512 part =
+                _mm512_mul_ps(_mm512_cvtepi32_ps(whole), _mm512_set1_ps(steps[r * groups + g]));
+            total[r] = _mm512_fmadd_ps(scale, part, total[r]);
+            total[r] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sums[r * groups + g]), total[r]);
+        }
+    }
+    for (int r = 0; r < rows; r++)
+        finish(m->out + (row + r) * outputs + panel * PANEL, total[r], m->mode);
+}
+
+static void panel_by_rows(const struct matmul *m, int64_t panel, int64_t row, int64_t rows) {
+    switch (rows + (m->weight.bits == 8) * ROWS) {
+#define CASE(n) case n: panel_rows(m, panel, row, 4, n); break; \
+                case n + ROWS: panel_rows(m, panel, row, 8, n); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8)
+#undef CASE
+    }
+}
+
+// Many rows, by tiles: weights are unpacked two panels at a time.
+
+// The weights of byte `i` of each output's four levels.
+static inline __m512 weights_at(
+    __m512i levels, int shift, const int bits, __m512 scale, __m512 minimum) {
+    const __m512 small = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    levels = _mm512_srli_epi32(levels, shift);
+    // The permutation looks at four bits of its index, which saves taking them out.
+    const __m512 value = bits == 4 ? _mm512_permutexvar_ps(levels, small)
+                                   : _mm512_cvtepi32_ps(_mm512_and_si512(levels, _mm512_set1_epi32(255)));
+    return _mm512_fmadd_ps(scale, value, minimum);
+}
+
+// A panel as tiles, [groups][16 pairs of inputs][16 outputs][2].
+static inline __attribute__((always_inline)) void unpack_bits(
+    const uint8_t *cell, uint16_t *tiles, int64_t groups, const int bits) {
+    // Two runs of 16 outputs to 16 pairs.
+    const __m512i pairs = _mm512_or_si512(
+        _mm512_set1_epi32(16 << 16),
+        _mm512_mullo_epi32(
+            _mm512_set1_epi32(0x10001),
+            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)));
+    for (int64_t g = 0; g < groups; g++, cell += cell_bytes(bits)) {
+        const __m512 scale = scale_of(cell, bits), minimum = minimum_of(cell, bits);
+        ask_for(cell + AHEAD, cell_bytes(bits));
+#pragma GCC unroll 8
+        for (int j = 0; j < 8; j++) {
+            __m512i levels = _mm512_loadu_si512(cell + LINE * (bits == 8 ? j : j / 2));
+            const int half = bits == 4 && j % 2 ? 4 : 0;
+#pragma GCC unroll 2
+            for (int i = 0; i < 4; i += 2) {
+                __m512 even = weights_at(levels, 8 * i + half, bits, scale, minimum);
+                __m512 odd = weights_at(levels, 8 * i + 8 + half, bits, scale, minimum);
+                __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+                _mm512_storeu_si512(
+                    tiles + (g * 16 + 2 * j + i / 2) * 32, _mm512_permutexvar_epi16(pairs, both));
+            }
+        }
+    }
+}
+
+static void unpack_panel(const struct matrix *m, int64_t panel, uint16_t *tiles) {
+    const int64_t groups = m->width / GROUP;
+    const uint8_t *cells = m->cells + panel * groups * cell_bytes(m->bits);
+    if (m->bits == 4)
+        unpack_bits(cells, tiles, groups, 4);
+    else
+        unpack_bits(cells, tiles, groups, 8);
+}
+
+// sums[2 i + p] = rows 16 i to 16 i + 15 of x times panel p, for i below `blocks` (1 or 2).
+static inline void multiply_panels(
+    const uint16_t *left, const uint16_t *right, const uint16_t *x, int64_t groups, int blocks,
+    float (*sums)[256]) {
+    const uint16_t *second = x + groups * TILE_VALUES;
+#ifdef __AMX_BF16__
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t g = 0; g < groups; g++) {
+        _tile_loadd(4, x + g * TILE_VALUES, 64);
+        _tile_loadd(6, left + g * TILE_VALUES, 64);
+        _tile_loadd(7, right + g * TILE_VALUES, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(1, 4, 7);
+        if (blocks == 2) {
+            _tile_loadd(5, second + g * TILE_VALUES, 64);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+    }
+    _tile_stored(0, sums[0], 64);
+    _tile_stored(1, sums[1], 64);
+    _tile_stored(2, sums[2], 64);
+    _tile_stored(3, sums[3], 64);
+#else
+    memset(sums, 0, 4 * sizeof *sums);
+    for (int i = 0; i < blocks; i++)
+        for (int64_t g = 0; g < groups; g++) {
+            const uint16_t *a = (i ? second : x) + g * TILE_VALUES;
+            add_product(sums[2 * i], 16, a, GROUP, left + g * TILE_VALUES, 32, TILE);
+            add_product(sums[2 * i + 1], 16, a, GROUP, right + g * TILE_VALUES, 32, TILE);
+        }
+#endif
+}
+
+// Hand over the sums of up to 32 rows from `row` on and the panels from `panel` on.
+static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, float (*sums)[256]) {
+    const int64_t outputs = m->weight.outputs, rows = smaller(m->rows - row, 2 * TILE);
+    for (int64_t r = 0; r < rows; r++) {
+        const float *sum = sums[r / TILE * 2] + r % TILE * 16;
+        const __m512 left = _mm512_loadu_ps(sum), right = _mm512_loadu_ps(sum + 256);
+        if (m->mode == GATE) {
+            uint16_t *out = tiled_at(&m->gated, row + r, panel / 4, outputs / 2 / GROUP);
+            v_store_bf16(out + panel % 4 * 8, v_mul(activated(left, m->gelu), right));
+        } else {
+            float *out = m->out + (row + r) * outputs + panel * PANEL;
+            finish(out, left, m->mode);
+            finish(out + PANEL, right, m->mode);
+        }
+    }
+}
+
+static void matmul_chunk(const void *job, int64_t chunk) {
+    const struct matmul *m = job;
+    const int64_t groups = m->weight.width / GROUP, first = chunk * m->chunk_panels;
+    const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
+    if (!m->x.tiled) {
+        for (int64_t p = first; p < last; p++)
+            for (int64_t r = 0; r < m->rows; r += ROWS)
+                panel_by_rows(m, p, r, smaller(m->rows - r, ROWS));
+        return;
+    }
+    uint16_t left[groups * TILE_VALUES] __attribute__((aligned(64)));
+    uint16_t right[groups * TILE_VALUES] __attribute__((aligned(64)));
+    float sums[4][256] __attribute__((aligned(64)));
+    begin_tiles();
+    for (int64_t p = first; p < last; p += 2) {
+        unpack_panel(&m->weight, p, left);
+        unpack_panel(&m->weight, p + 1, right);
+        for (int64_t r = 0; r < m->rows; r += 2 * TILE) {
+            const uint16_t *x = m->x.tiles + r * m->weight.width;
+            multiply_panels(left, right, x, groups, m->rows - r > TILE ? 2 : 1, sums);
+            finish_panels(m, p, r, sums);
+        }
+    }
+    end_tiles();
+}
+

@@ -1,0 +1,89 @@
+// Packed matrices.
+//
+// A packed matrix [outputs, width] is kept in panels of 16 outputs. For each panel and each group of
+// 32 inputs there is a cell: levels of 4 or 8 bits, then 16 scales and 16 minima in half precision:
+// w = scale * level + minimum, exactly as the model file has it. The levels come in lines of 64
+// bytes, 32 bits for each of the 16 outputs, which hold the levels of 8 or 4 inputs that follow each
+// other, where the product's kernel wants them.
+
+enum { LINE = 64 };
+enum { AHEAD = 8192 };  // weights are asked for this many bytes before they are needed
+
+struct matrix {
+    const uint8_t *cells;
+    int64_t outputs, width, bits;
+};
+
+static inline int64_t cell_bytes(int bits) { return bits * LINE + 64; }
+
+static inline floats scale_of(const uint8_t *cell, int bits) { return v_load_half(cell + bits * LINE); }
+
+static inline floats minimum_of(const uint8_t *cell, int bits) {
+    return v_load_half(cell + bits * LINE + 32);
+}
+
+// Which of an output's 32 bits of a line the level of the line's input i begins at.
+static inline int first_bit(int i, int bits) {
+#if WIDE
+    // VPDPBUSD multiplies four bytes: inputs 0 to 3 in low halves, 4 to 7 in high ones.
+    return bits == 8 ? 8 * i : 8 * (i % 4) + 4 * (i / 4);
+#else
+    // VPMADDWD multiplies two words: inputs 0 and 1, then 2 and 3, and so on.
+    return 16 * (i % 2) + bits * (i / 2);
+#endif
+}
+
+struct packing {
+    const uint8_t *levels;
+    const uint16_t *scales, *minima;
+    uint8_t *cells;
+    int64_t width, bits;
+};
+
+static void pack_panel(const void *job, int64_t panel) {
+    const struct packing k = *(const struct packing *)job;
+    const int64_t groups = k.width / GROUP;
+    const int inputs = 32 / k.bits;  // of a line
+    for (int64_t g = 0; g < groups; g++) {
+        uint8_t *cell = k.cells + (panel * groups + g) * cell_bytes(k.bits);
+        for (int n = 0; n < PANEL; n++) {
+            const uint8_t *row = k.levels + (panel * PANEL + n) * k.width + g * GROUP;
+            for (int j = 0; j < k.bits; j++) {
+                uint32_t lane = 0;
+                for (int i = 0; i < inputs; i++)
+                    lane |= (uint32_t)row[inputs * j + i] << first_bit(i, k.bits);
+                memcpy(cell + LINE * j + 4 * n, &lane, 4);
+            }
+            const int64_t at = (panel * PANEL + n) * groups + g;
+            memcpy(cell + k.bits * LINE + 2 * n, k.scales + at, 2);
+            memcpy(cell + k.bits * LINE + 32 + 2 * n, k.minima + at, 2);
+        }
+    }
+}
+
+// Levels [outputs, width] (one a byte), scales and minima [outputs, groups] half -> cells.
+void pack_matrix(
+    const uint8_t *levels, const uint16_t *scales, const uint16_t *minima, uint8_t *cells,
+    int64_t outputs, int64_t width, int64_t bits) {
+    const struct packing job = {levels, scales, minima, cells, width, bits};
+    run_chunks(pack_panel, &job, outputs / PANEL);
+}
+
+// out [count, width] float = the matrix's rows `which`.
+void matrix_rows(const struct matrix *m, const int64_t *which, int64_t count, float *out) {
+    const int64_t groups = m->width / GROUP, bits = m->bits, inputs = 32 / bits;
+    for (int64_t r = 0; r < count; r++)
+        for (int64_t g = 0; g < groups; g++) {
+            const int64_t n = which[r] % PANEL;
+            const uint8_t *cell = m->cells + (which[r] / PANEL * groups + g) * cell_bytes(bits);
+            float scales[PANEL], minima[PANEL];
+            v_store(scales, scale_of(cell, bits));
+            v_store(minima, minimum_of(cell, bits));
+            for (int64_t i = 0; i < GROUP; i++) {
+                uint32_t lane;
+                memcpy(&lane, cell + LINE * (i / inputs) + 4 * n, 4);
+                const int level = lane >> first_bit(i % inputs, bits) & ((1 << bits) - 1);
+                out[(r * groups + g) * GROUP + i] = scales[n] * level + minima[n];
+            }
+        }
+}
