@@ -28,7 +28,7 @@ from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY, write_gguf
-from tests.engine.verified import FORMS, table, written
+from tests.engine.verified import FORMS, GGUF_ONLY, table, written
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
@@ -68,8 +68,8 @@ def name_of(tiny):
 def engine(request, case):
     tiny, model, folder = case
     path = folder / request.param
-    if request.param != FORMS[0] and name_of(tiny) in MIXTURES:
-        pytest.skip("read from GGUF files only")
+    if request.param != FORMS[0] and name_of(tiny) in GGUF_ONLY:
+        pytest.skip(f"{GGUF_ONLY} are read from GGUF files alone")
     if request.param == FORMS[0]:
         write_gguf(tiny, model, path)
     else:

@@ -159,7 +159,7 @@ def case(
 
 
 def test_texts_get_the_ids_of_the_reference(
-    case: tuple[Tokenizer, Reference], varied_texts: list[str], request: pytest.FixtureRequest
+    case: tuple[Tokenizer, Reference], varied_texts: list[str]
 ) -> None:
     tokenizer, reference = case
     reference.encode_special_tokens = True
@@ -168,14 +168,11 @@ def test_texts_get_the_ids_of_the_reference(
     for text in [*varied_texts, "a<h1>b", "<h1> <h1>\t\t\t\tx", " zygote zyg"]:
         ids = tokenizer.encode(text)
         assert tokenizer.vocab_size == 1300
-        if "<unk>" in text and request.node.callspec.params["case"] in UNIGRAMS:
-            continue  # the library lets a text spell the unknown token
         expected = reference.encode(text, add_special_tokens=False).ids
         unknown = reference.token_to_id("<unk>")
-        if control & set(ids):
-            assert control & set(ids) == {unknown} == control & set(expected)
-        if control - {unknown} & set(expected):
-            continue  # a word that is a control token's name, where merges are ignored
+        assert control & set(ids) <= {unknown}
+        if (control - {unknown}) & set(expected) or (unknown in expected and "<unk>" in text):
+            continue  # the reference takes text for a control token, if its model may write it
         assert ids == expected, text
         compared += 1
     assert compared > 1700
@@ -205,10 +202,12 @@ def test_text_comes_back_whole(
     if name in UNIGRAMS or name == "Qwen":
         pytest.skip("it loses letters that it has no token for, or brings them to another form")
     for text in varied_texts:
-        # The format itself loses spaces there: Metaspace adds none before a text that begins with
-        # one, and an added word takes the one before it along.
-        lost = text.startswith(" ") or any(word in text for word in ("<h1>", "\t\t\t", "zyg"))
-        if "▁" not in text and not (name in SENTENCEPIECES and lost):
+        # The format itself puts spaces beside a word that was added, or loses them, and it loses
+        # the one before a text where it would be put there.
+        odd = any(word in text for word in ("▁", "<h1>", "\t\t\t", "zyg"))
+        lost = name in SENTENCEPIECES and odd
+        lost = lost or ("Mistral" in name and "Nemo" not in name and text.startswith(" "))
+        if not lost:
             assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
@@ -270,11 +269,10 @@ def test_an_added_token_beyond_the_embeddings_is_left_out(code: str, tmp_path: P
 def test_a_character_map(code: str, tmp_path: Path) -> None:
     """A map of one entry, in SentencePiece's format: "A" becomes "b"."""
     trie = [0] * 512
-    offset, leaf = 256, 320  # node 0 leads to 256 ^ 65, whose value is at that ^ 320
-    trie[0] = offset << 10
-    at = offset ^ 65
-    trie[at] = (leaf ^ at) << 10 | 1 << 8 | 65 if False else (at ^ leaf) << 10 | 1 << 8 | 65
-    trie[leaf] = 1 << 31
+    node, leaf = 256 ^ ord("A"), 320  # the root leads to the node of "A", that to its leaf
+    trie[0] = 256 << 10
+    trie[node] = (node ^ leaf) << 10 | 1 << 8 | ord("A")  # bit 8: a leaf belongs to it
+    trie[leaf] = 1 << 31  # bit 31: the place in the texts, 0 here
     data = struct.pack("<I512I", 4 * 512, *trie) + b"b\0"
     precompiled = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(data).decode()}
     stated = trained(code, "unigram") | {"normalizer": precompiled}

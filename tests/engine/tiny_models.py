@@ -184,7 +184,7 @@ FAMILIES = {
     ),
 }  # fmt: skip
 MIXTURES = frozenset({"Mixtral", "Qwen3-MoE", "gpt-oss"})
-"""Read from GGUF files only; the native kernels take their products, not their layers."""
+"""Of these the native kernels take the products, not whole layers."""
 
 
 def write_gguf(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 import time
 import zipfile
@@ -10,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from minikin.hub.cache import ModelCache
 
 PAYLOAD = b"GGUF" + bytes(range(256)) * 4000  # about 1 MB
+REPO = "someone/Tiny-GGUF"
+SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
@@ -157,6 +161,23 @@ def make_wheel(folder: Path, files: dict[str, bytes], name: str = "tiny_model") 
         for path, data in (files | described).items():
             archive.writestr(path, data)
     return wheel
+
+
+def publish(
+    server: FileServer, files: dict[str, bytes] | None = None, *, gated: str | bool = False
+) -> None:
+    """Put a repository with `files` onto the hub, or one with one model."""
+    files = files or {"sub/Tiny.Q8_0.gguf": PAYLOAD}
+    info: dict[str, Any] = {"id": REPO, "modelId": REPO, "sha": SHA, "gated": gated}
+    info["siblings"] = [{"rfilename": "README.md", "size": 3, "blobId": "2"}]
+    for name, data in files.items():
+        file: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": "1"}
+        if not name.endswith("json"):
+            file["lfs"] = {"size": len(data), "sha256": sha256(data), "pointerSize": 1}
+        info["siblings"].append(file)
+        server.files[f"/{REPO}/resolve/{SHA}/{name}"] = data
+    server.refused["/api/agent-harnesses"] = (404, "")  # the library asks for it now and then
+    server.files[f"/api/models/{REPO}"] = json.dumps(info).encode()
 
 
 def sha256(data: bytes) -> str:

@@ -121,6 +121,8 @@ def test_split_model_and_folder_of_safetensors(
     (folder / "config.json").touch()
     local = locate(str(folder), cache, progress)
     assert (local.id, local.path) == ("Qwen3-0.6B", folder)
+    with pytest.raises(ModelFileError, match="Give the folder that it is in"):
+        locate(str(folder / "model.safetensors"), cache, progress)
 
 
 @pytest.mark.parametrize("path", ["missing.gguf", "./missing", "/nowhere/model.bin"])

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from huggingface_hub.hf_api import RepoSibling
@@ -16,10 +14,7 @@ from minikin.errors import DownloadError
 from minikin.hub.huggingface import choose
 from minikin.hub.source import HubSource
 
-from .conftest import PAYLOAD, FileServer, sha256
-
-REPO = "someone/Tiny-GGUF"
-SHA = "0123456789abcdef0123456789abcdef01234567"
+from .conftest import PAYLOAD, REPO, SHA, FileServer, publish
 
 
 def source(choice: str | None = None) -> HubSource:
@@ -93,12 +88,20 @@ def test_without_gguf_the_folder_is_the_model():
         "chat_template.jinja",
     ]
     others = ["README.md", "onnx/model.onnx", "original/model.safetensors", "pytorch_model.bin"]
+    others += ["consolidated.safetensors", "model.fp32.gz"]  # the same weights in another form
     assert chosen(names + others, None) == names
     assert "model.safetensors" not in chosen([*names, "Tiny.gguf"], None)
+    own = ["config.json", "gptq_model-4bit-128g.safetensors"]
+    assert chosen(own, None) == own
+    assert chosen(["config.json", "a.safetensors", "model.safetensors"], None) == [
+        "config.json", "model.safetensors",
+    ]  # fmt: skip
     with pytest.raises(DownloadError, match="no Q4_K_M in it"):
         chosen(names, "Q4_K_M")
     with pytest.raises(DownloadError, match="holds no GGUF file or safetensors"):
         chosen(["config.json", "pytorch_model.bin"], None)
+    with pytest.raises(DownloadError, match="holds no GGUF file or safetensors"):
+        chosen(["config.json", "a.safetensors", "b.safetensors"], None)
 
 
 Pull = Callable[..., subprocess.CompletedProcess[str]]
@@ -125,23 +128,6 @@ def pull(server: FileServer, tmp_path: Path) -> Pull:
         )
 
     return run
-
-
-def publish(
-    server: FileServer, files: dict[str, bytes] | None = None, *, gated: str | bool = False
-) -> None:
-    """Put a repository with `files` onto the hub, or one with one model."""
-    files = files or {"sub/Tiny.Q8_0.gguf": PAYLOAD}
-    info: dict[str, Any] = {"id": REPO, "modelId": REPO, "sha": SHA, "gated": gated}
-    info["siblings"] = [{"rfilename": "README.md", "size": 3, "blobId": "2"}]
-    for name, data in files.items():
-        file: dict[str, Any] = {"rfilename": name, "size": len(data), "blobId": "1"}
-        if not name.endswith("json"):
-            file["lfs"] = {"size": len(data), "sha256": sha256(data), "pointerSize": 1}
-        info["siblings"].append(file)
-        server.files[f"/{REPO}/resolve/{SHA}/{name}"] = data
-    server.refused["/api/agent-harnesses"] = (404, "")  # the library asks for it now and then
-    server.files[f"/api/models/{REPO}"] = json.dumps(info).encode()
 
 
 def test_pull(pull: Pull, server: FileServer):

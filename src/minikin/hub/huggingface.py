@@ -38,6 +38,8 @@ _FOLDER = re.compile(
     r"|chat_template\.(jinja|json)|model.*\.safetensors(\.index\.json)?"
 )
 """What belongs to a model kept as a folder, of the files at a repository's top."""
+_TOP_WEIGHTS = re.compile(r"[^/]+\.safetensors")
+"""What belongs to it too where it is the only such file."""
 
 
 def fetch_from_hub(source: HubSource, work: Path, progress: Progress) -> str:
@@ -93,6 +95,9 @@ def _wanted(models: dict[str, list[RepoSibling]], choice: str | None) -> list[li
 
 def _folder(files: list[RepoSibling], source: HubSource) -> list[RepoSibling]:
     found = [file for file in files if _FOLDER.fullmatch(file.rfilename)]
+    if not any(file.rfilename.endswith(".safetensors") for file in found):
+        others = [file for file in files if _TOP_WEIGHTS.fullmatch(file.rfilename)]
+        found += others if len(others) == 1 else []
     names = {file.rfilename for file in found}
     weights = any(name.endswith(".safetensors") for name in names)
     if "config.json" not in names or not weights or source.choice:

@@ -1,11 +1,10 @@
 """AWQ's and GPTQ's formats, written from their definitions one number at a time.
 
-AutoAWQ, "gemm": `qweight` [in, out / 8] and `qzeros` [groups, out / 8] int32, each of 8 outputs
-c, c + 1, ... c + 7 as their bits 4 i to 4 i + 3 for output c + (0, 2, 4, 6, 1, 3, 5, 7)[i];
-`scales` [groups, out] half. AutoGPTQ: `qweight` [in / 8, out], bits 4 i to 4 i + 3 for input
-8 r + i; `qzeros` [groups, out / 8], bits 4 i to 4 i + 3 for output 8 c + i, of which the first
-version keeps one less than is meant; `g_idx` [in], the group of each input. Both:
-w = scale * (level - zero).
+AutoAWQ, "gemm": `qweight` [in, out / 8] and `qzeros` [groups, out / 8] int32, each of 8 outputs c,
+c + 1, ... c + 7 as their bits 4 i to 4 i + 3 for output c + (0, 2, 4, 6, 1, 3, 5, 7)[i]; `scales`
+[groups, out] half. AutoGPTQ: `qweight` [in / 8, out], bits 4 i to 4 i + 3 for input 8 r + i;
+`qzeros` [groups, out / 8], bits 4 i to 4 i + 3 for output 8 c + i, of which the first version keeps
+one less than is meant; `g_idx` [in], the group of each input. Both: w = scale * (level - zero).
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def test_an_index_and_its_shards_must_agree(sharded):
         open_model_file(sharded)
     del homes["model.norm.weight"]
     edit(sharded / INDEX, weight_map=homes)
-    with pytest.raises(ModelFileError, match=r"against the index, the tensor 'model.norm.weight'"):
+    with pytest.raises(ModelFileError, match=r"the index, the tensor 'model\.norm\.weight'"):
         open_model_file(sharded)
 
 

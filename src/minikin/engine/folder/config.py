@@ -15,7 +15,7 @@ from minikin.engine.family import FAMILIES
 from minikin.engine.fields import Fields, wrong_value
 from minikin.errors import ModelFileError
 
-_MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS = 1024, 4096, 1 << 20
+_MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
 """What lists are made of before any tensor was seen; the largest models have a third at most."""
 
 
@@ -28,15 +28,6 @@ class ConfigFields(Fields):
     def get(self, key: str) -> Any:
         """The value as it stands; None stands for one that isn't there."""
         return self._metadata.get(key)
-
-    def flag(self, key: str, default: bool = False) -> bool:
-        """A truth value, or the default. Raises ModelFileError."""
-        value = self.get(key)
-        if value is None:
-            return default
-        if isinstance(value, bool):
-            return value
-        raise self.wrong(key)
 
     def part(self, key: str) -> ConfigFields | None:
         """The object under a key; None if there is none. Raises ModelFileError."""
@@ -83,6 +74,8 @@ class Kind:
     those without positions, or those that the family says.
     """
     rope_base: float = 10_000.0
+    mixture: bool = False
+    """Each layer is a mixture of experts."""
     names: Mapping[str, str] = field(default_factory=dict)
     """GGUF's names of tensors that other families call otherwise."""
 
@@ -95,9 +88,11 @@ _GEMMA_NAMES = {
 KINDS = {
     "llama": Kind(arch="llama"),
     "mistral": Kind(arch="llama", window="all"),
+    "mixtral": Kind(arch="llama", window="all", mixture=True),
     "smollm3": Kind(arch="smollm3", tied=True, window="unplaced", rope_base=2e6),
     "qwen2": Kind(arch="qwen2", window="late"),
     "qwen3": Kind(arch="qwen3", window="late", own_head_dim=True),
+    "qwen3_moe": Kind(arch="qwen3moe", own_head_dim=True, mixture=True),
     "gemma2": Kind(
         arch="gemma2", tied=True, own_head_dim=True, gemma=True, window="family", names=_GEMMA_NAMES
     ),
@@ -146,6 +141,8 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         "context_length": fields.whole("max_position_embeddings"),
         "vocab_size": fields.whole("vocab_size", most=_MOST_TOKENS),
     }
+    if kind.mixture:
+        shape |= _experts(fields, kind)
     if kind.gemma:
         shape["attention.scale"] = max(fields.number("query_pre_attn_scalar"), 1e-6) ** -0.5
         shape["attn_logit_softcapping"] = fields.number("attn_logit_softcapping", 0.0)
@@ -155,6 +152,29 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         shape["attention.sliding_window"] = fields.whole("sliding_window")
         shape["attention.sliding_window_pattern"] = np.array(windowed)
     return shape
+
+
+def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
+    """The shape of mixtures. Raises ModelFileError, as for layers that are none."""
+    # Qwen3-MoE's is called so since transformers 5, as Mixtral's always was.
+    newer = fields.get("num_local_experts") is not None or kind.arch == "llama"
+    count = "num_local_experts" if newer else "num_experts"
+    experts = fields.whole(count, most=_MOST_EXPERTS)
+    shape: dict[str, Any] = {
+        "expert_count": experts,
+        "expert_used_count": fields.whole("num_experts_per_tok", most=experts),
+    }
+    if kind.arch == "llama":  # Mixtral, where the shares of those chosen always add up to 1
+        return shape
+    if fields.whole("decoder_sparse_step", 1) != 1:
+        raise fields.wrong("decoder_sparse_step")
+    for key in ("mlp_only_layers", "use_sliding_window"):
+        if fields.get(key):
+            raise fields.wrong(key)
+    return shape | {
+        "expert_feed_forward_length": fields.whole("moe_intermediate_size"),
+        "expert_weights_norm": fields.flag("norm_topk_prob"),
+    }
 
 
 def head_dim(fields: ConfigFields, kind: Kind) -> int:

@@ -26,7 +26,16 @@ _IN_LAYER = {
     "mlp.up_proj": "ffn_up",
     "mlp.gate_up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
+    "mlp.gate": "ffn_gate_inp",
+    "block_sparse_moe.gate": "ffn_gate_inp",
 }
+_EXPERT = re.compile(
+    r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe)\.experts"
+    r"\.(0|[1-9][0-9]{0,3})\.(gate_proj|up_proj|down_proj|w1|w2|w3)"
+)
+_IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
+    "w1": "gate", "w3": "up", "w2": "down"
+}  # fmt: skip
 _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
 
@@ -38,6 +47,16 @@ def gguf_name(name: str, kind: Kind) -> str | None:
         return None
     own = kind.names.get(layer[2]) or _IN_LAYER.get(layer[2])
     return own and f"blk.{layer[1]}.{own}"
+
+
+def expert_name(name: str) -> tuple[str, int] | None:
+    """GGUF's name of the stack that an expert's matrix lies in, and its place there.
+
+    None for what is no matrix of an expert.
+    """
+    if (expert := _EXPERT.fullmatch(name)) is None:
+        return None
+    return f"blk.{expert[1]}.ffn_{_IN_EXPERT[expert[3]]}_exps", int(expert[2])
 
 
 def is_computed(name: str) -> bool:

@@ -12,7 +12,7 @@ from minikin.engine.family import FAMILIES
 from minikin.engine.folder import int4
 from minikin.engine.folder.config import ConfigFields, Kind, is_tied
 from minikin.engine.folder.int4 import Int4
-from minikin.engine.folder.names import gguf_name, is_computed
+from minikin.engine.folder.names import expert_name, gguf_name, is_computed
 from minikin.engine.folder.shard import Shard, Stored
 from minikin.engine.gguf import GGMLType
 from minikin.errors import ModelFileError
@@ -45,6 +45,7 @@ class FolderTensors:
     def read(self) -> dict[str, FolderTensor]:
         """By GGUF's name, those that the family has no use for by their own."""
         found: dict[str, FolderTensor] = {}
+        stacks: dict[str, dict[int, FolderTensor]] = {}
         matrices: dict[str, dict[str, Stored]] = {}
         for name, shard in self._homes.items():
             module, _, suffix = name.rpartition(".")
@@ -52,13 +53,24 @@ class FolderTensors:
                 continue
             if suffix in int4.SUFFIXES:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[name]
+            elif suffix == "weight" and (place := self._place(module)):
+                stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
             else:
                 own = gguf_name(module, self._kind) if suffix in ("weight", "bias") else None
                 self._add(found, f"{own}.{suffix}" if own else name, self._plain(name, own))
         for module, parts in matrices.items():
+            if place := self._place(module):
+                stacks.setdefault(place[0], {})[place[1]] = self._quantized(module, module, parts)
+                continue
             own = gguf_name(module, self._kind) or module
             self._add(found, f"{own}.weight", self._quantized(module, own, parts))
+        for name, experts in stacks.items():
+            self._add(found, f"{name}.weight", _stacked(name, experts))
         return found
+
+    def _place(self, module: str) -> tuple[str, int] | None:
+        """Where a matrix of an expert belongs; None for others."""
+        return expert_name(module) if self._kind.mixture else None
 
     @staticmethod
     def _add(found: dict[str, FolderTensor], name: str, tensor: FolderTensor) -> None:
@@ -118,3 +130,21 @@ class FolderTensors:
             tensor.type,
             lambda: tensor.read().reshape(rows, -1)[order].reshape(-1),
         )
+
+
+def _stacked(name: str, experts: Mapping[int, FolderTensor]) -> FolderTensor:
+    """The matrices of all experts one below the other, as GGUF files have them."""
+    first = experts.get(0)
+    if first is None or max(experts) >= len(experts):
+        missing = next(i for i in range(len(experts) + 1) if i not in experts)
+        raise ModelFileError(f"The folder's {name} lacks the expert {missing}.")
+    for i, expert in experts.items():
+        if (expert.shape, expert.type) != (first.shape, first.type):
+            raise ModelFileError(
+                f"The folder's {name} has experts of different shapes or types: 0 and {i}."
+            )
+
+    def read() -> np.ndarray:
+        return np.concatenate([experts[i].read() for i in range(len(experts))])
+
+    return FolderTensor((len(experts), *first.shape), first.type, read)
