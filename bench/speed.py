@@ -75,8 +75,13 @@ def run(models: Models, names: list[str], rounds: int) -> tuple[Found, list[Limi
         task = progress.add_task("Measuring", total=rounds * (len(names) + 1))
         for _ in range(rounds):
             for name in names:
-                with running(PEERS[name], models, ENVIRONMENTS / f"{name}.log") as server:
-                    asyncio.run(measure(server, found[name], progress))
+                try:
+                    with running(PEERS[name], models, ENVIRONMENTS / f"{name}.log") as server:
+                        asyncio.run(measure(server, found[name], progress))
+                except RuntimeError as error:
+                    if name == MINIKIN:
+                        raise
+                    progress.console.print(str(error), highlight=False, markup=False)
                 progress.advance(task)
                 limits.append(Limits.measure())
             ours = without_http("minikin", sys.executable, models.file)
