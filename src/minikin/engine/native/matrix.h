@@ -40,25 +40,31 @@ struct packing {
     int64_t width, bits;
 };
 
-static void pack_panel(const void *job, int64_t panel) {
-    const struct packing k = *(const struct packing *)job;
-    const int64_t groups = k.width / GROUP;
-    const int inputs = 32 / k.bits;  // of a line
+// `bits` is a constant after inlining.
+static inline __attribute__((always_inline)) void pack_cells(
+    const struct packing *k, int64_t panel, const int bits) {
+    const int64_t groups = k->width / GROUP;
+    const int inputs = 32 / bits;  // of a line
     for (int64_t g = 0; g < groups; g++) {
-        uint8_t *cell = k.cells + (panel * groups + g) * cell_bytes(k.bits);
+        uint8_t *cell = k->cells + (panel * groups + g) * cell_bytes(bits);
         for (int n = 0; n < PANEL; n++) {
-            const uint8_t *row = k.levels + (panel * PANEL + n) * k.width + g * GROUP;
-            for (int j = 0; j < k.bits; j++) {
+            const uint8_t *row = k->levels + (panel * PANEL + n) * k->width + g * GROUP;
+            for (int j = 0; j < bits; j++) {
                 uint32_t lane = 0;
                 for (int i = 0; i < inputs; i++)
-                    lane |= (uint32_t)row[inputs * j + i] << first_bit(i, k.bits);
+                    lane |= (uint32_t)row[inputs * j + i] << first_bit(i, bits);
                 memcpy(cell + LINE * j + 4 * n, &lane, 4);
             }
             const int64_t at = (panel * PANEL + n) * groups + g;
-            memcpy(cell + k.bits * LINE + 2 * n, k.scales + at, 2);
-            memcpy(cell + k.bits * LINE + 32 + 2 * n, k.minima + at, 2);
+            memcpy(cell + bits * LINE + 2 * n, k->scales + at, 2);
+            memcpy(cell + bits * LINE + 32 + 2 * n, k->minima + at, 2);
         }
     }
+}
+
+static void pack_panel(const void *job, int64_t panel) {
+    const struct packing *k = job;
+    k->bits == 8 ? pack_cells(k, panel, 8) : pack_cells(k, panel, 4);
 }
 
 // Levels [outputs, width] (one a byte), scales and minima [outputs, groups] half -> cells.
