@@ -19,12 +19,13 @@ serve: install  ## e.g. make serve ARGS="--port 9000"
 
 test: $(VENV)/.installed-test  ## e.g. make test ARGS="-m 'not model' tests/hub"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
-	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m pytest $(ARGS)
+	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
+	    $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 numerics: $(VENV)/.installed-test  ## the engine's logits against transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
-bench: $(VENV)/.installed-test  ## speed beside other servers, in one run; half an hour of a quiet machine
+bench: $(VENV)/.installed-test  ## speed beside other servers, in one run; up to an hour of a quiet machine
 	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 bench-large: $(VENV)/.installed-test  ## a model of 7B's shape beside llama.cpp's server; needs 4 GB of disk

@@ -105,7 +105,7 @@ def mutated(draw):
 
 @pytest.fixture(scope="module")
 def client(shared_server):
-    with httpx.Client(base_url=shared_server.url, timeout=5) as client:
+    with httpx.Client(base_url=shared_server.url, timeout=30) as client:
         yield client
 
 

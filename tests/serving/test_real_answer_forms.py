@@ -110,11 +110,14 @@ async def test_every_schemas_answer_is_valid(server):
     assert ended > 0.8 * len(schemas)
 
 
-async def test_every_schemas_arguments_are_valid(server):
-    """Of a named function, strict where the subset allows it."""
-    schemas = [as_parameters(schema) for _, schema in SCHEMAS]
+async def test_many_schemas_arguments_are_valid(server):
+    """Of a named function, strict where the subset allows it.
+
+    Of every fourth schema: each is part of its prompt, and prompts take time.
+    """
+    schemas = [as_parameters(schema) for _, schema in SCHEMAS[::4]]
     strict = [is_strict(schema) for schema in schemas]
-    assert sum(strict) > 100
+    assert sum(strict) > 25
     requests = [
         as_tool({"parameters": schema, "strict": strictly})
         for schema, strictly in zip(schemas, strict, strict=True)
