@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -174,14 +175,30 @@ def test_parts_that_are_whole_are_not_fetched_again(pull: Pull, server: FileServ
     assert pull(f"hf:{REPO}:Q8_0").stdout == run.stdout
 
 
+CONFIG = {
+    "model_type": "llama", "num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 2,
+    "intermediate_size": 64, "rms_norm_eps": 1e-5, "max_position_embeddings": 64, "vocab_size": 64,
+}  # fmt: skip
+
+
 def test_a_folder_of_safetensors(pull: Pull, server: FileServer):
-    publish(server, {"config.json": b"{}", "model.safetensors": PAYLOAD, "tokenizer.json": b"{}"})
+    config = json.dumps(CONFIG).encode()
+    publish(server, {"config.json": config, "model.safetensors": PAYLOAD, "tokenizer.json": b"{}"})
     run = pull(f"hf:{REPO}")
     assert run.returncode == 0, run.stderr
     folder = Path(run.stdout.strip())
     assert folder.name == "tiny"
     assert (folder / "model.safetensors").read_bytes() == PAYLOAD
-    assert (folder / "config.json").read_bytes() == b"{}"
+    assert (folder / "config.json").read_bytes() == config
+
+
+def test_a_family_that_is_not_known_costs_no_download(pull: Pull, server: FileServer):
+    config = json.dumps(CONFIG | {"model_type": "mamba"}).encode()
+    publish(server, {"model.safetensors": PAYLOAD, "config.json": config, "tokenizer.json": b"{}"})
+    run = pull(f"hf:{REPO}")
+    assert run.returncode == 1
+    assert "a model of the type 'mamba'; Minikin knows: llama," in " ".join(run.stderr.split())
+    assert downloads(server) == [("config.json", None)]
 
 
 def test_changed_bytes_are_refused(pull: Pull, server: FileServer):

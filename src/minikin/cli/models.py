@@ -42,10 +42,11 @@ def pull(
 
     `minikin pull hf:Qwen/Qwen3-4B-AWQ`
     """
+    from minikin.engine.folder.folder import check_config
     from minikin.hub.fetch import pull as fetch
 
     with download_bar() as bar:
-        cached = fetch(model, model_cache(cache), bar, name)
+        cached = fetch(model, model_cache(cache), bar, name, check_config)
     errors.print(f"{cached.record.name} is here:")
     console.print(str(cached.path), soft_wrap=True)
 

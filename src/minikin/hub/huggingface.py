@@ -8,7 +8,7 @@ starts anew after a broken one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import httpx2
@@ -33,6 +33,7 @@ _ADVICE = {
     401: "Your token is not accepted: give another as HF_TOKEN, or run `hf auth login`.",
     403: "Your token may not read it: let it read this repository, or give another as HF_TOKEN.",
 }
+_CONFIG = "config.json"
 _FOLDER = re.compile(
     r"config\.json|generation_config\.json|tokenizer[a-z_]*\.(json|model)|special_tokens_map\.json"
     r"|chat_template\.(jinja|json)|model.*\.safetensors(\.index\.json)?"
@@ -42,18 +43,23 @@ _TOP_WEIGHTS = re.compile(r"[^/]+\.safetensors")
 """What belongs to it too where it is the only such file."""
 
 
-def fetch_from_hub(source: HubSource, work: Path, progress: Progress) -> str:
+def fetch_from_hub(
+    source: HubSource, work: Path, progress: Progress, accept: Callable[[Path], None]
+) -> str:
     """Fetch the chosen files into `work/model`; returns what to load of it: a name, or ".".
 
-    Of several files those that are whole outlive a failure. Raises DownloadError, OSError.
+    Of several files those that are whole outlive a failure. `accept` is called with a folder that
+    holds its config.json before the rest is fetched, and may raise. Raises DownloadError, OSError.
     """
     info = _look_up(source)
     files = choose(info.siblings or [], source)
     whole = {file.rfilename: work / f"{file.lfs.sha256}.whole" for file in files if file.lfs}
     missing = [f for f in files if f.rfilename not in whole or not whole[f.rfilename].exists()]
     check_space(work, sum(file.size or 0 for file in missing))
-    for file in missing:
+    for file in sorted(missing, key=lambda file: file.rfilename != _CONFIG):
         path = _download(source, file, info.sha, work, progress)
+        if file.rfilename == _CONFIG:
+            accept(path.parent)
         if file.rfilename in whole:
             path.replace(whole[file.rfilename])
     for name, path in whole.items():
@@ -100,7 +106,7 @@ def _folder(files: list[RepoSibling], source: HubSource) -> list[RepoSibling]:
         found += others if len(others) == 1 else []
     names = {file.rfilename for file in found}
     weights = any(name.endswith(".safetensors") for name in names)
-    if "config.json" not in names or not weights or source.choice:
+    if _CONFIG not in names or not weights or source.choice:
         raise DownloadError(
             f"The repository {source.id} holds no GGUF file"
             + (f", so there is no {source.choice} in it." if source.choice else " or safetensors.")

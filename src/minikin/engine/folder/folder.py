@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minikin.engine.data_file import MalformedError, explained, shown
-from minikin.engine.folder.config import ConfigFields, head_dim, read_kind, read_shape
+from minikin.engine.folder.config import ConfigFields, Kind, head_dim, read_kind, read_shape
 from minikin.engine.folder.files import Folder, check_keys, json_object
 from minikin.engine.folder.rope import read_rope
 from minikin.engine.folder.shard import Shard
@@ -72,13 +72,7 @@ class SafetensorsFolder:
     def open(cls, path: Path) -> SafetensorsFolder:
         """Raises ModelFileError, saying why, if `path` is no whole and sound folder."""
         folder = Folder(path)
-        config = folder.json("config.json")
-        if config is None:
-            with explained(path):
-                raise MalformedError("it has no config.json")
-        fields = ConfigFields(config)
-        kind = read_kind(fields)
-        shape = read_shape(fields, kind)
+        fields, kind, shape = _read_config(folder)
         turned, factors = read_rope(fields, kind)
         shape |= turned
         shards = _open_shards(folder)
@@ -109,6 +103,22 @@ class SafetensorsFolder:
             for sample in shard.samples(shard.header_bytes):
                 digest.update(sample)
         return digest.hexdigest()
+
+
+def check_config(path: Path) -> None:
+    """Raise ModelFileError unless config.json, alone in the folder or not, is of a family known."""
+    _read_config(Folder(path))
+
+
+def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
+    """What config.json says, for what family, and the model's shape. Raises ModelFileError."""
+    config = folder.json("config.json")
+    if config is None:
+        with explained(folder.path):
+            raise MalformedError("it has no config.json")
+    fields = ConfigFields(config)
+    kind = read_kind(fields)
+    return fields, kind, read_shape(fields, kind)
 
 
 def _made(values: np.ndarray) -> FolderTensor:
