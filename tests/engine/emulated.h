@@ -32,6 +32,7 @@ typedef int8_t wide_bytes __attribute__((vector_size(64)));
 #define _mm512_cvtneps_pbh emulated_cvtneps_pbh
 #define _mm512_cvtne2ps_pbh emulated_cvtne2ps_pbh
 #define _mm512_cvtepu16_epi32 emulated_cvtepu16_epi32
+#define _mm512_cvtepi8_epi32 emulated_cvtepi8_epi32
 #define _mm512_cvtepi32_epi8 emulated_cvtepi32_epi8
 #define _mm512_permutexvar_ps emulated_permutexvar_ps
 #define _mm512_permutexvar_epi16 emulated_permutexvar_epi16
@@ -172,6 +173,12 @@ EMULATED wide_integers emulated_cvtne2ps_pbh(wide_floats high, wide_floats low) 
     wide_words all;
     for (int i = 0; i < 16; i++) all[i] = narrowed(low[i]), all[16 + i] = narrowed(high[i]);
     return (wide_integers)all;
+}
+
+EMULATED wide_integers emulated_cvtepi8_epi32(__m128i x) {
+    int8_t from[16];
+    memcpy(from, &x, 16);
+    return LANES(wide_integers, from[i]);
 }
 
 EMULATED wide_integers emulated_cvtepu16_epi32(__m256i x) {

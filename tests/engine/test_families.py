@@ -113,7 +113,9 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
 
 
 @pytest.mark.skipif(load_library() is None, reason="no AVX2 or no gcc here")
-@pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0])
+@pytest.mark.parametrize(
+    "kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0, GGMLQuantizationType.BF16]
+)
 @torch.inference_mode()
 def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
     tiny, _, _ = case

@@ -65,7 +65,10 @@ def form(room, kernels, *, tiled):
 
 
 def matrix(kernels, outputs, width, bits, *, gated=False):
-    """A random matrix, packed, and the same in float64."""
+    """A random matrix, packed, and the same in float64; 16 bits are bfloat16."""
+    if bits == 16:
+        values = (torch.randn(outputs, width) * 0.1).bfloat16()
+        return PackedMatrix(kernels, values, gated=gated), values.double()
     blocks = Blocks(
         levels=torch.randint(0, 2**bits, (outputs, width), dtype=torch.uint8),
         scale=(torch.rand(outputs, width // GROUP) * 0.3 / 2**bits).half(),
@@ -78,7 +81,7 @@ def matrix(kernels, outputs, width, bits, *, gated=False):
 
 
 @pytest.mark.parametrize("tiled", [False, True])
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [4, 8, 16])
 @pytest.mark.parametrize("rows", [1, 2, 3, 8, 9, 16, 17, 31, 33, 100])
 @pytest.mark.parametrize(("outputs", "width"), [(32, 32), (96, 576), (288, 1536)])
 def test_a_product_is_what_float64_says(kernels, rows, outputs, width, bits, tiled):
@@ -96,14 +99,15 @@ def test_a_product_is_what_float64_says(kernels, rows, outputs, width, bits, til
     assert torch.allclose(out, 2 * before, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("bits", [4, 16])
 @pytest.mark.parametrize("rows", [1, 40])
-def test_gates_and_ups_come_back_in_their_order(kernels, rows):
-    packed, dense = matrix(kernels, 192, 64, 4, gated=True)
+def test_gates_and_ups_come_back_in_their_order(kernels, rows, bits):
+    packed, dense = matrix(kernels, 192, 64, bits, gated=True)
     x = torch.randn(rows, 64)
     assert torch.allclose(packed.product(x).double(), x.double() @ dense.T, rtol=2e-2, atol=5e-2)
 
 
-@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("bits", [4, 8, 16])
 def test_rows_of_a_matrix_are_exact(kernels, bits):
     packed, dense = matrix(kernels, 96, 64, bits)
     which = torch.tensor([0, 95, 17, 17, 16])
@@ -132,15 +136,15 @@ def random_model(kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_for
         attention_scale=dim**-0.5, windows=(None,) * layers, ropes=(rope,) * layers,
     )  # fmt: skip
 
-    def linear(outputs, width, *, gated=False):
-        packed, dense = matrix(kernels, outputs, width, 4, gated=gated)
+    def linear(outputs, width, *, bits=4, gated=False):
+        packed, dense = matrix(kernels, outputs, width, bits, gated=gated)
         return Linear(packed=packed), Linear(dense.float())
 
     def layer():
         pairs = {
             "qkv": linear((heads + 2 * kv_heads) * dim, hidden),
-            "output": linear(hidden, heads * dim),
-            "gate_up": linear(2 * feed_forward, hidden, gated=True),
+            "output": linear(hidden, heads * dim, bits=16),
+            "gate_up": linear(2 * feed_forward, hidden, bits=16, gated=True),
             "down": linear(hidden, feed_forward),
         }
         norms = {n: torch.rand(hidden) + 0.5 for n in ("attention_norm", "feed_forward_norm")}

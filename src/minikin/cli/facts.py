@@ -22,7 +22,8 @@ _CACHED_TOKENS = 8192
 _PACKED = {
     kind: 0.625 if kind.name.startswith("Q4") else 1.125 for kind in GGMLType if kind.block_size > 1
 }
-"""Bytes a weight of the types that stay packed for the native kernels, scales included."""
+_PACKED[GGMLType.BF16] = 2
+"""Bytes a weight of the types that stay as they are for the native kernels, scales included."""
 _FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
     11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",

@@ -89,7 +89,7 @@ def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype
     if kernels is None:
         return pytorch
     native = f"native kernels for {kernels.instructions}"
-    return native if decoder.native else f"{native} in products of 4 and 8 bits, else {pytorch}"
+    return native if decoder.native else f"{native} in products of packed matrices, else {pytorch}"
 
 
 def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) -> int:

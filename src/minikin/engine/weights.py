@@ -217,8 +217,10 @@ class _Loader:
         """Rows in the form that they are multiplied in."""
         blocks = Blocks.stack(read) if self.device.type == "cpu" else None
         fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
-        if self.kernels is not None and blocks is not None and fits:
-            return Linear(bias=bias, packed=PackedMatrix(self.kernels, blocks, gated=gated))
+        if self.kernels is not None and fits:
+            matrix = blocks or _in_bfloat16(read)
+            if matrix is not None:
+                return Linear(bias=bias, packed=PackedMatrix(self.kernels, matrix, gated=gated))
         values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
         dense = torch.cat([torch.from_numpy(part).to(self.device, self.dtype) for part in values])
         int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
@@ -229,3 +231,10 @@ class _Loader:
             return None
         bias = torch.cat([self.tensors.bias(part) for part in parts])
         return bias.to(self.device)
+
+
+def _in_bfloat16(read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor | None:
+    """The rows [out, in] bfloat16, if that is what all of them are."""
+    if any(kind != GGMLType.BF16 for _, kind in read):
+        return None
+    return torch.cat([torch.from_numpy(rows.copy()).view(torch.bfloat16) for rows, _ in read])

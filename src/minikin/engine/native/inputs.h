@@ -31,9 +31,24 @@ static inline uint16_t *tiled_at(const struct inputs *x, int64_t row, int64_t gr
     return x->tiles + (row / TILE * groups + group) * TILE_VALUES + row % TILE * GROUP;
 }
 
-// Round 32 values to integers, times `inverse`; returns their sum.
+// A row's group of 32 integers, as the values that they stand for.
 #if WIDE
 
+static inline void read_group(
+    const struct inputs *x, int64_t row, int64_t group, int64_t groups, float *out) {
+    const int8_t *from = (const int8_t *)(x->integers + row * groups * GROUP) + group * GROUP;
+    const floats step = v_all(x->steps[row * groups + group]);
+    for (int i = 0; i < GROUP; i += 16) {
+        const __m128i *high = (const __m128i *)(from + i);
+        const __m128i *low = (const __m128i *)(from + groups * GROUP + i);
+        const __m512i whole = _mm512_add_epi32(
+            _mm512_slli_epi32(_mm512_cvtepi8_epi32(_mm_loadu_si128(high)), 8),
+            _mm512_cvtepi8_epi32(_mm_loadu_si128(low)));
+        v_store(out + i, v_mul(_mm512_cvtepi32_ps(whole), step));
+    }
+}
+
+// Round 32 values to integers, times `inverse`; returns their sum.
 static inline int32_t write_integers(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, floats a, floats b,
     float inverse) {
@@ -51,6 +66,16 @@ static inline int32_t write_integers(
 }
 
 #else
+
+static inline void read_group(
+    const struct inputs *x, int64_t row, int64_t group, int64_t groups, float *out) {
+    const __m128i *from = (const __m128i *)(x->integers + (row * groups + group) * GROUP);
+    const __m256 step = _mm256_set1_ps(x->steps[row * groups + group]);
+    for (int i = 0; i < GROUP / 8; i++) {
+        const __m256i eight = _mm256_cvtepi16_epi32(_mm_loadu_si128(from + i));
+        _mm256_storeu_ps(out + 8 * i, _mm256_mul_ps(_mm256_cvtepi32_ps(eight), step));
+    }
+}
 
 static inline __m256i sixteen_integers(floats x, float inverse) {
     const floats scaled = v_mul(x, v_all(inverse));

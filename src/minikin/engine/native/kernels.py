@@ -21,6 +21,7 @@ WIDEST = 1 << 16
 _POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _SIGNATURES = {
     "pack_matrix": [_POINTER] * 4 + [_SIZE] * 3,
+    "pair_matrix": [_POINTER] * 2 + [_SIZE] * 2,
     "matrix_rows": [_POINTER] * 2 + [_SIZE, _POINTER],
     "packed_matmul": [_POINTER] * 3 + [_SIZE] * 2,
     "choose_tokens": [_POINTER] + [_SIZE] * 2 + [_POINTER] * 3,
@@ -89,27 +90,33 @@ def are_many(rows: int, guesses: int = 0) -> bool:
 
 
 class PackedMatrix:
-    """A matrix [outputs, width] of 4-bit or 8-bit levels, as the kernels read it.
+    """A matrix [outputs, width] of 4-bit or 8-bit levels or of bfloat16, as the kernels read it.
 
     With `gated`, its first half are gates and its second half what they let pass: they are kept in
     turn, a panel each, so that a product can be gated while it is at hand.
     """
 
-    def __init__(self, kernels: Kernels, blocks: Blocks, *, gated: bool = False) -> None:
-        self.outputs, self.width = blocks.levels.shape
-        self.bits = blocks.bits
+    def __init__(
+        self, kernels: Kernels, matrix: Blocks | torch.Tensor, *, gated: bool = False
+    ) -> None:
+        """`matrix` is quantized, or [outputs, width] bfloat16."""
+        quantized = isinstance(matrix, Blocks)
+        parts = [matrix.levels, matrix.scale, matrix.minimum] if quantized else [matrix]
+        parts = [_in_turn(part) if gated else part.contiguous() for part in parts]
+        self.outputs, self.width = parts[0].shape
+        self.bits = matrix.bits if quantized else 16
         self.gated = gated
         self._kernels = kernels
         count = self.outputs // PANEL * (self.width // GROUP)
-        self._cells = torch.empty(count * (self.bits * 64 + 64), dtype=torch.uint8)
-        parts = [blocks.levels, blocks.scale, blocks.minimum]
-        parts = [_in_turn(part) if gated else part.contiguous() for part in parts]
+        cell = self.bits * 64 + (64 if quantized else 0)
+        self._cells = torch.empty(count * cell, dtype=torch.uint8)
         self.struct = MatrixStruct(self._cells.data_ptr(), self.outputs, self.width, self.bits)
         self.at = ctypes.addressof(self.struct)
-        kernels.library.pack_matrix(
-            *(part.data_ptr() for part in parts), self._cells.data_ptr(),
-            self.outputs, self.width, self.bits,
-        )  # fmt: skip
+        pointers = [part.data_ptr() for part in (*parts, self._cells)]
+        if quantized:
+            kernels.library.pack_matrix(*pointers, self.outputs, self.width, self.bits)
+        else:
+            kernels.library.pair_matrix(*pointers, self.outputs, self.width)
 
     @staticmethod
     def fits(outputs: int, width: int) -> bool:

@@ -15,6 +15,8 @@ static inline void finish(float *out, floats value, int64_t mode) {
     v_store(out, mode == ADD ? v_add(v_load(out), value) : value);
 }
 
+#include "matmul_bf16.h"
+
 #if WIDE
 #include "matmul_avx512.h"
 #else

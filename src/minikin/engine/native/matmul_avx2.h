@@ -95,6 +95,10 @@ static void matmul_chunk(const void *job, int64_t chunk) {
     const struct matmul *m = job;
     const int64_t groups = m->weight.width / GROUP, first = chunk * m->chunk_panels;
     const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
+    if (m->weight.bits == BF16) {
+        bf16_panels(m, first, last);
+        return;
+    }
     const int unpacked = m->rows > 2 * ROWS;
     uint8_t room[unpacked ? groups * (UNPACKED * LINE + 128) : 1] __attribute__((aligned(64)));
     for (int64_t p = first; p < last; p++) {

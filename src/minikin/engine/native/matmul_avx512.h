@@ -98,13 +98,16 @@ static inline __attribute__((always_inline)) void unpack_bits(
     }
 }
 
-static void unpack_panel(const struct matrix *m, int64_t panel, uint16_t *tiles) {
+// A panel as tiles, in `room` unless it is kept so.
+static const uint16_t *panel_tiles(const struct matrix *m, int64_t panel, uint16_t *room) {
     const int64_t groups = m->width / GROUP;
     const uint8_t *cells = m->cells + panel * groups * cell_bytes(m->bits);
+    if (m->bits == BF16) return (const uint16_t *)cells;
     if (m->bits == 4)
-        unpack_bits(cells, tiles, groups, 4);
+        unpack_bits(cells, room, groups, 4);
     else
-        unpack_bits(cells, tiles, groups, 8);
+        unpack_bits(cells, room, groups, 8);
+    return room;
 }
 
 // sums[2 i + p] = rows 16 i to 16 i + 15 of x times panel p, for i below `blocks` (1 or 2).
@@ -165,19 +168,22 @@ static void matmul_chunk(const void *job, int64_t chunk) {
     const struct matmul *m = job;
     const int64_t groups = m->weight.width / GROUP, first = chunk * m->chunk_panels;
     const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
+    if (!m->x.tiled && m->weight.bits == BF16) {
+        bf16_panels(m, first, last);
+        return;
+    }
     if (!m->x.tiled) {
         for (int64_t p = first; p < last; p++)
             for (int64_t r = 0; r < m->rows; r += ROWS)
                 panel_by_rows(m, p, r, smaller(m->rows - r, ROWS));
         return;
     }
-    uint16_t left[groups * TILE_VALUES] __attribute__((aligned(64)));
-    uint16_t right[groups * TILE_VALUES] __attribute__((aligned(64)));
+    uint16_t room[2][groups * TILE_VALUES] __attribute__((aligned(64)));
     float sums[4][256] __attribute__((aligned(64)));
     begin_tiles();
     for (int64_t p = first; p < last; p += 2) {
-        unpack_panel(&m->weight, p, left);
-        unpack_panel(&m->weight, p + 1, right);
+        const uint16_t *left = panel_tiles(&m->weight, p, room[0]);
+        const uint16_t *right = panel_tiles(&m->weight, p + 1, room[1]);
         for (int64_t r = 0; r < m->rows; r += 2 * TILE) {
             const uint16_t *x = m->x.tiles + r * m->weight.width;
             multiply_panels(left, right, x, groups, m->rows - r > TILE ? 2 : 1, sums);

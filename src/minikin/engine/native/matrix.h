@@ -5,8 +5,10 @@
 // w = scale * level + minimum, exactly as the model file has it. The levels come in lines of 64
 // bytes, 32 bits for each of the 16 outputs, which hold the levels of 8 or 4 inputs that follow each
 // other, where the product's kernel wants them.
+//
+// A matrix of bf16 has cells that are tiles: 16 lines of pairs of inputs, a pair for each output.
 
-enum { LINE = 64 };
+enum { LINE = 64, BF16 = 16 };  // BF16: the bits of a matrix that is not quantized
 enum { AHEAD = 8192 };  // weights are asked for this many bytes before they are needed
 
 struct matrix {
@@ -14,7 +16,7 @@ struct matrix {
     int64_t outputs, width, bits;
 };
 
-static inline int64_t cell_bytes(int bits) { return bits * LINE + 64; }
+static inline int64_t cell_bytes(int bits) { return bits * LINE + (bits == BF16 ? 0 : 64); }
 
 static inline floats scale_of(const uint8_t *cell, int bits) { return v_load_half(cell + bits * LINE); }
 
@@ -75,6 +77,40 @@ void pack_matrix(
     run_chunks(pack_panel, &job, outputs / PANEL);
 }
 
+struct pairing {
+    const uint16_t *values;
+    uint8_t *cells;
+    int64_t width;
+};
+
+static void pair_panel(const void *job, int64_t panel) {
+    const struct pairing *k = job;
+    for (int64_t g = 0; g < k->width / GROUP; g++) {
+        uint8_t *cell = k->cells + (panel * k->width / GROUP + g) * cell_bytes(BF16);
+        for (int p = 0; p < GROUP / 2; p++)
+            for (int n = 0; n < PANEL; n++)
+                memcpy(
+                    cell + LINE * p + 4 * n,
+                    k->values + (panel * PANEL + n) * k->width + g * GROUP + 2 * p, 4);
+    }
+}
+
+// Values [outputs, width] bf16 -> cells.
+void pair_matrix(const uint16_t *values, uint8_t *cells, int64_t outputs, int64_t width) {
+    const struct pairing job = {values, cells, width};
+    run_chunks(pair_panel, &job, outputs / PANEL);
+}
+
+// Output n of a cell of bf16, as 32 floats.
+static void row_of_pairs(const uint8_t *cell, int64_t n, float *out) {
+    for (int64_t i = 0; i < GROUP; i++) {
+        uint16_t value;
+        memcpy(&value, cell + LINE * (i / 2) + 4 * n + 2 * (i % 2), 2);
+        const uint32_t bits = (uint32_t)value << 16;
+        memcpy(out + i, &bits, 4);
+    }
+}
+
 // out [count, width] float = the matrix's rows `which`.
 void matrix_rows(const struct matrix *m, const int64_t *which, int64_t count, float *out) {
     const int64_t groups = m->width / GROUP, bits = m->bits, inputs = 32 / bits;
@@ -82,6 +118,10 @@ void matrix_rows(const struct matrix *m, const int64_t *which, int64_t count, fl
         for (int64_t g = 0; g < groups; g++) {
             const int64_t n = which[r] % PANEL;
             const uint8_t *cell = m->cells + (which[r] / PANEL * groups + g) * cell_bytes(bits);
+            if (bits == BF16) {
+                row_of_pairs(cell, n, out + (r * groups + g) * GROUP);
+                continue;
+            }
             float scales[PANEL], minima[PANEL];
             v_store(scales, scale_of(cell, bits));
             v_store(minima, minimum_of(cell, bits));

@@ -67,6 +67,15 @@ static inline void v_store_bf16(uint16_t *out, floats x) {
     _mm256_storeu_si256((__m256i *)out, (__m256i)_mm512_cvtneps_pbh(x));
 }
 
+// Of 16 pairs of bf16, the first ones and the second ones.
+static inline floats v_firsts(const void *pairs) {
+    return (__m512)_mm512_slli_epi32(_mm512_loadu_si512(pairs), 16);
+}
+
+static inline floats v_seconds(const void *pairs) {
+    return (__m512)_mm512_and_si512(_mm512_loadu_si512(pairs), _mm512_set1_epi32(0xffff0000));
+}
+
 // 16 values as bf16 into the first or the second of each two places.
 static inline void v_store_every_other(uint16_t *out, floats x, int second) {
     const __m512i wide = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
@@ -199,6 +208,22 @@ static inline __m256i bf16_of(__m256 x) {
 static inline void v_store_bf16(uint16_t *out, floats x) {
     const __m256i mixed = _mm256_packus_epi32(bf16_of(x.low), bf16_of(x.high));
     _mm256_storeu_si256((__m256i *)out, _mm256_permute4x64_epi64(mixed, 0xd8));
+}
+
+static inline __m256 first_of(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
+
+static inline __m256 second_of(__m256i pairs) {
+    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000)));
+}
+
+static inline floats v_firsts(const void *pairs) {
+    const __m256i *at = pairs;
+    return BOTH(first_of(_mm256_loadu_si256(at)), first_of(_mm256_loadu_si256(at + 1)));
+}
+
+static inline floats v_seconds(const void *pairs) {
+    const __m256i *at = pairs;
+    return BOTH(second_of(_mm256_loadu_si256(at)), second_of(_mm256_loadu_si256(at + 1)));
 }
 
 static inline void v_store_every_other(uint16_t *out, floats x, int second) {

@@ -43,23 +43,13 @@ static inline void add_product(
 
 enum { TOGETHER = 4 };  // rows whose sums stay in registers
 
-// The first and the second of pairs of bf16, as floats.
-static inline __m256 first_of(__m256i pairs) { return _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16)); }
-
-static inline __m256 second_of(__m256i pairs) {
-    return _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32(0xffff0000)));
-}
-
 static inline __attribute__((always_inline)) void add_some_rows(
     float *c, int64_t c_stride, const uint16_t *a, int64_t a_stride, const uint16_t *b,
     int64_t b_stride, const int rows) {
     floats sum[TOGETHER];
     for (int r = 0; r < rows; r++) sum[r] = v_load(c + r * c_stride);
     for (int p = 0; p < 16; p++) {
-        const __m256i *pairs = (const __m256i *)(b + p * b_stride);
-        const __m256i low = _mm256_loadu_si256(pairs), high = _mm256_loadu_si256(pairs + 1);
-        const floats first = BOTH(first_of(low), first_of(high));
-        const floats second = BOTH(second_of(low), second_of(high));
+        const floats first = v_firsts(b + p * b_stride), second = v_seconds(b + p * b_stride);
         for (int r = 0; r < rows; r++) {
             int32_t pair;
             memcpy(&pair, a + r * a_stride + 2 * p, 4);

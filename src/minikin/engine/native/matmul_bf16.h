@@ -1,0 +1,47 @@
+// Products of integers with matrices of bf16, by FMA: integers become floats again, once for all
+// panels of a chunk. (Tiles are multiplied in matmul_avx512.h, where a cell of bf16 is one.)
+
+enum { TOGETHER_BF16 = 6 };  // rows that one panel meets at once: their sums fill AVX2's registers
+
+// One panel for `rows` rows of x [rows, width] from `row` on; `rows` is a constant after inlining.
+static inline __attribute__((always_inline)) void bf16_rows(
+    const struct matmul *m, int64_t panel, int64_t row, const float *x, const int rows) {
+    const int64_t width = m->weight.width, groups = width / GROUP;
+    const uint8_t *line = m->weight.cells + panel * groups * cell_bytes(BF16);
+    floats total[TOGETHER_BF16];
+    for (int r = 0; r < rows; r++) total[r] = v_all(0);
+    // Two pointers and a stride reach all rows, as in matmul_avx2.h.
+    const float *half[2] = {x, x + 3 * width};
+    for (int64_t pair = 0; pair < width / 2; pair++, line += LINE) {
+        ask_for(line + AHEAD, LINE);
+        int64_t stride = width;
+        __asm__("" : "+r"(half[0]), "+r"(half[1]), "+r"(stride));
+        const floats first = v_firsts(line);
+        for (int r = 0; r < rows; r++)
+            total[r] = v_mul_add(first, v_all(half[r / 3][r % 3 * stride]), total[r]);
+        const floats second = v_seconds(line);
+        for (int r = 0; r < rows; r++)
+            total[r] = v_mul_add(second, v_all(half[r / 3][r % 3 * stride + 1]), total[r]);
+        half[0] += 2;
+        half[1] += 2;
+    }
+    for (int r = 0; r < rows; r++)
+        finish(m->out + (row + r) * m->weight.outputs + panel * PANEL, total[r], m->mode);
+}
+
+static void bf16_panels(const struct matmul *m, int64_t first, int64_t last) {
+    const int64_t width = m->weight.width, groups = width / GROUP;
+    float x[TOGETHER_BF16 * width] __attribute__((aligned(64)));
+    for (int64_t row = 0; row < m->rows; row += TOGETHER_BF16) {
+        const int64_t rows = smaller(m->rows - row, TOGETHER_BF16);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t g = 0; g < groups; g++)
+                read_group(&m->x, row + r, g, groups, x + r * width + g * GROUP);
+        for (int64_t p = first; p < last; p++)
+            switch (rows) {
+#define CASE(n) case n: bf16_rows(m, p, row, x, n); break;
+                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#undef CASE
+            }
+    }
+}
