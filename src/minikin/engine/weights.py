@@ -237,4 +237,4 @@ def _in_bfloat16(read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor | None
     """The rows [out, in] bfloat16, if that is what all of them are."""
     if any(kind != GGMLType.BF16 for _, kind in read):
         return None
-    return torch.cat([torch.from_numpy(rows.copy()).view(torch.bfloat16) for rows, _ in read])
+    return torch.cat([torch.from_numpy(rows).view(torch.bfloat16) for rows, _ in read])
