@@ -17,7 +17,7 @@ from rich.table import Table
 
 from bench.client import ask
 from bench.peers import PEERS, Models, Server, running
-from minikin.engine.gguf import GGUFFile
+from minikin.model_file.gguf import GGUFFile
 
 LAYERS, HIDDEN, HEADS, FEED_FORWARD = 32, 4096, 32, 11008
 TOKENS = 32

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from bench.reference import reference_model
-from minikin.engine.gguf import GGUFFile
+from minikin.model_file.gguf import GGUFFile
 
 
 def model_folder(file: Path, folder: Path) -> Path:

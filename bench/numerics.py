@@ -21,14 +21,14 @@ from rich.table import Table
 from bench.reference import reference_logits, reference_model
 from minikin.config import EngineSettings
 from minikin.engine.batch import make_batch
-from minikin.engine.block_pool import BLOCK
 from minikin.engine.engine import Engine
-from minikin.engine.gguf import GGUFFile
 from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.model.block import BLOCK
 from minikin.engine.native.build import WITHOUT, load_library
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
+from minikin.model_file.gguf import GGUFFile
 
 TEXTS = (
     "The ship left the harbour at dawn, and nobody on the quay knew that it would not return.",

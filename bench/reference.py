@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from minikin.engine.architecture import Architecture
-from minikin.engine.dequantize import dequantize
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model.architecture import Architecture
+from minikin.model_file.dequantize import dequantize
+from minikin.model_file.gguf import GGUFFile
 
 NAMES = {
     "attn_norm": "input_layernorm",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minikin.engine.architecture import Architecture
-from minikin.engine.gguf import GGUFFile
+from minikin.engine.model.architecture import Architecture
+from minikin.model_file.gguf import GGUFFile
 
 
 def bytes_a_token(model: Path) -> int:

@@ -1,10 +1,13 @@
-"""Servers for the tests, with the real application and real sockets."""
+"""What tests of several rooms need: servers with real sockets, and the real default model."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from tests.fakes import ScriptedEngine, live_server
+from tests.real_model import default_model
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +28,9 @@ def serve():
             return stack.enter_context(live_server(engine or ScriptedEngine(), **options))
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def model_path() -> Path:
+    """The real default model, for tests marked `model`."""
+    return default_model()

@@ -15,9 +15,9 @@ from typing import ClassVar
 import uvicorn
 
 from minikin.api.app import create_app
-from minikin.api.model_pool import ModelPool
-from minikin.api.protocol import BoundedProtocol
-from minikin.api.served_model import ServedModel
+from minikin.api.http.protocol import BoundedProtocol
+from minikin.api.serving.model_pool import ModelPool
+from minikin.api.serving.served_model import ServedModel
 from minikin.chat.template import ChatTemplate
 from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import EngineSettings, ModelSettings, ServerSettings

@@ -50,7 +50,7 @@ class RunningServer:
     def engine_pid(self) -> int:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         for pid in children.split():
-            if b"minikin.engine_process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"minikin.engine_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return int(pid)
         raise AssertionError("there is no engine process")
 

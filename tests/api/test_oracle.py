@@ -6,12 +6,13 @@ are allowed besides. Streams are also held to the grammar that all recorded ones
 
 import json
 import re
-from pathlib import Path
 
 import httpx
 import pytest
 
-ROWS = Path(__file__).parents[2] / "../shared/oracle/examples.jsonl"
+from tests.real_model import ROOT
+
+ROWS = ROOT / "../shared/oracle/examples.jsonl"
 LATER = {"metadata", "moderation", "text_tokens", "image_tokens", "cache_write_tokens"}
 
 

@@ -1,8 +1,7 @@
-from pathlib import Path
-
 from minikin.api.reference import compatibility
+from tests.real_model import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
+PAGE = ROOT / "docs" / "compatibility.md"
 
 
 def test_the_page_says_what_the_rules_say():

@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import httpx
 import pytest
@@ -12,8 +11,8 @@ import pytest
 from minikin.api.server import serve
 from minikin.errors import SetupError
 from tests.fakes import settings
+from tests.real_model import ROOT
 
-ROOT = Path(__file__).parents[2]
 ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 SCRIPT = """
 import asyncio, socket

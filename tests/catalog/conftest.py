@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 
-from tests.catalog.fake_server import make_app
-from tests.catalog.fault_proxy import FaultProxy
+from tests.catalog.probes.fake_server import make_app
+from tests.catalog.probes.fault_proxy import FaultProxy
 
 
 @contextmanager

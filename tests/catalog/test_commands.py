@@ -1,12 +1,12 @@
 import json
 import os
-from pathlib import Path
 
 import pytest
 
 from minikin import cli
-from minikin.catalog.numbers import amount, cost, dollars, price_pair, tokens
-from tests.catalog.test_catalog import offering
+from minikin.catalog.facts.numbers import amount, cost, dollars, price_pair, tokens
+from tests.catalog.sources.test_catalog import offering
+from tests.real_model import ROOT
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_validate_names_file_and_line(run, tmp_path):
 
 
 def test_the_guides_example_of_records_is_sound(run, tmp_path):
-    guide = (Path(__file__).parents[2] / "docs" / "catalog.md").read_text(encoding="utf-8")
+    guide = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
     (tmp_path / "records").mkdir()
     example = guide.split("```yaml\n")[1].split("```")[0]
     (tmp_path / "records" / "acme.yaml").write_text(example, encoding="utf-8")

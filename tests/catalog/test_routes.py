@@ -5,10 +5,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
-from minikin.catalog import catalog as catalogs
-from minikin.catalog.catalog import Catalog
-from minikin.catalog.evidence import Evidence, Result
+from minikin.catalog.facts.evidence import Evidence, Result
 from minikin.catalog.routes import catalog_routes
+from minikin.catalog.sources import catalog as catalogs
+from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import MinikinError
 
 

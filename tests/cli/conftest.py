@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
-SRC = Path(__file__).parents[2] / "src"
+from tests.real_model import ROOT
+
+SRC = ROOT / "src"
 
 
 def chunk(text: str = "", finish: str | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from gguf.constants import GGMLQuantizationType
 
 from minikin.cli.facts import machine_memory, read_facts
-from minikin.engine.gguf import GGMLType, GGUFFile
+from minikin.model_file.gguf import GGMLType, GGUFFile
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES, write_gguf
 from tests.real_model import default_model, real_server

@@ -13,7 +13,7 @@ import numpy as np
 from minikin.constrain import grammar
 from minikin.constrain.masks import Masks
 from minikin.constrain.plan import Part, Plan
-from minikin.constrain.subject import Subject
+from minikin.constrain.schema.subject import Subject
 
 SUBJECT = Subject("response_format 'x'", "response_format")
 EOS = 256

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import torch
 
-from minikin.engine.batch import Batch
-from minikin.engine.block_pool import BLOCK
 from minikin.engine.engine import Engine
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
-from minikin.engine.sampler import choose
+from minikin.engine.model.batch import Batch
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.choose import choose
 
 EOS = 256
 VOCABULARY = 257

@@ -3,7 +3,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from minikin.engine.block_pool import BLOCK, BlockPool
+from minikin.engine.block_pool import BlockPool
+from minikin.engine.model.block import BLOCK
 
 PROMPTS = [
     [a] * BLOCK + [b] * BLOCK + [c] * BLOCK + [9] for a in (1, 2) for b in (1, 2) for c in (1, 2)

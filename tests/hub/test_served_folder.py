@@ -11,11 +11,11 @@ from pathlib import Path
 import openai
 import pytest
 
-from tests.engine.folder.quantized import quantize_folder
-from tests.engine.spelling_folder import END, WORD, write_spelling_folder
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES
+from tests.model_file.folder.quantized import quantize_folder
 from tests.real_model import ROOT, real_server
+from tests.tokenizer.spelling_folder import END, WORD, write_spelling_folder
 
 from .conftest import REPO, FileServer, publish
 

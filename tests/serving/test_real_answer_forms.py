@@ -10,7 +10,7 @@ import openai
 import pytest
 from pydantic import BaseModel
 
-from minikin.constrain.strict import check_strict
+from minikin.constrain.schema.strict import check_strict
 from minikin.errors import InvalidRequest
 from tests.constrain.schemas import SCHEMAS, closed
 from tests.constrain.walk import SUBJECT, check

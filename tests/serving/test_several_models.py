@@ -28,7 +28,7 @@ def engines(server) -> set[int]:
     return {
         int(pid)
         for pid in children.split()
-        if b"minikin.engine_process" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"minikin.engine_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
     }
 
 

@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
-from minikin.api import docs
-from minikin.api.chat_completions import ChatCompletions
-from minikin.api.edge import Edge
-from minikin.api.http import TransportFault, error_response, json_response
-from minikin.api.model_pool import ModelPool
-from minikin.api.models import Models
-from minikin.api.service import Service
-from minikin.api.stored_completions import StoredCompletions
-from minikin.api.tokens import Tokens
+from minikin.api.http.edge import Edge
+from minikin.api.http.http import TransportFault, error_response, json_response
+from minikin.api.routes import docs
+from minikin.api.routes.chat_completions import ChatCompletions
+from minikin.api.routes.models import Models
+from minikin.api.routes.stored_completions import StoredCompletions
+from minikin.api.routes.tokens import Tokens
+from minikin.api.serving.model_pool import ModelPool
+from minikin.api.serving.service import Service
 from minikin.config import ServerSettings
 from minikin.errors import MinikinError
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from minikin.api.keys import MAX_WRONG
-from minikin.api.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
-from minikin.api.openapi import document
-from minikin.api.parameter_rules import LogitBias
-from minikin.api.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
-from minikin.api.rules import MAX_DEPTH, Object
-from minikin.api.store import MAX_STORED
+from minikin.api.http.keys import MAX_WRONG
+from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
+from minikin.api.request.parameter_rules import LogitBias
+from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
+from minikin.api.request.rules import MAX_DEPTH, Object
+from minikin.api.routes.openapi import document
+from minikin.api.serving.store import MAX_STORED
 from minikin.config import ServerSettings
 
 _INTRODUCTION = """\

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
-from minikin.api.loading import load_model
-from minikin.api.model_pool import ModelPool
-from minikin.api.protocol import BoundedProtocol
-from minikin.api.store import check_database
+from minikin.api.http.protocol import BoundedProtocol
+from minikin.api.serving.loading import load_model
+from minikin.api.serving.model_pool import ModelPool
+from minikin.api.serving.store import check_database
 from minikin.config import ServerSettings
 from minikin.errors import SetupError
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.routing import Route
 
-    from minikin.api.service import Service
+    from minikin.api.serving.service import Service
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,13 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
-from minikin.catalog import catalog as catalogs
-from minikin.catalog import local, numbers, query, snapshot
-from minikin.catalog.catalog import Catalog
-from minikin.catalog.fact import Record
-from minikin.catalog.schema import KINDS, capabilities
-from minikin.catalog.site import Site, build_time
+from minikin.catalog.facts import numbers, snapshot
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.schema import KINDS, capabilities
+from minikin.catalog.pages.site import Site, build_time
+from minikin.catalog.sources import catalog as catalogs
+from minikin.catalog.sources import local, query
+from minikin.catalog.sources.catalog import Catalog
 from minikin.catalog.tables import (
     FolderOption,
     JsonOption,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from minikin.catalog.catalog import Catalog
-from minikin.catalog.fact import Record
-from minikin.catalog.schema import table
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.schema import table
+from minikin.catalog.sources.catalog import Catalog
 
 
 def entry(catalog: Catalog, own: str, name: str) -> dict[str, Any]:

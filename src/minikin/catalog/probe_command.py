@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from minikin.catalog import catalog as catalogs
-from minikin.catalog import evidence as evidence_files
-from minikin.catalog.catalog import Catalog
-from minikin.catalog.checks import CHECKS
-from minikin.catalog.client import Client, Unreachable
-from minikin.catalog.evidence import Evidence, Result
-from minikin.catalog.probe import Check, Failed
-from minikin.catalog.probe import probe as run_probe
-from minikin.catalog.site import slug
+from minikin.catalog.facts import evidence as evidence_files
+from minikin.catalog.facts.evidence import Evidence, Result
+from minikin.catalog.pages.site_map import slug
+from minikin.catalog.probes.checks import CHECKS
+from minikin.catalog.probes.client import Client, Unreachable
+from minikin.catalog.probes.probe import Check, Failed
+from minikin.catalog.probes.probe import probe as run_probe
+from minikin.catalog.sources import catalog as catalogs
+from minikin.catalog.sources.catalog import Catalog
 from minikin.catalog.tables import (
     FolderOption,
     JsonOption,

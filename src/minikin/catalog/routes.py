@@ -25,13 +25,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from minikin.catalog import openrouter, query
-from minikin.catalog.badge import Badge
-from minikin.catalog.catalog import Catalog
-from minikin.catalog.fact import Record
-from minikin.catalog.page import HTML, render
-from minikin.catalog.schema import capabilities
-from minikin.catalog.site import ASSETS, Site
+from minikin.catalog import openrouter
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.schema import capabilities
+from minikin.catalog.pages.badge import Badge
+from minikin.catalog.pages.page import HTML, render
+from minikin.catalog.pages.site import ASSETS, Site
+from minikin.catalog.sources import query
+from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import InvalidRequest, NotFound
 
 _KINDS = ("authors", "models", "providers", "offerings")
@@ -104,7 +105,7 @@ def _page(site: Site, path: str) -> str | None:
     if not name:
         return f"{root}/_index"
     known = name.lower() in getattr(site.catalog, root)
-    return site.path(root.removesuffix("s"), records[name.lower()]) if known else None
+    return site.map.path(root.removesuffix("s"), records[name.lower()]) if known else None
 
 
 def _question(request: Request) -> _Question:

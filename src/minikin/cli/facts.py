@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from minikin.engine.gguf import GGMLType
-from minikin.engine.model_file import open_model_file
 from minikin.engine.native.build import has_bfloat16, load_library
+from minikin.model_file.gguf import GGMLType
+from minikin.model_file.model_file import open_model_file
 
 _BASE_BYTES = 450_000_000
 """Python, PyTorch and the HTTP server, before any model: measured on Linux with the CPU build."""

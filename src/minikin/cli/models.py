@@ -42,8 +42,8 @@ def pull(
 
     `minikin pull hf:Qwen/Qwen3-4B-AWQ`
     """
-    from minikin.engine.folder.folder import check_config
     from minikin.hub.fetch import pull as fetch
+    from minikin.model_file.folder.folder import check_config
 
     with download_bar() as bar:
         cached = fetch(model, model_cache(cache), bar, name, check_config)
@@ -99,7 +99,7 @@ def rm(
 def _describe(model: CachedModel) -> tuple[str, ...]:
     """Size, family, type, context, memory and fit of a model that is here."""
     from minikin.cli.facts import machine_memory, read_facts
-    from minikin.engine.family import FAMILIES
+    from minikin.model_file.family import FAMILIES
 
     size = readable_size(model.record.size)
     try:

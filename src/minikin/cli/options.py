@@ -97,8 +97,8 @@ def model_cache(folder: Path | None) -> ModelCache:
 
 def locate_model(model: str, folder: Path | None) -> LocalModel:
     """The model that a user names, fetched under a progress bar if it isn't here."""
-    from minikin.engine.folder.folder import check_config
     from minikin.hub.fetch import locate
+    from minikin.model_file.folder.folder import check_config
 
     with download_bar() as bar:
         return locate(model, model_cache(folder), bar, check_config)

@@ -153,7 +153,7 @@ def _within(
 def _memory(model: ModelSettings) -> int:
     """The bytes that a model needs. Raises SetupError, which names it, if it can't be used."""
     from minikin.cli.facts import read_facts
-    from minikin.engine.family import FAMILIES
+    from minikin.model_file.family import FAMILIES
 
     try:
         facts = read_facts(model.engine.model)
@@ -168,7 +168,7 @@ def _memory(model: ModelSettings) -> int:
 
 
 def _catalog_routes(settings: ServerSettings) -> list[Route]:
-    from minikin.catalog.catalog import load
     from minikin.catalog.routes import catalog_routes
+    from minikin.catalog.sources.catalog import load
 
     return catalog_routes(load, tuple(name for model in settings.models for name in model.names))

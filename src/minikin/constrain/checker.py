@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from minikin.constrain.plan import Part, Plan
-from minikin.constrain.subject import TOO_COMPLEX, Subject
+from minikin.constrain.schema.subject import TOO_COMPLEX, Subject
 from minikin.constrain.worker import LENGTH, Verdict, Vocabulary
 from minikin.errors import EngineFailure, InvalidRequest, Overloaded
 

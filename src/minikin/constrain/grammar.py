@@ -10,9 +10,9 @@ from typing import Any
 
 from minikin.constrain.channels import channel_grammar
 from minikin.constrain.lark import literal, quote
-from minikin.constrain.narrow import any_object, narrow
 from minikin.constrain.plan import CallForm, Part, Plan, Schema, ThoughtForm
-from minikin.constrain.strict import check_strict
+from minikin.constrain.schema.narrow import any_object, narrow
+from minikin.constrain.schema.strict import check_strict
 
 MAX_CALLS = 8
 """Calls in one answer: a small model would repeat itself for ever."""

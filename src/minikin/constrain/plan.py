@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from minikin.constrain.subject import Subject
+from minikin.constrain.schema.subject import Subject
 
 MAX_SCHEMA_BYTES = 256 * 1024
 

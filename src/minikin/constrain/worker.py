@@ -22,7 +22,7 @@ from llguidance import LLTokenizer
 from minikin.constrain.grammar import grammar_of
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
 from minikin.constrain.plan import Plan
-from minikin.constrain.subject import TOO_COMPLEX
+from minikin.constrain.schema.subject import TOO_COMPLEX
 from minikin.errors import InvalidRequest
 
 MEMORY = 1024 * 1024 * 1024

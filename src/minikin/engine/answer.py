@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from minikin.engine.detokenizer import Detokenizer
 from minikin.engine.messages import TokenEntry
 from minikin.engine.stop_matcher import StopMatcher
-from minikin.engine.tokenizer import Tokenizer
+from minikin.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(slots=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence as Run
 
-BLOCK = 32
-"""Tokens in one block: the depth of the tile unit's products."""
+from minikin.engine.model.block import BLOCK
 
 _Key = tuple[int, tuple[int, ...]]
 

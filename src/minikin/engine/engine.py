@@ -13,8 +13,6 @@ import torch
 
 from minikin.engine.batch import make_batch
 from minikin.engine.block_pool import BlockPool
-from minikin.engine.decoder import Decoder
-from minikin.engine.kv_cache import KVCache
 from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import (
     ChoiceUsage,
@@ -24,10 +22,12 @@ from minikin.engine.messages import (
     TokenEntry,
     TokenLogprob,
 )
+from minikin.engine.model.decoder import Decoder
+from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.sampler import Logprobs, logprobs, sample
 from minikin.engine.scheduler import Scheduler, Span
 from minikin.engine.sequence import Sequence
-from minikin.engine.tokenizer import Tokenizer
+from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -11,20 +11,20 @@ import torch
 
 from minikin import __version__
 from minikin.config import EngineSettings
-from minikin.engine.architecture import Architecture
-from minikin.engine.block_pool import BLOCK
-from minikin.engine.decoder import Decoder
 from minikin.engine.engine import Engine
-from minikin.engine.kv_cache import KVCache
 from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
-from minikin.engine.model_file import open_model_file
+from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.decoder import Decoder
+from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.native_layers import NativeLayers
+from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
-from minikin.engine.native.layers import NativeLayers
-from minikin.engine.tokenizer import Tokenizer
-from minikin.engine.weights import load_weights
 from minikin.errors import ModelFileError
+from minikin.model_file.model_file import open_model_file
+from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 

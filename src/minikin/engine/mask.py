@@ -1,6 +1,6 @@
 """What the engine needs of a grammar: which tokens an answer may go on with.
 
-The engine knows nothing of grammars. `minikin.engine_process` hands it the maker of these.
+The engine knows nothing of grammars. `minikin.engine_main` hands it the maker of these.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minikin.engine.tokenizer import Tokenizer
+from minikin.tokenizer.tokenizer import Tokenizer
 
 
 class Mask(Protocol):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
 from minikin.engine.messages import SamplingParams
+from minikin.engine.model.choose import Choose, choose, invert
 from minikin.engine.sequence import Sequence
 
 GREEDY_BELOW = 1e-5
@@ -30,32 +30,6 @@ class Logprobs:
     chosen: float
     top: list[tuple[int, float]]
     """Token ids with their log probabilities, likeliest first."""
-
-
-class Choose(Protocol):
-    """`choose`, or a kernel that does the same."""
-
-    def __call__(
-        self, logits: torch.Tensor, temperatures: Run[float], points: Run[float], /
-    ) -> torch.Tensor:
-        """[R] tokens."""
-        ...
-
-
-def choose(logits: torch.Tensor, temperatures: Run[float], points: Run[float]) -> torch.Tensor:
-    """A token [R] for each row of logits [R, vocabulary] float32, -1 where one is not a number.
-
-    At temperature 0 the likeliest one; otherwise by inverting the cumulative distribution at the
-    row's point in [0, 1).
-    """
-    chosen = logits.argmax(dim=-1)
-    usable = logits.gather(1, chosen[:, None]).isfinite().squeeze(1)
-    rows = [i for i, temperature in enumerate(temperatures) if temperature]
-    if rows:
-        heat = torch.tensor([[temperatures[i]] for i in rows], device=logits.device)
-        point = torch.tensor([points[i] for i in rows], dtype=torch.float64, device=logits.device)
-        chosen[rows] = _invert((logits[rows] / heat).softmax(dim=-1), point)
-    return chosen.where(usable, -1)
 
 
 def sample(
@@ -190,11 +164,4 @@ def _draw_likeliest(
     before = kept.cumsum(dim=-1) - kept
     rank = torch.arange(kept.shape[1], device=device)
     dropped = (before >= top_p) | (rank >= top_k) | (kept < min_p * kept[:, :1])
-    return ids.gather(1, _invert(kept.masked_fill(dropped, 0.0), point)[:, None]).squeeze(1)
-
-
-def _invert(weights: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
-    """The first index of each row at which the cumulative weight passes `point` of the total."""
-    cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
-    goal = point[:, None] * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, goal, right=True).squeeze(1)
+    return ids.gather(1, invert(kept.masked_fill(dropped, 0.0), point)[:, None]).squeeze(1)

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
 
-from minikin.engine.block_pool import BLOCK, BlockPool
+from minikin.engine.block_pool import BlockPool
+from minikin.engine.model.block import BLOCK
 from minikin.engine.sequence import Sequence
 
 GUESSED_ROWS = 8

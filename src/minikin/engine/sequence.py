@@ -12,7 +12,7 @@ from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.prediction import Prediction
-from minikin.engine.tokenizer import Tokenizer
+from minikin.tokenizer.tokenizer import Tokenizer
 
 
 @dataclass(slots=True)

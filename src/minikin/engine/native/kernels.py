@@ -7,7 +7,7 @@ from collections.abc import Sequence as Run
 
 import torch
 
-from minikin.engine.blocks import Blocks
+from minikin.engine.native.quantized import Blocks
 
 GROUP = 32
 PANEL = 16

@@ -1,0 +1,1 @@
+"""From engine events to OpenAI's objects."""

@@ -1,0 +1,118 @@
+"""What an answer has to look like: its grammar, and the tools that it may call.
+
+Made from `response_format`, `tools` and what goes with them, once per request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from minikin.api.request.translate import ChatRequest
+from minikin.chat.call_formats import CallFormat
+from minikin.chat.thoughts import ThoughtMarks
+from minikin.constrain.checker import GrammarChecker
+from minikin.constrain.plan import CallForm, Part, Plan, ThoughtForm
+from minikin.constrain.schema.strict import check_root
+from minikin.constrain.schema.subject import Subject
+
+_NO_PARAMETERS = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+
+
+class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of one request's answers."""
+
+    plan: Plan | None = None
+    """What the grammar is made of; None: there is nothing to hold an answer to."""
+    tools: tuple[dict[str, Any], ...] = ()
+    """The tools that may be called."""
+    must_call: bool = False
+    calls: CallFormat | None = None
+    """How calls are written, where there may be any."""
+    named: bool = False
+    """The request names the function: the call is its answer, which ends with `stop`."""
+
+    def in_channels(self, marks: Mapping[str, int]) -> AnswerForm:
+        """This form for a model that answers in channels, whose messages these tokens frame."""
+        if self.plan is None:
+            return self
+        return replace(self, plan=replace(self.plan, channels=dict(marks)))
+
+    @property
+    def free(self) -> bool:
+        """Whether an answer may be words as they come."""
+        return self.plan is None or (self.plan.may_answer and self.plan.answer is None)
+
+    def after(self, marks: ThoughtMarks | None, thinking: bool | None) -> AnswerForm:
+        """This form where thoughts may come first, in `marks`; `thinking` as `Prepared` has it."""
+        if self.plan is None or marks is None or thinking is None:
+            return self
+        thoughts = ThoughtForm(marks.begin, marks.end, begun=thinking)
+        return replace(self, plan=replace(self.plan, thoughts=thoughts))
+
+    async def grammar(self, checker: GrammarChecker) -> str | None:
+        """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make one."""
+        return await checker.grammar(self.plan) if self.plan else None
+
+
+def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int]) -> AnswerForm:
+    """The form that `request` asks for, of a model that writes `calls`.
+
+    `marks` are the tokens of its vocabulary that frame calls, text -> id. Raises InvalidRequest.
+    """
+    answer = _answer(request.response_format)
+    tools, must_call, named = _choose(request)
+    if not tools:
+        return AnswerForm(plan=Plan(answer) if answer else None)
+    plan = Plan(
+        answer,
+        tuple(_function(at, tool["function"]) for at, tool in tools),
+        replace(msgspec.convert(calls, CallForm, from_attributes=True), marks=dict(marks)),
+        several=request.parallel_tool_calls and not named,
+        may_answer=not must_call,
+    )
+    listed = tuple(tool for _, tool in tools)
+    return AnswerForm(plan=plan, tools=listed, must_call=must_call, calls=calls, named=named)
+
+
+def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], bool, bool]:
+    """The tools that `tool_choice` leaves, each with its place; whether to call; whether named."""
+    tools = list(enumerate(request.tools))
+    choice = request.tool_choice
+    if isinstance(choice, str):
+        return ([] if choice == "none" else tools), choice == "required", False
+    if choice["type"] == "function":
+        names, must, named = {choice["function"]["name"]}, True, True
+    else:
+        allowed = choice["allowed_tools"]
+        names = {tool["function"]["name"] for tool in allowed["tools"]}
+        must, named = allowed["mode"] == "required", False
+    return [(at, tool) for at, tool in tools if tool["function"]["name"] in names], must, named
+
+
+def _answer(wanted: dict[str, Any]) -> Part | None:
+    """The schema of an answer in words, if there is one."""
+    kind = wanted.get("type", "text")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return Part(Subject("response_format", "response_format"), None)
+    given = wanted["json_schema"]
+    strict = bool(given.get("strict"))
+    param = "response_format" if strict else "response_format.json_schema.schema"
+    subject = Subject(f"response_format '{given['name']}'", param)
+    return Part(subject, given["schema"], strict).check_size()
+
+
+def _function(at: int, function: dict[str, Any]) -> Part:
+    """A tool's name and arguments: always an object, empty if there are no parameters."""
+    name, strict = function["name"], bool(function.get("strict"))
+    param = f"tools[{at}].function.parameters"
+    subject = Subject(f"function '{name}'", param, "invalid_function_parameters")
+    given = function.get("parameters") or _NO_PARAMETERS
+    check_root(given.get("type", "object"), subject)
+    schema = given if strict else {"type": "object"} | given
+    return Part(subject, schema, strict, name).check_size()

@@ -1,0 +1,215 @@
+"""From engine events to chunks, and from chunks to a whole completion.
+
+Streaming is the only path: an answer without `stream` is the fold of the chunks it would have been.
+"""
+
+from __future__ import annotations
+
+import random
+import string
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from minikin.api.answer.choice_stream import ChoiceStream
+from minikin.api.answer.prepared import Prepared
+from minikin.api.answer.wire import (
+    ChatCompletion,
+    Choice,
+    Chunk,
+    ChunkChoice,
+    CompletionTokensDetails,
+    FunctionCall,
+    Logprobs,
+    Message,
+    PromptTokensDetails,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    Usage,
+)
+from minikin.api.request.translate import ChatRequest
+from minikin.engine.messages import ChoiceUsage, Event
+
+_PADDING = string.ascii_letters + string.digits
+_MAX_PADDING = 15
+"""Characters of obfuscation at most, as recorded."""
+_encode = msgspec.json.Encoder().encode
+DONE = b"data: [DONE]\n\n"
+
+
+class ChunkMaker:
+    """Makes the chunks of one request from the events of all its choices."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        prepared: Prepared,
+        *,
+        fingerprint: str,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        generation = prepared.generation
+        self._prompt_tokens = len(generation.prompt)
+        self._with_logprobs = generation.params.top_logprobs is not None
+        self._prepared = prepared
+        self._count = count_tokens
+        self._streams: dict[int, ChoiceStream] = {}
+        self._usages: list[ChoiceUsage] = []
+        self._common: dict[str, Any] = {
+            "id": generation.id,
+            "created": int(time.time()),
+            "model": request.model,
+            "system_fingerprint": fingerprint,
+        }
+
+    async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
+        """A chunk for each thing that `events` tell; the last one has no choice but the usage."""
+        async for event in events:
+            if event.usage:
+                self._usages.append(event.usage)
+            for choice in self._stream(event.index).take(event):
+                yield Chunk(choices=[choice], **self._common)
+        yield Chunk(choices=[], usage=self._usage(), **self._common)
+
+    def _stream(self, index: int) -> ChoiceStream:
+        if index not in self._streams:
+            self._streams[index] = ChoiceStream(
+                index,
+                self._prepared.form,
+                self._prepared.thought_reader(),
+                with_logprobs=self._with_logprobs,
+            )
+        return self._streams[index]
+
+    def _usage(self) -> Usage:
+        completion = sum(usage.completion_tokens for usage in self._usages)
+        thoughts = sum(self._count(stream.thought) for stream in self._streams.values())
+        return Usage(
+            prompt_tokens=self._prompt_tokens,
+            completion_tokens=completion,
+            total_tokens=self._prompt_tokens + completion,
+            prompt_tokens_details=PromptTokensDetails(
+                # The first choice computes what is new; the others find all of it.
+                cached_tokens=_told(min((u.cached_tokens for u in self._usages), default=0))
+            ),
+            completion_tokens_details=CompletionTokensDetails(
+                reasoning_tokens=min(thoughts, completion),
+                accepted_prediction_tokens=sum(u.accepted_prediction_tokens for u in self._usages),
+                rejected_prediction_tokens=sum(u.rejected_prediction_tokens for u in self._usages),
+            ),
+        )
+
+
+def _told(cached: int) -> int:
+    """Cached tokens as OpenAI tells them: from 1,024 on, in steps of 128 (its caching guide)."""
+    return cached // 128 * 128 if cached >= 1024 else 0
+
+
+def server_sent(chunk: Chunk, request: ChatRequest) -> bytes | None:
+    """The chunk as a server-sent event, with what the request's stream options add or leave out."""
+    if chunk.choices:
+        usage = None if request.include_usage else UNSET
+    elif request.include_usage:
+        usage = chunk.usage
+    else:
+        return None
+    obfuscation = _padding() if request.include_obfuscation else UNSET
+    sent = msgspec.structs.replace(chunk, usage=usage, obfuscation=obfuscation)
+    return b"data: " + _encode(sent) + b"\n\n"
+
+
+def server_sent_error(body: dict[str, Any]) -> bytes:
+    """An error in the middle of a stream, the last thing in it."""
+    return b"data: " + _encode(body) + b"\n\n"
+
+
+def _padding() -> str:
+    """Random text of random length, so that packet sizes don't give the answer away."""
+    return "".join(random.choices(_PADDING, k=random.randint(0, _MAX_PADDING)))
+
+
+class Fold:
+    """The completion that the chunks of a whole answer add up to."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _FoldedChoice] = {}
+        self._last: Chunk | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Take the next chunk in."""
+        for part in chunk.choices:
+            self._choices.setdefault(part.index, _FoldedChoice()).add(part)
+        self._last = chunk
+
+    def completion(self, metadata: dict[str, str] | UnsetType = UNSET) -> ChatCompletion:
+        """The whole, once the chunk with the usage is in."""
+        last = self._last
+        assert last is not None
+        assert isinstance(last.usage, Usage)
+        return ChatCompletion(
+            id=last.id,
+            created=last.created,
+            model=last.model,
+            choices=[self._choices[index].choice(index) for index in sorted(self._choices)],
+            usage=last.usage,
+            system_fingerprint=last.system_fingerprint,
+            metadata=metadata,
+        )
+
+
+class _FoldedChoice:
+    """One choice in the making."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._logprobs: list[TokenLogprob] = []
+        self._has_logprobs = False
+        self._calls: dict[int, _FoldedCall] = {}
+        self._finish_reason: Any = None
+
+    def add(self, part: ChunkChoice) -> None:
+        if part.delta.content:
+            self._texts.append(part.delta.content)
+        if part.delta.reasoning_content:
+            self._thoughts.append(part.delta.reasoning_content)
+        for call in part.delta.tool_calls or ():
+            self._calls.setdefault(call.index, _FoldedCall()).add(call)
+        if part.logprobs:
+            self._has_logprobs = True
+            self._logprobs += part.logprobs.content or []
+        self._finish_reason = part.finish_reason
+
+    def choice(self, index: int) -> Choice:
+        return Choice(
+            index=index,
+            message=Message(
+                content="".join(self._texts) if self._texts or not self._calls else None,
+                reasoning_content="".join(self._thoughts) or UNSET,
+                tool_calls=[self._calls[at].call() for at in sorted(self._calls)] or UNSET,
+            ),
+            logprobs=Logprobs(content=self._logprobs) if self._has_logprobs else None,
+            finish_reason=self._finish_reason,
+        )
+
+
+class _FoldedCall:
+    """One tool call in the making."""
+
+    def __init__(self) -> None:
+        self._id = self._name = ""
+        self._arguments: list[str] = []
+
+    def add(self, delta: ToolCallDelta) -> None:
+        if delta.id:
+            self._id = delta.id
+        if delta.function.name:
+            self._name = delta.function.name
+        self._arguments.append(delta.function.arguments)
+
+    def call(self) -> ToolCall:
+        return ToolCall(self._id, FunctionCall(self._name, "".join(self._arguments)))

@@ -1,0 +1,145 @@
+"""The rules that span several parameters, in the order in which the original reports them.
+
+The order follows recorded requests with two faults, of which only one was ever reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from minikin.api.request import faults
+from minikin.api.request.message_rules import check_messages, check_tools
+from minikin.errors import InvalidRequest
+
+Values = dict[str, Any]
+"""The body's known parameters, each by itself in order; null ones are left out."""
+
+
+def one_limit(values: Values) -> None:
+    """Two names for one limit."""
+    if "max_tokens" in values and "max_completion_tokens" in values:
+        raise InvalidRequest(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+            param="max_tokens",
+            code="invalid_parameter_combination",
+        )
+
+
+def top_logprobs_need_logprobs(values: Values) -> None:
+    """Alternatives without the list they belong to."""
+    if "top_logprobs" in values and not values.get("logprobs"):
+        raise faults.only_with("top_logprobs", "logprobs")
+
+
+def stream_options_need_stream(values: Values) -> None:
+    """Options of a stream that isn't."""
+    if "stream_options" in values and not values.get("stream"):
+        raise faults.only_with("stream_options", "stream")
+
+
+def message_content_and_order(values: Values) -> None:
+    """Content this model can't take, and tool messages out of place."""
+    check_messages(values["messages"])
+
+
+def json_object_needs_the_word(values: Values) -> None:
+    """JSON mode that no message mentions: the model would run on in white space."""
+    if values.get("response_format", {}).get("type") != "json_object":
+        return
+    if not any("json" in text.lower() for text in _texts(values["messages"])):
+        raise InvalidRequest(
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of "
+            "type 'json_object'.",
+            param="messages",
+        )
+
+
+def _texts(messages: list[dict[str, Any]]) -> list[str]:
+    texts: list[str] = []
+    for message in messages:
+        content = message.get("content") or ""
+        parts = [content] if isinstance(content, str) else [p.get("text", "") for p in content]
+        texts.extend(parts)
+    return texts
+
+
+def tool_settings_need_tools(values: Values) -> None:
+    """How to use tools where there are none, and tools that don't fit together."""
+    for param in ("tool_choice", "parallel_tool_calls"):
+        if param in values and "tools" not in values:
+            raise InvalidRequest(
+                f"Invalid value for '{param}': '{param}' is only allowed when 'tools' are "
+                "specified.",
+                param=param,
+            )
+    check_tools(values.get("tools"), values.get("tool_choice"))
+
+
+def metadata_needs_store(values: Values) -> None:
+    """Notes on an answer that isn't kept."""
+    if "metadata" in values and not values.get("store"):
+        raise faults.only_with("metadata", "store")
+
+
+def logit_bias_in_range(values: Values) -> None:
+    """Bias past what forces or bans a token."""
+    for bias in values.get("logit_bias", {}).values():
+        if not -100 <= bias <= 100:
+            raise InvalidRequest(
+                f"Logit bias value {float(bias)} is invalid or outside of range [-100, 100]",
+                param="logit_bias",
+            )
+
+
+def prediction_stands_alone(values: Values) -> None:
+    """What can't be combined with a predicted output (OpenAI's guide on predicted outputs)."""
+    if "prediction" not in values:
+        return
+    clashes = {
+        "n": values.get("n", 1) > 1,
+        "logprobs": values.get("logprobs", False),
+        "presence_penalty": values.get("presence_penalty", 0) > 0,
+        "frequency_penalty": values.get("frequency_penalty", 0) > 0,
+        "max_completion_tokens": "max_completion_tokens" in values,
+        "tools": "tools" in values,
+    }
+    for param, clash in clashes.items():
+        if clash:
+            raise InvalidRequest(
+                f"Invalid value for '{param}': '{param}' can't be combined with 'prediction'.",
+                param=param,
+                code="invalid_parameter_combination",
+            )
+
+
+def unserved_features(values: Values) -> None:
+    """What the API knows and this server, or the model it stands in for, does not do."""
+    if "web_search_options" in values:
+        raise InvalidRequest(
+            "Web search options not supported with this model.", param="web_search_options"
+        )
+    if "functions" in values:
+        raise faults.unsupported("functions", " Use 'tools' instead.")
+    if "function_call" in values:
+        raise faults.unsupported("function_call", " Use 'tool_choice' instead.")
+    if "moderation" in values:
+        raise faults.unsupported("moderation")
+
+
+BEFORE_UNKNOWN: tuple[Callable[[Values], None], ...] = (
+    one_limit,
+    top_logprobs_need_logprobs,
+    stream_options_need_stream,
+)
+"""Checked before arguments that the model doesn't have are reported."""
+
+AFTER_UNKNOWN: tuple[Callable[[Values], None], ...] = (
+    message_content_and_order,
+    json_object_needs_the_word,
+    tool_settings_need_tools,
+    metadata_needs_store,
+    logit_bias_in_range,
+    prediction_stands_alone,
+    unserved_features,
+)

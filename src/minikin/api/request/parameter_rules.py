@@ -1,0 +1,134 @@
+"""Rules that a single parameter has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minikin.api.request import faults
+from minikin.api.request.rules import Array, OneOf, Text
+from minikin.errors import InvalidRequest
+
+
+class Metadata(msgspec.Struct, frozen=True):
+    """A flat object of strings to strings."""
+
+    max_properties: int = 16
+    max_name: int = 64
+    max_value: int = 512
+
+    def check(self, value: Any, path: str) -> dict[str, str]:
+        """See Rule."""
+        if not isinstance(value, dict):
+            raise faults.wrong_type(path, "a metadata object", value)
+        if len(value) > self.max_properties:
+            raise faults.too_many_properties(path, self.max_properties, len(value))
+        for name, item in value.items():
+            if len(name) > self.max_name:
+                raise faults.name_too_long(path, name, self.max_name)
+            Text(self.max_value).check(item, f"{path}.{name}")
+        return value
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {
+            "type": "object",
+            "maxProperties": self.max_properties,
+            "propertyNames": {"maxLength": self.max_name},
+            "additionalProperties": {"type": "string", "maxLength": self.max_value},
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"object of at most {self.max_properties} strings of {self.max_value} characters, "
+            f"names of {self.max_name}"
+        )
+
+
+class LogitBias(msgspec.Struct, frozen=True):
+    """A map from token ids, written as strings, to numbers; their range is checked later."""
+
+    max_properties: int = 1024
+
+    def check(self, value: Any, path: str) -> dict[str, float]:
+        """See Rule."""
+        if not isinstance(value, dict):
+            raise faults.wrong_type(path, "an object", value)
+        if len(value) > self.max_properties:
+            raise faults.too_many_properties(path, self.max_properties, len(value))
+        for key, bias in value.items():
+            if not (key.isascii() and key.isdigit() and len(key) <= 10):
+                raise InvalidRequest(
+                    f"Invalid key in '{path}': {key[:64]}. You should only be submitting "
+                    "non-negative integers.",
+                    param=path,
+                )
+            if not isinstance(bias, int | float) or isinstance(bias, bool):
+                raise faults.wrong_type(f"{path}.{key}", "a decimal", bias)
+        return value
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {
+            "type": "object",
+            "maxProperties": self.max_properties,
+            "propertyNames": {"pattern": "^[0-9]{1,10}$"},
+            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+        }
+
+    def __str__(self) -> str:
+        return "object of token ids to numbers from -100 to 100"
+
+
+class Modalities(msgspec.Struct, frozen=True):
+    """The kinds of output asked for: text, as this model has no other."""
+
+    items: Array = Array(OneOf(("text", "audio")), "an array of strings", 16)
+
+    def check(self, value: Any, path: str) -> list[str]:
+        """See Rule. Audio is refused here, as the original does among the types."""
+        asked = self.items.check(value, path)
+        if "text" not in asked:
+            raise InvalidRequest(
+                f"Invalid value for '{path}'. Only ['text'] and ['text', 'audio'] are supported.",
+                param=path,
+                code="invalid_value",
+            )
+        if "audio" in asked:
+            raise InvalidRequest(
+                "The selected model does not support audio modality.",
+                param=path,
+                code="invalid_value",
+            )
+        return asked
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {"type": "array", "items": {"enum": ["text"]}, "minItems": 1}
+
+    def __str__(self) -> str:
+        return '`["text"]`'
+
+
+class Verbosity(msgspec.Struct, frozen=True):
+    """How much to say; the original's model has one setting."""
+
+    levels: OneOf = OneOf(("low", "medium", "high"))
+
+    def check(self, value: Any, path: str) -> str:
+        """See Rule."""
+        if self.levels.check(value, path) != "medium":
+            raise faults.unsupported_value(path, value, ("medium",))
+        return value
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {"type": "string", "enum": ["medium"]}
+
+    def __str__(self) -> str:
+        return "`medium`"

@@ -1,0 +1,238 @@
+"""Every parameter of a chat completion request: its rule and what becomes of it.
+
+This table is what requests are checked against, in its order, and what docs/compatibility.md and
+the OpenAPI document are written from. To add a parameter is to add an entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minikin.api.request.message_rules import MESSAGES, NAME, TOOL_CHOICE, TOOLS
+from minikin.api.request.parameter_rules import LogitBias, Metadata, Modalities, Verbosity
+from minikin.api.request.rules import (
+    Array,
+    Boolean,
+    Decimal,
+    Either,
+    FreeForm,
+    Integer,
+    Nullable,
+    Object,
+    OneOf,
+    Property,
+    Rule,
+    Tagged,
+    Text,
+)
+
+MAX_STOP_CHARS = 65_536
+MAX_CHOICES = 128
+"""OpenAI's own ceiling of `n`; a server may set a lower one."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One field at the top of the body."""
+
+    name: str
+    rule: Rule
+    default: str
+    """The value when the field is absent, as the reference prints it."""
+    behaviour: str
+    difference: str = ""
+    """Where the answer isn't the original's, and how; empty where it is the same."""
+
+
+def _fields(**rules: Any) -> dict[str, Property]:
+    return {name: Property(rule) for name, rule in rules.items()}
+
+
+def _needed(**rules: Any) -> dict[str, Property]:
+    return {name: Property(rule, required=True) for name, rule in rules.items()}
+
+
+_STOPS = Text(max_length=MAX_STOP_CHARS, min_length=1)
+_STOP = Either(
+    "one of a string or array of strings",
+    {str: _STOPS, list: Array(_STOPS, "an array of strings", 4)},
+)
+_STREAM_OPTIONS = Object(_fields(include_usage=Boolean(), include_obfuscation=Boolean()))
+_AUDIO_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm16")
+_AUDIO = Object(_needed(format=OneOf(_AUDIO_FORMATS), voice=Text(max_length=64)))
+_JSON_SCHEMA = Object(
+    _needed(name=NAME)
+    | _fields(description=Text())
+    | _needed(schema=FreeForm())
+    | _fields(strict=Nullable(Boolean()))
+)
+_RESPONSE_FORMAT = Tagged(
+    "type",
+    {
+        "json_object": Object(_needed(type=OneOf(("json_object",)))),
+        "json_schema": Object(_needed(type=OneOf(("json_schema",)), json_schema=_JSON_SCHEMA)),
+        "text": Object(_needed(type=OneOf(("text",)))),
+    },
+)
+_TEXT_PART = Object(_needed(type=OneOf(("text",)), text=Text()))
+_PREDICTED = Either(
+    "one of a string or array of objects",
+    {str: Text(), list: Array(_TEXT_PART, "an array of objects", 1024, min_length=1)},
+)
+_PREDICTION = Object(_needed(type=OneOf(("content",)), content=_PREDICTED))
+_TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
+_IDENTIFIER = Text(max_length=1024)
+_NO_EFFECT = "accepted; changes nothing in the answer"
+_CACHED = "accepted; what is cached, and for how long, is the server's own affair"
+
+PARAMETERS = (
+    Parameter("messages", MESSAGES, "required", "the conversation, as the chat template writes it"),
+    Parameter("stop", Nullable(_STOP), "null", "up to 4 texts that end the answer; never in it"),
+    Parameter("modalities", Nullable(Modalities()), '`["text"]`', "text; audio is refused"),
+    Parameter("logprobs", Nullable(Boolean()), "false", "log probabilities of each token"),
+    Parameter(
+        "stream_options",
+        Nullable(_STREAM_OPTIONS),
+        "null",
+        "`include_usage` adds a last chunk with the counts; `include_obfuscation: false` leaves "
+        "the random padding out",
+    ),
+    Parameter("stream", Nullable(Boolean()), "false", "server-sent events"),
+    Parameter("temperature", Nullable(Decimal(0, 2)), "1", "0 takes the likeliest token"),
+    Parameter("top_p", Nullable(Decimal(0, 1)), "1", "nucleus sampling"),
+    Parameter(
+        "frequency_penalty", Nullable(Decimal(-2, 2)), "0", "over the tokens of this answer only"
+    ),
+    Parameter(
+        "presence_penalty", Nullable(Decimal(-2, 2)), "0", "over the tokens of this answer only"
+    ),
+    Parameter(
+        "max_completion_tokens",
+        Nullable(Integer(1)),
+        "the server's `default_max_tokens`",
+        "the most tokens to generate",
+        "without a limit the original goes on to the model's maximum",
+    ),
+    Parameter(
+        "max_tokens",
+        Nullable(Integer(1)),
+        "the server's `default_max_tokens`",
+        "the same, under its older name",
+        "without a limit the original goes on to the model's maximum",
+    ),
+    Parameter("n", Nullable(Integer(1, MAX_CHOICES)), "1", "that many answers to one prompt"),
+    Parameter(
+        "seed",
+        Nullable(Integer(-(2**63), 2**63 - 1)),
+        "null",
+        "the same request and seed give the same text",
+        "a promise here, best effort in the original",
+    ),
+    Parameter(
+        "logit_bias",
+        Nullable(LogitBias()),
+        "null",
+        "added to the tokens' logits; 100 forces, -100 bans",
+        "ids are those of the local model's tokenizer: see `POST /tokenize`",
+    ),
+    Parameter(
+        "top_logprobs", Nullable(Integer(0, 20)), "0", "that many alternatives for each token"
+    ),
+    Parameter(
+        "response_format",
+        Nullable(_RESPONSE_FORMAT),
+        "`text`",
+        "`text`, `json_object` and `json_schema`: the answer always matches, unless it is cut off",
+        "a schema without `strict` is followed too; what can't be is refused, and named",
+    ),
+    Parameter(
+        "tools",
+        Nullable(TOOLS),
+        "null",
+        "functions that the model may call; the arguments always match their schema",
+        "with `strict` or without",
+    ),
+    Parameter("tool_choice", Nullable(TOOL_CHOICE), "`auto` with tools", "needs `tools`"),
+    Parameter("parallel_tool_calls", Boolean(), "true", "needs `tools`"),
+    Parameter(
+        "functions",
+        Nullable(Array(FreeForm(), "an array of objects", 128, min_length=1)),
+        "null",
+        "refused with `unsupported_parameter`: use `tools`",
+        "deprecated in the original",
+    ),
+    Parameter(
+        "function_call",
+        Nullable(
+            Either("one of a string or object", {str: OneOf(("none", "auto")), dict: FreeForm()})
+        ),
+        "null",
+        "refused with `unsupported_parameter`: use `tool_choice`",
+        "deprecated in the original",
+    ),
+    Parameter(
+        "prediction",
+        Nullable(_PREDICTION),
+        "null",
+        "checked many tokens at a time; changes the pace of the answer, never its text",
+        "the usage counts the tokens that were checked in vain, also as completion tokens",
+    ),
+    Parameter("store", Nullable(Boolean()), "false", "keeps the answer for later retrieval"),
+    Parameter("metadata", Nullable(Metadata()), "null", "kept with a stored answer"),
+    Parameter("user", Nullable(_IDENTIFIER), "null", _NO_EFFECT),
+    Parameter(
+        "safety_identifier",
+        Nullable(_IDENTIFIER),
+        "null",
+        "accepted; changes nothing in the answer",
+    ),
+    Parameter("prompt_cache_key", Nullable(_IDENTIFIER), "null", _CACHED),
+    Parameter("prompt_cache_retention", Nullable(OneOf(("in_memory", "24h"))), "null", _CACHED),
+    Parameter("prompt_cache_options", Nullable(FreeForm()), "null", _CACHED),
+    Parameter(
+        "service_tier",
+        Nullable(_TIERS),
+        "`auto`",
+        "accepted; the answer says `default`",
+        "there is one tier",
+    ),
+    Parameter("audio", Nullable(_AUDIO), "null", "checked; of no effect without audio"),
+    Parameter("verbosity", Nullable(Verbosity()), "`medium`", "`medium` only, as the original"),
+    Parameter("moderation", Nullable(FreeForm()), "null", "refused with `unsupported_parameter`"),
+    Parameter("web_search_options", Nullable(FreeForm()), "null", "refused, as the original"),
+)
+EXTENSIONS = (
+    Parameter(
+        "top_k",
+        Nullable(Integer(1, 2**31 - 1)),
+        "null",
+        "samples among that many likeliest tokens; null: all",
+    ),
+    Parameter(
+        "min_p",
+        Nullable(Decimal(0, 1)),
+        "0",
+        "samples among tokens at least that probable, relative to the likeliest one",
+    ),
+    Parameter(
+        "repetition_penalty",
+        Nullable(Decimal(0.1, 10)),
+        "1",
+        "divides the positive logits, and multiplies the negative ones, of tokens that are in the "
+        "prompt or the answer so far",
+    ),
+    Parameter(
+        "reasoning_effort",
+        Nullable(OneOf(("none", "minimal", "low", "medium", "high", "xhigh"))),
+        "the model's own",
+        "`none` keeps a model from thinking first, any other makes it; gpt-oss takes `low`, "
+        "`medium` and `high`; refused for models whose chat template leaves no choice",
+    ),
+)
+"""Parameters that the original refuses as unrecognised, and so does a server unless told to."""
+
+
+def served_parameters(*, extensions: bool) -> tuple[Parameter, ...]:
+    """What a server takes beside `model`, with or without the extensions."""
+    return PARAMETERS + EXTENSIONS if extensions else PARAMETERS

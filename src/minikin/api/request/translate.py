@@ -1,0 +1,183 @@
+"""From a decoded JSON body to a frozen request: the only place where requests are checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minikin.api.request import faults
+from minikin.api.request.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
+from minikin.api.request.parameters import Parameter, served_parameters
+from minikin.engine.messages import SamplingParams
+from minikin.errors import InvalidRequest, NotFound
+
+_ECHOED = {
+    "seed": None,
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "tools": None,
+    "tool_choice": None,
+    "response_format": None,
+}
+"""Settings that a stored completion tells of, with their defaults."""
+_UNCHANGED = (
+    "response_format",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning_effort",
+    "n",
+    "stream",
+    "store",
+    "metadata",
+)
+"""Parameters that ChatRequest has under the same name."""
+_SAMPLING = (
+    "temperature",
+    "top_p",
+    "frequency_penalty",
+    "presence_penalty",
+    "seed",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+)
+"""Parameters that SamplingParams has under the same name."""
+
+
+class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A chat completion request that keeps every rule which needs no tokenizer."""
+
+    model: str
+    """The name asked for, one of the server's."""
+    messages: list[dict[str, Any]]
+    max_tokens: int | None = None
+    """The output limit that the request states."""
+    n: int = 1
+    stream: bool = False
+    include_usage: bool = False
+    include_obfuscation: bool = True
+    store: bool = False
+    metadata: dict[str, str] = {}
+    response_format: dict[str, Any] = {}
+    tools: list[dict[str, Any]] = []
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    reasoning_effort: str | None = None
+    """How much to think before the answer; None: as the model does by itself."""
+    sampling: dict[str, Any] = {}
+    """Arguments of SamplingParams, all but those of `sampling_params`."""
+    prediction: str = ""
+    """What the client thinks the answer will be."""
+    settings: dict[str, Any] = {}
+    """What a stored completion tells of how it was made."""
+
+    def sampling_params(
+        self, max_tokens: int, prediction: list[int], grammar: str | None
+    ) -> SamplingParams:
+        """How to sample this request's answers, of at most `max_tokens` tokens each.
+
+        `prediction` holds the predicted text's token ids; the answers match `grammar`.
+        """
+        return SamplingParams(
+            max_tokens=max_tokens, prediction=tuple(prediction), grammar=grammar, **self.sampling
+        )
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What of a server bounds its requests."""
+
+    models: frozenset[str]
+    max_choices: int = 128
+    extensions: bool = False
+    """Whether parameters that the original doesn't have are taken."""
+
+
+def translate(body: Any, limits: Limits) -> ChatRequest:
+    """The request that `body`, a decoded JSON value, makes.
+
+    Raises InvalidRequest with the one fault that the original would report, NotFound for a model
+    that the server doesn't have. The order is that of recorded requests with two faults: model,
+    then types and ranges of each parameter, then rules over several of them.
+    """
+    if not isinstance(body, dict):
+        raise faults.no_object(body)
+    model = check_model(body.get("model"), limits.models)
+    if "messages" not in body:
+        raise faults.missing("messages")
+    parameters = served_parameters(extensions=limits.extensions)
+    values = _check_each(body, parameters, limits)
+    for check in BEFORE_UNKNOWN:
+        check(values)
+    known = {"model", *(parameter.name for parameter in parameters)}
+    if strangers := [name[:64] for name in body if name not in known]:
+        raise faults.unrecognized(strangers[:16])
+    for check in AFTER_UNKNOWN:
+        check(values)
+    return _chat_request(model, values)
+
+
+def check_model(name: Any, models: frozenset[str]) -> str:
+    """`name`, if the server has such a model. Raises InvalidRequest or NotFound."""
+    if name is None or name == "":
+        raise InvalidRequest("you must provide a model parameter")
+    if not isinstance(name, str):
+        raise faults.wrong_type("model", "a string", name)
+    if name not in models:
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name[:64])
+        raise NotFound(
+            f"The model `{shown}` does not exist or you do not have access to it.",
+            code="model_not_found",
+        )
+    return name
+
+
+def _check_each(
+    body: dict[str, Any], parameters: tuple[Parameter, ...], limits: Limits
+) -> dict[str, Any]:
+    """The parameters that are there and not null, each within its own rule."""
+    values = {}
+    for parameter in parameters:
+        if parameter.name in body:
+            value = parameter.rule.check(body[parameter.name], parameter.name)
+            if value is not None:
+                values[parameter.name] = value
+    if values.get("n", 1) > limits.max_choices:
+        raise faults.out_of_range("n", "integer", values["n"], limits.max_choices, above=True)
+    return values
+
+
+def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
+    options = values.get("stream_options", {})
+    return ChatRequest(
+        model=model,
+        messages=values["messages"],
+        max_tokens=values.get("max_tokens", values.get("max_completion_tokens")),
+        include_usage=options.get("include_usage", False),
+        include_obfuscation=options.get("include_obfuscation", True),
+        **{name: values[name] for name in _UNCHANGED if name in values},
+        sampling=_sampling(values),
+        prediction=_text(values.get("prediction", {}).get("content", "")),
+        settings={name: values.get(name, default) for name, default in _ECHOED.items()}
+        | {"input_user": values.get("user")},
+    )
+
+
+def _sampling(values: dict[str, Any]) -> dict[str, Any]:
+    sampling = {name: values[name] for name in _SAMPLING if name in values}
+    if "logit_bias" in values:
+        bias = values["logit_bias"]
+        sampling["logit_bias"] = {int(token): float(amount) for token, amount in bias.items()}
+    if "stop" in values:
+        stop = values["stop"]
+        sampling["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    if values.get("logprobs"):
+        sampling["top_logprobs"] = values.get("top_logprobs", 0)
+    return sampling
+
+
+def _text(content: str | list[dict[str, str]]) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)

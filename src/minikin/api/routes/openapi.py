@@ -1,0 +1,151 @@
+"""The server's OpenAPI document, written from the parameter rules and the wire types."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from minikin import __version__
+from minikin.api.answer.wire import ChatCompletion, Chunk, Error, Model, ModelList
+from minikin.api.request.parameters import served_parameters
+from minikin.api.routes.stored_completions import LIMIT, ORDER, UPDATE
+from minikin.api.routes.tokens import IDS, TEXT
+
+_REF = "#/components/schemas/{name}"
+_ANSWER = "ChatCompletion"
+_BODY_FAULTS = (400, 408, 413, 415)
+_WIRE = (ChatCompletion, Chunk, Error, Model, ModelList)
+
+
+@cache
+def document(*, extensions: bool = False) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of every route under /v1, and of the two probes.
+
+    `extensions`: for a server that takes them.
+    """
+    _, components = msgspec.json.schema_components(_WIRE, ref_template=_REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Minikin",
+            "version": __version__,
+            "description": "OpenAI's gpt-4.1-mini API on a model of your own.",
+        },
+        "paths": _paths(),
+        "components": {
+            "schemas": {"ChatCompletionRequest": _request_schema(extensions), **components},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _request_schema(extensions: bool) -> dict[str, Any]:
+    properties: dict[str, Any] = {
+        "model": {"type": "string", "minLength": 1, "description": "a name from GET /v1/models"}
+    }
+    for parameter in served_parameters(extensions=extensions):
+        text = f"{parameter.behaviour}. Default: {parameter.default}."
+        properties[parameter.name] = {**parameter.rule.schema, "description": text}
+    return {
+        "type": "object",
+        "required": ["model", "messages"],
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _paths() -> dict[str, Any]:
+    stored = "/v1/chat/completions/{id}"
+    status = _inline({"type": "object", "required": ["status"]})
+    ready = _operation("Whether the model answers now", status, 503)
+    ready["responses"]["503"] = {"description": "not yet, or no more", "content": status}
+    return {
+        "/v1/chat/completions": {"post": _chat(), "get": _list("List stored completions")},
+        stored: {
+            "get": _of_path("id", _operation("Show a stored completion", _json(_ANSWER), 404)),
+            "post": _of_path("id", _update()),
+            "delete": _of_path("id", _operation("Forget a stored completion", _any(), 404)),
+        },
+        f"{stored}/messages": {"get": _of_path("id", _list("List the messages it answers", 404))},
+        "/v1/models": {"get": _operation("List the models", _json("ModelList"))},
+        "/v1/models/{model}": {
+            "get": _of_path("model", _operation("Show one model", _json("Model"), 404))
+        },
+        "/tokenize": {"post": _taking(TEXT.schema, "Token ids of a text", None, 404, 500, 503)},
+        "/detokenize": {"post": _taking(IDS.schema, "Text of token ids", None, 404, 500, 503)},
+        "/health": {"get": _operation("Whether the server is alive", status)},
+        "/ready": {"get": ready},
+    }
+
+
+def _chat() -> dict[str, Any]:
+    chat = _operation("Answer a conversation", _json(_ANSWER), *_BODY_FAULTS, 404, 500, 503)
+    chat["requestBody"] = {"required": True, "content": _json("ChatCompletionRequest")}
+    chat["responses"]["200"]["content"]["text/event-stream"] = {
+        "schema": {"type": "string", "description": "chunks, one to a `data:` line"}
+    }
+    return chat
+
+
+def _update() -> dict[str, Any]:
+    return _taking(UPDATE.schema, "Replace its metadata", _json(_ANSWER), 404)
+
+
+def _taking(
+    schema: dict[str, Any],
+    summary: str,
+    content: dict[str, Any] | None = None,
+    *failures: int,
+) -> dict[str, Any]:
+    """An operation with a JSON body."""
+    operation = _operation(summary, content or _any(), *_BODY_FAULTS, *failures)
+    operation["requestBody"] = {"required": True, "content": _inline(schema)}
+    return operation
+
+
+def _list(summary: str, *failures: int) -> dict[str, Any]:
+    """An operation that answers with a page."""
+    operation = _operation(summary, _any(), 400, *failures)
+    operation["parameters"] = [
+        {"name": name, "in": "query", "schema": schema}
+        for name, schema in {
+            "after": {"type": "string"},
+            "limit": LIMIT.schema,
+            "order": ORDER.schema,
+            "model": {"type": "string"},
+        }.items()
+    ]
+    return operation
+
+
+def _of_path(name: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """`operation` with this parameter in its path."""
+    text = {"type": "string", "minLength": 1}
+    parameter = {"name": name, "in": "path", "required": True, "schema": text}
+    operation.setdefault("parameters", []).append(parameter)
+    return operation
+
+
+def _operation(summary: str, content: dict[str, Any], *failures: int) -> dict[str, Any]:
+    failed = {"description": "the request failed", "content": _json("Error")}
+    return {
+        "summary": summary,
+        "responses": {
+            "200": {"description": "done", "content": content},
+            **{str(status): failed for status in (401, 403, *failures)},
+        },
+    }
+
+
+def _any() -> dict[str, Any]:
+    return _inline({"type": "object"})
+
+
+def _inline(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _json(schema: str) -> dict[str, Any]:
+    return _inline({"$ref": _REF.format(name=schema)})

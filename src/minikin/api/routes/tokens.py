@@ -1,0 +1,59 @@
+"""POST /tokenize and /detokenize: what the local model's token ids are, for `logit_bias`.
+
+The original has no such routes: its ids come with a library, those of a local model with its file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from minikin.api.http.http import json_response, read_json
+from minikin.api.request import faults
+from minikin.api.request.rules import Array, Integer, Object, Property, Text
+from minikin.api.request.translate import check_model
+from minikin.api.serving.service import Service
+
+MAX_IDS = 1_048_576
+MAX_CHARS = 1_048_576
+_MODEL = Property(Text(max_length=256))
+TEXT = Object({"text": Property(Text(MAX_CHARS), required=True), "model": _MODEL})
+_ID_LIST = Array(Integer(0), "an array of integers", MAX_IDS)
+IDS = Object({"ids": Property(_ID_LIST, required=True), "model": _MODEL})
+
+
+class Tokens:
+    """The two routes; `model` is optional in both, the server's first if absent."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def tokenize(self, request: Request) -> Response:
+        """`{"text"}` in, `{"ids", "tokens"}` out; parts of a character are escaped."""
+        body, name = await self._read(request, TEXT)
+        async with self._service.models.use(name) as model:
+            tokenizer = model.tokenizer
+            ids = await asyncio.to_thread(tokenizer.encode, body["text"])
+        tokens = [tokenizer.token_bytes(i).decode(errors="backslashreplace") for i in ids]
+        return json_response({"ids": ids, "tokens": tokens})
+
+    async def detokenize(self, request: Request) -> Response:
+        """`{"ids"}` in, `{"text"}` out."""
+        body, name = await self._read(request, IDS)
+        async with self._service.models.use(name) as model:
+            most = model.tokenizer.vocab_size - 1
+            for at, token in enumerate(body["ids"]):
+                if token > most:
+                    raise faults.out_of_range(f"ids[{at}]", "integer", token, most, above=True)
+            text = await asyncio.to_thread(model.tokenizer.decode, body["ids"])
+        return json_response({"text": text})
+
+    async def _read(self, request: Request, rule: Object) -> tuple[dict[str, Any], str]:
+        """The checked body, and the model that it names. Raises InvalidRequest, NotFound."""
+        service = self._service
+        body = rule.check(await read_json(request, service.settings.max_body_bytes), "")
+        name = body.get("model", service.settings.models[0].id)
+        return body, check_model(name, service.limits.models)

@@ -1,0 +1,1 @@
+"""Loaded models, stored completions, and the places for requests."""

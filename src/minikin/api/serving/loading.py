@@ -1,0 +1,58 @@
+"""From a model's file to a model that answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from minikin.api.serving.served_model import ServedModel
+from minikin.chat.template import PLAIN
+from minikin.chat.template_process import Source, TemplateProcess
+from minikin.config import ModelSettings
+from minikin.engine.host.supervisor import EngineSupervisor
+from minikin.model_file.model_file import open_model_file
+from minikin.tokenizer.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+async def load_model(settings: ModelSettings) -> ServedModel:
+    """The model, once it answers. Raises SetupError."""
+    engine = EngineSupervisor(settings.engine)
+    await engine.start()  # it loads while this process reads the tokenizer
+    template = None
+    try:
+        tokenizer = await asyncio.to_thread(_read_tokenizer, settings)
+        template = _template(settings, tokenizer)
+        await template.start()
+        model = await asyncio.to_thread(ServedModel, engine, tokenizer, template)
+        await engine.wait_ready()
+    except BaseException:
+        await engine.stop()
+        if template:
+            await template.stop()
+        raise
+    model.warm()
+    return model
+
+
+def _read_tokenizer(settings: ModelSettings) -> Tokenizer:
+    return Tokenizer.from_gguf(open_model_file(settings.engine.model).metadata)
+
+
+def _template(settings: ModelSettings, tokenizer: Tokenizer) -> TemplateProcess:
+    template = tokenizer.chat_template
+    if template is None:
+        log.warning(
+            "%s has no chat template: it goes on with the text of the messages. For conversations "
+            "choose a model tuned for chat (an Instruct or Chat version).",
+            settings.engine.model.name,
+        )
+    return TemplateProcess(
+        Source(
+            template or PLAIN,
+            list(tokenizer.control_tokens),
+            tokenizer.bos_token,
+            tokenizer.eos_token,
+        )
+    )

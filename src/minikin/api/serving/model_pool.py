@@ -1,0 +1,195 @@
+"""Which of the server's models are in memory: loaded when asked for, unloaded when unused."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from minikin.api.serving.served_model import ServedModel
+from minikin.config import ModelSettings, ServerSettings
+from minikin.errors import EngineFailure, Overloaded, SetupError
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 30.0
+"""A model that could not be loaded is tried again at the first request after this."""
+Load = Callable[[ModelSettings], Awaitable[ServedModel]]
+
+
+@dataclass(eq=False)
+class _Place:
+    """One of the server's models, in memory or not."""
+
+    settings: ModelSettings
+    task: asyncio.Task[ServedModel] | None = None
+    """Its loading, finished or not; None while it is neither in memory nor on its way."""
+    users: int = 0
+    """Requests that have it or wait for it; it stays for as long as there are any."""
+    used_at: float = 0.0
+    failed_at: float | None = None
+    """When it was first found out that it can't be loaded."""
+
+    @property
+    def model(self) -> ServedModel | None:
+        """The model, if it is in memory."""
+        task = self.task
+        if task is None or not task.done() or task.cancelled() or task.exception():
+            return None
+        return task.result()
+
+
+class ModelPool:
+    """The server's models by name. `load` brings one into memory."""
+
+    def __init__(self, settings: ServerSettings, load: Load) -> None:
+        self._settings = settings
+        self._load = load
+        self._places = [_Place(model) for model in settings.models]
+        self._by_name = {name: place for place in self._places for name in place.settings.names}
+        self._loading = asyncio.Lock()
+        self._unused = asyncio.Event()
+        """Set each time that a model has lost its last user."""
+        self._unloading: set[asyncio.Task[None]] = set()
+
+    @property
+    def names(self) -> dict[str, ModelSettings]:
+        """Every name that a model answers to."""
+        return {name: place.settings for name, place in self._by_name.items()}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first model answers, or will at once; if it can't be had, others may."""
+        first, *others = self._places
+        if first.task is None:
+            return True
+        if first.model:
+            return first.model.engine.is_ready
+        return first.task.done() and bool(others)
+
+    def first(self) -> asyncio.Task[ServedModel]:
+        """The loading of the first model, begun now at the latest. It raises SetupError."""
+        return self._begin(self._places[0])
+
+    @asynccontextmanager
+    async def use(self, name: str) -> AsyncIterator[ServedModel]:
+        """The model of that name, kept in memory for the length of the block.
+
+        Waits until it is loaded, and until others that are in use leave room for it. Raises
+        Overloaded if that takes too long, EngineFailure if it can't be loaded.
+        """
+        place = self._by_name[name]
+        place.users += 1
+        try:
+            yield await self._ready(place)
+        finally:
+            place.users -= 1
+            place.used_at = _now()
+            if not place.users:
+                self._unused.set()
+                self._unload_later(place)
+
+    async def stop(self) -> None:
+        """Unload all; answers still running end with EngineFailure."""
+        for place in self._places:
+            await self._unload(place)
+
+    async def _ready(self, place: _Place) -> ServedModel:
+        if place.failed_at is not None and _now() - place.failed_at > RETRY_SECONDS:
+            place.failed_at = None
+            await self._unload(place)
+        try:
+            async with asyncio.timeout(self._settings.load_seconds):
+                # The loading goes on if this one request gives up.
+                model = await asyncio.shield(self._begin(place))
+                await model.engine.wait_ready()
+                return model
+        except TimeoutError:
+            raise Overloaded(
+                f"The model '{place.settings.id}' is not loaded yet. Try again in a moment."
+            ) from None
+        except SetupError as error:
+            place.failed_at = place.failed_at or _now()
+            file = place.settings.engine.model
+            reason = error.message.replace(str(file), file.name)
+            raise EngineFailure(
+                f"The model '{place.settings.id}' can't be loaded: {reason}",
+                code="model_load_failed",
+            ) from error
+
+    def _begin(self, place: _Place) -> asyncio.Task[ServedModel]:
+        if place.task is None:
+            place.task = asyncio.create_task(self._bring(place))
+            # Whoever waits is told of a failure; there may be nobody.
+            place.task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return place.task
+
+    async def _bring(self, place: _Place) -> ServedModel:
+        """One at a time, so that each finds out what room the last one left."""
+        try:
+            async with self._loading:
+                await self._make_room(place)
+                started = _now()
+                log.info("Loading %s", place.settings.id)
+                model = await self._load(place.settings)
+                place.used_at = _now()
+                log.info("%s is loaded after %.1f s", place.settings.id, place.used_at - started)
+                self._unload_later(place)
+                return model
+        except Overloaded:
+            place.task = None
+            raise
+
+    async def _make_room(self, place: _Place) -> None:
+        """Unload unused models, the longest unused first, until `place` is within the budget.
+
+        Waits where all are in use, for as long as anyone waits for `place`. A model that is too
+        large even alone is not kept from trying.
+        """
+        budget = self._settings.memory_budget
+        while budget is not None:
+            loaded = [other for other in self._places if other.model]
+            if not loaded or place.settings.memory + _memory(loaded) <= budget:
+                return
+            if unused := [other for other in loaded if not other.users]:
+                await self._unload(min(unused, key=lambda other: other.used_at))
+                continue
+            self._unused.clear()
+            await self._unused.wait()
+            if not place.users:
+                raise Overloaded("Other models are in use, and memory is short.")
+
+    def _unload_later(self, place: _Place) -> None:
+        """Unload `place` if nobody has used it again by then."""
+        after = self._settings.unload_after
+        if after is None:
+            return
+        used_at = place.used_at
+
+        def unload() -> None:
+            if not place.users and place.used_at == used_at:
+                task = asyncio.create_task(self._unload(place))
+                self._unloading.add(task)
+                task.add_done_callback(self._unloading.discard)
+
+        asyncio.get_running_loop().call_later(after, unload)
+
+    async def _unload(self, place: _Place) -> None:
+        task, place.task = place.task, None
+        if task is None:
+            return
+        task.cancel()  # of no effect on one that is done
+        await asyncio.wait([task])
+        if not task.cancelled() and not task.exception():
+            log.info("Unloading %s", place.settings.id)
+            await task.result().stop()
+
+
+def _memory(places: list[_Place]) -> int:
+    return sum(place.settings.memory for place in places)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,187 @@
+"""One loaded model: from a checked chat request to what its engine is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from minikin.api.answer.answer_forms import AnswerForm, answer_form
+from minikin.api.answer.prepared import Prepared
+from minikin.api.request import faults
+from minikin.api.request.translate import ChatRequest
+from minikin.chat.template_process import TemplateProcess
+from minikin.chat.thoughts import is_thinking
+from minikin.constrain.checker import GrammarChecker
+from minikin.constrain.worker import Vocabulary
+from minikin.engine.host.supervisor import EngineSupervisor
+from minikin.engine.messages import GenerationRequest
+from minikin.errors import ContextExceeded, InvalidRequest, MinikinError
+from minikin.tokenizer.tokenizer import Tokenizer
+
+_QUICK_CHARS = 16_384
+"""Prompts up to this size are encoded on the event loop; it takes a few milliseconds."""
+_EFFORTS = ("low", "medium", "high")
+"""What gpt-oss was trained to."""
+Piece = tuple[str, bool]
+"""Text, and whether it is a control token."""
+
+
+class ServedModel:
+    """A model's parts: the engine, and all that goes between it and OpenAI's requests.
+
+    Tests put a scripted engine, a byte tokenizer and an unbounded template in their places.
+    """
+
+    def __init__(
+        self, engine: EngineSupervisor, tokenizer: Tokenizer, template: TemplateProcess
+    ) -> None:
+        self.engine = engine
+        self.tokenizer = tokenizer
+        self.template = template
+        self._in_channels = template.in_channels and "<|channel|>" in tokenizer.frame_marks
+        self.grammars = GrammarChecker(self._vocabulary)
+        self._longest_token = max(
+            len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)
+        )
+        self._warming: asyncio.Task[None] | None = None
+
+    def warm(self) -> None:
+        """Begin to start what only some requests need."""
+        self._warming = asyncio.create_task(self._warm())
+
+    async def stop(self) -> None:
+        """End the model's processes; answers still running end with EngineFailure."""
+        if self._warming:
+            self._warming.cancel()
+        await self.engine.stop()
+        await self.template.stop()
+        await self.grammars.stop()
+
+    def count_tokens(self, text: str) -> int:
+        """Of plain text."""
+        return len(self.tokenizer.encode(text))
+
+    async def prepare(
+        self, request: ChatRequest, request_id: str, *, owner: str, default_max_tokens: int
+    ) -> Prepared:
+        """What the engine is asked for a chat request.
+
+        Of the prompts it has seen, the engine reuses only those of the same `owner`.
+
+        Raises ContextExceeded if prompt and answer don't fit the model's window, InvalidRequest if
+        the prompt alone doesn't, a schema can't be followed, a token doesn't exist or the model
+        can't be told how much to think.
+        """
+        window = self.engine.info.context_length
+        marks = self.tokenizer.frame_marks
+        form = answer_form(request, self.template.call_format, marks)
+        if self._in_channels:
+            form = form.in_channels(marks)
+        pieces = await self._render(request, window, form)
+        thinking = self._thinking(form, pieces)
+        prompt = await self._encode_prompt(pieces)
+        room = window - len(prompt)
+        if room < 1:
+            raise _prompt_too_long(window, str(len(prompt)))
+        if request.max_tokens is not None and request.max_tokens > room:
+            raise ContextExceeded(window, len(prompt), request.max_tokens)
+        grammar = await form.after(self.template.thought_marks, thinking).grammar(self.grammars)
+        most = request.max_tokens or min(default_max_tokens, room)
+        # More than the window holds can't come true.
+        predicted = request.prediction[: window * self._longest_token]
+        prediction = await self._encode(predicted) if predicted else []
+        params = request.sampling_params(most, prediction, grammar)
+        self._check_tokens(params.logit_bias)
+        generation = GenerationRequest(
+            id=request_id, prompt=prompt, params=params, n=request.n, scope=owner
+        )
+        return Prepared(
+            generation, form, thinking, self.template.thought_marks, in_channels=self._in_channels
+        )
+
+    async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
+        """The prompt as text.
+
+        What can't fit in `window` tokens, however it is split, is refused unrendered.
+        """
+        size = sum(map(_size, request.messages)) + sum(len(str(tool)) for tool in form.tools)
+        if size > window * self._longest_token:
+            raise _prompt_too_long(window, f"more than {size // self._longest_token}")
+        return await self.template.render(
+            request.messages,
+            tools=form.tools,
+            must_call=form.must_call,
+            variables=self._variables(request.reasoning_effort, form),
+        )
+
+    async def _encode_prompt(self, pieces: list[Piece]) -> list[int]:
+        if sum(len(text) for text, _ in pieces) <= _QUICK_CHARS:
+            return self.tokenizer.encode_prompt(pieces)
+        return await asyncio.to_thread(self.tokenizer.encode_prompt, pieces)
+
+    async def _encode(self, text: str) -> list[int]:
+        if len(text) <= _QUICK_CHARS:
+            return self.tokenizer.encode(text)
+        return await asyncio.to_thread(self.tokenizer.encode, text)
+
+    def _variables(self, effort: str | None, form: AnswerForm) -> dict[str, Any]:
+        """What tells the template how much to think: not before an answer of a given form."""
+        if self.template.can_choose_to_think and not form.free:
+            effort = "none"
+        if effort is None:
+            return {}
+        if self._in_channels:
+            if effort not in _EFFORTS:
+                raise faults.unsupported_value("reasoning_effort", effort, _EFFORTS)
+            return {"reasoning_effort": effort}
+        if not self.template.can_choose_to_think:
+            raise faults.unsupported("reasoning_effort")
+        return {"enable_thinking": effort != "none", "reasoning_effort": effort}
+
+    def _thinking(self, form: AnswerForm, pieces: list[Piece]) -> bool | None:
+        """See Prepared. Thoughts that `pieces` begin are ended where the answer's form is bound."""
+        marks = self.template.thought_marks
+        if marks is None:
+            return None
+        begun = is_thinking("".join(text for text, _ in pieces[-2:]), marks)
+        if form.free:
+            return begun
+        if begun:
+            end = (marks.end, marks.end in self.tokenizer.control_tokens)
+            pieces += [("\n", False), end, ("\n\n", False)]
+        return None
+
+    def _check_tokens(self, biased: dict[int, float]) -> None:
+        """Raise InvalidRequest for ids that the model doesn't have."""
+        most = self.tokenizer.vocab_size - 1
+        for token in biased:
+            if token > most:
+                raise InvalidRequest(
+                    f"Invalid key in 'logit_bias': {token}. Maximum value is {most}.",
+                    param="logit_bias",
+                )
+
+    async def _warm(self) -> None:
+        with contextlib.suppress(MinikinError):
+            await self.grammars.warm()
+
+    def _vocabulary(self) -> Vocabulary:
+        return Vocabulary(self.tokenizer.free_bytes(), sorted(self.tokenizer.eos_ids))
+
+
+def _size(message: dict[str, Any]) -> int:
+    """Characters of a message's content."""
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part.get("text", "")) for part in content)
+
+
+def _prompt_too_long(window: int, tokens: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"This model's maximum context length is {window} tokens. However, your messages resulted "
+        f"in {tokens} tokens. Please reduce the length of the messages.",
+        param="messages",
+        code="context_length_exceeded",
+    )

@@ -1,0 +1,52 @@
+"""What the routes share: the models, the stored completions, and the places for requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from minikin.api.request.translate import Limits
+from minikin.api.serving.model_pool import ModelPool
+from minikin.api.serving.store import CompletionStore
+from minikin.config import ServerSettings
+from minikin.errors import Overloaded
+
+
+class Service:
+    """One server's state: everything but its HTTP."""
+
+    def __init__(self, settings: ServerSettings, models: ModelPool) -> None:
+        self.settings = settings
+        self.models = models
+        self.limits = Limits(
+            models=frozenset(models.names),
+            max_choices=settings.max_choices,
+            extensions=settings.extensions,
+        )
+        self.store = CompletionStore(settings.database)
+        self.draining = False
+        self.in_flight = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a new request would be answered."""
+        return self.models.is_ready and not self.draining
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one request. Raises Overloaded if there is none, or no more."""
+        if self.draining:
+            raise Overloaded("The server is shutting down.", retry_after=5)
+        if self.in_flight >= self.settings.max_queued:
+            raise Overloaded("The server has too many requests to answer. Try again in a moment.")
+        self.in_flight += 1
+        self.idle.clear()
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            if not self.in_flight:
+                self.idle.set()

@@ -1,0 +1,1 @@
+"""What is known: dated values, the fields of records, the evidence of probes."""

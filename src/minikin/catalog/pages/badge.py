@@ -1,0 +1,97 @@
+"""Badges: a capability, and what stands behind the claim. Drawn here; shields.io is an option.
+
+A declared badge is hollow. A probed one is filled and has a third part that says verified, failed
+or stale.
+"""
+
+from __future__ import annotations
+
+from html import escape
+from typing import NamedTuple
+from urllib.parse import quote
+
+from minikin.catalog.facts.evidence import BadgeState
+from minikin.catalog.facts.schema import Capability
+
+_COLOURS = {
+    "blue": "#0067b8",
+    "teal": "#00796b",
+    "cyan": "#00838f",
+    "yellow": "#8a6d00",
+    "red": "#b3261e",
+    "purple": "#6a3fb5",
+}
+_SEALS = {"verified": ("✓ verified", "#1b7f37"), "failed": ("✗ failed", "#c62828")}
+_SEALS["stale"] = ("stale", "#b26a00")
+_SHIELDS = {"verified": "brightgreen", "failed": "critical", "stale": "orange"}
+
+
+class Badge(NamedTuple):
+    """`page` is the evidence that it links to, as `path#anchor`, if there is any."""
+
+    capability: Capability
+    state: BadgeState
+    page: str | None
+
+    @property
+    def file(self) -> str:
+        """The name of the drawing; badges that look the same share one."""
+        return f"{self.capability.id}-{self.state}.svg"
+
+    @property
+    def alt(self) -> str:
+        """What a screen reader says."""
+        return f"{self.capability.label}: {self.capability.meaning} ({self.state})"
+
+    @property
+    def shields_url(self) -> str:
+        """The same badge at shields.io."""
+        seal = f" {_SEALS[self.state][0]}" if self.state in _SEALS else ""
+        colour = _SHIELDS.get(self.state, self.capability.colour)
+        label, value = self.capability.label, self.capability.value + seal
+        parts = (part.replace("-", "--").replace("_", "__") for part in (label, value))
+        path = "-".join(quote(part.replace(" ", "_")) for part in parts)
+        return f"https://img.shields.io/badge/{path}-{colour}"
+
+    def svg(self) -> str:
+        """The drawing, 20 pixels high, readable on light and dark ground."""
+        hollow = self.state == "declared"
+        # A colour is a claim: what failed or is out of date has none.
+        claimed = hollow or self.state == "verified"
+        colour = _COLOURS[self.capability.colour] if claimed else "#6e7781"
+        parts = [
+            (self.capability.label, "#444c56", "#fff"),
+            (self.capability.value, "#fff" if hollow else colour, colour if hollow else "#fff"),
+        ]
+        if self.state in _SEALS:
+            parts.append((*_SEALS[self.state], "#fff"))
+        return _draw(parts, self.alt, colour if hollow else None)
+
+
+def _draw(parts: list[tuple[str, str, str]], title: str, border: str | None) -> str:
+    x = 0.0
+    drawn: list[str] = []
+    for text, fill, ink in parts:
+        length = sum(map(_width, text))
+        drawn.append(
+            f'<rect x="{x:g}" width="{length + 12:g}" height="20" fill="{fill}"/>'
+            f'<text x="{x + 6:g}" y="14" textLength="{length:g}" fill="{ink}">{escape(text)}</text>'
+        )
+        x += length + 12
+    frame = (
+        f'<rect x=".5" y=".5" width="{x - 1:g}" height="19" rx="3" fill="none" stroke="{border}"/>'
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{x:g}" height="20" role="img" '
+        f'aria-label="{escape(title)}"><title>{escape(title)}</title>'
+        f'<clipPath id="r"><rect width="{x:g}" height="20" rx="3"/></clipPath>'
+        '<g clip-path="url(#r)" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
+        f"{''.join(drawn)}</g>{frame if border else ''}</svg>\n"
+    )
+
+
+def _width(char: str) -> float:
+    """About the width of a character of 11 pixel Verdana; `textLength` makes up the rest."""
+    if char in "iljtf.,:|'()[] ":
+        return 4.2
+    return 9.5 if char in "mwMW✓✗" else 6.7

@@ -1,0 +1,197 @@
+"""The pages of lists: the catalog's index, authors, providers, models, evidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from minikin.catalog.facts import numbers
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.schema import capabilities
+from minikin.catalog.pages.blocks import facts, make
+from minikin.catalog.pages.page import Block, Cell, Code, Heading, Link, Page, Table
+from minikin.catalog.pages.site_map import SiteMap
+from minikin.catalog.sources.catalog import Catalog, counts
+
+_TOP = 15
+
+
+def index(site: SiteMap) -> Page:
+    """What the catalog holds, and where that came from."""
+    catalog = site.catalog
+    serving = (row.id.split("/")[0].lower() for row in catalog.offerings.values())
+    making = (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row))
+    blocks: list[Block] = [
+        ("Models, who makes them, who serves them, and what they were seen to do.",),
+        _totals(catalog),
+        Heading(2, "Providers by Number of Offerings"),
+        _ranking(site, catalog.providers, serving),
+        Heading(2, "Authors by Number of Models"),
+        _ranking(site, catalog.authors, making),
+        Heading(2, "Sources"),
+        _sources(catalog),
+    ]
+    return make(site, "_index", "Model Catalog", "catalog", blocks)._replace(trail=[])
+
+
+def _totals(catalog: Catalog) -> Table:
+    offered = len(catalog.offerings)
+    priced = sum(row.state("price_input") == "known" for row in catalog.offerings.values())
+    results = [result for found in catalog.evidence.values() for result in found.results]
+    verified = sum(result.outcome == "verified" for result in results)
+    rows: list[list[Cell]] = [
+        [Link("Authors", "authors/_index"), f"{len(catalog.authors):,}"],
+        [Link("Models", "models/_index"), f"{len(catalog.models):,}"],
+        [Link("Providers", "providers/_index"), f"{len(catalog.providers):,}"],
+        [Link("Offerings", "offerings/_index"), f"{offered:,}"],
+        ["Offerings with a price", f"{priced:,} ({priced / max(offered, 1):.0%})"],
+        [Link("Probed offerings", "evidence/_index"), f"{len(catalog.evidence):,}"],
+        ["Verified capabilities", f"{verified:,} of {len(results):,} probed"],
+    ]
+    return Table(["", "Count"], rows)
+
+
+def _sources(catalog: Catalog) -> Table:
+    stated = Counter(
+        (fact.source, fact.date)
+        for row in catalog.offerings.values()
+        for known in row.facts.values()
+        for fact in known
+    )
+    rows: list[list[Cell]] = [
+        [source, date, f"{count:,}"] for (source, date), count in sorted(stated.items())
+    ]
+    return Table(["Source", "As of", "Facts on offerings"], rows)
+
+
+def _ranking(site: SiteMap, records: dict[str, Record], ids: Iterable[str]) -> Table:
+    rows: list[list[Cell]] = [[site.link(records[id]), f"{n:,}"] for id, n in counts(ids)[:_TOP]]
+    return Table(["Name", "Count"], rows)
+
+
+def author(site: SiteMap, record: Record) -> Page:
+    """An author and all of their models."""
+    models = site.catalog.models_by(record)
+    blocks: list[Block] = [
+        *([(text,)] if (text := record.value("description")) else []),
+        Table(["Field", "Value", "Source"], facts(record)),
+        Heading(2, f"{len(models)} Models"),
+        _models(site, models),
+    ]
+    trail = [Link("Authors", "authors/_index")]
+    return make(site, site.path("author", record), record.name, "author", blocks, trail)
+
+
+def _models(site: SiteMap, models: list[Record]) -> Table:
+    rows: list[list[Cell]] = []
+    for row in models:
+        home = site.catalog.home(row) or Record("offering", "", {})
+        rows.append(
+            [
+                site.link(row, row.id),
+                row.value("release_date") or numbers.UNKNOWN,
+                numbers.tokens(home.value("context")),
+                numbers.price_pair(home),
+                f"{len(site.catalog.offerings_of(row))}",
+            ]
+        )
+    return Table(["Model", "Released", "Context", "Pricing (Input/Output)", "Offerings"], rows)
+
+
+def provider(site: SiteMap, record: Record) -> Page:
+    """A provider: where to call it, its policies, and what it offers by family."""
+    families: dict[str, list[Record]] = {}
+    for row in site.catalog.offerings_at(record):
+        served = site.catalog.models[site.catalog.model_of(row)]
+        families.setdefault(served.value("family") or "other", []).append(row)
+    known = facts(record)
+    blocks: list[Block] = [
+        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known of it.",)
+    ]
+    for family in sorted(families):
+        rows: list[list[Cell]] = [
+            [
+                site.link(row),
+                Code(row.id.partition("/")[2]),
+                numbers.tokens(row.value("context")),
+                numbers.price_pair(row),
+            ]
+            for row in families[family]
+        ]
+        titles = ["Model", "Id", "Context", "Pricing (Input/Output)"]
+        blocks += [Heading(2, family), Table(titles, rows)]
+    trail = [Link("Providers", "providers/_index")]
+    return make(site, site.path("provider", record), record.name, "provider", blocks, trail)
+
+
+def authors(site: SiteMap) -> Page:
+    """Every author."""
+    rows: list[list[Cell]] = [
+        [site.link(row), f"{len(site.catalog.models_by(row))}"]
+        for row in site.catalog.authors.values()
+    ]
+    return make(site, "authors/_index", "Authors", "authors", [Table(["Author", "Models"], rows)])
+
+
+def providers(site: SiteMap) -> Page:
+    """Every provider."""
+    rows: list[list[Cell]] = []
+    for row in site.catalog.providers.values():
+        offered = f"{len(site.catalog.offerings_at(row))}"
+        base = row.value("api_base")
+        rows.append([site.link(row), offered, Code(base) if base else numbers.UNKNOWN])
+    table = Table(["Provider", "Offerings", "API base URL"], rows)
+    return make(site, "providers/_index", "Providers", "providers", [table])
+
+
+def models(site: SiteMap) -> Page:
+    """Every model."""
+    table = _models(site, list(site.catalog.models.values()))
+    return make(site, "models/_index", "Models", "models", [table])
+
+
+def offerings(site: SiteMap) -> Page:
+    """Every offering, with the few capabilities that people choose by."""
+    telling = [
+        name
+        for name in capabilities()
+        if name in ("tools", "structured_outputs", "reasoning")
+        or (name.startswith(("input_", "output_")) and not name.endswith("_text"))
+    ]
+    rows: list[list[Cell]] = [
+        [
+            site.link(row, row.id),
+            numbers.tokens(row.value("context")),
+            numbers.tokens(row.value("max_output")),
+            numbers.price_pair(row),
+            " ".join(name for name in telling if row.state(name) == "known"),
+        ]
+        for row in site.catalog.offerings.values()
+    ]
+    titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
+    said = ("Each provider's page lists its own: ", Link("providers", "providers/_index"), ".")
+    return make(site, "offerings/_index", "Offerings", "offerings", [said, Table(titles, rows)])
+
+
+def evidence(site: SiteMap) -> Page:
+    """Every probed offering."""
+    rows: list[list[Cell]] = []
+    for key, found in site.catalog.evidence.items():
+        record = site.catalog.offerings[key]
+        verified = sum(result.outcome == "verified" for result in found.results)
+        latest = max((result.at for result in found.results), default="")
+        link = Link(record.id, site.path("evidence", record))
+        rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
+    table = Table(["Offering", "Verified", "Last probed", "Endpoint"], rows)
+    block: Block = table if rows else ("Nothing has been probed yet.",)
+    return make(site, "evidence/_index", "Evidence", "evidence-list", [block])
+
+
+PAGES: dict[str, Callable[[SiteMap], Page]] = {
+    "_index": index,
+    "authors/_index": authors,
+    "providers/_index": providers,
+    "models/_index": models,
+    "offerings/_index": offerings,
+    "evidence/_index": evidence,
+}

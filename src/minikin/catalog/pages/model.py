@@ -1,0 +1,105 @@
+"""The page of a model: what it is, what it can do, who offers it."""
+
+from __future__ import annotations
+
+from minikin.catalog.facts import numbers
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.pages.blocks import capability_blocks, conflict_blocks, facts, make
+from minikin.catalog.pages.page import Block, Cell, Code, Heading, Inline, Link, Page, Table
+from minikin.catalog.pages.site_map import SiteMap
+
+_SIBLINGS = 5
+
+
+def model(site: SiteMap, record: Record) -> Page:
+    """The page that began this catalog, with a source behind every value."""
+    catalog = site.catalog
+    authors = catalog.authors_of(record)
+    home = catalog.home(record)
+    blocks: list[Block] = []
+    if text := record.value("description"):
+        blocks.append((text,))
+    by: list[Inline] = []
+    for author in authors:
+        by += [", " if by else "", site.link(author)]
+    blocks.append(("Developed by: ", *(by or ["not known"])))
+    blocks += [Heading(2, "Technical Specifications"), _specifications(record, home)]
+    blocks.append(Heading(2, "Capabilities"))
+    probed = home is not None and home.id.lower() in catalog.evidence
+    evidence = site.path("evidence", home) if home is not None and probed else None
+    blocks += [*_legend(site, home, evidence), *capability_blocks(site, home, evidence)]
+    blocks += _providers(site, record)
+    blocks += conflict_blocks(site, [record, *([home] if home else [])])
+    blocks += _related(site, record, authors)
+    trail = [Link("Authors", "authors/_index"), *(site.link(author) for author in authors[:1])]
+    if not authors:
+        trail = [Link("Models", "models/_index")]
+    names = ", ".join(author.name for author in authors) or None
+    return make(site, site.path("model", record), record.name, "model", blocks, trail, names)
+
+
+def _specifications(record: Record, home: Record | None) -> Table:
+    # What the author doesn't say of a model's limits, the offering that speaks for it does.
+    limits = {f: home.facts[f] for f in ("context", "max_output") if home and f in home.facts}
+    whole = Record("model", record.id, limits | record.facts)
+    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""], *facts(whole)]
+    return Table(["Specification", "Value", "Source"], rows)
+
+
+def _legend(site: SiteMap, home: Record | None, evidence: str | None) -> list[Block]:
+    if home is None:
+        return []
+    said: list[Inline] = [
+        "As offered by ",
+        site.link(home, site.catalog.provider_of(home).name),
+        ". ",
+    ]
+    if evidence:
+        return [
+            (*said, "Filled badges are probed: each links to its ", Link("evidence", evidence), ".")
+        ]
+    return [(*said, "Hollow badges are declared, not probed.")]
+
+
+def _providers(site: SiteMap, record: Record) -> list[Block]:
+    rows: list[list[Cell]] = []
+    for row in site.catalog.offerings_of(record):
+        notes: list[Inline] = [row.value("status") or ""]
+        if row.id.lower() in site.catalog.evidence:
+            notes += [" " if notes[0] else "", Link("evidence", site.path("evidence", row))]
+        rows.append(
+            [
+                site.link(row, site.catalog.provider_of(row).name),
+                numbers.tokens(row.value("context")),
+                numbers.price_pair(row),
+                notes,
+            ]
+        )
+    blocks: list[Block] = [Heading(2, "Provider Availability")]
+    if rows:
+        blocks.append(("Prices are in US dollars per million tokens; a dash means not known.",))
+        blocks.append(Table(["Provider", "Context", "Pricing (Input/Output)", "Notes"], rows))
+    else:
+        blocks.append(("No provider is known.",))
+    for row in site.catalog.stand_ins(record):
+        name = site.catalog.provider_of(row).name
+        other = site.catalog.models[site.catalog.model_of(row)]
+        weights = site.link(other)
+        said = (" answers to this name with the weights of ", weights, ".")
+        blocks.append((site.link(row, name), *said))
+    return blocks
+
+
+def _related(site: SiteMap, record: Record, authors: list[Record]) -> list[Block]:
+    links: list[Cell] = [site.link(author, f"All {author.name} Models") for author in authors]
+    links.append(Link("Model Comparison", "comparisons/_index"))
+    blocks: list[Block] = [Heading(3, "Related Resources"), links]
+    others = [
+        row for author in authors[:1] for row in site.catalog.models_by(author) if row is not record
+    ]
+    if others:
+        listed: list[Cell] = [site.link(row, row.id) for row in others[:_SIBLINGS]]
+        if len(others) > _SIBLINGS:
+            listed.append(f"...and {len(others) - _SIBLINGS} more")
+        blocks += [Heading(3, "Other Models by This Author"), listed]
+    return blocks

@@ -1,0 +1,117 @@
+"""The page of an offering, and the page of the evidence for its badges."""
+
+from __future__ import annotations
+
+from minikin.catalog.facts import numbers
+from minikin.catalog.facts.evidence import Result, is_stale
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.schema import capabilities
+from minikin.catalog.pages.blocks import capability_blocks, conflict_blocks, facts, make
+from minikin.catalog.pages.page import Block, Cell, Code, Heading, Link, Page, Table
+from minikin.catalog.pages.site_map import SiteMap
+
+TYPICAL = {
+    "A question: 200 tokens in, 200 out": (200, 200),
+    "A page summed up: 1,000 in, 150 out": (1_000, 150),
+    "A long document: 50,000 in, 1,000 out": (50_000, 1_000),
+}
+"""Calls that people make, as tokens in and out."""
+
+
+def offering(site: SiteMap, record: Record) -> Page:
+    """What one provider says, and is seen, to offer of one model."""
+    catalog = site.catalog
+    provider = catalog.provider_of(record)
+    served = catalog.models[catalog.model_of(record)]
+    probed = catalog.evidence.get(record.id.lower())
+    evidence_page = site.path("evidence", record) if probed else None
+    prices = [field for field in record.facts if field.startswith("price_")]
+    limits = facts(record, hide=[*capabilities(), *prices])
+    own_id = Code(record.id.partition("/")[2])
+    serves = (site.link(served), " as ", site.link(provider), " serves it, under the id ", own_id)
+    blocks: list[Block] = [
+        (*serves, "."),
+        Heading(2, "Limits"),
+        Table(["Limit", "Value", "Source"], limits) if limits else ("No limit is known.",),
+        Heading(2, "Prices"),
+        *_prices(record),
+        Heading(2, "Capabilities"),
+    ]
+    if probed is None:
+        command = f"minikin probe --base-url URL --model {own_id.text}"
+        blocks.append(("Nobody has probed this offering here. To do so: ", Code(command)))
+    elif evidence_page:
+        blocks.append(
+            ("Probed: each filled badge links to its ", Link("evidence", evidence_page), ".")
+        )
+    blocks += capability_blocks(site, record, evidence_page)
+    if ranges := record.value("ranges"):
+        rows = [[name, *(str(row.get(k, "")) for k in _RANGE)] for name, row in ranges.items()]
+        blocks += [
+            Heading(3, "Parameters"),
+            Table(["Parameter", *map(str.capitalize, _RANGE)], rows),
+        ]
+    blocks += conflict_blocks(site, [record])
+    trail = [Link("Providers", "providers/_index"), site.link(provider)]
+    title = f"{record.name} at {provider.name}"
+    return make(site, site.path("offering", record), title, "offering", blocks, trail)
+
+
+_RANGE = ("min", "max", "default")
+
+
+def _prices(record: Record) -> list[Block]:
+    rows = facts(record, "price_")
+    if not rows:
+        return [("No price is known.",)]
+    blocks: list[Block] = [Table(["Price", "Value", "Source"], rows)]
+    for tier in record.value("price_tiers") or []:
+        pair = " / ".join(numbers.dollars(tier.get(name)) for name in ("input", "output"))
+        blocks.append((f"Prompts above {tier['above']:,} tokens: {pair} per million tokens.",))
+    costs: list[list[Cell]] = [
+        [title, numbers.amount(numbers.cost(record, *tokens))] for title, tokens in TYPICAL.items()
+    ]
+    return [*blocks, Table(["A typical call", "Costs"], costs)]
+
+
+def evidence(site: SiteMap, record: Record) -> Page:
+    """What was asked of a live endpoint, and what came back."""
+    found = site.catalog.evidence[record.id.lower()]
+    counts: dict[str, int] = {}
+    for result in found.results:
+        counts[result.outcome] = counts.get(result.outcome, 0) + 1
+    blocks: list[Block] = [
+        ("The probes of ", site.link(record, record.id), ", run by ", found.prober, "."),
+        Table(
+            ["", ""],
+            [
+                ["Endpoint", Code(found.endpoint)],
+                ["Model asked for", Code(found.model)],
+                ["Fingerprint of the server", Code(found.fingerprint or "none given")],
+                ["Results", ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))],
+            ],
+        ),
+        (
+            "Digests are SHA-256 over the bodies of all requests and responses of a probe. "
+            "A result speaks for the endpoint until it expires; after that its badge is stale.",
+        ),
+    ]
+    for result in found.results:
+        blocks += _result(site, result)
+    trail = [Link("Evidence", "evidence/_index"), site.link(record, record.id)]
+    title = f"Evidence for {record.id}"
+    return make(site, site.path("evidence", record), title, "evidence", blocks, trail)
+
+
+def _result(site: SiteMap, result: Result) -> list[Block]:
+    stale = " (stale)" if is_stale(result, site.catalog.now) else ""
+    return [
+        Heading(3, result.capability),
+        (f"{result.outcome}{stale}: {result.reason}",),
+        [
+            f"requests: {result.trials}, median latency {result.latency_ms} ms",
+            f"probed {result.at}, good until {result.expires}",
+            ["digest of requests ", Code(result.requests)],
+            ["digest of responses ", Code(result.responses)],
+        ],
+    ]

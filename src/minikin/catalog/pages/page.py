@@ -1,0 +1,222 @@
+"""A page as data, and its two forms: Markdown and HTML. Both come from the same blocks.
+
+Text is plain everywhere and escaped here, so nothing that a source says can become markup. Pages
+are named by their path without a suffix; `_index` is the page of a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+
+from minikin.catalog.pages.badge import Badge
+
+FOLDER = Path(__file__).parent
+"""Where the page's frame, the style sheet and the script are."""
+
+
+class Link(NamedTuple):
+    """`to` is a page's path, with an `#anchor` if need be, or an http(s) URL."""
+
+    text: str
+    to: str
+
+
+class Code(NamedTuple):
+    """Text to be read letter by letter, such as an id."""
+
+    text: str
+
+
+class Heading(NamedTuple):
+    """`level` counts from 1; the anchor is the text in lower case with dashes."""
+
+    level: int
+    text: str
+
+
+class Table(NamedTuple):
+    """Rows of cells below a row of titles."""
+
+    titles: list[str]
+    rows: list[list[Cell]]
+
+
+Inline = str | Link | Code | Badge
+Cell = Inline | list[Inline]
+Block = Heading | Table | list[Cell] | tuple[Inline, ...]
+"""A list is bullets, a tuple a paragraph."""
+
+
+class Page(NamedTuple):
+    """`trail` leads from the catalog's index to the page's own folder."""
+
+    path: str
+    title: str
+    author: str | None
+    kind: str
+    trail: list[Link]
+    blocks: list[Block]
+    footer: tuple[Inline, ...]
+
+
+def anchor(text: str) -> str:
+    """The anchor that GitHub, Hugo and our HTML give a heading."""
+    return re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-")
+
+
+class Form(NamedTuple):
+    """How a page is written down: the file at a path, what becomes of text, and the marks."""
+
+    file: Callable[[str], str]
+    text: Callable[[str], str]
+    url: Callable[[str], str]
+    code: Callable[[str], str]
+    link: str
+    image: str
+    heading: str
+    paragraph: str
+    bullet: str
+    bullets: str
+    title: str
+    cell: str
+    row: str
+    table: str
+    page: str
+    shields: bool = False
+    most_rows: int = 1_000_000
+
+
+def render(page: Page, form: Form) -> str:
+    """The whole file. Links are relative, so that a site works at any address and in a folder."""
+    title = form.text(page.title)
+    head = {"title": page.title, "author": page.author, "type": page.kind}
+    return form.page.format(
+        matter="\n".join(f"{name}: {json.dumps(text)}" for name, text in head.items() if text),
+        kind=page.kind,
+        root="../" * page.path.count("/"),
+        navigation=" ".join(_inline(link, page, form) for link in NAVIGATION),
+        trail="".join(f"{_inline(link, page, form)} / " for link in page.trail),
+        title=title,
+        body="\n\n".join(_block(block, page, form) for block in page.blocks),
+        footer=_cell(list(page.footer), page, form),
+    )
+
+
+def _block(block: Block, page: Page, form: Form) -> str:
+    if isinstance(block, Heading):
+        marks = {"level": block.level, "hashes": "#" * block.level, "anchor": anchor(block.text)}
+        return form.heading.format(form.text(block.text), **marks)
+    if isinstance(block, Table):
+        head = form.row.format("".join(map(form.title.format, map(form.text, block.titles))))
+        rows = [
+            form.row.format("".join(form.cell.format(_cell(cell, page, form)) for cell in row))
+            for row in block.rows[: form.most_rows]
+        ]
+        if len(block.rows) > form.most_rows:
+            rows.append(
+                form.row.format(form.cell.format(f"...and {len(block.rows) - len(rows):,} more"))
+            )
+        marks = {"rule": "---|" * len(block.titles), "kind": anchor(block.titles[-1])}
+        return form.table.format("".join(rows), head=head, **marks).rstrip()
+    if isinstance(block, list):
+        return form.bullets.format(
+            "".join(form.bullet.format(_cell(item, page, form)) for item in block)
+        ).rstrip()
+    return form.paragraph.format(_cell(list(block), page, form))
+
+
+def _cell(cell: Cell, page: Page, form: Form) -> str:
+    if isinstance(cell, list):
+        return "".join(_inline(item, page, form) for item in cell).rstrip()
+    return _inline(cell, page, form)
+
+
+def _inline(item: Inline, page: Page, form: Form) -> str:
+    if isinstance(item, str):
+        return form.text(item)
+    if isinstance(item, Code):
+        return form.code(item.text)
+    if isinstance(item, Badge):
+        source = item.shields_url if form.shields else _relative(f"badges/{item.file}", page)
+        image = form.image.format(form.text(item.alt), source)
+        # Badges are words of a line; other parts bring their own blanks.
+        return (form.link.format(image, _href(item.page, page, form)) if item.page else image) + " "
+    return form.link.format(form.text(item.text), _href(item.to, page, form))
+
+
+def _href(to: str, page: Page, form: Form) -> str:
+    if to.startswith("http"):
+        return form.url(to)
+    path, mark, fragment = to.partition("#")
+    return f"{_relative(form.file(path), page)}{mark}{fragment}"
+
+
+def _relative(file: str, page: Page) -> str:
+    folder = page.path.rpartition("/")[0] + "/"
+    if file.startswith(folder):
+        return file[len(folder) :]
+    return "../" * page.path.count("/") + file
+
+
+NAVIGATION = [
+    Link("Catalog", "_index"),
+    Link("Authors", "authors/_index"),
+    Link("Models", "models/_index"),
+    Link("Offerings", "offerings/_index"),
+    Link("Providers", "providers/_index"),
+    Link("Comparisons", "comparisons/_index"),
+    Link("Evidence", "evidence/_index"),
+]
+
+
+def _html_file(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{'index' if name == '_index' else name}.html"
+
+
+_SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
+
+MARKDOWN = Form(
+    file="{}.md".format,
+    text=lambda text: text.translate(_SIGNS),
+    url="<{}>".format,
+    code=lambda text: f"`{text}`".replace("|", "\\|"),
+    link="[{}]({})",
+    image="![{}]({})",
+    heading="{hashes} {}",
+    paragraph="{}",
+    bullet="- {}\n",
+    bullets="{}",
+    title=" {} |",
+    cell=" {} |",
+    row="|{}\n",
+    table="{head}|{rule}\n{}",
+    page="---\n{matter}\n---\n\n{trail}**{title}**\n\n# {title}\n\n{body}\n\n---\n\n*{footer}*\n",
+    most_rows=2_500,  # GitHub shows no page of more than 512 KiB
+)
+"""For GitHub and Hugo."""
+
+HTML = Form(
+    file=_html_file,
+    text=escape,
+    url=escape,
+    code=lambda text: f"<code>{escape(text)}</code>",
+    link='<a href="{1}">{0}</a>',
+    image='<img src="{1}" alt="{0}" height="20">',
+    heading='<h{level} id="{anchor}">{}</h{level}>',
+    paragraph="<p>{}</p>",
+    bullet="<li>{}</li>",
+    bullets="<ul>{}</ul>",
+    title='<th scope="col">{}</th>',
+    cell="<td>{}</td>",
+    row="<tr>{}</tr>\n",
+    table='<div class="wide"><table class="{kind}">\n'
+    "<thead>{head}</thead>\n<tbody>{}</tbody></table></div>",
+    page=(FOLDER / "page.html").read_text(encoding="utf-8"),
+)
+"""For a browser: one style sheet and one script beside the pages, nothing from the network."""

@@ -1,0 +1,112 @@
+"""The whole site: which pages there are, where, and how they are written to a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from minikin.catalog.facts.fact import Record
+from minikin.catalog.pages import compare, index, model, offering
+from minikin.catalog.pages.badge import Badge
+from minikin.catalog.pages.page import FOLDER, HTML, MARKDOWN, Page, render
+from minikin.catalog.pages.site_map import Kind, SiteMap
+from minikin.catalog.sources.catalog import Catalog
+from minikin.errors import NotFound, SetupError
+
+ASSETS = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "table.js")}
+"""Files beside the HTML pages."""
+_HUGO = """\
+# `hugo` finds every page and link of `content/` with these settings; add a theme of your own.
+title = "Model catalog"
+uglyURLs = true
+disablePathToLower = true
+[markup.goldmark.renderHooks.link]
+useEmbedded = "always"
+[[module.mounts]]
+source = "content"
+target = "content"
+[[module.mounts]]
+source = "content/badges"
+target = "static/badges"
+"""
+
+
+_MAKERS: dict[Kind, Callable[[SiteMap, Record], Page]] = {
+    "author": index.author,
+    "provider": index.provider,
+    "model": model.model,
+    "offering": offering.offering,
+    "evidence": offering.evidence,
+}
+
+
+def build_time() -> datetime:
+    """SOURCE_DATE_EPOCH where it is set, so that the same input gives the same bytes; else now.
+
+    Raises SetupError when it is set to something other than whole seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return datetime.now(UTC)
+    try:
+        return datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise SetupError("SOURCE_DATE_EPOCH must be whole seconds since 1970.") from None
+
+
+class Site:
+    """Pages by path, each made when it is asked for."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.map = site_map = SiteMap(catalog)
+        self._makers: dict[str, Callable[[], Page]] = {
+            site_map.path(kind, record): partial(make, site_map, record)
+            for kind, make in _MAKERS.items()
+            for record in site_map.records[kind]
+        }
+        for path, make in (index.PAGES | compare.PAGES).items():
+            self._makers[path] = partial(make, site_map)
+
+    def page(self, path: str) -> Page:
+        """The page at a path. Raises NotFound."""
+        if path not in self._makers:
+            raise NotFound(f"The catalog has no page {path!r}.")
+        return self._makers[path]()
+
+    def pages(self) -> Iterable[Page]:
+        """Every page."""
+        return (make() for make in self._makers.values())
+
+    def write(self, folder: Path, shields: bool = False) -> int:
+        """Write `content/` (Markdown), `html/` and `hugo.toml`; gives the number of pages."""
+        forms = {"content": MARKDOWN._replace(shields=shields), "html": HTML}
+        files: dict[str, str] = {f"html/{name}": text for name, text in ASSETS.items()}
+        files["hugo.toml"] = _HUGO
+        badges: dict[str, Badge] = {}
+        count = 0
+        for page in self.pages():
+            count += 1
+            for root, form in forms.items():
+                _write(folder / root / form.file(page.path), render(page, form))
+                badges |= {f"{root}/badges/{badge.file}": badge for badge in _badges(page)}
+        for name, text in (files | {name: badge.svg() for name, badge in badges.items()}).items():
+            _write(folder / name, text)
+        return count
+
+
+def _badges(page: Page) -> Iterable[Badge]:
+    for block in page.blocks:
+        if isinstance(block, tuple):
+            yield from (item for item in block if isinstance(item, Badge))
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)
+        path.write_text(text, encoding="utf-8", newline="\n")

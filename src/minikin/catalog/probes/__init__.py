@@ -1,0 +1,1 @@
+"""Checks that find out what a live server does."""

@@ -1,0 +1,241 @@
+"""Checks of answers that must have a form: JSON, a schema, tool calls.
+
+The prompts push towards prose, and the schemas hold values that no model would choose: only a
+server that enforces the form passes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, Inconclusive
+
+
+def fits(schema: Body, value: Any) -> bool:
+    """Whether a value fits a schema of the few keywords that the checks use."""
+    if "enum" in schema:
+        return any(value == option and type(value) is type(option) for option in schema["enum"])
+    if schema["type"] == "object":
+        return (
+            isinstance(value, dict)
+            and value.keys() == schema["properties"].keys()
+            and all(fits(schema["properties"][name], part) for name, part in value.items())
+        )
+    if schema["type"] == "array":
+        return isinstance(value, list) and all(fits(schema["items"], part) for part in value)
+    return isinstance(value, {"string": str, "boolean": bool}[schema["type"]])
+
+
+def _object(**properties: Body) -> Body:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def format_response(asker: Asker) -> str:
+    """JSON comes where the conversation asks for prose, and parses where it asks for JSON."""
+    fields = {"response_format": {"type": "json_object"}, **asker.greedy}
+    question = "Say hello. You may mention JSON."
+    for prompt in (question, "What is json? One sentence."):
+        reply = asker.ask(_chat(question, "Hello!", prompt), max_tokens=32, **fields)
+        if not _is_json_so_far(reply.text, cut=reply.finish == "length"):
+            raise Ignored("asked for a JSON object, got prose")
+    reply = asker.ask(
+        _chat("JSON, please.", '{"ok": true}', "JSON, please."), max_tokens=64, **fields
+    )
+    if isinstance(_parsed(reply.text), dict):
+        return "2 answers held to JSON against the conversation, and 1 parsed whole"
+    if reply.finish == "length":
+        raise Inconclusive("answers are JSON, but none ended before the token limit")
+    raise Failed("the answer is not a JSON object")
+
+
+def _chat(question: str, reply: str, prompt: str) -> list[Body]:
+    turns = [("user", question), ("assistant", reply)] * 2 + [("user", prompt)]
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def _is_json_so_far(text: str, cut: bool) -> bool:
+    """Whether the text is a JSON object, or the beginning of one where it was cut off."""
+    if not text.lstrip().startswith("{"):
+        return cut and not text.strip()
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        # The parser stops at the end of a text that is merely cut, or before its last word.
+        rest = text[error.pos :].strip()
+        begun = any(word.startswith(rest) for word in ("true", "false", "null", "-", "\\u0000"))
+        return cut and (begun or error.msg.startswith("Unterminated"))
+    except RecursionError:
+        return False
+    return True
+
+
+_SCHEMAS = [
+    _object(zq7={"type": "string", "enum": ["k-41", "m-09"]}, flag={"type": "boolean"}),
+    _object(inner=_object(v={"type": "integer", "enum": [90210, 31337]})),
+    _object(
+        list={"type": "array", "items": {"enum": ["\u00fc8", "x x"]}, "minItems": 1, "maxItems": 2}
+    ),
+]
+
+
+def structured_outputs(asker: Asker) -> str:
+    """Three schemas full of values that nobody would guess are each obeyed."""
+    for index, schema in enumerate(_SCHEMAS):
+        form = {"name": f"odd_{index}", "strict": True, "schema": schema}
+        reply = asker.ask(
+            "Say hello in one word.",
+            response_format={"type": "json_schema", "json_schema": form},
+            max_tokens=64,
+            **asker.greedy,
+        )
+        if not fits(schema, _parsed(reply.text)):
+            raise Ignored(f"schema {index + 1} of {len(_SCHEMAS)} was not obeyed")
+    return f"{len(_SCHEMAS)} adversarial schemas obeyed"
+
+
+def _tool(name: str, strict: bool = False, **properties: Body) -> Body:
+    function: Body = {
+        "name": name,
+        "description": f"The {name.replace('_', ' ')} tool.",
+        "parameters": _object(**properties),
+    }
+    return {"type": "function", "function": function | ({"strict": True} if strict else {})}
+
+
+_WEATHER = _tool("get_weather", city={"type": "string"})
+_LAMP = _tool("set_lamp", state={"type": "string", "enum": ["on", "off"]})
+
+
+def _talk(turns: list[tuple[str, list[tuple[str, str]]]], question: str) -> list[Body]:
+    """A conversation in which each question led to calls (name, arguments), and one question more.
+
+    Even the smallest model goes on with such a pattern, so nothing rests on its judgement.
+    """
+    talk: list[Body] = []
+    for turn, (asked, calls) in enumerate(turns):
+        made = [
+            {
+                "id": f"call_{turn}{index}",
+                "type": "function",
+                "function": {"name": name, "arguments": arguments},
+            }
+            for index, (name, arguments) in enumerate(calls)
+        ]
+        talk += [
+            {"role": "user", "content": asked},
+            {"role": "assistant", "content": None, "tool_calls": made},
+            *({"role": "tool", "tool_call_id": c["id"], "content": "Done."} for c in made),
+        ]
+    return [*talk, {"role": "user", "content": question}]
+
+
+_CITIES = ("Paris", "Rome", "Oslo", "Bern")
+_WEATHER_TALK = _talk(
+    [(f"Weather in {c}?", [("get_weather", json.dumps({"city": c}))]) for c in _CITIES],
+    "Weather in Lima?",
+)
+
+
+def _calls(reply: Answer) -> list[tuple[str, Any]]:
+    return [
+        (call["function"]["name"], _parsed(call["function"]["arguments"])) for call in reply.calls
+    ]
+
+
+def tools(asker: Asker) -> str:
+    """A conversation full of tool calls leads to another, with arguments that fit."""
+    fields = {"tools": [_WEATHER, _LAMP], "max_tokens": 48, **asker.greedy}
+    reply = asker.ask(_WEATHER_TALK, **fields)
+    if not reply.calls and "get_weather" in reply.text:
+        raise Failed("a call came as text")
+    if not reply.calls:
+        reply = asker.ask(_WEATHER_TALK, tool_choice="required", **fields)
+    if not reply.calls:
+        _insist_that_tools_count(asker, reply, fields)
+        raise Inconclusive("the model called no tool, so its calls can't be judged")
+    schemas = {
+        tool["function"]["name"]: tool["function"]["parameters"] for tool in (_WEATHER, _LAMP)
+    }
+    for call, (name, arguments) in zip(reply.calls, _calls(reply), strict=True):
+        if name not in schemas or not call.get("id") or call.get("type") != "function":
+            raise Failed("a call has no id or names no given tool")
+        if not fits(schemas[name], arguments):
+            raise Failed("a call's arguments don't fit its schema")
+    return f"{len(reply.calls)} call, arguments fit the schema"
+
+
+def _insist_that_tools_count(asker: Asker, reply: Answer, fields: Body) -> None:
+    """Raises Ignored when a prompt is no longer with tools than without: they never reached it."""
+    bare = asker.ask(_WEATHER_TALK, **(fields | {"tools": [_LAMP]}))
+    sizes = [found.usage.get("prompt_tokens") for found in (reply, bare)]
+    if sizes[0] == sizes[1] and sizes[0] is not None:
+        raise Ignored("no tool was called, and tools don't count in prompt_tokens")
+
+
+def tool_choice(asker: Asker) -> str:
+    """none, required, and each of two tools by name are obeyed against the model's inclination."""
+    fields = {"tools": [_WEATHER, _LAMP], "max_tokens": 48, **asker.greedy}
+    if asker.ask(_WEATHER_TALK, tool_choice="none", **fields).calls:
+        raise Ignored("none: a tool was called")
+    plain = "Say hello in one word."
+    if not asker.ask(plain, tool_choice="required", **fields).calls:
+        raise Ignored("required: no tool was called")
+    for name in ("get_weather", "set_lamp"):
+        choice = {"type": "function", "function": {"name": name}}
+        called = [known for known, _ in _calls(asker.ask(plain, tool_choice=choice, **fields))]
+        if set(called) != {name}:
+            raise Ignored(f"named {name}: called {called or 'nothing'}")
+    return "none, required and two named tools obeyed"
+
+
+def parallel_tool_calls(asker: Asker) -> str:
+    """Where the conversation calls two tools a turn, true gives two calls and false one."""
+    both = [("get_weather", '{"city": "Rome"}'), ("set_lamp", '{"state": "on"}')]
+    question = "Rome weather and lamp on."
+    talk = _talk([(question, both)] * 4, question)
+    counts = {
+        allowed: len(
+            asker.ask(
+                talk,
+                tools=[_WEATHER, _LAMP],
+                parallel_tool_calls=allowed,
+                max_tokens=96,
+                **asker.greedy,
+            ).calls
+        )
+        for allowed in (True, False)
+    }
+    if counts[False] > 1:
+        raise Ignored(f"{counts[False]} calls came where one was allowed")
+    if counts[True] < 2:
+        raise Inconclusive(f"the model made {counts[True]} call(s) where it might make two")
+    return f"{counts[True]} calls when allowed, {counts[False]} when not"
+
+
+def strict_tools(asker: Asker) -> str:
+    """Strict arguments fit the schema although every earlier call in the conversation didn't."""
+    tool = _tool("set_mode", strict=True, mode={"type": "string", "enum": ["k-41", "m-09"]})
+    question = "Set the mode to blue."
+    talk = _talk([(question, [("set_mode", '{"mode": "blue"}')])] * 4, question)
+    fields = {"tools": [tool], "max_tokens": 48, **asker.greedy}
+    reply = asker.ask(talk, **fields)
+    if not reply.calls:
+        reply = asker.ask(talk, tool_choice="required", **fields)
+    if not reply.calls:
+        raise Inconclusive("the model called no tool, so its arguments can't be judged")
+    if not all(fits(tool["function"]["parameters"], arguments) for _, arguments in _calls(reply)):
+        raise Ignored("strict arguments broke their schema")
+    return "arguments fit the schema against the pattern of the conversation"

@@ -1,0 +1,84 @@
+"""Checks of what the server does around the model: prediction, prompt cache, errors."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from minikin.catalog.probes.checks_text import STORY
+from minikin.catalog.probes.client import Reply
+from minikin.catalog.probes.probe import Asker, Failed, Ignored
+
+
+def prediction(asker: Asker) -> str:
+    """The model's own answer is accepted as a prediction, nonsense isn't; the text stays."""
+    plain = asker.ask(STORY, max_tokens=32, **asker.greedy).text
+    accepted = []
+    for guess in (plain, "Zebra quartz vexes jumbo glyphs. " * 4):
+        predicted = {"type": "content", "content": guess}
+        reply = asker.ask(STORY, max_tokens=32, prediction=predicted, **asker.greedy)
+        details = reply.usage.get("completion_tokens_details") or {}
+        if not isinstance(details.get("accepted_prediction_tokens"), int):
+            raise Ignored("the answer counts no accepted prediction tokens")
+        if reply.text != plain:
+            raise Failed("a prediction changed the answer")
+        accepted.append(details["accepted_prediction_tokens"])
+    right, wrong = accepted
+    if right <= wrong:
+        raise Ignored(f"{right} tokens of a right prediction accepted, {wrong} of a wrong one")
+    return f"{right} tokens of a right prediction accepted, {wrong} of a wrong one"
+
+
+def cached_tokens(asker: Asker) -> str:
+    """A long prompt, new to the server, counts as unseen at first and as seen after that."""
+    # Caches begin at 1,024 tokens; every word is at least one.
+    prompt = f"{secrets.token_hex(8)} " + "The keeper walked down to the old harbour. " * 150
+
+    def cached() -> Any:
+        usage = asker.ask(prompt, max_tokens=1, **asker.greedy).usage
+        return (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+
+    first, second = cached(), cached()
+    if not isinstance(first, int) or not isinstance(second, int):
+        raise Failed("the answer counts no cached tokens")
+    if second <= first:
+        raise Failed(f"the same long prompt had {first}, then {second} cached tokens")
+    return f"{first} tokens cached at first, {second} the second time"
+
+
+def error_bodies(asker: Asker) -> str:
+    """Five faults get the status, type, param and code that OpenAI gives them."""
+    faults: dict[str, tuple[Reply, tuple[int, str | None, str | None]]] = {
+        "an unknown model": (
+            asker.client.post(
+                "/chat/completions",
+                {"model": "no-such-model-here", "messages": [{"role": "user", "content": "x"}]},
+            ),
+            (404, None, "model_not_found"),
+        ),
+        "no messages": (asker.send(None), (400, "messages", "missing_required_parameter")),
+        "empty messages": (asker.send([]), (400, "messages", "empty_array")),
+        "an unknown argument": (
+            asker.send("x", max_tokens=1, made_up_argument=1),
+            (400, None, None),
+        ),
+        "a body that is not JSON": (
+            asker.client.post("/chat/completions", b"{not json"),
+            (400, None, None),
+        ),
+    }
+    wrong = [name for name, (reply, wanted) in faults.items() if _seen(reply) != wanted]
+    if len(wrong) == len(faults):
+        raise Failed("no fault was answered as OpenAI does")
+    if wrong:
+        raise Failed(f"answered otherwise: {', '.join(wrong)}")
+    return f"{len(faults)} faults answered with the right status, param and code"
+
+
+def _seen(reply: Reply) -> tuple[int, str | None, str | None] | None:
+    error = reply.body.get("error") if isinstance(reply.body, dict) else None
+    if not isinstance(error, dict) or error.keys() != {"message", "type", "param", "code"}:
+        return None
+    if error["type"] != "invalid_request_error" or not error["message"]:
+        return None
+    return reply.status, error["param"], error["code"]

@@ -1,0 +1,250 @@
+"""The catalog: records of every source joined, with the evidence of probes over them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from platformdirs import user_data_path
+
+from minikin.catalog.facts import evidence as evidence_files
+from minikin.catalog.facts import snapshot
+from minikin.catalog.facts.evidence import BadgeState, Evidence, Result, is_stale
+from minikin.catalog.facts.fact import Fact, Origin, Record, merge
+from minikin.catalog.facts.snapshot import Snapshot
+from minikin.catalog.sources import genai_prices, litellm, local, models_dev
+from minikin.errors import NotFound, SetupError
+
+PACKAGE = Path(__file__).parents[1] / "records"
+SOURCES = ("models-dev", "genai-prices")
+"""The imported sources, the one to trust first."""
+
+
+def user_folder() -> Path:
+    """Where the user's records, imports and evidence are kept."""
+    return user_data_path("minikin") / "catalog"
+
+
+class Catalog:
+    """Records by lower-case id, one map a kind; `now` decides which evidence is stale."""
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        evidence: dict[str, Evidence] | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        self.now = now or datetime.now(UTC)
+        by_kind: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            by_kind[record.kind].append(record)
+        self.authors = _sorted(merge(by_kind["author"]))
+        self.providers = _sorted(merge(by_kind["provider"]))
+        self.models = _sorted(merge(by_kind["model"]))
+        self.offerings = _sorted(merge(by_kind["offering"]))
+        self.evidence = evidence or {}
+        for key, found in self.evidence.items():
+            if key not in self.offerings:
+                # What a stranger serves under a name may be any model, so it is one of its own.
+                seen = max((result.at[:10] for result in found.results), default="")
+                fact = Fact(found.offering, Origin.PROBE, f"probe of {found.endpoint}", seen)
+                self.offerings[key] = Record("offering", found.offering, {"model": (fact,)})
+        self._complete()
+        self._apply_evidence()
+
+    def model(self, name: str) -> Record:
+        """The model with this id, or the one behind an offering's. Raises NotFound."""
+        key = name.lower()
+        if key in self.offerings:
+            key = self.model_of(self.offerings[key])
+        if key not in self.models:
+            near = [known for known in self.models if key in known][:5]
+            hint = f" Did you mean {', '.join(near)}?" if near else ""
+            raise NotFound(f"The catalog has no model {name!r}.{hint}")
+        return self.models[key]
+
+    def model_of(self, offering: Record) -> str:
+        """The key in `models` of what an offering serves."""
+        return (offering.value("model") or models_dev.model_key(offering.id)).lower()
+
+    def provider_of(self, offering: Record) -> Record:
+        """The provider that makes an offering."""
+        return self.providers[offering.id.split("/")[0].lower()]
+
+    def authors_of(self, model: Record) -> list[Record]:
+        """The model's known authors."""
+        ids = (name.lower() for name in model.value("authors") or [])
+        return [self.authors[name] for name in ids if name in self.authors]
+
+    def offerings_of(self, model: Record) -> list[Record]:
+        """Who offers the model: its author's service, then whoever was probed, then by id."""
+        own = {author.value("provider") for author in self.authors_of(model)}
+        return sorted(
+            self._by_model[model.id.lower()],
+            key=lambda row: (
+                row.id.split("/")[0] not in own,
+                row.id.lower() not in self.evidence,
+                row.id.lower(),
+            ),
+        )
+
+    def home(self, model: Record) -> Record | None:
+        """The offering whose capabilities speak for the model."""
+        return next(iter(self.offerings_of(model)), None)
+
+    def stand_ins(self, model: Record) -> list[Record]:
+        """Offerings that answer to the model's name with another model's weights."""
+        return [
+            row for row in self._aliased[model.id.lower()] if row not in self.offerings_of(model)
+        ]
+
+    def models_by(self, author: Record) -> list[Record]:
+        """The author's models by id."""
+        return self._by_author[author.id.lower()]
+
+    def offerings_at(self, provider: Record) -> list[Record]:
+        """What the provider offers, by id."""
+        return self._by_provider[provider.id.lower()]
+
+    def badge(self, offering: Record, capability: str) -> tuple[BadgeState, Result | None]:
+        """What may be claimed of a capability, and the probe's result if there is one."""
+        found = self.evidence.get(offering.id.lower())
+        result = found.result(capability) if found else None
+        if result is not None and result.outcome != "inconclusive":
+            if is_stale(result, self.now):
+                return "stale", result
+            return ("verified" if result.outcome == "verified" else "failed"), result
+        state = offering.state(capability)
+        return ("declared" if state == "known" else state), result
+
+    @cached_property
+    def _by_model(self) -> dict[str, list[Record]]:
+        return _grouped(self.offerings, lambda row: [self.model_of(row)])
+
+    @cached_property
+    def _by_provider(self) -> dict[str, list[Record]]:
+        return _grouped(self.offerings, lambda row: [row.id.split("/")[0]])
+
+    @cached_property
+    def _by_author(self) -> dict[str, list[Record]]:
+        return _grouped(self.models, lambda row: [author.id for author in self.authors_of(row)])
+
+    @cached_property
+    def _aliased(self) -> dict[str, list[Record]]:
+        return _grouped(self.offerings, lambda row: row.value("aliases") or [])
+
+    def _complete(self) -> None:
+        """Add the records that offerings imply, and the authors that namespaces tell."""
+        for offering in self.offerings.values():
+            provider, key = offering.id.split("/")[0], self.model_of(offering)
+            self.providers.setdefault(provider.lower(), Record("provider", provider, {}))
+            self.models.setdefault(key, Record("model", offering.value("model") or key, {}))
+        self.providers, self.models = _sorted(self.providers), _sorted(self.models)
+        spaces: dict[str, str] = {}
+        services: dict[str, str] = {}
+        for author in self.authors.values():
+            spaces |= dict.fromkeys(author.value("namespaces") or [], author.id)
+            if author.value("provider"):
+                services[author.value("provider")] = author.id
+        for key, model in self.models.items():
+            if "authors" not in model.facts and (
+                fact := self._author(key, model, spaces, services)
+            ):
+                model.facts["authors"] = (fact,)
+
+    def _author(
+        self, key: str, model: Record, spaces: dict[str, str], services: dict[str, str]
+    ) -> Fact | None:
+        """The author by the prefix that most hosts put before the id, else by the service whose
+        own model it is. Names alone are never a hint.
+        """
+        for fact in model.facts.get("namespaces", ()):
+            for space in fact.value or []:
+                if space in spaces:
+                    return Fact([spaces[space]], fact.origin, fact.source, fact.date)
+        for offering in self._by_model[key]:
+            provider, _, own_id = offering.id.partition("/")
+            if provider in services and "/" not in own_id and "model" in offering.facts:
+                fact = offering.facts["model"][0]
+                return Fact([services[provider]], fact.origin, fact.source, fact.date)
+        return None
+
+    def _apply_evidence(self) -> None:
+        for key, found in self.evidence.items():
+            facts = self.offerings[key].facts
+            for result in found.results:
+                if result.outcome != "inconclusive" and not is_stale(result, self.now):
+                    value = result.outcome == "verified"
+                    fact = Fact(value, Origin.PROBE, f"probe of {found.endpoint}", result.at[:10])
+                    facts[result.capability] = (fact, *facts.get(result.capability, ()))
+
+
+def load(folder: Path | None = None, now: datetime | None = None) -> Catalog:
+    """The package's records, the user's over them, the imports, and all evidence.
+
+    `folder` is the user's, by default `user_folder()`. An import pinned there (`catalog import`)
+    stands in for the installed package's data. Raises SetupError for files that can't be used.
+    """
+    home = folder or user_folder()
+    records = local.load_folder(home / "records") if (home / "records").is_dir() else []
+    records += local.load_folder(PACKAGE)
+    for source in snapshots(home):
+        records += source.records()
+    evidence = evidence_files.read_folder(PACKAGE / "evidence")
+    evidence |= evidence_files.read_folder(home / "evidence")
+    return Catalog(records, evidence, now)
+
+
+def snapshots(home: Path) -> list[Snapshot]:
+    """The imported sources in the order of trust: pinned ones where there are any."""
+    pinned = {path.stem: snapshot.load(path) for path in sorted((home / "imports").glob("*.json"))}
+    first = pinned.pop("models-dev", None) or models_dev.take()
+    second = pinned.pop("genai-prices", None) or _second_opinion(first)
+    return [first, second, *pinned.values()]
+
+
+def take(source: str, home: Path) -> Snapshot:
+    """A source's facts as they are now: `models-dev`, `genai-prices`, or a JSON file of either
+    models.dev's or LiteLLM's shape. Raises SetupError for anything else.
+    """
+    if source == "models-dev":
+        return models_dev.take()
+    if source == "genai-prices":
+        return _second_opinion(snapshots(home)[0])
+    path = Path(source)
+    if not path.is_file():
+        raise SetupError(f"{source!r} is neither {' nor '.join(SOURCES)} nor a file.")
+    data = snapshot.read_json(path)
+    rows = list(data.values()) if isinstance(data, dict) else []
+    if any(isinstance(row, dict) and "litellm_provider" in row for row in rows):
+        return litellm.from_data(data, path.name, snapshot.saved_on(path))
+    if any(isinstance(row, dict) and "models" in row for row in rows):
+        return models_dev.from_data(data, path.name, snapshot.saved_on(path))
+    raise SetupError(f"{path} has neither models.dev's nor LiteLLM's shape.")
+
+
+def _second_opinion(first: Snapshot) -> Snapshot:
+    return genai_prices.take(e.id for e in first.entries if e.kind == "offering")
+
+
+def counts(values: Iterable[str]) -> list[tuple[str, int]]:
+    """Values with how often each occurs, the most frequent first, then by name."""
+    return sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _grouped(
+    rows: dict[str, Record], names: Callable[[Record], list[str]]
+) -> dict[str, list[Record]]:
+    """Rows by each of their names, in lower case; a name without rows has an empty list."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for row in rows.values():
+        for name in names(row):
+            found[name.lower()].append(row)
+    return found
+
+
+def _sorted(records: dict[str, Record]) -> dict[str, Record]:
+    return dict(sorted(records.items()))

@@ -1,0 +1,134 @@
+"""Questions to the catalog: filters, search, what changed; and records as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import msgspec
+
+from minikin.catalog.facts.fact import Fact, Record
+from minikin.catalog.facts.schema import capabilities
+from minikin.catalog.facts.snapshot import Snapshot
+from minikin.catalog.sources.catalog import Catalog
+from minikin.errors import InvalidRequest, NotFound
+
+_Name = Annotated[str, msgspec.Meta(max_length=160)]
+
+
+class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What an offering must be. Prices are in US dollars per million input tokens.
+
+    An offering whose price or context is unknown fails a bound on it.
+    """
+
+    capability: list[_Name] = []
+    verified: bool = False
+    author: _Name | None = None
+    provider: _Name | None = None
+    max_price: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    min_context: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def select(self, catalog: Catalog) -> list[Record]:
+        """The offerings that pass, by id. Raises InvalidRequest for an unknown capability."""
+        for name in self.capability:
+            if name not in capabilities():
+                known = ", ".join(capabilities())
+                raise InvalidRequest(
+                    f"There is no capability {name!r}. There are: {known}.", param="capability"
+                )
+        return [row for row in catalog.offerings.values() if self._passes(catalog, row)]
+
+    def _passes(self, catalog: Catalog, row: Record) -> bool:
+        enough = ("verified",) if self.verified else ("verified", "declared", "stale")
+        price, context = row.value("price_input"), row.value("context")
+        model = catalog.models[catalog.model_of(row)]
+        return (
+            (self.provider is None or row.id.split("/")[0].lower() == self.provider.lower())
+            and (self.max_price is None or (price is not None and price <= self.max_price))
+            and (self.min_context is None or (context or 0) >= self.min_context)
+            and (self.author is None or self.author.lower() in _ids(catalog.authors_of(model)))
+            and all(catalog.badge(row, name)[0] in enough for name in self.capability)
+        )
+
+
+def _ids(records: Iterable[Record]) -> set[str]:
+    return {record.id.lower() for record in records}
+
+
+def search(catalog: Catalog, words: Iterable[str]) -> list[Record]:
+    """Models whose id, name, family or author holds every word, whatever the case."""
+    wanted = [word.lower() for word in words]
+    found: list[Record] = []
+    for model in catalog.models.values():
+        authors = " ".join(f"{author.id} {author.name}" for author in catalog.authors_of(model))
+        text = f"{model.id} {model.name} {model.value('family')} {authors}".lower()
+        if all(word in text for word in wanted):
+            found.append(model)
+    return found
+
+
+def named(catalog: Catalog, name: str) -> Record:
+    """The offering, model, provider or author with this id. Raises NotFound."""
+    for known in (catalog.offerings, catalog.models, catalog.providers, catalog.authors):
+        if name.lower() in known:
+            return known[name.lower()]
+    return catalog.model(name)
+
+
+def offering(catalog: Catalog, name: str) -> Record:
+    """The offering with this id, or the one that speaks for the model. Raises NotFound."""
+    record = named(catalog, name)
+    home = catalog.home(record) if record.kind == "model" else record
+    if home is None or home.kind != "offering":
+        raise NotFound(f"{name} is no offering, and nobody offers it.")
+    return home
+
+
+def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
+    """A record with the state, source and date of every field, and what contradicts it."""
+    found: dict[str, Any] = {"kind": record.kind, "id": record.id, "name": record.name}
+    found["fields"] = {
+        name: {"state": record.state(name)} | _said(known[0])
+        for name, known in sorted(record.facts.items())
+        if name not in capabilities()
+    }
+    found["conflicts"] = conflicts(record)
+    if record.kind == "offering":
+        found["model"] = catalog.model_of(record)
+        found["capabilities"] = {
+            name: {"state": catalog.badge(record, name)[0]}
+            | (_said(record.facts[name][0]) if name in record.facts else {})
+            for name in capabilities()
+        }
+    if record.kind == "model":
+        found["offerings"] = [row.id for row in catalog.offerings_of(record)]
+    return found
+
+
+def conflicts(record: Record) -> dict[str, list[dict[str, Any]]]:
+    """Fields on which sources differ, with what each says, the trusted one first."""
+    return {name: list(map(_said, facts)) for name, facts in record.conflicts().items()}
+
+
+def _said(fact: Fact) -> dict[str, Any]:
+    return {"value": fact.value, "source": fact.source, "date": fact.date}
+
+
+def changes(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
+    """What `new` says otherwise than `old`: entries added or removed, fields changed."""
+    before, after = (
+        {(entry.kind, entry.id): entry.fields for entry in taken.entries} for taken in (old, new)
+    )
+    found: list[dict[str, Any]] = []
+    for kind, id in sorted(before.keys() | after.keys()):
+        was, now = before.get((kind, id)), after.get((kind, id))
+        row = {"kind": kind, "id": id}
+        if was is None or now is None:
+            found.append(row | {"change": "added" if was is None else "removed"})
+            continue
+        for field in sorted(was.keys() | now.keys()):
+            pair = {"was": was.get(field), "now": now.get(field)}
+            if pair["was"] != pair["now"]:
+                found.append(row | {"change": "changed", "field": field} | pair)
+    return found

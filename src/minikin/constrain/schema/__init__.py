@@ -1,0 +1,1 @@
+"""What JSON Schema says, rewritten until a grammar can follow it."""

@@ -1,0 +1,267 @@
+"""A JSON Schema as sent: checked, its references resolved, its dialect made the latest one.
+
+Drafts 4 to 2020-12 are read, by https://json-schema.org/specification. Keywords that say nothing
+about values are left out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote, urljoin
+
+from minikin.constrain.schema.formats import FORMATS
+from minikin.constrain.schema.subject import Subject
+
+MAX_NUMBER = 1e300
+"""Bounds from here on are at the edge of what a double holds."""
+MAX_MULTIPLE = 100_000
+"""Larger divisors take the grammar library seconds and hundreds of megabytes."""
+MAX_PROPERTIES = 5_000
+MAX_ENUM_VALUES = 1_000
+MAX_ENUM_TEXT = 120_000
+
+Node = dict[str, Any] | bool
+"""A schema of the latest dialect; `$ref` is a pointer into the document."""
+Path = tuple[str, ...]
+
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+_COUNTS = (
+    "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",
+    "minContains", "maxContains",
+)  # fmt: skip
+_NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+_SINGLE = (
+    "items", "additionalItems", "additionalProperties", "propertyNames", "contains", "not", "if",
+    "then", "else", "unevaluatedItems", "unevaluatedProperties",
+)  # fmt: skip
+_PLAIN = ("type", "enum", "const", "required", "dependentRequired", "pattern", "uniqueItems")
+REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_SHAPES = {
+    **dict.fromkeys((*_NAMED, "dependencies", "dependentRequired"), ("an object", dict)),
+    **dict.fromkeys((*_LISTED, "required", "enum"), ("an array", list)),
+    **dict.fromkeys((*_COUNTS, *NUMBERS), ("a number", int | float)),
+    **dict.fromkeys(("pattern", "format", *REFERENCES), ("a string", str)),
+    "type": ("a string or array", str | list),
+    "uniqueItems": ("a boolean", bool),
+}
+
+
+class Document:
+    """One schema with all that it refers to. Raises InvalidRequest if it is none, or too large."""
+
+    def __init__(self, schema: dict[str, Any], subject: Subject) -> None:
+        self._subject = subject
+        self._schema = schema
+        self._count = {"properties": 0, "enum values": 0, "characters in enum values": 0}
+        dialect = str(schema.get("$schema"))
+        self._id = "id" if "draft-04" in dialect else "$id"
+        self._alone = re.search("draft-0[467]", dialect) is not None
+        """Whether what stands beside a `$ref` is no part of the schema."""
+        self._bases: dict[Path, str] = {}
+        self._places: dict[str, Path] = {"": ()}
+        """Addresses of schemas that have one -> where they are."""
+        self._dynamic: dict[str, int] = {}
+        for path, node in _schemas(schema, ()):
+            self._name(path, node)
+        self._cleaned: dict[Path, Node] = {}
+        self.root = self._clean(schema, ())
+
+    def target(self, pointer: str) -> Node:
+        """The schema that a cleaned `$ref` points to."""
+        path = tuple(_unescape(key) for key in pointer.split("/")[1:])
+        if path not in self._cleaned:
+            node: Any = self._schema
+            for key in path:
+                node = node[int(key)] if isinstance(node, list) else node[key]
+            self._cleaned[path] = self._clean(node, path)
+        return self._cleaned[path]
+
+    def _name(self, path: Path, node: dict[str, Any]) -> None:
+        if self._alone and "$ref" in node:
+            return
+        base = self._base(path)
+        own = node.get(self._id)
+        if isinstance(own, str) and own.startswith("#"):
+            self._places[base + own] = path
+        elif isinstance(own, str):
+            base = self._bases[path] = urljoin(base, own).rstrip("#")
+            self._places[base] = path
+        for key in ("$anchor", "$dynamicAnchor"):
+            if isinstance(anchor := node.get(key), str):
+                self._places[f"{base}#{anchor}"] = path
+        for key in ("$dynamicAnchor", "$recursiveAnchor"):
+            if key in node:
+                name = str(node[key])
+                self._dynamic[name] = self._dynamic.get(name, 0) + 1
+
+    def _base(self, path: Path) -> str:
+        for size in range(len(path), -1, -1):
+            if path[:size] in self._bases:
+                return self._bases[path[:size]]
+        return ""
+
+    def _resolve(self, key: str, reference: str, path: Path) -> str:
+        name = "True" if key == "$recursiveRef" else reference.partition("#")[2]
+        if key != "$ref" and self._dynamic.get(name, 0) > 1:
+            raise self._fault(path, f"unsupported keywords: [{key!r}] with several anchors.")
+        base = self._base(path)
+        full = base + reference if reference.startswith("#") else urljoin(base, reference)
+        address, _, fragment = full.partition("#")
+        place = self._places.get(full) if fragment else self._places.get(address)
+        if place is None and fragment.startswith("/") and address in self._places:
+            inner = tuple(_unescape(unquote(key)) for key in fragment.split("/")[1:])
+            place = (*self._places[address], *inner)
+        if place is None or not _exists(self._schema, place):
+            raise self._fault((*path, key), f"{_shown(reference)} is not within the schema.")
+        return "".join("/" + _escape(key) for key in place)
+
+    def _clean(self, node: Any, path: Path) -> Node:
+        if isinstance(node, bool):
+            return node
+        if not isinstance(node, dict):
+            raise self._fault(path, f"{_shown(node)} is not of type 'object', 'boolean'.")
+        self._check(node, path)
+        made: dict[str, Any] = {}
+        for key, value in _latest(node).items():
+            here = (*path, key)
+            if key in _NAMED:
+                found = {name: self._clean(child, (*here, name)) for name, child in value.items()}
+                if key not in ("$defs", "definitions"):
+                    made[key] = found
+            elif key in _LISTED:
+                made[key] = [self._clean(v, (*here, str(at))) for at, v in enumerate(value)]
+            elif key in _SINGLE:
+                made[key] = self._clean(value, here)
+            elif key in REFERENCES:
+                made[key] = self._resolve(key, value, path)
+            elif key in _COUNTS:
+                made[key] = math.ceil(value) if key.startswith("min") else math.floor(value)
+            elif key in (*_PLAIN, *NUMBERS) or (key == "format" and value in FORMATS):
+                made[key] = value
+        return made
+
+    def _check(self, node: dict[str, Any], path: Path) -> None:
+        for key, (name, kind) in _SHAPES.items():
+            old = key.startswith("exclusive") and isinstance(node.get(key), bool)
+            if key in node and not old and not _is_a(node[key], kind):
+                raise self._fault((*path, key), f"{_shown(node[key])} is not {name}.")
+        lists = [node.get("required", []), *node.get("dependentRequired", {}).values()]
+        lists += [rule for rule in node.get("dependencies", {}).values() if isinstance(rule, list)]
+        if not all(isinstance(names, list) and _all_text(names) for names in lists):
+            raise self._fault(path, "'required' is not an array of strings.")
+        for kind in _listed(node.get("type", [])):
+            if kind not in TYPES:
+                raise self._fault(
+                    path, f"{_shown(kind)} is not valid under any of the given schemas."
+                )
+        for key in ("anyOf", "oneOf", "allOf", "enum"):
+            if node.get(key) == []:
+                raise self._fault((*path, key), "[] should be non-empty.")
+        for pattern in (node.get("pattern", ""), *node.get("patternProperties", ())):
+            self._check_pattern(pattern, path)
+        if not 0 < node.get("multipleOf", 1) <= MAX_MULTIPLE:
+            raise self._fault(path, f"'multipleOf' must be above 0, at most {MAX_MULTIPLE}.")
+        values = [str(value) for value in node.get("enum", ())]
+        self._tally("properties", len(node.get("properties", ())), MAX_PROPERTIES)
+        self._tally("enum values", len(values), MAX_ENUM_VALUES)
+        self._tally("characters in enum values", sum(map(len, values)), MAX_ENUM_TEXT)
+
+    def _check_pattern(self, pattern: str, path: Path) -> None:
+        try:
+            compiled(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise self._fault(path, f"{_shown(pattern)} is not a 'regex': {error}.") from error
+
+    def _tally(self, what: str, more: int, most: int) -> None:
+        self._count[what] += more
+        if self._count[what] > most:
+            raise self._subject.fault(f"it has too many {what}: at most {most} are allowed.")
+
+    def _fault(self, path: Path, reason: str) -> Exception:
+        return self._subject.fault(f"In context={path!r}, {reason}")
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """`pattern` for Python, whose dialect knows no \\p{...}. Raises re.error."""
+    return re.compile(re.sub(r"\\[pP]\{\w+\}", r"\\w", pattern))
+
+
+def _latest(node: dict[str, Any]) -> dict[str, Any]:
+    """`node` in the words of draft 2020-12; a keyword keeps its place."""
+    made: dict[str, Any] = {}
+    for key, value in node.items():
+        if key == "items" and isinstance(value, list):
+            made["prefixItems"] = value
+            if "additionalItems" in node:
+                made["items"] = node["additionalItems"]
+        elif key == "dependencies":
+            lists = {name: rule for name, rule in value.items() if isinstance(rule, list)}
+            rules = {name: rule for name, rule in value.items() if name not in lists}
+            made["dependentRequired"] = lists | made.get("dependentRequired", {})
+            made["dependentSchemas"] = rules | made.get("dependentSchemas", {})
+        elif key.startswith("dependent") and isinstance(value, dict):
+            made[key] = made.get(key, {}) | value
+        elif key != "additionalItems":
+            made[key] = value
+    for bound, strict in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(made.get(strict), bool) and made.pop(strict) and bound in made:
+            made[strict] = made.pop(bound)
+    return made
+
+
+def _schemas(node: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every object that stands where a schema may."""
+    if not isinstance(node, dict):
+        return
+    yield path, node
+    for key, value in node.items():
+        if key in (*_NAMED, "dependencies") and isinstance(value, dict):
+            for name, child in value.items():
+                yield from _schemas(child, (*path, key, name))
+        elif isinstance(value, list) and key in (*_LISTED, "items"):
+            for at, child in enumerate(value):
+                yield from _schemas(child, (*path, key, str(at)))
+        elif key in _SINGLE:
+            yield from _schemas(value, (*path, key))
+
+
+def _exists(node: Any, path: Path) -> bool:
+    for key in path:
+        if isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            node = node[int(key)]
+        elif isinstance(node, dict) and key in node:
+            node = node[key]
+        else:
+            return False
+    return True
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _unescape(key: str) -> str:
+    return key.replace("~1", "/").replace("~0", "~")
+
+
+def _listed(kind: Any) -> list[Any]:
+    return kind if isinstance(kind, list) else [kind]
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if kind == int | float:
+        return type(value) in (int, float) and abs(value) < MAX_NUMBER
+    return isinstance(value, kind)
+
+
+def _all_text(values: list[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:64]

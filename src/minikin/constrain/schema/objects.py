@@ -1,0 +1,115 @@
+"""Objects with rules on their names and their size, as objects that keep them by their form."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from minikin.constrain.schema.alternatives import Alternatives
+from minikin.constrain.schema.shape import NONE, Nodes, Shape
+
+MAX_FREE = 128
+"""Elements of an array, or names of an object beside those named, without a bound of their own."""
+FREE_NAME = "^[^\\n\\r]{1,64}$"
+"""A name that a small model makes up would have no end."""
+_ANY_NAME = ("", ".", ".*", ".+", "^.*$", "^.+$", "^.*", "^.+")
+"""Patterns that ask for nothing more."""
+MAX_OPTIONAL = 400
+"""Properties that may be there or not: each more of them makes every step slower."""
+MAX_MADE_UP = 64
+"""Names made up for an object that must have more properties than are named."""
+
+
+class Properties:
+    """The properties of one object's shape: those named, those of a pattern, and the rest."""
+
+    def __init__(self, shape: Shape, alternatives: Alternatives) -> None:
+        members = shape.members
+        self._alternatives = alternatives
+        self._names = members.names
+        self._limits = shape.limits
+        self.required = list(members.required)
+        self.named = {n: members.of(n) for n in (*members.named, *members.required)}
+        spelt = {p: FREE_NAME if p in _ANY_NAME else p for p in members.patterns}
+        self.patterns = {spelt[p]: nodes for p, nodes in members.patterns.items()}
+        self.rest: Nodes = members.rest
+        if members.names:
+            self._keep_names()
+        is_open = not (self.named or self.patterns) or self._least > len(self.named)
+        if not self.rest and not is_open:
+            self.rest = NONE  # nothing is said of more properties, and a small model never ends
+
+    @property
+    def _least(self) -> int:
+        return int(self._limits.get("minProperties", 0))
+
+    def _keep_names(self) -> None:
+        """Leave names that `propertyNames` allows: those named, or else of one list or pattern."""
+        for name in self.named:
+            if not self._alternatives.holds(name, self._names):
+                self.named[name] = NONE
+        rest, self.rest, self.patterns = self.rest, NONE, {}
+        if self.named or rest == NONE:
+            return
+        for shape in self._alternatives.of(self._names):
+            if shape.values is not None:
+                self.named |= {name: rest for name in shape.values if isinstance(name, str)}
+            elif shape.kind == "string":
+                low, high = shape.limits.get("minLength", 0), shape.limits.get("maxLength", "")
+                pattern = f"^(?:.|\\n){{{low},{high}}}$"
+                if shape.patterns and (shape.limits or len(shape.patterns) > 1):
+                    self._alternatives.lost.add("propertyNames")
+                else:
+                    self.patterns[shape.patterns[0] if shape.patterns else pattern] = rest
+
+    def schema(self, named: dict[str, Any], patterns: dict[str, Any], rest: Any) -> Any:
+        """The object with these values for the properties; False if it can't be."""
+        if rest is False and not any(patterns.values()):
+            patterns = {}
+        can = [name for name, made in named.items() if made is not False]
+        if any(name not in can for name in self.required):
+            return False
+        limits: dict[str, int] = {}
+        required = [*self.required]
+        missing = self._least - len(required)
+        is_open = rest is not False or any(patterns.values())
+        if missing > 0 and not (missing == 1 and not required and can):
+            optional = [name for name in can if name not in required][:missing]
+            required += optional
+            missing -= len(optional)
+        if missing > 1 and rest is not False:
+            made_up = [f"item{at}" for at in range(1, min(missing, MAX_MADE_UP) + 1)]
+            named, can = named | dict.fromkeys(made_up, rest), [*can, *made_up]
+            required += made_up
+            missing -= len(made_up)
+        if missing > 1 or (missing == 1 and not can and not is_open):
+            self._alternatives.lost.add("minProperties")
+            return False
+        if missing == 1:
+            limits["minProperties"] = len(required) + 1
+        most = self._limits.get("maxProperties", inf)
+        if most == inf and is_open and len(required) == len(can):
+            most = len(can) + MAX_FREE
+        if len(required) > most:
+            return False
+        if most < inf and is_open and len(required) == len(can) < most:
+            limits["maxProperties"] = int(most)
+        elif most < inf:
+            rest, patterns = False, {}
+            spare = [name for name in can if name not in required][: int(most) - len(required)]
+            can = [name for name in can if name in required or name in spare]
+        if len(can) - len(required) > MAX_OPTIONAL:
+            spare = {*[name for name in can if name not in required][MAX_OPTIONAL:]}
+            can, rest, patterns = [name for name in can if name not in spare], False, {}
+        return self._written(named, can, patterns, rest) | {"required": required} | limits
+
+    def _written(
+        self, named: dict[str, Any], can: list[str], patterns: dict[str, Any], rest: Any
+    ) -> dict[str, Any]:
+        if rest is not False and not named and not patterns:
+            rest, patterns = False, {FREE_NAME: rest}
+        # A name that can't be must not come as one of the rest.
+        kept = named if rest is not False or patterns else can
+        made = {"type": "object", "properties": {name: named[name] for name in kept}}
+        made |= {"patternProperties": patterns} if patterns else {}
+        return made | {"additionalProperties": rest}

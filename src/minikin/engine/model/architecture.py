@@ -1,0 +1,179 @@
+"""The shape of a llama-family decoder, read from a model file's metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minikin.engine.model.rope import Rope, read_ropes
+from minikin.errors import ModelFileError
+from minikin.model_file.family import FAMILIES, Family
+from minikin.model_file.fields import Fields
+from minikin.model_file.model_file import ModelFile
+
+_MOST_LAYERS, _MOST_HEADS, _MOST_WIDTH, _MOST_EXPERTS = 1024, 4096, 2**20, 4096
+"""What a file may ask for; the largest published models have a tenth of it."""
+
+
+@dataclass(frozen=True)
+class Experts:
+    """Of each layer's mixture; see `Mixture`."""
+
+    count: int
+    used: int
+    normalized: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Sizes and constants of one model. Differences between families are fields, not classes."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    """Of each expert, if there are several."""
+    vocab_size: int
+    context_length: int
+    """Tokens that a sequence may have."""
+    norm_epsilon: float
+    attention_scale: float
+    """Factor on each product of a query and a key."""
+    windows: tuple[int | None, ...]
+    """For each layer, how many tokens a token sees, itself the last; None: all before it."""
+    ropes: tuple[Rope, ...]
+    """For each layer."""
+    experts: Experts | None = None
+    activation: str = "silu"
+    embedding_scale: float = 1.0
+    attention_softcap: float | None = None
+    logit_softcap: float | None = None
+    side_by_side: bool = False
+    """The file keeps the two rows of a rotary pair next to each other."""
+    layer_tensors: tuple[str, ...] = ()
+    """Tensors that each layer must have, besides those of all families."""
+    feed_forward_norm: str = "ffn_norm.weight"
+    """The tensor of the norm before the feed-forward."""
+
+    @classmethod
+    def read(cls, file: ModelFile, context_length: int | None = None) -> Architecture:
+        """Take the fields that GGUF keeps under the architecture's own name.
+
+        `context_length` may shorten the file's own. Raises ModelFileError for an architecture
+        that is none of FAMILIES, or for a field that is missing or can't be.
+        """
+        name = file.metadata.get("general.architecture")
+        if not isinstance(name, str) or name not in FAMILIES:
+            raise ModelFileError(
+                f"This file holds a model of the architecture {str(name)[:64]!a}; "
+                f"Minikin knows: {', '.join(FAMILIES)}."
+            )
+        family, fields = FAMILIES[name], Fields(file.metadata, name)
+        layers = fields.whole("block_count", most=_MOST_LAYERS)
+        hidden = fields.whole("embedding_length", most=_MOST_WIDTH)
+        heads = fields.whole("attention.head_count", most=_MOST_HEADS)
+        head_dim = _head_dim(fields, hidden, heads)
+        context = min(fields.whole("context_length"), context_length or 2**31)
+        windows = _windows(fields, family, layers)
+        experts = _experts(fields, family)
+        query_width = hidden / heads if layers == family.wide_layers else head_dim
+        return cls(
+            layers=layers,
+            hidden=hidden,
+            heads=heads,
+            kv_heads=_kv_heads(fields, heads),
+            head_dim=head_dim,
+            feed_forward=_feed_forward(fields, experts),
+            vocab_size=_vocab_size(fields, file),
+            context_length=context,
+            norm_epsilon=fields.number("attention.layer_norm_rms_epsilon"),
+            attention_scale=fields.number("attention.scale", query_width**-0.5),
+            windows=windows,
+            ropes=read_ropes(file, fields, family, windows, head_dim, context),
+            experts=experts,
+            activation=family.activation,
+            embedding_scale=hidden**0.5 if family.scaled_embedding else 1.0,
+            attention_softcap=fields.number("attn_logit_softcapping", 0.0) or None,
+            logit_softcap=fields.number("final_logit_softcapping", 0.0) or None,
+            side_by_side=family.side_by_side,
+            layer_tensors=family.layer_tensors,
+            feed_forward_norm=family.feed_forward_norm,
+        )
+
+    def rotary_order(self, heads: int) -> np.ndarray | None:
+        """Where the decoder wants the rows of queries or keys from, if not as the file has them.
+
+        int64 [heads * head_dim]. A file keeps the two rows of a rotary pair side by side, or
+        apart by half of the rows that turn; `rotate` turns row i with row i + head_dim / 2.
+        """
+        turning = 2 * max(len(rope.frequencies) for rope in self.ropes)
+        rows = np.arange(self.head_dim)
+        pairs = rows[:turning]
+        pairs = pairs.reshape(-1, 2).T if self.side_by_side else pairs.reshape(2, -1)
+        order = np.hstack([pairs, rows[turning:].reshape(2, -1)]).reshape(-1)
+        if (order == rows).all():
+            return None
+        return (np.arange(heads)[:, None] * self.head_dim + order).reshape(-1)
+
+
+def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
+    key = "attention.key_length"
+    head_dim = fields.whole(key, hidden // heads, most=_MOST_HEADS)
+    if head_dim % 2 or not head_dim:
+        raise fields.wrong(key)
+    if fields.whole("attention.value_length", head_dim) != head_dim:
+        raise fields.wrong("attention.value_length")
+    return head_dim
+
+
+def _kv_heads(fields: Fields, heads: int) -> int:
+    key = "attention.head_count_kv"
+    kv_heads = fields.whole(key, heads)
+    if heads % kv_heads:
+        raise fields.wrong(key)
+    return kv_heads
+
+
+def _experts(fields: Fields, family: Family) -> Experts | None:
+    stated = fields.get("expert_count")
+    if not family.mixture and (stated is None or (isinstance(stated, int) and stated == 0)):
+        return None
+    count = fields.whole("expert_count", most=_MOST_EXPERTS)
+    used = fields.whole("expert_used_count", most=count)
+    # What gives a row's experts their shares: a softmax, before or after the choice (1, 3).
+    if fields.whole("expert_gating_func", 1) not in (1, 3):
+        raise fields.wrong("expert_gating_func")
+    if fields.number("expert_weights_scale", 1.0) not in (0, 1):  # 0 stands for none
+        raise fields.wrong("expert_weights_scale")
+    return Experts(count, used, fields.flag("expert_weights_norm", True))
+
+
+def _feed_forward(fields: Fields, experts: Experts | None) -> int:
+    key = "expert_feed_forward_length"
+    if experts is None or fields.get(key) is None:
+        key = "feed_forward_length"
+    return fields.whole(key, most=_MOST_WIDTH)
+
+
+def _vocab_size(fields: Fields, file: ModelFile) -> int:
+    tokens = file.metadata.get("tokenizer.ggml.tokens", ())
+    return fields.whole("vocab_size", len(tokens) if isinstance(tokens, list) else 0)
+
+
+def _windows(fields: Fields, family: Family, layers: int) -> tuple[int | None, ...]:
+    if fields.number("attention.sliding_window", 0.0) == 0:
+        return (None,) * layers
+    window = fields.whole("attention.sliding_window")
+    key = "attention.sliding_window_pattern"
+    pattern = fields.get(key)
+    if isinstance(pattern, np.ndarray):
+        if len(pattern) != layers:
+            raise fields.wrong(key)
+        local = pattern.astype(bool).tolist()
+    else:
+        every = fields.whole(key, family.global_every)
+        local = [not every or (layer + 1) % every != 0 for layer in range(layers)]
+    return tuple(window if one else None for one in local)

@@ -1,0 +1,139 @@
+"""Attention of a batch's rows over the KV cache, in PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from minikin.engine.model.batch import Batch, Rows
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.kv_cache import KVCache
+
+
+@dataclass(frozen=True)
+class AttentionForm:
+    """How one layer weighs what it sees."""
+
+    scale: float
+    """Factor on each product of a query and a key."""
+    window: int | None = None
+    """A token sees this many tokens, itself the last; None: all before it."""
+    softcap: float | None = None
+    """Scores are bent into (-softcap, softcap) by tanh (Gemma 2)."""
+    sinks: torch.Tensor | None = None
+    """[heads] float32: the score of one place more, which brings no value (gpt-oss)."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether PyTorch's own kernels compute it."""
+        return self.softcap is None and self.sinks is None
+
+
+class Seen:
+    """What each row may look at: single tokens in one padded table, longer spans one by one."""
+
+    def __init__(self, batch: Batch, dtype: torch.dtype) -> None:
+        rows = batch.rows()
+        self.singles = batch.singles
+        self.chunks: list[Rows] = rows[self.singles :]
+        single = [row.blocks for row in rows[: self.singles]]
+        self.context = torch.nn.utils.rnn.pad_sequence(single, batch_first=True) if single else None
+        """[singles, most blocks]."""
+        self._ends = batch.positions[: self.singles, None] + 1
+        self._dtype = dtype
+        self._masks: dict[int | None, torch.Tensor] = {}
+
+    def mask(self, window: int | None) -> torch.Tensor:
+        """[singles, 1, 1, places]: what to add to the scores of `context`'s places."""
+        assert self.context is not None
+        if window not in self._masks:
+            places = torch.arange(self.context.shape[1] * BLOCK, device=self._ends.device)
+            inside = places < self._ends
+            if window is not None:
+                inside &= places >= self._ends - window
+            zeros = torch.zeros(inside.shape, dtype=self._dtype, device=inside.device)
+            self._masks[window] = zeros.masked_fill(~inside, -torch.inf)[:, None, None]
+        return self._masks[window]
+
+
+def attend(
+    q: torch.Tensor, cache: KVCache, layer: int, seen: Seen, form: AttentionForm
+) -> torch.Tensor:
+    """[T, heads, head_dim] of queries like it, on what `cache` has of `layer`."""
+    out = torch.empty_like(q)
+    if seen.context is not None:
+        rows = slice(seen.singles)
+        keys, values = cache.read(layer, seen.context)
+        out[rows] = _attend_singles(q[rows], keys, values, seen.mask(form.window), form)
+    for chunk in seen.chunks:
+        rows = slice(chunk.start, chunk.stop)
+        keys, values = (part[:, : chunk.end] for part in cache.read(layer, chunk.blocks))
+        out[rows] = _attend_chunk(q[rows], keys, values, chunk.position, form)
+    return out
+
+
+def _attend_singles(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, form: AttentionForm
+) -> torch.Tensor:
+    """[B, heads, head_dim] queries of B sequences, one each, against [B, kv_heads, T, head_dim]."""
+    # The queries that share a key head become that head's query rows.
+    grouped = q.view(len(q), k.shape[1], -1, q.shape[2])
+    if form.plain:
+        out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask, scale=form.scale)
+    else:
+        sinks = None if form.sinks is None else form.sinks.view(k.shape[1], -1, 1)
+        out = _attend_scored(grouped, k, v, mask, form, sinks)
+    return out.reshape(q.shape)
+
+
+def _attend_chunk(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, position: int, form: AttentionForm
+) -> torch.Tensor:
+    """[L, heads, head_dim] queries from `position` on, against [kv_heads, T, head_dim]."""
+    q = q.transpose(0, 1)
+    causal = not position and (form.window is None or form.window >= k.shape[1])
+    mask = None
+    if not causal or not form.plain:
+        mask = torch.ones(q.shape[1], k.shape[1], dtype=torch.bool, device=q.device).tril(position)
+        if form.window is not None:
+            mask = mask.triu(position - form.window + 1)
+    if form.plain:
+        out = F.scaled_dot_product_attention(
+            q[None], k[None], v[None],
+            attn_mask=mask, is_causal=mask is None, scale=form.scale, enable_gqa=True,
+        )[0]  # fmt: skip
+    else:
+        assert mask is not None
+        added = torch.zeros(mask.shape, device=q.device).masked_fill(~mask, -torch.inf)
+        sinks = None if form.sinks is None else form.sinks.view(len(k), -1, 1, 1)
+        # A key head at a time: the scores of all would take much memory.
+        out = torch.cat([
+            _attend_scored(some, k[i], v[i], added, form, None if sinks is None else sinks[i])
+            for i, some in enumerate(q.chunk(len(k)))
+        ])  # fmt: skip
+    return out.transpose(0, 1)
+
+
+def _attend_scored(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor,
+    form: AttentionForm,
+    sinks: torch.Tensor | None,
+) -> torch.Tensor:
+    """[..., L, head_dim] of q like it, and of k and v [..., T, head_dim].
+
+    `sinks` are those of q's rows, [..., L or 1, 1].
+    """
+    scores = (q @ k.mT).float() * form.scale
+    if form.softcap is not None:
+        scores = form.softcap * torch.tanh(scores / form.softcap)
+    scores += mask
+    weights = scores.softmax(-1)
+    if sinks is not None:
+        # One place more, of the score s, divides each weight by 1 + exp(s - logsumexp).
+        weights *= torch.sigmoid(scores.logsumexp(-1, keepdim=True) - sinks)
+    return weights.to(v.dtype) @ v

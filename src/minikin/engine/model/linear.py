@@ -1,0 +1,72 @@
+"""One matrix and the kernel that multiplies with it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from minikin.engine.native.kernels import PackedMatrix
+from minikin.engine.native.quantized import GROUP, Blocks
+
+INT4_ROWS = 8
+"""Up to this many rows PyTorch's 4-bit kernel, which reads a quarter of the bytes, is faster."""
+
+
+class Linear:
+    """y = x W^T + b for W of [out, in], x of [rows, in].
+
+    W is kept in one form: packed for the native kernels, or dense in its compute type, with
+    PyTorch's 4-bit form beside it where it pays. b is float32.
+    """
+
+    def __init__(
+        self,
+        weight: torch.Tensor | None = None,
+        bias: torch.Tensor | None = None,
+        *,
+        int4: Int4Weight | None = None,
+        packed: PackedMatrix | None = None,
+    ) -> None:
+        self._weight = weight
+        self.bias = bias
+        self._int4 = int4
+        self.packed = packed
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """[rows, in] -> [rows, out]."""
+        y = self._product(x)
+        return y if self.bias is None else y + self.bias
+
+    def _product(self, x: torch.Tensor) -> torch.Tensor:
+        if self.packed is not None:
+            return self.packed.product(x)
+        assert self._weight is not None
+        x = x.to(self._weight.dtype)
+        if self._int4 is not None and x.shape[0] <= INT4_ROWS:
+            return self._int4(x)
+        return F.linear(x, self._weight)
+
+    def rows(self, which: torch.Tensor) -> torch.Tensor:
+        """[count, in] float32: the rows `which` [count] int64, as of a table of embeddings."""
+        if self.packed is not None:
+            return self.packed.rows(which)
+        assert self._weight is not None
+        return F.embedding(which, self._weight).float()
+
+
+class Int4Weight:
+    """A matrix in the layout of PyTorch's 4-bit CPU kernel: (q - 8) * scale + zero, per GROUP."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        levels, scale = blocks.levels.int(), blocks.scale.float()
+        zero = blocks.minimum.float() + 8 * scale
+        self.packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 2)
+        pairs = torch.stack([scale, zero], dim=-1).transpose(0, 1)
+        self.scale_and_zero = pairs.to(torch.bfloat16).contiguous()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """[rows, in] -> [rows, out], computed in bfloat16: in float32 that kernel is slow."""
+        y = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            x.bfloat16(), self.packed, GROUP, self.scale_and_zero
+        )
+        return y.to(x.dtype)

@@ -1,0 +1,207 @@
+"""A decoder's layers on the native kernels."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence as Run
+
+import torch
+
+from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.batch import Batch
+from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.linear import Linear
+from minikin.engine.model.weights import Weights
+from minikin.engine.native.kernels import (
+    GROUP,
+    TILE,
+    Inputs,
+    InputsStruct,
+    Kernels,
+    MatrixStruct,
+    PackedMatrix,
+    are_many,
+)
+
+MOST_DIM = 256
+"""Of a head, as in `attention.h`."""
+MOST_SHARING = 16
+"""Query heads to a key head, at most: they have to fit the rows of one tile."""
+LEAST_ROWS = 128
+PART = 512
+"""Keys that a step of few rows looks at in one piece, as in `attention.h`."""
+
+_POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+
+
+_VECTORS = (
+    "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
+    "qkv_bias", "query_norm", "key_norm",
+)  # fmt: skip
+_MATRICES = ("qkv", "output", "gate_up", "down")
+
+
+class _ModelStruct(ctypes.Structure):
+    _fields_ = (
+        *((n, _SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "gelu")),
+        *((name, _FLOAT) for name in ("epsilon", "scale", "softcap")),
+    )
+
+
+class _LayerStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, _POINTER) for name in _VECTORS),
+        *((name, MatrixStruct) for name in _MATRICES),
+        *((name, _POINTER) for name in ("keys", "values", "cosine", "sine")),
+        ("window", _SIZE),
+    )
+
+
+class _StepStruct(ctypes.Structure):
+    _fields_ = (
+        ("rows", _SIZE),
+        *((name, _POINTER) for name in ("positions", "slots", "blocks", "starts")),
+        ("many", _SIZE),
+    )
+
+
+class _RoomStruct(ctypes.Structure):
+    _fields_ = (
+        *((name, InputsStruct) for name in ("normed", "attended", "gated")),
+        *((name, _POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
+    )
+
+
+class _Room:
+    """What a step of up to `rows` rows writes between its matrices."""
+
+    def __init__(self, kernels: Kernels, a: Architecture, rows: int) -> None:
+        self.rows = rows
+        self.normed = Inputs(kernels, rows, a.hidden)
+        self.attended = Inputs(kernels, rows, a.heads * a.head_dim)
+        self.gated = Inputs(kernels, rows, a.feed_forward)
+        self._qkv = torch.empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
+        self._gate_up = torch.empty(rows, 2 * a.feed_forward)
+        self._partial = torch.empty(0)
+        self._added = torch.empty(rows if a.layer_tensors else 0, a.hidden)
+        self._units = torch.empty(rows + 1, dtype=torch.int32)
+
+    def struct(self, a: Architecture, batch: Batch, many: bool) -> _RoomStruct:
+        """As C takes it, for a step of this batch."""
+        for inputs in (self.normed, self.attended, self.gated):
+            inputs.choose(many)
+        if not many:
+            share = TILE // (a.heads // a.kv_heads)
+            units = sum(-(-(stop - start) // share) for start, stop in batch.spans)
+            parts = units * a.kv_heads * -(-(int(batch.positions.max()) + 1) // PART)
+            if len(self._partial) < parts:
+                self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
+        parts = (self._qkv, self._gate_up, self._partial, self._added, self._units)
+        return _RoomStruct(
+            self.normed.struct, self.attended.struct, self.gated.struct,
+            *(part.data_ptr() for part in parts),
+        )  # fmt: skip
+
+
+class NativeLayers:
+    """Same computation as the layers in `decoder.py`, with float32 between the matrices."""
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        architecture: Architecture,
+        weights: Weights,
+        rotations: Run[tuple[torch.Tensor, torch.Tensor]],
+    ) -> None:
+        """`rotations` has a table of cosines and one of sines for each layer."""
+        a = architecture
+        self.kernels = kernels
+        self.architecture = architecture
+        self.weights = weights
+        self.rotations = rotations
+        self._head = _packed(weights.head)
+        self._model = _ModelStruct(
+            a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, a.activation == "gelu",
+            a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
+        )  # fmt: skip
+        self._cache: KVCache | None = None
+        self._layers: ctypes.Array[_LayerStruct] = (_LayerStruct * 0)()
+        self._room = _Room(kernels, a, LEAST_ROWS)
+        self._logits = torch.empty(0, self._head.outputs)
+
+    @staticmethod
+    def fit(architecture: Architecture, weights: Weights) -> bool:
+        """Whether every layer can run here."""
+        a = architecture
+        return (
+            _fits(weights.head)
+            and a.activation in ("silu", "gelu")
+            and all(
+                layer.qkv.packed is not None
+                and layer.mixture is None
+                and layer.sinks is None
+                and all(_fits(linear) for linear in (layer.output, layer.gate_up, layer.down))
+                for layer in weights.layers
+            )
+            and a.head_dim % GROUP == 0
+            and a.head_dim <= MOST_DIM
+            and a.heads // a.kv_heads <= MOST_SHARING
+        )
+
+    def forward(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
+        """Run all layers on x [rows, hidden] float32, in place."""
+        rows = len(x)
+        if rows > self._room.rows:
+            fitting = -(-rows // LEAST_ROWS) * LEAST_ROWS
+            self._room = _Room(self.kernels, self.architecture, fitting)
+        if self._cache is not cache:
+            self._cache = cache
+            self._layers = (_LayerStruct * len(self.weights.layers))(
+                *(self._layer_struct(i) for i in range(len(self.weights.layers)))
+            )
+        many = are_many(rows, batch.guesses)
+        tensors = (batch.positions, batch.slots, batch.blocks, batch.block_starts)
+        step = _StepStruct(rows, *(tensor.data_ptr() for tensor in tensors), many)
+        self.kernels.library.run_layers(
+            ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
+            ctypes.byref(self._room.struct(self.architecture, batch, many)), x.data_ptr(),
+        )  # fmt: skip
+
+    def logits(self, x: torch.Tensor, guesses: int = 0) -> torch.Tensor:
+        """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer.
+
+        They stand where the next call puts its own.
+        """
+        rows = len(x)
+        if rows > len(self._logits):
+            self._logits = torch.empty(rows, self._head.outputs)
+        fits = rows <= self._room.rows
+        normed = self._room.normed if fits else Inputs(self.kernels, rows, x.shape[1])
+        normed.choose(are_many(rows, guesses))
+        self.kernels.norm(x, self.weights.norm, normed, rows, self.architecture.norm_epsilon)
+        self.kernels.matmul(self._head, normed, self._logits, rows)
+        return self._logits[:rows]
+
+    def _layer_struct(self, i: int) -> _LayerStruct:
+        layer, cache = self.weights.layers[i], self._cache
+        assert cache is not None
+        vectors = (
+            layer.attention_norm, layer.feed_forward_norm, layer.attention_post_norm,
+            layer.feed_forward_post_norm, layer.qkv.bias, layer.query_norm, layer.key_norm,
+        )  # fmt: skip
+        return _LayerStruct(
+            *(None if vector is None else vector.data_ptr() for vector in vectors),
+            *(_packed(getattr(layer, name)).struct for name in _MATRICES),
+            *(part[i].data_ptr() for part in (cache.keys, cache.values)),
+            *(part.data_ptr() for part in self.rotations[i]),
+            self.architecture.windows[i] or 0,
+        )  # fmt: skip
+
+
+def _fits(linear: Linear) -> bool:
+    return linear.packed is not None and linear.bias is None
+
+
+def _packed(linear: Linear) -> PackedMatrix:
+    assert linear.packed is not None  # `fit` has said so
+    return linear.packed

@@ -1,0 +1,133 @@
+"""Rotary position embeddings: the frequencies of each way to stretch them, and the rotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, floor, log, pi
+
+import numpy as np
+import torch
+
+from minikin.errors import ModelFileError
+from minikin.model_file.dequantize import dequantize
+from minikin.model_file.family import Family
+from minikin.model_file.fields import Fields
+from minikin.model_file.model_file import ModelFile
+
+
+@dataclass(frozen=True)
+class Rope:
+    """How some layers turn queries and keys by their place in the text.
+
+    Su et al. 2021 (RoFormer). A layer without positions (NoPE) has no frequencies.
+    """
+
+    frequencies: tuple[float, ...] = ()
+    """Radians a position, for the first pairs of a head; the others don't turn."""
+    magnitude: float = 1.0
+    """Factor on the pairs that turn."""
+
+    def table(self, positions: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosine and sine, each [positions, head_dim / 2] float32."""
+        turning = len(self.frequencies)
+        cosine = torch.ones(positions, head_dim // 2)
+        sine = torch.zeros(positions, head_dim // 2)
+        frequencies = torch.tensor(self.frequencies, dtype=torch.float64)
+        angle = torch.outer(torch.arange(positions, dtype=torch.float64), frequencies)
+        cosine[:, :turning] = angle.cos() * self.magnitude
+        sine[:, :turning] = angle.sin() * self.magnitude
+        return cosine, sine
+
+
+def rotate(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """x [T, heads, head_dim], each pair (i, i + head_dim / 2) turned by its position: float32."""
+    cosine, sine = (part[:, None] for part in rotation)
+    left, right = x.float().chunk(2, dim=-1)
+    return torch.cat([left * cosine - right * sine, right * cosine + left * sine], dim=-1)
+
+
+def read_ropes(
+    file: ModelFile,
+    fields: Fields,
+    family: Family,
+    windows: tuple[int | None, ...],
+    head_dim: int,
+    context: int,
+) -> tuple[Rope, ...]:
+    """For each layer, what a file says of its positions. Raises ModelFileError."""
+    dimensions = fields.whole("rope.dimension_count", head_dim, most=head_dim)
+    if dimensions % 2:
+        raise fields.wrong("rope.dimension_count")
+    plain = _frequencies(dimensions, _base(fields, "rope.freq_base", 10_000.0))
+    far = near = _scaled(file, fields, family, plain, context)
+    if family.local_rope_base:
+        base = _base(fields, "rope.freq_base_swa", family.local_rope_base)
+        near = Rope(tuple(_frequencies(dimensions, base).tolist()))
+    every = family.unplaced_every
+    return tuple(
+        Rope() if every and (layer + 1) % every == 0 else near if window else far
+        for layer, window in enumerate(windows)
+    )
+
+
+def _base(fields: Fields, key: str, default: float) -> float:
+    base = fields.number(key, default)
+    if base <= 1:
+        raise fields.wrong(key)
+    return base
+
+
+def _frequencies(dimensions: int, base: float) -> np.ndarray:
+    return base ** -(np.arange(0, dimensions, 2) / dimensions)
+
+
+def _scaled(
+    file: ModelFile, fields: Fields, family: Family, plain: np.ndarray, context: int
+) -> Rope:
+    """The frequencies as stretched to more context than the model first had.
+
+    A file states factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one
+    for long ones), or a kind of scaling.
+    """
+    kind = fields.text("rope.scaling.type", "none")
+    magnitude = fields.number("rope.scaling.attn_factor", 1.0)
+    original = fields.whole("rope.scaling.original_context_length", context)
+    length = "long" if context > original else "short"
+    for name in ("rope_freqs.weight", f"rope_factors_{length}.weight"):
+        if name in file.tensors:
+            return Rope(tuple((plain / _factors(file, name, len(plain))).tolist()), magnitude)
+    if kind == "none":
+        return Rope(tuple(plain.tolist()))
+    factor = max(fields.number("rope.scaling.factor"), 1.0)
+    if kind == "linear":
+        return Rope(tuple((plain / factor).tolist()))
+    if kind != "yarn":
+        raise fields.wrong("rope.scaling.type")
+    slowed = _slowed_by_yarn(fields, len(plain), original, rounded=family.rounded_yarn)
+    mixed = plain / factor * slowed + plain * (1 - slowed)
+    return Rope(tuple(mixed.tolist()), magnitude * (1 + 0.1 * log(factor)))
+
+
+def _slowed_by_yarn(fields: Fields, pairs: int, original: int, *, rounded: bool) -> np.ndarray:
+    """How much of the scaling each pair gets, 0 to 1: none if it turns often (Peng et al. 2023).
+
+    `original` is the context length, in tokens, before it was stretched.
+    """
+    base = _base(fields, "rope.freq_base", 10_000.0)
+
+    def pair(turns: float) -> float:
+        return pairs * log(original / (turns * 2 * pi)) / log(base)
+
+    first = pair(fields.number("rope.scaling.yarn_beta_fast", 32.0) or 32.0)
+    last = pair(fields.number("rope.scaling.yarn_beta_slow", 1.0) or 1.0)
+    if rounded:
+        first, last = floor(first), ceil(last)
+    first, last = max(first, 0), min(last, 2 * pairs - 1)
+    return ((np.arange(pairs) - first) / max(last - first, 0.001)).clip(0, 1)
+
+
+def _factors(file: ModelFile, name: str, pairs: int) -> np.ndarray:
+    factors = dequantize(file.data(name), file.tensors[name].type, file.tensors[name].shape)
+    if factors.shape != (pairs,) or not (factors > 0).all():
+        raise ModelFileError(f"The tensor {name} is not {pairs} numbers above 0.")
+    return factors.astype(np.float64)

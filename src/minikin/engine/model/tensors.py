@@ -1,0 +1,84 @@
+"""Tensors taken from a model's file, each checked for its shape and ticked off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from minikin.errors import ModelFileError
+from minikin.model_file.dequantize import dequantize
+from minikin.model_file.gguf import GGMLType
+from minikin.model_file.model_file import ModelFile
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of the matrix `name`.weight, and of `name`.bias if there is one."""
+
+    name: str
+    rows: int
+    start: int = 0
+    whole: int | None = None
+    """Rows that the matrix must have in all; None: `rows`."""
+    order: np.ndarray | None = None
+    """Which of the rows comes where; None: they stay."""
+
+
+class Tensors:
+    """A file's tensors. Each method raises ModelFileError for one that is absent or misshapen."""
+
+    def __init__(self, file: ModelFile) -> None:
+        self._file = file
+        self._untaken = set(file.tensors)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file.tensors
+
+    def vector(self, name: str, size: int) -> torch.Tensor:
+        """[size] float32."""
+        data, kind = self._take(name, (size,))
+        return torch.from_numpy(dequantize(data, kind, (size,)))
+
+    def rows(self, part: Part, width: int) -> tuple[np.ndarray, GGMLType]:
+        """A part's packed bytes, uint8 [rows, bytes a row], and their type."""
+        whole = part.whole or part.rows
+        data, kind = self._take(f"{part.name}.weight", (whole, width))
+        rows = data.reshape(whole, -1)[part.start : part.start + part.rows]
+        return (rows if part.order is None else rows[part.order]), kind
+
+    def stack(self, part: Part, count: int, width: int) -> tuple[np.ndarray, GGMLType]:
+        """The packed bytes of `count` stacked matrices, uint8 [count, rows, bytes a row]."""
+        data, kind = self._take(f"{part.name}.weight", (count, part.rows, width))
+        return data.reshape(count, part.rows, -1), kind
+
+    def biases(self, part: Part, count: int) -> torch.Tensor:
+        """[count, rows] float32, of `count` stacked matrices."""
+        shape = count, part.rows
+        data, kind = self._take(f"{part.name}.bias", shape)
+        return torch.from_numpy(dequantize(data, kind, shape))
+
+    def bias(self, part: Part) -> torch.Tensor:
+        """[rows] float32."""
+        bias = self.vector(f"{part.name}.bias", part.whole or part.rows)
+        bias = bias[part.start : part.start + part.rows]
+        return bias if part.order is None else bias[torch.from_numpy(part.order)]
+
+    def check_all_taken(self) -> None:
+        """Raises ModelFileError for a tensor that nobody has asked for."""
+        # Rotary factors belong to the architecture.
+        extra = sorted(name for name in self._untaken if not name.startswith("rope_"))
+        if extra:
+            raise ModelFileError(
+                f"The model file has {len(extra)} tensors that its family has no use for, "
+                f"such as {extra[0][:64]!a}."
+            )
+
+    def _take(self, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, GGMLType]:
+        info = self._file.tensors.get(name)
+        if info is None or info.shape != shape:
+            found = "absent" if info is None else f"of the shape {info.shape}"
+            raise ModelFileError(f"The tensor {name} should have the shape {shape} but is {found}.")
+        self._untaken.discard(name)
+        return self._file.data(name), info.type

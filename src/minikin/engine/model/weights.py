@@ -1,0 +1,240 @@
+"""A model's tensors, read from its file and laid out for the decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from minikin.engine.model.architecture import Architecture, Experts
+from minikin.engine.model.linear import Int4Weight, Linear
+from minikin.engine.model.mixture import Expert, Mixture
+from minikin.engine.model.tensors import Part, Tensors
+from minikin.engine.native.kernels import Kernels, PackedMatrix
+from minikin.engine.native.quantized import Blocks
+from minikin.errors import ModelFileError
+from minikin.model_file.dequantize import dequantize
+from minikin.model_file.gguf import GGMLType
+from minikin.model_file.model_file import ModelFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerWeights:
+    """One decoder layer. Norms are float32 vectors; those that a family lacks are None."""
+
+    attention_norm: torch.Tensor
+    qkv: Linear
+    """Hidden -> queries, keys and values, in this order."""
+    query_norm: torch.Tensor | None = None
+    """[head_dim], over each head, before the rotation."""
+    key_norm: torch.Tensor | None = None
+    sinks: torch.Tensor | None = None
+    """[heads]; see `AttentionForm`."""
+    output: Linear
+    attention_post_norm: torch.Tensor | None = None
+    """[hidden], over what attention adds to the residual stream."""
+    feed_forward_norm: torch.Tensor
+    gate_up: Linear
+    """Hidden -> gate and up, in this order."""
+    down: Linear
+    mixture: Mixture | None = None
+    """In place of `gate_up` and `down`, which then are those of its first expert."""
+    feed_forward_post_norm: torch.Tensor | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A whole model."""
+
+    dtype: torch.dtype
+    """Of dense matrices, and of what attention computes with."""
+    embedding: Linear
+    """A row of the hidden size for each token."""
+    layers: tuple[LayerWeights, ...]
+    norm: torch.Tensor
+    head: Linear
+    """Hidden -> logits."""
+
+
+def load_weights(
+    file: ModelFile,
+    architecture: Architecture,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    kernels: Kernels | None = None,
+) -> Weights:
+    """Read every tensor of the model, for `kernels` too if there are any.
+
+    Raises ModelFileError for a tensor that is absent or misshapen, or that the family lacks.
+    """
+    return _Loader(file, architecture, dtype, device, kernels).load()
+
+
+class _Loader:
+    def __init__(
+        self,
+        file: ModelFile,
+        architecture: Architecture,
+        dtype: torch.dtype,
+        device: torch.device,
+        kernels: Kernels | None,
+    ) -> None:
+        self.tensors = Tensors(file)
+        self.architecture = architecture
+        self.dtype = dtype
+        self.device = device
+        self.kernels = kernels
+
+    def load(self) -> Weights:
+        a = self.architecture
+        tied = "output.weight" not in self.tensors
+        embedding = self._linear(a.hidden, Part("token_embd", a.vocab_size))
+        weights = Weights(
+            dtype=self.dtype,
+            embedding=embedding,
+            layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
+            norm=self._vector("output_norm.weight", a.hidden),
+            head=embedding if tied else self._linear(a.hidden, Part("output", a.vocab_size)),
+        )
+        self.tensors.check_all_taken()
+        return weights
+
+    def _layer(self, at: str) -> LayerWeights:
+        a = self.architecture
+        for name in a.layer_tensors:
+            if f"{at}.{name}" not in self.tensors:
+                raise ModelFileError(f"The model file lacks the tensor {at}.{name}.")
+        mixture = self._mixture(at, a.experts) if a.experts else None
+        gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
+        return LayerWeights(
+            attention_norm=self._vector(f"{at}.attn_norm.weight", a.hidden),
+            qkv=self._qkv(at),
+            query_norm=self._optional(at, "attn_q_norm.weight", a.head_dim),
+            key_norm=self._optional(at, "attn_k_norm.weight", a.head_dim),
+            sinks=self._optional(at, "attn_sinks.weight", a.heads),
+            output=self._linear(a.heads * a.head_dim, Part(f"{at}.attn_output", a.hidden)),
+            attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
+            feed_forward_norm=self._vector(f"{at}.{a.feed_forward_norm}", a.hidden),
+            gate_up=gate_up,
+            down=down,
+            mixture=mixture,
+            feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
+        )
+
+    def _vector(self, name: str, size: int) -> torch.Tensor:
+        return self.tensors.vector(name, size).to(self.device)
+
+    def _optional(self, at: str, name: str, size: int) -> torch.Tensor | None:
+        if name not in self.architecture.layer_tensors:
+            return None
+        return self._vector(f"{at}.{name}", size)
+
+    def _qkv(self, at: str) -> Linear:
+        a = self.architecture
+        fused = f"{at}.attn_qkv.weight" in self.tensors
+        counts = {"attn_q": a.heads, "attn_k": a.kv_heads, "attn_v": a.kv_heads}
+        whole, start = sum(counts.values()) * a.head_dim, 0
+        parts: list[Part] = []
+        for name, heads in counts.items():
+            rows, order = heads * a.head_dim, None if name == "attn_v" else a.rotary_order(heads)
+            if fused:
+                parts.append(Part(f"{at}.attn_qkv", rows, start, whole, order))
+            else:
+                parts.append(Part(f"{at}.{name}", rows, order=order))
+            start += rows
+        return self._linear(a.hidden, *parts)
+
+    def _feed_forward(self, at: str) -> tuple[Linear, Linear]:
+        a = self.architecture
+        # Phi keeps both in one, in this order.
+        parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up")
+        gate_up = self._linear(a.hidden, *parts, gated=True)
+        return gate_up, self._linear(a.feed_forward, Part(f"{at}.ffn_down", a.hidden))
+
+    def _mixture(self, at: str, experts: Experts) -> Mixture:
+        a = self.architecture
+        # Newer files keep both in one, in this order.
+        gate_up = self._gate_up(*(f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up")))
+        down = Part(f"{at}.ffn_down_exps", a.hidden)
+        biased = f"{down.name}.bias" in self.tensors
+        before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=True)
+        after = self._stack(experts.count, a.feed_forward, [down], biased=biased)
+        return Mixture(
+            router=self._router(Part(f"{at}.ffn_gate_inp", experts.count)),
+            experts=tuple(map(Expert, before, after)),
+            used=experts.used,
+            normalized=experts.normalized,
+        )
+
+    def _gate_up(self, gate: str, up: str, both: str) -> list[Part]:
+        size = self.architecture.feed_forward
+        if f"{gate}.weight" in self.tensors:
+            return [Part(gate, size), Part(up, size)]
+        return [Part(both, 2 * size)]
+
+    def _router(self, part: Part) -> Linear:
+        """Dense and in float32: see `Mixture.router`."""
+        rows, kind = self.tensors.rows(part, self.architecture.hidden)
+        weight = dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
+        bias = self.tensors.bias(part) if f"{part.name}.bias" in self.tensors else None
+        return Linear(
+            torch.from_numpy(weight).to(self.device),
+            None if bias is None else bias.to(self.device),
+        )
+
+    def _stack(
+        self, count: int, width: int, parts: list[Part], *, biased: bool, gated: bool = False
+    ) -> list[Linear]:
+        """As `_linear`, for each of `count` experts; a tensor has the matrices of all.
+
+        They are unpacked one by one.
+        """
+        read = [self.tensors.stack(part, count, width) for part in parts]
+        biases: list[torch.Tensor | None] = [None] * count
+        if biased:
+            stacked = torch.cat([self.tensors.biases(part, count) for part in parts], dim=1)
+            biases = [*stacked.to(self.device)]
+        return [
+            self._kept(width, [(matrices[i], kind) for matrices, kind in read], bias, gated=gated)
+            for i, bias in enumerate(biases)
+        ]
+
+    def _linear(self, width: int, *parts: Part, gated: bool = False) -> Linear:
+        """One Linear from rows that share their input, one part below the other."""
+        read = [self.tensors.rows(part, width) for part in parts]
+        return self._kept(width, read, self._bias(parts), gated=gated)
+
+    def _kept(
+        self,
+        width: int,
+        read: list[tuple[np.ndarray, GGMLType]],
+        bias: torch.Tensor | None,
+        *,
+        gated: bool,
+    ) -> Linear:
+        """Rows in the form that they are multiplied in."""
+        blocks = Blocks.stack(read) if self.device.type == "cpu" else None
+        fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
+        if self.kernels is not None and fits:
+            matrix = blocks or _in_bfloat16(read)
+            if matrix is not None:
+                return Linear(bias=bias, packed=PackedMatrix(self.kernels, matrix, gated=gated))
+        values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
+        dense = torch.cat([torch.from_numpy(part).to(self.device, self.dtype) for part in values])
+        int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
+        return Linear(dense, bias, int4=int4)
+
+    def _bias(self, parts: tuple[Part, ...]) -> torch.Tensor | None:
+        if f"{parts[0].name}.bias" not in self.tensors:
+            return None
+        bias = torch.cat([self.tensors.bias(part) for part in parts])
+        return bias.to(self.device)
+
+
+def _in_bfloat16(read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor | None:
+    """The rows [out, in] bfloat16, if that is what all of them are."""
+    if any(kind != GGMLType.BF16 for _, kind in read):
+        return None
+    return torch.cat([torch.from_numpy(rows).view(torch.bfloat16) for rows, _ in read])

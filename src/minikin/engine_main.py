@@ -1,0 +1,24 @@
+"""The program of the engine's process: the engine, and the grammars that bind its answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from minikin.engine.host.channel import LoadFailed, frame
+
+
+def main() -> None:
+    """Serve the server's socket; see `engine.child`."""
+    try:
+        from minikin.constrain.masks import Masks
+        from minikin.engine.host.worker import serve
+    except Exception as error:  # a broken installation: the same at every start
+        reason = f"The engine can't be started: {type(error).__name__}: {error}".splitlines()[0]
+        os.write(int(sys.argv[1]), frame(LoadFailed(reason)))
+        return
+    serve(Masks)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The model's shape as config.json states it, under GGUF's keys.
+
+What a key means, and what holds without it, is as in transformers' configuration classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minikin.errors import ModelFileError
+from minikin.model_file.family import FAMILIES
+from minikin.model_file.fields import Fields, wrong_value
+
+_MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
+"""What lists are made of before any tensor was seen; the largest models have a third at most."""
+
+
+class ConfigFields(Fields):
+    """The values of config.json, or of an object in it, each checked when it is taken."""
+
+    def __init__(self, values: Mapping[str, Any], within: str = "") -> None:
+        super().__init__(values, within)
+
+    def get(self, key: str) -> Any:
+        """The value as it stands; None stands for one that isn't there."""
+        return self._metadata.get(key)
+
+    def part(self, key: str) -> ConfigFields | None:
+        """The object under a key; None if there is none. Raises ModelFileError."""
+        value = self.get(key)
+        if value is None:
+            return None
+        if isinstance(value, dict):
+            return ConfigFields(value, f"{self._name}{key}.")
+        raise self.wrong(key)
+
+    def number(self, key: str, default: float | None = None) -> float:
+        """A number of 0 or more, or the default. Raises ModelFileError."""
+        if isinstance(self.get(key), bool):
+            raise self.wrong(key)
+        return super().number(key, default)
+
+    def check_keys(self, known: set[str]) -> None:
+        """Raises ModelFileError for a value under a key that isn't known."""
+        for key, value in self._metadata.items():
+            if key not in known and value is not None:
+                raise ModelFileError(
+                    f"config.json's {self._name}{key[:64]!a} is not known, and may change what the "
+                    f"model computes. Those known are {', '.join(sorted(known))}."
+                )
+
+    def wrong(self, key: str) -> ModelFileError:
+        """What to raise for a value that can't be."""
+        return wrong_value("config.json", f"{self._name}{key}", self.get(key))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What a value of `model_type` stands for."""
+
+    arch: str
+    """GGUF's name of the family."""
+    tied: bool = False
+    """The head is the embedding, if config.json doesn't say."""
+    own_head_dim: bool = False
+    """`head_dim` has a default of its own, so that config.json must state it."""
+    gemma: bool = False
+    window: str = "none"
+    """The layers that a sliding window is for, if config.json lists none: none, all, late ones,
+    those without positions, or those that the family says.
+    """
+    rope_base: float = 10_000.0
+    mixture: bool = False
+    """Each layer is a mixture of experts."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """GGUF's names of tensors that other families call otherwise."""
+
+
+_GEMMA_NAMES = {
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+KINDS = {
+    "llama": Kind(arch="llama"),
+    "mistral": Kind(arch="llama", window="all"),
+    "mixtral": Kind(arch="llama", window="all", mixture=True),
+    "smollm3": Kind(arch="smollm3", tied=True, window="unplaced", rope_base=2e6),
+    "qwen2": Kind(arch="qwen2", window="late"),
+    "qwen3": Kind(arch="qwen3", window="late", own_head_dim=True),
+    "qwen3_moe": Kind(arch="qwen3moe", own_head_dim=True, mixture=True),
+    "gemma2": Kind(
+        arch="gemma2", tied=True, own_head_dim=True, gemma=True, window="family", names=_GEMMA_NAMES
+    ),
+    "gemma3_text": Kind(
+        arch="gemma3",
+        tied=True,
+        own_head_dim=True,
+        gemma=True,
+        window="family",
+        rope_base=1e6,
+        names=_GEMMA_NAMES,
+    ),
+    "phi3": Kind(arch="phi3", window="all"),
+}
+"""By `model_type`."""
+
+
+def read_kind(fields: ConfigFields) -> Kind:
+    """What family config.json is for. Raises ModelFileError."""
+    name = fields.get("model_type")
+    if not isinstance(name, str) or name not in KINDS:
+        raise ModelFileError(
+            f"This folder holds a model of the type {str(name)[:64]!a}; "
+            f"Minikin knows: {', '.join(KINDS)}."
+        )
+    return KINDS[name]
+
+
+def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
+    """GGUF key, less the architecture's name -> value; rotary positions are rope.py's.
+
+    Raises ModelFileError for what is missing, can't be or is not computed here.
+    """
+    _check_computed(fields, kind)
+    layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
+    hidden, heads = fields.whole("hidden_size"), fields.whole("num_attention_heads")
+    shape: dict[str, Any] = {
+        "block_count": layers,
+        "embedding_length": hidden,
+        "feed_forward_length": fields.whole("intermediate_size"),
+        "attention.head_count": heads,
+        "attention.head_count_kv": fields.whole("num_key_value_heads", heads),
+        "attention.key_length": head_dim(fields, kind),
+        "attention.value_length": head_dim(fields, kind),
+        "attention.layer_norm_rms_epsilon": fields.number("rms_norm_eps"),
+        "context_length": fields.whole("max_position_embeddings"),
+        "vocab_size": fields.whole("vocab_size", most=_MOST_TOKENS),
+    }
+    if kind.mixture:
+        shape |= _experts(fields, kind)
+    if kind.gemma:
+        shape["attention.scale"] = max(fields.number("query_pre_attn_scalar"), 1e-6) ** -0.5
+        shape["attn_logit_softcapping"] = fields.number("attn_logit_softcapping", 0.0)
+        shape["final_logit_softcapping"] = fields.number("final_logit_softcapping", 0.0)
+    windowed = _windowed_layers(fields, kind, layers)
+    if any(windowed):
+        shape["attention.sliding_window"] = fields.whole("sliding_window")
+        shape["attention.sliding_window_pattern"] = np.array(windowed)
+    return shape
+
+
+def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
+    """The shape of mixtures. Raises ModelFileError, as for layers that are none."""
+    # Qwen3-MoE's is called so since transformers 5, as Mixtral's always was.
+    newer = fields.get("num_local_experts") is not None or kind.arch == "llama"
+    count = "num_local_experts" if newer else "num_experts"
+    experts = fields.whole(count, most=_MOST_EXPERTS)
+    shape: dict[str, Any] = {
+        "expert_count": experts,
+        "expert_used_count": fields.whole("num_experts_per_tok", most=experts),
+    }
+    if kind.arch == "llama":  # Mixtral, where the shares of those chosen always add up to 1
+        return shape
+    if fields.whole("decoder_sparse_step", 1) != 1:
+        raise fields.wrong("decoder_sparse_step")
+    for key in ("mlp_only_layers", "use_sliding_window"):
+        if fields.get(key):
+            raise fields.wrong(key)
+    return shape | {
+        "expert_feed_forward_length": fields.whole("moe_intermediate_size"),
+        "expert_weights_norm": fields.flag("norm_topk_prob"),
+    }
+
+
+def head_dim(fields: ConfigFields, kind: Kind) -> int:
+    """Numbers in a head. Raises ModelFileError."""
+    if kind.own_head_dim:
+        return fields.whole("head_dim", most=_MOST_HEAD)
+    heads = fields.whole("num_attention_heads")
+    usual = max(fields.whole("hidden_size") // heads, 1)
+    return fields.whole("head_dim", min(usual, _MOST_HEAD), most=_MOST_HEAD)
+
+
+def is_tied(fields: ConfigFields, kind: Kind) -> bool:
+    """Whether the head is the embedding. Raises ModelFileError."""
+    return fields.flag("tie_word_embeddings", kind.tied)
+
+
+def _check_computed(fields: ConfigFields, kind: Kind) -> None:
+    """Raises ModelFileError for a variant that the decoder doesn't compute."""
+    key, wanted = "hidden_act", "silu"
+    if kind.gemma:  # whose classes read no other key
+        key, wanted = "hidden_activation", "gelu_pytorch_tanh"
+    if fields.text(key, wanted) != wanted:
+        raise fields.wrong(key)
+    for key in ("use_bidirectional_attention", "use_mrope"):
+        if fields.flag(key):
+            raise fields.wrong(key)
+    if kind.arch == "smollm3":
+        layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
+        every = FAMILIES[kind.arch].unplaced_every
+        placed = [int((layer + 1) % every != 0) for layer in range(layers)]
+        if fields.get("no_rope_layers") not in (None, placed):
+            raise fields.wrong("no_rope_layers")
+        if not fields.get("no_rope_layers") and fields.get("no_rope_layer_interval") != every:
+            raise fields.wrong("no_rope_layer_interval")
+
+
+def _windowed_layers(fields: ConfigFields, kind: Kind, layers: int) -> list[bool]:
+    """For each layer, whether it has the sliding window."""
+    if kind.window == "none" or fields.get("sliding_window") is None:
+        return [False] * layers
+    if kind.window == "all":
+        return [True] * layers
+    if kind.window != "family" and not fields.flag("use_sliding_window"):
+        return [False] * layers
+    if (stated := fields.get("layer_types")) is not None:
+        known = ("full_attention", "sliding_attention")
+        if not isinstance(stated, list) or len(stated) != layers:
+            raise fields.wrong("layer_types")
+        if not all(one in known for one in stated):
+            raise fields.wrong("layer_types")
+        return [one == known[1] for one in stated]
+    if kind.window == "late":
+        first = fields.get("max_window_layers")
+        if type(first) is not int or first < 0:
+            raise fields.wrong("max_window_layers")
+        return [layer >= first for layer in range(layers)]
+    family = FAMILIES[kind.arch]
+    if kind.window == "unplaced":
+        return [(layer + 1) % family.unplaced_every == 0 for layer in range(layers)]
+    every = fields.whole("sliding_window_pattern", family.global_every)
+    return [(layer + 1) % every != 0 for layer in range(layers)]

@@ -1,0 +1,64 @@
+"""What GGUF calls the tensors of a Hugging Face folder."""
+
+from __future__ import annotations
+
+import re
+
+from minikin.model_file.folder.config import Kind
+
+_TOP = {
+    "model.embed_tokens": "token_embd",
+    "model.norm": "output_norm",
+    "lm_head": "output",
+}
+_LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.([a-z_.]+)")
+_IN_LAYER = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.qkv_proj": "attn_qkv",
+    "self_attn.o_proj": "attn_output",
+    "self_attn.q_norm": "attn_q_norm",
+    "self_attn.k_norm": "attn_k_norm",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.gate_up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+    "mlp.gate": "ffn_gate_inp",
+    "block_sparse_moe.gate": "ffn_gate_inp",
+}
+_EXPERT = re.compile(
+    r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe)\.experts"
+    r"\.(0|[1-9][0-9]{0,3})\.(gate_proj|up_proj|down_proj|w1|w2|w3)"
+)
+_IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
+    "w1": "gate", "w3": "up", "w2": "down"
+}  # fmt: skip
+_COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
+
+
+def gguf_name(name: str, kind: Kind) -> str | None:
+    """GGUF's name of a module ("model.norm"); None if the family has no such module."""
+    if name in _TOP:
+        return _TOP[name]
+    if (layer := _LAYER.fullmatch(name)) is None:
+        return None
+    own = kind.names.get(layer[2]) or _IN_LAYER.get(layer[2])
+    return own and f"blk.{layer[1]}.{own}"
+
+
+def expert_name(name: str) -> tuple[str, int] | None:
+    """GGUF's name of the stack that an expert's matrix lies in, and its place there.
+
+    None for what is no matrix of an expert.
+    """
+    if (expert := _EXPERT.fullmatch(name)) is None:
+        return None
+    return f"blk.{expert[1]}.ffn_{_IN_EXPERT[expert[3]]}_exps", int(expert[2])
+
+
+def is_computed(name: str) -> bool:
+    """Whether old files keep under this tensor's name what follows from config.json."""
+    return _COMPUTED.fullmatch(name) is not None

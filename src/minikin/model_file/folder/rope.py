@@ -1,0 +1,166 @@
+"""Rotary positions as config.json states them, under GGUF's keys and names.
+
+The formulas are those of transformers' modeling_rope_utils.py. Since its version 5 all values
+stand in `rope_parameters`, for Gemma 3 once for each sort of layer; before, in `rope_scaling` and
+beside it.
+"""
+
+from __future__ import annotations
+
+from math import log, pi
+from typing import Any
+
+import numpy as np
+
+from minikin.errors import ModelFileError
+from minikin.model_file.folder.config import ConfigFields, Kind, head_dim
+
+_SORTS = {"full_attention", "sliding_attention"}
+_COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
+_SCALED = {"factor", "original_max_position_embeddings"}
+_KEYS = {
+    "default": _COMMON,
+    "linear": _COMMON | {"factor"},
+    "llama3": _COMMON | _SCALED | {"low_freq_factor", "high_freq_factor"},
+    "yarn": _COMMON
+    | _SCALED
+    | {"attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"},
+    "longrope": _COMMON | _SCALED | {"attention_factor", "long_factor", "short_factor"},
+}
+"""What each way to stretch the positions may state."""
+
+Shape = dict[str, Any]
+"""GGUF key, less the architecture's name -> value."""
+Factors = dict[str, np.ndarray]
+"""GGUF's tensor -> float32 [pairs], by which the frequencies are divided."""
+
+
+def read_rope(fields: ConfigFields, kind: Kind) -> tuple[Shape, Factors]:
+    """What is to be added to the model's shape and tensors. Raises ModelFileError."""
+    local: Shape = {}
+    stated = fields.part("rope_scaling") or fields.part("rope_parameters") or ConfigFields({})
+    whole_base = fields.number("rope_theta", kind.rope_base)
+    if any(stated.get(sort) is not None for sort in _SORTS):
+        stated.check_keys(_SORTS)
+        near, far = stated.part("sliding_attention"), stated.part("full_attention")
+        if kind.arch != "gemma3" or far is None:
+            raise ModelFileError("config.json's rope_parameters is of no known form.")
+        stated, local = far, _local(near or ConfigFields({}), fields)
+    elif kind.arch == "gemma3":
+        local = _local(ConfigFields({}), fields)
+    shape, factors = _read(stated, fields, kind, whole_base)
+    return shape | local, factors
+
+
+def _local(near: ConfigFields, fields: ConfigFields) -> Shape:
+    near.check_keys(_COMMON)
+    if _type(near) != "default":
+        raise near.wrong("rope_type")
+    base = near.number("rope_theta", fields.number("rope_local_base_freq", 10_000.0))
+    return {"rope.freq_base_swa": base}
+
+
+def _type(stated: ConfigFields) -> str:
+    return stated.text("rope_type", stated.text("type", "default"))
+
+
+def _read(
+    stated: ConfigFields, fields: ConfigFields, kind: Kind, base: float
+) -> tuple[Shape, Factors]:
+    name = _type(stated)
+    if kind.arch == "phi3" and name in ("su", "yarn"):  # what its early files call LongRoPE
+        name = "longrope"
+    if name not in _KEYS:
+        raise ModelFileError(
+            f"config.json's rope type {name[:64]!a} is not known. Those known are "
+            f"{', '.join(_KEYS)}."
+        )
+    stated.check_keys(_KEYS[name])
+    base = stated.number("rope_theta", base)
+    share = stated.number("partial_rotary_factor", fields.number("partial_rotary_factor", 1.0))
+    if not 0 < share <= 1 or (share != 1 and kind.arch != "phi3"):
+        raise stated.wrong("partial_rotary_factor")
+    size = head_dim(fields, kind)
+    dimensions = int(size * share)
+    shape: Shape = {"rope.freq_base": base, "rope.dimension_count": dimensions}
+    if name == "linear":
+        return shape | {"rope.scaling.type": name, "rope.scaling.factor": _factor(stated)}, {}
+    if name == "default":
+        return shape, {}
+    original = _original(stated, fields)
+    if name == "llama3":
+        return shape, {"rope_freqs.weight": _llama3(stated, base, dimensions, original)}
+    shape |= {"rope.scaling.type": name, "rope.scaling.original_context_length": original}
+    if name == "yarn":
+        return shape | _yarn(stated, fields, original), {}
+    return shape | {"rope.scaling.attn_factor": _long_magnitude(stated, fields, original)}, {
+        f"rope_factors_{length}.weight": _list(stated, f"{length}_factor", dimensions // 2)
+        for length in ("long", "short")
+    }
+
+
+def _factor(stated: ConfigFields) -> float:
+    factor = stated.number("factor")
+    if factor < 1:
+        raise stated.wrong("factor")
+    return factor
+
+
+def _original(stated: ConfigFields, fields: ConfigFields) -> int:
+    """The context length, in tokens, before it was stretched."""
+    key = "original_max_position_embeddings"
+    if fields.get(key) is not None:  # which comes before the one inside
+        return fields.whole(key)
+    return stated.whole(key, fields.whole("max_position_embeddings"))
+
+
+def _llama3(stated: ConfigFields, base: float, dimensions: int, original: int) -> np.ndarray:
+    factor, low = _factor(stated), stated.number("low_freq_factor")
+    high = stated.number("high_freq_factor")
+    if high <= low:
+        raise stated.wrong("high_freq_factor")
+    if base <= 1:
+        raise stated.wrong("rope_theta")
+    turns = original / (2 * pi * base ** (np.arange(0, dimensions, 2) / dimensions))
+    smooth = ((turns - low) / (high - low)).clip(0, 1)
+    return (1 / (smooth + (1 - smooth) / factor)).astype(np.float32)
+
+
+def _yarn(stated: ConfigFields, fields: ConfigFields, original: int) -> Shape:
+    length = fields.whole("max_position_embeddings")
+    factor = max(stated.number("factor", length / original), 1.0)
+    if not stated.flag("truncate", True):
+        raise stated.wrong("truncate")
+
+    def usual(scale: float = 1.0) -> float:
+        return 1 + 0.1 * scale * log(factor)
+
+    magnitude = usual()
+    scale, all_scale = stated.number("mscale", 0.0), stated.number("mscale_all_dim", 0.0)
+    if scale and all_scale:
+        magnitude = usual(scale) / usual(all_scale)
+    magnitude = stated.number("attention_factor", magnitude)
+    return {
+        "rope.scaling.factor": factor,
+        # GGUF's is on top of the usual one.
+        "rope.scaling.attn_factor": magnitude / usual(),
+        "rope.scaling.yarn_beta_fast": stated.number("beta_fast", 32.0),
+        "rope.scaling.yarn_beta_slow": stated.number("beta_slow", 1.0),
+        # Files are published with the length that the model had before it is stretched.
+        "context_length": max(length, min(int(original * factor), 2**31)),
+    }
+
+
+def _long_magnitude(stated: ConfigFields, fields: ConfigFields, original: int) -> float:
+    factor = stated.number("factor", fields.whole("max_position_embeddings") / original)
+    usual = 1.0 if factor <= 1 else (1 + log(factor) / log(max(original, 2))) ** 0.5
+    return stated.number("attention_factor", usual)
+
+
+def _list(stated: ConfigFields, key: str, count: int) -> np.ndarray:
+    values = stated.get(key)
+    if not isinstance(values, list) or len(values) != count:
+        raise stated.wrong(key)
+    if not all(type(v) in (int, float) and 0 < v < 1e12 for v in values):
+        raise stated.wrong(key)
+    return np.array(values, dtype=np.float32)

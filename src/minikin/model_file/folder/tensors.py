@@ -1,0 +1,150 @@
+"""The tensors of a folder under GGUF's names, in GGUF's types and order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from minikin.errors import ModelFileError
+from minikin.model_file.dequantize import dequantize
+from minikin.model_file.family import FAMILIES
+from minikin.model_file.folder import int4
+from minikin.model_file.folder.config import ConfigFields, Kind, is_tied
+from minikin.model_file.folder.int4 import Int4
+from minikin.model_file.folder.names import expert_name, gguf_name, is_computed
+from minikin.model_file.folder.shard import Shard, Stored
+from minikin.model_file.gguf import GGMLType
+
+TYPES = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
+"""Of numbers that stand as they are."""
+
+
+@dataclass(frozen=True)
+class FolderTensor:
+    """One tensor, read when asked for."""
+
+    shape: tuple[int, ...]
+    type: GGMLType
+    read: Callable[[], np.ndarray]
+    """Its packed bytes, a new uint8 [nbytes]. Raises ModelFileError."""
+
+
+class FolderTensors:
+    """Makes the tensors of a model from those in its shards. Raises ModelFileError."""
+
+    def __init__(self, shards: list[Shard], fields: ConfigFields, kind: Kind, head: int) -> None:
+        self._homes = {name: shard for shard in shards for name in shard.tensors}
+        self._kind = kind
+        self._head = head
+        self._tied = is_tied(fields, kind)
+        self._int4 = Int4.read(fields)
+        self.quantization = self._int4.method.upper() if self._int4 else None
+
+    def read(self) -> dict[str, FolderTensor]:
+        """By GGUF's name, those that the family has no use for by their own."""
+        found: dict[str, FolderTensor] = {}
+        stacks: dict[str, dict[int, FolderTensor]] = {}
+        matrices: dict[str, dict[str, Stored]] = {}
+        for name, shard in self._homes.items():
+            module, _, suffix = name.rpartition(".")
+            if is_computed(name) or (self._tied and module == "lm_head"):
+                continue
+            if suffix in int4.SUFFIXES:
+                matrices.setdefault(module, {})[suffix] = shard.tensors[name]
+            elif suffix == "weight" and (place := self._place(module)):
+                stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
+            else:
+                own = gguf_name(module, self._kind) if suffix in ("weight", "bias") else None
+                self._add(found, f"{own}.{suffix}" if own else name, self._plain(name, own))
+        for module, parts in matrices.items():
+            if place := self._place(module):
+                stacks.setdefault(place[0], {})[place[1]] = self._quantized(module, module, parts)
+                continue
+            own = gguf_name(module, self._kind) or module
+            self._add(found, f"{own}.weight", self._quantized(module, own, parts))
+        for name, experts in stacks.items():
+            self._add(found, f"{name}.weight", _stacked(name, experts))
+        return found
+
+    def _place(self, module: str) -> tuple[str, int] | None:
+        """Where a matrix of an expert belongs; None for others."""
+        return expert_name(module) if self._kind.mixture else None
+
+    @staticmethod
+    def _add(found: dict[str, FolderTensor], name: str, tensor: FolderTensor) -> None:
+        if name in found:
+            raise ModelFileError(f"The folder has the tensor {name[:64]!a} twice.")
+        found[name] = tensor
+
+    def _plain(self, name: str, own: str | None) -> FolderTensor:
+        shard = self._homes[name]
+        stored = shard.tensors[name]
+        if stored.dtype not in TYPES or 0 in stored.shape:
+            raise ModelFileError(
+                f"The tensor {name[:64]!a} is of the type {stored.dtype} and the shape "
+                f"{stored.shape}; those read are {', '.join(TYPES)}, none of them empty."
+            )
+        kind, shape = TYPES[stored.dtype], stored.shape
+        if self._kind.gemma and own and own.endswith("norm"):
+            # Gemma multiplies by 1 + w; GGUF files have the 1 added.
+            return FolderTensor(
+                shape,
+                GGMLType.F32,
+                lambda: (
+                    (dequantize(shard.tensor(name), kind, shape) + 1).reshape(-1).view(np.uint8)
+                ),
+            )
+        return self._ordered(own, FolderTensor(shape, kind, lambda: shard.tensor(name)))
+
+    def _quantized(self, module: str, own: str, stored: Mapping[str, Stored]) -> FolderTensor:
+        method = self._int4
+        if method is None:
+            raise ModelFileError(
+                f"The matrix {module[:64]!a} is quantized, but config.json has no "
+                "quantization_config that says how."
+            )
+        shape = method.shape(stored, module)
+
+        def part(suffix: str) -> np.ndarray:
+            name = f"{module}.{suffix}"
+            return self._homes[name].tensor(name)
+
+        def read() -> np.ndarray:
+            return method.blocks(stored, part, shape, module)
+
+        return self._ordered(own, FolderTensor(shape, GGMLType.Q4_1, read))
+
+    def _ordered(self, own: str | None, tensor: FolderTensor) -> FolderTensor:
+        """The two rows of a rotary pair next to each other, where GGUF's files have them so."""
+        queries_or_keys = own is not None and own.endswith(("attn_q", "attn_k"))
+        if not FAMILIES[self._kind.arch].side_by_side or not queries_or_keys:
+            return tensor
+        rows, half = tensor.shape[0] if tensor.shape else 0, self._head // 2
+        if not half or rows % (2 * half):
+            return tensor  # which is refused for its shape
+        order = np.arange(rows).reshape(-1, 2, half).swapaxes(1, 2).reshape(-1)
+        return FolderTensor(
+            tensor.shape,
+            tensor.type,
+            lambda: tensor.read().reshape(rows, -1)[order].reshape(-1),
+        )
+
+
+def _stacked(name: str, experts: Mapping[int, FolderTensor]) -> FolderTensor:
+    """The matrices of all experts one below the other, as GGUF files have them."""
+    first = experts.get(0)
+    if first is None or max(experts) >= len(experts):
+        missing = next(i for i in range(len(experts) + 1) if i not in experts)
+        raise ModelFileError(f"The folder's {name} lacks the expert {missing}.")
+    for i, expert in experts.items():
+        if (expert.shape, expert.type) != (first.shape, first.type):
+            raise ModelFileError(
+                f"The folder's {name} has experts of different shapes or types: 0 and {i}."
+            )
+
+    def read() -> np.ndarray:
+        return np.concatenate([experts[i].read() for i in range(len(experts))])
+
+    return FolderTensor((len(experts), *first.shape), first.type, read)

@@ -1,0 +1,114 @@
+import json
+import re
+import socket
+
+import httpx
+import pytest
+
+from minikin.api.http import protocol
+from tests.fakes import ScriptedEngine
+
+HEAD = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+)
+GET = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def send(server, *parts: bytes) -> bytes:
+    """What comes back before the server closes; b"open" after it if it doesn't."""
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.settimeout(3)
+        answer = b""
+        try:
+            for part in parts:
+                connection.sendall(part)
+            while received := connection.recv(65536):
+                answer += received
+        except TimeoutError:
+            return answer + b"open"
+        except ConnectionError:
+            pass
+        return answer
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        HEAD + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HEAD + b"Content-Length: +5\r\n\r\nabcde",
+        HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\n{}\n0\n\n",
+        b"GET /health HTTP/1.1\nHost: localhost\n\n",
+        GET + b"x-request-id: a\r\n FORGED: 1\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+)
+def test_requests_that_two_servers_could_read_differently_are_cut_off(shared_server, request_bytes):
+    answer = send(shared_server, request_bytes)
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert not answer.endswith(b"open")
+    told(answer, "not valid HTTP/1.1")
+
+
+def told(answer: bytes, message: str):
+    """Whether the bytes are one answer in the usual envelope, with the common headers."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    error = json.loads(body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert error["type"] == "invalid_request_error"
+    assert message in error["message"]
+    assert re.search(rb"x-request-id: req_[0-9a-f]{32}\r\n", head)
+    assert b"content-type: application/json\r\n" in head
+    assert f"content-length: {len(body)}\r\n".encode() in head
+
+
+def test_rubbish_in_the_middle_of_an_answer_adds_nothing_to_it(serve):
+    server = serve(ScriptedEngine(pause=0.1))
+    ask = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    body = json.dumps(ask).encode()
+    port = int(server.url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = connection.recv(65536)
+        connection.sendall(b"\x00rubbish\r\n\r\n")
+        while received := connection.recv(65536):
+            answer += received
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 4" not in answer
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [GET + b"X: ", *[b"a" * 65_536] * 40],
+        [GET, *[b"X%d: a\r\n" % i for i in range(20_000)]],
+        [b"GET /", *[b"a" * 65_536] * 20],
+    ],
+)
+def test_a_head_that_never_ends_is_cut_off(shared_server, parts):
+    answer = send(shared_server, *parts)
+    assert answer[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400", b"")
+    assert not answer.endswith(b"open")
+    assert httpx.get(f"{shared_server.url}/health").status_code == 200
+
+
+def test_a_head_that_does_not_come_is_cut_off(serve, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    server = serve()
+    slow = send(server)
+    assert slow.startswith(b"HTTP/1.1 408")
+    told(slow, "did not arrive in time")
+    assert send(server, GET).startswith(b"HTTP/1.1 408")
+    keeps_on = send(server, GET + b"\r\n", GET)
+    assert keeps_on.startswith(b"HTTP/1.1 200")
+    assert b"HTTP/1.1 408" in keeps_on
+    assert not keeps_on.endswith(b"open")
+
+
+def test_a_large_body_is_no_large_head(shared_server):
+    body = {"model": "foo", "messages": [{"role": "user", "content": "x" * 1_000_000}]}
+    with httpx.Client(base_url=shared_server.url) as client:
+        for _ in range(3):
+            assert client.post("/v1/chat/completions", json=body).status_code == 404

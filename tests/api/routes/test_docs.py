@@ -1,0 +1,64 @@
+import re
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from minikin.api.request.parameters import EXTENSIONS, PARAMETERS
+from minikin.api.routes.openapi import document
+from tests.fakes import ScriptedEngine, live_server
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+)
+schema = schemathesis.openapi.from_dict(document())
+
+
+@pytest.fixture(scope="module")
+def server():
+    with live_server(ScriptedEngine()) as server:
+        yield server
+
+
+def test_the_page_needs_no_other_server(shared_server):
+    page = httpx.get(f"{shared_server.url}/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", page.text)
+    for parameter in PARAMETERS:
+        assert f"<code>{parameter.name}</code>" in page.text
+
+
+def test_extensions_are_described_where_they_are_taken(serve):
+    server = serve(extensions=True)
+    served = httpx.get(f"{server.url}/openapi.json").json()
+    fields = served["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+    assert set(fields) == {"model", *(p.name for p in PARAMETERS + EXTENSIONS)}
+    assert "<code>min_p</code>" in httpx.get(f"{server.url}/docs").text
+
+
+def test_the_document_has_every_route_but_its_own(shared_server):
+    served = httpx.get(f"{shared_server.url}/openapi.json").json()
+    assert served == document()
+    routes = {
+        (route.path.replace(":path", ""), method.lower())
+        for route in shared_server.app.routes
+        for method in route.methods - {"HEAD"}
+        if route.path not in ("/docs", "/openapi.json")
+    }
+    assert routes == {(path, method) for path, ms in served["paths"].items() for method in ms}
+
+
+@schema.parametrize()
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_are_as_the_document_says(case, server):
+    case.call_and_validate(base_url=server.url, checks=CHECKS)

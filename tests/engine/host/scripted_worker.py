@@ -1,0 +1,51 @@
+"""An engine's process without an engine: the first token of a prompt says what it does.
+
+The model's file name says how it starts: `crash`, `refuse`, or anything else to load.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+
+from minikin.engine.host.channel import BlockingReader, Events, Loaded, LoadFailed, Submit, frame
+from minikin.engine.messages import ChoiceUsage, Event, ModelInfo
+
+ANSWER, DIE, HANG, ANSWER_LATE = range(4)
+INFO = ModelInfo(context_length=64, vocab_size=8, fingerprint="fp_0123456789")
+
+
+def main() -> None:
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        reader = BlockingReader(connection)
+        name = reader.read().settings.model.name
+        if name == "crash":
+            os.abort()
+        if name == "refuse":
+            connection.sendall(frame(LoadFailed("It is broken.")))
+            return
+        connection.sendall(frame(Loaded(INFO)))
+        while command := reader.read():
+            if isinstance(command, Submit):
+                obey(command.request, connection)
+
+
+def obey(request, connection) -> None:
+    kind = request.prompt[0]
+    if kind == DIE:
+        time.sleep(0.1)
+        os.abort()
+    if kind == HANG:
+        time.sleep(60)
+    for _ in range(30 if kind == ANSWER_LATE else 0):
+        time.sleep(0.1)
+        connection.sendall(frame(Events([])))
+    usage = ChoiceUsage(completion_tokens=2)
+    event = Event(id=request.id, index=0, text="hi", finish_reason="stop", usage=usage)
+    connection.sendall(frame(Events([event])))
+
+
+if __name__ == "__main__":
+    main()

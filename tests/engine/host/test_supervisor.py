@@ -1,0 +1,131 @@
+"""The supervisor of the engine's process, over a process that does what a test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from minikin.config import EngineSettings
+from minikin.engine.host import supervisor as module
+from minikin.engine.host.supervisor import DIED, EngineSupervisor
+from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.errors import EngineFailure, ModelFileError, Overloaded, Quarantined, SetupError
+from tests.real_model import ROOT
+
+from .scripted_worker import ANSWER, ANSWER_LATE, DIE, HANG, INFO
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch):
+    monkeypatch.setattr(module, "PROGRAM", "tests.engine.host.scripted_worker")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
+
+
+@asynccontextmanager
+async def engine(model="fine", **options):
+    process = EngineSupervisor(EngineSettings(model=Path("/somewhere") / model), **options)
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+def request(kind, *more):
+    return GenerationRequest(
+        id=os.urandom(4).hex(), prompt=[kind, *more], params=SamplingParams(max_tokens=4)
+    )
+
+
+async def answer(process, kind, *more):
+    async with aclosing(process.generate(request(kind, *more))) as events:
+        return "".join([event.text async for event in events])
+
+
+async def again(process, kind, *more):
+    """An answer from an engine that may just be restarting."""
+    await process.wait_ready()
+    return await answer(process, kind, *more)
+
+
+async def test_an_engine_answers():
+    async with engine() as process:
+        assert not process.is_ready
+        with pytest.raises(Overloaded):
+            await answer(process, ANSWER)
+        await process.wait_ready()
+        assert process.info == INFO
+        assert await answer(process, ANSWER) == "hi"
+
+
+async def test_a_start_that_keeps_failing_is_given_up(caplog):
+    async with engine("crash") as process:
+        with pytest.raises(SetupError, match=r"could not load crash: .*SIGABRT, 3 times in a row"):
+            await process.wait_ready()
+        assert "3 times" in (await process.given_up()).message
+        assert not process.is_ready
+        assert caplog.text.count("starting it again") == 2
+
+
+async def test_a_model_that_cannot_be_loaded_is_not_tried_again(caplog):
+    async with engine("refuse") as process:
+        with pytest.raises(ModelFileError, match=r"^It is broken\.$"):
+            await process.wait_ready()
+        assert await process.given_up()
+        assert "starting it again" not in caplog.text
+
+
+async def test_a_dead_engine_ends_its_answers_and_comes_back():
+    async with engine() as process:
+        await process.wait_ready()
+        both = await asyncio.gather(
+            answer(process, DIE), answer(process, ANSWER), return_exceptions=True
+        )
+        assert [(type(error), str(error)) for error in both] == [(EngineFailure, DIED)] * 2
+        assert await again(process, ANSWER) == "hi"
+
+
+async def test_what_has_killed_the_engine_twice_is_not_run_again():
+    async with engine() as process:
+        for _ in range(2):
+            with pytest.raises(EngineFailure, match="restarted"):
+                await again(process, DIE, 7)
+        with pytest.raises(Quarantined) as raised:
+            await again(process, DIE, 7)
+        assert raised.value.code == "request_quarantined"
+        assert await answer(process, ANSWER) == "hi", "others go on"
+        with pytest.raises(EngineFailure, match="restarted"):
+            await answer(process, DIE, 8)
+
+
+async def test_a_step_that_never_ends_is_ended():
+    async with engine(stuck_seconds=0.8) as process:
+        await process.wait_ready()
+        with pytest.raises(EngineFailure, match="restarted"):
+            await answer(process, HANG)
+        assert await again(process, ANSWER) == "hi"
+
+
+async def test_a_stuck_engine_is_found_out_though_its_client_left():
+    async with engine(stuck_seconds=0.8) as process:
+        await process.wait_ready()
+        events = process.generate(request(HANG))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(anext(events), 0.1)
+        await asyncio.sleep(1)
+        assert await asyncio.wait_for(again(process, ANSWER), 10) == "hi"
+
+
+async def test_slow_is_not_stuck():
+    # More than a busy machine may put a process aside.
+    async with engine(stuck_seconds=2) as process:
+        await process.wait_ready()
+        child = process._child
+        assert await answer(process, ANSWER_LATE) == "hi"
+        await asyncio.sleep(2.5)
+        assert process.is_ready, "idle is not stuck either"
+        assert process._child is child, "and nothing to start again for"

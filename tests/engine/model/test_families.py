@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from gguf import GGUFWriter
+from gguf.constants import MODEL_ARCH, GGMLQuantizationType
+
+from minikin.engine.batch import make_batch
+from minikin.engine.engine import Engine
+from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.decoder import Decoder
+from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.weights import load_weights
+from minikin.engine.native.build import load_library
+from minikin.engine.native.kernels import Kernels
+from minikin.engine.scheduler import Span
+from minikin.engine.sequence import Sequence
+from minikin.errors import ModelFileError
+from minikin.model_file.gguf import GGUFFile
+from minikin.model_file.model_file import open_model_file
+from tests.engine.model.verified import FORMS, GGUF_ONLY, table, written
+from tests.engine.tiny_folders import write_folder
+from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY, write_gguf
+
+CPU = torch.device("cpu")
+CONTEXT, NEW = 192, 64
+PROMPTS = [[(7 * i * i + 3 * i + k) % VOCABULARY for i in range(50 + 9 * k)] for k in range(3)]
+
+
+class CharacterTokenizer:
+    """Each token is a character of its own, so that a text tells its tokens."""
+
+    vocab_size = VOCABULARY
+    eos_ids = frozenset({VOCABULARY})
+
+    def token_bytes(self, token):
+        return chr(0x4E00 + token).encode()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Matrices as small as these are not worth a second one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def case(request, tmp_path_factory):
+    tiny = FAMILIES[request.param]
+    return tiny, tiny.make(), tmp_path_factory.mktemp("model")
+
+
+def name_of(tiny):
+    return next(name for name, one in FAMILIES.items() if one is tiny)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def engine(request, case):
+    tiny, model, folder = case
+    path = folder / request.param
+    if request.param != FORMS[0] and name_of(tiny) in GGUF_ONLY:
+        pytest.skip(f"{GGUF_ONLY} are read from GGUF files alone")
+    if request.param == FORMS[0]:
+        write_gguf(tiny, model, path)
+    else:
+        write_folder(model, path, "100KB")
+        assert (path / "model.safetensors.index.json").exists()
+    return load(path)
+
+
+def load(path, kernels=None):
+    file = open_model_file(path)
+    architecture = Architecture.read(file, CONTEXT)
+    dtype = torch.float32 if kernels is None else torch.bfloat16
+    weights = load_weights(file, architecture, dtype=dtype, device=CPU, kernels=kernels)
+    cache = KVCache(architecture, 1024, dtype=dtype, device=CPU)
+    decoder = Decoder(architecture, weights, CPU, kernels)
+    return Engine(
+        decoder,
+        cache,
+        CharacterTokenizer(),
+        context_length=CONTEXT,
+        max_running=8,
+        prefill_chunk=16,
+    )
+
+
+@torch.inference_mode()
+def test_logits_and_text_are_those_of_transformers(case, engine):
+    _, model, _ = case
+    expected = [greedy(model, prompt) for prompt in PROMPTS]
+    for tokens in expected:
+        reference = model(torch.tensor([tokens])).logits[0]
+        for size in (len(tokens), 13, 1):
+            assert (logits(engine, tokens, size) - reference).abs().max() < 1e-3, size
+    together, cached = answers(engine, PROMPTS)
+    assert not any(cached)
+    again, cached = answers(engine, [tokens[:-10] for tokens in expected])
+    assert min(cached) > 2 * BLOCK
+    for prompt, tokens, text, rest in zip(PROMPTS, expected, together, again, strict=True):
+        assert prompt + text == tokens
+        assert rest[:10] == tokens[-10:]
+
+
+@pytest.mark.skipif(load_library() is None, reason="no AVX2 or no gcc here")
+@pytest.mark.parametrize(
+    "kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0, GGMLQuantizationType.BF16]
+)
+@torch.inference_mode()
+def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
+    tiny, _, _ = case
+    family = name_of(tiny)
+    tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
+    path = tmp_path / "model.gguf"
+    write_gguf(tiny, tiny.make(), path, kind)
+    ours, plain = load(path, Kernels(load_library(), 1)), load(path)
+    assert ours.decoder.native == (family not in MIXTURES)
+    for size in (len(PROMPTS[0]), 13, 1):
+        expected = logits(plain, PROMPTS[0], size)
+        found = logits(ours, PROMPTS[0], size)
+        if ours.decoder.native:
+            assert (found - expected).norm() / expected.norm() < 2e-2, size
+        else:  # A near tie of two experts may go to the other one, and changes that row.
+            change = (found - expected).norm(dim=1) / expected.norm(dim=1)
+            assert change.median() < 4e-2, size
+    texts, _ = answers(ours, PROMPTS)
+    assert [len(text) for text in texts] == [NEW] * len(PROMPTS)
+
+
+def test_an_unknown_architecture_is_refused_by_name(tmp_path):
+    writer = GGUFWriter(path := tmp_path / "model.gguf", "falcon")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    known = "llama, smollm3, qwen2, qwen3, qwen3moe, gemma2, gemma3, phi3, gpt-oss"
+    with pytest.raises(ModelFileError, match=f"'falcon'; Minikin knows: {known}"):
+        load(path)
+
+
+ODD = (
+    True, -1, 0, 1, 3, 2**31, 2**40, -0.5, 0.0, 1e30, math.inf, math.nan, "", "x",
+    ["a"], np.zeros(0), np.full(3, -1.5), np.full(3, math.nan),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini", "Mixtral", "Qwen3-MoE", "gpt-oss"],
+)
+def test_odd_metadata_is_read_or_refused(tmp_path, family):
+    tiny = FAMILIES[family]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    file = GGUFFile.open(path)
+    for key in file.metadata:
+        for value in ODD:
+            odd = SimpleNamespace(
+                metadata=file.metadata | {key: value}, tensors=file.tensors, data=file.data
+            )
+            with suppress(ModelFileError):
+                Architecture.read(odd, CONTEXT).rotary_order(4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"arch": MODEL_ARCH.QWEN3}, "lacks the tensor blk.0.attn_q_norm.weight"),
+        ({"tensors": {"blk.0.attn_q_norm.weight": [1.0] * 16}}, "its family has no use for"),
+        ({"metadata": {"rope.scaling.type": "odd", "rope.scaling.factor": 2.0}}, "can't be 'odd'"),
+        ({"metadata": {"rope.dimension_count": 15}}, "rope.dimension_count can't be 15"),
+        ({"tensors": {"rope_freqs.weight": [0.0] * 8}}, "rope_freqs.weight is not 8 numbers"),
+    ],
+)
+def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
+    tiny = FAMILIES["Qwen2"]
+    write_gguf(replace(tiny, **change), tiny.make(), path := tmp_path / "model.gguf")
+    with pytest.raises(ModelFileError, match=message):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "message"),
+    [
+        ("Qwen3-MoE", {"expert_count": None}, "lacks the field qwen3moe.expert_count"),
+        ("Qwen3-MoE", {"expert_count": 0}, "qwen3moe.expert_count can't be 0"),
+        ("Qwen3-MoE", {"expert_count": 2**31 - 1}, "qwen3moe.expert_count can't be 2147483647"),
+        ("Qwen3-MoE", {"expert_count": 4096}, r"should have the shape \(4096, 64, 64\) but is of"),
+        ("Qwen3-MoE", {"expert_count": 7}, r"should have the shape \(7, 64, 64\) but is of"),
+        ("Qwen3-MoE", {"expert_used_count": None}, "lacks the field qwen3moe.expert_used_count"),
+        ("Qwen3-MoE", {"expert_used_count": 0}, "qwen3moe.expert_used_count can't be 0"),
+        ("Qwen3-MoE", {"expert_used_count": 9}, "qwen3moe.expert_used_count can't be 9"),
+        ("Qwen3-MoE", {"expert_feed_forward_length": 2**20}, r"the shape \(8, 1048576, 64\) but"),
+        ("Qwen3-MoE", {"expert_feed_forward_length": 0}, "feed_forward_length can't be 0"),
+        ("Qwen3-MoE", {"expert_gating_func": 2}, "qwen3moe.expert_gating_func can't be 2"),
+        ("Qwen3-MoE", {"expert_weights_scale": 2.5}, "qwen3moe.expert_weights_scale can't be 2.5"),
+        ("Qwen3-MoE", {"expert_weights_norm": 1}, "qwen3moe.expert_weights_norm can't be 1"),
+        ("Llama 2", {"expert_count": 4, "expert_used_count": 2}, "ffn_gate_up_exps.weight should"),
+        ("Mixtral", {"expert_count": 0}, "ffn_up.weight should .* is absent"),
+    ],
+)
+def test_experts_that_are_not_as_the_file_says_are_refused(tmp_path, family, change, message):
+    tiny = FAMILIES[family]
+    metadata = {k: v for k, v in (tiny.metadata | change).items() if v is not None}
+    write_gguf(replace(tiny, metadata=metadata), tiny.make(), path := tmp_path / "model.gguf")
+    with pytest.raises(ModelFileError, match=message) as refusal:
+        load(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    ["ffn_gate_inp.weight", "ffn_down_exps.weight", "ffn_up_exps.bias", "attn_sinks.weight"],
+)
+def test_a_misshapen_tensor_of_a_mixture_is_refused(tmp_path, tensor):
+    tiny = replace(FAMILIES["gpt-oss"], tensors={f"blk.1.{tensor}": [1.0] * 96})
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    with pytest.raises(ModelFileError, match=rf"blk.1.{tensor} should .* of the shape \(96,\)"):
+        load(path)
+
+
+def test_the_readme_lists_what_is_verified_here():
+    assert written() == table(), "run python -m tests.engine.model.verified"
+
+
+def greedy(model, prompt):
+    out = model.generate(torch.tensor([prompt]), max_new_tokens=NEW, do_sample=False)
+    return out[0].tolist()
+
+
+def logits(engine, tokens, size):
+    """Of every token, computed `size` tokens a step, as a sequence of its own."""
+    request = GenerationRequest(id="x", prompt=tokens, params=SamplingParams(max_tokens=1))
+    sequence = Sequence.begin(request, 0, engine.tokenizer)
+    blocks = engine.scheduler.pool.allocate(-(-len(tokens) // BLOCK))
+    sequence.blocks = blocks
+    rows = []
+    for at in range(0, len(tokens), size):
+        span = Span(sequence, at, min(size, len(tokens) - at))
+        batch = make_batch([span], device=CPU, every_row=True)
+        rows.append(engine.decoder.forward(batch, engine.cache).clone())
+    engine.scheduler.pool.release(blocks)
+    return torch.cat(rows)
+
+
+def answers(engine, prompts):
+    """Greedy answers, all computed side by side, and how many tokens of each prompt were reused."""
+    params = SamplingParams(max_tokens=NEW, temperature=0.0)
+    for i, prompt in enumerate(prompts):
+        engine.add(GenerationRequest(id=str(i), prompt=prompt, params=params))
+    texts, cached = [""] * len(prompts), [0] * len(prompts)
+    while engine.busy:
+        for event in engine.step():
+            texts[int(event.id)] += event.text
+            if event.usage:
+                cached[int(event.id)] = event.usage.cached_tokens
+    return [[ord(character) - 0x4E00 for character in text] for text in texts], cached

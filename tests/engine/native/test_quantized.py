@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from minikin.engine.native.quantized import GROUP, Blocks
+from minikin.model_file.dequantize import LAYOUTS, dequantize
+from minikin.model_file.gguf import GGMLType
+
+PLAIN = {GGMLType.F32, GGMLType.F16, GGMLType.BF16}
+QUANTIZED = [kind for kind in GGMLType if kind not in PLAIN]
+FOUR_BITS = {GGMLType.Q4_0, GGMLType.Q4_1, GGMLType.Q4_K}
+ROUNDED = {GGMLType.Q4_K, GGMLType.Q5_K}
+REQUANTIZED = {GGMLType.Q2_K, GGMLType.Q6_K}
+OUT, WIDTH = 96, 1024
+
+
+def packed_rows(kind: GGMLType, out: int = OUT) -> np.ndarray:
+    """uint8 [out, bytes a row]: random levels, scales near those of a trained matrix."""
+    random = np.random.default_rng(kind)
+    count = out * WIDTH // kind.block_size
+    blocks = random.integers(0, 256, count * kind.block_bytes, dtype=np.uint8).view(LAYOUTS[kind])
+    if kind == GGMLType.MXFP4:
+        blocks["e"] = random.integers(117, 123, count)
+        return blocks.view(np.uint8).reshape(out, -1)
+    levels_a_scale = 16 if kind.block_size == 256 else 1
+    blocks["d"] = random.uniform(0.002, 0.004, count) / levels_a_scale
+    if "m" in (blocks.dtype.names or ()):
+        # Blocks of 32 add their minimum, k-quants take theirs away.
+        blocks["m"] = blocks["d"] * (8 if kind.block_size == 256 else -8)
+    return blocks.view(np.uint8).reshape(out, -1)
+
+
+def exact(rows: np.ndarray, kind: GGMLType) -> torch.Tensor:
+    return torch.from_numpy(dequantize(rows.reshape(-1), kind, (len(rows), WIDTH))).double()
+
+
+def kept(blocks: Blocks) -> torch.Tensor:
+    groups = blocks.levels.view(len(blocks.levels), -1, GROUP).double()
+    values = groups * blocks.scale.double()[..., None] + blocks.minimum.double()[..., None]
+    return values.flatten(1)
+
+
+def read(kind: GGMLType) -> Blocks:
+    blocks = Blocks.stack([(packed_rows(kind), kind)])
+    assert blocks is not None
+    return blocks
+
+
+def change(blocks: Blocks, values: torch.Tensor) -> float:
+    return float((kept(blocks) - values).norm() / values.norm())
+
+
+@pytest.mark.parametrize("kind", QUANTIZED)
+def test_a_matrix_stays_what_it_was(kind: GGMLType) -> None:
+    blocks = read(kind)
+
+    most = 6e-3 if kind in REQUANTIZED else 1e-3 if kind in ROUNDED else 1e-7
+    assert change(blocks, exact(packed_rows(kind), kind)) < most
+    assert blocks.bits == (4 if kind in FOUR_BITS else 8)
+    assert int(blocks.levels.max()) < 2**blocks.bits
+    assert blocks.levels.shape == (OUT, WIDTH)
+    assert blocks.scale.shape == blocks.minimum.shape == (OUT, WIDTH // GROUP)
+    assert blocks.scale.dtype == blocks.minimum.dtype == torch.half
+
+
+@pytest.mark.parametrize("kind", PLAIN)
+def test_what_is_not_quantized_stays_out(kind: GGMLType) -> None:
+    rows = np.ones((OUT, WIDTH * kind.block_bytes), dtype=np.uint8)
+
+    assert Blocks.stack([(rows, kind)]) is None
+
+
+def test_types_of_four_and_eight_bits_share_a_matrix() -> None:
+    parts = [(packed_rows(kind, 32), kind) for kind in (GGMLType.Q4_K, GGMLType.Q6_K)]
+
+    both = Blocks.stack(parts)
+
+    assert both is not None
+    assert both.bits == 8
+    assert change(both, torch.cat([exact(*part) for part in parts])) < 6e-3
+
+
+def test_one_part_that_is_not_quantized_keeps_all_out() -> None:
+    quantized = packed_rows(GGMLType.Q4_0), GGMLType.Q4_0
+    plain = np.zeros((OUT, WIDTH * 4), dtype=np.uint8), GGMLType.F32
+
+    assert Blocks.stack([quantized, plain]) is None
+
+
+@pytest.mark.parametrize("d", [6e-8, np.inf, np.nan])
+def test_scales_that_halves_cannot_hold_keep_a_matrix_out(d: float) -> None:
+    # 6e-8 is the least half: scales of a few times that lose most of their digits.
+    rows = packed_rows(GGMLType.Q6_K)
+    rows.view(LAYOUTS[GGMLType.Q6_K])["d"] = d
+
+    assert Blocks.stack([(rows, GGMLType.Q6_K)]) is None
+
+
+@pytest.mark.parametrize(
+    ("exponent", "kept_out"), [(104, False), (98, True), (140, False), (141, True), (255, True)]
+)
+def test_mxfp4_scales_that_halves_cannot_hold_keep_a_matrix_out(
+    exponent: int, kept_out: bool
+) -> None:
+    rows = packed_rows(GGMLType.MXFP4)
+    rows.view(LAYOUTS[GGMLType.MXFP4])["e"] = exponent
+
+    with np.errstate(over="ignore"):
+        values = exact(rows, GGMLType.MXFP4)
+    read = Blocks.stack([(rows, GGMLType.MXFP4)])
+
+    assert (read is None) == kept_out
+    assert read is None or torch.equal(kept(read), values)
+
+
+def test_one_scale_that_a_half_cannot_hold_keeps_a_matrix_out_wherever_it_is() -> None:
+    rows = packed_rows(GGMLType.MXFP4, out=4096)
+    rows.view(LAYOUTS[GGMLType.MXFP4])["e"][1000, 1] = 200  # where no sample is taken
+
+    assert Blocks.stack([(rows, GGMLType.MXFP4)]) is None
+
+
+def test_a_matrix_of_zeros_is_kept() -> None:
+    rows = np.zeros_like(packed_rows(GGMLType.Q6_K))
+
+    blocks = Blocks.stack([(rows, GGMLType.Q6_K)])
+
+    assert blocks is not None
+    assert not kept(blocks).any()
+
+
+def test_every_q3_k_product_fits_its_level() -> None:
+    rows = packed_rows(GGMLType.Q3_K)
+    blocks = rows.view(LAYOUTS[GGMLType.Q3_K])
+    blocks["scales"], blocks["q"], blocks["high"] = 0, 0, 0  # -32 times -4, the largest
+
+    read = Blocks.stack([(rows, GGMLType.Q3_K)])
+
+    assert read is not None
+    assert torch.equal(kept(read), exact(rows, GGMLType.Q3_K))

@@ -1,0 +1,410 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from tokenizers import Tokenizer as Reference
+from tokenizers import models, pre_tokenizers, trainers
+
+from minikin.errors import ModelFileError
+from minikin.model_file.gguf import GGUFFile
+from minikin.tokenizer.tokenizer import Tokenizer
+
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5
+CONTROLS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+USER_DEFINED_TOKENS = ["<h1>", "<think>", "<|tool|>"]
+
+
+@pytest.fixture(scope="module")
+def reference(code: str) -> Reference:
+    """A small byte-level tokenizer of the smollm family, trained on some code."""
+    tokenizer = Reference(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(False)]
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=800,
+        special_tokens=CONTROLS,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([code], trainer)
+    return tokenizer
+
+
+@pytest.fixture(scope="module")
+def metadata(reference: Reference) -> dict[str, Any]:
+    """The same as a GGUF file's metadata, with some user-defined tokens added."""
+    state = json.loads(reference.to_str())["model"]
+    tokens = [*sorted(state["vocab"], key=state["vocab"].get), *USER_DEFINED_TOKENS, "[PAD0]"]
+    return {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": types_of(tokens),
+        "tokenizer.ggml.merges": [" ".join(pair) for pair in state["merges"]],
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 2,
+        "tokenizer.chat_template": "{{ messages }}<think>",
+    }
+
+
+def types_of(tokens: list[str]) -> np.ndarray:
+    special = dict.fromkeys(CONTROLS, CONTROL) | dict.fromkeys(USER_DEFINED_TOKENS, USER_DEFINED)
+    return np.array([special.get(token, NORMAL) for token in tokens[:-1]] + [UNUSED])
+
+
+@pytest.fixture(scope="module")
+def tokenizer(metadata: dict[str, Any]) -> Tokenizer:
+    return Tokenizer.from_gguf(metadata)
+
+
+def changed(metadata: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """The metadata with some `tokenizer.ggml.` keys replaced; None takes one out."""
+    new = metadata | {f"tokenizer.ggml.{key}": value for key, value in changes.items()}
+    return {key: value for key, value in new.items() if value is not None}
+
+
+def test_a_small_model_encodes_as_its_reference(
+    tokenizer: Tokenizer, reference: Reference, varied_texts: list[str]
+) -> None:
+    plain = Reference.from_str(reference.to_str())
+    plain.encode_special_tokens = True
+
+    for text in varied_texts:
+        assert tokenizer.encode(text) == plain.encode(text).ids
+
+
+def test_text_comes_back_whole(tokenizer: Tokenizer, varied_texts: list[str]) -> None:
+    for text in varied_texts:
+        assert tokenizer.decode(tokenizer.encode(text)) == text
+
+
+def test_text_never_becomes_a_control_token(tokenizer: Tokenizer, varied_texts: list[str]) -> None:
+    control = set(tokenizer.control_tokens.values())
+
+    for text in [*varied_texts, *CONTROLS, "".join(CONTROLS), "<think>", "<|tool|>"]:
+        assert not control & set(tokenizer.encode(text))
+
+
+def test_a_control_token_that_merges_could_spell_stays_out_of_reach(
+    metadata: dict[str, Any],
+) -> None:
+    tokens = metadata["tokenizer.ggml.tokens"]
+    types = metadata["tokenizer.ggml.token_type"].copy()
+    types[tokens.index("self")] = CONTROL
+    tokenizer = Tokenizer.from_gguf(changed(metadata, token_type=types))
+
+    ids = tokenizer.encode("self")
+
+    assert len(ids) > 1
+    assert tokenizer.decode(ids) == "self"
+    assert tokenizer.encode_pieces([("self", True)]) == [tokens.index("self")]
+
+
+def test_pieces_write_control_tokens(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode_pieces(
+        [("<|im_start|>", True), ("user\n", False), ("<|im_end|> hi", False), ("<|im_end|>", True)]
+    )
+
+    assert ids == [1, *tokenizer.encode("user\n<|im_end|> hi"), 2]
+    assert tokenizer.decode(ids) == "user\n<|im_end|> hi"
+
+
+def test_neighbouring_texts_are_encoded_as_one(tokenizer: Tokenizer) -> None:
+    assert tokenizer.encode_pieces([("re", False), ("turn", False)]) == tokenizer.encode("return")
+    assert tokenizer.encode_pieces([]) == []
+
+
+def test_a_prompt_starts_with_bos_once_where_the_file_says_so(metadata: dict[str, Any]) -> None:
+    plain = Tokenizer.from_gguf(metadata)
+    adding = Tokenizer.from_gguf(changed(metadata, add_bos_token=True))
+    hello = plain.encode("hello")
+
+    assert plain.encode_prompt([("hello", False)]) == hello
+    assert adding.encode_prompt([("hello", False)]) == [1, *hello]
+    assert adding.encode_prompt([("<|im_start|>", True), ("hello", False)]) == [1, *hello]
+    assert adding.encode_prompt([("<|im_end|>", True)]) == [1, 2]
+
+
+def test_a_prompt_has_a_token(metadata: dict[str, Any]) -> None:
+    assert Tokenizer.from_gguf(metadata).encode_prompt([]) == [1]
+    assert Tokenizer.from_gguf(changed(metadata, bos_token_id=None)).encode_prompt([]) == [2]
+
+
+@pytest.mark.parametrize("piece", ["", "<|im_start", "<|im_start|><|im_end|>", "self", "<h1>"])
+def test_a_control_piece_is_one_control_token(tokenizer: Tokenizer, piece: str) -> None:
+    with pytest.raises(ValueError, match="not a control token"):
+        tokenizer.encode_pieces([(piece, True)])
+
+
+def test_user_defined_tokens_match_in_text(tokenizer: Tokenizer) -> None:
+    heading = tokenizer.encode("<h1>")
+
+    assert len(heading) == 1
+    assert tokenizer.encode("a<h1>b") == [
+        *tokenizer.encode("a"), *heading, *tokenizer.encode("b")
+    ]  # fmt: skip
+    assert tokenizer.decode(heading) == "<h1>"
+
+
+def test_markup_that_the_template_spells_is_for_the_template(tokenizer: Tokenizer) -> None:
+    (think,) = tokenizer.encode_pieces([("<think>", True)])
+
+    assert think not in tokenizer.encode("<think>")
+    assert tokenizer.decode([think]) == "<think>"
+
+
+def test_a_user_defined_turn_marker_counts_as_control(tokenizer: Tokenizer) -> None:
+    assert tokenizer.decode([tokenizer.control_tokens["<|tool|>"]]) == ""
+
+
+@pytest.mark.parametrize("kind", [CONTROL, USER_DEFINED])
+@pytest.mark.parametrize("mark", ["[TOOL_CALLS]", "<|tool_call|>", "<｜tool▁sep｜>", "[THINK]"])
+def test_marks_of_calls_and_thoughts_are_told_and_no_text_spells_them(
+    metadata: dict[str, Any], kind: int, mark: str
+) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], mark]
+    types = np.append(metadata["tokenizer.ggml.token_type"], kind)
+    made = changed(metadata, tokens=tokens, token_type=types)
+    tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": f"{{{{ tools }}}}{mark}"})
+    token = len(tokens) - 1
+
+    assert tokenizer.decode([token]) == mark
+    assert tokenizer.encode_pieces([(mark, True)]) == [token]
+    assert token not in tokenizer.encode(f"a{mark}b")
+    assert (mark in tokenizer.frame_marks) == (mark != "[THINK]")
+    assert tokenizer.free_bytes()[token] == (b"" if mark != "[THINK]" else mark.encode())
+
+
+def test_tokens_give_their_bytes(tokenizer: Tokenizer) -> None:
+    ids = tokenizer.encode("é日")
+
+    assert b"".join(tokenizer.token_bytes(i) for i in ids) == "é日".encode()
+    assert len(ids) == 5
+    assert tokenizer.token_bytes(2) == b""
+    assert tokenizer.decode(ids[:1]) == "\ufffd"
+
+
+def test_special_tokens_are_named(tokenizer: Tokenizer) -> None:
+    assert (tokenizer.bos_id, tokenizer.bos_token, tokenizer.add_bos) == (1, "<|im_start|>", False)
+    assert (tokenizer.eos_ids, tokenizer.eos_token) == ({0, 2}, "<|im_end|>")
+    assert tokenizer.chat_template == "{{ messages }}<think>"
+
+
+def test_end_tokens_named_by_id_are_ends(metadata: dict[str, Any]) -> None:
+    tokens = metadata["tokenizer.ggml.tokens"]
+    tokenizer = Tokenizer.from_gguf(
+        changed(metadata, eot_token_id=tokens.index("!"), eos_token_id=None, bos_token_id=None)
+    )
+
+    assert tokenizer.eos_ids == {0, 2, tokens.index("!")}
+    assert (tokenizer.bos_id, tokenizer.bos_token, tokenizer.add_bos) == (None, "", False)
+
+
+def test_marks_of_channels_are_spelled_but_stand_in_no_free_text(metadata: dict[str, Any]) -> None:
+    marks = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>"]
+    tokens = [*metadata["tokenizer.ggml.tokens"], "<|return|>", "<|call|>", *marks]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 7)
+    first = len(tokens) - 7
+    tokenizer = Tokenizer.from_gguf(
+        changed(metadata, tokens=tokens, token_type=types, eos_token_id=first)
+    )
+
+    assert tokenizer.frame_marks == {mark: first + 2 + at for at, mark in enumerate(marks)}
+    assert {first, first + 1} <= tokenizer.eos_ids
+    assert tokenizer.eos_ids.isdisjoint(tokenizer.frame_marks.values())
+    for mark, token in tokenizer.frame_marks.items():
+        assert tokenizer.token_bytes(token) == mark.encode()
+        assert tokenizer.free_bytes()[token] == b""
+        assert token not in tokenizer.encode(mark)
+    assert tokenizer.free_bytes()[:first] == [tokenizer.token_bytes(i) for i in range(first)]
+
+
+def test_a_few_marks_of_channels_are_none(metadata: dict[str, Any]) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], "<|end|>", "<|channel|>"]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 2)
+    tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
+
+    assert tokenizer.frame_marks == {}
+    assert len(tokens) - 2 in tokenizer.eos_ids
+    assert tokenizer.token_bytes(len(tokens) - 1) == b""
+
+
+def test_lone_surrogates_are_refused(tokenizer: Tokenizer) -> None:
+    with pytest.raises(ValueError, match="surrogate"):
+        tokenizer.encode("a\ud800b")
+
+
+def test_a_byte_without_a_token_gives_nothing(metadata: dict[str, Any]) -> None:
+    tokens = metadata["tokenizer.ggml.tokens"]
+    types = metadata["tokenizer.ggml.token_type"].copy()
+    types[tokens.index("ą")] = UNUSED  # byte 5 in the byte-level alphabet
+    tokenizer = Tokenizer.from_gguf(changed(metadata, token_type=types))
+
+    assert tokenizer.encode("a\x05b") == [*tokenizer.encode("a"), *tokenizer.encode("b")]
+
+
+LONG_RUNS = {
+    "letters": "x" * 1_000_000,
+    "pairs": "us" * 500_000,
+    "spaces": " " * 1_000_000,
+    "spaces, then a letter": " " * 1_000_000 + "x",
+    "new lines": "\n" * 1_000_000,
+    "ideographs": "日" * 333_000,
+    "digits": "1" * 1_000_000,
+    "marks on one letter": "e" + "\u0301" * 500_000,
+    "joined emoji": "👩\u200d" * 140_000,
+    "almost repeating": "aaab" * 250_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG_RUNS.values(), ids=LONG_RUNS)
+def test_long_runs_take_linear_time(tokenizer: Tokenizer, text: str) -> None:
+    started = time.process_time()
+
+    ids = tokenizer.encode(text)
+
+    assert time.process_time() - started < 4, "quadratic would take minutes"
+    assert tokenizer.decode(ids) == text
+
+
+SIZE = 800 + len(USER_DEFINED_TOKENS) + 1
+BROKEN = {
+    "no model": ({"model": None}, "tokenizer of kind ''"),
+    "unknown model": ({"model": "bert"}, "tokenizer of kind 'bert'.*gpt2.*llama.*t5"),
+    "model of wrong type": ({"model": 7}, "tokenizer.ggml.model is not of type str"),
+    "unknown pre-tokenizer": ({"pre": "mystery\n"}, r"pre-tokenizer 'mystery\\n'.*qwen2, qwen35"),
+    "no tokens": ({"tokens": None}, "no list of texts tokenizer.ggml.tokens"),
+    "empty tokens": ({"tokens": []}, "no list of texts tokenizer.ggml.tokens"),
+    "token twice": ({"tokens": ["a", "b", "a"]}, "the token 'a' twice"),
+    "types of wrong length": ({"token_type": np.ones(3)}, "token_type is not an array of 80[0-9]"),
+    "types for no tokens": ({"token_type": None, "tokens": ["a"]}, "bos_token_id is 1.*1 tokens"),
+    "types of no kind": ({"token_type": np.full(SIZE, 7)}, "types are not all from 0 to 6"),
+    "a type that is no number": ({"token_type": np.full(SIZE, np.nan)}, "token_type has a value"),
+    "types that are truth values": ({"token_type": np.ones(SIZE, bool)}, "not an array of 80"),
+    "a huge token": ({"tokens": ["a", "b" * 2000]}, "a token of 2000 characters; the most is 1024"),
+    "a huge vocabulary": ({"tokens": ["a" * 1024] * 16385}, "a vocabulary of 16778240 char"),
+    "types not numbers": ({"token_type": ["1"]}, "token_type is not an array of"),
+    "eos out of range": ({"eos_token_id": 10**6}, "eos_token_id is 1000000"),
+    "eos negative": ({"eos_token_id": -1}, "eos_token_id is -1"),
+    "bos not a number": ({"bos_token_id": True}, "bos_token_id is not of type int"),
+    "no merges": ({"merges": None}, "no list of texts tokenizer.ggml.merges"),
+    "merge of unknown tokens": ({"merges": ["日 本"]}, r"merge '\\u65e5 \\u672c' needs tokens"),
+    "merge into an unknown token": ({"merges": ["a \\"]}, r"merge 'a \\\\' needs tokens"),
+    "merge of one token": ({"merges": ["a"]}, "merge 'a' needs tokens"),
+}
+
+
+@pytest.mark.parametrize(("changes", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_vocabulary_is_refused_by_name(
+    metadata: dict[str, Any], changes: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ModelFileError, match=reason):
+        Tokenizer.from_gguf(changed(metadata, **changes))
+
+
+def test_whatever_the_file_says_it_is_used_or_refused(
+    metadata: dict[str, Any], spoilt: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+) -> None:
+    used = 0
+    for broken in spoilt(metadata):
+        try:
+            tokenizer = Tokenizer.from_gguf(broken)
+        except ModelFileError:
+            continue
+        used += 1
+        tokenizer.decode(tokenizer.encode("Hello <|im_end|> wörld"))
+        tokenizer.token_bytes(tokenizer.vocab_size - 1)
+    assert used
+
+
+def test_a_vocabulary_without_an_end_is_refused(metadata: dict[str, Any]) -> None:
+    bare = changed(metadata, token_type=None, eos_token_id=None, bos_token_id=None)
+
+    with pytest.raises(ModelFileError, match="no token that ends an answer"):
+        Tokenizer.from_gguf(bare)
+
+
+def published_shape(path: Path) -> Reference:
+    """SmolLM2's tokenizer as its publisher's tokenizer.json states it, from the gguf package."""
+    fields = gguf.GGUFReader(path).fields
+    tokens: Sequence[str] = fields["tokenizer.ggml.tokens"].contents()
+    types = fields["tokenizer.ggml.token_type"].contents()
+    added = [
+        {"id": i, "content": token, "special": True, "normalized": False, "single_word": False,
+         "lstrip": False, "rstrip": False}
+        for i, token in enumerate(tokens) if types[i] == CONTROL
+    ]  # fmt: skip
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+    model = {
+        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+        "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False,
+        "vocab": {token: i for i, token in enumerate(tokens)},
+        "merges": fields["tokenizer.ggml.merges"].contents(),
+    }  # fmt: skip
+    digits = {"type": "Digits", "individual_digits": True}
+    parts = [digits, byte_level | {"use_regex": True}]
+    shape = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": None, "pre_tokenizer": {"type": "Sequence", "pretokenizers": parts},
+        "post_processor": None, "decoder": byte_level | {"use_regex": True}, "model": model,
+    }  # fmt: skip
+    return Reference.from_str(json.dumps(shape))
+
+
+@pytest.fixture(scope="module")
+def default_reference(model_path: Path) -> Reference:
+    return published_shape(model_path)
+
+
+@pytest.fixture(scope="module")
+def default_tokenizer(model_path: Path) -> Tokenizer:
+    return Tokenizer.from_gguf(GGUFFile.open(model_path).metadata)
+
+
+@pytest.mark.model
+def test_the_default_model_agrees_with_its_reference_on_2000_texts(
+    default_tokenizer: Tokenizer, default_reference: Reference, varied_texts: list[str]
+) -> None:
+    default_reference.encode_special_tokens = True
+
+    for text in varied_texts:
+        ids = default_tokenizer.encode(text)
+        assert ids == default_reference.encode(text).ids
+        assert default_tokenizer.decode(ids) == default_reference.decode(ids)
+
+
+@pytest.mark.model
+def test_the_default_model_writes_control_tokens_as_its_reference(
+    default_tokenizer: Tokenizer, default_reference: Reference, varied_texts: list[str]
+) -> None:
+    default_reference.encode_special_tokens = False
+
+    for text in [text for text in varied_texts if "<" not in text]:
+        pieces = [("<|im_start|>", True), ("user\n" + text, False), ("<|im_end|>", True)]
+        ids = default_tokenizer.encode_pieces(pieces)
+        assert ids == default_reference.encode("".join(piece for piece, _ in pieces)).ids
+        assert default_tokenizer.decode(ids) == default_reference.decode(ids)
+
+
+@pytest.mark.model
+def test_the_default_model_ends_at_either_end_token(default_tokenizer: Tokenizer) -> None:
+    assert default_tokenizer.eos_ids == {0, 2}
+    assert default_tokenizer.vocab_size == 49152
+    assert len(default_tokenizer.control_tokens) == 17
+
+
+@pytest.mark.model
+def test_the_default_tokenizer_is_ready_at_once(model_path: Path) -> None:
+    started = time.process_time()
+
+    Tokenizer.from_gguf(GGUFFile.open(model_path).metadata).encode("x")
+
+    assert time.process_time() - started < 0.6
