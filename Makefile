@@ -1,6 +1,5 @@
-# make install | serve | test | lint | numerics | bench | bench-large | clean: each works alone on a fresh clone
-# with Python 3.11 and pip, and is quick the second time. pip's own configuration says where
-# packages come from.
+# `make help` lists the targets. Each works on a fresh clone with Python 3.11 and pip, and is fast the
+# second time. pip's configuration decides where packages come from.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ARGS ?=
@@ -9,38 +8,41 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install serve test lint format numerics bench bench-large clean
+.PHONY: install help serve test lint format numerics bench bench-large clean
 .DELETE_ON_ERROR:
 
-install: $(VENV)/.installed
+install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
 
-serve: install  ## e.g. make serve ARGS="--port 9000"
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+serve: install  ## serve the default model; options in ARGS, e.g. ARGS="--port 9000"
 	$(BIN)/minikin serve $(ARGS)
 
-test: $(VENV)/.installed-test  ## e.g. make test ARGS="-m 'not model' tests/hub"
+test: $(VENV)/.installed-test  ## run the tests; pytest arguments in ARGS, e.g. ARGS="tests/hub -x"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
-numerics: $(VENV)/.installed-test  ## the engine's logits against transformers in float32
+numerics: $(VENV)/.installed-test  ## compare the engine's logits with transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
-bench: $(VENV)/.installed-test  ## speed beside other servers, in one run; up to an hour of a quiet machine
+bench: $(VENV)/.installed-test  ## measure speed beside other servers; takes up to an hour on a quiet machine
 	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
-bench-large: $(VENV)/.installed-test  ## a model of 7B's shape beside llama.cpp's server; needs 4 GB of disk
+bench-large: $(VENV)/.installed-test  ## measure a model of 7B size beside llama.cpp's server; needs 4 GB of disk
 	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
-lint: $(VENV)/.installed-lint
+lint: $(VENV)/.installed-lint  ## check rules, format and types (ruff, pyright)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-format: $(VENV)/.installed-lint
+format: $(VENV)/.installed-lint  ## fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-clean:
+clean:  ## delete .venv and the caches of the tools
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
 # Debian's Python has no ensurepip unless python3-venv is installed; pip can then fill the new

@@ -1,4 +1,4 @@
-"""The examples of README.md give the answers that stand there."""
+"""The examples of README.md give the answers that it shows."""
 
 from __future__ import annotations
 
@@ -42,6 +42,17 @@ def test_curl_example(address: str):
     shown: dict[str, Any] = json.loads(block("json"))
     assert list(answer) == list(shown)
     assert {**answer, **dict.fromkeys(VARYING)} == {**shown, **dict.fromkeys(VARYING)}
+
+
+@pytest.mark.model
+def test_chat_example(address: str):
+    """The conversation on the first screen."""
+    command, question, answer = block("console").strip().splitlines()
+    options = command.split("minikin ")[1].split()
+    chat = [sys.executable, "-m", "minikin", *options, "--base-url", f"http://{address}/v1"]
+    typed = question.removeprefix("> ") + "\n"
+    run = subprocess.run(chat, input=typed, capture_output=True, text=True)
+    assert run.stdout.strip() == answer, run.stderr
 
 
 @pytest.mark.model
