@@ -70,15 +70,25 @@ class HashingModel:
         return 97 + value % 26
 
 
-def make_engine(model=None, *, blocks=64, max_running=8, prefill_chunk=64, context=512):
+def make_engine(
+    model=None,
+    *,
+    blocks=64,
+    max_running=8,
+    prefill_chunk=64,
+    context=512,
+    masks=None,
+    tokenizer=None,
+):
     cache = SimpleNamespace(blocks=blocks, tokens=torch.full((blocks * BLOCK,), -1))
     return Engine(
         model or HashingModel(),
         cache,
-        ByteTokenizer(),
+        tokenizer or ByteTokenizer(),
         context_length=context,
         max_running=max_running,
         prefill_chunk=prefill_chunk,
+        masks=masks,
     )
 
 

@@ -3,7 +3,7 @@ import random
 import msgspec
 import pytest
 
-from tests.engine.fakes import EOS, HashingModel, answer, make_engine, request, run, texts
+from tests.engine.fakes import HashingModel, answer, make_engine, request, run, texts
 
 
 def test_alone_or_in_company_the_answer_is_the_same():
@@ -94,59 +94,6 @@ def test_choices_share_their_prompt_and_end_alone():
     assert [e.index for e in events if e.finish_reason] == [0, 1, 2, 3]
 
 
-def test_the_end_token_ends_the_answer_and_counts():
-    model = HashingModel()
-    model.script = lambda context: EOS if len(context) == 5 else ord("x")
-    engine = make_engine(model)
-    engine.add(request("ab", top_logprobs=2))
-    events = run(engine)
-    assert texts(events)["r", 0] == "xxx"
-    assert events[-1].finish_reason == "stop"
-    assert events[-1].usage.completion_tokens == 4
-    assert [entry.token for event in events for entry in event.logprobs] == [b"x"] * 3
-
-
-def test_the_limit_ends_the_answer_exactly():
-    engine = make_engine()
-    engine.add(request("ab", max_tokens=7))
-    events = run(engine)
-    assert events[-1].finish_reason == "length"
-    assert events[-1].usage.completion_tokens == 7 == len(texts(events)["r", 0])
-
-
-def test_the_context_window_ends_the_answer():
-    engine = make_engine(context=40)
-    engine.add(request("p" * 39, max_tokens=100))
-    events = run(engine)
-    assert events[-1].finish_reason == "length"
-    assert events[-1].usage.completion_tokens == 1
-
-
-@pytest.mark.parametrize(
-    ("stop", "shown", "tokens"), [("cd", "ab", 3), ("a", "", 1), ("zz", "abcdef", 6)]
-)
-def test_a_stop_text_is_never_shown(stop, shown, tokens):
-    model = HashingModel()
-    model.script = lambda context: b"abcdef"[len(context) - 2]
-    engine = make_engine(model)
-    engine.add(request("pp", stop=(stop,), max_tokens=6, top_logprobs=0))
-    events = run(engine)
-    assert texts(events)["r", 0] == shown
-    assert events[-1].usage.completion_tokens == tokens
-    assert sum(len(event.logprobs) for event in events) == len(shown)
-
-
-def test_a_character_is_shown_whole():
-    model = HashingModel()
-    spelled = "é€🎉".encode()
-    model.script = lambda context: spelled[len(context) - 1]
-    engine = make_engine(model)
-    engine.add(request("p", max_tokens=len(spelled), top_logprobs=0))
-    events = [event for event in run(engine) if event.text]
-    assert [event.text for event in events] == ["é", "€", "🎉"]
-    assert [len(event.logprobs) for event in events] == [2, 3, 4]
-
-
 def test_cancelling_frees_the_place_at_once():
     engine = make_engine(max_running=1)
     for name in ("running", "queued", "kept"):
@@ -223,18 +170,6 @@ def test_a_prediction_keeps_out_of_the_way_of_a_repetition_penalty():
     engine.add(request("once upon", max_tokens=5, prediction=tuple(b"xaaaa"), **settings))
     # The first `a` takes its logit from 20 to 5, below that of `b`.
     assert texts(run(engine))["r", 0] == "xabbb"
-
-
-def test_a_prediction_ends_where_the_answer_ends():
-    model = HashingModel()
-    model.script = lambda context: b"abcdefghij"[len(context) - 2]
-    engine = make_engine(model)
-    engine.add(request("pp", stop=("fg",), max_tokens=9, prediction=tuple(b"abcdefghij")))
-    events = run(engine)
-    assert texts(events)["r", 0] == "abcde"
-    assert events[-1].finish_reason == "stop"
-    assert events[-1].usage.accepted_prediction_tokens <= 7
-    assert engine.scheduler.pool.available == 64
 
 
 def test_repeated_text_is_guessed_and_nothing_else_changes():

@@ -103,6 +103,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     """The choice ends here because the engine failed at it, for this reason."""
 
+    @property
+    def ends(self) -> bool:
+        """Whether this is the choice's last event."""
+        return self.finish_reason is not None or self.error is not None
+
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What the server needs to know of the model that the engine has loaded."""

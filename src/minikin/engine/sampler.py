@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from minikin.engine.messages import SamplingParams
+from minikin.engine.messages import SamplingParams, TokenEntry, TokenLogprob
 from minikin.engine.model.choose import Choose, choose, invert
+from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 
 GREEDY_BELOW = 1e-5
@@ -30,6 +34,43 @@ class Logprobs:
     chosen: float
     top: list[tuple[int, float]]
     """Token ids with their log probabilities, likeliest first."""
+
+
+class Sampled(NamedTuple):
+    """One row's token."""
+
+    token: int
+    entry: TokenEntry | None
+    """Its log probabilities, if they are wanted."""
+
+
+def sample_spans(
+    logits: torch.Tensor,
+    spans: Run[Span],
+    allowed: Run[np.ndarray | None],
+    choose: Choose,
+    spell: Callable[[int], bytes],
+) -> list[list[Sampled]]:
+    """For each span the token after it and those after its guesses; see `sample`.
+
+    `spell` gives the bytes of a token, for the entries of log probabilities.
+    """
+    ahead = [i for span in spans for i in range(1 + len(span.guesses))]
+    sequences = [span.sequence for span in spans for _ in range(1 + len(span.guesses))]
+    if not sequences:
+        return []
+    wanted = [i for i, s in enumerate(sequences) if s.params.top_logprobs is not None]
+    raw = logits[wanted]
+    tokens = sample(logits, sequences, ahead, allowed, choose)
+    entries: list[TokenEntry | None] = [None] * len(tokens)
+    if wanted:
+        counts = [sequences[i].params.top_logprobs or 0 for i in wanted]
+        found = logprobs(raw, [tokens[i] for i in wanted], counts)
+        for i, row in zip(wanted, found, strict=True):
+            top = tuple(TokenLogprob(spell(token), value) for token, value in row.top)
+            entries[i] = TokenEntry(spell(tokens[i]), row.chosen, top)
+    rows = map(Sampled, tokens, entries)
+    return [list(islice(rows, 1 + len(span.guesses))) for span in spans]
 
 
 def sample(

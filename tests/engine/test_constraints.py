@@ -61,9 +61,7 @@ class Maker:
 
 
 def engine_with(mask, **options):
-    engine = make_engine(**options)
-    engine._masks = Maker(mask)
-    return engine
+    return make_engine(masks=Maker(mask), **options)
 
 
 def test_an_answer_is_what_its_grammar_allows_and_ends_with_it():

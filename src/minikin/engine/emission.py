@@ -1,0 +1,123 @@
+"""From sampled tokens to events: which of them are kept, what they spell, and an answer's end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from collections.abc import Sequence as Run
+from itertools import takewhile
+
+from minikin.engine.messages import ChoiceUsage, Event, FinishReason, GenerationRequest, TokenEntry
+from minikin.engine.sampler import Sampled
+from minikin.engine.scheduler import Span
+from minikin.engine.sequence import Sequence
+from minikin.tokenizer.tokenizer import Tokenizer
+
+log = logging.getLogger(__name__)
+
+
+def failure(sequence: Sequence, error: BaseException) -> Event:
+    """The event that ends a choice because the engine failed at it."""
+    return Event(id=sequence.request.id, index=sequence.index, error=type(error).__name__)
+
+
+def failures(request: GenerationRequest, error: BaseException) -> list[Event]:
+    """The ends of all choices of a request that could not begin."""
+    name = type(error).__name__
+    return [Event(id=request.id, index=index, error=name) for index in range(request.n)]
+
+
+class Emission:
+    """Gives sequences their tokens and tells what came of it. It frees nothing: the engine does."""
+
+    def __init__(self, tokenizer: Tokenizer, context_length: int) -> None:
+        self._eos_ids = tokenizer.eos_ids
+        self._context_length = context_length
+
+    def accept(self, span: Span, sampled: Run[Sampled]) -> Iterator[Event]:
+        """Take the next token, and those after it as long as they were guessed right.
+
+        An event with `ends` is the last one.
+        """
+        sequence, tokens = span.sequence, [token for token, _ in sampled]
+        pairs = zip(span.guesses, tokens, strict=False)
+        right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        sequence.judge(len(span.guesses), tokens, right)
+        for i, (token, entry) in enumerate(sampled[: right + 1]):
+            if i < right and sequence.params.prediction:
+                sequence.prediction.accepted += 1
+            for event in self._advance(sequence, token, entry):
+                yield event
+                if event.ends:
+                    return
+            if i < right:
+                sequence.computed += 1
+
+    def _advance(self, sequence: Sequence, token: int, entry: TokenEntry | None) -> Iterator[Event]:
+        """Give `sequence` its next token, and those that its grammar forces after it."""
+        try:
+            forced = self._forced(sequence, token)
+            for at, following in enumerate([token, *forced]):
+                sequence.append(following)
+                event = self._emit(sequence, following, entry, last=at == len(forced))
+                if event.text or event.logprobs or event.finish_reason:
+                    yield event
+                if event.finish_reason:
+                    return
+        except Exception as error:
+            # Whatever is wrong with this answer must not end the others.
+            log.exception("sequence %s/%d failed", sequence.request.id, sequence.index)
+            yield failure(sequence, error)
+
+    def _forced(self, sequence: Sequence, token: int) -> list[int]:
+        """The tokens that must follow `token`: they need no forward pass of their own.
+
+        Unless log probabilities are wanted, which only a pass gives.
+        """
+        if sequence.mask is None or token in self._eos_ids:
+            return []
+        return sequence.mask.accept(token, forced=sequence.params.top_logprobs is None)
+
+    def _emit(
+        self, sequence: Sequence, token: int, entry: TokenEntry | None, *, last: bool
+    ) -> Event:
+        answer = sequence.answer
+        ended = token in self._eos_ids
+        text, entries = ("", ()) if ended else answer.take(token, entry)
+        reason = self._finish_reason(sequence, ended=ended or answer.stopped)
+        if reason is None and last and sequence.mask and sequence.mask.finished:
+            reason = "stop"
+        if reason is None:
+            return Event(id=sequence.request.id, index=sequence.index, text=text, logprobs=entries)
+        if not answer.stopped:
+            rest, more = answer.finish()
+            text, entries = text + rest, entries + more
+            if answer.stopped:
+                reason = "stop"
+        return Event(
+            id=sequence.request.id,
+            index=sequence.index,
+            text=text,
+            logprobs=entries,
+            finish_reason=reason,
+            usage=_usage(sequence, reason),
+        )
+
+    def _finish_reason(self, sequence: Sequence, *, ended: bool) -> FinishReason | None:
+        if ended:
+            return "stop"
+        full = len(sequence.tokens) >= self._context_length
+        return "length" if full or sequence.sampled >= sequence.params.max_tokens else None
+
+
+def _usage(sequence: Sequence, reason: FinishReason) -> ChoiceUsage:
+    # The end mark counts as a token, be it the model's own or a stop text.
+    completion = sequence.answer.visible_tokens + 1 if reason == "stop" else sequence.sampled
+    prediction = sequence.prediction
+    return ChoiceUsage(
+        # OpenAI bills what was predicted in vain, and counts it here.
+        completion_tokens=completion + prediction.rejected,
+        cached_tokens=sequence.cached,
+        accepted_prediction_tokens=prediction.accepted,
+        rejected_prediction_tokens=prediction.rejected,
+    )
