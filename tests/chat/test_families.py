@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from minikin.chat.template import ChatTemplate
-from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 from tests.chat.families import FAMILIES
 from tests.chat.test_tool_calls import read
 
@@ -78,7 +78,7 @@ def test_calls_are_read_however_they_come(family, size):
     form = family.form
     assert read(family.one, size, form) == F
     assert read(family.two, size, form) == [*F, *G]
-    assert read(f"Wait. {family.two}", size, form) == [Text("Wait. "), *F, *G]
+    assert read(f"Wait. {family.two}", size, form) == [Content("Wait. "), *F, *G]
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
@@ -88,25 +88,25 @@ def test_what_is_cut_off_or_no_call_is_not_lost(family, size):
     for kept in range(1, len(one)):
         parts = read(one[:kept], size, form)
         if kept <= begun:
-            assert parts == [Text(one[:kept])]
+            assert parts == [Content(one[:kept])]
         else:
             name, arguments = parts
             assert name == CallBegun("f")
             assert '{"a": 1}'.startswith(arguments.json)
     for wrong in (f"{form.begin}!", f"{form.begin}{form.before_name}a b", one.replace('{"a', '"a')):
-        assert read(wrong, size, form) == [Text(wrong)]
+        assert read(wrong, size, form) == [Content(wrong)]
 
 
 @pytest.mark.parametrize("size", [1, 5, 1000])
 def test_llamas_calls_may_have_a_tag_before_them(size):
     family = FAMILIES["Llama 3.2"]
     assert read(f"<|python_tag|>{family.one}", size, family.form) == F
-    assert read(f"So <|python_tag|>{family.one}", size, family.form) == [Text("So "), *F]
+    assert read(f"So <|python_tag|>{family.one}", size, family.form) == [Content("So "), *F]
     for text in ("<|python_tag|>print(1)", '<|python_tag|>{"name": "a b', "<|python_tag|>{"):
-        assert read(text, size, family.form) == [Text(text)]
+        assert read(text, size, family.form) == [Content(text)]
 
 
 def test_words_wait_for_no_more_than_a_call_may_begin_with():
     reader = CallReader(FAMILIES["Llama 3.2"].form)
-    assert reader.feed("Hi <|pyth") == [Text("Hi ")]
-    assert reader.feed("agoras|>") == [Text("<|pythagoras|>")]
+    assert reader.feed("Hi <|pyth") == [Content("Hi ")]
+    assert reader.feed("agoras|>") == [Content("<|pythagoras|>")]

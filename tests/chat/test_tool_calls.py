@@ -5,7 +5,7 @@ import time
 import pytest
 
 from minikin.chat.call_formats import LLAMA, MISTRAL, TAGGED, format_of
-from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 
 ONE = '<tool_call>\n{"name": "f", "arguments": {"a": "}</tool_call>\\"{", "b": [{}]}}\n</tool_call>'
 ARGUMENTS = '{"a": "}</tool_call>\\"{", "b": [{}]}'
@@ -17,8 +17,8 @@ def read(text, size=1000, form=TAGGED):
     parts = [p for i in range(0, len(text), size) for p in reader.feed(text[i : i + size])]
     joined = []
     for part in [*parts, *reader.finish()]:
-        if joined and isinstance(part, Text) and isinstance(joined[-1], Text):
-            joined[-1] = Text(joined[-1].text + part.text)
+        if joined and isinstance(part, Content) and isinstance(joined[-1], Content):
+            joined[-1] = Content(joined[-1].text + part.text)
         elif joined and isinstance(part, Arguments) and isinstance(joined[-1], Arguments):
             joined[-1] = Arguments(joined[-1].json + part.json)
         else:
@@ -29,8 +29,8 @@ def read(text, size=1000, form=TAGGED):
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 def test_words_and_calls_come_apart_however_the_text_is_cut(size):
     call = [CallBegun("f"), Arguments(ARGUMENTS)]
-    assert read(f"Wait <b>. {ONE}\n{ONE}", size) == [Text("Wait <b>. "), *call, *call]
-    assert read(f"{ONE}and more", size) == [*call, Text("and more")]
+    assert read(f"Wait <b>. {ONE}\n{ONE}", size) == [Content("Wait <b>. "), *call, *call]
+    assert read(f"{ONE}and more", size) == [*call, Content("and more")]
     assert read('{"name": "g", "parameters": {}}', size, LLAMA) == [CallBegun("g"), Arguments("{}")]
 
 
@@ -42,7 +42,7 @@ def test_words_and_calls_come_apart_however_the_text_is_cut(size):
      '<tool_call>\n{"name": "f"'],
 )  # fmt: skip
 def test_what_is_no_call_comes_back_as_text(text, size):
-    assert read(text, size) == ([Text(text)] if text else [])
+    assert read(text, size) == ([Content(text)] if text else [])
 
 
 @pytest.mark.parametrize("kept", range(len('<tool_call>\n{"name": "f", "arguments": {'), len(ONE)))
@@ -89,6 +89,6 @@ LIST = '[TOOL_CALLS] [{"name": "f", "arguments": {"a": "}, {"}}, {"name": "g", "
 def test_a_list_of_calls_comes_apart(size):
     calls = [CallBegun("f"), Arguments('{"a": "}, {"}'), CallBegun("g"), Arguments("{}")]
     assert read(LIST, size, MISTRAL) == calls
-    assert read(f"Wait. {LIST}", size, MISTRAL) == [Text("Wait. "), *calls]
-    assert read("[TOOL_CALLS] [1]", size, MISTRAL) == [Text("[TOOL_CALLS] [1]")]
+    assert read(f"Wait. {LIST}", size, MISTRAL) == [Content("Wait. "), *calls]
+    assert read("[TOOL_CALLS] [1]", size, MISTRAL) == [Content("[TOOL_CALLS] [1]")]
     assert read(LIST[:-1], size, MISTRAL) == calls

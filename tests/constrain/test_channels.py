@@ -11,10 +11,10 @@ import pytest
 from minikin.chat.call_formats import HARMONY
 from minikin.chat.harmony import HarmonyReader
 from minikin.chat.thoughts import Thought
-from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 from minikin.constrain.grammar import grammar_of
 from minikin.constrain.masks import Masks
-from minikin.constrain.plan import CallForm, Part, Plan
+from minikin.constrain.plan import CallFrame, Plan, SchemaPart
 from tests.constrain.walk import SUBJECT
 
 MARKS = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")
@@ -26,8 +26,8 @@ SCHEMA = {
     "required": ["a"],
     "additionalProperties": False,
 }
-FUNCTIONS = tuple(Part(SUBJECT, SCHEMA, function=name) for name in ("f", "g"))
-CALLS = CallForm(
+FUNCTIONS = tuple(SchemaPart(SUBJECT, SCHEMA, function=name) for name in ("f", "g"))
+CALLS = CallFrame(
     begin=HARMONY.begin,
     before_name=HARMONY.before_name,
     before_arguments=HARMONY.before_arguments,
@@ -93,9 +93,9 @@ def texts(masks, plan):
 
 
 def test_a_bound_answer_is_json_in_the_final_channel_after_thoughts(masks):
-    answers = texts(masks, Plan(Part(SUBJECT, SCHEMA), channels=CHANNELS))
+    answers = texts(masks, Plan(SchemaPart(SUBJECT, SCHEMA), channels=CHANNELS))
     for text in answers:
-        words = "".join(part.text for part in parts_of(text) if isinstance(part, Text))
+        words = "".join(part.text for part in parts_of(text) if isinstance(part, Content))
         assert set(json.loads(words)) == {"a"}
     assert {text.startswith("<|channel|>analysis") for text in answers} == {True, False}
 

@@ -14,10 +14,10 @@ from minikin.chat.call_formats import (
     PHI_SINGLE,
     TAGGED,
 )
-from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Text
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 from minikin.constrain.grammar import grammar_of
 from minikin.constrain.masks import MaskError
-from minikin.constrain.plan import CallForm, Part, Plan, ThoughtForm
+from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
 from tests.constrain.schemas import FLAG, SHORT, closed
 from tests.constrain.walk import EOS, SUBJECT, TOKENIZER, check, masks, wander
 
@@ -35,8 +35,8 @@ MARKS = TOKENIZER.frame_marks
 
 
 def plan(form, marks=(), **how):
-    parts = tuple(Part(SUBJECT, schema, function=name) for name, schema in FUNCTIONS.items())
-    calls = msgspec.convert(form, CallForm, from_attributes=True)
+    parts = tuple(SchemaPart(SUBJECT, schema, function=name) for name, schema in FUNCTIONS.items())
+    calls = msgspec.convert(form, CallFrame, from_attributes=True)
     calls = msgspec.structs.replace(calls, marks=dict(marks))
     return Plan(functions=parts, calls=calls, **how)
 
@@ -58,7 +58,7 @@ def test_what_the_grammar_allows_the_reader_reads(form, marks, several):
     counts = set()
     for answer in answers(plan(form, marks, several=several, may_answer=False)):
         parts = read(answer, form)
-        assert not any(isinstance(part, Text) for part in parts)
+        assert not any(isinstance(part, Content) for part in parts)
         names = [part.name for part in parts if isinstance(part, CallBegun)]
         arguments = [part.json for part in parts if isinstance(part, Arguments)]
         for name, written in zip(names, arguments, strict=True):
@@ -74,7 +74,7 @@ def test_mistrals_calls_are_one_list():
 
 
 def test_json_of_a_schema_may_stand_in_place_of_a_call():
-    answer = Part(SUBJECT, {"type": "integer"})
+    answer = SchemaPart(SUBJECT, {"type": "integer"})
     said = answers(plan(TAGGED, answer=answer))
     assert {text.startswith("<tool_call>") for text in said} == {True, False}
     for text in said:
@@ -108,7 +108,7 @@ def test_a_mark_that_is_spelt_out_begins_a_call_all_the_same():
 @pytest.mark.parametrize("begun", [True, False])
 @pytest.mark.parametrize("form", [TAGGED, LLAMA])
 def test_thoughts_are_free_and_hold_no_calls(form, begun):
-    thoughts = ThoughtForm("<think>", "</think>", begun)
+    thoughts = ThoughtFrame("<think>", "</think>", begun)
     bound = plan(form, MARKS, thoughts=thoughts)
     opening = "" if begun else " <think>"
     for said in (f"{opening}Hm", f"{opening}Hm {form.begin} x", f"{opening}<tool_call>\n"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from minikin.constrain import grammar
 from minikin.constrain.masks import Masks
-from minikin.constrain.plan import Part, Plan
+from minikin.constrain.plan import Plan, SchemaPart
 from minikin.constrain.schema.subject import Subject
 
 SUBJECT = Subject("response_format 'x'", "response_format")
@@ -77,7 +77,7 @@ def masks() -> Masks:
 
 
 def plan_of(schema: dict[str, Any] | None, *, strict: bool = False) -> Plan:
-    return Plan(answer=Part(SUBJECT, schema, strict))
+    return Plan(answer=SchemaPart(SUBJECT, schema, strict))
 
 
 def grammar_of(schema: dict[str, Any] | None, *, strict: bool = False) -> str:

@@ -13,7 +13,7 @@ MAX_NAME = 64
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
-class Text(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True):
     """Words of the answer."""
 
     text: str
@@ -31,7 +31,7 @@ class Arguments(msgspec.Struct, frozen=True):
     json: str
 
 
-Part = Text | CallBegun | Arguments
+Piece = Content | CallBegun | Arguments
 
 
 class CallReader:
@@ -50,26 +50,26 @@ class CallReader:
         self._opener = ""
         """What has stood before `begin`."""
 
-    def feed(self, text: str) -> list[Part]:
+    def feed(self, text: str) -> list[Piece]:
         """Take more of the answer."""
         self._buffer += text
-        parts: list[Part] = []
+        pieces: list[Piece] = []
         while True:
             state, size = self._state, len(self._buffer)
-            parts += state()
+            pieces += state()
             if self._state == state and len(self._buffer) == size:
-                return parts
+                return pieces
 
-    def finish(self) -> list[Part]:
+    def finish(self) -> list[Piece]:
         """Give up what was held back, since nothing follows."""
         rest, self._buffer = self._buffer, ""
         if self._state == self._head and not self._any_call:
             rest = self._opener + self._form.begin + rest
         elif self._state != self._outside:
             rest = ""  # of a call's frame, behind the part that has been told
-        return [Text(rest)] if rest else []
+        return [Content(rest)] if rest else []
 
-    def _outside(self) -> Iterator[Part]:
+    def _outside(self) -> Iterator[Piece]:
         begin, opener = self._form.begin, self._form.opener
         at = self._buffer.find(begin)
         if at >= 0:
@@ -83,9 +83,9 @@ class CallReader:
             at = end = len(self._buffer) - kept
         text, self._buffer = self._buffer[:at], self._buffer[end:]
         if text:
-            yield Text(text)
+            yield Content(text)
 
-    def _head(self) -> Iterator[Part]:
+    def _head(self) -> Iterator[Piece]:
         before, after = self._form.before_name, self._form.before_arguments
         buffer = self._buffer
         if len(buffer) < len(before) and before.startswith(buffer):
@@ -107,7 +107,7 @@ class CallReader:
             self._any_call = True
             yield CallBegun(name)
 
-    def _arguments(self) -> Iterator[Part]:
+    def _arguments(self) -> Iterator[Piece]:
         size = self._scanner.scan(self._buffer)
         fragment, self._buffer = self._buffer[:size], self._buffer[size:]
         if self._scanner.complete:
@@ -115,7 +115,7 @@ class CallReader:
         if fragment:
             yield Arguments(fragment)
 
-    def _tail(self) -> Iterator[Part]:
+    def _tail(self) -> Iterator[Piece]:
         end = self._form.end
         if self._buffer.startswith(end):
             self._buffer, self._state = self._buffer[len(end) :], self._between
@@ -123,7 +123,7 @@ class CallReader:
             self._state = self._outside
         yield from ()
 
-    def _between(self) -> Iterator[Part]:
+    def _between(self) -> Iterator[Piece]:
         again, close = self._form.again, self._form.close
         if self._buffer.startswith(again):
             self._buffer, self._state = self._buffer[len(again) :], self._head
@@ -133,9 +133,9 @@ class CallReader:
             self._state = self._outside
         yield from ()
 
-    def _give_up(self) -> Iterator[Part]:
+    def _give_up(self) -> Iterator[Piece]:
         self._state = self._outside
-        yield Text(self._opener + self._form.begin)
+        yield Content(self._opener + self._form.begin)
 
 
 class _JsonScanner:

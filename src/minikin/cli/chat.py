@@ -77,11 +77,11 @@ def _server(
     if base_url is not None or _serves(_USUAL_URL, api_key, model):
         yield base_url or _USUAL_URL, model
         return
-    from minikin.cli.child import child_server
+    from minikin.cli.chat_server import chat_server
 
     source = model or DEFAULT_MODEL
     local = locate_model(source, cache)  # here, where its progress can be seen
-    with child_server(source, model_cache(cache).folder) as url:
+    with chat_server(source, model_cache(cache).folder) as url:
         yield url, local.id
 
 

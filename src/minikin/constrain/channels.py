@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from minikin.constrain.lark import literal
-from minikin.constrain.plan import Part, Plan, Schema
+from minikin.constrain.plan import Plan, Schema, SchemaPart
 
 _THOUGHT = "<|channel|>analysis<|message|>"
 _NOTE = "<|channel|>commentary<|message|>"
@@ -14,7 +14,7 @@ _NEXT = "<|end|><|start|>assistant"
 _FINAL = "<|channel|>final<|message|>"
 
 
-def channel_grammar(plan: Plan, laid_out: Callable[[Part], Schema]) -> str:
+def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str:
     """Thoughts as they come, then an answer or one call.
 
     Marks are tokens of their own, which free text can't hold: it ends where one of them stands.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from minikin.constrain.plan import Part, Plan
+from minikin.constrain.plan import Plan, SchemaPart
 from minikin.constrain.schema.subject import TOO_COMPLEX, Subject
 from minikin.constrain.worker import LENGTH, Verdict, Vocabulary
 from minikin.errors import EngineFailure, InvalidRequest, Overloaded
@@ -25,7 +25,7 @@ START_SECONDS = 30.0
 KNOWN_BYTES = 32 * 1024 * 1024
 """Of the verdicts that are remembered."""
 
-_SIMPLE = Plan(answer=Part(Subject("", ""), {"type": "object"}))
+_SIMPLE = Plan(answer=SchemaPart(Subject("", ""), {"type": "object"}))
 _DIED = (asyncio.IncompleteReadError, ConnectionError, RuntimeError)
 """What a pipe to a dead process raises; uvloop's own is the last."""
 _ROOT = str(Path(__file__).parents[2])

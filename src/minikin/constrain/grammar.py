@@ -10,7 +10,7 @@ from typing import Any
 
 from minikin.constrain.channels import channel_grammar
 from minikin.constrain.lark import literal, quote
-from minikin.constrain.plan import CallForm, Part, Plan, Schema, ThoughtForm
+from minikin.constrain.plan import CallFrame, Plan, Schema, SchemaPart, ThoughtFrame
 from minikin.constrain.schema.narrow import any_object, narrow
 from minikin.constrain.schema.strict import check_strict
 
@@ -31,7 +31,7 @@ def grammar_of(plan: Plan) -> str:
     return json.dumps({"grammars": [{"json_schema": _laid_out(plan.answer)}]}, ensure_ascii=False)
 
 
-def _laid_out(part: Part) -> Schema:
+def _laid_out(part: SchemaPart) -> Schema:
     """The narrowed schema with its layout: compact if strict, else with single spaces."""
     if part.schema is None:
         return any_object() | {"x-guidance": _SPACED}
@@ -41,7 +41,7 @@ def _laid_out(part: Part) -> Schema:
     return narrow(part.schema, part.subject) | {"x-guidance": layout}
 
 
-def _call_grammar(plan: Plan, form: CallForm) -> str:
+def _call_grammar(plan: Plan, form: CallFrame) -> str:
     rules = ["%llguidance {}"]
     more = f" ({literal(form.again, form.marks)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
     more += f" {literal(form.close, form.marks)}"
@@ -63,7 +63,7 @@ def _call_grammar(plan: Plan, form: CallForm) -> str:
     return "\n".join(rules)
 
 
-def _free_text(thoughts: ThoughtForm | None, form: CallForm) -> list[str]:
+def _free_text(thoughts: ThoughtFrame | None, form: CallFrame) -> list[str]:
     """Rules of words that `calls` may follow, and of thoughts before them, which hold no calls.
 
     Of what matches alike a lazy rule wins, so that words end where a call begins.
@@ -85,7 +85,7 @@ def _free_text(thoughts: ThoughtForm | None, form: CallForm) -> list[str]:
     ]
 
 
-def _lead(name: str, words: str, form: CallForm) -> list[str]:
+def _lead(name: str, words: str, form: CallFrame) -> list[str]:
     """Rules of `words` and what a call begins with: with its marks as tokens, or spelt out."""
     begin, spelt = literal(form.begin, form.marks), quote(form.begin)
     tokens = f" | {words} {begin}" if begin != spelt else ""

@@ -14,7 +14,7 @@ MAX_SCHEMA_BYTES = 256 * 1024
 Schema = dict[str, Any]
 
 
-class CallForm(msgspec.Struct, frozen=True):
+class CallFrame(msgspec.Struct, frozen=True):
     """How a model writes a tool call; see `chat.call_formats.CallFormat`."""
 
     begin: str
@@ -30,7 +30,7 @@ class CallForm(msgspec.Struct, frozen=True):
     """Parts of these texts that are one token of the model's each -> its id."""
 
 
-class ThoughtForm(msgspec.Struct, frozen=True):
+class ThoughtFrame(msgspec.Struct, frozen=True):
     """What stands around a model's thoughts; see `chat.thoughts.ThoughtMarks`."""
 
     begin: str
@@ -39,7 +39,7 @@ class ThoughtForm(msgspec.Struct, frozen=True):
     """Whether the answer begins within them; else the model may begin them itself."""
 
 
-class Part(msgspec.Struct, frozen=True):
+class SchemaPart(msgspec.Struct, frozen=True):
     """One schema: of an answer, or of a function's arguments."""
 
     subject: Subject
@@ -48,7 +48,7 @@ class Part(msgspec.Struct, frozen=True):
     strict: bool = False
     function: str = ""
 
-    def check_size(self) -> Part:
+    def check_size(self) -> SchemaPart:
         """This part. Raises InvalidRequest if its schema is too large, or no JSON."""
         try:
             size = len(json.dumps(self.schema, allow_nan=False))
@@ -63,10 +63,10 @@ class Part(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """An answer, or calls of functions, or either."""
 
-    answer: Part | None = None
+    answer: SchemaPart | None = None
     """JSON in place of calls; None: text, before calls or in their place."""
-    functions: tuple[Part, ...] = ()
-    calls: CallForm | None = None
+    functions: tuple[SchemaPart, ...] = ()
+    calls: CallFrame | None = None
     """How the functions are called."""
     several: bool = False
     """Whether one answer may have several calls."""
@@ -74,10 +74,10 @@ class Plan(msgspec.Struct, frozen=True):
     """Whether there may be an answer without a call."""
     channels: dict[str, int] = {}
     """Text -> id of the tokens that frame messages, of a model that answers in channels."""
-    thoughts: ThoughtForm | None = None
+    thoughts: ThoughtFrame | None = None
     """What may come before words and calls, and holds neither."""
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[SchemaPart, ...]:
         """All schemas."""
         return (*((self.answer,) if self.answer else ()), *self.functions)

@@ -7,7 +7,7 @@ from collections.abc import Sequence as Run
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from minikin.engine.answer import Answer
+from minikin.engine.answer_text import AnswerText
 from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
 from minikin.engine.messages import GenerationRequest, SamplingParams
@@ -30,7 +30,7 @@ class Sequence:
     """The prompt's token ids, then the sampled ones."""
     noise: blake2b
     """The start of this choice's random numbers."""
-    answer: Answer
+    answer: AnswerText
     """The text that the sampled tokens spell."""
     prediction: Prediction
     """The client's text that the answer may follow."""
@@ -61,7 +61,7 @@ class Sequence:
             index=index,
             tokens=tokens,
             noise=blake2b(f"{start}/{index}".encode(), digest_size=8),
-            answer=Answer(tokenizer, request.params.stop),
+            answer=AnswerText(tokenizer, request.params.stop),
             prediction=Prediction(request.params.prediction),
             lookup=Lookup(tokens),
             mask=mask,

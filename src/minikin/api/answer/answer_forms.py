@@ -15,7 +15,7 @@ from minikin.api.request.translate import ChatRequest
 from minikin.chat.call_formats import CallFormat
 from minikin.chat.thoughts import ThoughtMarks
 from minikin.constrain.checker import GrammarChecker
-from minikin.constrain.plan import CallForm, Part, Plan, ThoughtForm
+from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
 from minikin.constrain.schema.strict import check_root
 from minikin.constrain.schema.subject import Subject
 
@@ -50,7 +50,7 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
         """This form where thoughts may come first, in `marks`; `thinking` as `Prepared` has it."""
         if self.plan is None or marks is None or thinking is None:
             return self
-        thoughts = ThoughtForm(marks.begin, marks.end, begun=thinking)
+        thoughts = ThoughtFrame(marks.begin, marks.end, begun=thinking)
         return replace(self, plan=replace(self.plan, thoughts=thoughts))
 
     async def grammar(self, checker: GrammarChecker) -> str | None:
@@ -70,7 +70,7 @@ def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int
     plan = Plan(
         answer,
         tuple(_function(at, tool["function"]) for at, tool in tools),
-        replace(msgspec.convert(calls, CallForm, from_attributes=True), marks=dict(marks)),
+        replace(msgspec.convert(calls, CallFrame, from_attributes=True), marks=dict(marks)),
         several=request.parallel_tool_calls and not named,
         may_answer=not must_call,
     )
@@ -93,21 +93,21 @@ def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], boo
     return [(at, tool) for at, tool in tools if tool["function"]["name"] in names], must, named
 
 
-def _answer(wanted: dict[str, Any]) -> Part | None:
+def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
     """The schema of an answer in words, if there is one."""
     kind = wanted.get("type", "text")
     if kind == "text":
         return None
     if kind == "json_object":
-        return Part(Subject("response_format", "response_format"), None)
+        return SchemaPart(Subject("response_format", "response_format"), None)
     given = wanted["json_schema"]
     strict = bool(given.get("strict"))
     param = "response_format" if strict else "response_format.json_schema.schema"
     subject = Subject(f"response_format '{given['name']}'", param)
-    return Part(subject, given["schema"], strict).check_size()
+    return SchemaPart(subject, given["schema"], strict).check_size()
 
 
-def _function(at: int, function: dict[str, Any]) -> Part:
+def _function(at: int, function: dict[str, Any]) -> SchemaPart:
     """A tool's name and arguments: always an object, empty if there are no parameters."""
     name, strict = function["name"], bool(function.get("strict"))
     param = f"tools[{at}].function.parameters"
@@ -115,4 +115,4 @@ def _function(at: int, function: dict[str, Any]) -> Part:
     given = function.get("parameters") or _NO_PARAMETERS
     check_root(given.get("type", "object"), subject)
     schema = given if strict else {"type": "object"} | given
-    return Part(subject, schema, strict, name).check_size()
+    return SchemaPart(subject, schema, strict, name).check_size()

@@ -18,7 +18,7 @@ from minikin.api.answer.wire import (
 )
 from minikin.chat.harmony import HarmonyReader
 from minikin.chat.thoughts import Said, Thought, ThoughtReader
-from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Part, Text
+from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content, Piece
 from minikin.engine.messages import Event, TokenEntry
 
 
@@ -59,7 +59,7 @@ class ChoiceStream:
                     self.thought += text
                     yield from self._begin()
                     yield self._chunk(Delta(reasoning_content=text))
-                case Text(text) if not self._must_call:  # else of a frame that the limit cut
+                case Content(text) if not self._must_call:  # else of a frame that the limit cut
                     yield from self._words(text, tuple(self._entries))
                 case CallBegun(name):
                     yield from self._call(name)
@@ -74,7 +74,7 @@ class ChoiceStream:
             yield from self._begin()
             yield self._chunk(Delta(), finish_reason=self._finish_reason(event.finish_reason))
 
-    def _parts(self, event: Event) -> Iterator[Part | Thought]:
+    def _parts(self, event: Event) -> Iterator[Piece | Thought]:
         """What the event's text is part of: thoughts, then words and calls."""
         last = event.finish_reason is not None
         said: list[Thought | Said] = [Said(event.text)]
@@ -86,7 +86,7 @@ class ChoiceStream:
             elif self._reader:
                 yield from self._reader.feed(part.text)
             else:
-                yield Text(part.text)
+                yield Content(part.text)
         if self._reader and last:
             yield from self._reader.finish()
 

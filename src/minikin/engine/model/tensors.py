@@ -14,7 +14,7 @@ from minikin.model_file.model_file import ModelFile
 
 
 @dataclass(frozen=True)
-class Part:
+class MatrixPart:
     """Some rows of the matrix `name`.weight, and of `name`.bias if there is one."""
 
     name: str
@@ -41,25 +41,25 @@ class Tensors:
         data, kind = self._take(name, (size,))
         return torch.from_numpy(dequantize(data, kind, (size,)))
 
-    def rows(self, part: Part, width: int) -> tuple[np.ndarray, GGMLType]:
+    def rows(self, part: MatrixPart, width: int) -> tuple[np.ndarray, GGMLType]:
         """A part's packed bytes, uint8 [rows, bytes a row], and their type."""
         whole = part.whole or part.rows
         data, kind = self._take(f"{part.name}.weight", (whole, width))
         rows = data.reshape(whole, -1)[part.start : part.start + part.rows]
         return (rows if part.order is None else rows[part.order]), kind
 
-    def stack(self, part: Part, count: int, width: int) -> tuple[np.ndarray, GGMLType]:
+    def stack(self, part: MatrixPart, count: int, width: int) -> tuple[np.ndarray, GGMLType]:
         """The packed bytes of `count` stacked matrices, uint8 [count, rows, bytes a row]."""
         data, kind = self._take(f"{part.name}.weight", (count, part.rows, width))
         return data.reshape(count, part.rows, -1), kind
 
-    def biases(self, part: Part, count: int) -> torch.Tensor:
+    def biases(self, part: MatrixPart, count: int) -> torch.Tensor:
         """[count, rows] float32, of `count` stacked matrices."""
         shape = count, part.rows
         data, kind = self._take(f"{part.name}.bias", shape)
         return torch.from_numpy(dequantize(data, kind, shape))
 
-    def bias(self, part: Part) -> torch.Tensor:
+    def bias(self, part: MatrixPart) -> torch.Tensor:
         """[rows] float32."""
         bias = self.vector(f"{part.name}.bias", part.whole or part.rows)
         bias = bias[part.start : part.start + part.rows]

@@ -10,7 +10,7 @@ import torch
 from minikin.engine.model.architecture import Architecture, Experts
 from minikin.engine.model.linear import Int4Weight, Linear
 from minikin.engine.model.mixture import Expert, Mixture
-from minikin.engine.model.tensors import Part, Tensors
+from minikin.engine.model.tensors import MatrixPart, Tensors
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.native.quantized import Blocks
 from minikin.errors import ModelFileError
@@ -90,13 +90,13 @@ class _Loader:
     def load(self) -> Weights:
         a = self.architecture
         tied = "output.weight" not in self.tensors
-        embedding = self._linear(a.hidden, Part("token_embd", a.vocab_size))
+        embedding = self._linear(a.hidden, MatrixPart("token_embd", a.vocab_size))
         weights = Weights(
             dtype=self.dtype,
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
             norm=self._vector("output_norm.weight", a.hidden),
-            head=embedding if tied else self._linear(a.hidden, Part("output", a.vocab_size)),
+            head=embedding if tied else self._linear(a.hidden, MatrixPart("output", a.vocab_size)),
         )
         self.tensors.check_all_taken()
         return weights
@@ -114,7 +114,7 @@ class _Loader:
             query_norm=self._optional(at, "attn_q_norm.weight", a.head_dim),
             key_norm=self._optional(at, "attn_k_norm.weight", a.head_dim),
             sinks=self._optional(at, "attn_sinks.weight", a.heads),
-            output=self._linear(a.heads * a.head_dim, Part(f"{at}.attn_output", a.hidden)),
+            output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
             feed_forward_norm=self._vector(f"{at}.{a.feed_forward_norm}", a.hidden),
             gate_up=gate_up,
@@ -136,13 +136,13 @@ class _Loader:
         fused = f"{at}.attn_qkv.weight" in self.tensors
         counts = {"attn_q": a.heads, "attn_k": a.kv_heads, "attn_v": a.kv_heads}
         whole, start = sum(counts.values()) * a.head_dim, 0
-        parts: list[Part] = []
+        parts: list[MatrixPart] = []
         for name, heads in counts.items():
             rows, order = heads * a.head_dim, None if name == "attn_v" else a.rotary_order(heads)
             if fused:
-                parts.append(Part(f"{at}.attn_qkv", rows, start, whole, order))
+                parts.append(MatrixPart(f"{at}.attn_qkv", rows, start, whole, order))
             else:
-                parts.append(Part(f"{at}.{name}", rows, order=order))
+                parts.append(MatrixPart(f"{at}.{name}", rows, order=order))
             start += rows
         return self._linear(a.hidden, *parts)
 
@@ -151,30 +151,30 @@ class _Loader:
         # Phi keeps both in one, in this order.
         parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up")
         gate_up = self._linear(a.hidden, *parts, gated=True)
-        return gate_up, self._linear(a.feed_forward, Part(f"{at}.ffn_down", a.hidden))
+        return gate_up, self._linear(a.feed_forward, MatrixPart(f"{at}.ffn_down", a.hidden))
 
     def _mixture(self, at: str, experts: Experts) -> Mixture:
         a = self.architecture
         # Newer files keep both in one, in this order.
         gate_up = self._gate_up(*(f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up")))
-        down = Part(f"{at}.ffn_down_exps", a.hidden)
+        down = MatrixPart(f"{at}.ffn_down_exps", a.hidden)
         biased = f"{down.name}.bias" in self.tensors
         before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=True)
         after = self._stack(experts.count, a.feed_forward, [down], biased=biased)
         return Mixture(
-            router=self._router(Part(f"{at}.ffn_gate_inp", experts.count)),
+            router=self._router(MatrixPart(f"{at}.ffn_gate_inp", experts.count)),
             experts=tuple(map(Expert, before, after)),
             used=experts.used,
             normalized=experts.normalized,
         )
 
-    def _gate_up(self, gate: str, up: str, both: str) -> list[Part]:
+    def _gate_up(self, gate: str, up: str, both: str) -> list[MatrixPart]:
         size = self.architecture.feed_forward
         if f"{gate}.weight" in self.tensors:
-            return [Part(gate, size), Part(up, size)]
-        return [Part(both, 2 * size)]
+            return [MatrixPart(gate, size), MatrixPart(up, size)]
+        return [MatrixPart(both, 2 * size)]
 
-    def _router(self, part: Part) -> Linear:
+    def _router(self, part: MatrixPart) -> Linear:
         """Dense and in float32: see `Mixture.router`."""
         rows, kind = self.tensors.rows(part, self.architecture.hidden)
         weight = dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
@@ -185,7 +185,7 @@ class _Loader:
         )
 
     def _stack(
-        self, count: int, width: int, parts: list[Part], *, biased: bool, gated: bool = False
+        self, count: int, width: int, parts: list[MatrixPart], *, biased: bool, gated: bool = False
     ) -> list[Linear]:
         """As `_linear`, for each of `count` experts; a tensor has the matrices of all.
 
@@ -201,7 +201,7 @@ class _Loader:
             for i, bias in enumerate(biases)
         ]
 
-    def _linear(self, width: int, *parts: Part, gated: bool = False) -> Linear:
+    def _linear(self, width: int, *parts: MatrixPart, gated: bool = False) -> Linear:
         """One Linear from rows that share their input, one part below the other."""
         read = [self.tensors.rows(part, width) for part in parts]
         return self._kept(width, read, self._bias(parts), gated=gated)
@@ -226,7 +226,7 @@ class _Loader:
         int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
         return Linear(dense, bias, int4=int4)
 
-    def _bias(self, parts: tuple[Part, ...]) -> torch.Tensor | None:
+    def _bias(self, parts: tuple[MatrixPart, ...]) -> torch.Tensor | None:
         if f"{parts[0].name}.bias" not in self.tensors:
             return None
         bias = torch.cat([self.tensors.bias(part) for part in parts])

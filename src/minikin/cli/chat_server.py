@@ -23,7 +23,7 @@ _STOP_SECONDS = 10
 
 
 @contextmanager
-def child_server(model: str, cache: Path) -> Iterator[str]:
+def chat_server(model: str, cache: Path) -> Iterator[str]:
     """Serve `model` on a free port of this machine; yields the base URL, ends with the block.
 
     Raises SetupError, with what the server last said, if it doesn't get ready.

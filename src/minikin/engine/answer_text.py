@@ -21,7 +21,7 @@ class _Spelled:
     """None while the token's last bytes wait for the rest of a character."""
 
 
-class Answer:
+class AnswerText:
     """Turns tokens into text that is certain: whole characters, no part of a stop text.
 
     A token's log-probability entry is shown with the last of its text.
