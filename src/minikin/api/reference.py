@@ -1,6 +1,6 @@
-"""docs/compatibility.md, written from the rules that requests are checked against.
+"""docs/compatibility.md, generated from the rules that check requests.
 
-`python -m minikin.api.reference` prints it; a test compares it with the file.
+`python -m minikin.api.reference` prints it. A test compares it with the file.
 """
 
 from __future__ import annotations
@@ -19,62 +19,62 @@ from minikin.config import ServerSettings
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
 
-What Minikin does with each part of OpenAI's chat completions API, as `gpt-4.1-mini` serves it.
-This page is written by `python -m minikin.api.reference` from the rules that the server checks
-requests against; edit those.
+This page lists what Minikin does with each part of OpenAI's chat completions API, compared with
+OpenAI's `gpt-4.1-mini`. `python -m minikin.api.reference` generates it from the rules that the server
+checks requests with. To change this page, change those rules.
 
-Every field is honoured or refused with an error, none is ignored in silence. A request with a fault
-gets the original's status, wording, `param` and `code`; of several faults the original reports one,
-and so does Minikin: the model first, then the type and range of each parameter in the order of the
-table below, then the rules that span parameters.
+Every field is honoured or rejected with an error. No field is silently ignored. An invalid request
+gets OpenAI's status, wording, `param` and `code`. If a request has several errors, Minikin reports one,
+as OpenAI does, in this order: the model, the type and range of each parameter in the order of the table
+below, then the rules that combine parameters.
 """
 _EXTENSIONS = """\
-The original refuses these as unrecognised, and so does the server, unless it is started with
-`minikin serve --extensions`. A token must pass `top_k`, `min_p` and `top_p` alike, each judged on
-the distribution at the request's temperature; `repetition_penalty` comes before the other penalties
+OpenAI rejects these parameters as unrecognised. Minikin does the same, unless it is started with
+`minikin serve --extensions`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is applied to
+the distribution at the request's temperature. `repetition_penalty` is applied before the other penalties
 and `logit_bias`.
 
 """
 _HEADERS = """\
 | header | value |
 |---|---|
-| `x-request-id` | `req_` and 32 hex digits, on every answer; the log names it where one failed |
-| `openai-processing-ms` | time to the first byte; not on a 404, as in the original |
+| `x-request-id` | `req_` and 32 hex digits, on every answer. If a request fails, the log contains \
+it |
+| `openai-processing-ms` | time to the first byte. As with OpenAI, a 404 does not have it |
 | `openai-version` | `2020-10-01` |
 | `openai-organization` | `minikin` |
-| `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight, the one \
-limit that the server has; the headers of other limits are left out |
-| `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys or new schemas |
+| `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight. The server has \
+no other limit, so the other rate limit headers are not sent |
+| `retry-after` | seconds. Sent with a 503, and with the 429 after too many wrong keys or new schemas |
 """
 _DIFFERENCES = """\
-- Images, audio and files in messages are refused: the models served read text.
-- `model` in an answer is the name that was asked for, where the original gives a dated snapshot.
-- A `name` on a message that the chat template has no place for is written before the content, as
-  `name: content`. A `developer` message is a `system` message where the template knows only that.
-- `cached_tokens` tells of a reused prompt from 1,024 tokens on, in steps of 128, as the original
-  does; shorter beginnings are reused too, from 16 tokens on, and not told of.
-- What a reasoning model says to itself is in `reasoning_content`, of a message and of a delta,
-  never in `content`; `reasoning_tokens` counts it, log probabilities leave it out. Assistant
-  messages may be sent back with it. An answer held to a form (`json_object`, `json_schema`, a call
-  that must be) begins without thoughts. What looks like a call within thoughts is thought.
-- A server may have several models. A request for one that isn't in memory waits for it, and is
-  answered 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
-- A request that has stopped the engine twice is answered 500 with code `request_quarantined`.
-- A prompt's beginning is reused only for the API key that sent it.
-- Content parts of one message are joined by line breaks.
-- An answer to a schema has a part of what the schema allows, so that small models come to an end:
-  numbers of up to 16 digits and six after the point, at most 128 elements where there is no
-  `maxItems`, ten levels where a schema comes back within itself, values of any type three levels
-  deep, no properties beside those named. Where `uniqueItems` is asked for and the values aren't
-  listed, one element.
-- `POST /tokenize` takes `{"text": "..."}` and gives `{"ids": [...], "tokens": [...]}`;
-  `POST /detokenize` takes `{"ids": [...]}` and gives `{"text": "..."}`; both take a `model` too,
-  where there are several. The original has no such routes; here `logit_bias` needs
-  the ids of the local model's tokenizer.
-- Without API keys in the server's settings, none is asked for and any is accepted.
-- `Host` must be localhost, the address that the server listens on, a plain address, or a name that
-  the settings allow; no cross-origin headers are sent. Both keep web pages away.
-- Stored completions are seen only with the key that stored them.
+- Images, audio and files in messages are rejected, because the models accept only text.
+- `model` in an answer is the name in the request. OpenAI returns a dated snapshot name.
+- If the chat template does not support a message's `name`, the name is written before the content, as
+  `name: content`. If the template supports only `system` messages, a `developer` message becomes one.
+- `cached_tokens` counts a reused prefix of 1,024 or more tokens, in steps of 128, as OpenAI does. Shorter
+  prefixes are also reused, but not counted.
+- The reasoning of a model is in `reasoning_content` of a message or a delta, never in `content`.
+  `reasoning_tokens` counts it, and log probabilities do not include it. Assistant messages can be sent
+  back with it. If the request fixes the format of the answer (`json_object`, `json_schema`, a required
+  tool call), the model answers without reasoning. A tool call inside reasoning is part of the reasoning.
+- A server can have several models. A request for a model that is not in memory waits until it is loaded.
+  It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
+- A request that stopped the engine twice gets 500 with code `request_quarantined`.
+- A prefix is reused only for the API key that sent it.
+- Content parts of one message are joined with line breaks.
+- A structured answer uses a subset of what its schema allows, so that small models reach the end: numbers
+  with up to 16 digits and six after the point, at most 128 elements without `maxItems`, ten levels of a
+  recursive schema, values of any type three levels deep, no properties that the schema does not name. With
+  `uniqueItems`, if the schema does not list the values, the array has at most one element.
+- `POST /tokenize` accepts `{"text": "..."}` and returns `{"ids": [...], "tokens": [...]}`.
+  `POST /detokenize` accepts `{"ids": [...]}` and returns `{"text": "..."}`. If there are several models,
+  both also accept `model`. OpenAI does not have these routes; `logit_bias` needs them, because its ids are
+  those of the local model's tokenizer.
+- If the server has no API keys, it accepts every request, with any key or without one.
+- `Host` must be localhost, the address that the server listens on, an IP address, or an allowed name. The
+  server sends no cross-origin headers. Both rules keep out requests from web pages.
+- Stored completions are visible only to the key that stored them.
 """
 
 
@@ -88,7 +88,7 @@ def compatibility() -> str:
         "Extensions": _EXTENSIONS
         + _table(("parameter", "type and range", "default", "behaviour"), _extensions()),
         "Messages": _table(("role", "fields"), _roles()),
-        "Limits": _table(("of", "at most"), _limits()),
+        "Limits": _table(("limit", "value"), _limits()),
         "Headers": _HEADERS,
         "Other differences and additions": _DIFFERENCES,
     }
@@ -130,21 +130,24 @@ def _roles() -> Iterable[tuple[str, ...]]:
 def _limits() -> Iterable[tuple[str, ...]]:
     defaults = ServerSettings(models=())
     settings = {
-        "bytes of a body": "max_body_bytes",
+        "bytes of a request body": "max_body_bytes",
         "requests in flight": "max_queued",
-        "choices of a request, `n`": "max_choices",
-        "tokens of an answer, if the request says nothing": "default_max_tokens",
+        "choices of a request (`n`)": "max_choices",
+        "tokens of an answer, if the request sets no limit": "default_max_tokens",
     }
     for what, setting in settings.items():
         yield what, f"{getattr(defaults, setting):,} (`{setting}`)"
-    yield "wrong keys from one address in a minute; right ones are let in even so", f"{MAX_WRONG}"
+    yield (
+        "wrong keys from one address per minute (correct keys are always accepted)",
+        f"{MAX_WRONG}",
+    )
     yield "messages", f"{MAX_MESSAGES:,}"
     yield "content parts of a message", f"{MAX_PARTS:,}"
-    yield "tools, and tool calls of a message", f"{MAX_TOOLS:,}"
-    yield "characters of a stop text", f"{MAX_STOP_CHARS:,}"
+    yield "tools of a request, and tool calls of a message", f"{MAX_TOOLS:,}"
+    yield "characters of a stop sequence", f"{MAX_STOP_CHARS:,}"
     yield "entries of `logit_bias`", f"{LogitBias().max_properties:,}"
-    yield "levels of JSON in a schema", f"{MAX_DEPTH:,}"
-    yield "stored completions; the oldest go first", f"{MAX_STORED:,}"
+    yield "nesting levels of a schema", f"{MAX_DEPTH:,}"
+    yield "stored completions (the oldest are deleted first)", f"{MAX_STORED:,}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,7 +1,7 @@
-"""Every parameter of a chat completion request: its rule and what becomes of it.
+"""Every parameter of a chat completion request: its rule and its effect.
 
-This table is what requests are checked against, in its order, and what docs/compatibility.md and
-the OpenAPI document are written from. To add a parameter is to add an entry.
+Requests are checked against this table, in its order. docs/compatibility.md and the OpenAPI document
+are generated from it. To add a parameter, add an entry.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from minikin.api.request.rules import (
 
 MAX_STOP_CHARS = 65_536
 MAX_CHOICES = 128
-"""OpenAI's own ceiling of `n`; a server may set a lower one."""
+"""OpenAI's maximum of `n`. A server can set a lower one."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One field at the top of the body."""
+    """One top-level field of the body."""
 
     name: str
     rule: Rule
     default: str
-    """The value when the field is absent, as the reference prints it."""
+    """The value if the field is absent, as the reference prints it."""
     behaviour: str
     difference: str = ""
-    """Where the answer isn't the original's, and how; empty where it is the same."""
+    """How the answer differs from OpenAI's. Empty if it is the same."""
 
 
 def _fields(**rules: Any) -> dict[str, Property]:
@@ -83,75 +83,77 @@ _PREDICTED = Either(
 _PREDICTION = Object(_needed(type=OneOf(("content",)), content=_PREDICTED))
 _TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
 _IDENTIFIER = Text(max_length=1024)
-_NO_EFFECT = "accepted; changes nothing in the answer"
-_CACHED = "accepted; what is cached, and for how long, is the server's own affair"
+_NO_EFFECT = "accepted; does not change the answer"
+_CACHED = "accepted; the server alone decides what it caches, and for how long"
 
 PARAMETERS = (
-    Parameter("messages", MESSAGES, "required", "the conversation, as the chat template writes it"),
-    Parameter("stop", Nullable(_STOP), "null", "up to 4 texts that end the answer; never in it"),
-    Parameter("modalities", Nullable(Modalities()), '`["text"]`', "text; audio is refused"),
+    Parameter("messages", MESSAGES, "required", "the conversation, rendered by the chat template"),
+    Parameter(
+        "stop", Nullable(_STOP), "null", "up to 4 stop sequences; the answer ends before them"
+    ),
+    Parameter("modalities", Nullable(Modalities()), '`["text"]`', "text; audio is rejected"),
     Parameter("logprobs", Nullable(Boolean()), "false", "log probabilities of each token"),
     Parameter(
         "stream_options",
         Nullable(_STREAM_OPTIONS),
         "null",
-        "`include_usage` adds a last chunk with the counts; `include_obfuscation: false` leaves "
-        "the random padding out",
+        "`include_usage` adds a last chunk with the usage; `include_obfuscation: false` removes "
+        "the random padding",
     ),
     Parameter("stream", Nullable(Boolean()), "false", "server-sent events"),
-    Parameter("temperature", Nullable(Decimal(0, 2)), "1", "0 takes the likeliest token"),
+    Parameter("temperature", Nullable(Decimal(0, 2)), "1", "0 selects the most likely token"),
     Parameter("top_p", Nullable(Decimal(0, 1)), "1", "nucleus sampling"),
     Parameter(
-        "frequency_penalty", Nullable(Decimal(-2, 2)), "0", "over the tokens of this answer only"
+        "frequency_penalty", Nullable(Decimal(-2, 2)), "0", "counts only the tokens of this answer"
     ),
     Parameter(
-        "presence_penalty", Nullable(Decimal(-2, 2)), "0", "over the tokens of this answer only"
+        "presence_penalty", Nullable(Decimal(-2, 2)), "0", "counts only the tokens of this answer"
     ),
     Parameter(
         "max_completion_tokens",
         Nullable(Integer(1)),
         "the server's `default_max_tokens`",
-        "the most tokens to generate",
-        "without a limit the original goes on to the model's maximum",
+        "the maximum number of tokens to generate",
+        "without a limit, OpenAI continues to the model's maximum",
     ),
     Parameter(
         "max_tokens",
         Nullable(Integer(1)),
         "the server's `default_max_tokens`",
-        "the same, under its older name",
-        "without a limit the original goes on to the model's maximum",
+        "the older name of `max_completion_tokens`",
+        "without a limit, OpenAI continues to the model's maximum",
     ),
-    Parameter("n", Nullable(Integer(1, MAX_CHOICES)), "1", "that many answers to one prompt"),
+    Parameter("n", Nullable(Integer(1, MAX_CHOICES)), "1", "the number of answers to the prompt"),
     Parameter(
         "seed",
         Nullable(Integer(-(2**63), 2**63 - 1)),
         "null",
         "the same request and seed give the same text",
-        "a promise here, best effort in the original",
+        "guaranteed here, best effort at OpenAI",
     ),
     Parameter(
         "logit_bias",
         Nullable(LogitBias()),
         "null",
         "added to the tokens' logits; 100 forces, -100 bans",
-        "ids are those of the local model's tokenizer: see `POST /tokenize`",
+        "the ids are those of the local model's tokenizer: see `POST /tokenize`",
     ),
     Parameter(
-        "top_logprobs", Nullable(Integer(0, 20)), "0", "that many alternatives for each token"
+        "top_logprobs", Nullable(Integer(0, 20)), "0", "the number of alternatives for each token"
     ),
     Parameter(
         "response_format",
         Nullable(_RESPONSE_FORMAT),
         "`text`",
         "`text`, `json_object` and `json_schema`: the answer always matches, unless it is cut off",
-        "a schema without `strict` is followed too; what can't be is refused, and named",
+        "a schema without `strict` is followed too; an unsupported keyword is rejected by name",
     ),
     Parameter(
         "tools",
         Nullable(TOOLS),
         "null",
-        "functions that the model may call; the arguments always match their schema",
-        "with `strict` or without",
+        "functions that the model can call; the arguments always match their schema",
+        "also without `strict`",
     ),
     Parameter("tool_choice", Nullable(TOOL_CHOICE), "`auto` with tools", "needs `tools`"),
     Parameter("parallel_tool_calls", Boolean(), "true", "needs `tools`"),
@@ -159,8 +161,8 @@ PARAMETERS = (
         "functions",
         Nullable(Array(FreeForm(), "an array of objects", 128, min_length=1)),
         "null",
-        "refused with `unsupported_parameter`: use `tools`",
-        "deprecated in the original",
+        "rejected with `unsupported_parameter`: use `tools`",
+        "deprecated by OpenAI",
     ),
     Parameter(
         "function_call",
@@ -168,24 +170,24 @@ PARAMETERS = (
             Either("one of a string or object", {str: OneOf(("none", "auto")), dict: FreeForm()})
         ),
         "null",
-        "refused with `unsupported_parameter`: use `tool_choice`",
-        "deprecated in the original",
+        "rejected with `unsupported_parameter`: use `tool_choice`",
+        "deprecated by OpenAI",
     ),
     Parameter(
         "prediction",
         Nullable(_PREDICTION),
         "null",
-        "checked many tokens at a time; changes the pace of the answer, never its text",
-        "the usage counts the tokens that were checked in vain, also as completion tokens",
+        "checked many tokens at a time; changes the speed of the answer, never its text",
+        "the usage counts rejected prediction tokens that were checked, also as completion tokens",
     ),
     Parameter("store", Nullable(Boolean()), "false", "keeps the answer for later retrieval"),
-    Parameter("metadata", Nullable(Metadata()), "null", "kept with a stored answer"),
+    Parameter("metadata", Nullable(Metadata()), "null", "stored with the answer"),
     Parameter("user", Nullable(_IDENTIFIER), "null", _NO_EFFECT),
     Parameter(
         "safety_identifier",
         Nullable(_IDENTIFIER),
         "null",
-        "accepted; changes nothing in the answer",
+        _NO_EFFECT,
     ),
     Parameter("prompt_cache_key", Nullable(_IDENTIFIER), "null", _CACHED),
     Parameter("prompt_cache_retention", Nullable(OneOf(("in_memory", "24h"))), "null", _CACHED),
@@ -194,45 +196,45 @@ PARAMETERS = (
         "service_tier",
         Nullable(_TIERS),
         "`auto`",
-        "accepted; the answer says `default`",
+        "accepted; the answer contains `default`",
         "there is one tier",
     ),
-    Parameter("audio", Nullable(_AUDIO), "null", "checked; of no effect without audio"),
-    Parameter("verbosity", Nullable(Verbosity()), "`medium`", "`medium` only, as the original"),
-    Parameter("moderation", Nullable(FreeForm()), "null", "refused with `unsupported_parameter`"),
-    Parameter("web_search_options", Nullable(FreeForm()), "null", "refused, as the original"),
+    Parameter("audio", Nullable(_AUDIO), "null", "checked; has no effect without audio output"),
+    Parameter("verbosity", Nullable(Verbosity()), "`medium`", "only `medium`, as at OpenAI"),
+    Parameter("moderation", Nullable(FreeForm()), "null", "rejected with `unsupported_parameter`"),
+    Parameter("web_search_options", Nullable(FreeForm()), "null", "rejected, as by OpenAI"),
 )
 EXTENSIONS = (
     Parameter(
         "top_k",
         Nullable(Integer(1, 2**31 - 1)),
         "null",
-        "samples among that many likeliest tokens; null: all",
+        "samples from that many most likely tokens; null: all",
     ),
     Parameter(
         "min_p",
         Nullable(Decimal(0, 1)),
         "0",
-        "samples among tokens at least that probable, relative to the likeliest one",
+        "samples from tokens with at least this probability, relative to the most likely one",
     ),
     Parameter(
         "repetition_penalty",
         Nullable(Decimal(0.1, 10)),
         "1",
-        "divides the positive logits, and multiplies the negative ones, of tokens that are in the "
-        "prompt or the answer so far",
+        "divides positive logits and multiplies negative logits of tokens that are in the prompt or "
+        "the answer so far",
     ),
     Parameter(
         "reasoning_effort",
         Nullable(OneOf(("none", "minimal", "low", "medium", "high", "xhigh"))),
         "the model's own",
-        "`none` keeps a model from thinking first, any other makes it; gpt-oss takes `low`, "
-        "`medium` and `high`; refused for models whose chat template leaves no choice",
+        "`none` turns reasoning off, every other value turns it on; gpt-oss accepts `low`, "
+        "`medium` and `high`; rejected for models whose chat template has no such setting",
     ),
 )
-"""Parameters that the original refuses as unrecognised, and so does a server unless told to."""
+"""Parameters that OpenAI rejects as unrecognised. A server accepts them if it is set to."""
 
 
 def served_parameters(*, extensions: bool) -> tuple[Parameter, ...]:
-    """What a server takes beside `model`, with or without the extensions."""
+    """The parameters that a server accepts beside `model`, with or without the extensions."""
     return PARAMETERS + EXTENSIONS if extensions else PARAMETERS

@@ -1,4 +1,4 @@
-"""The server's OpenAPI document, written from the parameter rules and the wire types."""
+"""The server's OpenAPI document, generated from the parameter rules and the wire types."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WIRE = (ChatCompletion, Chunk, Error, Model, ModelList)
 def document(*, extensions: bool = False) -> dict[str, Any]:
     """The OpenAPI 3.1 document of every route under /v1, and of the two probes.
 
-    `extensions`: for a server that takes them.
+    `extensions`: for a server that accepts them.
     """
     _, components = msgspec.json.schema_components(_WIRE, ref_template=_REF)
     return {
@@ -31,7 +31,7 @@ def document(*, extensions: bool = False) -> dict[str, Any]:
         "info": {
             "title": "Minikin",
             "version": __version__,
-            "description": "OpenAI's gpt-4.1-mini API on a model of your own.",
+            "description": "OpenAI's gpt-4.1-mini API on your own model.",
         },
         "paths": _paths(),
         "components": {
@@ -59,23 +59,32 @@ def _request_schema(extensions: bool) -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     stored = "/v1/chat/completions/{id}"
     status = _inline({"type": "object", "required": ["status"]})
-    ready = _operation("Whether the model answers now", status, 503)
-    ready["responses"]["503"] = {"description": "not yet, or no more", "content": status}
+    ready = _operation("Return whether the model is ready", status, 503)
+    ready["responses"]["503"] = {
+        "description": "the model is loading, or the server is stopping",
+        "content": status,
+    }
     return {
         "/v1/chat/completions": {"post": _chat(), "get": _list("List stored completions")},
         stored: {
-            "get": _of_path("id", _operation("Show a stored completion", _json(_ANSWER), 404)),
+            "get": _of_path("id", _operation("Return a stored completion", _json(_ANSWER), 404)),
             "post": _of_path("id", _update()),
-            "delete": _of_path("id", _operation("Forget a stored completion", _any(), 404)),
+            "delete": _of_path("id", _operation("Delete a stored completion", _any(), 404)),
         },
-        f"{stored}/messages": {"get": _of_path("id", _list("List the messages it answers", 404))},
+        f"{stored}/messages": {
+            "get": _of_path("id", _list("List the messages of a stored completion", 404))
+        },
         "/v1/models": {"get": _operation("List the models", _json("ModelList"))},
         "/v1/models/{model}": {
-            "get": _of_path("model", _operation("Show one model", _json("Model"), 404))
+            "get": _of_path("model", _operation("Return one model", _json("Model"), 404))
         },
-        "/tokenize": {"post": _taking(TEXT.schema, "Token ids of a text", None, 404, 500, 503)},
-        "/detokenize": {"post": _taking(IDS.schema, "Text of token ids", None, 404, 500, 503)},
-        "/health": {"get": _operation("Whether the server is alive", status)},
+        "/tokenize": {
+            "post": _taking(TEXT.schema, "Convert text to token ids", None, 404, 500, 503)
+        },
+        "/detokenize": {
+            "post": _taking(IDS.schema, "Convert token ids to text", None, 404, 500, 503)
+        },
+        "/health": {"get": _operation("Return whether the server is alive", status)},
         "/ready": {"get": ready},
     }
 
@@ -84,13 +93,15 @@ def _chat() -> dict[str, Any]:
     chat = _operation("Answer a conversation", _json(_ANSWER), *_BODY_FAULTS, 404, 500, 503)
     chat["requestBody"] = {"required": True, "content": _json("ChatCompletionRequest")}
     chat["responses"]["200"]["content"]["text/event-stream"] = {
-        "schema": {"type": "string", "description": "chunks, one to a `data:` line"}
+        "schema": {"type": "string", "description": "chunks, one per `data:` line"}
     }
     return chat
 
 
 def _update() -> dict[str, Any]:
-    return _taking(UPDATE.schema, "Replace its metadata", _json(_ANSWER), 404)
+    return _taking(
+        UPDATE.schema, "Replace the metadata of a stored completion", _json(_ANSWER), 404
+    )
 
 
 def _taking(
