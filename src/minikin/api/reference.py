@@ -20,19 +20,19 @@ _INTRODUCTION = """\
 # Compatibility with OpenAI's API
 
 This page lists what Minikin does with each part of OpenAI's chat completions API, compared with
-OpenAI's `gpt-4.1-mini`. `python -m minikin.api.reference` generates it from the rules that the server
-checks requests with. To change this page, change those rules.
+OpenAI's `gpt-4.1-mini`. `python -m minikin.api.reference` generates it from the rules that the
+server checks requests with. To change this page, change those rules.
 
 Every field is honoured or rejected with an error. No field is silently ignored. An invalid request
-gets OpenAI's status, wording, `param` and `code`. If a request has several errors, Minikin reports one,
-as OpenAI does, in this order: the model, the type and range of each parameter in the order of the table
-below, then the rules that combine parameters.
+gets OpenAI's status, wording, `param` and `code`. If a request has several errors, Minikin reports
+one, as OpenAI does, in this order: the model, the type and range of each parameter in the order of
+the table below, then the rules that combine parameters.
 """
 _EXTENSIONS = """\
 OpenAI rejects these parameters as unrecognised. Minikin does the same, unless it is started with
-`minikin serve --extensions`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is applied to
-the distribution at the request's temperature. `repetition_penalty` is applied before the other penalties
-and `logit_bias`.
+`minikin serve --extensions`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is
+applied to the distribution at the request's temperature. `repetition_penalty` is applied before the
+other penalties and `logit_bias`.
 
 """
 _HEADERS = """\
@@ -43,37 +43,40 @@ it |
 | `openai-processing-ms` | time to the first byte. As with OpenAI, a 404 does not have it |
 | `openai-version` | `2020-10-01` |
 | `openai-organization` | `minikin` |
-| `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight. The server has \
-no other limit, so the other rate limit headers are not sent |
-| `retry-after` | seconds. Sent with a 503, and with the 429 after too many wrong keys or new schemas |
+| `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight. The \
+server has no other limit, so the other rate limit headers are not sent |
+| `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys or new schemas |
 """
 _DIFFERENCES = """\
 - Images, audio and files in messages are rejected, because the models accept only text.
 - `model` in an answer is the name in the request. OpenAI returns a dated snapshot name.
-- If the chat template does not support a message's `name`, the name is written before the content, as
-  `name: content`. If the template supports only `system` messages, a `developer` message becomes one.
-- `cached_tokens` counts a reused prefix of 1,024 or more tokens, in steps of 128, as OpenAI does. Shorter
-  prefixes are also reused, but not counted.
+- If the chat template does not support a message's `name`, the name is written before the content,
+  as `name: content`. If the template supports only `system` messages, a `developer` message becomes
+  one.
+- `cached_tokens` counts a reused prefix of 1,024 or more tokens, in steps of 128, as OpenAI does.
+  Shorter prefixes are also reused, but not counted.
 - The reasoning of a model is in `reasoning_content` of a message or a delta, never in `content`.
-  `reasoning_tokens` counts it, and log probabilities do not include it. Assistant messages can be sent
-  back with it. If the request fixes the format of the answer (`json_object`, `json_schema`, a required
-  tool call), the model answers without reasoning. A tool call inside reasoning is part of the reasoning.
-- A server can have several models. A request for a model that is not in memory waits until it is loaded.
-  It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
+  `reasoning_tokens` counts it, and log probabilities do not include it. Assistant messages can be
+  sent back with it. If the request fixes the format of the answer (`json_object`, `json_schema`, a
+  required tool call), the model answers without reasoning. A tool call inside reasoning is part of
+  the reasoning.
+- A server can have several models. A request for a model that is not in memory waits until it is
+  loaded. It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
 - A request that stopped the engine twice gets 500 with code `request_quarantined`.
 - A prefix is reused only for the API key that sent it.
 - Content parts of one message are joined with line breaks.
-- A structured answer uses a subset of what its schema allows, so that small models reach the end: numbers
-  with up to 16 digits and six after the point, at most 128 elements without `maxItems`, ten levels of a
-  recursive schema, values of any type three levels deep, no properties that the schema does not name. With
-  `uniqueItems`, if the schema does not list the values, the array has at most one element.
+- A structured answer uses a subset of what its schema allows, so that small models reach the end:
+  numbers with up to 16 digits and six after the point, at most 128 elements without `maxItems`, ten
+  levels of a recursive schema, values of any type three levels deep, no properties that the schema
+  does not name. With `uniqueItems`, if the schema does not list the values, the array has at most
+  one element.
 - `POST /tokenize` accepts `{"text": "..."}` and returns `{"ids": [...], "tokens": [...]}`.
-  `POST /detokenize` accepts `{"ids": [...]}` and returns `{"text": "..."}`. If there are several models,
-  both also accept `model`. OpenAI does not have these routes; `logit_bias` needs them, because its ids are
-  those of the local model's tokenizer.
+  `POST /detokenize` accepts `{"ids": [...]}` and returns `{"text": "..."}`. If there are several
+  models, both also accept `model`. OpenAI does not have these routes. They are for `logit_bias`,
+  whose ids are those of the local model's tokenizer.
 - If the server has no API keys, it accepts every request, with any key or without one.
-- `Host` must be localhost, the address that the server listens on, an IP address, or an allowed name. The
-  server sends no cross-origin headers. Both rules keep out requests from web pages.
+- `Host` must be localhost, the address that the server listens on, an IP address, or an allowed
+  name. The server sends no cross-origin headers. Both rules keep out requests from web pages.
 - Stored completions are visible only to the key that stored them.
 """
 
@@ -138,7 +141,7 @@ def _limits() -> Iterable[tuple[str, ...]]:
     for what, setting in settings.items():
         yield what, f"{getattr(defaults, setting):,} (`{setting}`)"
     yield (
-        "wrong keys from one address per minute (correct keys are always accepted)",
+        "wrong keys from one address per minute (correct keys still work)",
         f"{MAX_WRONG}",
     )
     yield "messages", f"{MAX_MESSAGES:,}"

@@ -1,7 +1,7 @@
 """Every parameter of a chat completion request: its rule and its effect.
 
-Requests are checked against this table, in its order. docs/compatibility.md and the OpenAPI document
-are generated from it. To add a parameter, add an entry.
+Requests are checked against this table, in its order. docs/compatibility.md and the OpenAPI
+document are generated from it. To add a parameter, add an entry.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ _CACHED = "accepted; the server alone decides what it caches, and for how long"
 PARAMETERS = (
     Parameter("messages", MESSAGES, "required", "the conversation, rendered by the chat template"),
     Parameter(
-        "stop", Nullable(_STOP), "null", "up to 4 stop sequences; the answer ends before them"
+        "stop", Nullable(_STOP), "null", "up to 4 texts; the answer ends before the first one"
     ),
     Parameter("modalities", Nullable(Modalities()), '`["text"]`', "text; audio is rejected"),
     Parameter("logprobs", Nullable(Boolean()), "false", "log probabilities of each token"),
@@ -221,8 +221,8 @@ EXTENSIONS = (
         "repetition_penalty",
         Nullable(Decimal(0.1, 10)),
         "1",
-        "divides positive logits and multiplies negative logits of tokens that are in the prompt or "
-        "the answer so far",
+        "divides positive logits and multiplies negative logits of tokens that are in the prompt "
+        "or the answer so far",
     ),
     Parameter(
         "reasoning_effort",

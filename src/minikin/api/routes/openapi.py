@@ -61,7 +61,7 @@ def _paths() -> dict[str, Any]:
     status = _inline({"type": "object", "required": ["status"]})
     ready = _operation("Return whether the model is ready", status, 503)
     ready["responses"]["503"] = {
-        "description": "the model is loading, or the server is stopping",
+        "description": "loading or stopping",
         "content": status,
     }
     return {
@@ -71,18 +71,16 @@ def _paths() -> dict[str, Any]:
             "post": _of_path("id", _update()),
             "delete": _of_path("id", _operation("Delete a stored completion", _any(), 404)),
         },
-        f"{stored}/messages": {
-            "get": _of_path("id", _list("List the messages of a stored completion", 404))
-        },
+        f"{stored}/messages": {"get": _of_path("id", _list("List its messages", 404))},
         "/v1/models": {"get": _operation("List the models", _json("ModelList"))},
         "/v1/models/{model}": {
             "get": _of_path("model", _operation("Return one model", _json("Model"), 404))
         },
         "/tokenize": {
-            "post": _taking(TEXT.schema, "Convert text to token ids", None, 404, 500, 503)
+            "post": _taking(TEXT.schema, "Turn text into token ids", None, 404, 500, 503)
         },
         "/detokenize": {
-            "post": _taking(IDS.schema, "Convert token ids to text", None, 404, 500, 503)
+            "post": _taking(IDS.schema, "Turn token ids into text", None, 404, 500, 503)
         },
         "/health": {"get": _operation("Return whether the server is alive", status)},
         "/ready": {"get": ready},
@@ -99,9 +97,7 @@ def _chat() -> dict[str, Any]:
 
 
 def _update() -> dict[str, Any]:
-    return _taking(
-        UPDATE.schema, "Replace the metadata of a stored completion", _json(_ANSWER), 404
-    )
+    return _taking(UPDATE.schema, "Replace the metadata", _json(_ANSWER), 404)
 
 
 def _taking(
