@@ -146,7 +146,10 @@ class ScriptedEngine:
                 raise self.failure
             for index in range(request.n):
                 logprobs = (entries[at],) if wants else ()
-                yield Event(id=request.id, index=index, text=token, logprobs=logprobs)
+                ends = (len(token),)
+                yield Event(
+                    id=request.id, index=index, text=token, token_ends=ends, logprobs=logprobs
+                )
         usage = ChoiceUsage(
             completion_tokens=len(tokens) + (reason == "stop"), cached_tokens=self.cached
         )

@@ -56,10 +56,10 @@ _DIFFERENCES = """\
 - `cached_tokens` counts a reused prefix of 1,024 or more tokens, in steps of 128, as OpenAI does.
   Shorter prefixes are also reused, but not counted.
 - The reasoning of a model is in `reasoning_content` of a message or a delta, never in `content`.
-  `reasoning_tokens` counts it, and log probabilities do not include it. Assistant messages can be
-  sent back with it. If the request fixes the format of the answer (`json_object`, `json_schema`, a
-  required tool call), the model answers without reasoning. A tool call inside reasoning is part of
-  the reasoning.
+  `reasoning_tokens` counts the tokens between its marks, and log probabilities do not include them.
+  Assistant messages can be sent back with it. If the request fixes the format of the answer
+  (`json_object`, `json_schema`, a required tool call), the model answers without reasoning. A tool
+  call inside reasoning is part of the reasoning.
 - A server can have several models. A request for a model that is not in memory waits until it is
   loaded. It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
 - A request that stopped the engine twice gets 500 with code `request_quarantined`.

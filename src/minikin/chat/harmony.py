@@ -50,6 +50,11 @@ class HarmonyReader:
         self._told: set[type[Thought | Said]] = set()
 
     @property
+    def inside(self) -> bool:
+        """Whether the text stands within a message of thoughts."""
+        return self._kind is Thought
+
+    @property
     def thinking(self) -> bool:
         """Whether the latest text was none of the answer's words, but thoughts or a header."""
         return not self._speaking

@@ -54,6 +54,11 @@ class ThoughtReader:
         """Whether anything of the current part has been told."""
 
     @property
+    def inside(self) -> bool:
+        """Whether the text stands between the marks."""
+        return self._state == self._thought
+
+    @property
     def thinking(self) -> bool:
         """Whether the answer has not begun yet, since the model thinks."""
         return self._state in (self._thought, self._gap)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from minikin.engine.detokenizer import Detokenizer
 from minikin.engine.messages import TokenEntry
@@ -17,8 +19,23 @@ class _Spelled:
 
     entry: TokenEntry | None
     start: int
-    end: int | None
-    """None while the token's last bytes wait for the rest of a character."""
+    end: int = sys.maxsize
+    """Not known while the token's last bytes wait for the rest of a character."""
+
+
+class Shown(NamedTuple):
+    """Text that is certain, and the tokens that it completes."""
+
+    text: str
+    token_ends: tuple[int, ...] = ()
+    """Where in `text` each of the tokens ends."""
+    entries: tuple[TokenEntry, ...] = ()
+    """Their log-probability entries, where there are any."""
+
+    def then(self, later: Shown) -> Shown:
+        """This and what follows it, in one."""
+        ends = tuple(len(self.text) + end for end in later.token_ends)
+        return Shown(self.text + later.text, self.token_ends + ends, self.entries + later.entries)
 
 
 class AnswerText:
@@ -38,40 +55,43 @@ class AnswerText:
         self.visible_tokens = 0
         """Tokens of which some text has been shown, or was about to be when the answer ended."""
 
-    def take(self, token: int, entry: TokenEntry | None) -> tuple[str, tuple[TokenEntry, ...]]:
-        """Spell one more token; returns the text that may be shown now, with its entries."""
+    def take(self, token: int, entry: TokenEntry | None) -> Shown:
+        """Spell one more token; returns what may be shown now."""
         text = self._detokenizer.add(token)
-        self._waiting.append(_Spelled(entry, self._spelled, None))
+        self._waiting.append(_Spelled(entry, self._spelled))
         return self._show(text, last=False)
 
-    def finish(self) -> tuple[str, tuple[TokenEntry, ...]]:
+    def finish(self) -> Shown:
         """Give up what was held back, since no token follows."""
         return self._show(self._detokenizer.flush(), last=True)
 
-    def _show(self, text: str, *, last: bool) -> tuple[str, tuple[TokenEntry, ...]]:
+    def _show(self, text: str, *, last: bool) -> Shown:
         self._spelled += len(text)
         if text or last:
             for spelled in reversed(self._waiting):
-                if spelled.end is not None:
+                if spelled.end < sys.maxsize:
                     break
                 spelled.end = self._spelled
         shown, self.stopped = self._matcher.feed(text)
         if last and not self.stopped:
             rest, self.stopped = self._matcher.flush()
             shown += rest
-        self._shown += len(shown)
-        return shown, self._entries(everything=last and not self.stopped)
+        before, self._shown = self._shown, self._shown + len(shown)
+        tokens = self._completed(everything=last and not self.stopped)
+        self.visible_tokens += len(tokens)
+        return Shown(
+            shown,
+            tuple(min(token.end, self._shown) - before for token in tokens),
+            tuple(token.entry for token in tokens if token.entry is not None),
+        )
 
-    def _entries(self, *, everything: bool) -> tuple[TokenEntry, ...]:
-        entries: list[TokenEntry] = []
+    def _completed(self, *, everything: bool) -> list[_Spelled]:
+        completed: list[_Spelled] = []
         while self._waiting:
             first = self._waiting[0]
-            complete = first.end is not None and first.end <= self._shown
+            complete = first.end <= self._shown
             begun = self.stopped and first.start < self._shown
             if not (everything or complete or begun):
                 break
-            self._waiting.popleft()
-            self.visible_tokens += 1
-            if first.entry is not None:
-                entries.append(first.entry)
-        return tuple(entries)
+            completed.append(self._waiting.popleft())
+        return completed

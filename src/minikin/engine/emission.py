@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence as Run
 from itertools import takewhile
 
+from minikin.engine.answer_text import Shown
 from minikin.engine.messages import ChoiceUsage, Event, FinishReason, GenerationRequest, TokenEntry
 from minikin.engine.sampler import Sampled
 from minikin.engine.scheduler import Span
@@ -60,7 +61,7 @@ class Emission:
             for at, following in enumerate([token, *forced]):
                 sequence.append(following)
                 event = self._emit(sequence, following, entry, last=at == len(forced))
-                if event.text or event.logprobs or event.finish_reason:
+                if event.text or event.token_ends or event.finish_reason:
                     yield event
                 if event.finish_reason:
                     return
@@ -83,31 +84,40 @@ class Emission:
     ) -> Event:
         answer = sequence.answer
         ended = token in self._eos_ids
-        text, entries = ("", ()) if ended else answer.take(token, entry)
+        shown = Shown("") if ended else answer.take(token, entry)
         reason = self._finish_reason(sequence, ended=ended or answer.stopped)
         if reason is None and last and sequence.mask and sequence.mask.finished:
             reason = "stop"
         if reason is None:
-            return Event(id=sequence.request.id, index=sequence.index, text=text, logprobs=entries)
+            return _event(sequence, shown)
         if not answer.stopped:
-            rest, more = answer.finish()
-            text, entries = text + rest, entries + more
+            shown = shown.then(answer.finish())
             if answer.stopped:
                 reason = "stop"
-        return Event(
-            id=sequence.request.id,
-            index=sequence.index,
-            text=text,
-            logprobs=entries,
-            finish_reason=reason,
-            usage=_usage(sequence, reason),
-        )
+        return _event(sequence, shown, reason, _usage(sequence, reason))
 
     def _finish_reason(self, sequence: Sequence, *, ended: bool) -> FinishReason | None:
         if ended:
             return "stop"
         full = len(sequence.tokens) >= self._context_length
         return "length" if full or sequence.sampled >= sequence.params.max_tokens else None
+
+
+def _event(
+    sequence: Sequence,
+    shown: Shown,
+    finish_reason: FinishReason | None = None,
+    usage: ChoiceUsage | None = None,
+) -> Event:
+    return Event(
+        id=sequence.request.id,
+        index=sequence.index,
+        text=shown.text,
+        token_ends=shown.token_ends,
+        logprobs=shown.entries,
+        finish_reason=finish_reason,
+        usage=usage,
+    )
 
 
 def _usage(sequence: Sequence, reason: FinishReason) -> ChoiceUsage:

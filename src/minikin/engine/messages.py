@@ -90,13 +90,16 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """News of one choice: text that is now certain, and maybe its end.
 
     The concatenated `text` of a choice's events is its answer: whole characters only, no stop
-    text. `logprobs` holds the entries of the tokens that `text` came from, and nothing if the
+    text. `logprobs` holds the entries of the tokens that `text` completes, and nothing if the
     request asked for none. The last event of a choice has a `finish_reason` and its `usage`.
     """
 
     id: str
     index: int
     text: str = ""
+    token_ends: tuple[int, ...] = ()
+    """For each token that `text` completes, where in `text` it ends. All tokens of the answer are
+    in one of its events, but for an end mark."""
     logprobs: tuple[TokenEntry, ...] = ()
     finish_reason: FinishReason | None = None
     usage: ChoiceUsage | None = None

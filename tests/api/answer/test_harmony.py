@@ -47,7 +47,7 @@ def test_thoughts_and_words_stand_apart(serve):
     assert found["message"]["content"] == "Yes."
     assert found["finish_reason"] == "stop"
     assert [entry["token"] for entry in found["logprobs"]["content"]] == ["Yes", "."]
-    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 3
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 2
     assert grammar(server) is None
 
 

@@ -35,16 +35,17 @@ DRAFT = ["[THINK]", *TOKENS[1:5], "[/THINK]", *TOKENS[7:]]
 
 
 @pytest.mark.parametrize(
-    ("template", "tokens"), [(THINKS, TOKENS), (BEGUN, TOKENS[2:]), (MAGISTRAL, DRAFT)]
+    ("template", "tokens", "counted"),
+    [(THINKS, TOKENS, 4), (BEGUN, TOKENS[2:], 3), (MAGISTRAL, DRAFT, 4)],
 )
-def test_thoughts_stand_apart_and_are_counted(serve, template, tokens):
+def test_thoughts_stand_apart_and_are_counted(serve, template, tokens, counted):
     server = serve(ScriptedEngine(tokens=tokens), template=template)
     answer = post(server, logprobs=True).json()
     (choice,) = answer["choices"]
     assert choice["message"]["reasoning_content"] == "Hm."
     assert choice["message"]["content"] == "Yes."
     assert [entry["token"] for entry in choice["logprobs"]["content"]] == ["Yes", "."]
-    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == 3
+    assert answer["usage"]["completion_tokens_details"]["reasoning_tokens"] == counted
     assert answer["usage"]["completion_tokens"] == len(tokens) + 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from minikin.api.answer.answer_forms import AnswerForm
 from minikin.api.answer.identifiers import call_id
@@ -47,8 +48,8 @@ class ChoiceStream:
         """Of tokens whose text has not been told yet."""
         self._begun = False
         self._calls = 0
-        self.thought = ""
-        """All that the model said to itself."""
+        self.reasoning_tokens = 0
+        """Tokens that the model said to itself, between the marks."""
 
     def take(self, event: Event) -> Iterator[ChunkChoice]:
         """The chunks of one event; the last event's end with the finish reason."""
@@ -56,7 +57,6 @@ class ChoiceStream:
         for part in self._parts(event):
             match part:
                 case Thought(text):
-                    self.thought += text
                     yield from self._begin()
                     yield self._chunk(Delta(reasoning_content=text))
                 case Content(text) if not self._must_call:  # else of a frame that the limit cut
@@ -77,9 +77,7 @@ class ChoiceStream:
     def _parts(self, event: Event) -> Iterator[Piece | Thought]:
         """What the event's text is part of: thoughts, then words and calls."""
         last = event.finish_reason is not None
-        said: list[Thought | Said] = [Said(event.text)]
-        if self._thoughts:
-            said = self._thoughts.feed(event.text) + (self._thoughts.finish() if last else [])
+        said = self._apart(self._thoughts, event) if self._thoughts else [Said(event.text)]
         for part in said:
             if isinstance(part, Thought):
                 yield part
@@ -89,6 +87,22 @@ class ChoiceStream:
                 yield Content(part.text)
         if self._reader and last:
             yield from self._reader.finish()
+
+    def _apart(self, reader: ThoughtReader | HarmonyReader, event: Event) -> list[Thought | Said]:
+        """The event's text, split token by token, so that those of thoughts can be counted."""
+        said: list[Thought | Said] = []
+        start = 0
+        for end in event.token_ends:
+            inside = reader.inside
+            parts = reader.feed(event.text[start:end])
+            thought = reader.inside or any(isinstance(part, Thought) for part in parts)
+            self.reasoning_tokens += inside and thought
+            said += parts
+            start = end
+        said += reader.feed(event.text[start:])
+        if event.finish_reason:
+            said += reader.finish()
+        return [kind("".join(p.text for p in parts)) for kind, parts in groupby(said, type)]
 
     def _words(self, text: str, entries: tuple[TokenEntry, ...]) -> Iterator[ChunkChoice]:
         yield from self._begin()

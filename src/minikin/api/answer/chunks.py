@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import string
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -44,19 +44,11 @@ DONE = b"data: [DONE]\n\n"
 class ChunkMaker:
     """Makes the chunks of one request from the events of all its choices."""
 
-    def __init__(
-        self,
-        request: ChatRequest,
-        prepared: Prepared,
-        *,
-        fingerprint: str,
-        count_tokens: Callable[[str], int],
-    ) -> None:
+    def __init__(self, request: ChatRequest, prepared: Prepared, *, fingerprint: str) -> None:
         generation = prepared.generation
         self._prompt_tokens = len(generation.prompt)
         self._with_logprobs = generation.params.top_logprobs is not None
         self._prepared = prepared
-        self._count = count_tokens
         self._streams: dict[int, ChoiceStream] = {}
         self._usages: list[ChoiceUsage] = []
         self._common: dict[str, Any] = {
@@ -87,7 +79,6 @@ class ChunkMaker:
 
     def _usage(self) -> Usage:
         completion = sum(usage.completion_tokens for usage in self._usages)
-        thoughts = sum(self._count(stream.thought) for stream in self._streams.values())
         return Usage(
             prompt_tokens=self._prompt_tokens,
             completion_tokens=completion,
@@ -97,7 +88,7 @@ class ChunkMaker:
                 cached_tokens=_told(min((u.cached_tokens for u in self._usages), default=0))
             ),
             completion_tokens_details=CompletionTokensDetails(
-                reasoning_tokens=min(thoughts, completion),
+                reasoning_tokens=sum(s.reasoning_tokens for s in self._streams.values()),
                 accepted_prediction_tokens=sum(u.accepted_prediction_tokens for u in self._usages),
                 rejected_prediction_tokens=sum(u.rejected_prediction_tokens for u in self._usages),
             ),

@@ -49,12 +49,7 @@ class ChatCompletions:
                     owner=scope["state"]["owner"],
                     default_max_tokens=service.settings.default_max_tokens,
                 )
-                maker = ChunkMaker(
-                    chat,
-                    prepared,
-                    fingerprint=model.engine.info.fingerprint,
-                    count_tokens=model.count_tokens,
-                )
+                maker = ChunkMaker(chat, prepared, fingerprint=model.engine.info.fingerprint)
                 events = model.engine.generate(prepared.generation)
                 async with aclosing(events), aclosing(maker.chunks(events)) as chunks:
                     if chat.stream:

@@ -58,10 +58,6 @@ class ServedModel:
         await self.template.stop()
         await self.grammars.stop()
 
-    def count_tokens(self, text: str) -> int:
-        """Of plain text."""
-        return len(self.tokenizer.encode(text))
-
     async def prepare(
         self, request: ChatRequest, request_id: str, *, owner: str, default_max_tokens: int
     ) -> Prepared:
