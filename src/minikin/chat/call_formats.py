@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from minikin import marks
+
 _TOOLS = re.compile(r"\b(xml_)?tools\b")
 """How templates name what they tell a model of; SmolLM3's has `xml_tools`."""
 
@@ -52,17 +54,17 @@ def _json(arguments: Any) -> str:
 
 
 TAGGED = CallFormat(
-    begin="<tool_call>",
+    begin=marks.TOOL_CALL,
     before_name='\n{"name": "',
     before_arguments='", "arguments": ',
-    end="}\n</tool_call>",
-    again="\n<tool_call>",
+    end=f"}}\n{marks.TOOL_CALL_END}",
+    again=f"\n{marks.TOOL_CALL}",
     native=False,
 )
 """Hermes', Qwen's and SmolLM3's; also for models trained on no format of their own (Gemma)."""
 
 LLAMA = CallFormat(
-    opener="<|python_tag|>",
+    opener=marks.PYTHON_TAG,
     begin='{"name": "',
     before_name="",
     before_arguments='", "parameters": ',
@@ -72,7 +74,7 @@ LLAMA = CallFormat(
 """Llama 3.1 and later: bare JSON."""
 
 MISTRAL = CallFormat(
-    begin="[TOOL_CALLS] [",
+    begin=f"{marks.TOOL_CALLS} [",
     before_name='{"name": "',
     before_arguments='", "arguments": ',
     end="}",
@@ -82,50 +84,50 @@ MISTRAL = CallFormat(
 """Mistral's instruct models from 7B v0.3 on: one list of all calls."""
 
 HARMONY = CallFormat(
-    begin="<|channel|>commentary to=functions.",
+    begin=f"{marks.CHANNEL}commentary to=functions.",
     before_name="",
-    before_arguments=" <|constrain|>json<|message|>",
+    before_arguments=f" {marks.CONSTRAIN}json{marks.MESSAGE}",
     end="",
-    again="<|channel|>commentary to=functions.",
+    again=f"{marks.CHANNEL}commentary to=functions.",
     close="",
     native=True,
 )
 """gpt-oss; see `harmony.py`, which brings its ways to write a header into this one."""
 MISTRAL_NAMED = CallFormat(
-    begin="[TOOL_CALLS]",
+    begin=marks.TOOL_CALLS,
     before_name="",
-    before_arguments="[ARGS]",
+    before_arguments=marks.ARGS,
     end="",
-    again="[TOOL_CALLS]",
+    again=marks.TOOL_CALLS,
 )
 """Mistral's of 2025: Small 3.2, Devstral, Magistral."""
 
 PHI = CallFormat(
-    begin="<|tool_call|>[",
+    begin=f"{marks.PHI_CALL}[",
     before_name='{"name": "',
     before_arguments='", "arguments": ',
     end="}",
     again=", ",
-    close="]<|/tool_call|>",
+    close=f"]{marks.PHI_CALL_END}",
 )
 """Phi-4-mini: one list of all calls."""
 
 PHI_SINGLE = CallFormat(
-    begin="<|tool_call|>",
+    begin=marks.PHI_CALL,
     before_name='{"name": "',
     before_arguments='", "arguments": ',
-    end="}<|/tool_call|>",
-    again="<|tool_call|>",
+    end=f"}}{marks.PHI_CALL_END}",
+    again=marks.PHI_CALL,
 )
 """Phi-4-mini under the templates that people have made for it: each call apart."""
 
 DEEPSEEK = CallFormat(
-    begin="<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+    begin=f"{marks.DEEPSEEK_CALLS}{marks.DEEPSEEK_CALL}function{marks.DEEPSEEK_SEPARATOR}",
     before_name="",
     before_arguments="\n```json\n",
-    end="\n```<｜tool▁call▁end｜>",
-    again="\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
-    close="<｜tool▁calls▁end｜>",
+    end=f"\n```{marks.DEEPSEEK_CALL_END}",
+    again=f"\n{marks.DEEPSEEK_CALL}function{marks.DEEPSEEK_SEPARATOR}",
+    close=marks.DEEPSEEK_CALLS_END,
     native=False,
 )
 """DeepSeek-R1 and its distillations; their templates write calls and tell of no tools."""
@@ -133,22 +135,22 @@ DEEPSEEK = CallFormat(
 
 def format_of(template: str) -> CallFormat:
     """The format that a model with this chat template has learned, told by the template's text."""
-    if "<|channel|>" in template and "<|message|>" in template:
+    if marks.CHANNEL in template and marks.MESSAGE in template:
         return HARMONY
-    if "<｜tool▁calls▁begin｜>" in template and "```json" in template:
+    if marks.DEEPSEEK_CALLS in template and "```json" in template:
         return DEEPSEEK
     if not _TOOLS.search(template):
         return TAGGED
-    if "[TOOL_CALLS]" in template:
-        if "[ARGS]" in template:
+    if marks.TOOL_CALLS in template:
+        if marks.ARGS in template:
             return MISTRAL_NAMED
-        begin = MISTRAL.begin if MISTRAL.begin in template else "[TOOL_CALLS]["
+        begin = MISTRAL.begin if MISTRAL.begin in template else f"{marks.TOOL_CALLS}["
         return msgspec.structs.replace(MISTRAL, begin=begin)
     if "<|tool|>" in template:
-        alone = "<|tool_call|>" in template and PHI.begin not in template
+        alone = marks.PHI_CALL in template and PHI.begin not in template
         return PHI_SINGLE if alone else PHI
     if "ipython" in template and '"parameters"' in template:
         return LLAMA
-    if "<tool_call>" in template and "<function=" not in template:
+    if marks.TOOL_CALL in template and "<function=" not in template:
         return msgspec.structs.replace(TAGGED, native=True)
     return TAGGED

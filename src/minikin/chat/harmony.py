@@ -12,11 +12,12 @@ from typing import Any
 
 from minikin.chat.call_formats import HARMONY, format_of
 from minikin.chat.thoughts import Said, Thought
+from minikin.marks import CHANNEL, END, MESSAGE, START
 
 _LONGEST_HEADER = 256
-_BEGINNINGS = ("<|start|>", "<|channel|>", "<|message|>", "to=")
+_BEGINNINGS = (START, CHANNEL, MESSAGE, "to=")
 _RECIPIENT = re.compile(r"to=(functions\.)?([\w.-]+)")
-_END = re.compile(r"<\|end\|>|(?=<\|start\|>|<\|channel\|>)")
+_END = re.compile("{}|(?={}|{})".format(*map(re.escape, (END, START, CHANNEL))))
 _PART = re.compile(r"<(\|([a-z]{1,7}\|?)?)?\Z")
 """What may be the beginning of a mark, at the end of a text."""
 
@@ -77,7 +78,7 @@ class HarmonyReader:
 
     def _header(self, parts: list[Thought | Said]) -> bool:
         """Whether the header is complete, or found to be none."""
-        header, mark, rest = self._buffer.partition("<|message|>")
+        header, mark, rest = self._buffer.partition(MESSAGE)
         begun = header.lstrip()
         if mark and (not begun or begun.startswith(_BEGINNINGS)):
             self._buffer = rest
@@ -96,7 +97,7 @@ class HarmonyReader:
             parts.append(Said(f"{HARMONY.begin}{recipient[2]}{HARMONY.before_arguments}"))
             return
         # Tools of the model's own belong to its thoughts.
-        self._kind = Thought if recipient or "<|channel|>analysis" in header else Said
+        self._kind = Thought if recipient or f"{CHANNEL}analysis" in header else Said
         if self._kind in self._told:
             parts.append(self._kind("\n"))
         self._told.add(self._kind)
@@ -111,7 +112,7 @@ class HarmonyReader:
         self._buffer = self._buffer[at:]
         if end is None or end.re is _PART:
             return False
-        self._buffer = self._buffer.removeprefix("<|end|>")
+        self._buffer = self._buffer.removeprefix(END)
         self._kind, self._speaking = None, False
         return True
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from minikin.marks import MISTRAL_THINK_BEGIN, MISTRAL_THINK_END, THINK_BEGIN, THINK_END
+
 
 class ThoughtMarks(msgspec.Struct, frozen=True):
     """What stands around a model's thoughts."""
@@ -12,9 +14,9 @@ class ThoughtMarks(msgspec.Struct, frozen=True):
     end: str
 
 
-THINK = ThoughtMarks("<think>", "</think>")
+THINK = ThoughtMarks(THINK_BEGIN, THINK_END)
 """Of Qwen3, the DeepSeek-R1 distillations and SmolLM3."""
-MISTRAL_THINK = ThoughtMarks("[THINK]", "[/THINK]")
+MISTRAL_THINK = ThoughtMarks(MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 """Of Magistral."""
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from minikin.constrain.lark import literal
 from minikin.constrain.plan import Plan, Schema, SchemaPart
+from minikin.marks import CHANNEL, END, MESSAGE, START
 
-_THOUGHT = "<|channel|>analysis<|message|>"
-_NOTE = "<|channel|>commentary<|message|>"
-_NEXT = "<|end|><|start|>assistant"
-_FINAL = "<|channel|>final<|message|>"
+_THOUGHT = f"{CHANNEL}analysis{MESSAGE}"
+_NOTE = f"{CHANNEL}commentary{MESSAGE}"
+_NEXT = f"{END}{START}assistant"
+_FINAL = f"{CHANNEL}final{MESSAGE}"
 
 
 def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str:

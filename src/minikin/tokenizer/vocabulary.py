@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from minikin.errors import ModelFileError
+from minikin.marks import CALL_MARKS, CHANNEL_MARKS, PYTHON_TAG, THOUGHT_MARKS
 
 Value = TypeVar("Value")
 
@@ -45,25 +46,7 @@ _END_TEXTS = (
     "<｜end▁of▁sentence｜>",
 )
 """Control tokens that end an answer in the families we know; files often name just one."""
-_CHANNEL_MARKS = ("<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>")
-"""What gpt-oss frames the messages of an answer with, all of them or none."""
-
-
-_CALL_MARKS = (
-    "<tool_call>",
-    "</tool_call>",
-    "[TOOL_CALLS]",
-    "[ARGS]",
-    "<|tool_call|>",
-    "<|/tool_call|>",
-    "<｜tool▁calls▁begin｜>",
-    "<｜tool▁calls▁end｜>",
-    "<｜tool▁call▁begin｜>",
-    "<｜tool▁call▁end｜>",
-    "<｜tool▁sep｜>",
-)
-"""What models frame tool calls with."""
-_MARKS = (*_CALL_MARKS, "<|python_tag|>", "<think>", "</think>", "[THINK]", "[/THINK]")
+_VISIBLE_MARKS = frozenset((*CALL_MARKS, *THOUGHT_MARKS, PYTHON_TAG))
 """Tokens that part an answer into thoughts, words and calls: whoever reads it must see them."""
 
 _LONGEST_TOKEN = 1024
@@ -113,16 +96,16 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         silent = _silent_ids(tokens, types) | named
         named_ends = {special[name] for name in ("eos", "eot", "eom")} | more_ends
         known_ends = {i for i in silent if tokens[i] in _END_TEXTS}
-        channels = {tokens[i]: i for i in silent if tokens[i] in _CHANNEL_MARKS}
-        if len(channels) < len(_CHANNEL_MARKS):
+        channels = {tokens[i]: i for i in silent if tokens[i] in CHANNEL_MARKS}
+        if len(channels) < len(CHANNEL_MARKS):
             channels = {}
         ends = {i for i in named_ends | known_ends if i is not None} - set(channels.values())
         if not ends:
             raise ModelFileError("The model file names no token that ends an answer.")
         markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
         control = {tokens[i]: i for i in sorted(silent | markup)}
-        calls = {text: i for text, i in control.items() if text in _CALL_MARKS}
-        marks = {i for i in silent if tokens[i] in _MARKS or tokens[i] in channels} - ends
+        calls = {text: i for text, i in control.items() if text in CALL_MARKS}
+        marks = {i for i in silent if tokens[i] in _VISIBLE_MARKS or tokens[i] in channels} - ends
         return cls(
             tokens=tokens,
             types=types,

@@ -17,6 +17,7 @@ from minikin.constrain.worker import Vocabulary
 from minikin.engine.host.supervisor import EngineSupervisor
 from minikin.engine.messages import GenerationRequest
 from minikin.errors import ContextExceeded, InvalidRequest, MinikinError
+from minikin.marks import CHANNEL
 from minikin.tokenizer.tokenizer import Tokenizer
 
 _QUICK_CHARS = 16_384
@@ -39,7 +40,7 @@ class ServedModel:
         self.engine = engine
         self.tokenizer = tokenizer
         self.template = template
-        self._in_channels = template.in_channels and "<|channel|>" in tokenizer.frame_marks
+        self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
         self._longest_token = max(
             len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)

@@ -1,0 +1,50 @@
+"""The marks that models write around tool calls, reasoning and channels, each as one token or text.
+
+What reads answers (`chat`), what constrains them (`constrain`) and what keeps these tokens visible
+(`tokenizer`) take them from here.
+"""
+
+from __future__ import annotations
+
+# Tool calls. Hermes, Qwen, SmolLM3:
+TOOL_CALL, TOOL_CALL_END = "<tool_call>", "</tool_call>"
+# Mistral:
+TOOL_CALLS, ARGS = "[TOOL_CALLS]", "[ARGS]"
+# Phi-4-mini:
+PHI_CALL, PHI_CALL_END = "<|tool_call|>", "<|/tool_call|>"
+# DeepSeek:
+DEEPSEEK_CALLS, DEEPSEEK_CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
+DEEPSEEK_CALL, DEEPSEEK_CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
+DEEPSEEK_SEPARATOR = "<｜tool▁sep｜>"
+
+CALL_MARKS = (
+    TOOL_CALL,
+    TOOL_CALL_END,
+    TOOL_CALLS,
+    ARGS,
+    PHI_CALL,
+    PHI_CALL_END,
+    DEEPSEEK_CALLS,
+    DEEPSEEK_CALLS_END,
+    DEEPSEEK_CALL,
+    DEEPSEEK_CALL_END,
+    DEEPSEEK_SEPARATOR,
+)
+"""The marks around tool calls."""
+
+PYTHON_TAG = "<|python_tag|>"
+"""What Llama may write right before a call. The call does not need it."""
+
+THINK_BEGIN, THINK_END = "<think>", "</think>"
+"""Of Qwen3, the DeepSeek-R1 distillations and SmolLM3."""
+MISTRAL_THINK_BEGIN, MISTRAL_THINK_END = "[THINK]", "[/THINK]"
+"""Of Magistral."""
+
+THOUGHT_MARKS = (THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
+"""The marks around reasoning."""
+
+START, END, MESSAGE = "<|start|>", "<|end|>", "<|message|>"
+CHANNEL, CONSTRAIN = "<|channel|>", "<|constrain|>"
+
+CHANNEL_MARKS = (START, END, MESSAGE, CHANNEL, CONSTRAIN)
+"""The marks around gpt-oss's messages. A vocabulary has all of them or none."""
