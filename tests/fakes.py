@@ -201,14 +201,19 @@ class LiveServer:
 
 @contextlib.contextmanager
 def live_server(
-    engine: ScriptedEngine, template: str = CHATML, **overrides
+    engine: ScriptedEngine, template: str = CHATML, keep_alive: int = 5, **overrides
 ) -> Iterator[LiveServer]:
     """Serve the application over `engine` with uvicorn in a thread of its own."""
     with tempfile.TemporaryDirectory() as folder:
         chosen = settings(**{"database": Path(folder) / "kept.sqlite3", **overrides})
         app = app_over(engine, chosen, template)
         config = uvicorn.Config(
-            app, lifespan="on", log_config=None, ws="none", http=BoundedProtocol
+            app,
+            lifespan="on",
+            log_config=None,
+            ws="none",
+            http=BoundedProtocol,
+            timeout_keep_alive=keep_alive,
         )
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -8,9 +8,9 @@ import time
 import httpx
 import pytest
 
-from minikin.api.server import serve
+from minikin.api.server import DrainingServer, serve
 from minikin.errors import SetupError
-from tests.fakes import settings
+from tests.fakes import ScriptedEngine, app_over, settings
 from tests.real_model import ROOT
 
 ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
@@ -104,6 +104,13 @@ def test_an_idle_server_ends_at_once(start):
     assert httpx.get(f"{url}/health").status_code == 200
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=5) == 0
+
+
+async def test_idle_connections_outlive_those_of_client_pools():
+    chosen = settings()
+    server = DrainingServer(app_over(ScriptedEngine(), chosen), chosen)
+    go, okhttp, load_balancer = 90, 300, 600
+    assert server.config.timeout_keep_alive > max(go, okhttp, load_balancer)
 
 
 def test_a_port_in_use_is_told():

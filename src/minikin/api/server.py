@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 15
+KEEP_ALIVE_SECONDS = 620
+"""Longer than client pools keep a connection: Go's 90 s, OkHttp's 300 s, load balancers' 600 s."""
 BACKLOG = 1024
 
 

@@ -1,12 +1,14 @@
 import json
 import re
 import socket
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from minikin.api.http import protocol
 from tests.fakes import ScriptedEngine
+from tests.raw_http import HI, connected, parse, post, received
 
 HEAD = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -89,7 +91,7 @@ def test_rubbish_in_the_middle_of_an_answer_adds_nothing_to_it(serve):
 )
 def test_a_head_that_never_ends_is_cut_off(shared_server, parts):
     answer = send(shared_server, *parts)
-    assert answer[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400", b"")
+    assert answer[:12] in (b"HTTP/1.1 431", b"HTTP/1.1 400")
     assert not answer.endswith(b"open")
     assert httpx.get(f"{shared_server.url}/health").status_code == 200
 
@@ -112,3 +114,41 @@ def test_a_large_body_is_no_large_head(shared_server):
     with httpx.Client(base_url=shared_server.url) as client:
         for _ in range(3):
             assert client.post("/v1/chat/completions", json=body).status_code == 404
+
+
+def test_a_connection_rests_as_long_as_the_server_says(serve):
+    server = serve(keep_alive=1)
+    with connected(server) as connection:
+        connection.sendall(GET + b"\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        connection.sendall(b"\r\n")  # between requests it means nothing
+        assert connection.recv(65536) == b""
+    with connected(server) as connection:
+        connection.sendall(post(b" " * 1000, path="/nope")[:-1])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404")
+        connection.sendall(b" ")  # what is left of the body
+        assert connection.recv(65536) == b""
+
+
+def test_a_new_connection_closes_the_one_idle_longest(serve, monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 3)
+    server = serve()
+    with ExitStack() as stack:
+        first, second, third, *_ = [stack.enter_context(connected(server)) for _ in range(3)]
+        for connection in (second, third, first):
+            connection.sendall(GET + b"\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert second.recv(65536) == b""
+        for connection in (first, third):
+            connection.sendall(GET + b"\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_connections_that_are_in_use_are_never_closed_for_others(serve, monkeypatch):
+    monkeypatch.setattr(protocol, "MAX_CONNECTIONS", 1)
+    server = serve(ScriptedEngine(pause=0.2))
+    with connected(server) as connection:
+        connection.sendall(post(HI, "Connection: close"))
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert parse(received(connection))[0] == 200

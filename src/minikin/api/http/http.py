@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,8 +17,6 @@ from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
 
 BODY_SECONDS = 60.0
 """A client that takes longer to send its body is given up."""
-DISCARD_SECONDS = 0.5
-"""How long a body that is too large is still read, so that its sender gets to the answer."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(float_hook=float).decode
 """`float` turns 1e999 into infinity, which the parameter's own rule then refuses by name."""
@@ -83,8 +80,10 @@ async def read_json(request: Request, max_bytes: int) -> Any:
     try:
         async with asyncio.timeout(BODY_SECONDS):
             body = await _read_body(request, max_bytes)
-    except (TimeoutError, ClientDisconnect):
+    except TimeoutError:
         raise TransportFault(408, "The request's body did not arrive in time.") from None
+    except ClientDisconnect:
+        raise TransportFault(400, "The connection ended before the request's body did.") from None
     return decode_json(body)
 
 
@@ -92,30 +91,17 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
     too_large = TransportFault(
         413, f"The request's body is over {max_bytes} bytes.", code="request_too_large"
     )
-    stream = request.stream()
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared[:20]) > max_bytes:
-        await _discard(stream, 8 * max_bytes)
         raise too_large
     parts: list[bytes] = []
     size = 0
-    async for part in stream:
+    async for part in request.stream():
         parts.append(part)
         size += len(part)
         if size > max_bytes:
-            await _discard(stream, 8 * max_bytes)
             raise too_large
     return b"".join(parts)
-
-
-async def _discard(stream: AsyncIterator[bytes], most: int) -> None:
-    """Read on for a moment: a client that still writes as the connection closes sees no answer."""
-    with contextlib.suppress(TimeoutError, ClientDisconnect):
-        async with asyncio.timeout(DISCARD_SECONDS):
-            async for part in stream:
-                most -= len(part)
-                if most < 0:
-                    return
 
 
 def decode_json(body: bytes) -> Any:

@@ -1,14 +1,18 @@
-"""HTTP/1.1 on one connection, with bounds on the part before the body, which uvicorn lacks."""
+"""HTTP/1.1 on one connection: uvicorn's protocol, with bounds, and for clients of every habit."""
 
 from __future__ import annotations
 
 import asyncio
+import resource
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from minikin.api.http.exchange import Exchange
+from minikin.api.http.half_closed import HalfClosed
 from minikin.api.http.headers import common_headers
 from minikin.errors import InvalidRequest
 
@@ -16,38 +20,93 @@ MAX_HEAD_BYTES = 65_536
 """Request line and headers together."""
 HEAD_SECONDS = 10.0
 """A client that takes longer to send them is cut off."""
+LINGER_SECONDS = 2.0
+"""How long a closing connection still reads: a reset would take the answer from its client."""
+MAX_PIPELINED = 16
+"""Requests that wait for the answers before theirs; no more are read meanwhile."""
 _BROKEN = "The request is not valid HTTP/1.1."
+_CODING = "The only Transfer-Encoding supported is 'chunked'."
 _TOO_LARGE = f"The request's line and headers are over {MAX_HEAD_BYTES} bytes."
 _TOO_SLOW = "The request's headers did not arrive in time."
+
+
+def _most_connections() -> int:
+    """Half of the files that this process may open, and never more than 4,096."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if files == resource.RLIM_INFINITY else min(4096, files // 2)
+
+
+MAX_CONNECTIONS = _most_connections()
+"""With more than these, a new connection closes the one that has been idle longest."""
+
+
+class _UnknownCoding(Exception):
+    """The body has a transfer coding beside `chunked`."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """Uvicorn's protocol; a head that is broken, too large or too slow ends the connection.
 
-    What ends it is told in the same envelope as any other error.
+    The client gets the usual error envelope first. An offered upgrade is ignored (RFC 9110, 7.8),
+    and a client that shuts its sending side after a request gets its answer.
     """
 
     _head_bytes: int | None = 0
     """Received of the current head; None while a body or an answer is under way."""
     _deadline: asyncio.TimerHandle | None = None
+    """When a head is overdue, or a lingering connection closes."""
+    _lingering = False
+    """Whether all is said, and what still comes in is thrown away."""
+    _idle_since: float | None = None
+    _exchange: Exchange | None = None
+    """The request that is being answered, or was last; more may wait in `pipeline`."""
+    _half_closed: HalfClosed | None = None
 
     def connection_made(self, transport: Any) -> None:
         """A client connected; its first request is due."""
         super().connection_made(transport)
         self._expect_head()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._close_longest_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._forget_deadline()
+        self._unset_keepalive_if_required()
+        if self._half_closed:
+            self._half_closed.stop()
+        if self._exchange:
+            self._exchange.abandon()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
+        self._unset_keepalive_if_required()
+        if self._lingering:
+            return
         if self._head_bytes is not None:
             self._head_bytes += len(data)
-        super().data_received(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, _UnknownCoding):
+                self._refuse(HTTPStatus.NOT_IMPLEMENTED, _CODING)
+            else:
+                self._refuse(HTTPStatus.BAD_REQUEST, _BROKEN)
         if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
+        self._rest_if_idle()
+
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The client sends no more. Whether the connection stays, for an answer to go out."""
+        exchange = self._exchange
+        if self._lingering or exchange is None or exchange.is_over:
+            return False
+        self._forget_deadline()
+        self.cycle.keep_alive = False
+        exchange.end_input()
+        self._half_closed = HalfClosed(self.transport, lambda: self._exchange or exchange)
+        return True
 
     def on_message_begin(self) -> None:
         """The parser saw a request begin."""
@@ -57,17 +116,59 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The parser saw a head end."""
+        if self.parser.should_upgrade():
+            return  # the same head comes again without the offer, see _parse
+        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
+        if codings not in ([], [b"chunked"]):
+            raise _UnknownCoding
         self._head_bytes = None
         self._forget_deadline()
         super().on_headers_complete()
+        if len(self.pipeline) < MAX_PIPELINED:
+            self.flow.resume_reading()  # or nobody would notice that the client leaves
 
-    def send_400_response(self, msg: str) -> None:
-        """The parser found bytes that are no request; `msg` is uvicorn's plain text for it."""
-        self._refuse(HTTPStatus.BAD_REQUEST, _BROKEN)
+    def on_message_complete(self) -> None:
+        """The parser saw a request end."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is written."""
+        if self._exchange and self._exchange.closes:
+            self._close()
+        else:
+            super().on_response_complete()
+            self._rest_if_idle()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._exchange = Exchange(cycle, app, input_ended=self._half_closed is not None)
+        super()._start_asgi_task(cycle, self._exchange)
+
+    def _parse(self, data: bytes) -> None:
+        """Parse what came in. Raises HttpParserError.
+
+        The parser stops after a head that offers an upgrade and skips its body. So another one
+        gets the same head without the offer, and then the rest.
+        """
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                method = self.parser.get_method()
+                if method == b"CONNECT":
+                    raise httptools.HttpParserError("this server is no proxy") from None
+                version = self.parser.get_http_version().encode()
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(_head(method, self.url, version, self.headers))
+                rest = rest[offer.args[0] :]
 
     def _expect_head(self) -> None:
         self._head_bytes = 0
-        self._deadline = asyncio.get_running_loop().call_later(
+        self._idle_since = None
+        self._deadline = self.loop.call_later(
             HEAD_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW
         )
 
@@ -76,15 +177,54 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _rest_if_idle(self) -> None:
+        """Start the time that a connection may be idle, if it is."""
+        if not self._exchange or not self._exchange.is_over or self._head_bytes is not None:
+            return
+        if self.pipeline or self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self._idle_since = self.loop.time()
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def _close_longest_idle(self) -> None:
+        connections = [each for each in self.connections if isinstance(each, BoundedProtocol)]
+        idle = [each for each in connections if each._idle_since is not None]
+        if idle:
+            min(idle, key=lambda each: each._idle_since or 0.0).transport.close()
+
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         self._head_bytes = None
         self._forget_deadline()
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._lingering:
             return
         # In the middle of an answer, a second one would read as part of it.
-        if not self.cycle or self.cycle.response_complete or not self.cycle.response_started:
+        if not self._exchange or self._exchange.is_over or not self._exchange.is_answering:
             self.transport.write(_answer(status, message))
-        self.transport.close()
+        if self._exchange:
+            self._exchange.abandon()
+        self._linger()
+
+    def _close(self) -> None:
+        if self._half_closed or not self.cycle.more_body:
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        """Close, but read on for a moment."""
+        self._lingering = True
+        self.flow.resume_reading()
+        self.transport.write_eof()
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
+
+
+def _head(method: bytes, url: bytes, version: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+    """A request's head as it was sent, without the offer of an upgrade."""
+    lines = [b"%s: %s" % pair for pair in headers if pair[0] != b"upgrade"]
+    return b"\r\n".join([b"%s %s HTTP/%s" % (method, url, version), *lines, b"", b""])
 
 
 def _answer(status: HTTPStatus, message: str) -> bytes:

@@ -27,6 +27,7 @@ WRITE_SECONDS = 60.0
 _EVENT_STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),  # nginx would hold events back
 ]
 
 

@@ -1,0 +1,96 @@
+import socket
+import struct
+import time
+
+import pytest
+
+from tests.fakes import ScriptedEngine
+from tests.raw_http import HI, STREAM, connected, content, parse, post, talk
+
+SLOW = {"tokens": ["Hel", "lo"], "pause": 0.3}
+ENDLESS = {"tokens": ["a"] * 1000, "pause": 0.1}
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_client_that_shuts_its_side_gets_its_answer(serve, version):
+    answer = talk(serve(ScriptedEngine(**SLOW)), post(HI, version=version), half_close=True)
+    status, headers, body = parse(answer)
+    assert (status, headers["connection"]) == (200, "close")
+    assert content(body) == "Hello"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_client_that_shuts_its_side_gets_its_stream(serve, version):
+    answer = talk(serve(ScriptedEngine(**SLOW)), post(STREAM, version=version), half_close=True)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"data: [DONE]" in answer
+
+
+def test_a_side_shut_in_the_middle_of_a_stream_cuts_nothing_off(serve):
+    with connected(serve(ScriptedEngine(**SLOW))) as connection:
+        connection.sendall(post(STREAM))
+        answer = connection.recv(65536)
+        connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            answer += part
+    assert answer.endswith(b"0\r\n\r\n")
+
+
+def test_all_requests_before_the_end_are_answered(serve):
+    server = serve(ScriptedEngine(**SLOW))
+    answer = talk(server, post(HI) * 3, half_close=True)
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
+    assert answer.count(b"connection: close") == 1
+    cut = talk(server, post(HI) + post(HI)[:-3], half_close=True)
+    assert [part[:3] for part in cut.split(b"HTTP/1.1 ")] == [b"", b"200", b"400"]
+
+
+def test_a_body_cut_short_is_an_error(shared_server):
+    status, headers, body = parse(talk(shared_server, post(HI)[:-3], half_close=True))
+    assert (status, headers["connection"]) == (400, "close")
+    assert b"ended before the request's body did" in body
+
+
+def test_an_end_between_requests_closes(shared_server):
+    assert talk(shared_server, half_close=True) == b""
+    with connected(shared_server) as connection:
+        connection.sendall(post(HI))
+        connection.recv(65536)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536) == b""
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize("requests", [1, 3])
+@pytest.mark.parametrize("reset", [True, False])
+@pytest.mark.parametrize("ask", [HI, STREAM])
+def test_a_client_that_left_costs_nothing_more(serve, ask, version, requests, reset):
+    server = serve(ScriptedEngine(**ENDLESS))
+    with connected(server) as connection:
+        connection.sendall(post(ask, version=version) * requests)
+        until(lambda: server.engine.requests)
+        if reset:
+            now = struct.pack("ii", 1, 0)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, now)
+    until(lambda: server.engine.cancelled)
+    until(lambda: not server.service.in_flight)
+    assert len(server.engine.requests) == 1
+
+
+def test_a_client_that_leaves_after_it_shut_its_side_costs_nothing_more(serve):
+    server = serve(ScriptedEngine(**ENDLESS))
+    with connected(server) as connection:
+        connection.sendall(post(HI))
+        connection.shutdown(socket.SHUT_WR)
+        until(lambda: server.engine.requests)
+        time.sleep(0.3)
+        assert not server.engine.cancelled
+        assert connection.recv(5)
+    until(lambda: server.engine.cancelled)
+
+
+def until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
