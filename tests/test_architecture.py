@@ -71,7 +71,7 @@ LINES = {
     "tokenizer": 1380, "model_file": 2650,
     "engine": 1645, "engine/host": 580, "engine/model": 1570, "engine/native": 485,
     "constrain": 845, "constrain/schema": 1840, "chat": 1445,
-    "api": 475, "api/answer": 800, "api/http": 565, "api/request": 1625, "api/routes": 620,
+    "api": 490, "api/answer": 800, "api/http": 860, "api/request": 1625, "api/routes": 620,
     "api/serving": 755,
     "catalog": 775, "catalog/facts": 560, "catalog/pages": 1265, "catalog/probes": 1005,
     "catalog/sources": 950,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from minikin.api.http.keys import MAX_WRONG
+from minikin.api.http.protocol import KEEP_ALIVE_SECONDS
 from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.request.parameter_rules import LogitBias
 from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
@@ -46,6 +47,16 @@ it |
 | `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight. The \
 server has no other limit, so the other rate limit headers are not sent |
 | `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys or new schemas |
+| `x-accel-buffering` | `no` on a stream, so that nginx passes each event on at once |
+"""
+_TRANSPORT = """\
+- The server speaks HTTP/1.1 and HTTP/1.0 without TLS. If a request offers an upgrade (`h2c`,
+  `websocket`), the server ignores the offer. HTTP/1.0 clients get a stream without chunks.
+- If a client disconnects, its request is cancelled. A client that only closes its sending side gets
+  its answer.
+- A connection can be idle for {keep_alive} seconds. If there are more than 4,096 connections, or
+  more than half of the files that the process can open, a new one closes the one idle longest.
+- Compressed request bodies get 415.
 """
 _DIFFERENCES = """\
 - Images, audio and files in messages are rejected, because the models accept only text.
@@ -93,6 +104,7 @@ def compatibility() -> str:
         "Messages": _table(("role", "fields"), _roles()),
         "Limits": _table(("limit", "value"), _limits()),
         "Headers": _HEADERS,
+        "Transport": _TRANSPORT.format(keep_alive=KEEP_ALIVE_SECONDS),
         "Other differences and additions": _DIFFERENCES,
     }
     return _INTRODUCTION + "".join(f"\n## {title}\n\n{text}" for title, text in sections.items())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
-from minikin.api.http.protocol import BoundedProtocol
+from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
 from minikin.api.serving.loading import load_model
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.store import check_database
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KEEP_ALIVE_SECONDS = 620
-"""Longer than client pools keep a connection: Go's 90 s, OkHttp's 300 s, load balancers' 600 s."""
 BACKLOG = 1024
 
 

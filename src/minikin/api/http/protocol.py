@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import time
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +23,8 @@ HEAD_SECONDS = 10.0
 """A client that takes longer to send them is cut off."""
 LINGER_SECONDS = 2.0
 """How long a closing connection still reads: a reset would take the answer from its client."""
+KEEP_ALIVE_SECONDS = 620
+"""Longer than client pools keep a connection: Go's 90 s, OkHttp's 300 s, load balancers' 600 s."""
 MAX_PIPELINED = 16
 """Requests that wait for the answers before theirs; no more are read meanwhile."""
 _BROKEN = "The request is not valid HTTP/1.1."
@@ -158,7 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
             except httptools.HttpParserUpgrade as offer:
                 method = self.parser.get_method()
                 if method == b"CONNECT":
-                    raise httptools.HttpParserError("this server is no proxy") from None
+                    raise httptools.HttpParserError("CONNECT is not supported") from None
                 version = self.parser.get_http_version().encode()
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
@@ -184,7 +187,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.pipeline or self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
-        self._idle_since = self.loop.time()
+        self._idle_since = time.monotonic()
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
