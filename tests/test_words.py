@@ -16,8 +16,8 @@ DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 PACKAGE = ROOT / "src" / "minikin"
 SOURCES = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.[ch]")]
 ROOMS_TO_DO = {
-    "api", "catalog", "chat", "cli", "constrain", "engine", "hub", "model_file", "tokenizer",
-    "config.py", "engine_main.py", "errors.py", "__init__.py", "__main__.py",
+    "api", "catalog", "chat", "constrain", "engine", "engine_main.py", "hub", "model_file",
+    "tokenizer",
 }  # fmt: skip
 BANNED = re.compile(
     r"""

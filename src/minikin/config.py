@@ -1,7 +1,7 @@
-"""The settings of one server, frozen once read.
+"""The settings of one server, frozen after they are read.
 
-A setting with a description is an option of `minikin serve`, which shows that text. What may be
-None has its bound and the meaning of None in `extra`, since a Meta bounds plain numbers only.
+A setting with a description is an option of `minikin serve`, whose help shows the text. A setting
+that can be None has its bound and the meaning of None in `extra`, because Meta bounds only numbers.
 """
 
 from __future__ import annotations
@@ -16,100 +16,100 @@ from msgspec import Meta
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the engine process needs to load and run one model."""
+    """Settings that the engine process needs to load and run one model."""
 
     model: Path
-    """A model's file or folder."""
+    """The file or folder of a model."""
     context_length: Annotated[
         int | None,
         Meta(
-            description="Tokens of prompt and answer together.",
+            description="Maximum tokens of a prompt and its answer together.",
             extra={"min": 1, "unset": "the model's limit"},
         ),
     ] = None
     kv_cache_tokens: Annotated[
         int | None,
         Meta(
-            description="Tokens that all requests together may keep in memory.",
-            extra={"min": 1, "unset": "65,536, or what a quarter of memory holds"},
+            description="Maximum tokens of all requests together in memory.",
+            extra={"min": 1, "unset": "65,536, or as many as fit a quarter of memory"},
         ),
     ] = None
-    max_running: Annotated[int, Meta(ge=1, description="Answers computed side by side.")] = 64
+    max_running: Annotated[
+        int, Meta(ge=1, description="Maximum number of answers that are computed at the same time.")
+    ] = 64
     prefill_chunk: int = 512
-    """The most prompt tokens in one step, so that running streams never wait long."""
+    """Maximum prompt tokens in one step, so that running streams never wait long."""
     threads: Annotated[
-        int | None, Meta(description="CPU threads.", extra={"min": 1, "unset": "one a core"})
+        int | None, Meta(description="CPU threads.", extra={"min": 1, "unset": "one per core"})
     ] = None
-    device: Annotated[str, Meta(description="Where to compute: cpu, cuda, cuda:1.")] = "cpu"
+    device: Annotated[str, Meta(description="Device that computes: cpu, cuda, cuda:1.")] = "cpu"
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One of a server's models."""
+    """One model of a server."""
 
     id: str
     engine: EngineSettings
     aliases: tuple[str, ...] = ()
-    """Other names that it answers to."""
+    """Other names of the model."""
     memory: int = 0
-    """Bytes that it is thought to need."""
+    """Estimated bytes that the model needs."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, its own first."""
+        """All names of the model; `id` is the first."""
         return (self.id, *self.aliases)
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the HTTP side needs."""
+    """Settings of the HTTP process."""
 
     models: tuple[ModelSettings, ...]
     """At least one; the first is loaded at start."""
     host: Annotated[
-        str, Meta(description="Address to listen on; 0.0.0.0 lets other machines in.")
+        str, Meta(description="Address to listen on. 0.0.0.0 accepts other machines.")
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8000
     unload_after: Annotated[
         float | None,
         Meta(
-            description="Seconds without a request after which a model leaves memory.",
+            description="Unload a model after this time without a request.",
             extra={"min": 1, "unset": "never"},
         ),
     ] = None
     load_seconds: Annotated[
-        float, Meta(ge=0, description="How long a request waits for its model to load.")
+        float, Meta(ge=0, description="Maximum time that a request waits for its model to load.")
     ] = 60.0
     memory_budget: int | None = None
-    """Bytes that the loaded models may need together; None: any number."""
+    """Maximum bytes that all loaded models need together. None: no limit."""
     default_max_tokens: Annotated[
-        int, Meta(ge=1, description="Output limit of a request that states none.")
+        int, Meta(ge=1, description="Output limit of a request that sets none.")
     ] = 2048
     max_queued: Annotated[
-        int, Meta(ge=1, description="Requests in flight; one more is answered 503.")
+        int, Meta(ge=1, description="Maximum requests in flight. Further requests get status 503.")
     ] = 256
     max_body_bytes: int = 4 * 1024 * 1024
-    max_choices: Annotated[int, Meta(ge=1, le=128, description="The largest `n` of a request.")] = (
-        128
-    )
+    max_choices: Annotated[int, Meta(ge=1, le=128, description="Maximum `n` of a request.")] = 128
     extensions: Annotated[
         bool,
         Meta(
-            description="Take top_k, min_p, repetition_penalty and reasoning_effort, which OpenAI "
-            "refuses as unrecognised."
+            description="Accept top_k, min_p, repetition_penalty and reasoning_effort, which "
+            "OpenAI rejects as unrecognised."
         ),
     ] = False
     api_keys: tuple[str, ...] = ()
-    """Keys that clients must send; none: no key is asked for."""
+    """API keys that clients can use. Empty: no authentication."""
     allowed_hosts: tuple[str, ...] = ()
-    """Host names that the server answers to, beside localhost, `host` and plain addresses."""
+    """Host names that clients use, beside localhost, `host` and IP addresses."""
     database: Annotated[
         Path | None,
         Meta(
-            description="SQLite file of the completions kept with `store: true`.",
+            description="SQLite file for completions that requests store with `store: true`.",
             extra={"unset": "minikin/completions.sqlite3 in the user's data folder"},
         ),
     ] = None
     drain_seconds: float = 30.0
-    """How long running answers may go on after the first SIGTERM."""
+    """Maximum time that running answers continue after the first SIGTERM."""
 
 
 def cache_folder() -> Path:

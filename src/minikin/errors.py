@@ -1,4 +1,4 @@
-"""Every error Minikin raises on purpose, in one tree; each knows its HTTP status and wire fields.
+"""Every error that Minikin raises on purpose, in one tree, with HTTP status and wire fields.
 
 MinikinError
 ├── InvalidRequest          400 invalid_request_error
@@ -9,16 +9,16 @@ MinikinError
 ├── EngineFailure           500 server_error
 │   └── Quarantined         500 request_quarantined: the same request will fail again
 ├── TemplateError           500 template_error
-└── SetupError              no HTTP status: stops a command with a next step to take
-    ├── ModelFileError      a model file that can't be used
-    └── DownloadError       a model that can't be fetched
+└── SetupError              no HTTP status: stops a command and names the next step
+    ├── ModelFileError      a model file that cannot be used
+    └── DownloadError       a model that cannot be downloaded
 """
 
 from __future__ import annotations
 
 
 class MinikinError(Exception):
-    """Base of the tree. `message` is what the user reads."""
+    """Base of the tree. The user reads `message`."""
 
     status = 500
     type = "server_error"
@@ -30,7 +30,7 @@ class MinikinError(Exception):
         self.code = code
 
     def body(self) -> dict[str, dict[str, str | None]]:
-        """OpenAI's error envelope: always these four keys."""
+        """OpenAI's error object. It always has these four keys."""
         return {
             "error": {
                 "message": self.message,
@@ -42,14 +42,14 @@ class MinikinError(Exception):
 
 
 class InvalidRequest(MinikinError):
-    """The request can't be served as it stands; the client must change it."""
+    """The server cannot serve this request. The client must change it."""
 
     status = 400
     type = "invalid_request_error"
 
 
 class Unauthorized(InvalidRequest):
-    """No API key, or not one of the server's."""
+    """The API key is missing or wrong."""
 
     status = 401
 
@@ -61,7 +61,7 @@ class NotFound(InvalidRequest):
 
 
 class ContextExceeded(InvalidRequest):
-    """Prompt and answer together don't fit the model's context window.
+    """The prompt and the answer together do not fit the model's context window.
 
     `prompt` and `completion` are token counts.
     """
@@ -77,7 +77,7 @@ class ContextExceeded(InvalidRequest):
 
 
 class Overloaded(MinikinError):
-    """The server has no room now; `retry_after` is in seconds."""
+    """The server is at its limit. `retry_after` is in seconds."""
 
     status = 503
     type = "service_unavailable_error"
@@ -88,21 +88,21 @@ class Overloaded(MinikinError):
 
 
 class EngineFailure(MinikinError):
-    """The engine process died or failed while it worked on this request."""
+    """The engine process crashed or failed while it computed this request."""
 
 
 class Quarantined(EngineFailure):
-    """The engine has died twice while it worked on this request."""
+    """The engine process crashed twice while it computed this request."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The engine has stopped twice while it worked on this request, so it is not run again.",
+            "The engine stopped twice while it computed this request. It does not run it again.",
             code="request_quarantined",
         )
 
 
 class TemplateError(MinikinError):
-    """The model's chat template failed at rendering a conversation that it should render."""
+    """The model's chat template failed to render a valid conversation."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The model's chat template failed: {reason}", code="template_error")
@@ -110,12 +110,12 @@ class TemplateError(MinikinError):
 
 
 class SetupError(MinikinError):
-    """Something on this machine stops a command; the message names the next step."""
+    """A command cannot run on this machine. The message names the next step."""
 
 
 class ModelFileError(SetupError):
-    """A model file is broken, hostile, or of a kind Minikin doesn't know."""
+    """A model file is broken, malicious or not supported."""
 
 
 class DownloadError(SetupError):
-    """A model could not be fetched, or what came isn't what was expected."""
+    """A model could not be downloaded, or the download is not the expected file."""

@@ -1,4 +1,4 @@
-"""A scripted server on loopback, and the command run as a user runs it."""
+"""A scripted server on loopback, and the command as a user runs it."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ USAGE = {"choices": [], "usage": {"prompt_tokens": 12, "completion_tokens": 3, "
 
 @dataclass
 class Server:
-    """Has a few files, and answers each chat request with the next of `answers`."""
+    """Serves a few files, and answers each chat request with the next of `answers`."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)
-    """Path -> what can be downloaded there."""
+    """Path -> the content to download."""
     answers: list[list[dict[str, Any] | str]] = field(default_factory=list)
-    """Events: chunks, raw lines; or first of all a status and its body."""
+    """Events: chunks or raw lines. The first can be a status and its body instead."""
     pause: float = 0
     """Seconds between two events."""
     requests: list[dict[str, Any]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Server:
         return f"{self.url}/v1"
 
     def say(self, *texts: str) -> None:
-        """The next answer is `texts`, well formed."""
+        """Make `texts`, well formed, the next answer."""
         self.answers.append([*map(chunk, texts), chunk(finish="stop"), USAGE, "data: [DONE]"])
 
 
@@ -116,14 +116,14 @@ def command(*args: str) -> list[str]:
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """An environment whose home is empty."""
+    """An environment with an empty home."""
     own = {"HOME": tmp_path, "XDG_STATE_HOME": tmp_path, "MINIKIN_CACHE": tmp_path / "cache"}
     return os.environ | {"PYTHONPATH": str(SRC)} | {key: str(path) for key, path in own.items()}
 
 
 @pytest.fixture
 def minikin(env: dict[str, str]) -> Minikin:
-    """Run `minikin ARGS` to its end, with `input` as what the user types."""
+    """Run `minikin ARGS` to its end. The user types `input`."""
 
     def run(*args: str, input: str = "", timeout: float = 30) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

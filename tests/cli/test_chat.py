@@ -19,7 +19,7 @@ from .conftest import Minikin, Server, chunk, command
 
 
 def talk(minikin: Minikin, server: Server, *lines: str, options: tuple[str, ...] = ()) -> str:
-    """Type `lines`; returns what came to stdout and stderr, joined."""
+    """Type `lines`. Returns stdout and stderr, joined."""
     typed = "".join(f"{line}\n" for line in lines)
     run = minikin("chat", "--base-url", server.base_url, *options, input=typed)
     assert run.returncode == 0, run.stderr
@@ -43,7 +43,7 @@ def test_answer_and_status_line(minikin: Minikin, server: Server):
     ]
 
 
-def test_the_model_is_told_what_was_said(minikin: Minikin, server: Server):
+def test_the_model_gets_the_whole_conversation(minikin: Minikin, server: Server):
     server.say("one")
     server.say("two")
     talk(minikin, server, "first", "second", options=("--system", "Be brief."))
@@ -68,12 +68,14 @@ def test_commands(minikin: Minikin, server: Server, tmp_path: Path):
     ]
     assert server.requests[1]["messages"] == expected[:2]
     assert json.loads(file.read_text()) == expected
-    assert "There is no /nonsense. /help shows what there is." in shown
+    assert "Unknown command: /nonsense. Type /help for help." in shown
     assert len(server.requests) == 2
 
 
 def test_file_that_cannot_be_written(minikin: Minikin, server: Server):
-    assert "can't be written: No such file" in talk(minikin, server, "/save /nowhere/x.json")
+    assert "Cannot write /nowhere/x.json: No such file" in talk(
+        minikin, server, "/save /nowhere/x.json"
+    )
 
 
 def test_options_reach_the_server(minikin: Minikin, server: Server):
@@ -88,7 +90,7 @@ def test_options_reach_the_server(minikin: Minikin, server: Server):
 def test_model_the_server_lacks(minikin: Minikin, server: Server):
     run = minikin("chat", "--base-url", server.base_url, "--model", "other")
     assert run.returncode == 1
-    assert "It has: tiny, gpt-4.1-mini" in run.stderr
+    assert "Its models: tiny, gpt-4.1-mini" in run.stderr
 
 
 def test_control_codes_of_a_model_do_not_reach_the_terminal(minikin: Minikin, server: Server):
@@ -100,13 +102,13 @@ def test_control_codes_of_a_model_do_not_reach_the_terminal(minikin: Minikin, se
     ("answer", "message"),
     [
         ([{"status": 400, "body": {"error": {"message": "Too long."}}}], "Too long."),
-        ([{"status": 502, "body": "?"}], "answered 502"),
+        ([{"status": 502, "body": "?"}], "returned status 502"),
         ([chunk("half"), {"error": {"message": "The engine died."}}], "The engine died."),
         ([chunk("half")], "ended the answer before it was complete"),
-        ([chunk("half"), "data: {nonsense"], "no chat chunk"),
+        ([chunk("half"), "data: {nonsense"], "a chunk that is not valid"),
     ],
 )
-def test_broken_answer_is_told_and_not_kept(
+def test_a_broken_answer_is_reported_and_not_kept(
     minikin: Minikin, server: Server, answer: list, message: str
 ):
     server.answers.append(answer)
@@ -120,12 +122,12 @@ def test_broken_answer_is_told_and_not_kept(
 def test_no_server_there(minikin: Minikin):
     run = minikin("chat", "--base-url", "http://127.0.0.1:1/v1")
     assert run.returncode == 1
-    assert "can't be reached" in run.stderr
+    assert "Cannot reach http://127.0.0.1:1/v1" in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
 @pytest.mark.model
-def test_server_of_its_own(minikin: Minikin):
+def test_its_own_server(minikin: Minikin):
     options = ("--model", str(default_model()), "--temperature", "0")
     run = minikin("chat", *options, input="What is the capital of France?\n", timeout=100)
     assert run.returncode == 0, run.stderr
@@ -140,7 +142,7 @@ def test_server_of_its_own(minikin: Minikin):
     ("model", "message"),
     [("zzz", "There is no model 'zzz'"), ("broken.gguf", "Can't use the model file")],
 )
-def test_server_of_its_own_that_cannot_start(
+def test_its_own_server_that_cannot_start(
     minikin: Minikin, tmp_path: Path, model: str, message: str
 ):
     (tmp_path / "broken.gguf").write_bytes(b"nonsense")
@@ -156,7 +158,7 @@ def test_sse_data():
 
 
 class Terminal:
-    """The chat on a terminal of its own."""
+    """The chat in its own terminal."""
 
     def __init__(self, env: dict[str, str], *args: str) -> None:
         self._master, slave = pty.openpty()

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
+
+from minikin import __version__
 
 from .conftest import Minikin
 
 COMMANDS = ("serve", "chat", "pull", "models", "rm")
 
 
-def test_help_names_every_command(minikin: Minikin):
+def test_the_help_lists_every_command(minikin: Minikin):
     run = minikin("--help")
     assert run.returncode == 0
     for name in COMMANDS:
@@ -18,14 +21,19 @@ def test_help_names_every_command(minikin: Minikin):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_each_command_teaches_by_example(minikin: Minikin, name: str):
+def test_the_help_of_each_command_has_an_example(minikin: Minikin, name: str):
     shown = minikin(name, "--help").stdout
     assert "Example" in shown
     assert shown.partition("Example")[2].count(f"minikin {name}") >= 1
 
 
-def test_no_command_shows_the_help(minikin: Minikin):
+def test_without_a_command_the_help_is_shown(minikin: Minikin):
     assert "serve" in minikin().stdout
+
+
+def test_version(minikin: Minikin):
+    assert minikin("--version").stdout == f"minikin {__version__}\n"
+    assert version("minikin") == __version__, "the installed package has another version"
 
 
 def test_help_loads_nothing_heavy(env: dict[str, str]):

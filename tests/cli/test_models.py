@@ -31,7 +31,7 @@ def test_cache_option_beats_the_environment(
     assert Path(run.stdout.strip()).is_relative_to(tmp_path / "other")
 
 
-def test_pull_of_what_is_not_there(minikin: Minikin, server: Server):
+def test_pull_of_a_missing_file(minikin: Minikin, server: Server):
     run = minikin("pull", f"{server.url}/tiny.gguf")
     assert run.returncode == 1
     assert run.stdout == ""
@@ -52,11 +52,11 @@ def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_pa
         assert minikin("pull", f"{server.url}/{name}.gguf").returncode == 0
     (tmp_path / "cache" / "partial" / "half").mkdir()
     run = minikin("models")
-    # Weights are packed where the processor has what the kernels need.
+    # Weights are packed if the processor supports the kernels.
     shown = re.sub(r"45\d MB", "45_ MB", run.stdout)
     assert [line.split() for line in shown.splitlines()[1:]] == [
         ["broken", "2", "MB", "unreadable", "no", "yes"],
-        ["half", "in", "part"],
+        ["half", "partly"],
         ["odd", "2", "MB", "falcon", "Q4_K_M", "4,096", "45_", "MB", "unknown", "yes"],
         ["smollm2-135m-instruct", "98", "MB", "llama", "Q4_1", "8,192", "no"],
         ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "45_", "MB", "yes", "yes"],
@@ -69,13 +69,13 @@ def test_rm(minikin: Minikin, server: Server, tmp_path: Path):
     minikin("pull", f"{server.url}/tiny.gguf")
     run = minikin("rm", "tiny")
     assert run.returncode == 0
-    assert "tiny is gone; 1 MB are free again." in run.stderr
+    assert "Deleted tiny (1 MB freed)." in run.stderr
     assert not list((tmp_path / "cache" / "models").iterdir())
     assert "There is no model 'tiny' here." in minikin("rm", "tiny").stderr
 
 
 def tiny_model(folder: Path, family: str = "llama", file_type: int | None = None) -> bytes:
-    """A GGUF file of one Q8_0 tensor, and what the facts are read from."""
+    """A GGUF file with one Q8_0 tensor and the metadata that the facts are read from."""
     writer = GGUFWriter(folder / "made.gguf", family)
     if file_type is not None:
         writer.add_file_type(file_type)

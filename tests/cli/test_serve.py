@@ -102,7 +102,7 @@ def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatc
     for chosen in (models, models[:2]):
         with pytest.raises(SetupError, match=r"tiny needs about 3\.0 GB"):
             serve(*chosen, "--memory-budget", "2")
-    with pytest.raises(SetupError, match="Two models are called big"):
+    with pytest.raises(SetupError, match="Two models have the name big"):
         serve(*models[2:], *models[2:])
 
 
@@ -119,7 +119,9 @@ def test_one_of_several_that_cannot_be_used_is_named_at_the_start(
     first = ("--model", f"a={tmp_path}/good.gguf")
     with pytest.raises(SetupError, match=r"^b: Can't use the model file .*page\.gguf"):
         serve(*first, "--model", f"b={tmp_path}/page.gguf")
-    with pytest.raises(SetupError, match=r"^c is of the family 'falcon'; Minikin knows: llama"):
+    with pytest.raises(
+        SetupError, match=r"^c has the unsupported architecture 'falcon'. Supported: llama"
+    ):
         serve(*first, "--model", f"c={tmp_path}/odd.gguf")
     assert not served
 
@@ -135,14 +137,14 @@ def test_keys_come_from_a_file_too(served: list[ServerSettings], tmp_path: Path)
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        (b"", "There is no key in"),
-        (b"\n \n", "There is no key in"),
-        (b"good\ntwo words", "API key 2 of 2 can't be used"),
-        ("schlüssel".encode(), "API key 1 of 1 can't be used"),
-        (b"\xff\xfe", "it is not text"),
+        (b"", "contains no API key"),
+        (b"\n \n", "contains no API key"),
+        (b"good\ntwo words", "API key 2 of 2 is not valid"),
+        ("schlüssel".encode(), "API key 1 of 1 is not valid"),
+        (b"\xff\xfe", "it is not a text file"),
     ],
 )
-def test_bad_keys_do_not_leave_the_door_open(
+def test_a_bad_key_file_does_not_start_an_open_server(
     minikin: Minikin, tmp_path: Path, keys: bytes, message: str
 ):
     file = tmp_path / "keys"
@@ -150,25 +152,25 @@ def test_bad_keys_do_not_leave_the_door_open(
     run = minikin("serve", "--api-key-file", str(file))
     assert run.returncode == 1
     assert message in run.stderr
-    assert "words" not in run.stderr, "a key may not get into a log"
+    assert "words" not in run.stderr, "a key must not get into a log"
     assert minikin("serve", "--api-key", "").returncode == 1
 
 
-def test_a_file_of_keys_that_is_not_there(minikin: Minikin, tmp_path: Path):
+def test_a_missing_key_file(minikin: Minikin, tmp_path: Path):
     assert minikin("serve", "--api-key-file", str(tmp_path / "none")).returncode == 2
 
 
 def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
     shown = " ".join(minikin("serve", "--help").stdout.replace("│", " ").split())
     for option, said in {
-        "--api-key": "A key that clients must send",
-        "--api-key-file": "A file with such keys",
-        "--model": "repeatable. NAME= says what to call it.",
-        "--unload-after": "Seconds without a request",
-        "--extensions": "Take top_k, min_p, repetition_penalty and reasoning_effort",
-        "--max-choices": "The largest n of a request",
-        "--allowed-host": "A host name by which clients reach",
-        "--database": "SQLite file of the completions",
+        "--api-key": "An API key that clients can use",
+        "--api-key-file": "A file with API keys, one per line",
+        "--model": "Repeatable. NAME= sets the name for clients.",
+        "--unload-after": "Unload a model after this time without a request",
+        "--extensions": "Accept top_k, min_p, repetition_penalty and reasoning_effort",
+        "--max-choices": "Maximum n of a request",
+        "--allowed-host": "A host name that clients use",
+        "--database": "SQLite file for completions",
     }.items():
         assert option in shown
         assert said in shown
@@ -185,7 +187,7 @@ def test_taken_port(minikin: Minikin, tmp_path: Path):
     assert "Traceback" not in run.stderr
 
 
-def test_file_that_is_no_model(minikin: Minikin, tmp_path: Path, free_port: int):
+def test_a_file_that_is_not_a_model(minikin: Minikin, tmp_path: Path, free_port: int):
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"not a model")
     run = minikin("serve", "--port", str(free_port), "--model", str(file))

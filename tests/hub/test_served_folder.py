@@ -85,7 +85,7 @@ def test_a_folder_of_the_hub_is_served_listed_and_removed(home: FileServer):
     assert size > 500_000
     assert row("tiny") == ["tiny", "1", "MB", "qwen2", "F32", "256", ABOUT, "MB", "yes", "yes"]
     gone = minikin("rm", "tiny")
-    assert gone.stderr == "tiny is gone; 1 MB are free again.\n"
+    assert gone.stderr == "Deleted tiny (1 MB freed).\n"
     assert row("tiny") is None
 
 

@@ -1,14 +1,16 @@
-"""The `minikin` command: it wires the parts together and holds no logic of theirs.
+"""The `minikin` command. It connects the other rooms and contains no logic of its own.
 
-Each command imports what it needs when it runs, so that help appears at once.
+Each command imports what it needs when it runs, so that help appears fast.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
+from minikin import __version__
 from minikin.cli.catalog import PASS_ON, catalog, probe
 from minikin.cli.chat import chat
 from minikin.cli.models import models, pull, rm
@@ -17,9 +19,9 @@ from minikin.cli.serve import serve
 from minikin.errors import SetupError
 
 app = typer.Typer(
-    help="A self-hosted drop-in for OpenAI's gpt-4.1-mini, on open weights.\n\n"
-    "Begin with `minikin serve` and point your client at http://127.0.0.1:8000/v1, or talk "
-    "in this terminal with `minikin chat`.",
+    help="A self-hosted drop-in for OpenAI's gpt-4.1-mini, with open weights.\n\n"
+    "Start a server with `minikin serve` and set your client's base URL to "
+    "http://127.0.0.1:8000/v1. Or talk with the model in this terminal: `minikin chat`.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -31,11 +33,29 @@ for command in (catalog, probe):
     app.command(context_settings=PASS_ON, add_help_option=False)(command)
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"minikin {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 def main() -> None:
-    """Run the command line; a SetupError ends it with one readable message and exit code 1."""
+    """Run the command line. A SetupError ends it with one readable message and exit code 1."""
     try:
         app()
     except SetupError as error:
-        wrap = errors.is_terminal  # whoever reads it from a file wants it whole
+        wrap = errors.is_terminal  # a log file gets it on one line
         errors.print(f"error: {error.message}", style="red", soft_wrap=not wrap)
         sys.exit(1)

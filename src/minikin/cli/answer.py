@@ -10,7 +10,7 @@ from minikin.cli.output import errors
 
 
 class Answer:
-    """One answer as it comes in, with what its status line tells."""
+    """One answer while it arrives, and the figures for its status line."""
 
     def __init__(self, model: str) -> None:
         self.text = ""
@@ -31,7 +31,7 @@ class Answer:
             _print_text(chunk.text)
 
     def status(self) -> str:
-        """Such as `smollm2 · 52 tokens · 61 tokens/s · first after 0.12 s · 84 in · stop`."""
+        """For example `smollm2 · 52 tokens · 61 tokens/s · first after 0.12 s · 84 in · stop`."""
         parts = [self._model]
         if self._tokens:
             parts.append(f"{self._tokens} tokens")
@@ -41,10 +41,10 @@ class Answer:
         parts.append(f"first after {self._first - self._asked:.2f} s")
         if self._prompt_tokens:
             parts.append(f"prompt {self._prompt_tokens} tokens")
-        return " · ".join([*parts, self.finish_reason or "no end"])
+        return " · ".join([*parts, self.finish_reason or "incomplete"])
 
     def _take(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-        """Note what each chunk tells, and pass it on."""
+        """Record the data of each chunk, and pass it on."""
         for chunk in chunks:
             self.text += chunk.text
             self.finish_reason = chunk.finish_reason or self.finish_reason
@@ -57,6 +57,6 @@ class Answer:
 
 
 def _print_text(text: str) -> None:
-    """A model's text as text: whatever it writes, it sends the terminal no commands."""
+    """Print a model's text without control characters, so that it cannot send terminal commands."""
     shown = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F)
     print(shown, end="", flush=True)

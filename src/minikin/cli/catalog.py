@@ -1,22 +1,22 @@
-"""`minikin catalog` and `minikin probe`, which load their code only when they run."""
+"""`minikin catalog` and `minikin probe`. They load their code only when they run."""
 
 from __future__ import annotations
 
 import typer
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-"""Arguments, `--help` among them, go on to the command behind."""
+"""All arguments, including `--help`, are passed to the inner command."""
 
 
 def catalog(context: typer.Context) -> None:
-    """Authors, models, providers: list, compare, cost, and publish as pages."""
+    """List, compare and publish facts about models, their authors and providers."""
     from minikin.catalog.commands import catalog_app
 
     catalog_app(context.args, prog_name="minikin catalog")
 
 
 def probe(context: typer.Context) -> None:
-    """Find out what an OpenAI-compatible server really does."""
+    """Test what an OpenAI-compatible server really does."""
     from minikin.catalog.probe_command import probe as command
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

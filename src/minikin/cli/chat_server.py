@@ -1,4 +1,4 @@
-"""A server of the chat's own, when none is running."""
+"""The chat's own server, if none is running."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _STOP_SECONDS = 10
 
 @contextmanager
 def chat_server(model: str, cache: Path) -> Iterator[str]:
-    """Serve `model` on a free port of this machine; yields the base URL, ends with the block.
+    """Serve `model` on a free local port while the block runs. Yields the base URL.
 
-    Raises SetupError, with what the server last said, if it doesn't get ready.
+    Raises SetupError with the last lines of the server's log if it does not become ready.
     """
     port = _free_port()
     command = [sys.executable, "-m", "minikin", "serve", "--model", model, "--port", str(port)]
     command += ["--cache", str(cache)]
     with tempfile.TemporaryFile() as log:
-        # A session of its own: Ctrl-C in the chat stops an answer, not the server.
+        # In its own session: Ctrl-C in the chat stops an answer, not the server.
         server = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -59,7 +59,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: IO[bytes]
         time.sleep(0.1)
     log.seek(0)
     last = log.read().decode(errors="replace").strip().splitlines()[-8:]
-    raise SetupError("\n".join(["The server did not start. It said:", *last]))
+    raise SetupError("\n".join(["The server did not start. The end of its log:", *last]))
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

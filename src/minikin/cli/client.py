@@ -1,4 +1,4 @@
-"""A chat client for any server that speaks OpenAI's API, over httpx."""
+"""A chat client for every OpenAI-compatible server, built on httpx."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TIMEOUT = httpx.Timeout(300, connect=5)
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts of one exchange."""
+    """Token counts of one request."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -33,7 +33,7 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """One event of a streamed answer, as far as a terminal shows it."""
+    """One event of a streamed answer: the fields that a terminal shows."""
 
     choices: list[_Choice] = []
     usage: Usage | None = None
@@ -63,7 +63,7 @@ class _Refusal(msgspec.Struct, frozen=True):
 
 
 class ChatClient:
-    """Talks to the server at `base_url`, which ends in /v1. Every failure is a SetupError."""
+    """A client of the server at `base_url`, which ends in /v1. Every error is a SetupError."""
 
     def __init__(self, base_url: str, api_key: str | None = None) -> None:
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -71,7 +71,7 @@ class ChatClient:
         self._http = httpx.Client(timeout=_TIMEOUT, headers=headers)
 
     def models(self) -> list[str]:
-        """The ids that the server lists, its own choice first."""
+        """The model ids that the server lists, in its order."""
         try:
             response = self._http.get(f"{self.base_url}/models", timeout=5)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -82,12 +82,14 @@ class ChatClient:
                 model.id for model in msgspec.json.decode(response.content, type=_ModelList).data
             ]
         except msgspec.MsgspecError as error:
-            raise SetupError(f"{self.base_url} is no OpenAI-compatible server: {error}.") from error
+            raise SetupError(
+                f"{self.base_url} is not an OpenAI-compatible server: {error}."
+            ) from error
 
     def stream(
         self, model: str, messages: list[dict[str, str]], temperature: float
     ) -> Generator[Chunk]:
-        """The answer to `messages`, event by event. Closing the generator cancels it."""
+        """The answer to `messages`, event by event. To cancel it, close the generator."""
         body = {
             "model": model,
             "messages": messages,
@@ -113,7 +115,7 @@ class ChatClient:
         try:
             chunk = msgspec.json.decode(data, type=Chunk)
         except msgspec.MsgspecError as error:
-            raise SetupError(f"{self.base_url} sent what is no chat chunk: {error}.") from error
+            raise SetupError(f"{self.base_url} sent a chunk that is not valid: {error}.") from error
         if chunk.error is not None:
             raise SetupError(chunk.error.message)
         return chunk
@@ -124,11 +126,11 @@ class ChatClient:
         try:
             message = msgspec.json.decode(response.content, type=_Refusal).error.message
         except msgspec.MsgspecError:
-            message = f"{response.url} answered {response.status_code}."
+            message = f"{response.url} returned status {response.status_code}."
         raise SetupError(message)
 
     def _unreachable(self, error: Exception) -> SetupError:
-        return SetupError(f"{self.base_url} can't be reached: {error}. Is the server running?")
+        return SetupError(f"Cannot reach {self.base_url}: {error}. Is the server running?")
 
 
 def sse_data(lines: Iterable[str]) -> Iterator[str]:

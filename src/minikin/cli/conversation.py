@@ -1,4 +1,4 @@
-"""What was said so far in a chat, and keeping it in a file."""
+"""The conversation of a chat, and saving it to a file."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 
 class Conversation:
-    """The turns of a chat and the instruction that stands before them."""
+    """The turns of a chat and the system message before them."""
 
     def __init__(self, system: str | None = None) -> None:
         self.system = system
         self._turns: list[dict[str, str]] = []
 
     def messages(self) -> list[dict[str, str]]:
-        """All of it, as the `messages` of a request."""
+        """The whole conversation, as the `messages` of a request."""
         head = [{"role": "system", "content": self.system}] if self.system else []
         return head + self._turns
 
     def asking(self, question: str) -> list[dict[str, str]]:
-        """The `messages` of a request that adds `question`; it is kept only once answered."""
+        """The `messages` of a request with `question`. It is kept only after its answer."""
         return [*self.messages(), {"role": "user", "content": question}]
 
     def add(self, question: str, answer: str) -> None:
@@ -30,9 +30,9 @@ class Conversation:
         ]
 
     def clear(self) -> None:
-        """Forget all turns; the instruction stays."""
+        """Delete all turns, and keep the system message."""
         self._turns.clear()
 
     def save(self, path: Path) -> None:
-        """Write the messages as JSON, ready for a request's `messages`. Raises OSError."""
+        """Write the messages as JSON, in the format of a request's `messages`. Raises OSError."""
         path.write_text(json.dumps(self.messages(), ensure_ascii=False, indent=2) + "\n", "utf-8")

@@ -1,4 +1,4 @@
-"""The loop of a chat: read a line, obey it or have it answered."""
+"""The loop of a chat: read a line, then run it as a command or send it to the model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from minikin.cli.output import errors
 from minikin.errors import SetupError
 
 _HELP = """\
-/system TEXT   give the model an instruction (without TEXT: take it away)
-/clear         forget what was said
-/save FILE     write the conversation as JSON
-/help          show this
-/exit          leave (Ctrl-D too)
+/system TEXT   set the system message (without TEXT: remove it)
+/clear         start a new conversation
+/save FILE     save the conversation as JSON
+/help          show this help
+/exit          leave (or press Ctrl-D)
 Ctrl-C stops an answer."""
 _HISTORY_LINES = 1000
 
@@ -41,7 +41,7 @@ class Dialog:
         self._temperature = temperature
 
     def run(self) -> None:
-        """Until the user leaves or the input ends."""
+        """Run until the user leaves or the input ends."""
         with _line_editing():
             while (line := _read_line()) is not None:
                 if line.startswith("/"):
@@ -59,24 +59,24 @@ class Dialog:
                 errors.print(_HELP)
             case "/clear":
                 self._conversation.clear()
-                errors.print("Forgotten.")
+                errors.print("Started a new conversation.")
             case "/system":
                 self._conversation.system = rest or None
-                errors.print("The model is told so from now on." if rest else "No instruction.")
+                errors.print("Set the system message." if rest else "Removed the system message.")
             case "/save" if rest:
                 self._save(Path(rest).expanduser())
             case _:
-                errors.print(f"There is no {line}. /help shows what there is.")
+                errors.print(f"Unknown command: {line}. Type /help for help.")
 
     def _save(self, path: Path) -> None:
         try:
             self._conversation.save(path)
             errors.print(f"Saved to {path.absolute()}", soft_wrap=True)
         except OSError as error:
-            errors.print(f"{path} can't be written: {error.strerror}.", style="red")
+            errors.print(f"Cannot write {path}: {error.strerror}.", style="red")
 
     def _answer(self, question: str) -> None:
-        """Stream one answer; a broken one is shown but not kept."""
+        """Stream one answer. A broken answer is shown but not kept."""
         answer = Answer(self._model)
         chunks = self._client.stream(
             self._model, self._conversation.asking(question), self._temperature
@@ -96,7 +96,7 @@ class Dialog:
 
 
 def _read_line() -> str | None:
-    """The user's next line without white space around it; None when there is no more."""
+    """The user's next line without outer white space, or None at the end of the input."""
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
@@ -104,12 +104,12 @@ def _read_line() -> str | None:
         except EOFError:
             return None
         except KeyboardInterrupt:
-            errors.print("\n/exit or Ctrl-D leaves.")
+            errors.print("\nTo leave, type /exit or press Ctrl-D.")
 
 
 @contextmanager
 def _line_editing() -> Iterator[None]:
-    """Arrow keys, and the lines of earlier chats, where Python has readline and a terminal."""
+    """Arrow keys and the history of earlier chats, if Python has readline and a terminal."""
     try:
         import readline
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a model file says of itself, and what it asks of a machine."""
+"""The facts of a model file, and the memory that it needs."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import open_model_file
 
 _BASE_BYTES = 450_000_000
-"""Python, PyTorch and the HTTP server, before any model: measured on Linux with the CPU build."""
+"""Python, PyTorch and the HTTP server without a model, measured on Linux with the CPU build."""
 _CACHED_TOKENS = 8192
-"""How much conversation to reckon with; the engine's cache takes memory only as it fills."""
+"""The conversation length to plan for. The engine's cache uses memory only as it fills."""
 _PACKED = {
     kind: 0.625 if kind.name.startswith("Q4") else 1.125 for kind in GGMLType if kind.block_size > 1
 }
 _PACKED[GGMLType.BF16] = 2
-"""Bytes a weight of the types that stay as they are for the native kernels, scales included."""
+"""Bytes per weight, with scales, of the types that the native kernels use as they are."""
 _FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
     11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
     17: "Q5_K_M", 18: "Q6_K", 32: "BF16",
 }  # fmt: skip
-"""What `general.file_type` calls a mixture of types: ggml, docs/gguf.md."""
+"""The names of `general.file_type` for mixtures of types: ggml, docs/gguf.md."""
 
 
 class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one model's file or folder."""
+    """Facts of one model file or folder."""
 
     family: str
     quantization: str
-    """What the file calls its mixture of types or its method, or the type of most weights."""
+    """The file's name for its mixture of types or its method, or the type of most weights."""
     parameters: int
     context_length: int
     """Tokens."""
     memory: int
-    """Bytes to serve it to one user, as an estimate."""
+    """Estimated bytes to serve the model to one user."""
 
 
 def read_facts(path: Path) -> ModelFacts:
-    """Raises ModelFileError if `path` is no sound model."""
+    """The facts of the model at `path`. Raises ModelFileError if the model is not valid."""
     file = open_model_file(path)
     family = str(file.metadata.get("general.architecture", "unknown"))
     counts: Counter[GGMLType] = Counter()
@@ -63,7 +63,7 @@ def read_facts(path: Path) -> ModelFacts:
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this machine, or the container we are in, has in all."""
+    """Total bytes of memory of this machine, or of its container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
@@ -79,18 +79,18 @@ def _quantization(metadata: Mapping[str, Any], counts: Counter[GGMLType]) -> str
 
 
 def _dense_bytes() -> int:
-    """A dense weight's bytes in the engine: of bfloat16, if the processor has it."""
+    """Bytes of a dense weight in the engine: bfloat16 if the processor supports it."""
     return 2 if has_bfloat16() else 4
 
 
 def _weight_bytes(counts: Counter[GGMLType]) -> int:
-    """Of that many weights of each type, packed where this machine's kernels can read them so."""
+    """Bytes of these counts of weights, packed if this machine's kernels can read them packed."""
     kept = _PACKED if load_library() else {}
     return int(sum(count * kept.get(kind, _dense_bytes()) for kind, count in counts.items()))
 
 
 def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:
-    """Keys and values of _CACHED_TOKENS tokens, or of the context if that is shorter."""
+    """Bytes of keys and values for _CACHED_TOKENS tokens, or for the context if it is shorter."""
 
     def field(key: str) -> int:
         value = metadata.get(f"{family}.{key}")

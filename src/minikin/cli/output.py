@@ -1,4 +1,4 @@
-"""What commands print with: answers to stdout, everything about them to stderr."""
+"""How commands print: results to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from rich.progress import (
 
 console = Console(highlight=False, markup=False, emoji=False)
 wide = Console(highlight=False, markup=False, emoji=False, width=1000)
-"""For tables: a narrow terminal wraps their lines, and no name is cut."""
+"""For tables: a narrow terminal wraps their lines and does not cut names."""
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def readable_size(size: int) -> str:
-    """A size in bytes for people: `98 MB`, `4.1 GB`."""
+    """A readable size in bytes: `98 MB`, `4.1 GB`."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
 class DownloadBar:
-    """Shows a fetch on stderr, a bar for each stretch of it."""
+    """Shows a download on stderr, with one bar for each stage."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._task: TaskID | None = None
 
     def begin(self, label: str, total: int | None) -> None:
-        """Start a bar, or start the running one anew if it has the same label."""
-        self._bars.start()  # only now: a fetch that finds all in the cache prints nothing
+        """Start a bar, or restart the running one if it has the same label."""
+        self._bars.start()  # only now: if everything is in the cache, nothing is printed
         running = self._task is not None and self._bars.tasks[self._task].description == label
         if self._task is not None and running:
             self._bars.update(self._task, total=total)
@@ -55,7 +55,7 @@ class DownloadBar:
 
 @contextmanager
 def download_bar() -> Iterator[DownloadBar]:
-    """A bar that lives as long as the block."""
+    """A bar that exists while the block runs."""
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -1,4 +1,4 @@
-"""`minikin serve`: options to settings, then the server."""
+"""`minikin serve`: turn options into settings, then run the server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
 ORIGINAL = "gpt-4.1-mini"
-"""What clients ask for; the first model answers to it, unless one is called so."""
+"""The name that clients request. The first model answers to it, unless another has that name."""
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
 
@@ -29,8 +29,8 @@ _Models = Annotated[
     list[str],
     typer.Option(
         metavar="[NAME=]MODEL",
-        help="A name of `minikin models`, a GGUF file, a folder of safetensors, an address; "
-        "repeatable. NAME= says what to call it.",
+        help="A name from `minikin models`, a GGUF file, a safetensors folder, or a source as for "
+        "`minikin pull`. Repeatable. NAME= sets the name for clients.",
     ),
 ]
 _Budget = Annotated[
@@ -38,30 +38,30 @@ _Budget = Annotated[
     typer.Option(
         min=0.1,
         metavar="GB",
-        help="Memory for all loaded models; one that is unused makes room for another.",
-        show_default="what the machine has",
+        help="Memory for all loaded models. Idle models are unloaded to stay below it.",
+        show_default="the memory of the machine",
     ),
 ]
 _Keys = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY",
-        help="A key that clients must send one of; repeatable. Without keys anyone may come in. "
-        "Other users of this machine can see a command's options: prefer a file.",
+        help="An API key that clients can use. Repeatable. Without keys: no authentication. Other "
+        "users of this machine can see the options of a command, so prefer a file.",
     ),
 ]
 _KeyFile = Annotated[
     Path | None,
     typer.Option(
-        exists=True, dir_okay=False, metavar="FILE", help="A file with such keys, one a line."
+        exists=True, dir_okay=False, metavar="FILE", help="A file with API keys, one per line."
     ),
 ]
 _Hosts = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
-        help="A host name by which clients reach the server, such as box.lan; repeatable. "
-        "localhost, --host and plain addresses are allowed without it.",
+        help="A host name that clients use for the server, such as box.lan. Repeatable. "
+        "localhost, --host and IP addresses are always allowed.",
     ),
 ]
 
@@ -78,8 +78,8 @@ def serve(
 ) -> None:
     """Serve models at /v1 as OpenAI serves gpt-4.1-mini.
 
-    A model is fetched on first use and found offline from then on. The first answers to
-    gpt-4.1-mini too, and is loaded at once; others are loaded when they are first asked for.
+    A model is downloaded on first use and needs no network after that. The first model also answers
+    to gpt-4.1-mini and loads at start. Other models load on their first request.
 
     Examples:
 
@@ -113,14 +113,16 @@ def serve(
 def _models(
     wanted: list[str], cache: Path | None, engine: dict[str, Any]
 ) -> tuple[ModelSettings, ...]:
-    """The settings of each model, fetched if need be. Raises SetupError."""
+    """The settings of each model. Downloads missing models. Raises SetupError."""
     models: list[ModelSettings] = []
     for text in wanted:
         named = _NAMED.fullmatch(text)
         local = locate_model(named[2] if named else text, cache)
         name = named[1] if named else local.id
         if name in [model.id for model in models]:
-            raise SetupError(f"Two models are called {name}. Give one another name: NAME={text}.")
+            raise SetupError(
+                f"Two models have the name {name}. Set another name for one: NAME={text}."
+            )
         models.append(ModelSettings(id=name, engine=EngineSettings(model=local.path, **engine)))
     if ORIGINAL not in [model.id for model in models]:
         models[0] = replace(models[0], aliases=(ORIGINAL,))
@@ -130,10 +132,10 @@ def _models(
 def _within(
     models: tuple[ModelSettings, ...], gigabytes: float | None
 ) -> tuple[tuple[ModelSettings, ...], int | None]:
-    """The models with the memory that they need, and the bytes that all of them may take.
+    """The models with the memory that they need, and the memory budget in bytes.
 
-    One model has no budget unless it is given. Raises SetupError if one can't be used, so that it
-    shows now and not when it is first asked for, or is larger than was given.
+    A single model has no budget unless the user sets one. Raises SetupError if a model cannot be
+    used or is larger than the budget, so that the error appears now and not on the first request.
     """
     if len(models) == 1 and gigabytes is None:
         return models, None
@@ -144,14 +146,14 @@ def _within(
     for model in models:
         if gigabytes is not None and model.memory > budget:
             raise SetupError(
-                f"{model.id} needs about {readable_size(model.memory)}, more than --memory-budget "
-                "allows."
+                f"{model.id} needs about {readable_size(model.memory)}. This is more than "
+                "--memory-budget."
             )
     return models, budget
 
 
 def _memory(model: ModelSettings) -> int:
-    """The bytes that a model needs. Raises SetupError, which names it, if it can't be used."""
+    """The bytes that a model needs. Raises SetupError with its name if it cannot be used."""
     from minikin.cli.facts import read_facts
     from minikin.model_file.family import FAMILIES
 
@@ -161,7 +163,7 @@ def _memory(model: ModelSettings) -> int:
         raise SetupError(f"{model.id}: {error.message}") from error
     if facts.family not in FAMILIES:
         raise SetupError(
-            f"{model.id} is of the family {facts.family[:64]!a}; Minikin knows: "
+            f"{model.id} has the unsupported architecture {facts.family[:64]!a}. Supported: "
             f"{', '.join(FAMILIES)}."
         )
     return facts.memory
