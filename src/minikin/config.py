@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import platformdirs
@@ -42,6 +42,13 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     threads: Annotated[
         int | None, Meta(description="CPU threads.", extra={"min": 1, "unset": "one per core"})
     ] = None
+    cut_at_limit: Annotated[
+        bool,
+        Meta(
+            description="Cut off JSON and tool calls at max_tokens, as OpenAI does. Without it, "
+            "they end in a valid form, and strings that only repeat themselves are closed."
+        ),
+    ] = False
     device: Annotated[str, Meta(description="Device that computes: cpu, cuda, cuda:1.")] = "cpu"
 
 
@@ -54,15 +61,6 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Other names of the model."""
     memory: int = 0
     """Estimated bytes that the model needs."""
-    known_sampling: dict[str, float] = {}
-    """What the record of a known model recommends, by the names of SamplingParams."""
-    sampling: Annotated[
-        Literal["model", "openai"],
-        Meta(
-            description="Where the defaults of temperature, top_p and other sampling parameters "
-            "come from: the model, or OpenAI."
-        ),
-    ] = "model"
 
     @property
     def names(self) -> tuple[str, ...]:

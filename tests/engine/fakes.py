@@ -79,6 +79,7 @@ def make_engine(
     context=512,
     masks=None,
     tokenizer=None,
+    cut_at_limit=False,
 ):
     cache = SimpleNamespace(blocks=blocks, tokens=torch.full((blocks * BLOCK,), -1))
     return Engine(
@@ -89,6 +90,7 @@ def make_engine(
         max_running=max_running,
         prefill_chunk=prefill_chunk,
         masks=masks,
+        cut_at_limit=cut_at_limit,
     )
 
 

@@ -39,6 +39,9 @@ class Spelling:
         allowed[SPELLED[self.at]] = True
         return allowed
 
+    def steer(self, token, room):
+        return token
+
     def accept(self, token, *, forced):
         assert token == SPELLED[self.at]
         self.at += 1
@@ -146,4 +149,64 @@ def test_bias_and_penalties_cannot_leave_the_grammar():
     engine = engine_with(Spelling())
     bias = dict.fromkeys({*SPELLED}, -100.0) | {EOS: 100.0}
     engine.add(request("abc", grammar="g", max_tokens=50, logit_bias=bias, frequency_penalty=2.0))
+    assert texts(run(engine))["r", 0] == SPELLED.decode()
+
+
+class Steered(Spelling):
+    """Allows anything, and has its own text taken whatever was sampled."""
+
+    def fresh(self):
+        return Steered()
+
+    def allowed(self, seconds):
+        return np.ones(VOCABULARY, dtype=bool)
+
+    def steer(self, token, room):
+        return SPELLED[self.at]
+
+
+def test_a_steered_token_is_taken_with_its_own_log_probability():
+    engine = make_engine(masks=Maker(Steered()))
+    engine.add(request("abc", grammar="g", max_tokens=30, top_logprobs=0))
+    events = run(engine)
+    assert texts(events)["r", 0] == SPELLED.decode()
+    entries = [entry for event in events for entry in event.logprobs]
+    assert b"".join(entry.token for entry in entries) == SPELLED
+
+
+def test_steering_knows_how_many_tokens_are_left_of_limit_and_context():
+    rooms = []
+
+    class Noting(Spelling):
+        def fresh(self):
+            return Noting()
+
+        def steer(self, token, room):
+            rooms.append(room)
+            return token
+
+    for context, most in ((512, 30), (20, 30)):
+        engine = make_engine(masks=Maker(Noting()), context=context)
+        engine.add(request("abc", grammar="g", max_tokens=most, top_logprobs=0))
+        run(engine)
+    count = len(SPELLED)
+    assert rooms == [*range(30, 30 - count, -1), *range(17, 17 - count, -1)]
+
+
+def test_steering_can_be_turned_off():
+    engine = make_engine(masks=Maker(Steered()), cut_at_limit=True)
+    engine.add(request("abc", grammar="g", max_tokens=30))
+    assert run(engine)[-1].error == "AssertionError"  # the sampled token is not what Spelling wants
+
+
+def test_a_fault_in_steering_ends_no_answer():
+    class Broken(Spelling):
+        def fresh(self):
+            return Broken()
+
+        def steer(self, token, room):
+            raise ValueError("no way on")
+
+    engine = make_engine(masks=Maker(Broken()))
+    engine.add(request("abc", grammar="g", max_tokens=30))
     assert texts(run(engine))["r", 0] == SPELLED.decode()

@@ -41,15 +41,9 @@ def chat(
         str | None, typer.Option(help="A system message for the model.", show_default=False)
     ] = None,
     temperature: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=2,
-            metavar="X",
-            help="0: most deterministic, 2: most random.",
-            show_default="the model's own",
-        ),
-    ] = None,
+        float,
+        typer.Option(min=0, max=2, metavar="X", help="0: most deterministic, 2: most random."),
+    ] = 0.7,
     cache: CacheOption = None,
 ) -> None:
     """Talk with a model in this terminal.

@@ -71,7 +71,7 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
         (meta,) = metadata
         bare, extra = hints[field.name].__origin__, meta.extra or {}
         option = typer.Option(
-            *((f"--{field.name}",) if bare is bool else ()),
+            *((f"--{field.name.replace('_', '-')}",) if bare is bool else ()),
             help=meta.description,
             min=extra.get("min", meta.ge),
             max=meta.le,

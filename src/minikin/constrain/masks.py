@@ -15,7 +15,9 @@ from typing import Protocol
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
+from minikin.constrain.closing import Closing
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
+from minikin.constrain.steering import Steering
 
 THREADS = 2
 CACHED_GRAMMARS = 32
@@ -55,6 +57,7 @@ class Masks:
         # Apart, so that a grammar slow to compile holds up no answer.
         self._compiling = ThreadPoolExecutor(1, thread_name_prefix="grammar")
         self._tokenizer = self._compiling.submit(_prepared, tokenizer)
+        self._closing = self._compiling.submit(_closing, tokenizer)
         self._ready: OrderedDict[str, Future[GrammarMask]] = OrderedDict()
 
     def begin(self, grammar: str) -> Future[GrammarMask]:
@@ -73,7 +76,11 @@ class Masks:
         matcher = new_matcher(self._tokenizer.result(), grammar)
         if fault := fault_of(matcher):
             raise MaskError(fault)
-        return GrammarMask(matcher, self._pool, self._vocab_size)
+        return GrammarMask(matcher, self._pool, self._vocab_size, self._closing.result())
+
+
+def _closing(source: Tokenizer) -> Closing:
+    return Closing(source.free_bytes(), source.eos_ids)
 
 
 def _prepared(source: Tokenizer) -> LLTokenizer:
@@ -83,11 +90,15 @@ def _prepared(source: Tokenizer) -> LLTokenizer:
 class GrammarMask:
     """Where one answer stands in its grammar."""
 
-    def __init__(self, beginning: LLMatcher, pool: ThreadPoolExecutor, vocab_size: int) -> None:
+    def __init__(
+        self, beginning: LLMatcher, pool: ThreadPoolExecutor, vocab_size: int, closing: Closing
+    ) -> None:
         self._beginning = beginning
         self._pool = pool
         self._vocab_size = vocab_size
+        self._closing = closing
         self._matcher = beginning.deep_copy()
+        self._steering = Steering(closing)
         self._mask: Future[np.ndarray] | None = None
         self._started: float | None = None
 
@@ -98,7 +109,7 @@ class GrammarMask:
 
     def fresh(self) -> GrammarMask:
         """A mask at the beginning of the same grammar, for another answer."""
-        return GrammarMask(self._beginning, self._pool, self._vocab_size)
+        return GrammarMask(self._beginning, self._pool, self._vocab_size, self._closing)
 
     def prepare(self) -> None:
         """Begin to compute what is allowed next, in another thread."""
@@ -120,6 +131,12 @@ class GrammarMask:
                 raise MaskError("the grammar takes too long to follow") from None
             return None
 
+    def steer(self, token: int, room: int) -> int:
+        """`token` if the answer can still end after it within `room` tokens, it and the end mark
+        included, and does not only repeat itself; else the token to take in its place.
+        """
+        return self._steering.choose(self._matcher, token, room)
+
     def accept(self, token: int, *, forced: bool) -> list[int]:
         """Take the answer's next token; with `forced`, also those that must follow, returned.
 
@@ -128,8 +145,11 @@ class GrammarMask:
         self._mask = None
         if not self._matcher.consume_token(token):
             raise MaskError(fault_of(self._matcher))
-        if not forced or self._matcher.is_stopped():
-            return []
+        following = [] if not forced or self._matcher.is_stopped() else self._forced()
+        self._steering.take([token, *following])
+        return following
+
+    def _forced(self) -> list[int]:
         following = self._matcher.compute_ff_tokens()
         if following and not self._matcher.consume_tokens(following):
             raise MaskError(fault_of(self._matcher))

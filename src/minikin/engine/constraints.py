@@ -39,8 +39,10 @@ class Ready:
 class Constraints:
     """The grammars that are being compiled, and the masks of those that are followed."""
 
-    def __init__(self, masks: MaskMaker | None) -> None:
+    def __init__(self, masks: MaskMaker | None, context_length: int | None) -> None:
+        """Answers end in their form before `context_length` tokens; None: they are cut off."""
         self._masks = masks
+        self._context_length = context_length
         self._compiling: dict[str, tuple[GenerationRequest, Future[Mask]]] = {}
 
     @property
@@ -98,3 +100,13 @@ class Constraints:
             ready.rows += own
             ready.allowed += [mask] * len(own)
         return ready
+
+    def steer(self, sequence: Sequence, token: int) -> int:
+        """The token to take in place of a sampled one, so that the answer ends in its form."""
+        if sequence.mask is None or self._context_length is None:
+            return token
+        try:
+            return sequence.mask.steer(token, sequence.room(self._context_length))
+        except Exception:  # the answer can still go on as the model has it
+            log.exception("sequence %s/%d can't be steered", sequence.request.id, sequence.index)
+            return token

@@ -35,6 +35,7 @@ class Engine:
         max_running: int,
         prefill_chunk: int,
         masks: MaskMaker | None = None,
+        cut_at_limit: bool = False,
     ) -> None:
         self.decoder = decoder
         self.cache = cache
@@ -46,7 +47,7 @@ class Engine:
             max_running=max_running,
             prefill_chunk=prefill_chunk,
         )
-        self._constraints = Constraints(masks)
+        self._constraints = Constraints(masks, None if cut_at_limit else context_length)
         self._emission = Emission(tokenizer, context_length)
         self._choices: dict[str, list[Sequence]] = {}
 
@@ -114,7 +115,8 @@ class Engine:
 
     def _sample(self, logits: torch.Tensor, ready: Ready) -> list[list[Sampled]]:
         choose, spell = self.decoder.choose, self.tokenizer.token_bytes
-        return sample_spans(logits, ready.spans, ready.allowed, choose, spell)
+        steer = self._constraints.steer
+        return sample_spans(logits, ready.spans, ready.allowed, choose, spell, steer)
 
     def _emit(self, span: Span, sampled: list[Sampled]) -> list[Event]:
         sequence, request = span.sequence, span.sequence.request

@@ -74,6 +74,7 @@ def load_engine(
         max_running=settings.max_running,
         prefill_chunk=settings.prefill_chunk,
         masks=make_masks(tokenizer) if make_masks else None,
+        cut_at_limit=settings.cut_at_limit,
     )
     _warm(engine, context)
     info = ModelInfo(

@@ -37,6 +37,10 @@ class Mask(Protocol):
         """
         ...
 
+    def steer(self, token: int, room: int) -> int:
+        """`token`, or the one to take in its place so that the answer can end within `room`."""
+        ...
+
     def accept(self, token: int, *, forced: bool) -> list[int]:
         """Take the next token; with `forced`, also those that must follow, which are returned."""
         ...

@@ -50,10 +50,12 @@ def sample_spans(
     allowed: Run[np.ndarray | None],
     choose: Choose,
     spell: Callable[[int], bytes],
+    steer: Callable[[Sequence, int], int],
 ) -> list[list[Sampled]]:
     """For each span the token after it and those after its guesses; see `sample`.
 
-    `spell` gives the bytes of a token, for the entries of log probabilities.
+    `spell` gives the bytes of a token, for the entries of log probabilities, `steer` the token to
+    take in place of a sampled one.
     """
     ahead = [i for span in spans for i in range(1 + len(span.guesses))]
     sequences = [span.sequence for span in spans for _ in range(1 + len(span.guesses))]
@@ -62,6 +64,7 @@ def sample_spans(
     wanted = [i for i, s in enumerate(sequences) if s.params.top_logprobs is not None]
     raw = logits[wanted]
     tokens = sample(logits, sequences, ahead, allowed, choose)
+    tokens = [steer(sequence, token) for sequence, token in zip(sequences, tokens, strict=True)]
     entries: list[TokenEntry | None] = [None] * len(tokens)
     if wanted:
         counts = [sequences[i].params.top_logprobs or 0 for i in wanted]

@@ -82,6 +82,10 @@ class Sequence:
         """How many tokens still have to be computed before the next can be sampled."""
         return len(self.tokens) - self.computed
 
+    def room(self, context_length: int) -> int:
+        """How many more tokens may be sampled."""
+        return min(self.params.max_tokens - self.sampled, context_length - len(self.tokens))
+
     def guess(self, context_length: int, spare: int) -> tuple[int, ...]:
         """Tokens that may come after the next one, to be checked in the same step.
 
@@ -92,7 +96,7 @@ class Sequence:
         penalised = params.frequency_penalty or params.presence_penalty
         if penalised or params.repetition_penalty != 1 or self.mask:
             return ()
-        room = min(params.max_tokens - self.sampled, context_length - len(self.tokens))
+        room = self.room(context_length)
         if params.prediction:
             return self.prediction.guess(room - 1)
         return self.lookup.guess(min(room - 1, spare))

@@ -1,0 +1,194 @@
+"""The shortest way from where an answer stands in its grammar to a valid end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from llguidance import LLMatcher
+
+MAX_WAY = 1024
+"""Tokens; a form whose shortest value is longer is not searched for."""
+SHORT = 64
+"""Tokens; up to here a wide search is cheap."""
+MAX_STEPS = MAX_WAY
+"""Grammar steps of one search, some 30 microseconds each."""
+WIDTH = 16
+"""States that a wide search keeps at each length."""
+FEW = 16
+"""Where the grammar leaves so few tokens, a wide search tries each."""
+SHARE = 96
+"""Tokens of each kind that a wide search tries; all single bytes of ASCII."""
+IN_STRING = 16
+"""Where more than one in so many tokens is allowed, it is within a string."""
+_SIGNS = re.compile(rb'\\.|["{}\[\]]')
+_LEAST = (b"null", b"true", b"false", *(b"%d" % digit for digit in range(10)))
+
+
+@dataclass
+class _State:
+    depth: int
+    """Brackets that the way has opened and not closed."""
+    in_string: bool
+    way: list[int]
+    matcher: LLMatcher
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        return self.depth, self.in_string, len(self.way)
+
+
+class Closing:
+    """Finds ways to an end, for one model's tokens."""
+
+    def __init__(self, tokens: Sequence[bytes], eos_ids: Collection[int]) -> None:
+        """`tokens` are the bytes of each id, b"" for control tokens."""
+        self._tokens = tokens
+        self.eos_ids = sorted(eos_ids)
+        self._many = len(tokens) // IN_STRING
+        kinds = [_kind(token) for token in tokens]
+        self._ends = _ranked(tokens, kinds, "end", partial(_end_rank, in_string=False))
+        quotes = [
+            "quote" if token.startswith(b'"') else kind
+            for token, kind in zip(tokens, kinds, strict=True)
+        ]
+        self._quotes = _ranked(tokens, quotes, "quote", partial(_end_rank, in_string=True))
+        self._least = _ranked(tokens, kinds, "least", len)
+        self._fillers = _ranked(tokens, kinds, "filler", lambda token: -min(len(token), 8))
+        self._signs = _ranked(tokens, kinds, "sign", lambda token: not token.isalnum())
+
+    def way(self, matcher: LLMatcher, most: int) -> list[int] | None:
+        """Tokens that end the answer, as few as can be found; None if they are more than `most`.
+
+        The obvious way is tried first, and a search among many only if that is too long. `matcher`
+        stays as it is.
+        """
+        if most < 0:
+            return None
+        for limit, width in ((SHORT, 1), (SHORT, WIDTH), (MAX_WAY, 1), (MAX_WAY, WIDTH)):
+            found = self._search(matcher, min(most, limit), width)
+            if found is not None or (most <= limit and width > 1):
+                return found
+        return None
+
+    def ends(self, matcher: LLMatcher, way: Sequence[int]) -> bool:
+        """Whether the answer can go `way` and end there."""
+        return matcher.validate_tokens([*way, self.eos_ids[0]]) == len(way) + 1
+
+    def is_text(self, matcher: LLMatcher) -> bool:
+        """Whether almost anything may follow: words, or the inside of a string."""
+        return bool(np.count_nonzero(self._allowed(matcher)) > self._many)
+
+    def quote(self, matcher: LLMatcher, way: Sequence[int]) -> int | None:
+        """The token that closes the string that `matcher` is in, if it is in one and may.
+
+        `way` is that from here: within a string it begins with a quote.
+        """
+        if not way or not self._tokens[way[0]].startswith(b'"'):
+            return None
+        if not self.is_text(matcher):
+            return None
+        allowed = self._allowed(matcher)
+        plain = [i for i in self._quotes.tolist() if self._tokens[i] == b'"' and allowed[i]]
+        return (plain or way)[0]
+
+    def _search(self, matcher: LLMatcher, most: int, width: int) -> list[int] | None:
+        """Breadth first, keeping the `width` best of the states at each length."""
+        states = [_State(0, self.is_text(matcher), [], matcher.deep_copy())]
+        seen: set[tuple[int, bytes]] = set()
+        steps = MAX_STEPS
+        while states:
+            following: list[_State] = []
+            for state in states:
+                if state.matcher.is_accepting():
+                    return state.way
+                for tokens in self._choices(state.matcher, width):
+                    steps -= 1
+                    after = self._after(state, tokens, most)
+                    if after and (width == 1 or self._is_new(after, seen)):
+                        following.append(after)
+                if steps < 0:
+                    return None
+            # Forced tokens make ways of different lengths.
+            states = sorted(following, key=lambda state: state.rank)[:width]
+        return None
+
+    def _after(self, state: _State, tokens: list[int], most: int) -> _State | None:
+        matcher = state.matcher.deep_copy()
+        if len(state.way) + len(tokens) > most or not matcher.consume_tokens(tokens):
+            return None
+        text = b"".join(self._tokens[token] for token in tokens)
+        opened, in_string = _scan(text, in_string=state.in_string)
+        return _State(state.depth + opened, in_string, state.way + tokens, matcher)
+
+    def _is_new(self, state: _State, seen: set[tuple[int, bytes]]) -> bool:
+        """Whether no state like it has been `seen`: as deep, and with the same tokens to follow."""
+        alike = state.depth, b"" if state.matcher.is_stopped() else state.matcher.compute_bitmask()
+        if alike in seen:
+            return False
+        seen.add(alike)
+        return True
+
+    def _choices(self, matcher: LLMatcher, width: int) -> list[list[int]]:
+        """What is worth a try next: what is forced, else what closes most or takes least."""
+        if forced := matcher.compute_ff_tokens():
+            return [forced]
+        allowed = self._allowed(matcher)
+        count = np.count_nonzero(allowed)
+        kinds = (self._ends, self._least, self._fillers, self._signs)
+        if count > self._many:
+            kinds = (self._quotes, self._fillers, self._least, self._signs)
+        if width > 1 and count <= FEW:
+            found = np.flatnonzero(allowed).tolist()
+        elif width > 1:
+            found = [i for ranked in kinds for i in ranked[allowed[ranked]][:SHARE].tolist()]
+        else:
+            found = next((r[allowed[r]][:1].tolist() for r in kinds if allowed[r].any()), [])
+        return [[token] for token in found or np.flatnonzero(allowed)[:width].tolist()]
+
+    def _allowed(self, matcher: LLMatcher) -> np.ndarray:
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = np.unpackbits(bits, bitorder="little", count=len(self._tokens)).view(bool)
+        allowed[self.eos_ids] = False
+        return allowed
+
+
+def _kind(token: bytes) -> str:
+    """How a token may help: it ends values, is a small value, fills a string, or is a sign."""
+    text = token.strip(b" ")
+    if text and not text.strip(b'"}],'):
+        return "end"
+    if text in _LEAST:
+        return "least"
+    if len(token) == 1:
+        return "sign" if 0x20 <= token[0] < 0x7F and token != b"\\" else ""
+    return "filler" if token.isalnum() else ""
+
+
+def _ranked(
+    tokens: Sequence[bytes], kinds: list[str], kind: str, rank: Callable[[bytes], Any]
+) -> np.ndarray:
+    """The ids of one kind, best first."""
+    ids = [i for i, own in enumerate(kinds) if own == kind]
+    return np.array(sorted(ids, key=lambda i: (rank(tokens[i]), i)), dtype=np.int64)
+
+
+def _end_rank(token: bytes, *, in_string: bool) -> tuple[bool, int, int, int]:
+    """What closes most comes first; what goes on to a further value, or into a string, last."""
+    depth, goes_on = _scan(token, in_string=in_string)
+    return goes_on, depth, token.count(b","), -len(token)
+
+
+def _scan(text: bytes, *, in_string: bool) -> tuple[int, bool]:
+    """How many brackets JSON text opens, less those it closes; whether it ends in a string."""
+    depth = 0
+    for sign in _SIGNS.findall(text):
+        if sign == b'"':
+            in_string = not in_string
+        elif not in_string:
+            depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(sign, 0)
+    return depth, in_string
