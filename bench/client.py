@@ -43,6 +43,7 @@ async def ask(url: str, content: str, tokens: int, *, full: bool = True, **more:
         "messages": [{"role": "user", "content": content}],
         "max_tokens": tokens,
         "temperature": 0,
+        "top_p": 1,  # servers have defaults of their own
         "stream": True,
         "stream_options": {"include_usage": True},
         **({"logit_bias": ENDLESS} if full else {}),

@@ -7,9 +7,10 @@ import contextlib
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import uvicorn
@@ -37,6 +38,7 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+NO_SAMPLING: Mapping[str, float] = MappingProxyType({})
 CONTROL_TOKENS = {"<|im_start|>": 256, "<|im_end|>": 257}
 
 
@@ -175,13 +177,15 @@ def settings(**overrides) -> ServerSettings:
     return ServerSettings(**{"models": (model,), **overrides})
 
 
-def served(engine: ScriptedEngine, template: str = CHATML) -> ServedModel:
-    return ServedModel(engine, ByteTokenizer(), TemplateInside(template))
+def served(
+    engine: ScriptedEngine, template: str = CHATML, sampling: Mapping[str, float] = NO_SAMPLING
+) -> ServedModel:
+    return ServedModel(engine, ByteTokenizer(), TemplateInside(template), sampling)
 
 
 def app_over(engine: ScriptedEngine, chosen: ServerSettings, template: str = CHATML):
-    async def load(_: ModelSettings) -> ServedModel:
-        return served(engine, template)
+    async def load(model: ModelSettings) -> ServedModel:
+        return served(engine, template, model.known_sampling)
 
     return create_app(chosen, ModelPool(chosen, load))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import platformdirs
@@ -61,6 +61,15 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Other names of the model."""
     memory: int = 0
     """Estimated bytes that the model needs."""
+    known_sampling: dict[str, float] = {}
+    """What the record of a known model recommends, by the names of SamplingParams."""
+    sampling: Annotated[
+        Literal["model", "openai"],
+        Meta(
+            description="Where the defaults of temperature, top_p and other sampling parameters "
+            "come from: the model, or OpenAI."
+        ),
+    ] = "model"
 
     @property
     def names(self) -> tuple[str, ...]:

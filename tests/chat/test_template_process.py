@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
@@ -18,7 +17,7 @@ ENDLESS = "{% for i in range(90000) %}{% for j in range(90000) %}{% endfor %}{% 
 
 @asynccontextmanager
 async def template(source, **tokens):
-    process = TemplateProcess(Source(source, ["<s>"], max_seconds=0.2, **tokens))
+    process = TemplateProcess(Source(source, ["<s>"], **tokens), seconds=0.2)
     await process.start()
     try:
         yield process
@@ -73,31 +72,14 @@ async def test_a_template_that_goes_too_far_is_stopped_and_serves_on(attack):
     ("source", "reason"),
     [
         (ENDLESS, "ran over 0.2 s"),
-        ("{{ 9 ** (9 ** 9) }}", "too much time or memory"),
+        ("{{ 9 ** (9 ** 9) }}", "ran over 0.2 s"),
         ("{{ 'a' * 9000000000 }}", "template failed"),
         ("{% for %}", "no valid Jinja"),
         ("always the same", "leaves out"),
     ],
 )
 async def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source, reason):
-    process = TemplateProcess(Source(source, [], max_seconds=0.2))
+    process = TemplateProcess(Source(source, []), seconds=0.2)
     with pytest.raises(ModelFileError, match=reason):
         await process.start()
     await process.stop()
-
-
-async def test_a_process_that_was_killed_is_started_again():
-    async with template(FORGIVING) as process:
-        process._process.kill()
-        await process._process.wait()
-        assert await process.render(GREETING) == [("Hello there", False)]
-
-
-async def test_answers_reach_who_asked_though_others_leave():
-    async with template(
-        FORGIVING.replace("X", "{% for i in range(90000) %}{% endfor %}")
-    ) as process:
-        leaving = asyncio.create_task(process.render(ASK))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        assert await process.render(GREETING) == [("Hello there", False)]

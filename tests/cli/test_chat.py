@@ -36,7 +36,6 @@ def test_answer_and_status_line(minikin: Minikin, server: Server):
         {
             "model": "tiny",
             "messages": [{"role": "user", "content": "Hi"}],
-            "temperature": 0.7,
             "stream": True,
             "stream_options": {"include_usage": True},
         }

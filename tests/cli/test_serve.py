@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import socket
 import sys
 import types
@@ -7,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from gguf import GGUFWriter
+from msgspec.structs import replace
 
 from minikin.cli import app
 from minikin.config import EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import SetupError
+from minikin.hub.known import DEFAULT_MODEL, KNOWN_MODELS
 
 from .conftest import Minikin
 
@@ -47,6 +50,18 @@ def test_defaults_are_those_of_the_settings(
     assert served == [ServerSettings(models=(model,), port=free_port)]
 
 
+def test_the_record_of_a_known_model_says_how_to_sample_it(
+    served: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "renamed.gguf"
+    file.write_bytes(b"GGUF")
+    digest = hashlib.sha256(b"GGUF").hexdigest()
+    model = replace(KNOWN_MODELS[DEFAULT_MODEL], size=4, sha256=digest)
+    monkeypatch.setitem(KNOWN_MODELS, DEFAULT_MODEL, model)
+    serve("--model", f"mine={file}")
+    assert served[0].models[0].known_sampling == {"temperature": 0.2, "top_p": 0.9}
+
+
 def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free_port: int):
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"GGUF")
@@ -54,7 +69,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
         "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
         "--unload-after 8 --load-seconds 9 "
-        "--extensions --max-choices 7 --api-key one --api-key two "
+        "--extensions --sampling openai --max-choices 7 --api-key one --api-key two "
         "--allowed-host box.lan --allowed-host b "
         f"--database {tmp_path}/kept.sqlite3"
     )
@@ -69,7 +84,11 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     )
     assert served == [
         ServerSettings(
-            models=(ModelSettings(id="tiny", aliases=("gpt-4.1-mini",), engine=engine),),
+            models=(
+                ModelSettings(
+                    id="tiny", aliases=("gpt-4.1-mini",), engine=engine, sampling="openai"
+                ),
+            ),
             unload_after=8,
             load_seconds=9,
             port=free_port,

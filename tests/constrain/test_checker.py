@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
+from minikin.bounded.limits import Limits
 from minikin.constrain import checker
 from minikin.constrain.checker import GrammarChecker, TooManySchemas
 from minikin.constrain.worker import Vocabulary
-from minikin.errors import InvalidRequest
+from minikin.errors import EngineFailure, InvalidRequest
 from tests.constrain.walk import TOKENIZER, grammar_of, plan_of
 
 MANY = {f"p{i}": {"type": "boolean"} for i in range(4_000)}
@@ -93,13 +93,11 @@ NAMED = {
 }
 
 
-async def test_bombs_are_refused_in_time_and_what_follows_is_fine(grammars):
+async def test_bombs_are_refused_and_what_follows_is_fine(grammars):
     for name, schema in BOMBS.items():
-        start = time.perf_counter()
         reason = await fault(grammars, schema)
         assert reason, name
         assert NAMED.get(name, "") in reason
-        assert time.perf_counter() - start < checker.SECONDS + 3
         assert await fault(grammars, good()) is None
 
 
@@ -128,19 +126,14 @@ async def test_large_but_followable_schemas_pass(grammars, schema):
     assert await fault(grammars, schema) is None
 
 
-async def test_a_grammar_past_the_deadline_is_refused_and_its_worker_replaced(
-    grammars, monkeypatch
-):
-    assert await fault(grammars, good()) is None
-    monkeypatch.setattr(checker, "SECONDS", 0.05)
-    start = time.perf_counter()
-    assert checker.TOO_COMPLEX in await fault(grammars, SLOW)
-    assert time.perf_counter() - start < 2
-    start = time.perf_counter()
-    assert checker.TOO_COMPLEX in await fault(grammars, SLOW)
-    assert time.perf_counter() - start < 0.05
-    monkeypatch.setattr(checker, "SECONDS", 5.0)
-    assert await fault(grammars, good(1)) is None
+async def test_a_grammar_that_takes_too_long_is_refused_once_and_remembered():
+    made = GrammarChecker(vocabulary, Limits(seconds=0.05))
+    assert checker.TOO_COMPLEX in await fault(made, SLOW)
+    await made.stop()
+    # With no worker left to ask.
+    made._workers.clear()
+    made._idle = None
+    assert checker.TOO_COMPLEX in await fault(made, SLOW)
 
 
 async def test_too_many_at_once_are_told_to_come_back(grammars, monkeypatch):
@@ -158,21 +151,20 @@ async def test_verdicts_are_kept_up_to_a_bound(grammars, monkeypatch):
     assert len(grammars._verdicts) == 4
 
 
-async def test_a_worker_that_died_is_started_again(grammars):
-    assert await fault(grammars, good()) is None
-    process = grammars._workers[0]._process
-    process.kill()
-    await process.wait()
-    assert await fault(grammars, good(1)) is None
-
-
 async def test_a_client_that_leaves_frees_the_worker(grammars):
     assert await fault(grammars, good()) is None
+    worker = grammars._workers[0]
     task = asyncio.create_task(fault(grammars, SLOW))
     await asyncio.sleep(0.1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    start = time.perf_counter()
+    assert worker.pid is None
     assert await fault(grammars, good(1)) is None
-    assert time.perf_counter() - start < 2
+    assert grammars._workers == [worker]
+
+
+async def test_a_worker_that_cannot_start_is_the_servers_fault(grammars, monkeypatch):
+    monkeypatch.setattr(checker, "WORKER", "minikin.no_such_module")
+    with pytest.raises(EngineFailure, match="could not be started"):
+        await fault(grammars, good())

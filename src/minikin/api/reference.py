@@ -71,6 +71,13 @@ _DIFFERENCES = """\
   Assistant messages can be sent back with it. If the request fixes the format of the answer
   (`json_object`, `json_schema`, a required tool call), the model answers without reasoning. A tool
   call inside reasoning is part of the reasoning.
+- Without `temperature` or `top_p` in the request, the model's own defaults apply. The first of
+  these that has a value sets it: the request, the model's files (`generation_config.json` of a
+  folder, `general.sampling` keys of a GGUF file), Minikin's record of a known model, OpenAI's
+  default. Each value is set separately: a request with only `temperature` gets the model's `top_p`.
+  The `top_k`, `min_p` and `repetition_penalty` of the model also apply. The record of the default
+  model has temperature 0.2 and `top_p` 0.9. A stored completion shows the `temperature` and `top_p`
+  that were used. `minikin serve --sampling openai` turns all model defaults off.
 - A server can have several models. A request for a model that is not in memory waits until it is
   loaded. It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
 - A request that stopped the engine twice gets 500 with code `request_quarantined`.

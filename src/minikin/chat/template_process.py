@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from minikin.bounded.limits import Limits
+from minikin.bounded.process import BoundedProcess, WorkerLost, WorkerNotReady
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import in_channels
 from minikin.chat.thoughts import thought_marks
 from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
-MAX_REPLY = 256 * 1024 * 1024
-"""Bytes; more than any conversation within the limits renders to."""
-_DIED = (asyncio.IncompleteReadError, ValueError, ConnectionError, RuntimeError)
-"""What a pipe to a dead process raises; uvloop's own is the last."""
+WORKER = "minikin.chat.template_worker"
+SECONDS = 1.0
+"""CPU time of one rendering: many times what four megabytes of messages take."""
 _TOO_MUCH = "it took too much time or memory."
-_ROOT = str(Path(__file__).parents[2])
-"""Where the worker finds this package, be it installed or not."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -32,14 +28,11 @@ class Source(msgspec.Struct, frozen=True):
     control_tokens: list[str]
     bos: str | None = None
     eos: str | None = None
-    max_seconds: float = 1.0
-    """CPU time of one rendering: many times what four megabytes of messages take."""
 
 
 class Conversation(msgspec.Struct, frozen=True):
     """What to render; see `ChatTemplate.render`."""
 
-    number: int
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[dict[str, Any]]
     must_call: bool
@@ -49,7 +42,6 @@ class Conversation(msgspec.Struct, frozen=True):
 class Reply(msgspec.Struct, frozen=True):
     """The pieces of the prompt, or why there are none."""
 
-    number: int
     pieces: list[tuple[str, bool]] = []
     refusal: str | None = None
     """The template's own words against these messages."""
@@ -60,7 +52,7 @@ class Reply(msgspec.Struct, frozen=True):
 class TemplateProcess:
     """Renders conversations in `template_worker.py`, one at a time; see `ChatTemplate`."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, seconds: float = SECONDS) -> None:
         self.call_format = format_of(source.template)
         """How the model writes tool calls."""
         self.in_channels = in_channels(source.template)
@@ -68,37 +60,22 @@ class TemplateProcess:
         self.thought_marks = thought_marks(source.template)
         """What the model's thoughts stand between, if it has any."""
         self.can_choose_to_think = "enable_thinking" in source.template
-        self._source = source
+        setup = msgspec.json.encode(source)
+        limits = Limits(seconds=seconds, setup_seconds=seconds)
+        self._process = BoundedProcess(WORKER, lambda: setup, limits)
         self._turn = asyncio.Lock()
-        self._number = 0
-        self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start the process and try the template out. Raises ModelFileError if it can't be used."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "minikin.chat.template_worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=MAX_REPLY,
-            env=os.environ | {"PYTHONPATH": _ROOT},
-        )
         try:
-            reply = await self._exchange(self._source, 0)
-        except _DIED as error:
-            raise ModelFileError(f"The model's chat template failed: {_TOO_MUCH}") from error
-        if reply.fault:
-            raise ModelFileError(reply.fault)
+            await self._process.start()
+        except WorkerNotReady as error:
+            reason = error.reason or f"The model's chat template failed: {_TOO_MUCH}"
+            raise ModelFileError(reason) from error
 
     async def stop(self) -> None:
         """End the process, if there is one."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()  # which closes the pipes too
+        await self._process.stop()
 
     async def render(
         self,
@@ -109,32 +86,14 @@ class TemplateProcess:
         variables: Mapping[str, Any] | None = None,
     ) -> list[tuple[str, bool]]:
         """What ChatTemplate.render gives and raises; TemplateError also if it doesn't end."""
+        asked = Conversation(messages, tools, must_call, variables or {})
         async with self._turn:
-            self._number += 1
-            asked = Conversation(self._number, messages, tools, must_call, variables or {})
             try:
-                if self._process is None or self._process.returncode is not None:
-                    await self.stop()
-                    await self.start()
-                reply = await self._exchange(asked, asked.number)
-            except (ModelFileError, *_DIED) as error:
-                await self.stop()
+                reply = await self._process.ask(asked, Reply)
+            except (WorkerLost, WorkerNotReady) as error:
                 raise TemplateError(_TOO_MUCH) from error
         if reply.refusal:
             raise InvalidRequest(reply.refusal, param="messages")
         if reply.fault:
             raise TemplateError(reply.fault)
         return reply.pieces
-
-    async def _exchange(self, message: Source | Conversation, number: int) -> Reply:
-        """Send a line; its answer comes after those of clients who have left meanwhile."""
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(message) + b"\n")
-        await self._process.stdin.drain()
-        while True:
-            line = await self._process.stdout.readuntil(b"\n")
-            reply = msgspec.json.decode(line, type=Reply)
-            if reply.number == number:
-                return reply

@@ -41,9 +41,15 @@ def chat(
         str | None, typer.Option(help="A system message for the model.", show_default=False)
     ] = None,
     temperature: Annotated[
-        float,
-        typer.Option(min=0, max=2, metavar="X", help="0: most deterministic, 2: most random."),
-    ] = 0.7,
+        float | None,
+        typer.Option(
+            min=0,
+            max=2,
+            metavar="X",
+            help="0: most deterministic, 2: most random.",
+            show_default="the model's own",
+        ),
+    ] = None,
     cache: CacheOption = None,
 ) -> None:
     """Talk with a model in this terminal.

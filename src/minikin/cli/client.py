@@ -87,13 +87,13 @@ class ChatClient:
             ) from error
 
     def stream(
-        self, model: str, messages: list[dict[str, str]], temperature: float
+        self, model: str, messages: list[dict[str, str]], temperature: float | None
     ) -> Generator[Chunk]:
         """The answer to `messages`, event by event. To cancel it, close the generator."""
         body = {
             "model": model,
             "messages": messages,
-            "temperature": temperature,
+            **({} if temperature is None else {"temperature": temperature}),
             "stream": True,
             "stream_options": {"include_usage": True},
         }

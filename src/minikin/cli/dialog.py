@@ -33,7 +33,7 @@ class Dialog:
         client: ChatClient,
         model: str,
         conversation: Conversation,
-        temperature: float,
+        temperature: float | None,
     ) -> None:
         self._client = client
         self._model = model

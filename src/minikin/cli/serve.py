@@ -15,7 +15,7 @@ from minikin.cli.options import CacheOption, locate_model, settings_of, with_set
 from minikin.cli.output import readable_size
 from minikin.config import EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import ModelFileError, SetupError
-from minikin.hub.known import DEFAULT_MODEL
+from minikin.hub.known import DEFAULT_MODEL, known_file
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -66,7 +66,7 @@ _Hosts = Annotated[
 ]
 
 
-@with_settings(ServerSettings, EngineSettings)
+@with_settings(ServerSettings, ModelSettings, EngineSettings)
 def serve(
     model: _Models = [DEFAULT_MODEL],  # noqa: B006, typer takes a list
     memory_budget: _Budget = None,
@@ -94,7 +94,7 @@ def serve(
     `minikin serve --host 0.0.0.0 --api-key-file keys.txt --allowed-host box.lan`
     """
     keys = read_api_keys(api_key or [], api_key_file)
-    models = _models(model, cache, settings_of(EngineSettings, settings))
+    models = _models(model, cache, settings)
     models, budget = _within(models, memory_budget)
     chosen = ServerSettings(
         models=models,
@@ -111,7 +111,7 @@ def serve(
 
 
 def _models(
-    wanted: list[str], cache: Path | None, engine: dict[str, Any]
+    wanted: list[str], cache: Path | None, settings: dict[str, Any]
 ) -> tuple[ModelSettings, ...]:
     """The settings of each model. Downloads missing models. Raises SetupError."""
     models: list[ModelSettings] = []
@@ -123,10 +123,20 @@ def _models(
             raise SetupError(
                 f"Two models have the name {name}. Set another name for one: NAME={text}."
             )
-        models.append(ModelSettings(id=name, engine=EngineSettings(model=local.path, **engine)))
+        models.append(_model(name, local.path, settings))
     if ORIGINAL not in [model.id for model in models]:
         models[0] = replace(models[0], aliases=(ORIGINAL,))
     return tuple(models)
+
+
+def _model(name: str, path: Path, settings: dict[str, Any]) -> ModelSettings:
+    known = known_file(path)
+    return ModelSettings(
+        id=name,
+        engine=EngineSettings(model=path, **settings_of(EngineSettings, settings)),
+        known_sampling=known.sampling if known else {},
+        **settings_of(ModelSettings, settings),
+    )
 
 
 def _within(

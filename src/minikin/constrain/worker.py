@@ -1,40 +1,31 @@
-"""The process that makes grammars and tries them out; it may be killed at any time.
-
-Reads frames from standard input: the vocabulary as msgpack, then plans as JSON. Answers each plan
-with a verdict.
-"""
+"""The process that makes grammars and tries them out; one that takes too much ends it."""
 
 from __future__ import annotations
 
-import os
 import random
-import resource
-import struct
-import sys
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 import numpy as np
 from llguidance import LLTokenizer
 
+from minikin.bounded.worker import serve
 from minikin.constrain.grammar import grammar_of
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
-from minikin.constrain.plan import Plan
-from minikin.constrain.schema.subject import TOO_COMPLEX
+from minikin.constrain.plan import Plan, SchemaPart
+from minikin.constrain.schema.subject import TOO_COMPLEX, Subject
 from minikin.errors import InvalidRequest
 
-MEMORY = 1024 * 1024 * 1024
-"""Bytes of address space beyond what the vocabulary takes."""
 MASK_SECONDS = 0.25
 """A step that takes longer foretells more that do."""
 TRIAL_STEPS = 12
-LENGTH = struct.Struct("<I")
+SIMPLE = Plan(answer=SchemaPart(Subject("", ""), {"type": "object"}))
+"""A plan that costs nothing."""
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
-    """The first frame."""
+    """What a grammar's tokens are."""
 
     tokens: list[bytes]
     eos_ids: list[int]
@@ -54,29 +45,15 @@ class Verdict(msgspec.Struct, frozen=True):
         return cls(message=error.message, param=error.param, code=error.code)
 
 
-def main() -> None:
-    """Serve until standard input ends."""
-    os.nice(3)  # running answers come first
-    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the answers
-    vocabulary = msgspec.msgpack.decode(_read(source), type=Vocabulary)
+def begin(vocabulary: Vocabulary) -> Callable[[Plan], Verdict]:
+    """What gives the verdict on each plan."""
     tokenizer = _tokenizer(vocabulary)
-    _limit_memory()
-    while frame := _read(source):
-        answer = msgspec.json.encode(_verdict(tokenizer, msgspec.json.decode(frame, type=Plan)))
-        sink.write(LENGTH.pack(len(answer)) + answer)
-        sink.flush()
+    verdict_on(tokenizer, SIMPLE)  # From here on the time is the grammar's own.
+    return lambda plan: verdict_on(tokenizer, plan)
 
 
-def _limit_memory() -> None:
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        pages = int(statm.read_text().split()[0])
-        limit = pages * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-
-
-def _verdict(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
+def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
+    """A plan's grammar, tried out; or the refusal that names the schema at fault."""
     try:
         grammar = grammar_of(plan)
     except InvalidRequest as error:
@@ -123,10 +100,5 @@ def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
     return made[0]
 
 
-def _read(source: Any) -> bytes:
-    head = source.read(LENGTH.size)
-    return source.read(LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
-
-
 if __name__ == "__main__":
-    main()
+    serve(Vocabulary, Plan, begin)

@@ -8,13 +8,18 @@ from pathlib import Path
 from minikin.errors import DownloadError
 
 
+def sha256_of(path: Path) -> str:
+    """64 hex digits. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def check_sha256(path: Path, expected: str, what: str) -> None:
     """Remove `path` and raise DownloadError unless its SHA-256 is `expected` (hex).
 
     `what` names it to the user.
     """
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256_of(path)
     if found != expected:
         path.unlink()
         raise DownloadError(

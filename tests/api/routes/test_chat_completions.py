@@ -6,10 +6,11 @@ import time
 import httpx
 import openai
 import pytest
+from msgspec.structs import replace
 
 from minikin.api.routes import chat_completions
 from minikin.errors import EngineFailure, Quarantined
-from tests.fakes import ScriptedEngine
+from tests.fakes import ScriptedEngine, settings
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 CHUNK_KEYS = {
@@ -336,3 +337,19 @@ def test_cached_tokens_are_told_in_steps(serve, found, told):
     with client_of(serve(ScriptedEngine(cached=found))) as client:
         usage = client.chat.completions.create(**ASK).usage
     assert usage.prompt_tokens_details.cached_tokens == told
+
+
+def test_what_a_request_leaves_open_the_model_fills_in(serve):
+    recommended = {"temperature": 0.2, "top_p": 0.9, "top_k": 40}
+    model = replace(settings().models[0], known_sampling=recommended)
+    server = serve(models=(model,))
+    for stated in (
+        {},
+        {"temperature": 1},
+        {"temperature": None, "top_p": 1.0},
+        {"temperature": 0, "top_p": 0.5},
+    ):
+        assert post(server, **stated).status_code == 200
+        params = server.engine.requests[-1].params
+        said = {name: value for name, value in stated.items() if value is not None}
+        assert {name: getattr(params, name) for name in recommended} == recommended | said

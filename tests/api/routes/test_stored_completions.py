@@ -1,6 +1,9 @@
 import httpx
 import openai
 import pytest
+from msgspec.structs import replace
+
+from tests.fakes import settings
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 
@@ -23,6 +26,14 @@ def test_a_stored_answer_comes_back_as_it_was_and_survives_a_restart(serve, tmp_
     assert (extra["seed"], extra["temperature"], extra["top_p"]) == (4, 0.5, 1.0)
     assert extra["input_user"] == "me"
     assert extra["request_id"].startswith("req_")
+
+
+def test_a_stored_answer_shows_the_models_defaults_that_it_was_sampled_with(serve):
+    model = replace(settings().models[0], known_sampling={"temperature": 0.2, "top_p": 0.9})
+    client = client_of(serve(models=(model,)))
+    made = client.chat.completions.create(**ASK, store=True, top_p=0.5)
+    extra = client.chat.completions.retrieve(made.id).model_extra or {}
+    assert (extra["temperature"], extra["top_p"]) == (0.2, 0.5)
 
 
 def test_a_streamed_answer_is_stored_before_it_ends(serve):

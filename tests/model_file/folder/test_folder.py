@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 
 from minikin.errors import ModelFileError
 from minikin.model_file.model_file import open_model_file
+from minikin.model_file.sampling import recommended_sampling
 from minikin.tokenizer.tokenizer import Tokenizer
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES
@@ -43,6 +44,14 @@ def test_one_file_and_several_are_the_same_model(folder, sharded):
     assert whole.tensors.keys() == parts.tensors.keys()
     for name in whole.tensors:
         assert (whole.data(name) == parts.data(name)).all()
+
+
+def test_what_a_folder_says_of_sampling_is_found_where_a_gguf_file_says_it(folder):
+    edit(folder / "generation_config.json", temperature=0.7, top_k={"odd": [1]})
+    file = open_model_file(folder)
+    assert file.metadata["general.sampling.temp"] == 0.7
+    assert recommended_sampling(file.metadata) == {"temperature": 0.7}
+    assert file.digest()
 
 
 def test_a_digest_tells_models_and_tokenizers_apart(folder, tmp_path):

@@ -86,6 +86,8 @@ _IDENTIFIER = Text(max_length=1024)
 _NO_EFFECT = "accepted; does not change the answer"
 _CACHED = "accepted; the server alone decides what it caches, and for how long"
 
+_OWN_DEFAULT = "OpenAI's default is always 1, as here with `--sampling openai`"
+
 PARAMETERS = (
     Parameter("messages", MESSAGES, "required", "the conversation, rendered by the chat template"),
     Parameter(
@@ -101,8 +103,20 @@ PARAMETERS = (
         "the random padding",
     ),
     Parameter("stream", Nullable(Boolean()), "false", "server-sent events"),
-    Parameter("temperature", Nullable(Decimal(0, 2)), "1", "0 selects the most likely token"),
-    Parameter("top_p", Nullable(Decimal(0, 1)), "1", "nucleus sampling"),
+    Parameter(
+        "temperature",
+        Nullable(Decimal(0, 2)),
+        "the model's own, or 1",
+        "0 selects the most likely token",
+        _OWN_DEFAULT,
+    ),
+    Parameter(
+        "top_p",
+        Nullable(Decimal(0, 1)),
+        "the model's own, or 1",
+        "nucleus sampling",
+        _OWN_DEFAULT,
+    ),
     Parameter(
         "frequency_penalty", Nullable(Decimal(-2, 2)), "0", "counts only the tokens of this answer"
     ),
@@ -208,19 +222,19 @@ EXTENSIONS = (
     Parameter(
         "top_k",
         Nullable(Integer(1, 2**31 - 1)),
-        "null",
+        "the model's own, or null",
         "samples from that many most likely tokens; null: all",
     ),
     Parameter(
         "min_p",
         Nullable(Decimal(0, 1)),
-        "0",
+        "the model's own, or 0",
         "samples from tokens with at least this probability, relative to the most likely one",
     ),
     Parameter(
         "repetition_penalty",
         Nullable(Decimal(0.1, 10)),
-        "1",
+        "the model's own, or 1",
         "divides positive logits and multiplies negative logits of tokens that are in the prompt "
         "or the answer so far",
     ),

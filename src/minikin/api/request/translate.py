@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -76,15 +77,28 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a stored completion tells of how it was made."""
 
     def sampling_params(
-        self, max_tokens: int, prediction: list[int], grammar: str | None
+        self,
+        max_tokens: int,
+        prediction: list[int],
+        grammar: str | None,
+        defaults: Mapping[str, Any],
     ) -> SamplingParams:
         """How to sample this request's answers, of at most `max_tokens` tokens each.
 
-        `prediction` holds the predicted text's token ids; the answers match `grammar`.
+        `prediction` holds the predicted text's token ids; the answers match `grammar`. `defaults`
+        are the model's, of what the request leaves open.
         """
         return SamplingParams(
-            max_tokens=max_tokens, prediction=tuple(prediction), grammar=grammar, **self.sampling
+            max_tokens=max_tokens,
+            prediction=tuple(prediction),
+            grammar=grammar,
+            **{**defaults, **self.sampling},
         )
+
+    def sampled_with(self, params: SamplingParams) -> ChatRequest:
+        """This request, to be kept with the defaults that it was answered with."""
+        used = {name: getattr(params, name) for name in ("temperature", "top_p")}
+        return msgspec.structs.replace(self, settings=self.settings | used)
 
 
 class Limits(msgspec.Struct, frozen=True):

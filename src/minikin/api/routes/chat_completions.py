@@ -50,6 +50,7 @@ class ChatCompletions:
                     owner=scope["state"]["owner"],
                     default_max_tokens=service.settings.default_max_tokens,
                 )
+                chat = chat.sampled_with(prepared.generation.params)
                 maker = ChunkMaker(chat, prepared, fingerprint=model.engine.info.fingerprint)
                 events = model.engine.generate(prepared.generation)
                 async with aclosing(events), aclosing(maker.chunks(events)) as chunks:

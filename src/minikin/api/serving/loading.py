@@ -11,6 +11,7 @@ from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ModelSettings
 from minikin.engine.host.supervisor import EngineSupervisor
 from minikin.model_file.model_file import open_model_file
+from minikin.model_file.sampling import recommended_sampling
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,8 @@ async def load_model(settings: ModelSettings) -> ServedModel:
         tokenizer = await asyncio.to_thread(_read_tokenizer, settings)
         template = _template(settings, tokenizer)
         await template.start()
-        model = await asyncio.to_thread(ServedModel, engine, tokenizer, template)
+        sampling = await asyncio.to_thread(default_sampling, settings)
+        model = await asyncio.to_thread(ServedModel, engine, tokenizer, template, sampling)
         await engine.wait_ready()
     except BaseException:
         await engine.stop()
@@ -38,6 +40,21 @@ async def load_model(settings: ModelSettings) -> ServedModel:
 
 def _read_tokenizer(settings: ModelSettings) -> Tokenizer:
     return Tokenizer.from_gguf(open_model_file(settings.engine.model).metadata)
+
+
+def default_sampling(settings: ModelSettings) -> dict[str, float]:
+    """The model's own defaults, by the names of SamplingParams; OpenAI's stand for what is absent.
+
+    What the model's file says comes before the record of a known model. Raises ModelFileError.
+    """
+    if settings.sampling == "openai":
+        return {}
+    metadata = open_model_file(settings.engine.model).metadata
+    sampling = settings.known_sampling | recommended_sampling(metadata)
+    if sampling:
+        chosen = ", ".join(f"{name} {value:g}" for name, value in sampling.items())
+        log.info("Sampling defaults of %s: %s", settings.id, chosen)
+    return sampling
 
 
 def _template(settings: ModelSettings, tokenizer: Tokenizer) -> TemplateProcess:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
@@ -35,11 +37,17 @@ class ServedModel:
     """
 
     def __init__(
-        self, engine: EngineSupervisor, tokenizer: Tokenizer, template: TemplateProcess
+        self,
+        engine: EngineSupervisor,
+        tokenizer: Tokenizer,
+        template: TemplateProcess,
+        sampling: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
         self.template = template
+        self._sampling = sampling
+        """SamplingParams of requests that don't say otherwise."""
         self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
         self._longest_token = max(
@@ -88,7 +96,7 @@ class ServedModel:
         # More than the window holds can't come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
-        params = request.sampling_params(most, prediction, grammar)
+        params = request.sampling_params(most, prediction, grammar, self._sampling)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
             id=request_id, prompt=prompt, params=params, n=request.n, scope=owner

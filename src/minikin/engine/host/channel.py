@@ -5,18 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import struct
 from typing import Any
 
 import msgspec
 
+from minikin.bounded.frames import BadFrame, framed, read_frame, receive_frame
 from minikin.config import EngineSettings
 from minikin.engine.messages import Event, GenerationRequest, ModelInfo
-
-MAX_FRAME = 64 * 1024 * 1024
-"""Far above any frame that is sent; a larger length means that the stream is out of step."""
-
-_LENGTH = struct.Struct("<I")
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -62,9 +57,8 @@ _encoder = msgspec.msgpack.Encoder(enc_hook=os.fspath)
 
 
 def frame(message: Command | Report) -> bytes:
-    """A message as it goes over the wire: its length in four bytes, then msgpack."""
-    body = _encoder.encode(message)
-    return _LENGTH.pack(len(body)) + body
+    """A message as it goes over the wire."""
+    return framed(_encoder.encode(message))
 
 
 class BlockingReader:
@@ -76,10 +70,8 @@ class BlockingReader:
 
     def read(self) -> Command | None:
         """The next command; None when the server is gone."""
-        head = self._file.read(_LENGTH.size)
-        if len(head) < _LENGTH.size:
-            return None
-        return self._decoder.decode(self._file.read(_LENGTH.unpack(head)[0]))
+        body = read_frame(self._file)
+        return None if body is None else self._decoder.decode(body)
 
 
 class AsyncReader:
@@ -92,11 +84,8 @@ class AsyncReader:
     async def read(self) -> Report | None:
         """The next report; None when the engine is gone or talks nonsense."""
         try:
-            (length,) = _LENGTH.unpack(await self._stream.readexactly(_LENGTH.size))
-            if length > MAX_FRAME:
-                return None
-            return self._decoder.decode(await self._stream.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
+            return self._decoder.decode(await receive_frame(self._stream))
+        except (asyncio.IncompleteReadError, BadFrame, ConnectionError, msgspec.DecodeError):
             return None
 
 

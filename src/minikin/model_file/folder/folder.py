@@ -20,6 +20,7 @@ from minikin.model_file.folder.shard import Shard
 from minikin.model_file.folder.tensors import FolderTensor, FolderTensors
 from minikin.model_file.folder.vocabulary import read_vocabulary
 from minikin.model_file.gguf import GGMLType
+from minikin.model_file.sampling import as_metadata
 
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _MOST_INDEX_BYTES = 16 * 1024 * 1024
@@ -80,6 +81,7 @@ class SafetensorsFolder:
         tensors = maker.read() | {name: _made(values) for name, values in factors.items()}
         metadata = {f"{kind.arch}.{key}": value for key, value in shape.items()}
         metadata["general.architecture"] = kind.arch
+        metadata |= as_metadata(folder.json("generation_config.json") or {})
         read_tokenizer = partial(read_vocabulary, folder, fields, shape["vocab_size"])
         return cls(shards, Metadata(metadata, read_tokenizer), tensors, maker.quantization)
 

@@ -1,0 +1,1 @@
+"""Processes of bounded time and memory for untrusted work, and the frames between processes."""

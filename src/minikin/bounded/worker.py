@@ -1,0 +1,54 @@
+"""The worker's side: get ready, then answer one task after the other within the limits."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+
+import msgspec
+
+from minikin.bounded.frames import framed, read_frame
+from minikin.bounded.limits import Limits, leave_no_core, limit_memory, time_limit
+from minikin.errors import MinikinError
+
+_Setup = TypeVar("_Setup")
+_Task = TypeVar("_Task")
+
+
+def serve(
+    setup: type[_Setup], task: type[_Task], begin: Callable[[_Setup], Callable[[_Task], Any]]
+) -> None:
+    """Serve standard input until it ends: the program of a worker.
+
+    The first two frames are the Limits and a `setup`. `begin` makes of it what answers each `task`
+    after that; if it raises MinikinError, its message is the reason why the worker can't be used.
+    An answer that raises anything ends the process.
+    """
+    os.nice(3)  # running answers come first
+    leave_no_core()
+    source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the answers
+    limits = msgspec.json.decode(read_frame(source) or b"", type=Limits)
+    first = msgspec.json.decode(read_frame(source) or b"", type=setup)
+    limit_memory(limits.memory)
+    try:
+        with time_limit(limits.setup_seconds):
+            answer = begin(first)
+    except MinikinError as error:
+        _send(sink, error.message)
+        return
+    limit_memory(limits.memory)
+    _send(sink, None)
+    decoder = msgspec.json.Decoder(task)
+    while (frame := read_frame(source)) is not None:
+        asked = decoder.decode(frame)
+        with time_limit(limits.seconds):
+            reply = answer(asked)
+        _send(sink, reply)
+
+
+def _send(sink: BinaryIO, message: Any) -> None:
+    sink.write(framed(msgspec.json.encode(message)))
+    sink.flush()

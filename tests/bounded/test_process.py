@@ -1,0 +1,113 @@
+"""Whatever a worker does, whoever asked is told, and the next task is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+
+from minikin.bounded.limits import Limits
+from minikin.bounded.process import BoundedProcess, WorkerLost, WorkerNotReady
+from tests.real_model import ROOT
+
+WORKER = "tests.bounded.scripted_worker"
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+@asynccontextmanager
+async def worker(setup="fine", **limits):
+    limits = Limits(**{"seconds": 0.3, **limits})
+    process = BoundedProcess(WORKER, lambda: msgspec.json.encode(setup), limits)
+    try:
+        yield process
+    finally:
+        await process.stop()
+
+
+async def test_one_process_answers_one_task_after_the_other():
+    async with worker() as process:
+        assert await process.ask("echo é", str) == "é"
+        first = process.pid
+        assert await process.ask("echo " + "x" * 1_000_000, str) == "x" * 1_000_000
+        assert process.pid == first
+
+
+async def test_what_it_prints_is_not_between_its_answers():
+    async with worker() as process:
+        assert await process.ask("print", str) == "printed"
+        assert await process.ask("echo a", str) == "a"
+
+
+@pytest.mark.parametrize("task", ["die", "spin", "one call", "memory", "hang", "rubbish", "echo"])
+async def test_a_worker_that_goes_too_far_is_replaced(task):
+    # A plain echo answers text where a number is wanted.
+    patience = 2.0 if task == "hang" else 60.0
+    async with worker(patience=patience) as process:
+        await process.start()
+        with pytest.raises(WorkerLost):
+            await process.ask(task, int)
+        assert process.pid is None
+        assert await process.ask("echo well", str) == "well"
+
+
+async def test_it_may_say_itself_that_its_time_was_up():
+    async with worker() as process:
+        assert await process.ask("catch", str) == "it ran over 0.3 s."
+        assert await process.ask("echo well", str) == "well"
+
+
+async def test_a_worker_that_died_between_two_tasks_is_replaced():
+    async with worker() as process:
+        await process.start()
+        os.kill(process.pid, 9)
+        await process._process.wait()
+        assert await process.ask("echo well", str) == "well"
+
+
+async def test_who_leaves_in_the_middle_takes_the_worker_along():
+    async with worker() as process:
+        await process.start()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.ask("hang", str), 0.1)
+        assert process.pid is None
+        assert await process.ask("echo well", str) == "well"
+
+
+async def test_a_worker_that_refuses_its_setup_says_why():
+    async with worker("refuse") as process:
+        with pytest.raises(WorkerNotReady) as raised:
+            await process.start()
+        assert raised.value.reason == "I can't."
+        assert process.pid is None
+
+
+@pytest.mark.parametrize("setup", ["die", "spin", "hang"])
+async def test_a_worker_that_never_gets_ready_is_ended(setup):
+    limits = {"setup_seconds": 0.2, "setup_patience": 5.0 if setup == "hang" else 60.0}
+    async with worker(setup, **limits) as process:
+        with pytest.raises(WorkerNotReady) as raised:
+            await process.ask("echo a", str)
+        assert raised.value.reason == ""
+        assert process.pid is None
+
+
+async def test_a_worker_that_speaks_no_frames_is_ended(monkeypatch):
+    monkeypatch.setenv("RUBBISH", "Warning: your Python is old.")
+    async with worker() as process:
+        with pytest.raises(WorkerNotReady):
+            await process.start()
+        assert process.pid is None
+
+
+async def test_a_worker_ends_with_whoever_asked():
+    async with worker() as process:
+        await process.start()
+        process._process.stdin.close()
+        assert await asyncio.wait_for(process._process.wait(), 60) == 0
