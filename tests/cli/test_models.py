@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -62,6 +63,25 @@ def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_pa
         ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "45_", "MB", "yes", "yes"],
     ]
     assert str(tmp_path / "cache" / "models") in run.stderr
+
+
+def test_models_compiles_nothing_and_loads_no_torch(
+    minikin: Minikin, server: Server, tmp_path: Path, env: dict[str, str]
+):
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+    for compiler in ("gcc", "cc", "clang"):
+        (stubs / compiler).write_text(f"#!/bin/sh\ntouch {tmp_path}/compiled\nexit 1\n")
+        (stubs / compiler).chmod(0o755)
+    (stubs / "torch.py").write_text("raise AssertionError('torch is imported')")
+    server.files["/tiny.gguf"] = tiny_model(tmp_path)
+    assert minikin("pull", f"{server.url}/tiny.gguf").returncode == 0
+    env["PATH"] = os.pathsep.join([str(stubs), env["PATH"]])
+    env["PYTHONPATH"] = os.pathsep.join([str(stubs), env["PYTHONPATH"]])
+    run = minikin("models")
+    assert "45" in run.stdout
+    assert run.returncode == 0, run.stderr
+    assert not (tmp_path / "compiled").exists()
 
 
 def test_rm(minikin: Minikin, server: Server, tmp_path: Path):

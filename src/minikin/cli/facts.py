@@ -11,19 +11,10 @@ from typing import Any
 
 import msgspec
 
-from minikin.engine.native.build import has_bfloat16, load_library
+from minikin.engine.model.footprint import footprint
 from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import open_model_file
 
-_BASE_BYTES = 450_000_000
-"""Python, PyTorch and the HTTP server without a model, measured on Linux with the CPU build."""
-_CACHED_TOKENS = 8192
-"""The conversation length to plan for. The engine's cache uses memory only as it fills."""
-_PACKED = {
-    kind: 0.625 if kind.name.startswith("Q4") else 1.125 for kind in GGMLType if kind.block_size > 1
-}
-_PACKED[GGMLType.BF16] = 2
-"""Bytes per weight, with scales, of the types that the native kernels use as they are."""
 _FILE_TYPES = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
     11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
@@ -58,7 +49,7 @@ def read_facts(path: Path) -> ModelFacts:
         quantization=file.quantization or _quantization(file.metadata, counts),
         parameters=counts.total(),
         context_length=context if isinstance(context, int) else 0,
-        memory=_BASE_BYTES + _weight_bytes(counts) + _cache_bytes(file.metadata, family),
+        memory=footprint(file),
     )
 
 
@@ -76,29 +67,3 @@ def _quantization(metadata: Mapping[str, Any], counts: Counter[GGMLType]) -> str
     kind = metadata.get("general.file_type")
     most = max(counts, key=counts.__getitem__).name if counts else "none"
     return _FILE_TYPES.get(kind, most) if isinstance(kind, int) else most
-
-
-def _dense_bytes() -> int:
-    """Bytes of a dense weight in the engine: bfloat16 if the processor supports it."""
-    return 2 if has_bfloat16() else 4
-
-
-def _weight_bytes(counts: Counter[GGMLType]) -> int:
-    """Bytes of these counts of weights, packed if this machine's kernels can read them packed."""
-    kept = _PACKED if load_library() else {}
-    return int(sum(count * kept.get(kind, _dense_bytes()) for kind, count in counts.items()))
-
-
-def _cache_bytes(metadata: Mapping[str, Any], family: str) -> int:
-    """Bytes of keys and values for _CACHED_TOKENS tokens, or for the context if it is shorter."""
-
-    def field(key: str) -> int:
-        value = metadata.get(f"{family}.{key}")
-        return value if isinstance(value, int) else 0
-
-    heads = max(field("attention.head_count"), 1)
-    width = field("attention.key_length") or field("embedding_length") // heads
-    kv_heads = field("attention.head_count_kv") or heads
-    tokens = min(field("context_length"), _CACHED_TOKENS)
-    bytes_each = 2 if load_library() else _dense_bytes()  # native layers cache bfloat16
-    return 2 * field("block_count") * kv_heads * width * tokens * bytes_each

@@ -58,6 +58,11 @@ def load_library(most: str = "AMX") -> ctypes.CDLL | None:
     return library
 
 
+def can_compile() -> bool:
+    """Whether `load_library` will find or make kernels, as far as one sees without compiling."""
+    return NEEDED.issubset(_processor_features()) and shutil.which("gcc") is not None
+
+
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 by itself; others are faster in float32."""
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_features())

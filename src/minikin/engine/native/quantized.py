@@ -9,26 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from minikin.engine.native.levels import GROUP, LEVEL_BITS
 from minikin.model_file.dequantize import LAYOUTS, Parts, q3_k_scales, runs, split
 from minikin.model_file.gguf import GGMLType
 
-GROUP = 32
-"""Weights that share a scale."""
 LIMIT = 6e-3
 """The most that a matrix may change by, as a share of its norm; bfloat16 costs 1.7e-3."""
-_BITS = {
-    GGMLType.Q4_0: 4,
-    GGMLType.Q4_1: 4,
-    GGMLType.Q4_K: 4,
-    GGMLType.Q5_0: 8,
-    GGMLType.Q5_1: 8,
-    GGMLType.Q5_K: 8,
-    GGMLType.Q8_0: 8,
-    GGMLType.Q2_K: 8,
-    GGMLType.Q3_K: 8,
-    GGMLType.Q6_K: 8,
-    GGMLType.MXFP4: 8,
-}
 _SAMPLE = 4096
 """Blocks, spread evenly over a matrix, whose change is measured."""
 
@@ -76,7 +62,7 @@ class Blocks:
     @classmethod
     def _read(cls, rows: np.ndarray, kind: GGMLType) -> Blocks | None:
         blocks = np.ascontiguousarray(rows).reshape(-1).view(LAYOUTS[kind])
-        if kind not in _BITS or not _is_faithful(blocks[:: len(blocks) // _SAMPLE + 1], kind):
+        if kind not in LEVEL_BITS or not _is_faithful(blocks[:: len(blocks) // _SAMPLE + 1], kind):
             return None
         groups = len(blocks), kind.block_size // GROUP
         levels = np.empty((len(blocks), kind.block_size), dtype=np.uint8)
@@ -94,7 +80,7 @@ class Blocks:
             torch.from_numpy(levels).view(len(rows), -1),
             torch.from_numpy(scale).view(len(rows), -1),
             torch.from_numpy(minimum).view(len(rows), -1),
-            _BITS[kind],
+            LEVEL_BITS[kind],
         )
 
 

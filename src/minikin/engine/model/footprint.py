@@ -1,0 +1,59 @@
+"""The memory that a model takes, from the header of its file: nothing is loaded or compiled."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from minikin.engine.native.build import can_compile, has_bfloat16
+from minikin.engine.native.levels import GROUP, LEVEL_BITS
+from minikin.model_file.gguf import GGMLType
+from minikin.model_file.model_file import ModelFile
+
+BASE_BYTES = 450_000_000
+"""Python, PyTorch and the HTTP server without a model, measured on Linux with the CPU build."""
+CACHED_TOKENS = 8192
+"""The conversation length to plan for. The engine's cache uses memory only as it fills."""
+_PACKED: dict[GGMLType, float] = {
+    GGMLType.BF16: 2,
+    **{kind: bits / 8 + 2 * 2 / GROUP for kind, bits in LEVEL_BITS.items()},
+}
+"""Bytes per weight, with scales, of the types that the native kernels use as they are."""
+
+
+def footprint(file: ModelFile) -> int:
+    """Estimated bytes to serve the model to one user."""
+    family = str(file.metadata.get("general.architecture", "unknown"))
+    native = can_compile()
+    return BASE_BYTES + _weights(file, native) + _cache(file.metadata, family, native)
+
+
+def _weights(file: ModelFile, native: bool) -> int:
+    """Of all weights: packed where the native kernels read their type so, else dense."""
+    counts: Counter[GGMLType] = Counter()
+    for tensor in file.tensors.values():
+        counts[tensor.type] += math.prod(tensor.shape)
+    packed = _PACKED if native else {}
+    return int(sum(count * packed.get(kind, _dense()) for kind, count in counts.items()))
+
+
+def _dense() -> int:
+    """Of a dense weight: two if the processor computes in bfloat16."""
+    return 2 if has_bfloat16() else 4
+
+
+def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
+    """Of the keys and values of CACHED_TOKENS, or of the whole context if it is shorter."""
+
+    def field(key: str) -> int:
+        value = metadata.get(f"{family}.{key}")
+        return value if isinstance(value, int) else 0
+
+    heads = max(field("attention.head_count"), 1)
+    width = field("attention.key_length") or field("embedding_length") // heads
+    kv_heads = field("attention.head_count_kv") or heads
+    tokens = min(field("context_length"), CACHED_TOKENS)
+    bytes_each = 2 if native else _dense()  # native layers cache bfloat16
+    return 2 * field("block_count") * kv_heads * width * tokens * bytes_each
