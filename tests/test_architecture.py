@@ -87,7 +87,7 @@ LINES = {
     "chat": 1350,
     "api": 490,
     "api/answer": 800,
-    "api/http": 860,
+    "api/http": 900,
     "api/request": 1625,
     "api/routes": 620,
     "api/serving": 755,

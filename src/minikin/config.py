@@ -115,6 +115,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = False
     api_keys: tuple[str, ...] = ()
     """API keys that clients can use. Empty: no authentication."""
+    allowed_origins: tuple[str, ...] = ()
+    """Origins whose web pages can use the server. `*`: every web page."""
     allowed_hosts: tuple[str, ...] = ()
     """Host names that clients use, beside localhost, `host` and IP addresses."""
     database: Annotated[

@@ -71,6 +71,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--unload-after 8 --load-seconds 9 "
         "--extensions --sampling openai --max-choices 7 --api-key one --api-key two "
         "--allowed-host box.lan --allowed-host b "
+        "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
         f"--database {tmp_path}/kept.sqlite3"
     )
     serve(*options.split())
@@ -98,6 +99,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             extensions=True,
             api_keys=("one", "two"),
             allowed_hosts=("box.lan", "b"),
+            allowed_origins=("http://localhost:5173", "https://a.example"),
             database=tmp_path / "kept.sqlite3",
         )
     ]
@@ -175,6 +177,24 @@ def test_a_bad_key_file_does_not_start_an_open_server(
     assert minikin("serve", "--api-key", "").returncode == 1
 
 
+@pytest.mark.parametrize(
+    "origin", ["*", "app://obsidian.md", "http://[::1]:80", "tauri://localhost"]
+)
+def test_an_origin_is_what_a_browser_sends(
+    served: list[ServerSettings], tmp_path: Path, origin: str
+):
+    (tmp_path / "tiny.gguf").write_bytes(b"GGUF")
+    serve("--model", str(tmp_path / "tiny.gguf"), "--allowed-origin", origin)
+    assert served[0].allowed_origins == (origin.removesuffix(":80"),)
+
+
+@pytest.mark.parametrize("origin", ["", "localhost:5173", "http://a.example/", "null", "http://*"])
+def test_what_is_not_an_origin_is_refused(minikin: Minikin, origin: str):
+    run = minikin("serve", "--allowed-origin", origin)
+    assert run.returncode == 1
+    assert "is not an origin. Write scheme, host and port" in run.stderr
+
+
 def test_a_missing_key_file(minikin: Minikin, tmp_path: Path):
     assert minikin("serve", "--api-key-file", str(tmp_path / "none")).returncode == 2
 
@@ -189,6 +209,7 @@ def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
         "--extensions": "Accept top_k, min_p, repetition_penalty and reasoning_effort",
         "--max-choices": "Maximum n of a request",
         "--allowed-host": "A host name that clients use",
+        "--allowed-origin": "An origin whose web pages can use the server",
         "--database": "SQLite file for completions",
     }.items():
         assert option in shown

@@ -12,7 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
+from minikin.api.http.cors import Cors
 from minikin.api.http.edge import Edge
+from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
 from minikin.api.routes import docs
 from minikin.api.routes.chat_completions import ChatCompletions
@@ -38,7 +40,11 @@ def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
 
     app = Starlette(
         routes=_routes(service),
-        middleware=[Middleware(Edge, service)],
+        middleware=[
+            Middleware(Edge, service),
+            Middleware(Cors, settings.allowed_origins),
+            Middleware(Gate, settings),
+        ],
         exception_handlers={MinikinError: _on_error, HTTPException: _on_no_route},
         lifespan=lifespan,
     )

@@ -1,11 +1,15 @@
-"""A server's API keys, from the command line and from a file."""
+"""Who can use a server: clients with an API key, and web pages."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from minikin.errors import SetupError
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9._:\[\]-]+")
+"""As browsers write it: in lower case, and nothing after the host and port."""
 
 
 def read_api_keys(given: Iterable[str], file: Path | None) -> tuple[str, ...]:
@@ -27,6 +31,25 @@ def read_api_keys(given: Iterable[str], file: Path | None) -> tuple[str, ...]:
                 "digits and punctuation."
             )
     return tuple(keys)
+
+
+def read_origins(given: Iterable[str]) -> tuple[str, ...]:
+    """The origins `given`, as browsers send them. Raises SetupError for what is not an origin."""
+    origins = tuple(_without_default_port(origin.strip().lower()) for origin in given)
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise SetupError(
+                f"{origin!a} is not an origin. Write scheme, host and port, without a path: "
+                "--allowed-origin http://localhost:5173"
+            )
+    return origins
+
+
+def _without_default_port(origin: str) -> str:
+    """Browsers leave the port out where it goes without saying."""
+    if origin.startswith("http://"):
+        return origin.removesuffix(":80")
+    return origin.removesuffix(":443") if origin.startswith("https://") else origin
 
 
 def _read(file: Path) -> str:

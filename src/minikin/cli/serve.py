@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec.structs import replace
 
-from minikin.cli.access import read_api_keys
+from minikin.cli.access import read_api_keys, read_origins
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
 from minikin.cli.output import readable_size
 from minikin.config import EngineSettings, ModelSettings, ServerSettings
@@ -64,6 +64,14 @@ _Hosts = Annotated[
         "localhost, --host and IP addresses are always allowed.",
     ),
 ]
+_Origins = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ORIGIN",
+        help="An origin whose web pages can use the server, such as http://localhost:5173. "
+        "Repeatable. * allows every web page.",
+    ),
+]
 
 
 @with_settings(ServerSettings, ModelSettings, EngineSettings)
@@ -73,6 +81,7 @@ def serve(
     api_key: _Keys = None,
     api_key_file: _KeyFile = None,
     allowed_host: _Hosts = None,
+    allowed_origin: _Origins = None,
     cache: CacheOption = None,
     **settings: Any,
 ) -> None:
@@ -92,6 +101,8 @@ def serve(
     `minikin serve --model small=smollm2-135m-instruct --model large=./Qwen3-4B-Q4_K_M.gguf`
 
     `minikin serve --host 0.0.0.0 --api-key-file keys.txt --allowed-host box.lan`
+
+    `minikin serve --allowed-origin http://localhost:5173`
     """
     keys = read_api_keys(api_key or [], api_key_file)
     models = _models(model, cache, settings)
@@ -101,6 +112,7 @@ def serve(
         memory_budget=budget,
         api_keys=keys,
         allowed_hosts=tuple(allowed_host or ()),
+        allowed_origins=read_origins(allowed_origin or []),
         **settings_of(ServerSettings, settings),
     )
     logging.basicConfig(format="%(message)s")

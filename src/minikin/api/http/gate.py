@@ -1,0 +1,86 @@
+"""Which requests are accepted, by host name and key, and the error answers of all others."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from minikin.api.http.http import FAULT, TransportFault, error_response
+from minikin.api.http.keys import Keys
+from minikin.config import ServerSettings
+from minikin.errors import EngineFailure, MinikinError
+
+log = logging.getLogger(__name__)
+
+OPEN_PATHS = frozenset({"/health", "/ready"})
+"""Probes need no key."""
+_HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?")
+
+
+class Gate:
+    """Wraps the application `app`; routes find the request's `owner` in the scope's state."""
+
+    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+        self._app = app
+        self._keys = Keys(settings.api_keys)
+        names = {"localhost", settings.host, *settings.allowed_hosts}
+        self._host_names = {name.lower() for name in names} - {"0.0.0.0", "::"}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reject a request or pass it on. An exception becomes an error answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answering = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        try:
+            self._admit(scope)
+            await self._app(scope, receive, watched_send)
+        except MinikinError as error:
+            await error_response(error)(scope, receive, send)
+        except Exception:
+            log.exception("request %s failed", scope["state"]["request_id"])
+            if not answering:
+                await error_response(EngineFailure(FAULT))(scope, receive, send)
+
+    def _admit(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        self._check_host(headers)
+        if scope["path"] not in OPEN_PATHS:
+            address = scope["client"][0] if scope.get("client") else ""
+            scope["state"]["owner"] = self._keys.owner(headers, address)
+
+    def _check_host(self, headers: Headers) -> None:
+        """Reject the names of other hosts, so that their web pages cannot use this server.
+
+        A web page can reach a server on its visitor's machine by a name of its own that resolves
+        to a loopback address (DNS rebinding). IP addresses have no such owner.
+        """
+        given = headers.getlist("host")
+        match = _HOST.fullmatch(given[0]) if len(given) == 1 else None
+        if not match:
+            raise TransportFault(400, "The request needs one valid 'Host' header.")
+        name = match["name"].strip("[]").lower()
+        if name not in self._host_names and not _is_usable_address(name):
+            raise TransportFault(
+                403,
+                f"This server does not answer to the host name '{name[:64]}'. To allow it, start "
+                f"the server with: --allowed-host {name[:64]}",
+                code="host_not_allowed",
+            )
+
+
+def _is_usable_address(name: str) -> bool:
+    try:
+        return not ipaddress.ip_address(name).is_unspecified
+    except ValueError:
+        return False
