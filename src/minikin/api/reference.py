@@ -98,7 +98,7 @@ _DIFFERENCES = """\
   whose ids are those of the local model's tokenizer.
 - If the server has no API keys, it accepts every request, with any key or without one.
 - `Host` must be localhost, the address that the server listens on, an IP address, or an allowed
-  name. Without `--allowed-origin` the server sends no CORS headers. Both rules keep web pages out.
+  name. Web pages of another origin need `--allowed-origin`.
 - Stored completions are visible only to the key that stored them.
 """
 
