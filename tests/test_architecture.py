@@ -88,7 +88,7 @@ LINES = {
     "api": 490,
     "api/answer": 800,
     "api/http": 900,
-    "api/request": 1625,
+    "api/request": 1690,
     "api/routes": 620,
     "api/serving": 755,
     "catalog": 775,

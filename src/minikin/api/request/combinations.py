@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from minikin.api.request import faults
+from minikin.api.request.destinations import Rejected
 from minikin.api.request.message_rules import check_messages, check_tools
+from minikin.api.request.parameters import going_to
 from minikin.errors import InvalidRequest
 
 Values = dict[str, Any]
@@ -115,16 +117,9 @@ def prediction_stands_alone(values: Values) -> None:
 
 def unserved_features(values: Values) -> None:
     """What the API knows and this server, or the model it stands in for, does not do."""
-    if "web_search_options" in values:
-        raise InvalidRequest(
-            "Web search options not supported with this model.", param="web_search_options"
-        )
-    if "functions" in values:
-        raise faults.unsupported("functions", " Use 'tools' instead.")
-    if "function_call" in values:
-        raise faults.unsupported("function_call", " Use 'tool_choice' instead.")
-    if "moderation" in values:
-        raise faults.unsupported("moderation")
+    for parameter, destination in going_to(Rejected):
+        if parameter.name in values:
+            raise destination.error(parameter.name)
 
 
 BEFORE_UNKNOWN: tuple[Callable[[Values], None], ...] = (

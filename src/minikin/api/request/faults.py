@@ -156,6 +156,11 @@ def unsupported(param: str, advice: str = "") -> InvalidRequest:
     )
 
 
+def no_web_search(param: str) -> InvalidRequest:
+    """The one feature that a model of the API may lack by itself."""
+    return InvalidRequest("Web search options not supported with this model.", param=param)
+
+
 def unsupported_value(param: str, value: str, supported: Sequence[str]) -> InvalidRequest:
     """A valid value that this model doesn't support."""
     return InvalidRequest(

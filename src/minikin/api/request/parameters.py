@@ -1,15 +1,27 @@
 """Every parameter of a chat completion request: its rule and its effect.
 
 Requests are checked against this table, in its order. docs/compatibility.md and the OpenAPI
-document are generated from it. To add a parameter, add an entry.
+document are generated from it. To add a parameter, add an entry: it says where the value goes.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
+from minikin.api.request import conversions, faults
+from minikin.api.request.destinations import (
+    DefaultOf,
+    Destination,
+    NoEffect,
+    Rejected,
+    Request,
+    Sampling,
+    Setting,
+)
 from minikin.api.request.message_rules import MESSAGES, NAME, TOOL_CHOICE, TOOLS
 from minikin.api.request.parameter_rules import LogitBias, Metadata, Modalities, Verbosity
 from minikin.api.request.rules import (
@@ -38,6 +50,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
     name: str
     rule: Rule
+    goes_to: tuple[Destination, ...]
     default: str
     """The value if the field is absent, as the reference prints it."""
     behaviour: str
@@ -89,23 +102,46 @@ _CACHED = "accepted; the server alone decides what it caches, and for how long"
 _OWN_DEFAULT = "OpenAI's default is always 1, as here with `--sampling openai`"
 
 PARAMETERS = (
-    Parameter("messages", MESSAGES, "required", "the conversation, rendered by the chat template"),
     Parameter(
-        "stop", Nullable(_STOP), "null", "up to 4 texts; the answer ends before the first one"
+        "messages",
+        MESSAGES,
+        (Request("messages"),),
+        "required",
+        "the conversation, rendered by the chat template",
     ),
-    Parameter("modalities", Nullable(Modalities()), '`["text"]`', "text; audio is rejected"),
-    Parameter("logprobs", Nullable(Boolean()), "false", "log probabilities of each token"),
+    Parameter(
+        "stop",
+        Nullable(_STOP),
+        (Sampling("stop", conversions.stops),),
+        "null",
+        "up to 4 texts; the answer ends before the first one",
+    ),
+    Parameter(
+        "modalities", Nullable(Modalities()), (NoEffect(),), '`["text"]`', "text; audio is rejected"
+    ),
+    Parameter(
+        "logprobs",
+        Nullable(Boolean()),
+        (DefaultOf("top_logprobs", conversions.no_alternatives),),
+        "false",
+        "log probabilities of each token",
+    ),
     Parameter(
         "stream_options",
         Nullable(_STREAM_OPTIONS),
+        (
+            Request("include_usage", conversions.usage_wanted),
+            Request("include_obfuscation", conversions.padding_wanted),
+        ),
         "null",
         "`include_usage` adds a last chunk with the usage; `include_obfuscation: false` removes "
         "the random padding",
     ),
-    Parameter("stream", Nullable(Boolean()), "false", "server-sent events"),
+    Parameter("stream", Nullable(Boolean()), (Request("stream"),), "false", "server-sent events"),
     Parameter(
         "temperature",
         Nullable(Decimal(0, 2)),
+        (Sampling("temperature"), Setting("temperature", 1.0)),
         "the model's own, or 1",
         "0 selects the most likely token",
         _OWN_DEFAULT,
@@ -113,19 +149,29 @@ PARAMETERS = (
     Parameter(
         "top_p",
         Nullable(Decimal(0, 1)),
+        (Sampling("top_p"), Setting("top_p", 1.0)),
         "the model's own, or 1",
         "nucleus sampling",
         _OWN_DEFAULT,
     ),
     Parameter(
-        "frequency_penalty", Nullable(Decimal(-2, 2)), "0", "counts only the tokens of this answer"
+        "frequency_penalty",
+        Nullable(Decimal(-2, 2)),
+        (Sampling("frequency_penalty"), Setting("frequency_penalty", 0.0)),
+        "0",
+        "counts only the tokens of this answer",
     ),
     Parameter(
-        "presence_penalty", Nullable(Decimal(-2, 2)), "0", "counts only the tokens of this answer"
+        "presence_penalty",
+        Nullable(Decimal(-2, 2)),
+        (Sampling("presence_penalty"), Setting("presence_penalty", 0.0)),
+        "0",
+        "counts only the tokens of this answer",
     ),
     Parameter(
         "max_completion_tokens",
         Nullable(Integer(1)),
+        (Request("max_tokens"),),
         "the server's `default_max_tokens`",
         "the maximum number of tokens to generate",
         "without a limit, OpenAI continues to the model's maximum",
@@ -133,14 +179,22 @@ PARAMETERS = (
     Parameter(
         "max_tokens",
         Nullable(Integer(1)),
+        (DefaultOf("max_completion_tokens"),),
         "the server's `default_max_tokens`",
         "the older name of `max_completion_tokens`",
         "without a limit, OpenAI continues to the model's maximum",
     ),
-    Parameter("n", Nullable(Integer(1, MAX_CHOICES)), "1", "the number of answers to the prompt"),
+    Parameter(
+        "n",
+        Nullable(Integer(1, MAX_CHOICES)),
+        (Request("n"),),
+        "1",
+        "the number of answers to the prompt",
+    ),
     Parameter(
         "seed",
         Nullable(Integer(-(2**63), 2**63 - 1)),
+        (Sampling("seed"), Setting("seed")),
         "null",
         "the same request and seed give the same text",
         "guaranteed here, best effort at OpenAI",
@@ -148,16 +202,22 @@ PARAMETERS = (
     Parameter(
         "logit_bias",
         Nullable(LogitBias()),
+        (Sampling("logit_bias", conversions.biases),),
         "null",
         "added to the tokens' logits; 100 forces, -100 bans",
         "the ids are those of the local model's tokenizer: see `POST /tokenize`",
     ),
     Parameter(
-        "top_logprobs", Nullable(Integer(0, 20)), "0", "the number of alternatives for each token"
+        "top_logprobs",
+        Nullable(Integer(0, 20)),
+        (Sampling("top_logprobs"),),
+        "0",
+        "the number of alternatives for each token",
     ),
     Parameter(
         "response_format",
         Nullable(_RESPONSE_FORMAT),
+        (Request("response_format"), Setting("response_format")),
         "`text`",
         "`text`, `json_object` and `json_schema`: the answer always matches, unless it is cut off",
         "a schema without `strict` is followed too; an unsupported keyword is rejected by name",
@@ -165,15 +225,25 @@ PARAMETERS = (
     Parameter(
         "tools",
         Nullable(TOOLS),
+        (Request("tools"), Setting("tools")),
         "null",
         "functions that the model can call; the arguments always match their schema",
         "also without `strict`",
     ),
-    Parameter("tool_choice", Nullable(TOOL_CHOICE), "`auto` with tools", "needs `tools`"),
-    Parameter("parallel_tool_calls", Boolean(), "true", "needs `tools`"),
+    Parameter(
+        "tool_choice",
+        Nullable(TOOL_CHOICE),
+        (Request("tool_choice"), Setting("tool_choice")),
+        "`auto` with tools",
+        "needs `tools`",
+    ),
+    Parameter(
+        "parallel_tool_calls", Boolean(), (Request("parallel_tool_calls"),), "true", "needs `tools`"
+    ),
     Parameter(
         "functions",
         Nullable(Array(FreeForm(), "an array of objects", 128, min_length=1)),
+        (Rejected(partial(faults.unsupported, advice=" Use 'tools' instead.")),),
         "null",
         "rejected with `unsupported_parameter`: use `tools`",
         "deprecated by OpenAI",
@@ -183,6 +253,7 @@ PARAMETERS = (
         Nullable(
             Either("one of a string or object", {str: OneOf(("none", "auto")), dict: FreeForm()})
         ),
+        (Rejected(partial(faults.unsupported, advice=" Use 'tool_choice' instead.")),),
         "null",
         "rejected with `unsupported_parameter`: use `tool_choice`",
         "deprecated by OpenAI",
@@ -190,50 +261,90 @@ PARAMETERS = (
     Parameter(
         "prediction",
         Nullable(_PREDICTION),
+        (Request("prediction", conversions.predicted_text),),
         "null",
         "checked many tokens at a time; changes the speed of the answer, never its text",
         "the usage counts rejected prediction tokens that were checked, also as completion tokens",
     ),
-    Parameter("store", Nullable(Boolean()), "false", "keeps the answer for later retrieval"),
-    Parameter("metadata", Nullable(Metadata()), "null", "stored with the answer"),
-    Parameter("user", Nullable(_IDENTIFIER), "null", _NO_EFFECT),
+    Parameter(
+        "store",
+        Nullable(Boolean()),
+        (Request("store"),),
+        "false",
+        "keeps the answer for later retrieval",
+    ),
+    Parameter(
+        "metadata", Nullable(Metadata()), (Request("metadata"),), "null", "stored with the answer"
+    ),
+    Parameter("user", Nullable(_IDENTIFIER), (Setting("input_user"),), "null", _NO_EFFECT),
     Parameter(
         "safety_identifier",
         Nullable(_IDENTIFIER),
+        (NoEffect(),),
         "null",
         _NO_EFFECT,
     ),
-    Parameter("prompt_cache_key", Nullable(_IDENTIFIER), "null", _CACHED),
-    Parameter("prompt_cache_retention", Nullable(OneOf(("in_memory", "24h"))), "null", _CACHED),
-    Parameter("prompt_cache_options", Nullable(FreeForm()), "null", _CACHED),
+    Parameter("prompt_cache_key", Nullable(_IDENTIFIER), (NoEffect(),), "null", _CACHED),
+    Parameter(
+        "prompt_cache_retention",
+        Nullable(OneOf(("in_memory", "24h"))),
+        (NoEffect(),),
+        "null",
+        _CACHED,
+    ),
+    Parameter("prompt_cache_options", Nullable(FreeForm()), (NoEffect(),), "null", _CACHED),
     Parameter(
         "service_tier",
         Nullable(_TIERS),
+        (NoEffect(),),
         "`auto`",
         "accepted; the answer contains `default`",
         "there is one tier",
     ),
-    Parameter("audio", Nullable(_AUDIO), "null", "checked; has no effect without audio output"),
-    Parameter("verbosity", Nullable(Verbosity()), "`medium`", "only `medium`, as at OpenAI"),
-    Parameter("moderation", Nullable(FreeForm()), "null", "rejected with `unsupported_parameter`"),
-    Parameter("web_search_options", Nullable(FreeForm()), "null", "rejected, as by OpenAI"),
+    Parameter(
+        "audio",
+        Nullable(_AUDIO),
+        (NoEffect(),),
+        "null",
+        "checked; has no effect without audio output",
+    ),
+    Parameter(
+        "verbosity", Nullable(Verbosity()), (NoEffect(),), "`medium`", "only `medium`, as at OpenAI"
+    ),
+    Parameter(
+        "moderation",
+        Nullable(FreeForm()),
+        (Rejected(),),
+        "null",
+        "rejected with `unsupported_parameter`",
+    ),
+    Parameter(
+        "web_search_options",
+        Nullable(FreeForm()),
+        (Rejected(faults.no_web_search),),
+        "null",
+        "rejected, as by OpenAI",
+    ),
 )
 EXTENSIONS = (
     Parameter(
         "top_k",
         Nullable(Integer(1, 2**31 - 1)),
+        (Sampling("top_k"),),
         "the model's own, or null",
         "samples from that many most likely tokens; null: all",
     ),
     Parameter(
         "min_p",
         Nullable(Decimal(0, 1)),
+        (Sampling("min_p"),),
         "the model's own, or 0",
         "samples from tokens with at least this probability, relative to the most likely one",
     ),
     Parameter(
         "repetition_penalty",
         Nullable(Decimal(0.1, 10)),
+        (Sampling("repetition_penalty"),),
         "the model's own, or 1",
         "divides positive logits and multiplies negative logits of tokens that are in the prompt "
         "or the answer so far",
@@ -241,12 +352,23 @@ EXTENSIONS = (
     Parameter(
         "reasoning_effort",
         Nullable(OneOf(("none", "minimal", "low", "medium", "high", "xhigh"))),
+        (Request("reasoning_effort"),),
         "the model's own",
         "`none` turns reasoning off, every other value turns it on; gpt-oss accepts `low`, "
         "`medium` and `high`; rejected for models whose chat template has no such setting",
     ),
 )
 """Parameters that OpenAI rejects as unrecognised. A server accepts them if it is set to."""
+
+Place = TypeVar("Place", bound=Destination)
+
+
+def going_to(kind: type[Place]) -> Iterator[tuple[Parameter, Place]]:
+    """Every parameter with each of its destinations of one kind, extensions included."""
+    for parameter in PARAMETERS + EXTENSIONS:
+        for destination in parameter.goes_to:
+            if isinstance(destination, kind):
+                yield parameter, destination
 
 
 def served_parameters(*, extensions: bool) -> tuple[Parameter, ...]:

@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from minikin.api.request import faults
 from minikin.api.request.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
-from minikin.api.request.parameters import Parameter, served_parameters
+from minikin.api.request.destinations import DefaultOf, Request, Sampling, Setting
+from minikin.api.request.parameters import Parameter, going_to, served_parameters
 from minikin.engine.messages import SamplingParams
 from minikin.errors import InvalidRequest, NotFound
 
-_ECHOED = {
-    "seed": None,
-    "temperature": 1.0,
-    "top_p": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "tools": None,
-    "tool_choice": None,
-    "response_format": None,
-}
-"""Settings that a stored completion tells of, with their defaults."""
-_UNCHANGED = (
-    "response_format",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "reasoning_effort",
-    "n",
-    "stream",
-    "store",
-    "metadata",
-)
-"""Parameters that ChatRequest has under the same name."""
-_SAMPLING = (
-    "temperature",
-    "top_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "seed",
-    "top_k",
-    "min_p",
-    "repetition_penalty",
-)
-"""Parameters that SamplingParams has under the same name."""
+_SAMPLING = tuple(going_to(Sampling))
+_REQUEST = tuple(going_to(Request))
+_SETTINGS = tuple(going_to(Setting))
+_DEFAULTS = tuple(going_to(DefaultOf))
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,33 +136,30 @@ def _check_each(
 
 
 def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
-    options = values.get("stream_options", {})
+    given = _with_defaults(values)
     return ChatRequest(
         model=model,
-        messages=values["messages"],
-        max_tokens=values.get("max_tokens", values.get("max_completion_tokens")),
-        include_usage=options.get("include_usage", False),
-        include_obfuscation=options.get("include_obfuscation", True),
-        **{name: values[name] for name in _UNCHANGED if name in values},
-        sampling=_sampling(values),
-        prediction=_text(values.get("prediction", {}).get("content", "")),
-        settings={name: values.get(name, default) for name, default in _ECHOED.items()}
-        | {"input_user": values.get("user")},
+        sampling=_fields(_SAMPLING, given),
+        settings={to.field: given.get(p.name, to.default) for p, to in _SETTINGS},
+        **_fields(_REQUEST, given),
     )
 
 
-def _sampling(values: dict[str, Any]) -> dict[str, Any]:
-    sampling = {name: values[name] for name in _SAMPLING if name in values}
-    if "logit_bias" in values:
-        bias = values["logit_bias"]
-        sampling["logit_bias"] = {int(token): float(amount) for token, amount in bias.items()}
-    if "stop" in values:
-        stop = values["stop"]
-        sampling["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
-    if values.get("logprobs"):
-        sampling["top_logprobs"] = values.get("top_logprobs", 0)
-    return sampling
+def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, with those that parameters have because of others."""
+    implied = {
+        to.parameter: to.convert(values[parameter.name])
+        for parameter, to in _DEFAULTS
+        if parameter.name in values
+    }
+    return {name: value for name, value in implied.items() if value is not None} | values
 
 
-def _text(content: str | list[dict[str, str]]) -> str:
-    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+def _fields(
+    places: Iterable[tuple[Parameter, Sampling | Request]], values: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        to.field: to.convert(values[parameter.name])
+        for parameter, to in places
+        if parameter.name in values
+    }

@@ -1,0 +1,36 @@
+"""From a parameter's value in the body to the value of the field where it goes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def stops(value: str | list[str]) -> tuple[str, ...]:
+    """A stop text, or several."""
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def no_alternatives(logprobs: bool) -> int | None:
+    """How many alternatives of each token are wanted where only `logprobs` is given."""
+    return 0 if logprobs else None
+
+
+def usage_wanted(options: dict[str, bool]) -> bool:
+    """`include_usage` of `stream_options`."""
+    return options.get("include_usage", False)
+
+
+def padding_wanted(options: dict[str, bool]) -> bool:
+    """`include_obfuscation` of `stream_options`."""
+    return options.get("include_obfuscation", True)
+
+
+def biases(value: dict[str, float]) -> dict[int, float]:
+    """Token id -> bias."""
+    return {int(token): float(amount) for token, amount in value.items()}
+
+
+def predicted_text(prediction: dict[str, Any]) -> str:
+    """The text of `prediction`, whose parts are joined."""
+    content: str | list[dict[str, str]] = prediction["content"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
