@@ -36,7 +36,7 @@ def test_pull_of_a_missing_file(minikin: Minikin, server: Server):
     run = minikin("pull", f"{server.url}/tiny.gguf")
     assert run.returncode == 1
     assert run.stdout == ""
-    assert "There is no such file; check the address." in run.stderr
+    assert "The file does not exist. Check the URL." in run.stderr
 
 
 def test_pull_under_a_name(minikin: Minikin, server: Server):
@@ -121,5 +121,5 @@ def test_a_page_in_place_of_a_model_is_not_kept(minikin: Minikin, server: Server
     server.files["/page.gguf"] = b"<!DOCTYPE html><title>Log in</title>"
     run = minikin("pull", f"{server.url}/page.gguf")
     assert run.returncode == 1
-    assert "no GGUF file: it starts with b'<!DO'" in run.stderr
+    assert "is not a GGUF file: it starts with b'<!DO'" in run.stderr
     assert "page" not in minikin("models").stdout

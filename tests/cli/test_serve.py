@@ -241,7 +241,7 @@ def test_a_file_that_is_not_a_model(minikin: Minikin, tmp_path: Path, free_port:
     [
         ("smollm2", "There is no model 'smollm2'. Did you mean smollm2-135m-instruct?"),
         ("./missing.gguf", "There is no file or folder missing.gguf."),
-        ("https://host/page.html", "is not the address of a .gguf file"),
+        ("https://host/page.html", "is not the URL of a .gguf file"),
     ],
 )
 def test_unknown_model(minikin: Minikin, free_port: int, model: str, message: str):

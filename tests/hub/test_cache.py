@@ -96,7 +96,7 @@ def test_two_fetches_take_turns(cache: ModelCache, progress: Recorder):
     with cache.filling("tiny", progress):
         assert not inside.is_set()
     thread.join()
-    assert progress.notes == ["Another minikin is fetching tiny; waiting for it."]
+    assert progress.notes == ["Waiting for another minikin process that downloads tiny."]
 
 
 def test_folder_that_cannot_be_made(tmp_path: Path, progress: Recorder):

@@ -92,7 +92,7 @@ def test_name_is_the_users_to_choose(server: FileServer, cache: ModelCache, prog
     server.files["/m.gguf"] = PAYLOAD
     pulled = pull(f"{server.url}/m.gguf", cache, progress, "mine")
     assert locate("mine", cache, progress).path == pulled.path
-    with pytest.raises(SetupError, match="How about 'my-own'"):
+    with pytest.raises(SetupError, match="Try 'my-own'"):
         pull(f"{server.url}/m.gguf", cache, progress, "My Own")
 
 
@@ -102,7 +102,7 @@ def test_name_of_another_model(
 ):
     server.files["/m.gguf"] = PAYLOAD
     pull(f"{server.url}/m.gguf", cache, progress)
-    with pytest.raises(SetupError, match=r"is taken by .* --name"):
+    with pytest.raises(SetupError, match=r"is in use for .* --name"):
         pull(f"{server.url}/other/m.gguf", cache, progress, name)
 
 
@@ -126,12 +126,12 @@ def test_split_model_and_folder_of_safetensors(
     folder = tmp_path / "Qwen3-0.6B"
     folder.mkdir()
     (folder / "model.safetensors").touch()
-    with pytest.raises(ModelFileError, match=r"it holds: none.*config\.json"):
+    with pytest.raises(ModelFileError, match=r"it contains: none.*config\.json"):
         locate(str(folder), cache, progress)
     (folder / "config.json").touch()
     local = locate(str(folder), cache, progress)
     assert (local.id, local.path) == ("Qwen3-0.6B", folder)
-    with pytest.raises(ModelFileError, match="Give the folder that it is in"):
+    with pytest.raises(ModelFileError, match="Give the path of its folder"):
         locate(str(folder / "model.safetensors"), cache, progress)
 
 
@@ -144,7 +144,7 @@ def test_missing_file(path: str, cache: ModelCache, progress: Recorder):
 def test_unknown_name_is_answered_with_a_near_one(cache: ModelCache, progress: Recorder):
     with pytest.raises(SetupError, match=r"Did you mean smollm2-135m-instruct\?"):
         locate("smollm2-135m-instrukt", cache, progress)
-    with pytest.raises(SetupError, match="Known here: smollm2-135m-instruct"):
+    with pytest.raises(SetupError, match="Known models: smollm2-135m-instruct"):
         locate("zzz", cache, progress)
 
 

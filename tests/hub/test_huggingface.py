@@ -62,7 +62,7 @@ def test_what_is_not_one_model_is_told_with_what_there_is():
     for choice in (None, "Q2_K", "Tiny"):
         with pytest.raises(DownloadError, match=r"Tiny-Q5_0.gguf[\s\S]*Tiny-Q8_0.gguf"):
             chosen(names, choice)
-    with pytest.raises(DownloadError, match="holds no GGUF file"):
+    with pytest.raises(DownloadError, match="contains no GGUF file"):
         chosen(["model.safetensors"], None)
 
 
@@ -73,7 +73,7 @@ PARTS = [f"Q8_0/Tiny-Q8_0-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
 def test_the_parts_of_a_split_model_are_one(choice: str | None):
     other = [] if choice is None else ["Tiny-Q4_K_M.gguf"]
     assert chosen([PARTS[2], *other, *PARTS[:2]], choice) == PARTS
-    with pytest.raises(DownloadError, match="has 2 of the 3 parts"):
+    with pytest.raises(DownloadError, match="has only 2 of the 3 parts"):
         chosen(PARTS[:2], choice)
 
 
@@ -97,11 +97,11 @@ def test_without_gguf_the_folder_is_the_model():
     assert chosen(["config.json", "a.safetensors", "model.safetensors"], None) == [
         "config.json", "model.safetensors",
     ]  # fmt: skip
-    with pytest.raises(DownloadError, match="no Q4_K_M in it"):
+    with pytest.raises(DownloadError, match="it has no Q4_K_M"):
         chosen(names, "Q4_K_M")
-    with pytest.raises(DownloadError, match="holds no GGUF file or safetensors"):
+    with pytest.raises(DownloadError, match="contains no GGUF file and no safetensors"):
         chosen(["config.json", "pytorch_model.bin"], None)
-    with pytest.raises(DownloadError, match="holds no GGUF file or safetensors"):
+    with pytest.raises(DownloadError, match="contains no GGUF file and no safetensors"):
         chosen(["config.json", "a.safetensors", "b.safetensors"], None)
 
 
@@ -214,7 +214,7 @@ def test_gated_model(pull: Pull, server: FileServer):
     server.refused[f"/api/models/{REPO}/auth-check"] = (403, "GatedRepo")
     run = pull(f"hf:{REPO}")
     assert run.returncode == 1
-    assert f"Agree at {server.url}/{REPO}, make a token" in run.stderr
+    assert f"Accept them at {server.url}/{REPO}, create a token" in run.stderr
     assert "HF_TOKEN" in run.stderr
     assert "Traceback" not in run.stderr
 
@@ -230,11 +230,11 @@ def test_missing_model(pull: Pull, server: FileServer, status: int, code: str):
     server.refused[f"/api/models/{REPO}"] = (status, code)
     run = pull(f"hf:{REPO}")
     assert run.returncode == 1
-    assert f"has no model {REPO}, or it is private" in run.stderr
+    assert f"has no model {REPO}, or the model is private" in run.stderr
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"), [(401, "token is not accepted"), (403, "token may not read it")]
+    ("status", "advice"), [(401, "token is not valid"), (403, "token cannot read this repository")]
 )
 def test_a_token_that_will_not_do(pull: Pull, server: FileServer, status: int, advice: str):
     server.refused[f"/api/models/{REPO}"] = (status, "Unknown")
@@ -247,7 +247,7 @@ def test_a_token_that_will_not_do(pull: Pull, server: FileServer, status: int, a
 def test_hub_out_of_reach(pull: Pull):
     run = pull(f"hf:{REPO}", HF_ENDPOINT="http://127.0.0.1:1")
     assert run.returncode == 1
-    assert "can't be reached" in run.stderr
+    assert "Cannot reach" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -48,7 +48,7 @@ def test_cut_connection_is_taken_up_where_it_broke(
 def test_a_later_run_goes_on(server: FileServer, target: Path, progress: Recorder):
     server.files["/m.gguf"] = PAYLOAD
     server.cut_after = [300_000, 0, 0, 0, 0, 0]
-    with pytest.raises(DownloadError, match="goes on from where it stopped"):
+    with pytest.raises(DownloadError, match="The download resumes"):
         fetch(server, target, progress)
     assert not target.exists()
     server.cut_after.clear()
@@ -112,13 +112,13 @@ def test_busy_server_is_asked_again(server: FileServer, target: Path, progress: 
     fetch(server, target, progress)
     assert target.read_bytes() == PAYLOAD
     assert progress.notes == [
-        "the server answered 503; trying again.",
-        "the server answered 429; trying again.",
+        "The server returned status 503. Trying again.",
+        "The server returned status 429. Trying again.",
     ]
 
 
 @pytest.mark.parametrize(
-    ("status", "advice"), [(401, "login"), (403, "refuses"), (404, "check the address")]
+    ("status", "advice"), [(401, "login"), (403, "denies"), (404, "Check the URL")]
 )
 def test_final_answers_say_what_to_do(
     server: FileServer, target: Path, progress: Recorder, status: int, advice: str

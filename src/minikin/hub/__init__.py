@@ -1,5 +1,5 @@
-"""The hub: where models come from and where they are kept on this machine.
+"""The hub: downloads models and stores them on this machine.
 
-source.py names a place to fetch from, known.py the models that Minikin knows by name, cache.py the
-folder that holds them, wheel.py and transfer.py bring the bytes, fetch.py puts the four together.
+source.py describes a source. known.py lists the models that Minikin knows by name. cache.py is the
+folder that stores models. huggingface.py, wheel.py and transfer.py download. fetch.py uses all.
 """

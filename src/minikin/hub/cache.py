@@ -1,12 +1,12 @@
-"""The folder that keeps fetched models.
+"""The folder that stores downloaded models.
 
-    models/NAME/          a whole, checked model: its files and `model.json`
-    partial/NAME/         one being fetched, whose parts outlive a failure, so that it can be
-                          resumed; once whole and checked, it lies in `model/` there
-    locks/NAME.lock       held while NAME is fetched or removed
+    models/NAME/          a complete, checked model: its files and `model.json`
+    partial/NAME/         a download in progress. Its parts survive a failure, so that it can
+                          resume. The complete, checked files are in `model/` there
+    locks/NAME.lock       locked while NAME is downloaded or deleted
 
-A model's folder comes into being by one rename, after everything in it is checked and on disk, so
-whatever is under `models/` is complete, whenever a download was killed.
+A model's folder is created with one rename, after everything in it is checked and on disk.
+Therefore everything in `models/` is complete, even if a download was killed.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _RECORD = "model.json"
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What `model.json` says of the model beside it."""
+    """The content of `model.json`: facts of the model beside it."""
 
     name: str
     source: str
-    """Where it came from, as a user writes it."""
+    """The source, as a user writes it."""
     file: str
-    """What to load: one of the files beside this one, or "." for all of them."""
+    """What to load: one of the files beside this one, or "." for the folder."""
     size: int
     """Bytes of all files."""
     sha256: str | None = None
-    """Its digest, if it was checked against one that the user or Minikin named."""
+    """The digest of the file, if the user or Minikin named one. It was checked."""
 
 
 class CachedModel(msgspec.Struct, frozen=True):
-    """A whole model on this machine."""
+    """A complete model on this machine."""
 
     record: ModelRecord
     path: Path
@@ -51,14 +51,14 @@ class CachedModel(msgspec.Struct, frozen=True):
 
 
 class ModelCache:
-    """The models under `folder`, which need not exist yet."""
+    """The models in `folder`. The folder is created when it is needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.expanduser().absolute()
         self.models_folder = self.folder / "models"
 
     def find(self, name: str) -> CachedModel | None:
-        """The whole model of that name. Needs neither network nor a writable folder."""
+        """The complete model with this name. Needs no network and no writable folder."""
         if slug(name) != name:
             return None
         folder = self.models_folder / name
@@ -70,19 +70,19 @@ class ModelCache:
         return CachedModel(record, folder / record.file) if whole else None
 
     def models(self) -> list[CachedModel]:
-        """All whole models, by name."""
+        """All complete models, sorted by name."""
         return [model for name in _names(self.models_folder) if (model := self.find(name))]
 
     def parts(self) -> list[str]:
-        """Names of models whose fetch broke off or is under way."""
+        """Names of models whose download is broken or in progress."""
         return _names(self.folder / "partial")
 
     @contextmanager
     def filling(self, name: str, progress: Progress) -> Iterator[Path]:
-        """The folder to fetch `name` into, held by this process alone.
+        """The folder to download `name` into, locked by this process.
 
-        What an earlier, broken fetch left is still in it. End with `commit`. Any OSError on the way
-        becomes a DownloadError: the folder can't be written, or its disk is full.
+        It still contains the parts of an earlier, broken download. End with `commit`. An OSError
+        becomes a DownloadError: the folder is not writable, or its disk is full.
         """
         work = self.folder / "partial" / name
         try:
@@ -94,22 +94,22 @@ class ModelCache:
                     yield work
                 finally:
                     shutil.rmtree(work / "model", ignore_errors=True)
-                    if not any(_files(work)):  # nothing to go on from
+                    if not any(_files(work)):  # nothing to resume from
                         shutil.rmtree(work, ignore_errors=True)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise disk_full(self.folder) from error
             raise DownloadError(
-                f"The cache folder {self.folder} can't be used ({error}). Name another with "
+                f"Cannot use the cache folder {self.folder} ({error}). Set another one with "
                 "--cache or MINIKIN_CACHE."
             ) from error
 
     def commit(
         self, work: Path, file: str, *, source: str, sha256: str | None = None
     ) -> CachedModel:
-        """Make what is in `work/model` a whole model, of which `file` is to be loaded.
+        """Make the content of `work/model` a complete model that loads `file`.
 
-        `work` comes from `filling`, whose block this call ends.
+        `work` comes from `filling`. This is the last call in its block.
         """
         ready, target = work / "model", self.models_folder / work.name
         record = ModelRecord(
@@ -126,15 +126,13 @@ class ModelCache:
         return CachedModel(record, target / file)
 
     def remove(self, name: str, progress: Progress) -> int:
-        """Delete the model of that name and any part of it; returns the bytes that this frees.
+        """Delete the model with this name and its parts. Returns the freed bytes.
 
-        Raises SetupError if there is neither.
+        Raises SetupError if there is nothing to delete.
         """
         folders = (self.models_folder / name, self.folder / "partial" / name)
         if slug(name) != name or not any(folder.is_dir() for folder in folders):
-            raise SetupError(
-                f"There is no model '{name}' here. `minikin models` lists those there are."
-            )
+            raise SetupError(f"There is no model '{name}' here. `minikin models` lists the models.")
         with self.filling(name, progress):
             freed = sum(path.stat().st_size for folder in folders for path in _files(folder))
             for folder in folders:
@@ -148,7 +146,7 @@ class ModelCache:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            progress.note(f"Another minikin is fetching {name}; waiting for it.")
+            progress.note(f"Waiting for another minikin process that downloads {name}.")
             lock.acquire()
         try:
             yield
@@ -157,20 +155,20 @@ class ModelCache:
 
 
 def check_space(folder: Path, need: int) -> None:
-    """Raise DownloadError if `folder`'s disk has fewer than `need` bytes free."""
+    """Raise DownloadError if the disk of `folder` has fewer than `need` free bytes."""
     free = shutil.disk_usage(folder).free
     if free < need:
         raise disk_full(folder, need)
 
 
 def disk_full(folder: Path, need: int | None = None) -> DownloadError:
-    """The error for the disk that holds `folder` having no room for `need` more bytes."""
+    """The error for a disk of `folder` that has no room for `need` more bytes."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(there).free
     wanted = f"{need / 1e6:,.0f} MB are needed, " if need else ""
     return DownloadError(
         f"The disk of {folder} is full: {wanted}{free / 1e6:,.0f} MB are free. Free some space, or "
-        "name a folder on another disk with --cache or MINIKIN_CACHE."
+        "set a folder on another disk with --cache or MINIKIN_CACHE."
     )
 
 
@@ -182,7 +180,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of a model's own files."""
+    """Bytes of a model's files, without the record."""
     return sum(path.stat().st_size for path in _files(folder) if path.name != _RECORD)
 
 
@@ -191,7 +189,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Have the disk write `path` before anything that relies on it."""
+    """Flush `path` to disk before anything depends on it."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The check that a file is the one that was meant."""
+"""The check that a file is the expected one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def sha256_of(path: Path) -> str:
 def check_sha256(path: Path, expected: str, what: str) -> None:
     """Remove `path` and raise DownloadError unless its SHA-256 is `expected` (hex).
 
-    `what` names it to the user.
+    `what` names the file in the message.
     """
     found = sha256_of(path)
     if found != expected:
         path.unlink()
         raise DownloadError(
-            f"{what} is not the file that was expected: its SHA-256 is {found}, not {expected}. It "
-            "was removed. Try again; if it comes out the same, the file was changed at its source "
-            "or on the way."
+            f"{what} is not the expected file: its SHA-256 is {found}, not {expected}. It was "
+            "deleted. Try again. If the result is the same, the file was changed at its source or "
+            "in transit."
         )

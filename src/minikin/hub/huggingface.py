@@ -1,8 +1,8 @@
 """A model from the Hugging Face hub.
 
 `huggingface_hub` knows the hub's address (HF_ENDPOINT), the user's token (HF_TOKEN or `hf auth
-login`) and what the answers mean. The bytes come by transfer.py, since that library's own download
-starts anew after a broken one.
+login`) and the meaning of the answers. transfer.py downloads the files, because the library's own
+download does not resume after a failure.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from minikin.hub.source import HubSource, part_count, safe_filename, without_par
 from minikin.hub.transfer import download
 
 _USUAL = "Q4_K_M"
-"""The quantization to take where the user names none: a common compromise of size and quality."""
+"""The default quantization: a common compromise of size and quality."""
 _ADVICE = {
-    401: "Your token is not accepted: give another as HF_TOKEN, or run `hf auth login`.",
-    403: "Your token may not read it: let it read this repository, or give another as HF_TOKEN.",
+    401: "Your token is not valid. Set another one in HF_TOKEN, or run `hf auth login`.",
+    403: "Your token cannot read this repository. Give it access, or set another one in HF_TOKEN.",
 }
 _CONFIG = "config.json"
 _FOLDER = re.compile(
     r"config\.json|generation_config\.json|tokenizer[a-z_]*\.(json|model)|special_tokens_map\.json"
     r"|chat_template\.(jinja|json)|model.*\.safetensors(\.index\.json)?"
 )
-"""What belongs to a model kept as a folder, of the files at a repository's top."""
+"""The files at the top of a repository that belong to a model folder."""
 _TOP_WEIGHTS = re.compile(r"[^/]+\.safetensors")
-"""What belongs to it too where it is the only such file."""
+"""Weights with another name. They belong to the model if there is only one such file."""
 
 
 def fetch_from_hub(
     source: HubSource, work: Path, progress: Progress, accept: Callable[[Path], None]
 ) -> str:
-    """Fetch the chosen files into `work/model`; returns what to load of it: a name, or ".".
+    """Download the chosen files into `work/model`. Returns what to load: a file name, or ".".
 
-    Of several files those that are whole outlive a failure. `accept` is called with a folder that
-    holds its config.json before the rest is fetched, and may raise. Raises DownloadError, OSError.
+    Complete files survive a failure. `accept` is called with the folder after its config.json is
+    there and before the rest is downloaded. It can raise. Raises DownloadError, OSError.
     """
     info = _look_up(source)
     files = choose(info.siblings or [], source)
@@ -69,9 +69,9 @@ def fetch_from_hub(
 
 
 def choose(files: Iterable[RepoSibling], source: HubSource) -> list[RepoSibling]:
-    """The files of the model that `source` means among `files`: a GGUF file, its parts or a folder.
+    """The files in `files` that `source` selects: a GGUF file, its parts or a folder.
 
-    Raises DownloadError, with what there is to choose from, if that is not exactly one model.
+    Raises DownloadError with the possible choices if these are not exactly one model.
     """
     files = list(files)
     models: dict[str, list[RepoSibling]] = {}
@@ -87,7 +87,9 @@ def choose(files: Iterable[RepoSibling], source: HubSource) -> list[RepoSibling]
         raise _choice_error(models, source)
     parts = sorted(wanted[0], key=lambda file: file.rfilename)
     if (count := part_count(parts[0].rfilename)) != len(parts):
-        raise DownloadError(f"{source.id} has {len(parts)} of the {count} parts of that model.")
+        raise DownloadError(
+            f"{source.id} has only {len(parts)} of the {count} parts of this model."
+        )
     return parts
 
 
@@ -108,9 +110,9 @@ def _folder(files: list[RepoSibling], source: HubSource) -> list[RepoSibling]:
     weights = any(name.endswith(".safetensors") for name in names)
     if _CONFIG not in names or not weights or source.choice:
         raise DownloadError(
-            f"The repository {source.id} holds no GGUF file"
-            + (f", so there is no {source.choice} in it." if source.choice else " or safetensors.")
-            + " Look for one of the same model with GGUF in its name."
+            f"The repository {source.id} contains no GGUF file"
+            + (f", so it has no {source.choice}." if source.choice else " and no safetensors.")
+            + " Look for a repository of the same model with GGUF in its name."
         )
     return found
 
@@ -148,13 +150,13 @@ def _choice_error(models: dict[str, list[RepoSibling]], source: HubSource) -> Do
         for name, parts in models.items()
     ]
     return DownloadError(
-        f"{source.spec} is not one model. Add a quantization or a file, as in "
-        f"hf:{source.id}:{_USUAL}. There are:\n" + "\n".join(lines)
+        f"{source.spec} does not select exactly one model. Add a quantization or a file name, for "
+        f"example hf:{source.id}:{_USUAL}. The choices are:\n" + "\n".join(lines)
     )
 
 
 def _look_up(source: HubSource) -> ModelInfo:
-    """What the hub says of the repository; raises DownloadError if it may not be downloaded."""
+    """The hub's data about the repository. Raises DownloadError if a download is not allowed."""
     hub = constants.ENDPOINT
     try:
         api = HfApi()
@@ -164,20 +166,20 @@ def _look_up(source: HubSource) -> ModelInfo:
         return info
     except GatedRepoError as error:
         raise DownloadError(
-            f"{source.id} is gated: its owner lets in only who has agreed to its terms. Agree at "
-            f"{hub}/{source.id}, make a token at {hub}/settings/tokens, and run this again with "
-            "HF_TOKEN=... before it (or once after `hf auth login`)."
+            f"{source.id} is gated: you must accept its terms before you can download it. Accept "
+            f"them at {hub}/{source.id}, create a token at {hub}/settings/tokens, and run this "
+            "command again with HF_TOKEN set (or after `hf auth login`)."
         ) from error
     except RepositoryNotFoundError as error:
         raise DownloadError(
-            f"{hub} has no model {source.id}, or it is private. Check the name; for a private one, "
-            "set HF_TOKEN or run `hf auth login`."
+            f"{hub} has no model {source.id}, or the model is private. Check the name. For a "
+            "private model, set HF_TOKEN or run `hf auth login`."
         ) from error
     except OfflineModeIsEnabled as error:
-        raise DownloadError("HF_HUB_OFFLINE forbids to ask the hub. Unset it.") from error
+        raise DownloadError("HF_HUB_OFFLINE is set; unset it to download.") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         advice = _ADVICE.get(status, "Try again later.")
-        raise DownloadError(f"{hub} answered {status} for {source.id}. {advice}") from error
+        raise DownloadError(f"{hub} returned status {status} for {source.id}. {advice}") from error
     except httpx2.HTTPError as error:
-        raise DownloadError(f"{hub} can't be reached: {error}. Check the network.") from error
+        raise DownloadError(f"Cannot reach {hub}: {error}. Check the network.") from error

@@ -1,4 +1,4 @@
-"""The models that Minikin knows by name. Sizes and digests were taken from the files themselves."""
+"""The models that Minikin knows by name. Sizes and digests are those of the files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minikin.hub.source import Source, WheelSource
 
 
 class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that can be asked for by name, and the one file that may answer to it."""
+    """A model with a known name, and the one file that has this name."""
 
     name: str
     source: Source

@@ -1,4 +1,4 @@
-"""How a download tells whoever watches how far it is."""
+"""How a download reports its progress."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """A watcher of one fetch, such as a progress bar."""
+    """Receives the progress of one download, for example a progress bar."""
 
     def begin(self, label: str, total: int | None) -> None:
-        """A new stretch of work starts; `total` is in bytes, None if unknown."""
+        """Start a new stage. `total` is in bytes, None if unknown."""
         ...
 
     def reach(self, done: int) -> None:
-        """`done` bytes of this stretch are there now; less than before after a fresh start."""
+        """Report `done` bytes of this stage. The number decreases after a restart."""
         ...
 
     def note(self, text: str) -> None:
-        """Something worth a line of its own."""
+        """Report a line of text."""
         ...

@@ -1,4 +1,4 @@
-"""Where a model can be fetched from, and how a user writes that down."""
+"""Sources of models, and how a user writes them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from minikin.errors import SetupError
 
 _HUB = re.compile(r"hf:([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)(?::([A-Za-z0-9._/-]+))?")
 _PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
-"""How the files of a split model end."""
+"""The suffix of the files of a split model."""
 _WHEEL = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
 
 
 class WheelSource(msgspec.Struct, frozen=True, kw_only=True, tag="pypi"):
-    """A GGUF file, or a part of one, inside a wheel of a Python package index."""
+    """A GGUF file, or a part of one, in a wheel of a Python package index."""
 
     package: str
     version: str
@@ -26,16 +26,16 @@ class WheelSource(msgspec.Struct, frozen=True, kw_only=True, tag="pypi"):
     size: int | None = None
     """Bytes of the wheel."""
     member: str | None = None
-    """The file's path inside the wheel; None: its only GGUF file."""
+    """The path in the wheel. None: its only GGUF file."""
 
     @property
     def spec(self) -> str:
-        """As a user writes it."""
+        """The source as a user writes it."""
         return f"pypi:{self.package}=={self.version}"
 
     @property
     def name(self) -> str:
-        """The name the model gets in the cache."""
+        """The name of the model in the cache."""
         return slug(f"{self.package}-{self.version}")
 
 
@@ -45,7 +45,7 @@ class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
     owner: str
     repository: str
     choice: str | None = None
-    """A file's path, or a quantization such as Q4_K_M; None: the usual one."""
+    """A file path, or a quantization such as Q4_K_M. None: the default."""
 
     @property
     def id(self) -> str:
@@ -54,12 +54,12 @@ class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
 
     @property
     def spec(self) -> str:
-        """As a user writes it."""
+        """The source as a user writes it."""
         return f"hf:{self.id}" + (f":{self.choice}" if self.choice else "")
 
     @property
     def name(self) -> str:
-        """The name the model gets in the cache."""
+        """The name of the model in the cache."""
         model = re.sub(r"[-_.]gguf$", "", self.repository, flags=re.IGNORECASE)
         if self.choice and self.choice.endswith(".gguf"):
             return slug(without_part(self.choice.rpartition("/")[2]).removesuffix(".gguf"))
@@ -67,7 +67,7 @@ class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
 
 
 class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
-    """A GGUF file behind an http or https address."""
+    """A GGUF file at an http or https URL."""
 
     url: str
     sha256: str | None = None
@@ -75,19 +75,19 @@ class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
 
     @property
     def spec(self) -> str:
-        """As a user writes it, less its secrets: a query is told by its digest."""
+        """The source as a user writes it, without secrets: a digest replaces the query."""
         query = urlsplit(self.url).query.encode()
         mark = f"?{hashlib.sha256(query).hexdigest()[:8]}" if query else ""
         return public_url(self.url) + mark
 
     @property
     def filename(self) -> str:
-        """The last part of the path, safe as a file name."""
+        """The last part of the path, as a safe file name."""
         return safe_filename(unquote(urlsplit(self.url).path.rpartition("/")[2]))
 
     @property
     def name(self) -> str:
-        """The name the model gets in the cache."""
+        """The name of the model in the cache."""
         return slug(self.filename.removesuffix(".gguf"))
 
 
@@ -95,21 +95,23 @@ Source = WheelSource | HubSource | UrlSource
 
 
 def parse_source(text: str) -> Source | None:
-    """The source that `text` spells, or None if it is no source at all (a name or a path).
+    """The source in `text`, or None if `text` is not a source (a name or a path).
 
     Forms: `hf:OWNER/REPOSITORY[:QUANTIZATION or FILE]`, `pypi:PACKAGE==VERSION`,
-    `https://HOST/PATH.gguf`, the last maybe with its digest as pip writes it: `#sha256=HEX`.
-    Raises SetupError for a source of a known kind that is misspelt.
+    `https://HOST/PATH.gguf`. The URL can end with a digest as in pip: `#sha256=HEX`.
+    Raises SetupError for a source of a known form with a syntax error.
     """
     if text.startswith("hf:"):
         match = _HUB.fullmatch(text)
         if match is None:
-            raise SetupError(f"'{text}' names no model. Write hf:OWNER/REPOSITORY or add :Q4_K_M.")
+            raise SetupError(
+                f"'{text}' is not a valid source. Write hf:OWNER/REPOSITORY, or add :Q4_K_M."
+            )
         return HubSource(owner=match[1], repository=match[2], choice=match[3])
     if text.startswith("pypi:"):
         match = _WHEEL.fullmatch(text)
         if match is None:
-            raise SetupError(f"'{text}' names no wheel. Write pypi:PACKAGE==VERSION.")
+            raise SetupError(f"'{text}' is not a valid source. Write pypi:PACKAGE==VERSION.")
         return WheelSource(package=match[1], version=match[2])
     if text.startswith(("http://", "https://")):
         return _parse_url(text)
@@ -121,19 +123,19 @@ def _parse_url(text: str) -> UrlSource:
     sha256 = fragment.removeprefix("sha256=").lower() or None
     source = UrlSource(url=url, sha256=sha256)
     if not urlsplit(url).hostname or not source.filename.endswith(".gguf"):
-        raise SetupError(f"'{source.spec}' is not the address of a .gguf file.")
+        raise SetupError(f"'{source.spec}' is not the URL of a .gguf file.")
     if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise SetupError(f"'#{fragment}' is no digest. Write #sha256= and 64 hex digits.")
+        raise SetupError(f"'#{fragment}' is not a digest. Write #sha256= and 64 hex digits.")
     return source
 
 
 def without_part(path: str) -> str:
-    """The name of the model of which the GGUF file `path` is a part, or all."""
+    """The name of the model that the GGUF file `path` contains or is a part of."""
     return _PART.sub(".gguf", path)
 
 
 def part_count(path: str) -> int:
-    """How many files a model has, by the name of one of them."""
+    """The number of files of a model, from the name of one of them."""
     match = _PART.search(path)
     return int(match[1]) if match else 1
 
@@ -144,11 +146,11 @@ def slug(text: str) -> str:
 
 
 def safe_filename(text: str) -> str:
-    """`text` as a plain file name of at most 200 characters that can't leave its folder."""
+    """`text` as a file name of at most 200 characters that cannot leave its folder."""
     return re.sub(r"[^A-Za-z0-9._+=-]+", "-", text).lstrip(".")[-200:]
 
 
 def public_url(url: str) -> str:
-    """`url` without the password or signed query that must not leak into messages and lists."""
+    """`url` without the password and the query, which must not appear in messages."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -1,4 +1,4 @@
-"""One file over HTTP, taken up again where it broke off."""
+"""Downloads one file over HTTP, and resumes after a failure."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from minikin.hub.source import public_url
 
 _TIMEOUT = httpx.Timeout(60, connect=15)
 _PAUSES = (0.5, 1, 2, 4)
-"""Seconds before each new try; bytes that arrive start the count anew."""
+"""Seconds before each new try. The count restarts when bytes arrive."""
 
 
 class _Cut(Exception):
-    """The transfer broke off in a way that another try may mend."""
+    """The transfer failed, and another try can succeed."""
 
 
 class _Origin(msgspec.Struct, frozen=True):
-    """Which version of which file a part belongs to, kept beside it."""
+    """The file and version that a part belongs to. Stored beside the part."""
 
     url: str
     validator: str | None
@@ -42,15 +42,15 @@ def download(
     progress: Progress,
     headers: Mapping[str, str] | None = None,
 ) -> Path:
-    """Fetch `url` into `work/model/name`, whole and checked; returns that path.
+    """Download `url` to `work/model/name`, complete and checked. Returns that path.
 
-    Raises DownloadError, OSError. Bytes go to `work/name.part` first; a later call goes on from
-    there if the server gives ranges and still has the same version. A broken connection is tried
-    again a few times.
+    Raises DownloadError, OSError. The bytes first go to `work/name.part`. A later call resumes
+    there if the server supports ranges and still has the same version. After a broken connection,
+    a few more tries follow.
     """
     part, target = work / f"{name}.part", work / "model" / name
     failures = 0
-    # Sent on to another host, httpx drops an Authorization header.
+    # On a redirect to another host, httpx drops the Authorization header.
     with httpx.Client(timeout=_TIMEOUT, follow_redirects=True, headers=headers) as client:
         while True:
             before = _size(part)
@@ -61,7 +61,7 @@ def download(
                 failures = 1 if _size(part) > before else failures + 1
                 if failures > len(_PAUSES):
                     raise _unreachable(url, error) from error
-                progress.note(f"{error}; trying again.")
+                progress.note(f"{error}. Trying again.")
                 time.sleep(_PAUSES[failures - 1])
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise _unreachable(url, error) from error
@@ -74,16 +74,16 @@ def download(
 
 
 def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:
-    """One try: append to `part` what it still lacks."""
+    """One try: append the missing bytes to `part`."""
     headers = {"Accept-Encoding": "identity"} | _range(part, url)
     with client.stream("GET", url, headers=headers) as response:
-        if response.status_code == 416:  # nothing after our last byte, or another file: begin anew
+        if response.status_code == 416:  # no bytes after ours, or another file: restart
             part.unlink(missing_ok=True)
-            raise _Cut("the part on disk doesn't fit the file")
+            raise _Cut("The part on disk does not belong to the file")
         _check_status(response, url)
         start = _start(response)
         if start not in (0, _size(part)):
-            raise DownloadError(f"{public_url(url)} sent another part of the file than asked for.")
+            raise DownloadError(f"{public_url(url)} did not send the requested part of the file.")
         length = response.headers.get("content-length", "")
         total = start + int(length) if length.isdigit() else None
         check_space(part.parent, (total or start) - start)
@@ -97,11 +97,11 @@ def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> 
                 done += len(chunk)
                 progress.reach(done)
         if total is not None and done < total:
-            raise _Cut(f"the connection ended after {done:,} of {total:,} bytes")
+            raise _Cut(f"The connection ended after {done:,} of {total:,} bytes")
 
 
 def _range(part: Path, url: str) -> dict[str, str]:
-    """The headers that ask for the rest of `part`; none if its version can't be told."""
+    """The headers that request the rest of `part`. Empty if its version is unknown."""
     try:
         origin = msgspec.json.decode(_origin_path(part).read_bytes(), type=_Origin)
     except (OSError, msgspec.MsgspecError):
@@ -116,7 +116,7 @@ def _note_origin(part: Path, url: str, response: httpx.Response) -> None:
     etag = response.headers.get("etag", "")
     strong = (
         etag if etag.startswith('"') else None
-    )  # RFC 9110 13.1.5: weak tags don't do for ranges
+    )  # RFC 9110 13.1.5: weak tags are not valid for ranges
     origin = _Origin(public_url(url), strong or response.headers.get("last-modified"))
     _origin_path(part).write_bytes(msgspec.json.encode(origin))
 
@@ -134,19 +134,19 @@ def _check_status(response: httpx.Response, url: str) -> None:
     if status in (200, 206):
         return
     if status in (408, 429) or status >= 500:
-        raise _Cut(f"the server answered {status}")
+        raise _Cut(f"The server returned status {status}")
     advice = {
-        401: "It wants a login; fetch the file by other means and give its path with --model.",
-        403: "It refuses access; fetch the file by other means and give its path with --model.",
-        404: "There is no such file; check the address.",
-    }.get(status, "Check the address.")
-    raise DownloadError(f"{public_url(url)} answered {status}. {advice}")
+        401: "It requires a login. Download the file yourself, and set its path with --model.",
+        403: "It denies access. Download the file yourself, and set its path with --model.",
+        404: "The file does not exist. Check the URL.",
+    }.get(status, "Check the URL.")
+    raise DownloadError(f"{public_url(url)} returned status {status}. {advice}")
 
 
 def _unreachable(url: str, error: Exception) -> DownloadError:
     return DownloadError(
-        f"{public_url(url)} could not be fetched: {error}. Check the network and run the command "
-        "again; it goes on from where it stopped if the server allows it."
+        f"Cannot download {public_url(url)}: {error}. Check the network and run the command again. "
+        "The download resumes if the server supports it."
     )
 
 

