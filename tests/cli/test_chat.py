@@ -139,7 +139,7 @@ def test_its_own_server(minikin: Minikin):
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [("zzz", "There is no model 'zzz'"), ("broken.gguf", "Can't use the model file")],
+    [("zzz", "There is no model 'zzz'"), ("broken.gguf", "Cannot use the model file")],
 )
 def test_its_own_server_that_cannot_start(
     minikin: Minikin, tmp_path: Path, model: str, message: str

@@ -138,7 +138,7 @@ def test_one_of_several_that_cannot_be_used_is_named_at_the_start(
         writer.close()
     (tmp_path / "page.gguf").write_bytes(b"<html>")
     first = ("--model", f"a={tmp_path}/good.gguf")
-    with pytest.raises(SetupError, match=r"^b: Can't use the model file .*page\.gguf"):
+    with pytest.raises(SetupError, match=r"^b: Cannot use the model file .*page\.gguf"):
         serve(*first, "--model", f"b={tmp_path}/page.gguf")
     with pytest.raises(
         SetupError, match=r"^c has the unsupported architecture 'falcon'. Supported: llama"
@@ -232,7 +232,7 @@ def test_a_file_that_is_not_a_model(minikin: Minikin, tmp_path: Path, free_port:
     file.write_bytes(b"not a model")
     run = minikin("serve", "--port", str(free_port), "--model", str(file))
     assert run.returncode == 1
-    assert "Can't use the model file" in run.stderr
+    assert "Cannot use the model file" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -197,7 +197,7 @@ def test_a_family_that_is_not_known_costs_no_download(pull: Pull, server: FileSe
     publish(server, {"model.safetensors": PAYLOAD, "config.json": config, "tokenizer.json": b"{}"})
     run = pull(f"hf:{REPO}")
     assert run.returncode == 1
-    assert "a model of the type 'mamba'; Minikin knows: llama," in " ".join(run.stderr.split())
+    assert "the unsupported model_type 'mamba'. Supported: llama," in " ".join(run.stderr.split())
     assert downloads(server) == [("config.json", None)]
 
 

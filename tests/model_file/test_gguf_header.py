@@ -29,33 +29,36 @@ from tests.model_file.gguf_bytes import (
 HUGE = 2**62
 HOSTILE = {
     "empty": (b"", "it is empty"),
-    "three bytes": (b"GGU", "the magic number should take 4 bytes, and the file leaves 3"),
-    "magic alone": (b"GGUF", "the header should take 4 bytes, and the file leaves 0"),
+    "three bytes": (b"GGU", "the magic number needs 4 bytes, but the file leaves 3"),
+    "magic alone": (b"GGUF", "the header needs 4 bytes, but the file leaves 0"),
     "zip": (b"PK\x03\x04" + bytes(100), "not a GGUF file: it starts with"),
     "pickle": (pickle.dumps({"weights": [1.0] * 100}), "not a GGUF file"),
     "big-endian": (b"GGUF\x00\x00\x00\x03" + bytes(100), "big-endian"),
-    "version 1": (header(version=1), "version 1, and only 2 and 3"),
-    "version 4": (header(version=4), "version 4, and only 2 and 3"),
-    "cut in the counts": (header()[:20], "the header should take 8 bytes"),
-    "2**63 keys": (header(keys=2**63), f"{2**63} metadata keys, more than it has room for"),
-    "2**64-1 tensors": (header(tensors=2**64 - 1), "tensors, more than it has room for"),
-    "100,000 keys": (header(keys=100_000) + bytes(2_000_000), "100000 metadata keys, more"),
-    "key without value": (header(keys=1) + entry("k", UINT32, b"") + bytes(2), "'k' should take"),
+    "version 1": (header(version=1), "version is 1. Only 2 and 3"),
+    "version 4": (header(version=4), "version is 4. Only 2 and 3"),
+    "cut in the counts": (header()[:20], "the header needs 8 bytes"),
+    "2**63 keys": (header(keys=2**63), f"metadata keys is {2**63}, more than"),
+    "2**64-1 tensors": (header(tensors=2**64 - 1), "tensors is 18446744073709551615, more than"),
+    "100,000 keys": (
+        header(keys=100_000) + bytes(2_000_000),
+        "count of metadata keys is 100000, more",
+    ),
+    "key without value": (header(keys=1) + entry("k", UINT32, b"") + bytes(2), "'k' needs"),
     "key longer than the file": (
         header(keys=1) + u64(HUGE) + bytes(100),
-        f"a metadata key should take {HUGE} bytes, and the file leaves 100",
+        f"a metadata key needs {HUGE} bytes, but the file leaves 100",
     ),
     "key of wrong encoding": (
         header(keys=1) + string(b"\xff\xfe") + u32(UINT32) + u32(1),
-        "a text in it is not UTF-8",
+        "a string in it is not UTF-8",
     ),
     "key twice": (
         header(keys=2) + entry("k", UINT32, u32(1)) * 2,
-        "the metadata key 'k' is there twice",
+        "the metadata key 'k' occurs twice",
     ),
     "key with control characters": (
         header(keys=2) + entry("a\n\x1b[2J", UINT32, u32(1)) * 2,
-        r"the metadata key 'a\\n\\x1b\[2J' is there twice",
+        r"the metadata key 'a\\n\\x1b\[2J' occurs twice",
     ),
     "unknown value type": (
         header(keys=1) + entry("k", 13, bytes(100)),
@@ -63,23 +66,23 @@ HOSTILE = {
     ),
     "text longer than the file": (
         header(keys=1) + entry("k", STRING, u64(HUGE)),
-        f"'k' should take {HUGE} bytes, and the file leaves 0",
+        f"'k' needs {HUGE} bytes, but the file leaves 0",
     ),
     "array of 10**9 texts": (
         header(keys=1) + entry("k", ARRAY, u32(STRING) + u64(10**9) + bytes(1000)),
-        "1000000000 texts in 'k', more than it has room for",
+        "its count of strings in 'k' is 1000000000, more than",
     ),
     "array of 10**9 numbers": (
         header(keys=1) + entry("k", ARRAY, u32(UINT32) + u64(10**9) + bytes(1000)),
-        "'k' should take 4000000000 bytes",
+        "'k' needs 4000000000 bytes",
     ),
     "text in an array longer than the file": (
         header(keys=1) + entry("k", ARRAY, u32(STRING) + u64(2) + u64(0) + u64(HUGE)),
-        f"'k' should take {HUGE} bytes",
+        f"'k' needs {HUGE} bytes",
     ),
     "array cut inside a length": (
         header(keys=1) + entry("k", ARRAY, u32(STRING) + u64(2) + string("12345678") + bytes(7)),
-        "'k' should take 8 bytes, and the file leaves 7",
+        "'k' needs 8 bytes, but the file leaves 7",
     ),
     "arrays 1,000 deep": (
         header(keys=1) + entry("k", ARRAY, (u32(ARRAY) + u64(1)) * 1000 + u32(BOOL) + u64(1)),
@@ -87,7 +90,7 @@ HOSTILE = {
     ),
     "one part of several": (
         header(keys=1) + entry("split.count", 2, b"\x03\x00"),
-        "one of 3 parts; open the first, whose name ends in -00001-of-00003.gguf",
+        "one of 3 parts. Open the first part, whose name ends in -00001-of-00003.gguf",
     ),
     "alignment 0": (
         header(keys=1) + entry("general.alignment", UINT32, u32(0)),
@@ -108,40 +111,40 @@ HOSTILE = {
     "tensor of no dimension": (header(tensors=1) + tensor(shape=()) + bytes(32), "0 dimensions"),
     "tensor with a dimension of 0": (
         with_data(header(tensors=1) + tensor(shape=(0, 4))),
-        r"shape \(0, 4\), which F32 can't have",
+        r"shape \(0, 4\), which is invalid for F32",
     ),
     "tensor size past 2**64": (
         with_data(header(tensors=1) + tensor(shape=(2**32, 2**32, 2**32))),
-        "'w' goes past the end of the file",
+        "'w' extends past the end of the file",
     ),
     "row not a whole count of blocks": (
         with_data(header(tensors=1) + tensor(shape=(33,), kind=GGMLType.Q4_0)),
-        r"shape \(33,\), which Q4_0 can't have",
+        r"shape \(33,\), which is invalid for Q4_0",
     ),
     "unknown tensor type": (
         with_data(header(tensors=1) + tensor(kind=19)),
-        "GGML type 19, and the types read are F32, F16",
+        "GGML type 19. Supported types: F32, F16",
     ),
     "offset past the end": (
         with_data(header(tensors=1) + tensor(offset=2**63)),
-        "'w' goes past the end of the file",
+        "'w' extends past the end of the file",
     ),
     "data cut short": (
         with_data(header(tensors=1) + tensor(), bytes(15)),
-        "'w' goes past the end of the file",
+        "'w' extends past the end of the file",
     ),
-    "no data at all": (header(tensors=1) + tensor(), "'w' goes past the end of the file"),
+    "no data at all": (header(tensors=1) + tensor(), "'w' extends past the end of the file"),
     "offset not aligned": (
         with_data(header(tensors=1) + tensor(offset=8)),
         "'w' is not aligned to 32 bytes",
     ),
     "tensor twice": (
         with_data(header(tensors=2) + tensor() * 2),
-        "the tensor 'w' is there twice",
+        "the tensor 'w' occurs twice",
     ),
     "absurd tensor name": (
         with_data(header(tensors=2) + tensor("x" * 100_000) * 2),
-        r"'x{61}\.\.\.' is there twice",
+        r"'x{61}\.\.\.' occurs twice",
     ),
 }
 

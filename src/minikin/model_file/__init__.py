@@ -1,1 +1,1 @@
-"""Model files, read in Python and treated as untrusted: GGUF, or a folder as the hub has it."""
+"""Reads untrusted model files in Python: GGUF files and Hugging Face folders."""

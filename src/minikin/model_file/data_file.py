@@ -1,4 +1,4 @@
-"""One of a model's files, open for reading."""
+"""One file of a model, open for reading."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ _SAMPLES, _SAMPLE_BYTES = 64, 64 * 1024
 
 
 class MalformedError(Exception):
-    """The bytes are no file that can be read; the text is the reason."""
+    """The file is not valid. The text is the reason."""
 
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what goes wrong with the file at `path` into a ModelFileError."""
+    """Turn an error in the file at `path` into a ModelFileError."""
     try:
         yield
     except OSError as error:
-        raise ModelFileError(f"Can't open the model file {path}: {error.strerror}.") from error
+        raise ModelFileError(f"Cannot open the model file {path}: {error.strerror}.") from error
     except (MalformedError, UnicodeDecodeError) as error:
-        reason = error if isinstance(error, MalformedError) else "a text in it is not UTF-8"
+        reason = error if isinstance(error, MalformedError) else "a string in it is not UTF-8"
         raise ModelFileError(
-            f"Can't use the model file {path}: {reason}. "
-            "Fetch the file again or choose another one."
+            f"Cannot use the model file {path}: {reason}. "
+            "Download the file again or choose another one."
         ) from error
 
 
 class DataFile:
-    """An open file that is read where asked for; nothing is mapped. Methods raise ModelFileError.
+    """An open file with random access by reads, not by mmap. Methods raise ModelFileError.
 
-    The pages of a map count as resident beside what was made of them, and end the process if the
-    file is cut short.
+    Mapped pages count as resident memory, in addition to the data made from them. If a mapped file
+    becomes shorter, the process crashes.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with explained(path):
-            # O_NONBLOCK: opening a pipe must not wait for its writer.
+            # O_NONBLOCK: opening a pipe does not wait for its writer.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             weakref.finalize(self, os.close, self._descriptor)
             status = os.fstat(self._descriptor)
@@ -56,7 +56,7 @@ class DataFile:
             self.size = status.st_size
 
     def head(self, most: int) -> bytes:
-        """The first `most` bytes, or all that there are."""
+        """The first `most` bytes, or all bytes of a shorter file."""
         with explained(self.path):
             return os.pread(self._descriptor, most, 0)
 
@@ -68,12 +68,12 @@ class DataFile:
             while done < nbytes:
                 count = os.preadv(self._descriptor, [room[done:].data], start + done)
                 if count == 0:
-                    raise MalformedError("it was cut short after it had been opened")
+                    raise MalformedError("it became shorter after it was opened")
                 done += count
         return room
 
     def samples(self, first: int) -> Iterator[bytes]:
-        """The file's size, its first bytes as many as said, and samples of the others."""
+        """The file's size, its first `first` bytes, and samples of the others."""
         yield self.size.to_bytes(8, "little")
         yield self.head(first)
         with explained(self.path):
@@ -83,5 +83,5 @@ class DataFile:
 
 
 def shown(name: str) -> str:
-    """`name` as it may stand in a message or a log line: short and in plain ASCII."""
+    """`name` for a message or a log line: short and in ASCII."""
     return ascii(name if len(name) <= 64 else name[:61] + "...")

@@ -1,6 +1,6 @@
-"""Packed GGUF tensor bytes to numbers, for every type in `GGMLType`.
+"""Turns packed GGUF tensor bytes into numbers, for every type in `GGMLType`.
 
-The block layouts are those of ggml (ggml-common.h), each stated here as a numpy record.
+The block layouts are those of ggml (ggml-common.h), each as a numpy record.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 from minikin.model_file.gguf import GGMLType
 
 _NUMBERS_AT_ONCE = 1 << 20
-"""Keeps the temporaries in the cache; a whole table would need several times its size."""
+"""A run's temporaries fit the CPU cache. For a whole table they need several times its size."""
 
 
 def dequantize(data: np.ndarray, type: GGMLType, shape: tuple[int, ...]) -> np.ndarray:
     """Unpack the bytes of one tensor.
 
     `data` is uint8 [nbytes] as `GGUFFile.data` gives it, `shape` outermost first. Returns a new
-    float32 array of that shape. ValueError if `data` is not of the length that `shape` asks for.
+    float32 array of that shape. Raises ValueError if the length of `data` does not match `shape`.
     """
     blocks = data.view(LAYOUTS[type])
     out = np.empty((len(blocks), type.block_size), dtype=np.float32)
     values = _PLAIN.get(type) or (lambda some: split(some, type).values())
-    # A broken file may hold infinite scales; inf * 0 is NaN, and no reason for a warning.
+    # A broken file can have infinite scales. Then inf * 0 is NaN, which must not warn.
     with np.errstate(invalid="ignore", over="ignore"):
         for some in runs(len(blocks), type):
             out[some] = values(blocks[some])
@@ -33,7 +33,7 @@ def dequantize(data: np.ndarray, type: GGMLType, shape: tuple[int, ...]) -> np.n
 
 
 def runs(blocks: int, type: GGMLType) -> Iterator[slice]:
-    """Cut a count of blocks into runs to be worked on one by one."""
+    """Divide a count of blocks into runs that are processed one by one."""
     step = _NUMBERS_AT_ONCE // type.block_size
     return (slice(start, start + step) for start in range(0, blocks, step))
 
@@ -44,10 +44,10 @@ class Parts(NamedTuple):
     levels: np.ndarray
     """uint8 [blocks, block_size]."""
     scale: np.ndarray
-    """float32 [blocks, groups]; a group is an even share of a block, 32 or 16 levels."""
+    """float32 [blocks, groups]. A group is an equal part of a block: 32 or 16 levels."""
     zero: int = 0
     minimum: np.ndarray | None = None
-    """As `scale`; None stands for 0."""
+    """The same shape as `scale`. None means 0."""
 
     def values(self) -> np.ndarray:
         """float32 [blocks, block_size]."""
@@ -60,7 +60,7 @@ class Parts(NamedTuple):
 
 
 def split(blocks: np.ndarray, type: GGMLType) -> Parts:
-    """Take records of `LAYOUTS[type]` apart. KeyError for F32, F16 and BF16."""
+    """Split records of `LAYOUTS[type]` into parts. Raises KeyError for F32, F16 and BF16."""
     return _SPLITTERS[type](blocks)
 
 
@@ -88,14 +88,14 @@ LAYOUTS = {
 }
 """One block of each type: `d` scale, `m` minimum, `q` low bits, `high` the bits above them.
 
-Of MXFP4 `e` is the scale's exponent.
+In MXFP4, `e` is the exponent of the scale.
 """
 
 
 def _fields(packed: np.ndarray, width: int, run: int) -> np.ndarray:
     """Split bytes [n, k] into numbers of `width` bits, uint8 [n, k * 8 / width].
 
-    In each run of `run` bytes, the lowest numbers of all its bytes come first, then the next.
+    In each run of `run` bytes, the lowest numbers of all bytes come first, then the next ones.
     """
     rows = np.ascontiguousarray(packed).reshape(-1, run)
     places = range(8 // width)
@@ -151,7 +151,7 @@ def _q2_k(blocks: np.ndarray) -> Parts:
 
 
 def q3_k_scales(blocks: np.ndarray) -> np.ndarray:
-    """The whole numbers, -32 to 31, that a Q3_K block's `d` is multiplied with: int8 [n, 16]."""
+    """The integer factors of a Q3_K block's `d`, -32 to 31: int8 [n, 16]."""
     low, high = _fields(blocks["scales"][:, :8], 4, 8), _fields(blocks["scales"][:, 8:], 2, 4)
     return (low | high << 4).astype(np.int8) - np.int8(32)
 
@@ -162,7 +162,7 @@ def _q3_k(blocks: np.ndarray) -> Parts:
 
 
 def _scales_and_minima(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """From the eight 6-bit scales and minima in 12 bytes of Q4_K and Q5_K, float32 [n, 8]."""
+    """The eight scales and minima, 6 bits each in 12 bytes of Q4_K and Q5_K: float32 [n, 8]."""
     first, second, third = (blocks["scales"][:, i : i + 4] for i in (0, 4, 8))
     scales = np.hstack([first & 63, third & 15 | first >> 6 << 4])
     minima = np.hstack([second & 63, third >> 4 | second >> 6 << 4])
@@ -185,12 +185,12 @@ def _q6_k(blocks: np.ndarray) -> Parts:
 
 
 _E2M1 = np.array([0, 1, 2, 3, 4, 6, 8, 12], dtype=np.uint8)
-"""Twice the values of a 4-bit float (OCP Microscaling Formats 1.0); a fourth bit is the sign."""
+"""Twice the values of a 4-bit float (OCP Microscaling Formats 1.0). The fourth bit is the sign."""
 _MXFP4_LEVELS = np.concatenate([12 + _E2M1, 12 - _E2M1])
 
 
 def _mxfp4(blocks: np.ndarray) -> Parts:
-    # Half of 2 ** (e - 127), since the values are doubled.
+    # Half of 2 ** (e - 127), because the values are doubled.
     scale = np.ldexp(np.float32(1), blocks["e"].astype(np.int32) - 128)
     return Parts(_MXFP4_LEVELS[_fields(blocks["q"], 4, 16)], scale[:, None], 12)
 

@@ -1,4 +1,4 @@
-"""The families of models that one decoder computes."""
+"""The model families that the decoder computes."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _GPT_OSS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """What a family has in common that its files don't state."""
+    """The facts of a family that its files do not contain."""
 
     layer_tensors: tuple[str, ...] = ()
-    """Tensors that each layer must have, besides those of all families."""
+    """Tensors that each layer must have, in addition to those of all families."""
     side_by_side: bool = False
-    """GGUF files keep the two rows of a rotary pair next to each other."""
+    """In GGUF files, the two rows of a rotary pair are adjacent."""
     activation: str = "silu"
     scaled_embedding: bool = False
-    """Embeddings are multiplied by the square root of the hidden size."""
+    """The decoder multiplies embeddings by the square root of the hidden size."""
     global_every: int = 0
-    """Each n-th layer has no window, whatever the others have; 0: all have the same."""
+    """Every n-th layer has no window. 0: all layers are the same."""
     unplaced_every: int = 0
-    """Each n-th layer knows no positions; 0: all know them."""
+    """Every n-th layer has no positions. 0: all layers have them."""
     local_rope_base: float | None = None
-    """The base of the rotary frequencies in layers with a window, if they have one of their own."""
+    """The RoPE base of layers with a window, if it differs from that of the others."""
     wide_layers: int | None = None
-    """With this many layers, a model scales its queries by hidden / heads, not by the head size."""
+    """A model with this many layers scales its queries by hidden / heads, not by the head size."""
     feed_forward_norm: str = "ffn_norm.weight"
     """The tensor of the norm before the feed-forward."""
     mixture: bool = False
-    """Each layer is a mixture of experts. Files of other families say so if theirs are."""
+    """Every layer is a mixture of experts. In other families, the file says which layers are."""
     rounded_yarn: bool = True
-    """Where YaRN begins and ends to slow pairs down is rounded to whole pairs."""
+    """The first and last pair that YaRN changes are rounded to whole pairs."""
 
 
 FAMILIES = {
@@ -74,4 +74,4 @@ FAMILIES = {
         rounded_yarn=False,
     ),
 }
-"""By the value of `general.architecture`. Mistral's and Mixtral's is "llama", Phi-4's "phi3"."""
+"""By the value of `general.architecture`. Mistral and Mixtral use "llama", Phi-4 "phi3"."""

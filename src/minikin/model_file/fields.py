@@ -1,4 +1,4 @@
-"""A model file's metadata, each value checked when it is taken."""
+"""The metadata of a model file. Each value is checked when it is read."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from minikin.errors import ModelFileError
 
 
 class Fields:
-    """The metadata under one architecture's name."""
+    """The metadata under the name of one architecture."""
 
     def __init__(self, metadata: Mapping[str, Any], name: str) -> None:
         self._metadata = metadata
         self._name = name
 
     def get(self, key: str) -> Any:
-        """The value as it stands, or None."""
+        """The unchecked value, or None."""
         return self._metadata.get(f"{self._name}.{key}")
 
     def whole(self, key: str, default: int | None = None, *, most: int = 2**31) -> int:
@@ -47,7 +47,7 @@ class Fields:
         raise self.wrong(key)
 
     def text(self, key: str, default: str) -> str:
-        """A text, or the default. Raises ModelFileError."""
+        """A string, or the default. Raises ModelFileError."""
         value = self.get(key)
         if value is None:
             return default
@@ -56,12 +56,12 @@ class Fields:
         raise self.wrong(key)
 
     def wrong(self, key: str) -> ModelFileError:
-        """What to raise for a value that can't be."""
+        """The error for an invalid value."""
         return wrong_value("The model file", f"{self._name}.{key}", self.get(key))
 
 
 def wrong_value(file: str, name: str, value: Any) -> ModelFileError:
-    """What to raise for a value of `file` that is absent (None) or can't be."""
+    """The error for a missing (None) or invalid value in `file`."""
     if value is None:
         return ModelFileError(f"{file} lacks the field {name}.")
     return ModelFileError(f"{file}'s {name} can't be {ascii(value)[:64]}.")

@@ -20,7 +20,7 @@ __all__ = ["GGMLType", "GGUFFile", "TensorInfo"]
 class GGUFFile:
     """An open model, in one file or split into parts.
 
-    Headers are read at once, tensors when asked for (see DataFile).
+    `open` reads the headers. Tensors are read on request (see DataFile).
     """
 
     def __init__(self, parts: Run[_Part]) -> None:
@@ -35,10 +35,9 @@ class GGUFFile:
 
     @classmethod
     def open(cls, path: Path) -> GGUFFile:
-        """Open the file at `path`, and if it is the first of several parts, the others beside it.
+        """Open the file at `path`. If it is the first of several parts, open the others beside it.
 
-        Raises ModelFileError, saying why, if there is no such file or it is not a whole and sound
-        GGUF file.
+        Raises ModelFileError with the reason if the file is missing or not a valid GGUF file.
         """
         first = _Part(path)
         with explained(path):
@@ -47,17 +46,17 @@ class GGUFFile:
     def data(self, name: str) -> np.ndarray:
         """The packed bytes of a tensor: a new uint8 [nbytes].
 
-        KeyError if unknown; ModelFileError if the file can't be read any more.
+        Raises KeyError if unknown, ModelFileError if the file is no longer readable.
         """
         info = self.tensors[name]
         return self._homes[name].read(info.offset, info.nbytes)
 
     def digest(self) -> str:
-        """64 hex digits that tell this model from others, found in milliseconds.
+        """64 hex digits that identify this model, computed in milliseconds.
 
-        SHA-256 over each file's size, its header, and 64 samples of 64 KiB spread evenly over the
-        tensor data (all of it, if shorter). It tells models and quantizations apart; it does not
-        prove that no byte was changed, which takes a hash of the whole file.
+        SHA-256 of each file's size, its header, and 64 samples of 64 KiB at equal distances in the
+        tensor data (all of it, if it is shorter). It distinguishes models and quantizations. It
+        does not prove that every byte is unchanged; that needs a hash of the whole file.
         """
         digest = hashlib.sha256()
         for part in self._parts:
@@ -76,14 +75,14 @@ class _Part(DataFile):
 
 
 def _later_parts(first: _Part) -> Iterator[_Part]:
-    """The parts after the first, found by its name: nothing in the file says where they lie."""
+    """The parts after the first, found by its name, because the file does not name them."""
     count, tensors = first.header.split_count, len(first.header.tensors)
     if count == 1:
         return
     ending = f"-00001-of-{count:05}.gguf"
     if first.header.metadata.get("split.no") != 0 or not first.path.name.endswith(ending):
         raise MalformedError(
-            f"it is one of {count} parts; open the first, whose name ends in {ending}"
+            f"it is one of {count} parts. Open the first part, whose name ends in {ending}"
         )
     seen = set(first.header.tensors)
     for number in range(1, count):
@@ -91,11 +90,13 @@ def _later_parts(first: _Part) -> Iterator[_Part]:
         part = _Part(first.path.with_name(name))
         header = part.header
         if header.split_count != count or header.metadata.get("split.no") != number:
-            raise MalformedError(f"{name} is no part of it")
+            raise MalformedError(f"{name} is not a part of it")
         if not seen.isdisjoint(header.tensors):
-            raise MalformedError(f"{name} has a tensor that another part has")
+            raise MalformedError(f"{name} has a tensor that another part also has")
         seen |= set(header.tensors)
         tensors += len(header.tensors)
         yield part
     if first.header.metadata.get("split.tensors.count", tensors) != tensors:
-        raise MalformedError(f"its parts have {tensors} tensors, which is not what it says")
+        raise MalformedError(
+            f"its parts have {tensors} tensors, but its header says another number"
+        )

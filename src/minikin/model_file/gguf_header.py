@@ -1,7 +1,7 @@
-"""The head of a GGUF file: metadata and the table of tensors, read in Python.
+"""The header of a GGUF file: metadata and the tensor table, read in Python.
 
 The layout is that of the GGUF specification, versions 2 and 3 (ggml, docs/gguf.md). The file is
-taken for hostile: no count or length in it is believed before it is compared with the bytes left.
+treated as untrusted: every count and length is compared with the remaining bytes before its use.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from minikin.model_file.data_file import MalformedError, shown
 MAX_HEADER_BYTES = 32 * 1024 * 1024
 """A vocabulary of 260,000 tokens with its merges takes about 15 MiB."""
 MAX_ENTRIES = 65_536
-"""The most metadata keys, and the most tensors."""
+"""Maximum number of metadata keys, and of tensors."""
 MAX_DIMENSIONS = 4
 """GGML_MAX_DIMS."""
 DEFAULT_ALIGNMENT = 32
 ALIGNMENTS = frozenset(1 << power for power in range(3, 17))
-"""The specification sets no upper end; pages have at most 64 KiB."""
+"""The specification has no maximum. Memory pages have at most 64 KiB."""
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
@@ -47,7 +47,7 @@ _SMALLEST_TENSOR = 8 + 4 + 8 + 4 + 8
 
 
 class GGMLType(IntEnum):
-    """How a tensor's numbers are packed: the types that `dequantize` knows."""
+    """How a tensor's numbers are packed: the types that `dequantize` supports."""
 
     F32 = 0
     F16 = 1
@@ -66,7 +66,7 @@ class GGMLType(IntEnum):
 
     @property
     def block_size(self) -> int:
-        """Numbers in one block; a row is a whole count of blocks."""
+        """Numbers in one block. A row is a whole number of blocks."""
         return _BLOCKS[self][0]
 
     @property
@@ -94,21 +94,21 @@ _BLOCKS = {
 
 
 class TensorInfo(msgspec.Struct, frozen=True):
-    """Where one tensor lies in the file and how to read it."""
+    """The place of one tensor in the file, and how to read it."""
 
     name: str
     shape: tuple[int, ...]
     """Outermost first, as in numpy and torch (the file has it innermost first)."""
     type: GGMLType
     offset: int
-    """From the start of its file, in bytes."""
+    """Bytes from the start of its file."""
     nbytes: int
 
 
 class Header:
-    """Metadata and tensor table, read front to back from a file's first bytes.
+    """Metadata and tensor table, read in order from the first bytes of a file.
 
-    `size` is the file's. Raises MalformedError.
+    `size` is the size of the file. Raises MalformedError.
     """
 
     def __init__(self, buffer: bytes, size: int) -> None:
@@ -130,7 +130,7 @@ class Header:
 
     @property
     def split_count(self) -> int:
-        """How many files the model is split into."""
+        """The number of files of the model."""
         count = self.metadata.get("split.count")
         return count if isinstance(count, int) and count > 1 else 1
 
@@ -141,15 +141,15 @@ class Header:
         version = self._u32()
         if version in (2 << 24, 3 << 24):
             raise MalformedError(
-                "it is a big-endian GGUF file, and only little-endian ones are read"
+                "it is a big-endian GGUF file. Only little-endian files are supported"
             )
         if version not in (2, 3):
-            raise MalformedError(f"it is of GGUF version {version}, and only 2 and 3 are read")
+            raise MalformedError(f"its GGUF version is {version}. Only 2 and 3 are supported")
 
     def _read_entry(self) -> None:
         key = self._string("a metadata key")
         if key in self.metadata:
-            raise MalformedError(f"the metadata key {shown(key)} is there twice")
+            raise MalformedError(f"the metadata key {shown(key)} occurs twice")
         self.metadata[key] = self._value(key)
 
     def _value(self, key: str) -> Any:
@@ -163,9 +163,9 @@ class Header:
     def _array(self, key: str) -> list[str] | np.ndarray:
         kind, count = self._u32(), self._u64()
         if kind == _ARRAY:
-            raise MalformedError(f"{shown(key)} is an array of arrays, which no model needs")
+            raise MalformedError(f"{shown(key)} is an array of arrays, which is not supported")
         if kind == _STRING:
-            self._check_count(f"texts in {shown(key)}", count, _U64.size, self._end)
+            self._check_count(f"strings in {shown(key)}", count, _U64.size, self._end)
             return self._strings(key, count)
         return self._numbers(key, kind, count)
 
@@ -179,7 +179,7 @@ class Header:
         return np.frombuffer(packed, dtype=dtype)
 
     def _strings(self, key: str, count: int) -> list[str]:
-        # Half a million of these decide how fast a file opens, hence local names and few calls.
+        # Half a million strings decide how fast a file opens. Therefore local names and few calls.
         buffer, position, end = self._buffer, self._position, self._end
         unpack = _U64.unpack_from
         texts: list[str] = []
@@ -204,7 +204,7 @@ class Header:
         self.data_start = -(-self._position // alignment) * alignment
         for name, shape, kind, offset in rows:
             if name in self.tensors:
-                raise MalformedError(f"the tensor {shown(name)} is there twice")
+                raise MalformedError(f"the tensor {shown(name)} occurs twice")
             if offset % alignment:
                 raise MalformedError(
                     f"the tensor {shown(name)} is not aligned to {alignment} bytes"
@@ -225,20 +225,20 @@ class Header:
         except ValueError as error:
             known = ", ".join(known.name for known in GGMLType)
             raise MalformedError(
-                f"the tensor {shown(name)} has GGML type {kind}, and the types read are {known}"
+                f"the tensor {shown(name)} has GGML type {kind}. Supported types: {known}"
             ) from error
         if 0 in shape or shape[-1] % ggml_type.block_size:
             raise MalformedError(
-                f"the tensor {shown(name)} has shape {shape}, which {ggml_type.name} can't have"
+                f"the tensor {shown(name)} has shape {shape}, which is invalid for {ggml_type.name}"
             )
         nbytes = prod(shape) // ggml_type.block_size * ggml_type.block_bytes
         if offset + nbytes > self._size:
-            raise MalformedError(f"the tensor {shown(name)} goes past the end of the file")
+            raise MalformedError(f"the tensor {shown(name)} extends past the end of the file")
         return TensorInfo(name, shape, ggml_type, offset, nbytes)
 
     def _check_count(self, what: str, count: int, smallest: int, most: int) -> None:
         if count > most or count * smallest > self._end - self._position:
-            raise MalformedError(f"it says that it has {count} {what}, more than it has room for")
+            raise MalformedError(f"its count of {what} is {count}, more than the file can contain")
 
     def _u32(self) -> int:
         return _U32.unpack(self._take(4, "the header"))[0]
@@ -259,4 +259,4 @@ class Header:
     def _cut_short(self, what: str, nbytes: int, position: int) -> MalformedError:
         left = self._end - position
         limit = "file" if self._end == self._size else f"{MAX_HEADER_BYTES >> 20} MiB header limit"
-        return MalformedError(f"{what} should take {nbytes} bytes, and the {limit} leaves {left}")
+        return MalformedError(f"{what} needs {nbytes} bytes, but the {limit} leaves {left}")

@@ -1,4 +1,4 @@
-"""What the engine asks of a model's file, whatever its form."""
+"""The interface of a model file to the engine, for every format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minikin.model_file.gguf import GGMLType, GGUFFile
 
 
 class StoredTensor(Protocol):
-    """A tensor's outside."""
+    """The shape and type of a tensor."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -22,12 +22,12 @@ class StoredTensor(Protocol):
 
     @property
     def type(self) -> GGMLType:
-        """How its numbers are packed."""
+        """How the numbers are packed."""
         ...
 
 
 class ModelFile(Protocol):
-    """An open model, in GGUF's terms: its keys, its names of tensors, its types."""
+    """An open model in GGUF's terms: keys, tensor names and types."""
 
     @property
     def metadata(self) -> Mapping[str, Any]:
@@ -41,24 +41,24 @@ class ModelFile(Protocol):
 
     @property
     def quantization(self) -> str | None:
-        """The method by which it was quantized, if that isn't just the type of its tensors."""
+        """The quantization method, if it is more than the type of the tensors."""
         ...
 
     def data(self, name: str) -> np.ndarray:
         """The packed bytes of a tensor: a new uint8 [nbytes].
 
-        KeyError if unknown; ModelFileError if it can't be read.
+        Raises KeyError if unknown, ModelFileError if it is not readable.
         """
         ...
 
     def digest(self) -> str:
-        """64 hex digits that tell this model from others, found in milliseconds."""
+        """64 hex digits that identify this model, computed in milliseconds."""
         ...
 
 
 def open_model_file(path: Path) -> ModelFile:
-    """A GGUF file, the first of several parts, or a folder of safetensors.
+    """Open a GGUF file, the first of several parts, or a safetensors folder.
 
-    Raises ModelFileError, saying why, if it is none of them or not whole and sound.
+    Raises ModelFileError with the reason if it is none of them, or if it is not valid.
     """
     return SafetensorsFolder.open(path) if path.is_dir() else GGUFFile.open(path)

@@ -136,12 +136,12 @@ async def test_idle_models_leave_memory():
 async def test_a_model_that_cannot_be_loaded_is_told_so_and_tried_again_later(monkeypatch):
     monkeypatch.setattr(model_pool, "RETRY_SECONDS", 0.1)
     models = Models()
-    models.faults["b"] = ModelFileError("Can't use the model file /secret/b.gguf: no.")
+    models.faults["b"] = ModelFileError("Cannot use the model file /secret/b.gguf: no.")
     for _ in range(2):
         with pytest.raises(EngineFailure) as raised:
             await models.touch("b")
     assert raised.value.message == (
-        "The model 'b' can't be loaded: Can't use the model file b.gguf: no."
+        "The model 'b' can't be loaded: Cannot use the model file b.gguf: no."
     )
     assert raised.value.code == "model_load_failed"
     assert models.loads == ["b"]

@@ -118,14 +118,14 @@ def test_an_unknown_type_is_refused_by_name():
     known = "llama, mistral, mixtral, smollm3, qwen2, qwen3, qwen3_moe, gemma2, gemma3_text, phi3"
     assert ", ".join(KINDS) == known
     for name in ("falcon", "gpt_oss"):
-        with pytest.raises(ModelFileError, match=f"the type '{name}'; Minikin knows: {known}"):
+        with pytest.raises(ModelFileError, match=f"model_type '{name}'. Supported: {known}"):
             read(QWEN2 | {"model_type": name})
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"model_type": None}, "the type 'None'"),
+        ({"model_type": None}, "model_type 'None'"),
         ({"num_hidden_layers": None}, "config.json lacks the field num_hidden_layers"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers can't be 1000000000"),
         ({"hidden_size": 64.0}, "hidden_size can't be 64.0"),
@@ -136,12 +136,15 @@ def test_an_unknown_type_is_refused_by_name():
         ({"use_sliding_window": True, "sliding_window": 9}, "lacks the field max_window_layers"),
         ({"rms_norm_eps": True}, "rms_norm_eps can't be True"),
         ({"rope_scaling": "yarn"}, "rope_scaling can't be 'yarn'"),
-        ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "'dynamic' is not known.*longrope"),
+        (
+            {"rope_scaling": {"type": "dynamic", "factor": 2.0}},
+            "'dynamic' is not supported.*longrope",
+        ),
         ({"rope_scaling": {"type": "linear"}}, "rope_scaling.factor"),
         ({"rope_scaling": {"type": "linear", "factor": 0.5}}, "rope_scaling.factor can't be 0.5"),
         ({"rope_scaling": {"type": "linear", "factor": 2, "odd": 3}}, "rope_scaling.'odd' is not"),
         ({"rope_scaling": {"type": "yarn", "factor": 2, "truncate": False}}, "truncate can't be"),
-        ({"rope_parameters": {"full_attention": {}}}, "rope_parameters is of no known form"),
+        ({"rope_parameters": {"full_attention": {}}}, "rope_parameters has an unknown format"),
         ({"partial_rotary_factor": 0.5}, "partial_rotary_factor"),
         ({"model_type": "qwen3"}, "lacks the field head_dim"),
         ({"model_type": "smollm3", "no_rope_layers": [1, 0, 1, 0]}, "no_rope_layers can't be"),

@@ -117,7 +117,7 @@ def test_a_shard_outside_the_folder_is_refused(sharded, name):
     homes = json.loads((sharded / INDEX).read_text())["weight_map"]
     first = next(iter(homes))
     edit(sharded / INDEX, weight_map=homes | {first: name})
-    with pytest.raises(ModelFileError, match="is no name of a file in it"):
+    with pytest.raises(ModelFileError, match="is not the name of a file in it"):
         open_model_file(sharded)
 
 
@@ -151,9 +151,9 @@ def test_links_that_lead_nowhere_and_pipes_are_refused(folder):
     [
         (None, "has no weight_map"),
         ({}, "has no weight_map"),
-        ({"a": 7}, "by what is no text"),
-        ({"a": "gone.safetensors"}, "names 'gone.safetensors', which is not there"),
-        ({f"{i}": f"{i}.safetensors" for i in range(600)}, "names 600 files; the most is 512"),
+        ({"a": 7}, "a file name that is not a string"),
+        ({"a": "gone.safetensors"}, "names 'gone.safetensors', which is missing"),
+        ({f"{i}": f"{i}.safetensors" for i in range(600)}, "names 600 files. The maximum is 512"),
     ],
 )
 def test_an_index_that_can_not_be_is_refused(sharded, homes, reason):
@@ -178,5 +178,5 @@ def test_a_type_that_is_no_weight_is_refused_by_name(folder, dtype):
     tensors = load_file(folder / "model.safetensors")
     tensors["model.norm.weight"] = tensors["model.norm.weight"].astype(dtype)
     save_file(tensors, folder / "model.safetensors")
-    with pytest.raises(ModelFileError, match="those read are F32, F16, BF16"):
+    with pytest.raises(ModelFileError, match="Supported: F32, F16, BF16"):
         open_model_file(folder)

@@ -38,33 +38,33 @@ def test_what_the_package_writes_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("header", "data", "reason"),
     [
-        ({"a": entry()}, b"1234567", "a' goes past the end"),
-        ({"a": entry(0, 2**63)}, b"12345678", "can't lie at"),
-        ({"a": entry(0, 2**50, (2**48,))}, b"12345678", "goes past the end"),
-        ({"a": entry(shape=(2**40, 2**40))}, b"12345678", "not the bytes that its shape needs"),
-        ({"a": entry(shape=(-2,))}, b"12345678", "can't have the shape"),
-        ({"a": entry(shape=(2.0,))}, b"12345678", "can't have the shape"),
-        ({"a": entry(shape=(True, 2))}, b"12345678", "can't have the shape"),
-        ({"a": entry(shape=(1,) * 8 + (2,))}, b"12345678", "can't have the shape"),
-        ({"a": entry(dtype="F4")}, b"12345678", "of the unknown type 'F4'"),
-        ({"a": entry(dtype=["F32"])}, b"12345678", "of the unknown type"),
-        ({"a": entry(8, 0)}, b"12345678", "not the bytes"),
+        ({"a": entry()}, b"1234567", "a' extends past the end"),
+        ({"a": entry(0, 2**63)}, b"12345678", "has the invalid offsets"),
+        ({"a": entry(0, 2**50, (2**48,))}, b"12345678", "extends past the end"),
+        ({"a": entry(shape=(2**40, 2**40))}, b"12345678", "not have the bytes that its shape"),
+        ({"a": entry(shape=(-2,))}, b"12345678", "has the invalid shape"),
+        ({"a": entry(shape=(2.0,))}, b"12345678", "has the invalid shape"),
+        ({"a": entry(shape=(True, 2))}, b"12345678", "has the invalid shape"),
+        ({"a": entry(shape=(1,) * 8 + (2,))}, b"12345678", "has the invalid shape"),
+        ({"a": entry(dtype="F4")}, b"12345678", "has the unknown type 'F4'"),
+        ({"a": entry(dtype=["F32"])}, b"12345678", "has the unknown type"),
+        ({"a": entry(8, 0)}, b"12345678", "not have the bytes"),
         ({"a": entry(), "b": entry()}, b"12345678", "b' overlaps another"),
         ({"a": entry(), "b": entry(4, 12)}, b"1234567890AB", "b' overlaps another"),
         ({"a": entry(4, 12)}, b"1234567890AB", "a' leaves a gap"),
         ({"a": entry()}, b"1234567890AB", "4 bytes at its end belong to no tensor"),
         ({"a": {"dtype": "F32", "shape": [2]}}, b"12345678", "has no dtype, shape and data_off"),
         ({"a": 7}, b"", "has no dtype, shape and data_offsets"),
-        ([1], b"", "its JSON is no object"),
-        (b"{", b"", "it is no JSON"),
-        (b'{"a":NaN}', b"", "it is no JSON"),
-        (b'{"\xff":1}', b"", "it is no JSON"),
+        ([1], b"", "its JSON is not an object"),
+        (b"{", b"", "it is not valid JSON"),
+        (b'{"a":NaN}', b"", "it is not valid JSON"),
+        (b'{"\xff":1}', b"", "it is not valid JSON"),
         (b'{"a":' + b"[" * 100_000, b"", "nested too deeply"),
         (b'{"a":[' + b"[]," * 4_000_000 + b"1]}", b"", "more than 3000000 values"),
         (
             b'{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
             b'"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}',
-            b"12345678", "'a' is there twice",
+            b"12345678", "'a' occurs twice",
         ),
     ],
 )  # fmt: skip
@@ -79,7 +79,7 @@ def test_a_broken_file_is_refused_in_a_line(tmp_path, header, data, reason):
 @pytest.mark.parametrize("data", [b"", b"1234567", b"\xff" * 8, b"\0\0\0\0\0\0\0\x80{}"])
 def test_a_length_that_the_file_has_not_is_refused(tmp_path, data):
     (tmp_path / "x.safetensors").write_bytes(data)
-    with pytest.raises(ModelFileError, match=r"is empty|header goes past its end"):
+    with pytest.raises(ModelFileError, match=r"is empty|header extends past its end"):
         Shard(tmp_path / "x.safetensors")
 
 

@@ -1,6 +1,6 @@
-"""A Hugging Face folder (config.json, safetensors, a tokenizer) as a GGUF file would have it.
+"""Presents a Hugging Face folder (config.json, safetensors, a tokenizer) as a GGUF file.
 
-files.py lets nothing outside the folder in, shard.py reads one safetensors file, config.py, rope.py
-and names.py say its configuration and tensors in GGUF's terms, tensors.py and int4.py its numbers,
-vocabulary.py its tokenizer; folder.py puts them together.
+files.py reads files and nothing outside the folder. shard.py reads one safetensors file. config.py,
+rope.py and names.py translate the configuration and the tensor names to GGUF, tensors.py and
+int4.py the weights, vocabulary.py the tokenizer. folder.py combines them.
 """

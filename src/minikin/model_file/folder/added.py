@@ -10,7 +10,7 @@ from minikin.tokenizer.vocabulary import TokenType
 
 
 class AddedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A token that is told from text before text is cut, as tokenizer.json states it."""
+    """A token that is found in text before the text is split, as in tokenizer.json."""
 
     id: int
     content: str
@@ -22,17 +22,17 @@ class AddedToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def numbered(tokens: dict[int, str], size: int) -> list[str]:
-    """All tokens in the order of their ids; embeddings without a token get a name of GGUF's."""
+    """All tokens in the order of their ids. Embeddings without a token get GGUF's placeholder."""
     return [tokens.get(i, f"[PAD{i}]") for i in range(size)]
 
 
 def mark_added(
     added: list[AddedToken], tokens: dict[int, str], types: np.ndarray
 ) -> list[AddedToken]:
-    """Enter added tokens into `tokens` and their kinds into `types`; returns those that are there.
+    """Add tokens to `tokens` and their kinds to `types`. Returns the added tokens.
 
-    One beyond the embeddings the model can't read; Gemma 3 has such a one for images.
-    Raises ModelFileError for one whose id belongs to another token.
+    A token beyond the embeddings is skipped, because the model cannot read it. Gemma 3 has one for
+    images. Raises ModelFileError for a token whose id belongs to another token.
     """
     there = [token for token in added if 0 <= token.id < len(types)]
     for token in there:

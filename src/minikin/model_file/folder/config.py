@@ -1,6 +1,6 @@
-"""The model's shape as config.json states it, under GGUF's keys.
+"""The model's shape from config.json, under GGUF's keys.
 
-What a key means, and what holds without it, is as in transformers' configuration classes.
+The meaning of each key and its default are those of transformers' configuration classes.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from minikin.model_file.family import FAMILIES
 from minikin.model_file.fields import Fields, wrong_value
 
 _MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
-"""What lists are made of before any tensor was seen; the largest models have a third at most."""
+"""Lists of this length are made before any tensor is read. The largest models have a third."""
 
 
 class ConfigFields(Fields):
-    """The values of config.json, or of an object in it, each checked when it is taken."""
+    """The values of config.json, or of an object in it. Each is checked when it is read."""
 
     def __init__(self, values: Mapping[str, Any], within: str = "") -> None:
         super().__init__(values, within)
 
     def get(self, key: str) -> Any:
-        """The value as it stands; None stands for one that isn't there."""
+        """The unchecked value. None if it is missing."""
         return self._metadata.get(key)
 
     def part(self, key: str) -> ConfigFields | None:
-        """The object under a key; None if there is none. Raises ModelFileError."""
+        """The object under a key, or None. Raises ModelFileError."""
         value = self.get(key)
         if value is None:
             return None
@@ -45,39 +45,39 @@ class ConfigFields(Fields):
         return super().number(key, default)
 
     def check_keys(self, known: set[str]) -> None:
-        """Raises ModelFileError for a value under a key that isn't known."""
+        """Raise ModelFileError for a value under an unknown key."""
         for key, value in self._metadata.items():
             if key not in known and value is not None:
                 raise ModelFileError(
-                    f"config.json's {self._name}{key[:64]!a} is not known, and may change what the "
-                    f"model computes. Those known are {', '.join(sorted(known))}."
+                    f"config.json's {self._name}{key[:64]!a} is not supported and can change what "
+                    f"the model computes. Supported: {', '.join(sorted(known))}."
                 )
 
     def wrong(self, key: str) -> ModelFileError:
-        """What to raise for a value that can't be."""
+        """The error for an invalid value."""
         return wrong_value("config.json", f"{self._name}{key}", self.get(key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """What a value of `model_type` stands for."""
+    """The meaning of a value of `model_type`."""
 
     arch: str
     """GGUF's name of the family."""
     tied: bool = False
-    """The head is the embedding, if config.json doesn't say."""
+    """The output head is the embedding, unless config.json says otherwise."""
     own_head_dim: bool = False
-    """`head_dim` has a default of its own, so that config.json must state it."""
+    """`head_dim` has its own default in this family, so config.json must contain it."""
     gemma: bool = False
     window: str = "none"
-    """The layers that a sliding window is for, if config.json lists none: none, all, late ones,
-    those without positions, or those that the family says.
+    """The layers with a sliding window, if config.json does not list them: none, all, late ones,
+    those without positions, or those of the family's pattern.
     """
     rope_base: float = 10_000.0
     mixture: bool = False
-    """Each layer is a mixture of experts."""
+    """Every layer is a mixture of experts."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """GGUF's names of tensors that other families call otherwise."""
+    """GGUF's names of tensors that have other names in other families."""
 
 
 _GEMMA_NAMES = {
@@ -111,20 +111,20 @@ KINDS = {
 
 
 def read_kind(fields: ConfigFields) -> Kind:
-    """What family config.json is for. Raises ModelFileError."""
+    """The family of config.json. Raises ModelFileError."""
     name = fields.get("model_type")
     if not isinstance(name, str) or name not in KINDS:
         raise ModelFileError(
-            f"This folder holds a model of the type {str(name)[:64]!a}; "
-            f"Minikin knows: {', '.join(KINDS)}."
+            f"This folder has the unsupported model_type {str(name)[:64]!a}. "
+            f"Supported: {', '.join(KINDS)}."
         )
     return KINDS[name]
 
 
 def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
-    """GGUF key, less the architecture's name -> value; rotary positions are rope.py's.
+    """GGUF key without the architecture's name -> value. rope.py reads the rotary positions.
 
-    Raises ModelFileError for what is missing, can't be or is not computed here.
+    Raises ModelFileError for a missing, invalid or unsupported value.
     """
     _check_computed(fields, kind)
     layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
@@ -155,8 +155,8 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
 
 
 def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
-    """The shape of mixtures. Raises ModelFileError, as for layers that are none."""
-    # Qwen3-MoE's is called so since transformers 5, as Mixtral's always was.
+    """The shape of mixtures. Raises ModelFileError, also if some layers are not mixtures."""
+    # Mixtral's name. Qwen3-MoE uses it since transformers 5.
     newer = fields.get("num_local_experts") is not None or kind.arch == "llama"
     count = "num_local_experts" if newer else "num_experts"
     experts = fields.whole(count, most=_MOST_EXPERTS)
@@ -164,7 +164,7 @@ def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         "expert_count": experts,
         "expert_used_count": fields.whole("num_experts_per_tok", most=experts),
     }
-    if kind.arch == "llama":  # Mixtral, where the shares of those chosen always add up to 1
+    if kind.arch == "llama":  # Mixtral: the weights of the selected experts always add up to 1
         return shape
     if fields.whole("decoder_sparse_step", 1) != 1:
         raise fields.wrong("decoder_sparse_step")
@@ -178,7 +178,7 @@ def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
 
 
 def head_dim(fields: ConfigFields, kind: Kind) -> int:
-    """Numbers in a head. Raises ModelFileError."""
+    """The size of a head. Raises ModelFileError."""
     if kind.own_head_dim:
         return fields.whole("head_dim", most=_MOST_HEAD)
     heads = fields.whole("num_attention_heads")
@@ -187,14 +187,14 @@ def head_dim(fields: ConfigFields, kind: Kind) -> int:
 
 
 def is_tied(fields: ConfigFields, kind: Kind) -> bool:
-    """Whether the head is the embedding. Raises ModelFileError."""
+    """Whether the output head is the embedding. Raises ModelFileError."""
     return fields.flag("tie_word_embeddings", kind.tied)
 
 
 def _check_computed(fields: ConfigFields, kind: Kind) -> None:
-    """Raises ModelFileError for a variant that the decoder doesn't compute."""
+    """Raise ModelFileError for a variant that the decoder does not compute."""
     key, wanted = "hidden_act", "silu"
-    if kind.gemma:  # whose classes read no other key
+    if kind.gemma:  # its classes read no other key
         key, wanted = "hidden_activation", "gelu_pytorch_tanh"
     if fields.text(key, wanted) != wanted:
         raise fields.wrong(key)

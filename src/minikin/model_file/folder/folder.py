@@ -1,4 +1,4 @@
-"""A model kept as a Hugging Face folder, presented as a GGUF file would be."""
+"""A model in a Hugging Face folder, presented as a GGUF file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from minikin.model_file.sampling import as_metadata
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _MOST_INDEX_BYTES = 16 * 1024 * 1024
 _MOST_SHARDS = 512
-"""Each is kept open; published models have up to 200."""
+"""Each file stays open. Published models have up to 200."""
 
 
 class Metadata(Mapping[str, Any]):
-    """A folder's metadata, whose tokenizer is read when it is first asked for.
+    """The metadata of a folder. The tokenizer is read on first use.
 
-    It takes seconds, and what a list of models shows does without.
+    Reading it takes seconds, and the list of models does not need it.
     """
 
     def __init__(self, shape: dict[str, Any], read_tokenizer: Callable[[], dict[str, Any]]) -> None:
@@ -39,7 +39,7 @@ class Metadata(Mapping[str, Any]):
         self._tokenizer = cache(read_tokenizer)
 
     def __getitem__(self, key: str) -> Any:
-        """KeyError if unknown; ModelFileError if the tokenizer can't be read."""
+        """Raises KeyError if unknown, ModelFileError if the tokenizer is not valid."""
         return (self._tokenizer() if key.startswith("tokenizer.") else self._shape)[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -51,9 +51,9 @@ class Metadata(Mapping[str, Any]):
 
 
 class SafetensorsFolder:
-    """An open folder: config.json, safetensors in one file or several, and a tokenizer.
+    """An open folder: config.json, one or more safetensors files, and a tokenizer.
 
-    Tensors are read when asked for, and turned into GGUF's form then.
+    Tensors are read on request, and then converted to GGUF's format.
     """
 
     def __init__(
@@ -65,13 +65,13 @@ class SafetensorsFolder:
     ) -> None:
         self._shards = shards
         self.metadata = metadata
-        """Under GGUF's keys; the tokenizer's are those of folder/vocabulary.py."""
+        """Under GGUF's keys. Those of the tokenizer are in folder/vocabulary.py."""
         self.tensors: Mapping[str, FolderTensor] = MappingProxyType(tensors)
         self.quantization = quantization
 
     @classmethod
     def open(cls, path: Path) -> SafetensorsFolder:
-        """Raises ModelFileError, saying why, if `path` is no whole and sound folder."""
+        """Open the folder. Raises ModelFileError with the reason if it is not valid."""
         folder = Folder(path)
         fields, kind, shape = _read_config(folder)
         turned, factors = read_rope(fields, kind)
@@ -88,15 +88,15 @@ class SafetensorsFolder:
     def data(self, name: str) -> np.ndarray:
         """The packed bytes of a tensor: a new uint8 [nbytes].
 
-        KeyError if unknown; ModelFileError if it can't be read.
+        Raises KeyError if unknown, ModelFileError if it is not readable.
         """
         return self.tensors[name].read()
 
     def digest(self) -> str:
-        """64 hex digits that tell this model from others, found in milliseconds.
+        """64 hex digits that identify this model, computed in milliseconds.
 
-        SHA-256 over what config.json and the tokenizer say and over each shard's size, header and
-        samples of its data.
+        SHA-256 of config.json, the tokenizer, and the size, the header and samples of the data of
+        each shard.
         """
         digest = hashlib.sha256()
         for key, value in sorted(self.metadata.items()):
@@ -108,12 +108,12 @@ class SafetensorsFolder:
 
 
 def check_config(path: Path) -> None:
-    """Raise ModelFileError unless config.json, alone in the folder or not, is of a family known."""
+    """Raise ModelFileError if config.json is missing or of an unsupported family."""
     _read_config(Folder(path))
 
 
 def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
-    """What config.json says, for what family, and the model's shape. Raises ModelFileError."""
+    """The fields of config.json, its family and the model's shape. Raises ModelFileError."""
     config = folder.json("config.json")
     if config is None:
         with explained(folder.path):
@@ -124,12 +124,12 @@ def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
 
 
 def _made(values: np.ndarray) -> FolderTensor:
-    """A tensor that follows from config.json."""
+    """A tensor computed from config.json."""
     return FolderTensor(values.shape, GGMLType.F32, lambda: values.view(np.uint8).copy())
 
 
 def _open_shards(folder: Folder) -> list[Shard]:
-    """All files that tensors lie in. Raises ModelFileError."""
+    """All files that contain tensors. Raises ModelFileError."""
     if (path := folder.find(_SINGLE)) is not None:
         return [Shard(path)]
     data = folder.read(_INDEX, _MOST_INDEX_BYTES)
@@ -143,7 +143,7 @@ def _open_shards(folder: Folder) -> list[Shard]:
 
 
 def _indexed(folder: Folder, data: bytes) -> list[Shard]:
-    """The files that an index names, each with the tensors that it says. Raises ModelFileError."""
+    """The files in an index, checked for their tensors. Raises ModelFileError."""
     with explained(folder.path / _INDEX):
         index = json_object(data)
         check_keys(data)
@@ -151,17 +151,17 @@ def _indexed(folder: Folder, data: bytes) -> list[Shard]:
         if not isinstance(homes, dict) or not homes:
             raise MalformedError("it has no weight_map")
         if not all(isinstance(home, str) for home in homes.values()):
-            raise MalformedError("its weight_map names files by what is no text")
+            raise MalformedError("its weight_map has a file name that is not a string")
         expected: dict[str, set[str]] = {}
         for tensor, home in homes.items():
             expected.setdefault(home, set()).add(tensor)
         if len(expected) > _MOST_SHARDS:
-            raise MalformedError(f"it names {len(expected)} files; the most is {_MOST_SHARDS}")
+            raise MalformedError(f"it names {len(expected)} files. The maximum is {_MOST_SHARDS}")
     shards = {name: _named(folder, name) for name in sorted(expected)}
     with explained(folder.path / _INDEX):
         for name, shard in shards.items():
             for tensor in sorted(expected[name] ^ shard.tensors.keys()):
-                fault = "lacks" if tensor in expected[name] else "has, against the index,"
+                fault = "lacks" if tensor in expected[name] else "has, unlike the index,"
                 raise MalformedError(f"{shown(name)} {fault} the tensor {shown(tensor)}")
     return [*shards.values()]
 
@@ -170,5 +170,5 @@ def _named(folder: Folder, name: str) -> Shard:
     path = folder.find(name)
     if path is None:
         with explained(folder.path / _INDEX):
-            raise MalformedError(f"it names {shown(name)}, which is not there")
+            raise MalformedError(f"it names {shown(name)}, which is missing")
     return Shard(path)

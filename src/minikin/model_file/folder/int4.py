@@ -1,9 +1,9 @@
-"""AWQ's and GPTQ's matrices of 4-bit levels as GGUF's type Q4_1.
+"""Converts 4-bit matrices of AWQ and GPTQ to GGUF's type Q4_1.
 
-Both keep, for each matrix [out, in], levels (`qweight`), and a scale and a zero (`qzeros`) for each
+Both store levels (`qweight`) for each matrix [out, in], and a scale and a zero (`qzeros`) for each
 output and group of inputs: w = scale * (level - zero). The layouts are those of AutoAWQ's "gemm"
-and of AutoGPTQ, whose older format has its zeros one too low. Q4_1 keeps w = scale * level +
-minimum, both halves, for 32 inputs each: all is exact but for the rounding of -zero * scale.
+and of AutoGPTQ. The zeros of AutoGPTQ's older format are one too low. Q4_1 stores w = scale * level
++ minimum, both in float16, for 32 inputs each. Only the rounding of -zero * scale is inexact.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from minikin.model_file.folder.shard import Stored
 from minikin.model_file.gguf import GGMLType
 
 SUFFIXES = ("qweight", "qzeros", "scales", "g_idx")
-"""The tensors of one matrix, the last of GPTQ alone."""
+"""The tensors of one matrix. Only GPTQ has the last one."""
 BLOCK = GGMLType.Q4_1.block_size
 _ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
-"""In AWQ, which of the 8 levels of a 32-bit number, lowest first, is for each of 8 outputs."""
+"""AWQ: for each of 8 outputs, the index of its level in a 32-bit number, lowest first."""
 _FLOATS = {"F16": "<f2", "F32": "<f4"}
 
 Read = Callable[[str], np.ndarray]
-"""The bytes of one of a matrix's tensors, by its suffix."""
+"""Reads the bytes of one tensor of a matrix, by its suffix."""
 
 
 @dataclass(frozen=True)
 class Int4:
-    """How a folder's matrices are quantized."""
+    """How the matrices of a folder are quantized."""
 
     method: str
     """awq or gptq."""
     group: int
-    """Inputs that share a scale; -1: all."""
+    """Inputs that share a scale. -1: all."""
     zero_offset: int
-    """What is to be added to the zeros that are stored."""
+    """Added to the stored zeros."""
 
     @classmethod
     def read(cls, fields: ConfigFields) -> Int4 | None:
-        """Take it from config.json; None: no matrix is quantized. Raises ModelFileError."""
+        """Read it from config.json. None: no matrix is quantized. Raises ModelFileError."""
         stated = fields.part("quantization_config")
         if stated is None:
             return None
         method = stated.text("quant_method", "")
         if method not in ("awq", "gptq"):
             raise ModelFileError(
-                f"This folder is quantized by the method {method[:64]!a}; those known are "
-                "awq and gptq."
+                f"This folder has the unsupported quantization method {method[:64]!a}. "
+                "Supported: awq, gptq."
             )
         if stated.whole("bits", stated.whole("w_bit", 4)) != 4:
             raise stated.wrong("bits" if stated.get("bits") else "w_bit")
@@ -64,7 +64,7 @@ class Int4:
     def shape(self, stored: Mapping[str, Stored], name: str) -> tuple[int, int]:
         """[out, in] of the matrix `name`, from its tensors by suffix.
 
-        Raises ModelFileError if one of them is missing or not as it should be.
+        Raises ModelFileError if one of them is missing or invalid.
         """
         levels, scales = stored.get("qweight"), stored.get("scales")
         if levels is None or scales is None or "qzeros" not in stored:
@@ -90,15 +90,15 @@ class Int4:
     def blocks(
         self, stored: Mapping[str, Stored], read: Read, shape: tuple[int, int], name: str
     ) -> np.ndarray:
-        """The matrix in Q4_1: uint8 [bytes]. Raises ModelFileError for what can't be so."""
+        """The matrix in Q4_1: uint8 [bytes]. Raises ModelFileError if it cannot be converted."""
         outputs, inputs = shape
         group = inputs if self.group == -1 else self.group
         if "g_idx" in stored:
             groups = read("g_idx").view("<i4")
             if not np.array_equal(groups, np.arange(inputs) // group):
                 raise ModelFileError(
-                    f"The matrix {name[:64]!a} has its inputs in an order of their own "
-                    "(desc_act), which isn't read. Choose a version without."
+                    f"The matrix {name[:64]!a} has reordered inputs (desc_act), which is not "
+                    "supported. Choose a version without desc_act."
                 )
         levels = _nibbles(read("qweight")).reshape(*stored["qweight"].shape, 8)
         zeros = _nibbles(read("qzeros")).reshape(*stored["qzeros"].shape, 8)
@@ -113,7 +113,7 @@ class Int4:
             minima = (-zeros.astype(np.float32) * scales).astype("<f2")
             halves = scales.astype("<f2")
         if not (np.isfinite(halves).all() and np.isfinite(minima).all()):
-            raise ModelFileError(f"The matrix {name[:64]!a} has a scale that is no half number.")
+            raise ModelFileError(f"The matrix {name[:64]!a} has a scale that does not fit float16.")
         return _pack(levels.T, halves.T, minima.T, group // BLOCK)
 
 
@@ -126,7 +126,7 @@ def _awq(stated: ConfigFields) -> int:
 
 
 def _gptq(stated: ConfigFields) -> int:
-    """1 in the older format. Whether desc_act is used, each matrix's g_idx tells."""
+    """1 in the older format. The g_idx of each matrix shows whether it uses desc_act."""
     form = stated.text("checkpoint_format", "gptq")
     if form not in ("gptq", "gptq_v2"):
         raise stated.wrong("checkpoint_format")
@@ -140,11 +140,11 @@ def _gptq(stated: ConfigFields) -> int:
 
 
 def _misshapen(name: str) -> ModelFileError:
-    return ModelFileError(f"The tensor {name[:64]!a} has not the type and shape that it should.")
+    return ModelFileError(f"The tensor {name[:64]!a} has an unexpected type or shape.")
 
 
 def _nibbles(packed: np.ndarray) -> np.ndarray:
-    """uint8 [n] -> [2 n], the lower half of each byte first: of 32-bit numbers, lowest first."""
+    """uint8 [n] -> [2 n], the lower half of each byte first. In 32-bit numbers, lowest first."""
     return np.stack([packed & 15, packed >> 4], axis=-1).reshape(-1)
 
 
@@ -158,7 +158,7 @@ def _scales(data: np.ndarray, stored: Stored) -> np.ndarray:
 
 
 def _pack(levels: np.ndarray, scales: np.ndarray, minima: np.ndarray, repeat: int) -> np.ndarray:
-    """[out, in], [out, groups] twice -> uint8 [bytes]; a group has `repeat` blocks."""
+    """[out, in], [out, groups] twice -> uint8 [bytes]. A group has `repeat` blocks."""
     outputs, inputs = levels.shape
     blocks = np.empty((outputs, inputs // BLOCK), dtype=LAYOUTS[GGMLType.Q4_1])
     blocks["d"] = np.repeat(scales, repeat, axis=1)

@@ -1,4 +1,4 @@
-"""What GGUF calls the tensors of a Hugging Face folder."""
+"""GGUF's names for the tensors of a Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq"
 
 
 def gguf_name(name: str, kind: Kind) -> str | None:
-    """GGUF's name of a module ("model.norm"); None if the family has no such module."""
+    """GGUF's name of a module ("model.norm"), or None if the family has no such module."""
     if name in _TOP:
         return _TOP[name]
     if (layer := _LAYER.fullmatch(name)) is None:
@@ -50,9 +50,9 @@ def gguf_name(name: str, kind: Kind) -> str | None:
 
 
 def expert_name(name: str) -> tuple[str, int] | None:
-    """GGUF's name of the stack that an expert's matrix lies in, and its place there.
+    """GGUF's name of the stack that contains an expert's matrix, and its place there.
 
-    None for what is no matrix of an expert.
+    None for a name that is not a matrix of an expert.
     """
     if (expert := _EXPERT.fullmatch(name)) is None:
         return None
@@ -60,5 +60,5 @@ def expert_name(name: str) -> tuple[str, int] | None:
 
 
 def is_computed(name: str) -> bool:
-    """Whether old files keep under this tensor's name what follows from config.json."""
+    """Whether this tensor of old files only repeats what config.json says."""
     return _COMPUTED.fullmatch(name) is not None

@@ -1,8 +1,8 @@
-"""Rotary positions as config.json states them, under GGUF's keys and names.
+"""The rotary positions of config.json, under GGUF's keys and names.
 
-The formulas are those of transformers' modeling_rope_utils.py. Since its version 5 all values
-stand in `rope_parameters`, for Gemma 3 once for each sort of layer; before, in `rope_scaling` and
-beside it.
+The formulas are those of transformers' modeling_rope_utils.py. Since transformers 5, all values are
+in `rope_parameters`, for Gemma 3 once for each kind of layer. Before, they were in `rope_scaling`
+and beside it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _KEYS = {
     | {"attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"},
     "longrope": _COMMON | _SCALED | {"attention_factor", "long_factor", "short_factor"},
 }
-"""What each way to stretch the positions may state."""
+"""The keys that each method to extend the positions can have."""
 
 Shape = dict[str, Any]
-"""GGUF key, less the architecture's name -> value."""
+"""GGUF key without the architecture's name -> value."""
 Factors = dict[str, np.ndarray]
-"""GGUF's tensor -> float32 [pairs], by which the frequencies are divided."""
+"""GGUF's tensor name -> float32 [pairs], the divisors of the frequencies."""
 
 
 def read_rope(fields: ConfigFields, kind: Kind) -> tuple[Shape, Factors]:
-    """What is to be added to the model's shape and tensors. Raises ModelFileError."""
+    """Values to add to the model's shape and tensors. Raises ModelFileError."""
     local: Shape = {}
     stated = fields.part("rope_scaling") or fields.part("rope_parameters") or ConfigFields({})
     whole_base = fields.number("rope_theta", kind.rope_base)
@@ -44,7 +44,7 @@ def read_rope(fields: ConfigFields, kind: Kind) -> tuple[Shape, Factors]:
         stated.check_keys(_SORTS)
         near, far = stated.part("sliding_attention"), stated.part("full_attention")
         if kind.arch != "gemma3" or far is None:
-            raise ModelFileError("config.json's rope_parameters is of no known form.")
+            raise ModelFileError("config.json's rope_parameters has an unknown format.")
         stated, local = far, _local(near or ConfigFields({}), fields)
     elif kind.arch == "gemma3":
         local = _local(ConfigFields({}), fields)
@@ -68,11 +68,11 @@ def _read(
     stated: ConfigFields, fields: ConfigFields, kind: Kind, base: float
 ) -> tuple[Shape, Factors]:
     name = _type(stated)
-    if kind.arch == "phi3" and name in ("su", "yarn"):  # what its early files call LongRoPE
+    if kind.arch == "phi3" and name in ("su", "yarn"):  # the name of LongRoPE in its early files
         name = "longrope"
     if name not in _KEYS:
         raise ModelFileError(
-            f"config.json's rope type {name[:64]!a} is not known. Those known are "
+            f"config.json's rope type {name[:64]!a} is not supported. Supported: "
             f"{', '.join(_KEYS)}."
         )
     stated.check_keys(_KEYS[name])
@@ -107,9 +107,9 @@ def _factor(stated: ConfigFields) -> float:
 
 
 def _original(stated: ConfigFields, fields: ConfigFields) -> int:
-    """The context length, in tokens, before it was stretched."""
+    """The context length in tokens before it was extended."""
     key = "original_max_position_embeddings"
-    if fields.get(key) is not None:  # which comes before the one inside
+    if fields.get(key) is not None:  # it has priority over the inner one
         return fields.whole(key)
     return stated.whole(key, fields.whole("max_position_embeddings"))
 
@@ -142,11 +142,11 @@ def _yarn(stated: ConfigFields, fields: ConfigFields, original: int) -> Shape:
     magnitude = stated.number("attention_factor", magnitude)
     return {
         "rope.scaling.factor": factor,
-        # GGUF's is on top of the usual one.
+        # GGUF's value is relative to the usual one.
         "rope.scaling.attn_factor": magnitude / usual(),
         "rope.scaling.yarn_beta_fast": stated.number("beta_fast", 32.0),
         "rope.scaling.yarn_beta_slow": stated.number("beta_slow", 1.0),
-        # Files are published with the length that the model had before it is stretched.
+        # Published files contain the length before the extension.
         "context_length": max(length, min(int(original * factor), 2**31)),
     }
 

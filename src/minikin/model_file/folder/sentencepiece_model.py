@@ -1,7 +1,7 @@
-"""tokenizer.model, the protobuf of SentencePiece, under GGUF's keys.
+"""Translates tokenizer.model, the protobuf of SentencePiece, to GGUF's keys.
 
-The fields are those of SentencePiece's sentencepiece_model.proto, the encoding that of protobuf.
-Only what is named here is read; the bytes are taken for hostile.
+The fields are those of SentencePiece's sentencepiece_model.proto, in protobuf's encoding. Only the
+fields named here are read. The bytes are treated as untrusted.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ _FIXED = {1: 8, 5: 4}
 
 
 def read_sentencepiece(data: bytes, added: list[AddedToken], size: int) -> dict[str, Any]:
-    """GGUF key -> value, for a model that has embeddings of `size` tokens.
+    """GGUF key -> value, for a model with embeddings of `size` tokens.
 
-    `added` are tokens that the model file doesn't know. Raises ModelFileError.
+    `added` are tokens that the tokenizer file does not contain. Raises ModelFileError.
     """
     try:
         texts, scores, kinds, trainer, normalizer = _parse(data)
     except (ValueError, IndexError, struct.error) as error:
-        raise ModelFileError("The folder's tokenizer.model is no SentencePiece model.") from error
+        raise ModelFileError(
+            "The folder's tokenizer.model is not a SentencePiece model."
+        ) from error
     kind = trainer.get(_MODEL_TYPE, _UNIGRAM)
     if kind not in (_UNIGRAM, _BPE):
         raise ModelFileError("The folder's tokenizer.model is neither BPE nor unigram.")
     if not 0 < len(texts) <= size:
         raise ModelFileError(
-            f"The folder's tokenizer.model has {len(texts)} tokens, the model embeddings of {size}."
+            f"The folder's tokenizer.model has {len(texts)} tokens, but the model has {size}."
         )
     types = np.full(size, TokenType.UNUSED, dtype=np.int32)
     types[: len(kinds)] = kinds
@@ -63,7 +65,7 @@ _Fields = dict[int, Any]
 
 
 def _parse(data: bytes) -> tuple[list[str], list[float], list[int], _Fields, _Fields]:
-    """Tokens, scores and types, and what the trainer and the normalizer were told."""
+    """Tokens, scores, types, and the fields of the trainer and the normalizer."""
     texts: list[str] = []
     scores: list[float] = []
     kinds: list[int] = []
@@ -84,14 +86,14 @@ def _parse(data: bytes) -> tuple[list[str], list[float], list[int], _Fields, _Fi
 
 def _small(value: Any) -> int:
     if type(value) is not int or value > TokenType.BYTE:
-        raise ValueError("no token type")
+        raise ValueError("not a token type")
     return value
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field: an int, or the bytes of any other type."""
+    """Number and value of each field. The value is an int, or bytes for all other types."""
     if not isinstance(data, bytes):
-        raise ValueError("no message")
+        raise ValueError("not a message")
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -105,13 +107,13 @@ def _fields(data: bytes) -> Iterator[tuple[int, Any]]:
         else:
             length = _FIXED.get(wire, len(data) + 1)
         if length > len(data) - at:
-            raise ValueError("cut short")
+            raise ValueError("truncated")
         yield key >> 3, data[at : at + length]
         at += length
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of up to 64 bits, and where the next one starts."""
+    """A number of up to 64 bits, and the position after it."""
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]
@@ -119,4 +121,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, at
-    raise ValueError("a number of over ten bytes")
+    raise ValueError("a number with more than ten bytes")

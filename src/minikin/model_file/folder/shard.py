@@ -1,7 +1,7 @@
 """One safetensors file: eight bytes of length, a JSON table of tensors, and their data.
 
-The format is that of the safetensors package's README. The file is taken for hostile: no number in
-it is believed before it is compared with the file's size. The package itself maps files.
+The format is described in the README of the safetensors package. The package itself maps files. The
+file is treated as untrusted: every number is compared with the file's size before its use.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minikin.model_file.data_file import DataFile, MalformedError, explained, sh
 from minikin.model_file.folder.files import check_keys, json_object
 
 MAX_HEADER_BYTES = 16 * 1024 * 1024
-"""A tensor takes about 130 bytes of it; the largest published models have 100,000 in all files."""
+"""A tensor needs about 130 bytes. The largest published models have 100,000 tensors."""
 MAX_DIMENSIONS = 8
 _ITEM_BYTES = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2,
@@ -26,12 +26,12 @@ _ITEM_BYTES = {
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """Where one tensor lies and what it is."""
+    """The place, type and shape of one tensor."""
 
     dtype: str
     shape: tuple[int, ...]
     start: int
-    """From the start of the file, in bytes."""
+    """Bytes from the start of the file."""
     nbytes: int
 
 
@@ -44,20 +44,22 @@ class Shard(DataFile):
             self.tensors = self._table()
 
     def tensor(self, name: str) -> np.ndarray:
-        """A tensor's bytes, new uint8 [nbytes]. KeyError if there is none of that name."""
+        """A tensor's bytes, a new uint8 [nbytes]. Raises KeyError for an unknown name."""
         stored = self.tensors[name]
         return self.read(stored.start, stored.nbytes)
 
     def _table(self) -> dict[str, Stored]:
         length = int.from_bytes(self.head(8), "little")
         if self.size < 8 or length > self.size - 8:
-            raise MalformedError("it is not a safetensors file: its header goes past its end")
+            raise MalformedError("it is not a safetensors file: its header extends past its end")
         if length > MAX_HEADER_BYTES:
-            raise MalformedError(f"its header has {length} bytes; the most is {MAX_HEADER_BYTES}")
+            raise MalformedError(
+                f"its header has {length} bytes. The maximum is {MAX_HEADER_BYTES}"
+            )
         text = self.head(8 + length)[8:]
         table = json_object(text)
         check_keys(text)
-        table.pop("__metadata__", None)  # notes of whoever wrote the file
+        table.pop("__metadata__", None)  # notes from the program that wrote the file
         self.header_bytes = 8 + length
         tensors = {name: self._stored(name, entry) for name, entry in table.items()}
         self._check_cover(tensors)
@@ -68,20 +70,24 @@ class Shard(DataFile):
             raise MalformedError(f"the tensor {shown(name)} has no dtype, shape and data_offsets")
         dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
         if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
-            raise MalformedError(f"the tensor {shown(name)} is of the unknown type {_odd(dtype)}")
+            raise MalformedError(f"the tensor {shown(name)} has the unknown type {_odd(dtype)}")
         if not _are_sizes(shape) or len(shape) > MAX_DIMENSIONS:
-            raise MalformedError(f"the tensor {shown(name)} can't have the shape {_odd(shape)}")
+            raise MalformedError(f"the tensor {shown(name)} has the invalid shape {_odd(shape)}")
         if not _are_sizes(offsets) or len(offsets) != 2:
-            raise MalformedError(f"the tensor {shown(name)} can't lie at {_odd(offsets)}")
+            raise MalformedError(
+                f"the tensor {shown(name)} has the invalid offsets {_odd(offsets)}"
+            )
         begin, end = offsets
         if end - begin != prod(shape) * _ITEM_BYTES[dtype]:
-            raise MalformedError(f"the tensor {shown(name)} has not the bytes that its shape needs")
+            raise MalformedError(
+                f"the tensor {shown(name)} does not have the bytes that its shape needs"
+            )
         if end > self.size - self.header_bytes:
-            raise MalformedError(f"the tensor {shown(name)} goes past the end of the file")
+            raise MalformedError(f"the tensor {shown(name)} extends past the end of the file")
         return Stored(dtype, tuple(shape), self.header_bytes + begin, end - begin)
 
     def _check_cover(self, tensors: dict[str, Stored]) -> None:
-        """As the format asks for: no byte belongs to two tensors or to none."""
+        """Check that every byte belongs to exactly one tensor, as the format requires."""
         at = self.header_bytes
         for name, stored in sorted(
             tensors.items(), key=lambda item: (item[1].start, item[1].nbytes)

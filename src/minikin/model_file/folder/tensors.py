@@ -18,17 +18,17 @@ from minikin.model_file.folder.shard import Shard, Stored
 from minikin.model_file.gguf import GGMLType
 
 TYPES = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
-"""Of numbers that stand as they are."""
+"""Types whose numbers are not quantized."""
 
 
 @dataclass(frozen=True)
 class FolderTensor:
-    """One tensor, read when asked for."""
+    """One tensor, read on request."""
 
     shape: tuple[int, ...]
     type: GGMLType
     read: Callable[[], np.ndarray]
-    """Its packed bytes, a new uint8 [nbytes]. Raises ModelFileError."""
+    """Returns the packed bytes, a new uint8 [nbytes]. Raises ModelFileError."""
 
 
 class FolderTensors:
@@ -43,7 +43,7 @@ class FolderTensors:
         self.quantization = self._int4.method.upper() if self._int4 else None
 
     def read(self) -> dict[str, FolderTensor]:
-        """By GGUF's name, those that the family has no use for by their own."""
+        """By GGUF's name. Tensors that the family does not use keep their own name."""
         found: dict[str, FolderTensor] = {}
         stacks: dict[str, dict[int, FolderTensor]] = {}
         matrices: dict[str, dict[str, Stored]] = {}
@@ -69,7 +69,7 @@ class FolderTensors:
         return found
 
     def _place(self, module: str) -> tuple[str, int] | None:
-        """Where a matrix of an expert belongs; None for others."""
+        """The stack and the place of an expert's matrix. None for other modules."""
         return expert_name(module) if self._kind.mixture else None
 
     @staticmethod
@@ -83,12 +83,12 @@ class FolderTensors:
         stored = shard.tensors[name]
         if stored.dtype not in TYPES or 0 in stored.shape:
             raise ModelFileError(
-                f"The tensor {name[:64]!a} is of the type {stored.dtype} and the shape "
-                f"{stored.shape}; those read are {', '.join(TYPES)}, none of them empty."
+                f"The tensor {name[:64]!a} has the type {stored.dtype} and the shape "
+                f"{stored.shape}. Supported: {', '.join(TYPES)}, not empty."
             )
         kind, shape = TYPES[stored.dtype], stored.shape
         if self._kind.gemma and own and own.endswith("norm"):
-            # Gemma multiplies by 1 + w; GGUF files have the 1 added.
+            # Gemma multiplies by 1 + w. In GGUF files, the 1 is already added.
             return FolderTensor(
                 shape,
                 GGMLType.F32,
@@ -117,13 +117,13 @@ class FolderTensors:
         return self._ordered(own, FolderTensor(shape, GGMLType.Q4_1, read))
 
     def _ordered(self, own: str | None, tensor: FolderTensor) -> FolderTensor:
-        """The two rows of a rotary pair next to each other, where GGUF's files have them so."""
+        """Put the two rows of a rotary pair side by side, if GGUF files of the family do so."""
         queries_or_keys = own is not None and own.endswith(("attn_q", "attn_k"))
         if not FAMILIES[self._kind.arch].side_by_side or not queries_or_keys:
             return tensor
         rows, half = tensor.shape[0] if tensor.shape else 0, self._head // 2
         if not half or rows % (2 * half):
-            return tensor  # which is refused for its shape
+            return tensor  # its shape is rejected later
         order = np.arange(rows).reshape(-1, 2, half).swapaxes(1, 2).reshape(-1)
         return FolderTensor(
             tensor.shape,
@@ -133,7 +133,7 @@ class FolderTensors:
 
 
 def _stacked(name: str, experts: Mapping[int, FolderTensor]) -> FolderTensor:
-    """The matrices of all experts one below the other, as GGUF files have them."""
+    """The matrices of all experts stacked, as in GGUF files."""
     first = experts.get(0)
     if first is None or max(experts) >= len(experts):
         missing = next(i for i in range(len(experts) + 1) if i not in experts)

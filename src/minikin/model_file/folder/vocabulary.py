@@ -1,8 +1,8 @@
-"""A folder's tokenizer under GGUF's keys.
+"""The tokenizer of a folder, under GGUF's keys.
 
-Tokens, types, merges and scores stand where a GGUF file has them. What tokenizer.json says besides,
-which GGUF has no keys for, stands as JSON under `tokenizer.huggingface.json`; huggingface.py
-makes an encoder of it.
+Tokens, types, merges and scores have GGUF's keys. GGUF has no keys for the rest of tokenizer.json.
+It is stored as JSON under `tokenizer.huggingface.json`, and huggingface.py makes an encoder from
+it.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from minikin.model_file.folder.sentencepiece_model import read_sentencepiece
 from minikin.tokenizer.vocabulary import TokenType
 
 _MOST_TOKENIZER_BYTES = 64 * 1024 * 1024
-"""Gemma 3's, the largest of those known, has 33 MB."""
+"""The largest known tokenizer is Gemma 3's, with 33 MB."""
 _BYTES = frozenset(f"<0x{byte:02X}>" for byte in range(256))
 
 
 def read_vocabulary(folder: Folder, fields: ConfigFields, size: int) -> dict[str, Any]:
-    """GGUF key -> value, for a model that has embeddings of `size` tokens.
+    """GGUF key -> value, for a model with embeddings of `size` tokens.
 
-    Raises ModelFileError if there is no tokenizer, or one that is broken or of an unknown kind.
+    Raises ModelFileError if the tokenizer is missing, broken or not supported.
     """
     settings = folder.json("tokenizer_config.json", 8 * 1024 * 1024) or {}
     stated = folder.json("tokenizer.json", _MOST_TOKENIZER_BYTES)
@@ -64,8 +64,7 @@ def _from_json(stated: dict[str, Any], size: int) -> dict[str, Any]:
             raise _odd("model.unk_id", unknown)
     else:
         raise ModelFileError(
-            f"The folder has a tokenizer of the kind {str(kind)[:64]!a}; those known are BPE and "
-            "Unigram."
+            f"The folder has the unsupported tokenizer {str(kind)[:64]!a}. Supported: BPE, Unigram."
         )
     types[[*tokens]] = TokenType.NORMAL
     if model.get("byte_fallback") is True:
@@ -89,15 +88,15 @@ def _ids(vocab: Any, size: int) -> dict[int, str]:
     if not isinstance(vocab, dict) or not vocab:
         raise _odd("model.vocab", vocab)
     if not all(type(i) is int and 0 <= i < size for i in vocab.values()):
-        raise ModelFileError(f"The tokenizer's ids are not all from 0 to {size - 1}.")
+        raise ModelFileError(f"The tokenizer has ids outside 0 to {size - 1}.")
     tokens = {i: token for token, i in vocab.items()}
     if len(tokens) < len(vocab):
-        raise ModelFileError("The tokenizer has two tokens with one id.")
+        raise ModelFileError("The tokenizer has two tokens with the same id.")
     return tokens
 
 
 def _scored(vocab: Any, size: int) -> tuple[dict[int, str], np.ndarray]:
-    """Tokens by id, and float64 [size] of their scores."""
+    """Tokens by id, and their scores: float64 [size]."""
     if not isinstance(vocab, list) or not 0 < len(vocab) <= size:
         raise _odd("model.vocab", vocab)
     try:
@@ -110,7 +109,7 @@ def _scored(vocab: Any, size: int) -> tuple[dict[int, str], np.ndarray]:
 
 
 def _merges(merges: Any) -> list[str]:
-    """As GGUF has them: both parts with a space between."""
+    """In GGUF's format: both parts with a space between them."""
     try:
         pairs = msgspec.convert(merges, list[str | tuple[str, str]])
     except msgspec.ValidationError as error:
@@ -126,14 +125,14 @@ def _added(added: Any) -> list[AddedToken]:
     try:
         return msgspec.convert(added or [], list[AddedToken])
     except msgspec.ValidationError as error:
-        raise ModelFileError(f"tokenizer.json's added_tokens can't be read: {error}.") from error
+        raise ModelFileError(f"tokenizer.json's added_tokens is not valid: {error}.") from error
 
 
 def _listed(settings: dict[str, Any]) -> list[AddedToken]:
     """The added tokens that tokenizer_config.json lists."""
     listed = settings.get("added_tokens_decoder") or {}
     if not isinstance(listed, dict):
-        raise ModelFileError("tokenizer_config.json's added_tokens_decoder is no object.")
+        raise ModelFileError("tokenizer_config.json's added_tokens_decoder is not an object.")
     entries = [
         {**token, "id": int(i)} if isinstance(token, dict) and i.isdecimal() and len(i) < 9 else i
         for i, token in listed.items()
@@ -142,7 +141,7 @@ def _listed(settings: dict[str, Any]) -> list[AddedToken]:
 
 
 def _starts_with_token(processor: Any) -> bool:
-    """Whether tokenizer.json puts a token before a text that stands alone."""
+    """Whether tokenizer.json puts a token before a single text."""
     if not isinstance(processor, dict):
         return False
     if processor.get("type") == "Sequence" and isinstance(processor.get("processors"), list):
@@ -155,7 +154,7 @@ def _starts_with_token(processor: Any) -> bool:
 def _special_tokens(
     folder: Folder, fields: ConfigFields, settings: dict[str, Any], tokens: list[str]
 ) -> dict[str, Any]:
-    """The ids of the first token, of the last, and of all that end an answer."""
+    """The ids of the first token, of the last token, and of all tokens that end an answer."""
     ids = {token: i for i, token in enumerate(tokens)}
     older = folder.json("special_tokens_map.json") or {}
     generation = ConfigFields(folder.json("generation_config.json") or {})
@@ -181,17 +180,17 @@ def _end_ids(fields: ConfigFields, count: int) -> list[int]:
 
 
 def _chat_template(folder: Folder, settings: dict[str, Any]) -> str | None:
-    """The template for conversations, of the places where it may stand, newest first."""
+    """The template for conversations, from its possible places, newest first."""
     if (text := folder.text("chat_template.jinja")) is not None:
         return text
     template = settings.get("chat_template")
     if template is None:
         template = (folder.json("chat_template.json") or {}).get("chat_template")
-    if isinstance(template, list):  # several by name, of which "default" is for conversations
+    if isinstance(template, list):  # several templates by name; "default" is for conversations
         named = {one.get("name"): one.get("template") for one in template if isinstance(one, dict)}
         template = named.get("default")
     if template is not None and not isinstance(template, str):
-        raise ModelFileError("The folder's chat_template is no text.")
+        raise ModelFileError("The folder's chat_template is not a string.")
     return template
 
 
