@@ -107,7 +107,7 @@ def run(engine) -> list[Event]:
     events = []
     while engine.busy:
         events += engine.step()
-    engine.scheduler.pool.check_integrity()
+    engine.check_integrity()
     return events
 
 

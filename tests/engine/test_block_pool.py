@@ -3,7 +3,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from minikin.engine.block_pool import BlockPool
+from minikin.engine.block_pool import BlockPool, CacheFault
 from minikin.engine.model.block import BLOCK
 
 PROMPTS = [
@@ -45,7 +45,7 @@ def test_each_scope_knows_its_own_prefixes_only():
     pool.remember(node, PROMPTS[0][:BLOCK], own[0])
     assert pool.match(PROMPTS[0], "other key")[0] == own
     assert pool.match(PROMPTS[0])[0] == first
-    pool.check_integrity()
+    pool.check_integrity([*first, *own, *own, *first])
 
 
 def test_the_least_recently_used_prefix_is_forgotten_first():
@@ -67,12 +67,46 @@ def test_more_than_there_is_is_not_given():
     assert pool.available == 3
 
 
-def test_unbalanced_books_are_noticed():
-    pool = BlockPool(3)
-    pool.allocate(1)
+def corrupt_users(pool):
     pool._users[0] = 0
-    with pytest.raises(RuntimeError):
-        pool.check_integrity()
+
+
+def corrupt_idle(pool):
+    del pool._idle[5]
+
+
+def corrupt_keys(pool):
+    pool._keys[1] = None
+
+
+def corrupt_tree(pool):
+    pool._tree.clear()
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "fault"),
+    [
+        (corrupt_users, "users and blocks that sequences hold differ at block 0"),
+        (corrupt_idle, "idle blocks and blocks without users differ at block 5"),
+        (corrupt_keys, "keys of blocks and the prefix tree differ at block 1"),
+        (corrupt_tree, "keys of blocks and the prefix tree differ at block 0, 1, 2"),
+    ],
+)
+def test_records_that_disagree_are_named(corrupt, fault):
+    pool = BlockPool(6)
+    blocks = pool.allocate(3)
+    remember(pool, PROMPTS[0], blocks)
+    pool.check_integrity(blocks)
+    corrupt(pool)
+    with pytest.raises(CacheFault, match=f"{fault}$"):
+        pool.check_integrity(blocks)
+
+
+def test_a_block_that_nobody_gave_back_is_named():
+    pool = BlockPool(90)
+    pool.allocate(80)
+    with pytest.raises(CacheFault, match="differ at block 0, 1, 2, 3, 4 and 75 more"):
+        pool.check_integrity([])
 
 
 class Books(RuleBasedStateMachine):
@@ -102,7 +136,7 @@ class Books(RuleBasedStateMachine):
 
     @invariant()
     def balanced(self):
-        self.pool.check_integrity()
+        self.pool.check_integrity(block for blocks in self.held for block in blocks)
         used = {block for blocks in self.held for block in blocks}
         assert self.pool.available == 12 - len(used)
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Run
+from typing import Any
 
 from minikin.engine.model.block import BLOCK
 
+NAMED = 5
+"""The most blocks that a fault names."""
+
 _Key = tuple[int, tuple[int, ...]]
+
+
+class CacheFault(RuntimeError):
+    """The records of the cache contradict each other: an answer could read another's keys."""
 
 
 class BlockPool:
@@ -87,14 +96,22 @@ class BlockPool:
         self._keys[block] = key
         return node
 
-    def check_integrity(self) -> None:
-        """Raise RuntimeError if the books don't balance. For tests and idle moments."""
-        idle = {block for block, users in enumerate(self._users) if users == 0}
-        if idle != set(self._idle):
-            raise RuntimeError("idle blocks and unused blocks differ")
+    def check_integrity(self, held: Iterable[int]) -> None:
+        """Raise CacheFault if the records disagree, with each other or with the blocks `held`.
+
+        A block that several sequences hold stands in `held` as often.
+        """
+        uses = Counter(held)
+        _agree(
+            "counts of users and blocks that sequences hold",
+            dict(enumerate(self._users)),
+            {block: uses[block] for block in range(self.size)},
+        )
+        idle = dict.fromkeys(block for block, users in enumerate(self._users) if users == 0)
+        _agree("idle blocks and blocks without users", dict(self._idle), idle)
         known = {block: key for block, key in enumerate(self._keys) if key is not None}
-        if known != {block: key for key, (block, _) in self._tree.items()}:
-            raise RuntimeError("the prefix tree and the blocks' keys differ")
+        tree = {block: key for key, (block, _) in self._tree.items()}
+        _agree("keys of blocks and the prefix tree", known, tree)
 
     def _root(self, scope: str) -> int:
         if scope not in self._roots:
@@ -107,3 +124,15 @@ class BlockPool:
         if key is not None:
             del self._tree[key]
             self._keys[block] = None
+
+
+def _agree(names: str, one: Mapping[int, Any], other: Mapping[int, Any]) -> None:
+    """Raise CacheFault, with the first blocks that differ, unless both records are the same."""
+    if one == other:
+        return
+    nothing = object()
+    blocks = sorted({*one, *other})
+    wrong = [b for b in blocks if one.get(b, nothing) != other.get(b, nothing)]
+    shown = ", ".join(map(str, wrong[:NAMED]))
+    more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+    raise CacheFault(f"the {names} differ at block {shown}{more}")

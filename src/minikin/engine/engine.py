@@ -69,6 +69,10 @@ class Engine:
         for sequence in self._choices.pop(request_id, ()):
             self.scheduler.remove(sequence)
 
+    def check_integrity(self) -> None:
+        """Raise CacheFault if the records of the cache are wrong. For moments without work."""
+        self.scheduler.check_integrity()
+
     @torch.inference_mode()
     def step(self) -> list[Event]:
         """Run one step; returns what came of it."""

@@ -87,6 +87,10 @@ class Scheduler:
             sequence.computed = span.start + span.length
             self._remember(sequence)
 
+    def check_integrity(self) -> None:
+        """Raise CacheFault if the records of the cache are not those of what runs."""
+        self.pool.check_integrity(block for s in self.running for block in s.blocks)
+
     def _admit(self) -> None:
         held = 0
         while held < len(self.waiting) and len(self.running) < self.max_running:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+from minikin.engine.block_pool import CacheFault
 from minikin.engine.engine import Engine
 from minikin.engine.host.channel import (
     BlockingReader,
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 
 SIGN_OF_LIFE = 1.0
 """The most seconds between two reports while there is work."""
-
+IDLE_SECONDS = 1.0
+"""An engine without work for so long checks its cache, once until there is work again."""
 
 _FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
 """What PyTorch raises where a machine lacks memory or the device that was asked for."""
@@ -77,7 +79,7 @@ def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> N
     while True:
         # Sleep while there is nothing to run; between steps take only what has come.
         while not engine.busy or not inbox.empty():
-            command = inbox.get()
+            command = _next(inbox, engine)
             if command is None:
                 return
             _obey(engine, command)
@@ -87,6 +89,24 @@ def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> N
         if events or time.monotonic() - reported > SIGN_OF_LIFE:
             _send(connection, Events(events))
             reported = time.monotonic()
+
+
+def _next(inbox: queue.SimpleQueue[Command | None], engine: Engine) -> Command | None:
+    """The next command. Ends the process if the wait for it shows that the cache is at fault."""
+    try:
+        return inbox.get(timeout=IDLE_SECONDS)
+    except queue.Empty:
+        _check(engine)
+        return inbox.get()
+
+
+def _check(engine: Engine) -> None:
+    try:
+        engine.check_integrity()
+    except CacheFault as error:
+        log.error("The KV cache is corrupt: %s. The engine process ends.", error)
+        # The supervisor starts another, with an empty cache.
+        raise SystemExit(1) from error
 
 
 def _receive(reader: BlockingReader, inbox: queue.SimpleQueue[Command | None]) -> None:

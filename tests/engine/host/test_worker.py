@@ -1,0 +1,53 @@
+"""The engine's process over a scripted model: what it does between requests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import pytest
+
+from minikin.config import EngineSettings
+from minikin.engine.host import supervisor as module
+from minikin.engine.host.supervisor import EngineSupervisor
+from tests.engine.fakes import answer, request
+from tests.real_model import ROOT
+
+
+@pytest.fixture(autouse=True)
+def scripted(monkeypatch):
+    monkeypatch.setattr(module, "PROGRAM", "tests.engine.host.idle_worker")
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
+
+
+@pytest.fixture
+async def engine(tmp_path):
+    process = EngineSupervisor(EngineSettings(model=tmp_path / "corrupt"))
+    yield process
+    await process.stop()
+
+
+async def generated(engine, prompt):
+    return "".join([event.text async for event in engine.generate(request(prompt))])
+
+
+async def test_an_idle_engine_stays(engine, caplog):
+    await engine.start()
+    await engine.wait_ready()
+    for prompt in ("one", "two"):
+        assert await generated(engine, prompt) == answer(prompt)
+        await asyncio.sleep(0.1)
+    assert engine.is_ready
+    assert caplog.text == ""
+
+
+async def test_an_engine_whose_cache_is_corrupt_is_replaced(engine, caplog, capfd):
+    engine.settings.model.touch()
+    await engine.start()
+    await engine.wait_ready()
+    while "starting it again" not in caplog.text:
+        await asyncio.sleep(0.01)
+    await engine.wait_ready()
+    assert await generated(engine, "one") == answer("one")
+    assert "idle blocks and blocks without users differ at block 3" in capfd.readouterr().err
+    assert caplog.text.count("starting it again") == 1
