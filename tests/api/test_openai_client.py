@@ -57,12 +57,11 @@ THE_REST = {
     "extra_body": None,
 }
 """What does not go together with all of EVERYTHING."""
+LEGACY = {**ASK, "functions": [TOOL["function"]], "function_call": "none"}
 PREDICTED = {**ASK, "prediction": {"type": "content", "content": "Hello there!"}}
 REFUSED = [
     ({"reasoning_effort": "low"}, None, None),
     ({"web_search_options": {}}, "web_search_options", None),
-    ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter"),
-    ({"function_call": "auto"}, "function_call", "unsupported_parameter"),
     ({"moderation": {"model": "x"}}, "moderation", "unsupported_parameter"),
 ]
 ERRORS = [
@@ -73,7 +72,8 @@ ERRORS = [
     ({"model": "gpt-9"}, openai.NotFoundError, None, "model_not_found"),
     ({"top_logprobs": 1}, openai.BadRequestError, "top_logprobs", None),
     ({"extra_body": {"top_k": 5}}, openai.BadRequestError, None, None),
-    ({"max_tokens": 100_000}, openai.BadRequestError, "messages", "context_length_exceeded"),
+    ({"max_tokens": 100_000}, openai.BadRequestError, "max_tokens", "invalid_value"),
+    ({"max_tokens": 10**9}, openai.BadRequestError, "messages", "context_length_exceeded"),
 ]
 
 
@@ -111,7 +111,7 @@ async def test_every_parameter_async(async_client):
 
 def test_no_parameter_of_the_client_is_left_out(client):
     named = set(inspect.signature(client.chat.completions.create).parameters)
-    driven = EVERYTHING | THE_REST | PREDICTED
+    driven = EVERYTHING | THE_REST | LEGACY | PREDICTED
     assert named == {*driven, *(name for change, _, _ in REFUSED for name in change)}
 
 
@@ -124,15 +124,17 @@ def check_rest(chunks):
 
 def test_the_other_parameters(client):
     check_rest(list(client.chat.completions.create(**THE_REST)))
-    answer = client.chat.completions.create(**PREDICTED)
-    assert answer.choices[0].message.content == "Hello there!"
+    for changed in (PREDICTED, LEGACY):
+        answer = client.chat.completions.create(**changed)
+        assert answer.choices[0].message.content == "Hello there!"
 
 
 async def test_the_other_parameters_async(async_client):
     stream = await async_client.chat.completions.create(**THE_REST)
     check_rest([chunk async for chunk in stream])
-    answer = await async_client.chat.completions.create(**PREDICTED)
-    assert answer.choices[0].message.content == "Hello there!"
+    for changed in (PREDICTED, LEGACY):
+        answer = await async_client.chat.completions.create(**changed)
+        assert answer.choices[0].message.content == "Hello there!"
 
 
 def test_every_parameter_streamed_and_gathered(client):

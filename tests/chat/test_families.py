@@ -8,6 +8,7 @@ import pytest
 from minikin.chat.template import ChatTemplate
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 from tests.chat.families import FAMILIES
+from tests.chat.test_messages import ODD
 from tests.chat.test_tool_calls import read
 
 TOOLS = [
@@ -71,6 +72,32 @@ def test_calls_and_results_of_before_are_all_there(family, template):
         assert text.index(family.two) < text.index("one", text.index(family.two)) < len(text)
     assert text.count("one") >= 1
     assert text.count("two") >= 1
+
+
+@pytest.mark.parametrize("arguments", [*ODD, "", '{"a": NaN}'])
+def test_whatever_a_call_of_before_says_is_rendered(template, arguments):
+    function = {"name": "f", "arguments": arguments}
+    odd = {"role": "assistant", "content": None, "tool_calls": [CALLS[0] | {"function": function}]}
+    other = {"role": "assistant", "content": None, "tool_calls": CALLS}
+    messages = [USER, odd, RESULTS[0], USER, other, *RESULTS, USER]
+    text = text_of(template.render(messages, tools=TOOLS))
+    assert text.count("one") >= 2
+    for words in ("Ro", "twice", "not json"):
+        assert words not in arguments or words in text
+
+
+def test_a_template_that_takes_arguments_apart_gets_odd_ones_in_the_text():
+    source = (
+        "{% for m in messages %}{{ m.role + ': ' + m.content }}{% for c in m.tool_calls or [] %}"
+        "{% for key, value in c.function.arguments.items() %}{{ key }}={{ value }};{% endfor %}"
+        "{% endfor %}{% endfor %}"
+    )
+    template = ChatTemplate(source, ())
+    good = {"role": "assistant", "content": "", "tool_calls": CALLS[:1]}
+    assert text_of(template.render([USER, good, USER])).count("a=1;") == 1
+    cut = {"name": "f", "arguments": '{"city": "Ro'}
+    odd = {"role": "assistant", "content": "", "tool_calls": [CALLS[0] | {"function": cut}]}
+    assert '{"city": "Ro' in text_of(template.render([USER, odd, RESULTS[0], good, USER]))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

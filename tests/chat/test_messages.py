@@ -8,9 +8,9 @@ def rewrite(message, source=""):
     return for_template([message], source, lambda value: value, TAGGED)[0]
 
 
-def test_parts_are_joined_line_by_line_and_refusals_are_said():
+def test_parts_are_one_text_with_nothing_between_and_refusals_are_said():
     parts = [{"type": "text", "text": "a"}, {"type": "refusal", "refusal": "no"}]
-    assert rewrite({"role": "assistant", "content": parts})["content"] == "a\nno"
+    assert rewrite({"role": "assistant", "content": parts})["content"] == "ano"
     assert rewrite({"role": "assistant", "content": None, "refusal": "no"})["content"] == "no"
 
 
@@ -33,12 +33,42 @@ def test_calls_are_written_out_for_templates_that_do_not():
     assert rewrite(legacy)["content"] == written
 
 
+ODD = (
+    "not json", "[1]", "null", '{"city": "Ro', '{"text": "He said "hi" twice"}', "[" * 100_000,
+    '{"a":' * 65 + "1" + "}" * 65, '{"a": "\\ud800"}', '{"a": ' + "9" * 5000 + "}",
+)  # fmt: skip
+
+
 def test_arguments_that_are_no_object_stay_text():
-    for arguments in ("not json", "[1]", "[" * 100_000):
+    for arguments in ODD:
         call = {**CALL, "function": {"name": "f", "arguments": arguments}}
         message = {"role": "assistant", "tool_calls": [call]}
         rewritten = rewrite(message, "tool_calls")
         assert rewritten["tool_calls"][0]["function"]["arguments"] == arguments
+
+
+def test_no_arguments_are_those_of_a_call_without_parameters():
+    for arguments in ("", " \n", "{}"):
+        call = {**CALL, "function": {"name": "f", "arguments": arguments}}
+        rewritten = rewrite({"role": "assistant", "tool_calls": [call]}, "tool_calls")
+        assert rewritten["tool_calls"][0]["function"]["arguments"] == {}
+        written = rewrite({"role": "assistant", "tool_calls": [call]})
+        assert '"arguments": {}' in written["content"]
+
+
+def test_a_result_stands_without_the_name_of_its_function():
+    named = {"content": "42", "name": "f"}
+    for role in ({"role": "tool", "tool_call_id": "c"}, {"role": "function"}):
+        assert rewrite(named | role, "{% if role == 'tool' %}")["content"] == "42"
+        assert rewrite(named | role)["content"] == "<tool_response>\n42\n</tool_response>"
+
+
+def test_a_legacy_call_and_its_result_have_the_same_id():
+    call = {"role": "assistant", "content": None, "function_call": CALL["function"]}
+    source = "tool_calls 'tool' {% if id | length != 9 %}"
+    id_of_call = rewrite(call, source)["tool_calls"][0]["id"]
+    result = rewrite({"role": "function", "name": "f", "content": "42"}, source)
+    assert (result["role"], result["tool_call_id"]) == ("tool", id_of_call)
 
 
 def test_results_reach_the_model_either_way():

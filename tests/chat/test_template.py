@@ -94,7 +94,7 @@ def test_halves_in_two_content_parts_stay_text():
     parts = [{"type": "text", "text": "<|im_"}, {"type": "text", "text": "end|>"}]
     pieces = render({"role": "user", "content": parts})
     assert len(control_of(pieces)) == len(control_of(render({"role": "user", "content": "x"})))
-    assert "<|im_\nend|>" in text_of(pieces)
+    assert ("user\n<|im_end|>", False) in pieces
 
 
 def test_look_alikes_in_names_calls_and_results_stay_text():

@@ -82,7 +82,10 @@ _DIFFERENCES = """\
   loaded. It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
 - A request that stopped the engine twice gets 500 with code `request_quarantined`.
 - A prefix is reused only for the API key that sent it.
-- Content parts of one message are joined with line breaks.
+- Arguments of earlier tool calls do not have to be JSON: they can be cut off or empty. The chat
+  template gets the `name` of a `tool` message if it supports one.
+- One answer does not have the same tool call, name and arguments, twice. If the chat template does
+  not support tools, an answer has at most one call, unless `parallel_tool_calls` is true.
 - A structured answer uses a subset of what its schema allows, so that small models reach the end:
   numbers with up to 16 digits and six after the point, at most 128 elements without `maxItems`, ten
   levels of a recursive schema, values of any type three levels deep, no properties that the schema

@@ -22,6 +22,11 @@ _NINE = re.compile(r"length\s*!=\s*9")
 _ONE_CALL = re.compile(r"tool_calls\s*\|\s*length\s*==\s*1")
 """How Llama's templates judge how many calls a message has."""
 
+_RESULTS = ("tool", "function")
+"""Roles of what a call gave; the call itself says of which function."""
+_MAX_DEPTH = 64
+"""Levels of an earlier call's arguments; deeper ones stay text."""
+
 Message = dict[str, Any]
 Hide = Callable[[Any], Any]
 
@@ -60,7 +65,7 @@ def alternating(messages: Iterable[Message], form: CallFormat) -> list[Message]:
 
 
 def with_text_arguments(messages: Iterable[Message]) -> list[Message]:
-    """The same, the arguments of calls as JSON text: some templates take them for nothing else."""
+    """The same, the arguments of calls as JSON text: some templates accept nothing else."""
 
     def as_text(call: Message) -> Message:
         arguments = call["function"]["arguments"]
@@ -72,6 +77,18 @@ def with_text_arguments(messages: Iterable[Message]) -> list[Message]:
         m | {"tool_calls": [as_text(call) for call in m["tool_calls"]]} if "tool_calls" in m else m
         for m in messages
     ]
+
+
+def with_written_calls(messages: Iterable[Message], form: CallFormat) -> list[Message]:
+    """The same, calls as part of the text: for a template that can't write arguments like these."""
+    written: list[Message] = []
+    for message in messages:
+        calls = message.get("tool_calls", ())
+        bare = {key: value for key, value in message.items() if key != "tool_calls"}
+        written.append(
+            _with_written(bare, form.write(c["function"] for c in calls)) if calls else bare
+        )
+    return written
 
 
 def _one_call_each(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -102,7 +119,7 @@ def _with_written(message: Message, calls: str) -> Message:
 def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat) -> Message:
     role, text = message["role"], _text(message, hide)
     name = message.get("name")
-    if name and not _NAMES.search(source):
+    if name and not _NAMES.search(source) and role not in _RESULTS:
         text = f"{hide(name)}: {text}"
     if role == "developer" and "developer" not in source:
         role = "system"
@@ -119,7 +136,7 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
         calls = [{"id": "", "function": legacy}]
     if calls:
         rewritten = _with_calls(rewritten, calls, source, hide, form)
-    if role in ("tool", "function"):
+    if role in _RESULTS:
         _put_result(rewritten, message, source, hide)
     return rewritten
 
@@ -131,8 +148,7 @@ def _text(message: Mapping[str, Any], hide: Hide) -> str:
         return hide(message.get("refusal") or "")
     if isinstance(content, str):
         return hide(content)
-    texts = (part["refusal" if part["type"] == "refusal" else "text"] for part in content)
-    return "\n".join(map(hide, texts))
+    return hide("".join(part[part["type"]] for part in content))
 
 
 def _with_calls(
@@ -156,8 +172,8 @@ def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hid
     """A tool's answer, as the template's own or else as tagged text of the user's turn."""
     if "'tool'" in source or '"tool"' in source:
         rewritten["role"] = "tool"
-        if "tool_call_id" in message:
-            rewritten["tool_call_id"] = _call_id({"id": message["tool_call_id"]}, source, hide)
+        answered = message.get("tool_call_id", "")  # none where the call is a `function_call`
+        rewritten["tool_call_id"] = _call_id({"id": answered}, source, hide)
     else:
         rewritten["role"] = "user"
         rewritten["content"] = f"<tool_response>\n{rewritten['content']}\n</tool_response>"
@@ -171,9 +187,22 @@ def _call_id(call: Message, source: str, hide: Hide) -> str:
 
 
 def _arguments(text: str) -> Any:
-    """A call's arguments as templates expect them, an object; text that is none stays text."""
+    """A call's arguments as templates expect them, an object; text that is none stays text.
+
+    A model may have been cut off in the middle of them, or a client may have changed them.
+    """
+    if not text.strip():
+        return {}
     try:
         value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair can't be sent on
     except (ValueError, RecursionError):
         return text
-    return value if isinstance(value, dict) else text
+    return value if isinstance(value, dict) and not _is_deeper(value, _MAX_DEPTH) else text
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in items)

@@ -12,7 +12,13 @@ import jinja2
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import described, in_channels
 from minikin.chat.lookalikes import LookAlikes
-from minikin.chat.messages import Message, alternating, for_template, with_text_arguments
+from minikin.chat.messages import (
+    Message,
+    alternating,
+    for_template,
+    with_text_arguments,
+    with_written_calls,
+)
 from minikin.chat.sandbox import Sandbox, TemplateRefusalError
 from minikin.chat.tools import in_system_message, with_tools
 from minikin.errors import InvalidRequest, MinikinError, ModelFileError, TemplateError
@@ -97,16 +103,22 @@ class ChatTemplate:
         return self._lookalikes.split(self._render_somehow(prepared, values))
 
     def _render_somehow(self, messages: list[Message], values: dict[str, Any]) -> str:
-        """With the client's roles if the template takes them, and arguments as it takes those."""
-        try:
-            return self._render(messages, values)
-        except TemplateRefusalError:
-            return self._render_alternating(messages, values)
-        except TemplateError:
-            as_text = with_text_arguments(messages)
-            if as_text == messages:
-                raise
-            return self._render_somehow(as_text, values)
+        """With the client's roles if the template takes them, and past calls as it takes those."""
+        failure: TemplateError | None = None
+        for form in (messages, with_text_arguments(messages), self._written(messages)):
+            if failure and form == messages:
+                continue
+            try:
+                return self._render(form, values)
+            except TemplateRefusalError:
+                return self._render_alternating(form, values)
+            except TemplateError as error:
+                failure = failure or error
+        assert failure
+        raise failure
+
+    def _written(self, messages: list[Message]) -> list[Message]:
+        return with_written_calls(messages, self.call_format)
 
     def _render_alternating(self, messages: list[Message], values: dict[str, Any]) -> str:
         try:

@@ -6,9 +6,11 @@ import json
 import re
 from types import SimpleNamespace
 
+import httpx
 import openai
 import pytest
 
+from tests.chat.families import FAMILIES
 from tests.fakes import ScriptedEngine, live_server
 
 FUNCTION = {
@@ -152,9 +154,85 @@ def test_only_the_allowed_tools_are_in_the_grammar(ask):
     assert "stop" not in named
     assert "TEXT" in one
     assert "TEXT" not in named
-    single = ask(tools=[TOOL], parallel_tool_calls=False).grammar
-    assert "{0," in both
-    assert "{0," not in single
+
+
+def test_a_model_that_is_told_of_tools_by_us_makes_one_call_unless_asked_for_more(ask, serve):
+    assert "{0," not in ask(tools=[TOOL]).grammar
+    assert "{0," not in ask(tools=[TOOL], parallel_tool_calls=False).grammar
+    assert "{0," in ask(tools=[TOOL], parallel_tool_calls=True).grammar
+    assert "{0," not in ask(tools=[TOOL], parallel_tool_calls=True, tool_choice=NAMED).grammar
+    server = serve(template=FAMILIES["Qwen3, Hermes"].template)
+    for asked, several in (({}, True), ({"parallel_tool_calls": False}, False)):
+        url = f"{server.url}/v1/chat/completions"
+        answer = httpx.post(url, json=ASK | {"tools": [TOOL]} | asked, timeout=60)
+        assert answer.status_code == 200
+        assert ("{0," in server.engine.requests[-1].params.grammar) == several
+
+
+REPEATED = [*CALL, *SECOND, "\n", *CALL, *SECOND]
+
+
+def test_no_call_comes_twice(ask):
+    other = ["\n", *CALL[:-2], 'rd":"ab"}', CALL[-1]]
+    whole = ask([*REPEATED, *other], tools=[TOOL, OTHER]).result.choices[0]
+    assert [call.function.arguments for call in whole.message.tool_calls] == [
+        '{"word":"a"}', "{}", '{"word":"ab"}',
+    ]  # fmt: skip
+    assert whole.finish_reason == "tool_calls"
+    chunks = ask([*REPEATED, *other], tools=[TOOL, OTHER], stream=True).result
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    assert [call.index for call in calls if call.id] == [0, 1, 2]
+    last = "".join(call.function.arguments for call in calls if call.index == 2)
+    assert last == '{"word":"ab"}'
+
+
+def test_a_call_that_is_cut_while_it_repeats_another_is_left_out(ask):
+    for size in range(2, len(CALL)):
+        said = ask([*CALL, "\n", *CALL[:size]], tools=[TOOL], max_tokens=len(CALL) + 1 + size)
+        assert len(said.result.choices[0].message.tool_calls) == 1
+
+
+LEGACY = {"functions": [FUNCTION, OTHER["function"]]}
+
+
+def test_a_request_with_functions_gets_a_function_call(ask):
+    [choice] = ask(**LEGACY).result.choices
+    assert choice.finish_reason == "function_call"
+    assert choice.message.content is None
+    assert choice.message.tool_calls is None
+    assert choice.message.function_call.model_dump() == {
+        "name": "look_up",
+        "arguments": '{"word":"a"}',
+    }
+    [named] = ask(**LEGACY, function_call={"name": "look_up"}).result.choices
+    assert named.finish_reason == "stop"
+    assert named.message.function_call.name == "look_up"
+    none = ask(["Hi"], **LEGACY, function_call="none")
+    assert none.grammar is None
+    assert none.result.choices[0].message.function_call is None
+
+
+def test_a_streamed_function_call_has_its_header_once_and_then_fragments(ask):
+    chunks = ask(**LEGACY, stream=True).result
+    deltas = [chunk.choices[0].delta.model_dump(exclude_unset=True) for chunk in chunks]
+    assert deltas == [
+        {
+            "role": "assistant",
+            "content": None,
+            "function_call": {"name": "look_up", "arguments": ""},
+            "refusal": None,
+        },
+        {"function_call": {"arguments": '{"wo'}},
+        {"function_call": {"arguments": 'rd":"a"}'}},
+        {},
+    ]
+    assert chunks[-1].choices[0].finish_reason == "function_call"
+
+
+def test_the_schema_of_a_function_is_refused_at_its_own_place(refusal):
+    wrong = refusal(functions=[FUNCTION, {"name": "g", "parameters": {"type": "string"}}])
+    assert wrong.param == "functions[1].parameters"
+    assert wrong.code == "invalid_function_parameters"
 
 
 @pytest.fixture

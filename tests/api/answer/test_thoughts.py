@@ -18,7 +18,7 @@ TOOL = {"type": "function", "function": {"name": "f"}}
 
 
 def post(server, **options):
-    return httpx.post(f"{server.url}/v1/chat/completions", json=ASK | options)
+    return httpx.post(f"{server.url}/v1/chat/completions", json=ASK | options, timeout=60)
 
 
 def message(server, **options):

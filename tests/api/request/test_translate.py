@@ -206,10 +206,21 @@ def test_the_word_json_may_stand_anywhere_in_any_case(content):
     assert request.response_format == wanted
 
 
-@pytest.mark.parametrize("feature", [{"functions": [{}]}, {"moderation": {}}])
+@pytest.mark.parametrize("feature", [{"moderation": {}}])
 def test_what_is_not_served_is_refused_and_never_ignored(feature):
     error = fault(**feature)
     assert (error.param, error.code) == (next(iter(feature)), "unsupported_parameter")
+
+
+def test_functions_are_tools_of_which_an_answer_calls_one():
+    request = translate(
+        {**ASK, "functions": [{"name": "f"}], "function_call": {"name": "f"}}, LIMITS
+    )
+    assert request.tools == [TOOL]
+    assert request.tool_choice == {"type": "function", "function": {"name": "f"}}
+    assert request.parallel_tool_calls is False
+    assert request.legacy_calls
+    assert translate({**ASK, "functions": [{"name": "f"}]}, LIMITS).tool_choice == "auto"
 
 
 def test_null_is_as_good_as_absent():

@@ -172,15 +172,22 @@ def test_without_a_limit_the_servers_own_applies_within_the_window(serve):
     assert server.engine.requests[0].params.max_tokens == 20
 
 
-def test_the_window_bounds_prompt_and_answer(serve):
+def test_a_limit_up_to_the_originals_is_cut_to_what_the_window_leaves(serve):
     server = serve(ScriptedEngine(window=30))
-    assert post(server, max_tokens=9).status_code == 200
-    fault = post(server, max_tokens=10)
+    for asked, given in ((8, 8), (9, 9), (10, 9), (32_768, 9)):
+        for name in ("max_tokens", "max_completion_tokens"):
+            assert post(server, **{name: asked}).status_code == 200
+            assert server.engine.requests[-1].params.max_tokens == given
+
+
+def test_what_not_even_the_originals_window_holds_is_refused(serve):
+    server = serve(ScriptedEngine(window=30))
+    fault = post(server, max_tokens=1_000_000_000)
     assert fault.status_code == 400
     assert fault.json()["error"] == {
-        "message": "This model's maximum context length is 30 tokens. However, you requested 31 "
-        "tokens (21 in the messages, 10 in the completion). Please reduce the length of the "
-        "messages or completion.",
+        "message": "This model's maximum context length is 30 tokens. However, you requested "
+        "1000000021 tokens (21 in the messages, 1000000000 in the completion). Please reduce the "
+        "length of the messages or completion.",
         "type": "invalid_request_error",
         "param": "messages",
         "code": "context_length_exceeded",
@@ -188,7 +195,7 @@ def test_the_window_bounds_prompt_and_answer(serve):
     long = post(server, messages=[{"role": "user", "content": "x" * 100}])
     assert long.json()["error"]["code"] == "context_length_exceeded"
     assert "resulted in 119 tokens" in long.json()["error"]["message"]
-    assert len(server.engine.requests) == 1
+    assert server.engine.requests == []
 
 
 def test_a_prompt_that_cannot_fit_is_refused_unencoded(serve):

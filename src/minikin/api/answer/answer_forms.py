@@ -34,6 +34,8 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     """How calls are written, where there may be any."""
     named: bool = False
     """The request names the function: the call is its answer, which ends with `stop`."""
+    legacy: bool = False
+    """Whether the call is a `function_call`, as of a request with `functions`."""
 
     def in_channels(self, marks: Mapping[str, int]) -> AnswerForm:
         """This form for a model that answers in channels, whose messages these tokens frame."""
@@ -69,13 +71,24 @@ def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int
         return AnswerForm(plan=Plan(answer) if answer else None)
     plan = Plan(
         answer,
-        tuple(_function(at, tool["function"]) for at, tool in tools),
+        tuple(_function(_place(at, request), tool["function"]) for at, tool in tools),
         replace(msgspec.convert(calls, CallFrame, from_attributes=True), marks=dict(marks)),
-        several=request.parallel_tool_calls and not named,
+        several=_several(request, calls) and not named,
         may_answer=not must_call,
     )
-    listed = tuple(tool for _, tool in tools)
-    return AnswerForm(plan=plan, tools=listed, must_call=must_call, calls=calls, named=named)
+    return AnswerForm(
+        plan=plan,
+        tools=tuple(tool for _, tool in tools),
+        must_call=must_call,
+        calls=calls,
+        named=named,
+        legacy=request.legacy_calls,
+    )
+
+
+def _several(request: ChatRequest, calls: CallFormat) -> bool:
+    """Whether an answer may have several calls; a model that has learned none repeats itself."""
+    return calls.native if request.parallel_tool_calls is None else request.parallel_tool_calls
 
 
 def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], bool, bool]:
@@ -107,11 +120,15 @@ def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
     return SchemaPart(subject, given["schema"], strict).check_size()
 
 
-def _function(at: int, function: dict[str, Any]) -> SchemaPart:
+def _place(at: int, request: ChatRequest) -> str:
+    """Where the request has its function number `at`."""
+    return f"functions[{at}]" if request.legacy_calls else f"tools[{at}].function"
+
+
+def _function(place: str, function: dict[str, Any]) -> SchemaPart:
     """A tool's name and arguments: always an object, empty if there are no parameters."""
     name, strict = function["name"], bool(function.get("strict"))
-    param = f"tools[{at}].function.parameters"
-    subject = Subject(f"function '{name}'", param, "invalid_function_parameters")
+    subject = Subject(f"function '{name}'", f"{place}.parameters", "invalid_function_parameters")
     given = function.get("parameters") or _NO_PARAMETERS
     check_root(given.get("type", "object"), subject)
     schema = given if strict else {"type": "object"} | given

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from minikin.api.answer.answer_forms import AnswerForm
 from minikin.api.answer.identifiers import call_id
@@ -27,6 +30,7 @@ class ChoiceStream:
     """Turns the events of one choice into the chunks that OpenAI would send.
 
     A call that opens the answer comes in the same delta as the role, any other in one of its own.
+    A call waits as long as it repeats an earlier one, and is left out if it does to its end.
     Log probabilities are told of words only, not of calls.
     """
 
@@ -40,6 +44,7 @@ class ChoiceStream:
     ) -> None:
         self._index = index
         self._named = form.named
+        self._legacy = form.legacy
         self._thoughts = thoughts
         self._must_call = form.must_call
         self._reader = CallReader(form.calls) if form.calls else None
@@ -47,7 +52,7 @@ class ChoiceStream:
         self._entries: list[TokenEntry] = []
         """Of tokens whose text has not been told yet."""
         self._begun = False
-        self._calls = 0
+        self._calls: list[_Call] = []
         self.reasoning_tokens = 0
         """Tokens that the model said to itself, between the marks."""
 
@@ -62,11 +67,9 @@ class ChoiceStream:
                 case Content(text) if not self._must_call:  # else of a frame that the limit cut
                     yield from self._words(text, tuple(self._entries))
                 case CallBegun(name):
-                    yield from self._call(name)
+                    self._calls = [*self._shown_calls, _Call(name)]
                 case Arguments(json):
-                    yield self._chunk(
-                        Delta(tool_calls=[ToolCallDelta(self._calls - 1, FunctionDelta(json))])
-                    )
+                    yield from self._arguments(json)
             self._entries.clear()
         if self._thoughts and self._thoughts.thinking:
             self._entries.clear()
@@ -110,15 +113,36 @@ class ChoiceStream:
             logprobs = [_token_logprob(entry) for entry in entries]
             yield self._chunk(Delta(content=text), logprobs)
 
-    def _call(self, name: str) -> Iterator[ChunkChoice]:
-        header = ToolCallDelta(self._calls, FunctionDelta("", name), call_id(), "function")
-        self._calls += 1
+    @property
+    def _shown_calls(self) -> list[_Call]:
+        return [call for call in self._calls if call.shown]
+
+    def _arguments(self, more: str) -> Iterator[ChunkChoice]:
+        """More arguments of the latest call; the first to be shown bring its header."""
+        call = self._calls[-1]
+        call.arguments += more
+        if call.shown:
+            yield self._chunk(self._call_delta(FunctionDelta(more)))
+        elif not any(call.may_become(other) for other in self._calls[:-1]):
+            call.shown = True
+            yield self._header(call.name)
+            yield self._chunk(self._call_delta(FunctionDelta(call.arguments)))
+
+    def _header(self, name: str) -> ChunkChoice:
+        delta = self._call_delta(FunctionDelta("", name), call_id())
         if self._begun:
-            yield self._chunk(Delta(tool_calls=[header]))
-            return
+            return self._chunk(delta)
         self._begun = True
-        opening = Delta(role="assistant", content=None, tool_calls=[header], refusal=None)
-        yield self._chunk(opening, [])
+        return self._chunk(replace(delta, role="assistant", content=None, refusal=None), [])
+
+    def _call_delta(self, function: FunctionDelta, new_id: str = "") -> Delta:
+        """What is new of the latest call, with its id if it is the first of it."""
+        if self._legacy:
+            return Delta(function_call=function)
+        at = len(self._calls) - 1
+        if new_id:
+            return Delta(tool_calls=[ToolCallDelta(at, function, new_id, "function")])
+        return Delta(tool_calls=[ToolCallDelta(at, function)])
 
     def _begin(self) -> Iterator[ChunkChoice]:
         if not self._begun:
@@ -138,7 +162,22 @@ class ChoiceStream:
 
     def _finish_reason(self, reason: FinishReason) -> FinishReason:
         """A named function's call is the answer asked for; any other call is the model's choice."""
-        return "tool_calls" if reason == "stop" and self._calls and not self._named else reason
+        if reason != "stop" or self._named or not self._shown_calls:
+            return reason
+        return "function_call" if self._legacy else "tool_calls"
+
+
+@dataclass
+class _Call:
+    """A call in the making."""
+
+    name: str
+    arguments: str = ""
+    shown: bool = False
+
+    def may_become(self, other: _Call) -> bool:
+        """Whether this call is so far the beginning of `other`, or all of it."""
+        return self.name == other.name and other.arguments.startswith(self.arguments)
 
 
 def _token_logprob(entry: TokenEntry) -> TokenLogprob:

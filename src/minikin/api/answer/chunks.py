@@ -23,12 +23,12 @@ from minikin.api.answer.wire import (
     ChunkChoice,
     CompletionTokensDetails,
     FunctionCall,
+    FunctionDelta,
     Logprobs,
     Message,
     PromptTokensDetails,
     TokenLogprob,
     ToolCall,
-    ToolCallDelta,
     Usage,
 )
 from minikin.api.request.translate import ChatRequest
@@ -161,6 +161,7 @@ class _FoldedChoice:
         self._logprobs: list[TokenLogprob] = []
         self._has_logprobs = False
         self._calls: dict[int, _FoldedCall] = {}
+        self._legacy: _FoldedCall | None = None
         self._finish_reason: Any = None
 
     def add(self, part: ChunkChoice) -> None:
@@ -169,19 +170,24 @@ class _FoldedChoice:
         if part.delta.reasoning_content:
             self._thoughts.append(part.delta.reasoning_content)
         for call in part.delta.tool_calls or ():
-            self._calls.setdefault(call.index, _FoldedCall()).add(call)
+            self._calls.setdefault(call.index, _FoldedCall(call.id)).add(call.function)
+        if part.delta.function_call:
+            self._legacy = self._legacy or _FoldedCall()
+            self._legacy.add(part.delta.function_call)
         if part.logprobs:
             self._has_logprobs = True
             self._logprobs += part.logprobs.content or []
         self._finish_reason = part.finish_reason
 
     def choice(self, index: int) -> Choice:
+        called = self._calls or self._legacy
         return Choice(
             index=index,
             message=Message(
-                content="".join(self._texts) if self._texts or not self._calls else None,
+                content="".join(self._texts) if self._texts or not called else None,
                 reasoning_content="".join(self._thoughts) or UNSET,
                 tool_calls=[self._calls[at].call() for at in sorted(self._calls)] or UNSET,
+                function_call=self._legacy.function() if self._legacy else UNSET,
             ),
             logprobs=Logprobs(content=self._logprobs) if self._has_logprobs else None,
             finish_reason=self._finish_reason,
@@ -189,18 +195,21 @@ class _FoldedChoice:
 
 
 class _FoldedCall:
-    """One tool call in the making."""
+    """One call in the making."""
 
-    def __init__(self) -> None:
-        self._id = self._name = ""
+    def __init__(self, call_id: str | UnsetType = UNSET) -> None:
+        self._id = call_id
+        self._name = ""
         self._arguments: list[str] = []
 
-    def add(self, delta: ToolCallDelta) -> None:
-        if delta.id:
-            self._id = delta.id
-        if delta.function.name:
-            self._name = delta.function.name
-        self._arguments.append(delta.function.arguments)
+    def add(self, delta: FunctionDelta) -> None:
+        if delta.name:
+            self._name = delta.name
+        self._arguments.append(delta.arguments)
+
+    def function(self) -> FunctionCall:
+        return FunctionCall(self._name, "".join(self._arguments))
 
     def call(self) -> ToolCall:
-        return ToolCall(self._id, FunctionCall(self._name, "".join(self._arguments)))
+        assert self._id
+        return ToolCall(self._id, self.function())

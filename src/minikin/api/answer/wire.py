@@ -103,6 +103,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     reasoning_content: str | UnsetType = UNSET
     """What the model said to itself first; no field of the original's, but what others call it."""
     tool_calls: list[ToolCall] | UnsetType = UNSET
+    function_call: FunctionCall | UnsetType = UNSET
+    """The call, of a request with `functions`."""
     refusal: str | None = None
     annotations: list[dict[str, str]] = []
 
@@ -137,6 +139,7 @@ class Delta(msgspec.Struct, frozen=True):
     content: str | UnsetType | None = UNSET
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCallDelta] | UnsetType = UNSET
+    function_call: FunctionDelta | UnsetType = UNSET
     refusal: str | UnsetType | None = UNSET
 
 

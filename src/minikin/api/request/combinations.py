@@ -10,9 +10,14 @@ from typing import Any
 
 from minikin.api.request import faults
 from minikin.api.request.destinations import Rejected
-from minikin.api.request.message_rules import check_messages, check_tools
+from minikin.api.request.message_rules import check_functions, check_messages, check_tools
 from minikin.api.request.parameters import going_to
 from minikin.errors import InvalidRequest
+
+MAX_OUTPUT_TOKENS = 32_768
+"""The most tokens that gpt-4.1-mini writes in one answer."""
+ORIGINAL_WINDOW = 1_047_576
+"""Its context length, in tokens."""
 
 Values = dict[str, Any]
 """The body's known parameters, each by itself in order; null ones are left out."""
@@ -26,6 +31,18 @@ def one_limit(values: Values) -> None:
             param="max_tokens",
             code="invalid_parameter_combination",
         )
+
+
+def more_than_the_original_writes(values: Values) -> None:
+    """A limit above the original's. What its whole window couldn't hold meets its own error."""
+    for param in ("max_tokens", "max_completion_tokens"):
+        if MAX_OUTPUT_TOKENS < (asked := values.get(param, 0)) <= ORIGINAL_WINDOW:
+            raise InvalidRequest(
+                f"{param} is too large: {asked}. This model supports at most {MAX_OUTPUT_TOKENS} "
+                f"completion tokens, whereas you provided {asked}.",
+                param=param,
+                code="invalid_value",
+            )
 
 
 def top_logprobs_need_logprobs(values: Values) -> None:
@@ -68,14 +85,24 @@ def _texts(messages: list[dict[str, Any]]) -> list[str]:
 
 def tool_settings_need_tools(values: Values) -> None:
     """How to use tools where there are none, and tools that don't fit together."""
-    for param in ("tool_choice", "parallel_tool_calls"):
-        if param in values and "tools" not in values:
+    for param, owner in (
+        ("tool_choice", "tools"),
+        ("parallel_tool_calls", "tools"),
+        ("function_call", "functions"),
+    ):
+        asked = values.get(param)
+        if asked is not None and (
+            owner not in values or (asked == "required" and not values[owner])
+        ):
             raise InvalidRequest(
-                f"Invalid value for '{param}': '{param}' is only allowed when 'tools' are "
+                f"Invalid value for '{param}': '{param}' is only allowed when '{owner}' are "
                 "specified.",
                 param=param,
             )
-    check_tools(values.get("tools"), values.get("tool_choice"))
+    if "tools" in values and "functions" in values:
+        raise faults.clashes("functions", "tools")
+    check_tools(values.get("tools", []), values.get("tool_choice"))
+    check_functions(values.get("functions", []), values.get("function_call"))
 
 
 def metadata_needs_store(values: Values) -> None:
@@ -98,21 +125,18 @@ def prediction_stands_alone(values: Values) -> None:
     """What can't be combined with a predicted output (OpenAI's guide on predicted outputs)."""
     if "prediction" not in values:
         return
-    clashes = {
+    used = {
         "n": values.get("n", 1) > 1,
         "logprobs": values.get("logprobs", False),
         "presence_penalty": values.get("presence_penalty", 0) > 0,
         "frequency_penalty": values.get("frequency_penalty", 0) > 0,
         "max_completion_tokens": "max_completion_tokens" in values,
-        "tools": "tools" in values,
+        "tools": bool(values.get("tools")),
+        "functions": bool(values.get("functions")),
     }
-    for param, clash in clashes.items():
+    for param, clash in used.items():
         if clash:
-            raise InvalidRequest(
-                f"Invalid value for '{param}': '{param}' can't be combined with 'prediction'.",
-                param=param,
-                code="invalid_parameter_combination",
-            )
+            raise faults.clashes(param, "prediction")
 
 
 def unserved_features(values: Values) -> None:
@@ -136,5 +160,6 @@ AFTER_UNKNOWN: tuple[Callable[[Values], None], ...] = (
     metadata_needs_store,
     logit_bias_in_range,
     prediction_stands_alone,
+    more_than_the_original_writes,
     unserved_features,
 )

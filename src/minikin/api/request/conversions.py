@@ -34,3 +34,18 @@ def predicted_text(prediction: dict[str, Any]) -> str:
     """The text of `prediction`, whose parts are joined."""
     content: str | list[dict[str, str]] = prediction["content"]
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+def tools_of_functions(functions: list[dict[str, Any]]) -> list[dict[str, Any]] | None:
+    """`functions`, the older form of tools, as `tools`."""
+    return [{"type": "function", "function": function} for function in functions] or None
+
+
+def one_call(functions: list[dict[str, Any]]) -> bool | None:
+    """An answer has one `function_call`, so one call is all that the model may make."""
+    return False if functions else None
+
+
+def tool_choice_of_function_call(choice: str | dict[str, str]) -> str | dict[str, Any]:
+    """`function_call`, the older form of `tool_choice`."""
+    return choice if isinstance(choice, str) else {"type": "function", "function": choice}

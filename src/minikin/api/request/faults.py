@@ -147,10 +147,19 @@ def only_with(param: str, other: str) -> InvalidRequest:
     )
 
 
-def unsupported(param: str, advice: str = "") -> InvalidRequest:
-    """A parameter that this model doesn't support; `advice` says what does the job instead."""
+def clashes(param: str, other: str) -> InvalidRequest:
+    """A parameter that has no meaning beside another."""
     return InvalidRequest(
-        f"Unsupported parameter: '{param}' is not supported with this model.{advice}",
+        f"Invalid value for '{param}': '{param}' can't be combined with '{other}'.",
+        param=param,
+        code="invalid_parameter_combination",
+    )
+
+
+def unsupported(param: str) -> InvalidRequest:
+    """A parameter that this model doesn't support."""
+    return InvalidRequest(
+        f"Unsupported parameter: '{param}' is not supported with this model.",
         param=param,
         code="unsupported_parameter",
     )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from minikin.api.request.faults import listed
 from minikin.api.request.rules import (
     Array,
@@ -26,6 +24,9 @@ MAX_PARTS = 1024
 MAX_TOOLS = 128
 NAME = Text(max_length=64, min_length=1, pattern="^[a-zA-Z0-9_-]+$")
 """Names of functions and schemas."""
+_SPEAKER = Text(max_length=64, pattern=r"^[^\s<|\\/>]+$")
+"""The `name` of a message."""
+_CALL_ID = Text(max_length=40)
 
 
 def _required(**rules: Any) -> dict[str, Property]:
@@ -63,29 +64,14 @@ def _content(*kinds: str, known: tuple[str, ...] = ()) -> Nullable:
     return Nullable(Either("one of a string or array of objects", {str: Text(), list: array}))
 
 
-class Arguments(Text, frozen=True):
-    """A call's arguments: JSON, or nothing."""
-
-    def check(self, value: Any, path: str) -> str:
-        """See Rule."""
-        text = super().check(value, path)
-        try:
-            msgspec.json.decode(text or "{}")
-        except (msgspec.MsgspecError, RecursionError):
-            raise InvalidRequest(
-                f"Invalid '{path}': expected a string of JSON.", param=path, code="invalid_value"
-            ) from None
-        return text
-
-
 _CALL = Object(
     _required(
-        id=Text(max_length=512),
+        id=_CALL_ID,
         type=OneOf(("function",)),
-        function=Object(_required(name=Text(), arguments=Arguments())),
+        function=Object(_required(name=NAME, arguments=Text())),
     )
 )
-_LEGACY_CALL = Nullable(Object(_required(name=Text(), arguments=Arguments())))
+_LEGACY_CALL = Nullable(Object(_required(name=NAME, arguments=Text())))
 _TEXT_ONLY = _content("text")
 
 
@@ -93,7 +79,7 @@ def _message(role: str, **rules: Property) -> Object:
     return Object(_required(role=OneOf((role,))) | rules)
 
 
-_NAMED = _optional(name=Text(max_length=512))
+_NAMED = _optional(name=_SPEAKER)
 MESSAGE = Tagged(
     "role",
     {
@@ -122,27 +108,28 @@ MESSAGE = Tagged(
             ),
             **_NAMED,
         ),
-        "function": _message(
-            "function", **_required(name=Text(max_length=512), content=_TEXT_ONLY)
+        "function": _message("function", **_required(name=_SPEAKER, content=_TEXT_ONLY)),
+        "tool": _message(
+            "tool",
+            **_required(content=_TEXT_ONLY, tool_call_id=_CALL_ID),
+            **_optional(name=Nullable(Text(max_length=512))),
         ),
-        "tool": _message("tool", **_required(content=_TEXT_ONLY, tool_call_id=Text())),
         "developer": _message("developer", **_required(content=_TEXT_ONLY), **_NAMED),
     },
 )
 MESSAGES = Array(MESSAGE, "an array of objects", MAX_MESSAGES, min_length=1)
 
-_FUNCTION = Object(
-    _required(name=NAME)
-    | _optional(
-        description=Text(),
-        parameters=FreeForm(),
-        strict=Nullable(Boolean()),
-    )
-)
+_DESCRIBED = _required(name=NAME) | _optional(description=Text(), parameters=FreeForm())
+_FUNCTION = Object(_DESCRIBED | _optional(strict=Nullable(Boolean())))
 TOOL = Tagged(
     "type", {"function": Object(_required(type=OneOf(("function",)), function=_FUNCTION))}
 )
-TOOLS = Array(TOOL, "an array of objects", MAX_TOOLS, min_length=1)
+TOOLS = Array(TOOL, "an array of objects", MAX_TOOLS)
+FUNCTIONS = Array(Object(_DESCRIBED), "an array of objects", MAX_TOOLS)
+FUNCTION_CALL = Either(
+    "one of a string or object",
+    {str: OneOf(("none", "auto")), dict: Object(_required(name=NAME))},
+)
 
 _NAMED_FUNCTION = Object(
     _required(type=OneOf(("function",)), function=Object(_required(name=NAME)))
@@ -247,25 +234,37 @@ def _unanswered(waiting: list[str], param: str) -> InvalidRequest:
     )
 
 
-def check_tools(tools: list[dict[str, Any]] | None, choice: Any) -> None:
+def check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
     """Names that collide, or that `tool_choice` names in vain. Raises InvalidRequest."""
-    names = [tool["function"]["name"] for tool in tools or ()]
+    names = [tool["function"]["name"] for tool in tools]
+    _check_distinct(names, "tools[{}].function.name")
+    if isinstance(choice, dict):
+        chosen = choice.get("allowed_tools", {}).get("tools", [choice])
+        _check_known([tool["function"]["name"] for tool in chosen], names, "tool_choice", "tools")
+
+
+def check_functions(functions: list[dict[str, Any]], choice: Any) -> None:
+    """The same for `functions` and `function_call`."""
+    names = [function["name"] for function in functions]
+    _check_distinct(names, "functions[{}].name")
+    if isinstance(choice, dict):
+        _check_known([choice["name"]], names, "function_call", "functions")
+
+
+def _check_distinct(names: list[str], path: str) -> None:
     for at, name in enumerate(names):
         if name in names[:at]:
+            what = path.partition("s[")[0]
             raise InvalidRequest(
-                f"Invalid 'tools[{at}].function.name': another tool is already named '{name}'.",
-                param=f"tools[{at}].function.name",
+                f"Invalid '{path.format(at)}': another {what} is already named '{name}'.",
+                param=path.format(at),
                 code="invalid_value",
             )
-    if not isinstance(choice, dict):
-        return
-    chosen = (
-        [choice["function"]["name"]]
-        if choice["type"] == "function"
-        else [tool["function"]["name"] for tool in choice["allowed_tools"]["tools"]]
-    )
+
+
+def _check_known(chosen: list[str], names: list[str], param: str, owner: str) -> None:
     if absent := [name for name in chosen if name not in names]:
         raise InvalidRequest(
-            f"Invalid value for 'tool_choice': {listed(absent[:1])} is not one of the 'tools'.",
-            param="tool_choice",
+            f"Invalid value for '{param}': {listed(absent[:1])} is not one of the '{owner}'.",
+            param=param,
         )

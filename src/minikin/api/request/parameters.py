@@ -7,7 +7,6 @@ document are generated from it. To add a parameter, add an entry: it says where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,7 +21,14 @@ from minikin.api.request.destinations import (
     Sampling,
     Setting,
 )
-from minikin.api.request.message_rules import MESSAGES, NAME, TOOL_CHOICE, TOOLS
+from minikin.api.request.message_rules import (
+    FUNCTION_CALL,
+    FUNCTIONS,
+    MESSAGES,
+    NAME,
+    TOOL_CHOICE,
+    TOOLS,
+)
 from minikin.api.request.parameter_rules import LogitBias, Metadata, Modalities, Verbosity
 from minikin.api.request.rules import (
     Array,
@@ -98,6 +104,10 @@ _TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
 _IDENTIFIER = Text(max_length=1024)
 _NO_EFFECT = "accepted; does not change the answer"
 _CACHED = "accepted; the server alone decides what it caches, and for how long"
+_LIMIT = (
+    "without a limit, OpenAI continues to the model's maximum; a limit up to OpenAI's 32,768 that "
+    "does not fit the window is cut to it"
+)
 
 _OWN_DEFAULT = "OpenAI's default is always 1, as here with `--sampling openai`"
 
@@ -174,7 +184,7 @@ PARAMETERS = (
         (Request("max_tokens"),),
         "the server's `default_max_tokens`",
         "the maximum number of tokens to generate",
-        "without a limit, OpenAI continues to the model's maximum",
+        _LIMIT,
     ),
     Parameter(
         "max_tokens",
@@ -182,7 +192,7 @@ PARAMETERS = (
         (DefaultOf("max_completion_tokens"),),
         "the server's `default_max_tokens`",
         "the older name of `max_completion_tokens`",
-        "without a limit, OpenAI continues to the model's maximum",
+        _LIMIT,
     ),
     Parameter(
         "n",
@@ -228,7 +238,7 @@ PARAMETERS = (
         (Request("tools"), Setting("tools")),
         "null",
         "functions that the model can call; the arguments always match their schema",
-        "also without `strict`",
+        "also without `strict`; `[]`, which OpenAI rejects, means no tools",
     ),
     Parameter(
         "tool_choice",
@@ -242,21 +252,21 @@ PARAMETERS = (
     ),
     Parameter(
         "functions",
-        Nullable(Array(FreeForm(), "an array of objects", 128, min_length=1)),
-        (Rejected(partial(faults.unsupported, advice=" Use 'tools' instead.")),),
+        Nullable(FUNCTIONS),
+        (
+            DefaultOf("tools", conversions.tools_of_functions),
+            DefaultOf("parallel_tool_calls", conversions.one_call),
+            Request("legacy_calls", bool),
+        ),
         "null",
-        "rejected with `unsupported_parameter`: use `tools`",
-        "deprecated by OpenAI",
+        "the older form of `tools`: one call an answer, in `function_call`",
     ),
     Parameter(
         "function_call",
-        Nullable(
-            Either("one of a string or object", {str: OneOf(("none", "auto")), dict: FreeForm()})
-        ),
-        (Rejected(partial(faults.unsupported, advice=" Use 'tool_choice' instead.")),),
-        "null",
-        "rejected with `unsupported_parameter`: use `tool_choice`",
-        "deprecated by OpenAI",
+        Nullable(FUNCTION_CALL),
+        (DefaultOf("tool_choice", conversions.tool_choice_of_function_call),),
+        "`auto` with functions",
+        "the older form of `tool_choice`; needs `functions`",
     ),
     Parameter(
         "prediction",

@@ -37,7 +37,10 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     response_format: dict[str, Any] = {}
     tools: list[dict[str, Any]] = []
     tool_choice: str | dict[str, Any] = "auto"
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: bool | None = None
+    """Whether one answer may have several calls; None: as the model does by itself."""
+    legacy_calls: bool = False
+    """Whether the request names `functions`, and so expects a `function_call`."""
     reasoning_effort: str | None = None
     """How much to think before the answer; None: as the model does by itself."""
     sampling: dict[str, Any] = {}

@@ -11,6 +11,7 @@ from typing import Any
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request import faults
+from minikin.api.request.combinations import ORIGINAL_WINDOW
 from minikin.api.request.translate import ChatRequest
 from minikin.chat.template_process import TemplateProcess
 from minikin.chat.thoughts import is_thinking
@@ -74,9 +75,9 @@ class ServedModel:
 
         Of the prompts it has seen, the engine reuses only those of the same `owner`.
 
-        Raises ContextExceeded if prompt and answer don't fit the model's window, InvalidRequest if
-        the prompt alone doesn't, a schema can't be followed, a token doesn't exist or the model
-        can't be told how much to think.
+        The answer's limit is cut to what the window leaves. Raises ContextExceeded for one that not
+        even the original's window holds, InvalidRequest if the prompt doesn't fit the window, a
+        schema can't be followed, a token doesn't exist or the model can't be told how to think.
         """
         window = self.engine.info.context_length
         marks = self.tokenizer.frame_marks
@@ -89,10 +90,10 @@ class ServedModel:
         room = window - len(prompt)
         if room < 1:
             raise _prompt_too_long(window, str(len(prompt)))
-        if request.max_tokens is not None and request.max_tokens > room:
-            raise ContextExceeded(window, len(prompt), request.max_tokens)
+        if (asked := request.max_tokens or 0) > ORIGINAL_WINDOW:
+            raise ContextExceeded(window, len(prompt), asked)
         grammar = await form.after(self.template.thought_marks, thinking).grammar(self.grammars)
-        most = request.max_tokens or min(default_max_tokens, room)
+        most = min(asked or default_max_tokens, room)
         # More than the window holds can't come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
