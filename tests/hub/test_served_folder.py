@@ -123,7 +123,7 @@ BROKEN = [
     ("config.json", {"model_type": "gpt2"}, "the unsupported model_type 'gpt2'. Supported: llama"),
     ("config.json", {"vocab_size": "x"}, "config.json's vocab_size can't be 'x'"),
     ("generation_config.json", {"eos_token_id": 10**6}, "eos_token_id can't be 1000000"),
-    ("tokenizer.json", {"pre_tokenizer": {"type": "Odd"}}, "needs 'Odd', which is not known"),
+    ("tokenizer.json", {"pre_tokenizer": {"type": "Odd"}}, "needs 'Odd', which is not supported"),
     ("tokenizer_config.json", {"chat_template": 7}, "chat_template is not a string"),
 ]
 

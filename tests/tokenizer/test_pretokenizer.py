@@ -173,7 +173,7 @@ def test_the_default_cuts_as_the_gguf_format_defines(trained: dict[str, Any]) ->
 
 
 def test_an_unknown_name_is_refused_with_those_known() -> None:
-    with pytest.raises(ModelFileError, match=r"'x{64}'\. Those known are: .*qwen2"):
+    with pytest.raises(ModelFileError, match=r"'x{64}'\. Supported: .*qwen2"):
         pretokenizer("x" * 1000)
 
 

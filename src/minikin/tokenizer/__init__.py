@@ -1,1 +1,1 @@
-"""Text to token ids and back, as each model's own file defines it."""
+"""Turns text into token ids and back, as each model's file defines it."""

@@ -1,7 +1,7 @@
-"""The byte-level BPE encoder of a GGUF file's vocabulary, on the `tokenizers` library.
+"""The byte-level BPE encoder of a GGUF file's vocabulary, based on the `tokenizers` library.
 
-GGUF calls the model "gpt2" (GPT-2, Llama 3, Qwen, SmolLM): tokens spell bytes in an alphabet of
-256 printable characters and merge in a stated order.
+GGUF's name of this model is "gpt2" (GPT-2, Llama 3, Qwen, SmolLM). Tokens spell bytes in an
+alphabet of 256 printable characters, and merge in a given order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minikin.tokenizer.pretokenizer import PreTokenizer
 from minikin.tokenizer.vocabulary import TokenType, Vocabulary, texts
 
 Encode = Callable[[str], list[int]]
-"""Text -> ids; raises ValueError for lone surrogates."""
+"""Text -> ids. Raises ValueError for lone surrogates."""
 
 
 def byte_level_bpe(
@@ -43,7 +43,7 @@ def byte_level_bpe(
 
 
 def token_table(vocabulary: Vocabulary) -> list[bytes]:
-    """Token id -> the bytes it stands for in a byte-level model."""
+    """Token id -> its bytes in a byte-level model."""
     table = [_from_alphabet(token) for token in vocabulary.tokens]
     for token_id in vocabulary.of_type(TokenType.USER_DEFINED):
         table[token_id] = vocabulary.tokens[token_id].encode()
@@ -53,12 +53,12 @@ def token_table(vocabulary: Vocabulary) -> list[bytes]:
 def _from_alphabet(token: str) -> bytes:
     try:
         return token.translate(_BYTE_OF).encode("latin-1")
-    except UnicodeEncodeError:  # not spelt in the alphabet: it stands for itself
+    except UnicodeEncodeError:  # not in the alphabet: the token is its own text
         return token.encode()
 
 
 def _alphabet() -> dict[int, int]:
-    """Code point -> byte in GPT-2's alphabet: printable Latin-1 as it is, the rest from U+0100."""
+    """Code point -> byte in GPT-2's alphabet: printable Latin-1 unchanged, the rest from U+0100."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
     return {byte: byte for byte in printable} | {256 + i: byte for i, byte in enumerate(others)}
@@ -70,7 +70,7 @@ _BYTE_OF = _alphabet()
 def stated_merges(
     metadata: Mapping[str, Any], vocabulary: Vocabulary, ids: dict[str, int]
 ) -> list[tuple[str, str]]:
-    """The merges as the file orders them, of tokens in `ids`. Raises ModelFileError."""
+    """The merges of tokens in `ids`, in the order of the file. Raises ModelFileError."""
     merges: list[tuple[str, str]] = []
     for line in texts(metadata, "tokenizer.ggml.merges"):
         left, _, right = line.partition(" ")
@@ -78,18 +78,18 @@ def stated_merges(
             merges.append((left, right))
         elif not {left, right, left + right} & vocabulary.control_tokens.keys():
             raise ModelFileError(
-                f"The model file's merge {line[:64]!a} needs tokens that it doesn't have."
+                f"The model file's merge {line[:64]!a} needs tokens that do not exist."
             )
-        # A merge into a control token is left out: text must never become one.
+        # A merge into a control token is skipped: text must never become one.
     return merges
 
 
 def add_user_defined(
     encoder: Tokenizer, vocabulary: Vocabulary, spelt: Callable[[str], str] = str
 ) -> None:
-    """Let tokens such as <h1>, or a run of spaces, match in the text before it is cut.
+    """Match tokens such as <h1>, or a run of spaces, in the text before it is split.
 
-    `spelt` brings a token's text to the spelling that the encoder sees.
+    `spelt` turns a token's text into the spelling that the encoder sees.
     """
     encoder.add_tokens(
         [AddedToken(spelt(token), normalized=False) for token in vocabulary.user_defined()]
@@ -97,9 +97,9 @@ def add_user_defined(
 
 
 def library_encode(encoder: Tokenizer, text: str) -> list[int]:
-    """The library's ids of a text. Raises ValueError for lone surrogates."""
+    """The library's ids for a text. Raises ValueError for lone surrogates."""
     # The batch call keeps no offsets, which halves the time, and releases the GIL.
     try:
         return encoder.encode_batch_fast([text], add_special_tokens=False)[0].ids
     except TypeError as error:
-        raise ValueError("The text has a lone surrogate, which is no character.") from error
+        raise ValueError("The text has a lone surrogate, which is not a character.") from error

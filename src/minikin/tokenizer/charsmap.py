@@ -1,8 +1,8 @@
-"""The character map of a SentencePiece model: which spellings of a text become which others.
+"""The character map of a SentencePiece model. It replaces character sequences in a text.
 
 The format is that of SentencePiece's `precompiled_charsmap`: the size in bytes of a trie, the
-trie (a double array of 32-bit units, as Darts-clone lays it out), then all replacements, each
-ended by a zero byte. All numbers are little-endian.
+trie (a double array of 32-bit units, in the layout of Darts-clone), then all replacements, each
+with a zero byte at its end. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from minikin.errors import ModelFileError
 
 _KEY = "tokenizer.ggml.precompiled_charsmap"
 _LONGEST = 64
-"""Bytes of a spelling; longer ones, which published maps don't have, are not looked for."""
+"""Maximum bytes of a sequence. Published maps have no longer ones."""
 
 
 class CharsMap:
-    """Replaces the longest known spelling at each place of a text."""
+    """Replaces the longest known sequence at each place of a text."""
 
     def __init__(self, units: array[int], replacements: bytes) -> None:
         self._units = units
@@ -29,7 +29,7 @@ class CharsMap:
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any]) -> CharsMap | None:
-        """The map of a GGUF file, None if it has none. Raises ModelFileError for a broken one."""
+        """The map of a GGUF file, or None. Raises ModelFileError for a broken map."""
         value = metadata.get(_KEY)
         if value is None:
             return None
@@ -43,7 +43,7 @@ class CharsMap:
         return cls(units, data[4 + size :])
 
     def replace(self, text: str) -> str:
-        """The text as the model was trained to see it. Raises ValueError for lone surrogates."""
+        """The text in the form of the training data. Raises ValueError for lone surrogates."""
         data = text.encode()
         out: list[bytes] = []
         start = kept = 0
@@ -56,7 +56,7 @@ class CharsMap:
         return b"".join((*out, data[kept:])).decode(errors="replace")
 
     def _longest(self, data: bytes, start: int) -> tuple[int, int]:
-        """The length in bytes of the longest spelling that starts here, and its value; or zeros."""
+        """Length in bytes and value of the longest sequence that starts here, or zeros."""
         units, count = self._units, len(self._units)
         found = (0, 0)
         node = _offset(units[0])
@@ -79,5 +79,5 @@ def _offset(unit: int) -> int:
 
 
 def _width(first: int) -> int:
-    """The bytes of a UTF-8 character that starts with this one."""
+    """The number of bytes of a UTF-8 character with this first byte."""
     return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4

@@ -1,9 +1,9 @@
-"""The encoder of a Hugging Face tokenizer.json, on the library that defines the format.
+"""The encoder of a Hugging Face tokenizer.json, based on the library that defines the format.
 
-The vocabulary stands under GGUF's keys; the rest, as JSON, under `tokenizer.huggingface.json` (see
-folder/vocabulary.py). Control tokens are left out of what the library gets, so that no text becomes
-one. Each component is built here, by name: what isn't known, and any regular expression that isn't
-one of the known families', is refused.
+The vocabulary is under GGUF's keys, the rest is JSON under `tokenizer.huggingface.json` (see
+folder/vocabulary.py). The library does not get control tokens, so that no text becomes one. Each
+component is built here, by name. An unknown component, or a regular expression of no known family,
+is an error.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from minikin.tokenizer.vocabulary import TokenType, Vocabulary, numbers, scalar
 KEY = "tokenizer.huggingface.json"
 _MOST_BYTES = 4 * 1024 * 1024
 _SPACES_REGEX = " {2,}"
-"""What unigram models' normalizers shorten to one space."""
+"""Normalizers of unigram models replace this with one space."""
 
 Spec = Mapping[str, Any]
 
 
 class JsonEncoder:
-    """Text -> ids as tokenizer.json says. Raises ModelFileError for what can't be followed."""
+    """Text -> ids as in tokenizer.json. Raises ModelFileError for unsupported parts."""
 
     def __init__(self, metadata: Mapping[str, Any], vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
@@ -43,21 +43,21 @@ class JsonEncoder:
         pre = self._spec.get("pre_tokenizer")
         self.byte_level = _has(pre, "ByteLevel")
         self.space_prefix = _has(self._spec.get("normalizer"), "Prepend") or _prefixes(pre)
-        """A text's first word is spelt with a space before it."""
+        """The first word of a text is spelled with a space before it."""
         self.encode: Encode = self._build(pre)
         """For a text at the start of a prompt."""
         later = _never_first(pre)
         self.encode_later: Encode = self._build(later) if later != pre else self.encode
         """For a text after a control token."""
         self.strip_left, self.strip_right = self._strips()
-        """Ids of control tokens that swallow the white space before them, and after them."""
+        """Ids of control tokens that remove the white space before them, and after them."""
 
     def token_table(self, vocabulary: Vocabulary) -> list[bytes]:
-        """Token id -> the bytes it stands for."""
+        """Token id -> its bytes."""
         return (bpe if self.byte_level else sentencepiece).token_table(vocabulary)
 
     def _build(self, pre: Any) -> Encode:
-        # First of all, so that a component that isn't known is what the user reads of.
+        # First, so that the user reads about an unknown component before anything else.
         normalizer = _component(self._spec.get("normalizer"), _NORMALIZERS)
         pre_tokenizer = _component(pre, _PRE_TOKENIZERS)
         encoder = Tokenizer(self._model())
@@ -77,18 +77,18 @@ class JsonEncoder:
             return self._unigram(spec)
         fallback = _flag(spec, "byte_fallback")
         if not self.byte_level:
-            # Without bytes the library leaves out, silently, what it has no token for.
+            # Without bytes, the library silently drops characters that have no token.
             if not fallback:
                 raise _unknown("pre_tokenizer", "without ByteLevel, byte_fallback")
             sentencepiece.check_bytes(self._ids)
         merges = self._metadata.get("tokenizer.ggml.merges")
-        if not isinstance(merges, list) or merges:  # an empty list is for bytes alone
+        if not isinstance(merges, list) or merges:  # an empty list means only bytes
             merges = stated_merges(self._metadata, self._vocabulary, self._ids)
         ignore = _flag(spec, "ignore_merges")
         return models.BPE(self._ids, merges, byte_fallback=fallback, ignore_merges=ignore)
 
     def _unigram(self, spec: Spec) -> models.Model:
-        """Tokens that text must not become get a spelling with a space, which no text has."""
+        """Tokens that text must not become get a spelling with a space, which text cannot have."""
         vocabulary = self._vocabulary
         unknown = next(iter(vocabulary.of_type(TokenType.UNKNOWN)), None)
         if unknown is None:
@@ -129,7 +129,7 @@ class JsonEncoder:
         if not isinstance(tokens, list) or not all(
             isinstance(token, dict) and isinstance(token.get("content"), str) for token in tokens
         ):
-            raise ModelFileError("The tokenizer's added tokens are no list of tokens.")
+            raise ModelFileError("The tokenizer's added tokens are not a list of tokens.")
         return tokens
 
 
@@ -140,25 +140,25 @@ def _read(metadata: Mapping[str, Any]) -> Spec:
     try:
         spec = msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"The model file's {KEY} is no JSON.") from error
+        raise ModelFileError(f"The model file's {KEY} is not valid JSON.") from error
     if not isinstance(spec, dict) or not isinstance(spec.get("model"), dict):
-        raise ModelFileError(f"The model file's {KEY} describes no tokenizer.")
+        raise ModelFileError(f"The model file's {KEY} does not describe a tokenizer.")
     return spec
 
 
 def _component(spec: Any, known: Mapping[str, Callable[[Spec], Any]]) -> Any:
-    """The library's object that `spec` describes; None for none."""
+    """The library's object for `spec`, or None."""
     if spec is None:
         return None
     name = spec.get("type") if isinstance(spec, dict) else spec
     if not isinstance(name, str) or name not in known:
         raise ModelFileError(
-            f"The tokenizer needs {ascii(name)[:64]}, which is not known; known are "
+            f"The tokenizer needs {ascii(name)[:64]}, which is not supported. Supported: "
             f"{', '.join(sorted(known))}."
         )
     try:
         return known[name](spec)
-    # What the library takes for wrong; its panics, of malformed input, are no Exception.
+    # The library's errors. Its panics for malformed input are not an Exception.
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise _unknown(name, error) from error
 
@@ -166,15 +166,15 @@ def _component(spec: Any, known: Mapping[str, Callable[[Spec], Any]]) -> Any:
 def _parts(spec: Spec, key: str) -> list[Any]:
     parts = spec[key]
     if not isinstance(parts, list) or len(parts) > 64:
-        raise TypeError(f"{key} is no list")
+        raise TypeError(f"{key} is not a list")
     if any(isinstance(part, dict) and part.get("type") == "Sequence" for part in parts):
-        raise TypeError("a sequence within a sequence")
+        raise TypeError("a sequence inside a sequence")
     return parts
 
 
 def _text(spec: Spec, key: str) -> str:
     if not isinstance(spec[key], str) or len(spec[key]) > 1024:
-        raise TypeError(f"{key} is no short text")
+        raise TypeError(f"{key} is not a short string")
     return spec[key]
 
 
@@ -188,7 +188,7 @@ def _flag(spec: Spec, key: str, default: bool = False) -> bool:
 
 
 def _pattern(spec: Spec) -> str | Regex:
-    """A text, or one of the families' own expressions: others may take for ever."""
+    """A string, or an expression of a known family. Other expressions can take forever."""
     pattern = spec["pattern"]
     if "String" in pattern:
         text = _text(pattern, "String")
@@ -197,7 +197,7 @@ def _pattern(spec: Spec) -> str | Regex:
         return text
     regex = _text(pattern, "Regex")
     if regex != _SPACES_REGEX and regex.replace(r"[\p{L}]", r"\p{L}") not in known_patterns():
-        raise ValueError(f"the expression {regex[:64]!a} is none of the known families'")
+        raise ValueError(f"the expression {regex[:64]!a} is not one of a known family")
     return Regex(regex)
 
 
@@ -226,7 +226,7 @@ def _metaspace(spec: Spec) -> pre_tokenizers.PreTokenizer:
 
 
 def _scheme(spec: Spec) -> Any:
-    """Where Metaspace puts a space before a text; older files say only whether."""
+    """Where Metaspace puts a space before a text. Older files have only a flag."""
     scheme = spec.get("prepend_scheme")
     if scheme is None:
         return "always" if _flag(spec, "add_prefix_space", True) else "never"
@@ -237,7 +237,7 @@ def _scheme(spec: Spec) -> Any:
 
 def _precompiled(spec: Spec) -> normalizers.Normalizer:
     charsmap = base64.b64decode(_text_of_map(spec), validate=True)
-    # Our own reader tells whether it is whole.
+    # Our own reader checks whether it is complete.
     CharsMap.read({"tokenizer.ggml.precompiled_charsmap": np.frombuffer(charsmap, np.uint8)})
     return normalizers.Precompiled(charsmap)
 
@@ -245,7 +245,7 @@ def _precompiled(spec: Spec) -> normalizers.Normalizer:
 def _text_of_map(spec: Spec) -> str:
     value = spec["precompiled_charsmap"]
     if not isinstance(value, str):
-        raise TypeError("precompiled_charsmap is no text")
+        raise TypeError("precompiled_charsmap is not a string")
     return value
 
 
@@ -276,7 +276,7 @@ _PRE_TOKENIZERS: dict[str, Callable[[Spec], pre_tokenizers.PreTokenizer]] = {
 
 
 def _flat(spec: Any) -> list[Any]:
-    """A component, or those of a sequence."""
+    """A component as a list, or the components of a sequence."""
     if isinstance(spec, dict) and spec.get("type") == "Sequence":
         parts = spec.get("pretokenizers") or spec.get("normalizers")
         return parts if isinstance(parts, list) else []
@@ -304,7 +304,7 @@ def _replaces_spaces(spec: Spec) -> bool:
 
 
 def _never_first(pre: Any) -> Any:
-    """The same for a text that isn't the first of its prompt."""
+    """The same component for a text that is not at the start of its prompt."""
     if not isinstance(pre, dict):
         return pre
     if pre.get("type") == "Sequence" and isinstance(pre.get("pretokenizers"), list):
@@ -315,4 +315,6 @@ def _never_first(pre: Any) -> Any:
 
 
 def _unknown(name: str, value: Any) -> ModelFileError:
-    return ModelFileError(f"The tokenizer's {name} can't be followed: {ascii(str(value))[1:97]}.")
+    return ModelFileError(
+        f"The tokenizer's {name} is not supported: {ascii(str(value))[1:-1][:96]}."
+    )

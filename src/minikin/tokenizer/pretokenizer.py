@@ -1,7 +1,7 @@
-"""How each model family cuts text into words before byte-pair merging, by its GGUF name.
+"""How each model family splits text into words before byte-pair merging, by its GGUF name.
 
-The expressions are those of the families' own tokenizer files; the names are the values that
-`tokenizer.ggml.pre` takes in GGUF files.
+The expressions are those of the families' tokenizer files. The names are values of
+`tokenizer.ggml.pre` in GGUF files.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from minikin.errors import ModelFileError
 
 
 class PreTokenizer(msgspec.Struct, frozen=True, kw_only=True):
-    """One family's way to cut text into words."""
+    """How one family splits text into words."""
 
     patterns: tuple[str, ...]
-    """Applied in turn, each to the pieces that the one before has left: matches become words."""
+    """Applied in order, each to the remaining pieces. Matches become words."""
     nfc: bool = False
-    """Text is brought to Unicode form C first."""
+    """Text is first normalized to Unicode form C."""
     ignore_merges: bool = False
-    """A word that is itself a token is taken whole, even where merges would not lead to it."""
+    """A word that is a token becomes that token, even if merges do not produce it."""
     add_bos: bool = False
-    """What holds if the file does not say whether a prompt starts with the BOS token."""
+    """Whether a prompt starts with the BOS token, if the file does not say."""
 
 
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -34,7 +34,7 @@ _THREE_DIGITS = r"\p{N}{1,3}"
 
 
 def _words(digits: str, letters: str = r"\p{L}") -> str:
-    """The cl100k expression: letters with one mark before them, digits, marks, spaces."""
+    """The cl100k expression: letters after at most one mark, digits, marks, spaces."""
     return (
         rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[{letters}]+|{digits}"
         rf"| ?[^\s{letters}\p{{N}}]+[\r\n]*|{_SPACES}"
@@ -42,7 +42,7 @@ def _words(digits: str, letters: str = r"\p{L}") -> str:
 
 
 def _cased_words(digits: str, contractions: str = "") -> str:
-    """The o200k expression: as `_words`, and a word ends where upper case follows lower case."""
+    """The o200k expression: as `_words`, but upper case after lower case starts a new word."""
     upper, lower = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
     mark = r"[^\r\n\p{L}\p{N}]?"
     return (
@@ -73,12 +73,12 @@ _DEEPSEEK_LETTERS = (
     "\U000104d8-\U000104fb\U00010c80-\U00010cb2\U00010cc0-\U00010cf2\U000118a0-\U000118df"
     "\U0001e900-\U0001e943"
 )
-"""Letters with case, as far as the tokenizer's file lists them."""
+"""Letters with case, as listed in the tokenizer's file."""
 _DEEPSEEK_LLM = (
     r"[\r\n]",
     rf"\s?[{_DEEPSEEK_LETTERS}]+",
     "\\s?[!-/:-~\uff01-\uff0f\uff1a-\uff5e\u2018-\u201f\u3000-\u3002]+",
-    r"(?<!\s)\s+$",  # said of the first space alone, or a long run would be tried from each
+    r"(?<!\s)\s+$",  # only at the first space; otherwise a long run is tried from each space
     "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
     r"\p{N}+",
 )
@@ -136,19 +136,19 @@ _BY_NAME = {name: family for names, family in _FAMILIES.items() for name in name
 
 @cache
 def known_patterns() -> frozenset[str]:
-    """The expressions of all families, each also as tokenizer.json spells it."""
+    """The expressions of all families, each also in the spelling of tokenizer.json."""
     patterns = {pattern for family in _FAMILIES.values() for pattern in family.patterns}
     return frozenset(pattern.replace(r"[\p{L}]", r"\p{L}") for pattern in patterns)
 
 
 def pretokenizer(name: str) -> PreTokenizer:
-    """The pre-tokenizer of that name; "" is what a file without one gets.
+    """The pre-tokenizer with this name. A file without a name gets that of "".
 
-    Raises ModelFileError with the known names if it is none of them.
+    Raises ModelFileError with the known names if the name is unknown.
     """
     if name not in _BY_NAME:
         known = ", ".join(sorted(filter(None, _BY_NAME)))
         raise ModelFileError(
-            f"The model file needs the pre-tokenizer {name[:64]!a}. Those known are: {known}."
+            f"The model file needs the unsupported pre-tokenizer {name[:64]!a}. Supported: {known}."
         )
     return _BY_NAME[name]

@@ -1,8 +1,8 @@
-"""Encoders as SentencePiece has them, from a GGUF file's vocabulary.
+"""SentencePiece's encoders for a GGUF file's vocabulary.
 
-Two kinds: BPE (GGUF model "llama": Llama 2, Mistral 7B, Gemma), which joins neighbours by score,
-and unigram (GGUF model "t5"), which takes the tokens of the best total score. Their tokens spell
-characters, with U+2581 for a space; a character without a token becomes its bytes' tokens.
+There are two kinds. BPE (GGUF model "llama": Llama 2, Mistral 7B, Gemma) joins neighbours by score.
+Unigram (GGUF model "t5") uses the tokens with the best total score. Tokens spell characters, with
+U+2581 for a space. A character without a token becomes the tokens of its bytes.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from minikin.tokenizer.charsmap import CharsMap
 from minikin.tokenizer.vocabulary import TokenType, Vocabulary, numbers, scalar
 
 SPACE = "▁"
-"""How SentencePiece spells a space."""
+"""SentencePiece's spelling of a space."""
 _BONUS = 0.1
-"""For each byte of a user-defined token but one, where log-probabilities are below 0.
+"""The score of each byte of a user-defined token except one. Log-probabilities are below 0.
 
-So does SentencePiece 0.2.3 choose; earlier ones gave such a token -0.1 whatever its length.
+SentencePiece 0.2.3 does the same. Earlier versions gave such a token -0.1 for any length.
 """
 BYTE_TOKENS = {f"<0x{byte:02X}>": bytes([byte]) for byte in range(256)}
 
 
 class Normalizer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a SentencePiece model does to a text before it looks for tokens."""
+    """How a SentencePiece model changes a text before it searches for tokens."""
 
     charsmap: CharsMap | None
     kept: re.Pattern[str]
-    """User-defined tokens, which the character map leaves as they are."""
+    """User-defined tokens. The character map does not change them."""
     space_prefix: bool
-    """A text starts with a space, so that its first word is spelt as any other."""
+    """A text starts with a space, so that its first word is spelled like every other word."""
     remove_extra_spaces: bool
-    """No spaces at the ends of a text, and one at a time within it."""
+    """Remove spaces at the ends of a text, and repeated spaces inside it."""
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any], vocabulary: Vocabulary) -> Normalizer:
-        """Take it from a GGUF file's metadata. Raises ModelFileError."""
+        """Read it from a GGUF file's metadata. Raises ModelFileError."""
         charsmap = CharsMap.read(metadata)
         defined = {_spelt(token) for token in vocabulary.user_defined()} if charsmap else set()
         longest_first = map(re.escape, sorted(defined - {""}, key=len, reverse=True))
@@ -55,7 +55,7 @@ class Normalizer(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def __call__(self, text: str) -> str:
-        """The text in the tokens' spelling. Raises ValueError for lone surrogates."""
+        """The text in the spelling of the tokens. Raises ValueError for lone surrogates."""
         if self.charsmap:
             parts = self.kept.split(text)
             parts[::2] = map(self.charsmap.replace, parts[::2])
@@ -71,9 +71,9 @@ class Normalizer(msgspec.Struct, frozen=True, kw_only=True):
 def scored_bpe(
     metadata: Mapping[str, Any], vocabulary: Vocabulary, normalizer: Normalizer
 ) -> Encode:
-    """Text -> ids by SentencePiece's BPE.
+    """Text -> ids with SentencePiece's BPE.
 
-    Raises ModelFileError if there are no scores, or not all of the 256 byte tokens.
+    Raises ModelFileError if scores or some of the 256 byte tokens are missing.
     """
     ids = {_spelt(token): i for token, i in vocabulary.writable().items()}
     check_bytes(ids)
@@ -84,11 +84,11 @@ def scored_bpe(
 
 
 def unigram(metadata: Mapping[str, Any], vocabulary: Vocabulary, normalizer: Normalizer) -> Encode:
-    """Text -> ids by the Viterbi algorithm over the tokens' scores.
+    """Text -> ids with the Viterbi algorithm over the tokens' scores.
 
-    Without byte tokens, characters that no token spells give one unknown token a run. Where two
-    ways have the same score we take the first; SentencePiece, by its rounding, takes either.
-    Raises ModelFileError if there are no scores, or no unknown token.
+    Without byte tokens, each run of characters without tokens becomes one unknown token. If two
+    results have the same score, we use the first. In SentencePiece, rounding decides. Raises
+    ModelFileError if the scores or the unknown token are missing.
     """
     unknown = next(iter(vocabulary.of_type(TokenType.UNKNOWN)), None)
     if unknown is None:
@@ -103,7 +103,9 @@ def unigram(metadata: Mapping[str, Any], vocabulary: Vocabulary, normalizer: Nor
         ids = library_encode(encoder, text)
         if not of_byte or unknown not in ids:
             return ids
-        whole = encoder.encode(text, add_special_tokens=False)  # the fast call has no texts
+        whole = encoder.encode(
+            text, add_special_tokens=False
+        )  # the fast call does not return texts
         return [
             part
             for i, piece in zip(ids, whole.tokens, strict=True)
@@ -114,21 +116,21 @@ def unigram(metadata: Mapping[str, Any], vocabulary: Vocabulary, normalizer: Nor
 
 
 def check_bytes(ids: Mapping[str, int]) -> None:
-    """Raises ModelFileError unless there is a token for each byte."""
+    """Raise ModelFileError if a byte has no token."""
     missing = next((token for token in BYTE_TOKENS if token not in ids), None)
     if missing:
         raise ModelFileError(f"The model file's vocabulary lacks the byte token {missing}.")
 
 
 def token_table(vocabulary: Vocabulary) -> list[bytes]:
-    """Token id -> the bytes it stands for in a SentencePiece model."""
+    """Token id -> its bytes in a SentencePiece model."""
     return [
         BYTE_TOKENS.get(token) or token.replace(SPACE, " ").encode() for token in vocabulary.tokens
     ]
 
 
 def _spelt(token: str) -> str:
-    """Converters write user-defined tokens with spaces, or as SentencePiece does."""
+    """A user-defined token in SentencePiece's spelling. Some converters write spaces."""
     return token.replace(" ", SPACE)
 
 
@@ -139,11 +141,11 @@ def _scores(metadata: Mapping[str, Any], vocabulary: Vocabulary) -> np.ndarray:
 
 
 def _scored_merges(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[str, str]]:
-    """Every pair of tokens that makes a third, the best-scored third first.
+    """Every pair of tokens that makes a third token, in descending order of the third's score.
 
-    SentencePiece joins any two neighbours whose joint text is a token, in that order; among pairs
-    that make the same token we take the longest left part first, as published conversions do.
-    Tokens of equal score, which training never leaves, go by their ids.
+    SentencePiece joins two neighbours whose joined text is a token, in this order. If several pairs
+    make the same token, the one with the longest left part comes first, as in published
+    conversions. Tokens with equal scores, which training does not produce, are sorted by id.
     """
     ids = np.flatnonzero(vocabulary.types == TokenType.NORMAL)
     best_first = (vocabulary.tokens[i] for i in ids[np.argsort(-scores[ids], kind="stable")])
@@ -157,7 +159,7 @@ def _scored_merges(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[str
 
 
 def _unigram_pieces(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[str, float]]:
-    """(text, score) of every token; those that text must not become get one it can't spell."""
+    """(text, score) of every token. Tokens that text must not become get an impossible text."""
     normal = scores[vocabulary.types == TokenType.NORMAL]
     best = float(normal.max()) if len(normal) else 0.0
     pieces = [(f" {i}", best) for i in range(len(vocabulary.tokens))]
@@ -172,6 +174,6 @@ def _unigram_pieces(vocabulary: Vocabulary, scores: np.ndarray) -> list[tuple[st
 
 
 def _byte_ids(vocabulary: Vocabulary) -> list[int]:
-    """Byte -> the id of its token; empty if the vocabulary hasn't all of them."""
+    """Byte -> the id of its token. Empty if a byte has no token."""
     ids = {vocabulary.tokens[i]: i for i in vocabulary.of_type(TokenType.BYTE)}
     return [ids[token] for token in BYTE_TOKENS] if BYTE_TOKENS.keys() <= ids.keys() else []

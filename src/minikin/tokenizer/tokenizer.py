@@ -1,4 +1,4 @@
-"""Text to token ids and back, as a model's own file defines it."""
+"""Turns text into token ids and back, as a model's file defines it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from minikin.tokenizer.huggingface import JsonEncoder
 from minikin.tokenizer.pretokenizer import pretokenizer
 from minikin.tokenizer.vocabulary import Vocabulary, scalar
 
-# One text a call gives the library's thread pool nothing to do, and a pool warns at every fork.
+# One text per call does not need the library's thread pool, and the pool warns at every fork.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-"""Unicode's, which is what the tokens of some models swallow; Python's has four more."""
+"""Unicode's white space, which tokens of some models remove. Python's has four more."""
 
 
 class Tokenizer:
-    """The tokenizer of one model; safe to use from several threads.
+    """The tokenizer of one model. It is thread-safe.
 
-    Text never becomes a control token, whatever it spells: `encode_pieces` and `encode_prompt` are
-    the ways to write those.
+    Text never becomes a control token. Only `encode_pieces` and `encode_prompt` write control
+    tokens.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class Tokenizer:
         self.control_tokens: Mapping[str, int] = vocabulary.control_tokens
         """Text -> id of the tokens that only `encode_pieces` writes."""
         self.frame_marks: Mapping[str, int] = vocabulary.frame_marks
-        """Those of them that frame calls or messages in channels; unlike others they have bytes."""
+        """The control tokens that mark tool calls or channels. Only these have bytes."""
         self.bos_id = vocabulary.bos_id
         self.eos_ids = vocabulary.end_ids
         """Every token that ends an answer."""
         self.add_bos = add_bos
-        """Prompts should start with `bos_id`, which a chat template may write itself."""
+        """Prompts start with `bos_id`. A chat template can write it itself."""
         self.chat_template = chat_template
         self.bos_token = "" if self.bos_id is None else vocabulary.tokens[self.bos_id]
         self.eos_token = vocabulary.tokens[vocabulary.eos_id]
@@ -65,7 +65,7 @@ class Tokenizer:
     def from_gguf(cls, metadata: Mapping[str, Any]) -> Tokenizer:
         """Build the tokenizer from a model file's metadata, under GGUF's keys.
 
-        Raises ModelFileError if the file has none, a broken one, or one of an unknown kind.
+        Raises ModelFileError if the tokenizer is missing, broken or not supported.
         """
         vocabulary = Vocabulary.read(metadata)
         model = scalar(metadata, "tokenizer.ggml.model", "")
@@ -86,8 +86,8 @@ class Tokenizer:
             strips = json.strip_left, json.strip_right
         else:
             raise ModelFileError(
-                f"The model file has a tokenizer of kind {model[:64]!a}. Those known are gpt2 "
-                "(byte-level BPE), llama (SentencePiece BPE) and t5 (SentencePiece unigram)."
+                f"The model file has the unsupported tokenizer {model[:64]!a}. Supported: gpt2 "
+                "(byte-level BPE), llama (SentencePiece BPE), t5 (SentencePiece unigram)."
             )
         add_bos = scalar(metadata, "tokenizer.ggml.add_bos_token", bos_default)
         return cls(
@@ -102,18 +102,18 @@ class Tokenizer:
         )
 
     def encode(self, text: str) -> list[int]:
-        """The ids of `text`, none of them a control token, without BOS.
+        """The ids of `text`, without control tokens and without BOS.
 
-        A byte that a byte-level vocabulary lacks gives no token, as in the models' own
+        A byte that is missing in a byte-level vocabulary gives no token, as in the models' own
         tokenizers. Raises ValueError for lone surrogates.
         """
         return self._encode(text)
 
     def encode_pieces(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
-        """The ids of a prompt given as (text, is_control) pieces.
+        """The ids of a prompt that is given as (text, is_control) pieces.
 
-        Neighbouring texts are encoded as one. Raises ValueError for a control piece that is not
-        exactly one control token's text.
+        Adjacent texts are encoded as one. Raises ValueError for a control piece that is not exactly
+        the text of one control token.
         """
         ids: list[int] = []
         texts: list[str] = []
@@ -130,7 +130,7 @@ class Tokenizer:
         return ids + self._between("".join(texts), ids[-1] if ids else None, None)
 
     def _between(self, text: str, before: int | None, after: int | None) -> list[int]:
-        """The ids of a prompt's text that stands between two control tokens, or at an end of it."""
+        """The ids of a text between two control tokens, or at the start or end of a prompt."""
         if before in self._strips_after:
             text = text.lstrip(WHITE_SPACE)
         if after in self._strips_before:
@@ -138,9 +138,9 @@ class Tokenizer:
         return self._encode(text) if before is None else self._encode_later(text)
 
     def encode_prompt(self, pieces: Iterable[tuple[str, bool]]) -> list[int]:
-        """As `encode_pieces`, for all of a prompt: never empty, and with BOS where it belongs.
+        """As `encode_pieces`, for a complete prompt: never empty, and with BOS if required.
 
-        A file whose prompts start with BOS need not have a chat template that writes it.
+        If prompts start with BOS, the chat template can omit it.
         """
         ids = self.encode_pieces(pieces)
         start = self._vocabulary.eos_id if self.bos_id is None else self.bos_id
@@ -149,18 +149,18 @@ class Tokenizer:
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; control tokens give nothing, broken UTF-8 gives U+FFFD."""
+        """The text of `ids`. Control tokens give nothing, and broken UTF-8 gives U+FFFD."""
         data = b"".join(self.token_bytes(token_id) for token_id in ids)
-        if self._space_prefix:  # which `encode` has put there
+        if self._space_prefix:  # `encode` added it
             data = data.removeprefix(b" ")
         return data.decode(errors="replace")
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes of one token, maybe part of a character; b"" for most control tokens."""
+        """The bytes of one token, possibly part of a character. b"" for most control tokens."""
         return self._bytes[token_id]
 
     def free_bytes(self) -> list[bytes]:
-        """Token id -> its bytes, b"" for marks of frames, which may not stand in free text."""
+        """Token id -> its bytes. b"" for marks, which cannot be in free text."""
         table = list(self._bytes)
         for token_id in self.frame_marks.values():
             table[token_id] = b""

@@ -1,4 +1,4 @@
-"""A model's vocabulary as its GGUF file states it, checked once and for all.
+"""A model's vocabulary from its GGUF file, checked once.
 
 The keys and the token types are those of the GGUF specification (ggml, docs/gguf.md).
 """
@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 
 class TokenType(IntEnum):
-    """What a token is for."""
+    """The purpose of a token."""
 
     NORMAL = 1
     UNKNOWN = 2
@@ -45,40 +45,41 @@ _END_TEXTS = (
     "</s>",
     "<｜end▁of▁sentence｜>",
 )
-"""Control tokens that end an answer in the families we know; files often name just one."""
+"""Control tokens that end an answer in the known families. Files often name only one."""
 _VISIBLE_MARKS = frozenset((*CALL_MARKS, *THOUGHT_MARKS, PYTHON_TAG))
-"""Tokens that part an answer into thoughts, words and calls: whoever reads it must see them."""
+"""Tokens that separate reasoning, content and tool calls. The answer's reader must see them."""
 
 _LONGEST_TOKEN = 1024
 _MOST_CHARACTERS = 1 << 24
-"""In one token, and in all: each place in each is tried as a cut. Published ones have 2 million."""
+"""In one token, and in all tokens, because every position is tried as a split. Published
+vocabularies have 2 million."""
 
 
 class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
-    """Tokens, and what each of them is."""
+    """The tokens and their types."""
 
     tokens: list[str]
-    """Token id -> its text in the file's own spelling, all different."""
+    """Token id -> its text in the spelling of the file. All are different."""
     types: np.ndarray
     """Token id -> TokenType, int [vocab_size]."""
     bos_id: int | None
     eos_id: int
     end_ids: frozenset[int]
-    """Every token that ends an answer; `eos_id` is one of them."""
+    """Every token that ends an answer, including `eos_id`."""
     silent_ids: frozenset[int]
-    """Tokens that stand for no text: the unknown token, and control tokens but for marks."""
+    """Tokens without text: the unknown token, and control tokens except marks."""
     control_tokens: dict[str, int]
     """Text -> id of the tokens that plain text never becomes."""
     frame_marks: dict[str, int]
-    """Text -> id of those of them that frame tool calls, or messages in channels, in an answer."""
+    """Text -> id of the control tokens that mark tool calls or channels in an answer."""
 
     @classmethod
     def read(cls, metadata: Mapping[str, Any]) -> Vocabulary:
-        """Take the vocabulary from a GGUF file's metadata.
+        """Read the vocabulary from a GGUF file's metadata.
 
-        Raises ModelFileError if tokens are missing, double or too long, if a list has another
-        length than the tokens, if a special token's id is out of range, or if no token ends an
-        answer.
+        Raises ModelFileError if tokens are missing, duplicate or too long, if the length of a list
+        differs from the number of tokens, if a special token's id is out of range, or if no token
+        ends an answer.
         """
         tokens = texts(metadata, "tokenizer.ggml.tokens")
         _check_lengths(tokens)
@@ -86,7 +87,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
             raise ModelFileError(f"The model file has the token {_first_double(tokens)!a} twice.")
         types = numbers(metadata, "tokenizer.ggml.token_type", len(tokens), TokenType.NORMAL)
         if not np.isin(types, range(7)).all():
-            raise ModelFileError("The model file's token types are not all from 0 to 6.")
+            raise ModelFileError("The model file has token types outside 0 to 6.")
         special = {
             name: _token_id(metadata, f"tokenizer.ggml.{name}_token_id", len(tokens))
             for name in ("bos", "eos", "eot", "eom")
@@ -101,7 +102,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
             channels = {}
         ends = {i for i in named_ends | known_ends if i is not None} - set(channels.values())
         if not ends:
-            raise ModelFileError("The model file names no token that ends an answer.")
+            raise ModelFileError("The model file has no token that ends an answer.")
         markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
         control = {tokens[i]: i for i in sorted(silent | markup)}
         calls = {text: i for text, i in control.items() if text in CALL_MARKS}
@@ -118,7 +119,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def writable(self) -> dict[str, int]:
-        """Text -> id of the tokens that plain text may become."""
+        """Text -> id of the tokens that plain text can become."""
         ids = dict(zip(self.tokens, range(len(self.tokens)), strict=True))
         unused = (self.tokens[i] for i in self.of_type(TokenType.UNUSED))
         for text in (*self.control_tokens, *unused):
@@ -126,7 +127,7 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         return ids
 
     def user_defined(self) -> list[str]:
-        """The tokens that plain text becomes wherever it spells them."""
+        """The tokens that plain text becomes wherever it contains them."""
         defined = (self.tokens[i] for i in self.of_type(TokenType.USER_DEFINED))
         return [token for token in defined if token not in self.control_tokens]
 
@@ -136,15 +137,15 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def texts(metadata: Mapping[str, Any], key: str) -> list[str]:
-    """A list of texts that the file must have. Raises ModelFileError."""
+    """A required list of strings. Raises ModelFileError."""
     value = metadata.get(key)
     if not isinstance(value, list) or not value:
-        raise ModelFileError(f"The model file has no list of texts {key}.")
+        raise ModelFileError(f"The model file has no list of strings {key}.")
     return value
 
 
 def numbers(metadata: Mapping[str, Any], key: str, count: int, default: float) -> np.ndarray:
-    """An array of `count` numbers, all `default` if the file has none. Raises ModelFileError."""
+    """An array of `count` numbers, or `default` for all if missing. Raises ModelFileError."""
     value = metadata.get(key)
     if value is None:
         return np.full(count, default)
@@ -156,7 +157,7 @@ def numbers(metadata: Mapping[str, Any], key: str, count: int, default: float) -
 
 
 def scalar(metadata: Mapping[str, Any], key: str, default: Value) -> Value:
-    """A single value of the default's type. Raises ModelFileError if it is of another."""
+    """A single value. Raises ModelFileError if its type is not that of the default."""
     value = metadata.get(key, default)
     if type(value) is not type(default):
         raise ModelFileError(f"The model file's {key} is not of type {type(default).__name__}.")
@@ -168,12 +169,12 @@ def _token_id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
         return None
     token_id = scalar(metadata, key, 0)
     if not 0 <= token_id < count:
-        raise ModelFileError(f"The model file's {key} is {token_id}, and it has {count} tokens.")
+        raise ModelFileError(f"The model file's {key} is {token_id}, but it has {count} tokens.")
     return token_id
 
 
 def _end_ids(metadata: Mapping[str, Any], count: int) -> set[int]:
-    """What ends an answer beside the tokens that GGUF has keys for, as folders state it."""
+    """The end tokens of a folder, in addition to those that have GGUF keys."""
     key = "tokenizer.end_token_ids"
     if key not in metadata:
         return set()
@@ -181,7 +182,7 @@ def _end_ids(metadata: Mapping[str, Any], count: int) -> set[int]:
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iu" or value.ndim != 1:
         raise ModelFileError(f"The model file's {key} is not an array of ids.")
     if not all(0 <= i < count for i in value):
-        raise ModelFileError(f"The model file's {key} are not all from 0 to {count - 1}.")
+        raise ModelFileError(f"The model file's {key} has ids outside 0 to {count - 1}.")
     return set(value.tolist())
 
 
@@ -193,7 +194,7 @@ def _check_lengths(tokens: list[str]) -> None:
     ):
         if count > most:
             raise ModelFileError(
-                f"The model file has {what} of {count} characters; the most is {most}."
+                f"The model file has {what} of {count} characters. The maximum is {most}."
             )
 
 
@@ -204,7 +205,7 @@ def _first_double(tokens: list[str]) -> str:
 
 def _silent_ids(tokens: list[str], types: np.ndarray) -> set[int]:
     silent = np.flatnonzero(np.isin(types, (TokenType.CONTROL, TokenType.UNKNOWN))).tolist()
-    # Converters mark some turn markers "user defined"; the form <|...|> tells them from words.
+    # Converters mark some turn markers as "user defined". The form <|...|> identifies them.
     marked = np.flatnonzero(types == TokenType.USER_DEFINED).tolist()
     return {*silent, *(i for i in marked if _is_turn_marker(tokens[i]))}
 
@@ -216,8 +217,8 @@ def _is_turn_marker(token: str) -> bool:
 def _markup_ids(tokens: list[str], types: np.ndarray, template: str) -> set[int]:
     """Ids of tokens such as <think> and <tool_call>.
 
-    They are text to a reader, and a signal to the model where its chat template spells them. So
-    the template may write them and a user's text may not.
+    For a reader they are text. For the model they are a signal, if its chat template contains them.
+    Therefore the template can write them, and a user's text cannot.
     """
     defined = np.flatnonzero(types == TokenType.USER_DEFINED).tolist()
     return {i for i in defined if tokens[i].startswith(("<", "[")) and tokens[i] in template}
