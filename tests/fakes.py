@@ -21,7 +21,7 @@ from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.served_model import ServedModel
 from minikin.chat.template import ChatTemplate
 from minikin.chat.template_process import Source, TemplateProcess
-from minikin.config import EngineSettings, ModelSettings, ServerSettings
+from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
 from minikin.engine.messages import (
     ChoiceUsage,
     Event,
@@ -173,7 +173,7 @@ def _entry(token: str, alternatives: int) -> TokenEntry:
 
 def settings(**overrides) -> ServerSettings:
     engine = EngineSettings(model=Path("no-such-model.gguf"))
-    model = ModelSettings(id="tiny", aliases=("gpt-4.1-mini",), engine=engine)
+    model = ModelSettings(id="tiny", aliases=(ORIGINAL, SNAPSHOT), engine=engine)
     return ServerSettings(**{"models": (model,), **overrides})
 
 

@@ -14,6 +14,13 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+ORIGINAL = "gpt-4.1-mini"
+"""The name of OpenAI's model, as most clients write it."""
+SNAPSHOT = "gpt-4.1-mini-2025-04-14"
+"""The dated name behind it, which OpenAI's answers contain."""
+MOST_TOKENS = 65_536
+"""Of a cache whose size is not set."""
+
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings that the engine process needs to load and run one model."""

@@ -17,6 +17,8 @@ from minikin.hub.known import DEFAULT_MODEL, KNOWN_MODELS
 
 from .conftest import Minikin
 
+ALIASES = ("gpt-4.1-mini", "gpt-4.1-mini-2025-04-14")
+
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
@@ -44,9 +46,7 @@ def test_defaults_are_those_of_the_settings(
     file = tmp_path / "Tiny.Q4_0.gguf"
     file.write_bytes(b"GGUF")
     serve("--model", str(file), "--port", str(free_port))
-    model = ModelSettings(
-        id="Tiny.Q4_0", aliases=("gpt-4.1-mini",), engine=EngineSettings(model=file)
-    )
+    model = ModelSettings(id="Tiny.Q4_0", aliases=ALIASES, engine=EngineSettings(model=file))
     assert served == [ServerSettings(models=(model,), port=free_port)]
 
 
@@ -85,11 +85,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     )
     assert served == [
         ServerSettings(
-            models=(
-                ModelSettings(
-                    id="tiny", aliases=("gpt-4.1-mini",), engine=engine, sampling="openai"
-                ),
-            ),
+            models=(ModelSettings(id="tiny", aliases=ALIASES, engine=engine, sampling="openai"),),
             unload_after=8,
             load_seconds=9,
             port=free_port,
@@ -113,13 +109,19 @@ def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatc
     models = ("--model", f"{tmp_path}/tiny.gguf", "--model", f"big={tmp_path}/other.gguf")
     serve(*models, "--memory-budget", "3.5")
     assert [(model.names, model.memory) for model in served[0].models] == [
-        (("tiny", "gpt-4.1-mini"), 3 * 10**9),
+        (("tiny", *ALIASES), 3 * 10**9),
         (("big",), 3 * 10**9),
     ]
     assert served[0].models[1].engine.model.name == "other.gguf"
     assert served[0].memory_budget == 3_500_000_000
     serve(*models, "--model", f"gpt-4.1-mini={tmp_path}/tiny.gguf")
-    assert [model.names for model in served[1].models] == [("tiny",), ("big",), ("gpt-4.1-mini",)]
+    assert [model.names for model in served[1].models] == [("tiny",), ("big",), ALIASES]
+    serve(*models, "--model", f"gpt-4.1-mini-2025-04-14={tmp_path}/tiny.gguf")
+    assert [model.names for model in served[2].models] == [
+        ("tiny", "gpt-4.1-mini"),
+        ("big",),
+        ("gpt-4.1-mini-2025-04-14",),
+    ]
     for chosen in (models, models[:2]):
         with pytest.raises(SetupError, match=r"tiny needs about 3\.0 GB"):
             serve(*chosen, "--memory-budget", "2")

@@ -60,7 +60,9 @@ _TRANSPORT = """\
 """
 _DIFFERENCES = """\
 - Images, audio and files in messages are rejected, because the models accept only text.
-- `model` in an answer is the name in the request. OpenAI returns a dated snapshot name.
+- The first model answers to `gpt-4.1-mini` and to `gpt-4.1-mini-2025-04-14`. As with OpenAI,
+  answers to `gpt-4.1-mini` report the dated name. Answers to another name report that name.
+- `GET /v1/models` also gives the `context_length` and `max_output_tokens` of each model, in tokens.
 - If the chat template does not support a message's `name`, the name is written before the content,
   as `name: content`. If the template supports only `system` messages, a `developer` message becomes
   one.

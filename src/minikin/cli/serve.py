@@ -13,15 +13,13 @@ from msgspec.structs import replace
 from minikin.cli.access import read_api_keys, read_origins
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
 from minikin.cli.output import readable_size
-from minikin.config import EngineSettings, ModelSettings, ServerSettings
+from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import ModelFileError, SetupError
 from minikin.hub.known import DEFAULT_MODEL, known_file
 
 if TYPE_CHECKING:
     from starlette.routing import Route
 
-ORIGINAL = "gpt-4.1-mini"
-"""The name that clients request. The first model answers to it, unless another has that name."""
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
 
@@ -136,8 +134,15 @@ def _models(
                 f"Two models have the name {name}. Set another name for one: NAME={text}."
             )
         models.append(_model(name, local.path, settings))
-    if ORIGINAL not in [model.id for model in models]:
-        models[0] = replace(models[0], aliases=(ORIGINAL,))
+    return _with_aliases(models)
+
+
+def _with_aliases(models: list[ModelSettings]) -> tuple[ModelSettings, ...]:
+    """The same models. The one named gpt-4.1-mini, or else the first, gets OpenAI's names."""
+    ids = [model.id for model in models]
+    place = ids.index(ORIGINAL) if ORIGINAL in ids else 0
+    aliases = tuple(name for name in (ORIGINAL, SNAPSHOT) if name not in ids)
+    models[place] = replace(models[place], aliases=aliases)
     return tuple(models)
 
 

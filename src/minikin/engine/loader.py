@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from minikin import __version__
-from minikin.config import EngineSettings
+from minikin.config import MOST_TOKENS, EngineSettings
 from minikin.engine.engine import Engine
 from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
@@ -27,9 +27,6 @@ from minikin.model_file.model_file import open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
-
-MOST_TOKENS = 65_536
-"""Of a cache whose size nobody has asked for."""
 
 
 def load_engine(

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from minikin.api.answer.choice_stream import ChoiceStream
+from minikin.api.answer.identifiers import reported_model
 from minikin.api.answer.prepared import Prepared
 from minikin.api.answer.wire import (
     ChatCompletion,
@@ -54,7 +55,7 @@ class ChunkMaker:
         self._common: dict[str, Any] = {
             "id": generation.id,
             "created": int(time.time()),
-            "model": request.model,
+            "model": reported_model(request.model),
             "system_fingerprint": fingerprint,
         }
 

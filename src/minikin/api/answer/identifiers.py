@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import string
 
+from minikin.config import ORIGINAL, SNAPSHOT
+
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -21,6 +23,11 @@ def call_id() -> str:
 def request_id() -> str:
     """`req_` and 32 hex digits."""
     return f"req_{secrets.token_hex(16)}"
+
+
+def reported_model(name: str) -> str:
+    """The model in the answer to a request for `name`: OpenAI reports the dated name."""
+    return SNAPSHOT if name == ORIGINAL else name
 
 
 def _random(size: int) -> str:

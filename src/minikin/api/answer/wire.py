@@ -173,6 +173,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["model"] = "model"
     created: int
     owned_by: str
+    context_length: int | UnsetType = UNSET
+    """Tokens of prompt and answer together."""
+    max_output_tokens: int | UnsetType = UNSET
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

@@ -103,7 +103,7 @@ class ChatCompletions:
             Stored(
                 id=answer.id,
                 owner=scope["state"]["owner"],
-                model=chat.model,
+                model=answer.model,
                 body=body | {"request_id": scope["state"]["request_id"]},
                 messages=chat.messages,
                 metadata=chat.metadata,

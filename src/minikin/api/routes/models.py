@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,28 +14,41 @@ from minikin.api.http.http import json_response
 from minikin.api.serving.service import Service
 from minikin.errors import NotFound
 
+MAX_OUTPUT_TOKENS = 32_768
+"""The most that OpenAI's model writes in one answer."""
+
 
 class Models:
     """The routes over the server's models."""
 
     def __init__(self, service: Service) -> None:
-        self._models = {
-            name: Model(id=name, created=_created(model.engine.model), owned_by="minikin")
-            for name, model in service.models.names.items()
+        self._pool = service.models
+        self._created = {
+            name: _created(model.engine.model) for name, model in service.models.names.items()
         }
 
     async def all(self, request: Request) -> Response:
         """List them, each model's own id before its aliases."""
-        return json_response(ModelList(data=list(self._models.values())))
+        return json_response(ModelList(data=[await self._model(name) for name in self._created]))
 
     async def one(self, request: Request) -> Response:
         """Show one. Raises NotFound."""
         name = request.path_params["model"]
-        if name not in self._models:
+        if name not in self._created:
             raise NotFound(
                 f"The model '{name[:64]}' does not exist", param="model", code="model_not_found"
             )
-        return json_response(self._models[name])
+        return json_response(await self._model(name))
+
+    async def _model(self, name: str) -> Model:
+        window = await self._pool.context_length(name)
+        return Model(
+            id=name,
+            created=self._created[name],
+            owned_by="minikin",
+            context_length=window or UNSET,
+            max_output_tokens=min(window, MAX_OUTPUT_TOKENS) if window else UNSET,
+        )
 
 
 def _created(file: Path) -> int:

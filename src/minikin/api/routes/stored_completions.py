@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from minikin.api.answer.identifiers import reported_model
 from minikin.api.http.http import json_response, read_json
 from minikin.api.request import faults
 from minikin.api.request.parameter_rules import Metadata
@@ -92,7 +93,7 @@ def _query(request: Request) -> Query:
         after=params.get("after"),
         limit=LIMIT.check(number, "limit"),
         order=ORDER.check(params.get("order", "asc"), "order"),
-        model=params.get("model"),
+        model=reported_model(params["model"]) if "model" in params else None,
         metadata=Metadata().check(filters, "metadata"),
     )
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from minikin.api.serving.served_model import ServedModel
+from minikin.api.serving.window import stated_context_length
 from minikin.config import ModelSettings, ServerSettings
 from minikin.errors import EngineFailure, Overloaded, SetupError
 
@@ -68,6 +69,16 @@ class ModelPool:
         if first.model:
             return first.model.engine.is_ready
         return first.task.done() and bool(others)
+
+    async def context_length(self, name: str) -> int | None:
+        """Tokens of prompt and answer together, which the model of that name takes at most.
+
+        None: it is not loaded, and its file cannot be read.
+        """
+        place = self._by_name[name]
+        if place.model and place.model.engine.is_ready:
+            return place.model.engine.info.context_length
+        return await asyncio.to_thread(stated_context_length, place.settings.engine)
 
     def first(self) -> asyncio.Task[ServedModel]:
         """The loading of the first model, begun now at the latest. It raises SetupError."""
