@@ -86,7 +86,7 @@ def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype
     pytorch = f"PyTorch in {str(dtype).removeprefix('torch.')} on {decoder.device}"
     if kernels is None:
         return pytorch
-    native = f"native kernels for {kernels.instructions}"
+    native = f"native kernels ({kernels.instructions})"
     return native if decoder.native else f"{native} in products of packed matrices, else {pytorch}"
 
 

@@ -112,7 +112,7 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
         assert rest[:10] == tokens[-10:]
 
 
-@pytest.mark.skipif(load_library() is None, reason="no AVX2 or no gcc here")
+@pytest.mark.skipif(load_library() is None, reason="no gcc here")
 @pytest.mark.parametrize(
     "kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0, GGMLQuantizationType.BF16]
 )

@@ -1,83 +1,18 @@
-import ctypes
 import random
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from minikin.engine.batch import make_batch
-from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
 from minikin.engine.model.choose import choose
-from minikin.engine.model.decoder import Decoder
 from minikin.engine.model.kv_cache import KVCache
-from minikin.engine.model.linear import Linear
-from minikin.engine.model.rope import Rope
-from minikin.engine.model.weights import LayerWeights, Weights
-from minikin.engine.native.build import SOURCE, WITHOUT, load_library
-from minikin.engine.native.kernels import ADD, GROUP, Inputs, Kernels, PackedMatrix
-from minikin.engine.native.quantized import Blocks
+from minikin.engine.native.contract import ADD, GROUP
+from minikin.engine.native.kernels import Inputs
 from minikin.engine.scheduler import Span
-
-pytestmark = pytest.mark.skipif(load_library() is None, reason="no AVX2 or no gcc here")
-
-
-@pytest.fixture(autouse=True)
-def same_numbers():
-    torch.manual_seed(0)
-
-
-@pytest.fixture(scope="module", params=WITHOUT)
-def kernels(request, tmp_path_factory):
-    """The kernels for each kind of processor, on one that lacks its instructions by emulation."""
-    kernels = Kernels(load_library(request.param), threads=2)
-    if kernels.instructions != request.param:
-        kernels = Kernels(emulated(request.param, tmp_path_factory.mktemp("emulated")), threads=2)
-    assert kernels.instructions == request.param
-    return kernels
-
-
-def emulated(instructions, folder):
-    flags = ["-O1", "-mavx2", "-mfma", "-mf16c", "-pthread", "-fPIC", "-shared", "-Wno-psabi"]
-    if instructions == "AMX":
-        flags.append("-DEMULATE_AMX")
-    header, library = Path(__file__).with_name("emulated.h"), folder / "kernels.so"
-    command = ["gcc", *flags, "-include", header, "-o", library, SOURCE, "-lm"]
-    subprocess.run(command, check=True)
-    return ctypes.CDLL(str(library))
-
-
-def inputs(kernels, values, *, tiled):
-    """Rows in one of the kernels' forms."""
-    room = Inputs(kernels, *values.shape)
-    form(room, kernels, tiled=tiled)
-    kernels.write(values, room)
-    return room
-
-
-def form(room, kernels, *, tiled):
-    if tiled and not kernels.tiles:
-        pytest.skip(f"{kernels.instructions} takes no tiles")
-    room.struct.tiled = tiled
-
-
-def matrix(kernels, outputs, width, bits, *, gated=False):
-    """A random matrix, packed, and the same in float64; 16 bits are bfloat16."""
-    if bits == 16:
-        values = (torch.randn(outputs, width) * 0.1).bfloat16()
-        return PackedMatrix(kernels, values, gated=gated), values.double()
-    blocks = Blocks(
-        levels=torch.randint(0, 2**bits, (outputs, width), dtype=torch.uint8),
-        scale=(torch.rand(outputs, width // GROUP) * 0.3 / 2**bits).half(),
-        minimum=torch.randn(outputs, width // GROUP).mul(0.1).half(),
-        bits=bits,
-    )
-    grouped = blocks.levels.view(outputs, -1, GROUP).double()
-    dense = grouped * blocks.scale.double()[..., None] + blocks.minimum.double()[..., None]
-    return PackedMatrix(kernels, blocks, gated=gated), dense.view(outputs, width)
+from tests.engine.native.samples import form, inputs, matrix, random_model, span, taken
 
 
 @pytest.mark.parametrize("tiled", [False, True])
@@ -125,62 +60,6 @@ def test_norm_is_what_torch_says(kernels, tiled):
     assert torch.allclose(out.rows(7), expected, **close)
     if not tiled:
         assert torch.allclose(out.sums, out.rows(7).view(7, -1, GROUP).sum(-1), atol=1e-4)
-
-
-def random_model(kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96):
-    """A decoder with random weights, twice: on the native layers, and on PyTorch's."""
-    rope = Rope(tuple(10_000.0 ** -(i / dim) for i in range(0, dim, 2)))
-    architecture = Architecture(
-        layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
-        feed_forward=feed_forward, vocab_size=96, context_length=1024, norm_epsilon=1e-5,
-        attention_scale=dim**-0.5, windows=(None,) * layers, ropes=(rope,) * layers,
-    )  # fmt: skip
-
-    def linear(outputs, width, *, bits=4, gated=False):
-        packed, dense = matrix(kernels, outputs, width, bits, gated=gated)
-        return Linear(packed=packed), Linear(dense.float())
-
-    def layer():
-        pairs = {
-            "qkv": linear((heads + 2 * kv_heads) * dim, hidden),
-            "output": linear(hidden, heads * dim, bits=16),
-            "gate_up": linear(2 * feed_forward, hidden, bits=16, gated=True),
-            "down": linear(hidden, feed_forward),
-        }
-        norms = {n: torch.rand(hidden) + 0.5 for n in ("attention_norm", "feed_forward_norm")}
-        return [LayerWeights(**norms, **{n: p[i] for n, p in pairs.items()}) for i in (0, 1)]
-
-    made = [layer() for _ in range(layers)]
-    norm, head = torch.rand(hidden) + 0.5, linear(96, hidden)
-    weights = [
-        Weights(
-            dtype=torch.float32, embedding=head[i], head=head[i], norm=norm,
-            layers=tuple(pair[i] for pair in made),
-        )
-        for i in (0, 1)
-    ]  # fmt: skip
-    device = torch.device("cpu")
-    native = Decoder(architecture, weights[0], device, kernels)
-    assert native._native is not None
-    return native, Decoder(architecture, weights[1], device)
-
-
-def span(chance, start, length):
-    """Some rows of a sequence that has blocks of its own."""
-    blocks = next_blocks(-(-(start + length) // BLOCK))
-    tokens = [chance.randrange(96) for _ in range(start + length)]
-    sequence = SimpleNamespace(tokens=tokens, blocks=blocks)
-    return Span(sequence, start, length)
-
-
-taken = []
-
-
-def next_blocks(count):
-    """Blocks that nobody has, in no order."""
-    fresh = [b for b in random.Random(len(taken)).sample(range(200), 200) if b not in taken]
-    taken.extend(fresh[:count])
-    return fresh[:count]
 
 
 @pytest.mark.parametrize(

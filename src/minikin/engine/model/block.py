@@ -1,4 +1,5 @@
 """The unit in which the KV cache is handed out."""
 
-BLOCK = 32
-"""Tokens in a block."""
+from minikin.engine.native.contract import BLOCK
+
+__all__ = ["BLOCK"]

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from minikin.engine.native.build import can_compile, has_bfloat16
-from minikin.engine.native.levels import GROUP, LEVEL_BITS
+from minikin.engine.native.contract import GROUP
+from minikin.engine.native.levels import LEVEL_BITS
 from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import ModelFile
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from minikin.engine.native.contract import GROUP
 from minikin.engine.native.kernels import PackedMatrix
-from minikin.engine.native.quantized import GROUP, Blocks
+from minikin.engine.native.quantized import Blocks
 
 INT4_ROWS = 8
 """Up to this many rows PyTorch's 4-bit kernel, which reads a quarter of the bytes, is faster."""

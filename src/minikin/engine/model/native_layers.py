@@ -12,64 +12,13 @@ from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.linear import Linear
 from minikin.engine.model.weights import Weights
-from minikin.engine.native.kernels import (
-    GROUP,
-    TILE,
-    Inputs,
-    InputsStruct,
-    Kernels,
-    MatrixStruct,
-    PackedMatrix,
-    are_many,
-)
+from minikin.engine.native import contract
+from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
+from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix, are_many
 
-MOST_DIM = 256
-"""Of a head, as in `attention.h`."""
-MOST_SHARING = 16
+MOST_SHARING = TILE
 """Query heads to a key head, at most: they have to fit the rows of one tile."""
 LEAST_ROWS = 128
-PART = 512
-"""Keys that a step of few rows looks at in one piece, as in `attention.h`."""
-
-_POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
-
-
-_VECTORS = (
-    "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
-    "qkv_bias", "query_norm", "key_norm",
-)  # fmt: skip
-_MATRICES = ("qkv", "output", "gate_up", "down")
-
-
-class _ModelStruct(ctypes.Structure):
-    _fields_ = (
-        *((n, _SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "gelu")),
-        *((name, _FLOAT) for name in ("epsilon", "scale", "softcap")),
-    )
-
-
-class _LayerStruct(ctypes.Structure):
-    _fields_ = (
-        *((name, _POINTER) for name in _VECTORS),
-        *((name, MatrixStruct) for name in _MATRICES),
-        *((name, _POINTER) for name in ("keys", "values", "cosine", "sine")),
-        ("window", _SIZE),
-    )
-
-
-class _StepStruct(ctypes.Structure):
-    _fields_ = (
-        ("rows", _SIZE),
-        *((name, _POINTER) for name in ("positions", "slots", "blocks", "starts")),
-        ("many", _SIZE),
-    )
-
-
-class _RoomStruct(ctypes.Structure):
-    _fields_ = (
-        *((name, InputsStruct) for name in ("normed", "attended", "gated")),
-        *((name, _POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
-    )
 
 
 class _Room:
@@ -86,7 +35,7 @@ class _Room:
         self._added = torch.empty(rows if a.layer_tensors else 0, a.hidden)
         self._units = torch.empty(rows + 1, dtype=torch.int32)
 
-    def struct(self, a: Architecture, batch: Batch, many: bool) -> _RoomStruct:
+    def struct(self, a: Architecture, batch: Batch, many: bool) -> contract.Room:
         """As C takes it, for a step of this batch."""
         for inputs in (self.normed, self.attended, self.gated):
             inputs.choose(many)
@@ -97,7 +46,7 @@ class _Room:
             if len(self._partial) < parts:
                 self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
         parts = (self._qkv, self._gate_up, self._partial, self._added, self._units)
-        return _RoomStruct(
+        return contract.Room(
             self.normed.struct, self.attended.struct, self.gated.struct,
             *(part.data_ptr() for part in parts),
         )  # fmt: skip
@@ -120,12 +69,12 @@ class NativeLayers:
         self.weights = weights
         self.rotations = rotations
         self._head = _packed(weights.head)
-        self._model = _ModelStruct(
+        self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, a.activation == "gelu",
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
         )  # fmt: skip
         self._cache: KVCache | None = None
-        self._layers: ctypes.Array[_LayerStruct] = (_LayerStruct * 0)()
+        self._layers: ctypes.Array[contract.Layer] = (contract.Layer * 0)()
         self._room = _Room(kernels, a, LEAST_ROWS)
         self._logits = torch.empty(0, self._head.outputs)
 
@@ -156,12 +105,12 @@ class NativeLayers:
             self._room = _Room(self.kernels, self.architecture, fitting)
         if self._cache is not cache:
             self._cache = cache
-            self._layers = (_LayerStruct * len(self.weights.layers))(
+            self._layers = (contract.Layer * len(self.weights.layers))(
                 *(self._layer_struct(i) for i in range(len(self.weights.layers)))
             )
         many = are_many(rows, batch.guesses)
         tensors = (batch.positions, batch.slots, batch.blocks, batch.block_starts)
-        step = _StepStruct(rows, *(tensor.data_ptr() for tensor in tensors), many)
+        step = contract.Step(rows, *(tensor.data_ptr() for tensor in tensors), many)
         self.kernels.library.run_layers(
             ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
             ctypes.byref(self._room.struct(self.architecture, batch, many)), x.data_ptr(),
@@ -182,16 +131,16 @@ class NativeLayers:
         self.kernels.matmul(self._head, normed, self._logits, rows)
         return self._logits[:rows]
 
-    def _layer_struct(self, i: int) -> _LayerStruct:
+    def _layer_struct(self, i: int) -> contract.Layer:
         layer, cache = self.weights.layers[i], self._cache
         assert cache is not None
         vectors = (
             layer.attention_norm, layer.feed_forward_norm, layer.attention_post_norm,
             layer.feed_forward_post_norm, layer.qkv.bias, layer.query_norm, layer.key_norm,
         )  # fmt: skip
-        return _LayerStruct(
+        return contract.Layer(
             *(None if vector is None else vector.data_ptr() for vector in vectors),
-            *(_packed(getattr(layer, name)).struct for name in _MATRICES),
+            *(_packed(getattr(layer, name)).struct for name in MATRICES),
             *(part[i].data_ptr() for part in (cache.keys, cache.values)),
             *(part.data_ptr() for part in self.rotations[i]),
             self.architecture.windows[i] or 0,

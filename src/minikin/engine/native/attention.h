@@ -1,25 +1,12 @@
 // Attention over a paged cache. For each block of BLOCK tokens and each key head the cache has the
 // keys as [dim / 2][BLOCK][2] and the values as [BLOCK / 2][dim][2]: what the tile unit takes.
 
-enum { BLOCK = 32, SPAN = 256, PART = 512, MOST_DIM = 256 };
+#ifndef ATTENTION_H
+#define ATTENTION_H
 
-// What all layers have in common.
-struct model {
-    int64_t hidden, feed_forward, heads, kv_heads, dim;
-    int64_t gelu;  // whether gates are bent by GELU (its tanh form), not by SiLU
-    float epsilon, scale;
-    float softcap;  // scores are bent into (-softcap, softcap), unless it is 0
-};
-
-// The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
-// blocks[starts[r]] on, itself included; its own slot is slots[r].
-struct step {
-    int64_t rows;
-    const int64_t *positions, *slots;
-    const int32_t *blocks;
-    const int64_t *starts;
-    int64_t many;  // whether it is one of many rows, told without its guesses
-};
+#include "inputs.h"
+#include "tiles.h"
+#include "workers.h"
 
 struct attention {
     const struct model *model;
@@ -75,64 +62,6 @@ static void store_chunk(const void *job, int64_t chunk) {
     const int64_t size = rows_a_chunk(a->step->rows);
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, a->step->rows); r++)
         store_row(a, r);
-}
-
-// scores[16][SPAN], columns `at` to at + 63 = queries [dim / 32][16][32] times four tiles of keys.
-static inline void score_keys(
-    const uint16_t *queries, const uint16_t *const *keys, float *scores, int64_t dim, int64_t rows) {
-#ifdef __AMX_BF16__
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int64_t j = 0; j < dim / GROUP; j++) {
-        const int64_t at = j * 16 * BLOCK * 2;
-        _tile_loadd(4, queries + j * TILE_VALUES, 64);
-        _tile_loadd(5, keys[0] + at, BLOCK * 4);
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_loadd(6, keys[1] + at, BLOCK * 4);
-        _tile_dpbf16ps(1, 4, 6);
-        _tile_loadd(7, keys[2] + at, BLOCK * 4);
-        _tile_dpbf16ps(2, 4, 7);
-        _tile_loadd(5, keys[3] + at, BLOCK * 4);
-        _tile_dpbf16ps(3, 4, 5);
-    }
-    _tile_stored(0, scores, SPAN * 4);
-    _tile_stored(1, scores + 16, SPAN * 4);
-    _tile_stored(2, scores + 32, SPAN * 4);
-    _tile_stored(3, scores + 48, SPAN * 4);
-#else
-    for (int64_t r = 0; r < rows; r++) memset(scores + r * SPAN, 0, 256);
-    for (int i = 0; i < 4; i++)
-        for (int64_t j = 0; j < dim / GROUP; j++)
-            add_product(
-                scores + 16 * i, SPAN, queries + j * TILE_VALUES, GROUP,
-                keys[i] + j * 16 * BLOCK * 2, BLOCK * 2, rows);
-#endif
-}
-
-// sums[16][dim], columns d to d + 31 += weights [16][SPAN] times `count` blocks of values.
-static inline void weigh_values(
-    const uint16_t *weights, const uint16_t *const *values, int64_t count, float *sums, int64_t d,
-    int64_t dim, int64_t rows) {
-#ifdef __AMX_BF16__
-    _tile_loadd(0, sums + d, dim * 4);
-    _tile_loadd(1, sums + d + 16, dim * 4);
-    for (int64_t b = 0; b < count; b++) {
-        _tile_loadd(4, weights + b * BLOCK, SPAN * 2);
-        _tile_loadd(5, values[b] + 2 * d, dim * 4);
-        _tile_dpbf16ps(0, 4, 5);
-        _tile_loadd(6, values[b] + 2 * d + 32, dim * 4);
-        _tile_dpbf16ps(1, 4, 6);
-    }
-    _tile_stored(0, sums + d, dim * 4);
-    _tile_stored(1, sums + d + 16, dim * 4);
-#else
-    for (int64_t b = 0; b < count; b++)
-        for (int i = 0; i < 32; i += 16)
-            add_product(
-                sums + d + i, dim, weights + b * BLOCK, SPAN, values[b] + 2 * (d + i), 2 * dim, rows);
-#endif
 }
 
 // The lanes of x from `from` to below `to`; elsewhere `rest`.
@@ -350,3 +279,5 @@ static void run_attention(const struct attention *a, int64_t units) {
     run_chunks(attend_part, a, units * a->model->kv_heads * a->parts);
     if (a->parts > 1) run_chunks(join_parts, a, units * a->model->kv_heads);
 }
+
+#endif

@@ -1,4 +1,4 @@
-"""Compile `kernels.c` for this very processor, once."""
+"""Compiles `kernels.c` for the processor of this machine, once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import ctypes
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
-import tempfile
+import sys
 from pathlib import Path
+
+from filelock import FileLock
 
 from minikin.config import cache_folder
 
@@ -17,50 +20,38 @@ log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("kernels.c")
 PARTS = tuple(sorted(SOURCE.parent.glob("*.[ch]")))
-FLAGS = ("-O3", "-march=native", "-pthread", "-fPIC", "-shared", "-Wall")
-COMPILE_SECONDS = 60
-NEEDED = frozenset({"avx2", "fma", "f16c"})
-WITHOUT = {
-    "AMX": (),
-    "AVX-512": ("-mno-amx-bf16",),
-    "AVX2": ("-mno-amx-bf16", "-mno-avx512vnni"),
-}
-"""What keeps gcc from using more of the processor than this, as `simd.h` and `tiles.h` ask."""
+FLAGS = ("-O3", "-pthread", "-fPIC", "-shared", "-Wall", "-Wno-psabi")
+SETS = ("plain C", "AVX2", "AVX-512", "AMX")
+"""The instruction sets that `instruction_set.h` chooses from, the simplest first."""
+COMPILE_SECONDS = 900
+"""On an idle machine, gcc needs 2 to 5 seconds. On a busy machine it can need many times that."""
 
 
 def load_library(most: str = "AMX") -> ctypes.CDLL | None:
-    """The compiled kernels, from the cache or built now in about two seconds.
+    """The kernels from the cache, or compiled now.
 
-    They use what the processor has, up to `most` of WITHOUT. None, with the reason in the log,
-    where the processor or the compiler they need is missing.
+    They use the best instruction set of the processor, up to `most` of SETS. If they can't be
+    compiled, the log gives the reason and the result is None.
     """
-    features = _processor_features()
-    if not NEEDED.issubset(features):
-        log.info("PyTorch's kernels only: this processor has no AVX2 with FMA and F16C")
-        return None
-    compiler = shutil.which("gcc")
-    flags = (*FLAGS, *WITHOUT[most])
-    key = hashlib.sha256(
-        b"\0".join([*(part.read_bytes() for part in PARTS), *map(str.encode, flags + features)])
-    )
-    target = cache_folder() / "kernels" / f"{key.hexdigest()[:16]}.so"
+    flags = _flags(most)
+    target = _target(flags)
     if not target.exists():
-        if compiler is None:
-            log.warning("PyTorch's kernels only: install gcc for answers several times as fast")
-            return None
-        if not _compile(compiler, flags, target):
+        try:
+            _compile(flags, target)
+        except (OSError, subprocess.SubprocessError) as error:
+            log.warning("%s: using PyTorch (several times slower)", _reason(error))
             return None
     library = ctypes.CDLL(str(target))
     library.instructions.restype = ctypes.c_char_p
     if library.instructions() is None:
-        log.warning("No AMX: the system lends no tile registers")
+        log.warning("The system does not allow AMX: using AVX-512")
         return load_library("AVX-512")
     return library
 
 
 def can_compile() -> bool:
     """Whether `load_library` will find or make kernels, as far as one sees without compiling."""
-    return NEEDED.issubset(_processor_features()) and shutil.which("gcc") is not None
+    return sys.platform == "linux" and shutil.which("gcc") is not None
 
 
 def has_bfloat16() -> bool:
@@ -68,21 +59,46 @@ def has_bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_features())
 
 
-def _compile(compiler: str, flags: tuple[str, ...], target: Path) -> bool:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            fresh = Path(folder) / "kernels.so"
-            command = [compiler, *flags, "-o", str(fresh), str(SOURCE), "-lm"]
-            subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
-            os.replace(fresh, target)
-    except (OSError, subprocess.SubprocessError) as error:
-        detail = getattr(error, "stderr", None) or str(error).encode()
-        log.warning(
-            "PyTorch's kernels only: gcc failed (%s)", detail.decode(errors="replace").strip()
-        )
-        return False
-    return True
+def _flags(most: str) -> tuple[str, ...]:
+    # Plain C by choice is also compiled for the oldest processor of this architecture.
+    native = most != SETS[0] and platform.machine() in ("x86_64", "aarch64")
+    return (*FLAGS, f"-DMOST={SETS.index(most)}", *(("-march=native",) if native else ()))
+
+
+def _target(flags: tuple[str, ...]) -> Path:
+    """The file of the kernels for these sources, these flags and this processor."""
+    words = (*flags, platform.machine(), *_processor_features())
+    parts = [*(part.read_bytes() for part in PARTS), *map(str.encode, words)]
+    key = hashlib.sha256(b"\0".join(parts)).hexdigest()
+    return cache_folder() / "kernels" / f"{key[:16]}.so"
+
+
+def _compile(flags: tuple[str, ...], target: Path) -> None:
+    """One process compiles; others that need the same wait. Raises OSError or SubprocessError."""
+    if sys.platform != "linux":
+        raise OSError("The native kernels need Linux")
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        raise OSError("gcc not found")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name("compile.lock")):
+        if target.exists():
+            return
+        fresh = target.with_suffix(".part")
+        command = [compiler, *flags, "-o", str(fresh), str(SOURCE), "-lm"]
+        subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+        os.replace(fresh, target)
+
+
+def _reason(error: OSError | subprocess.SubprocessError) -> str:
+    """Why there are no compiled kernels, in one line."""
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = error.stderr.decode(errors="replace").strip().splitlines() or [str(error)]
+        worst = next((line for line in lines if "error" in line.lower()), lines[-1])
+        return f"gcc could not compile the native kernels ({worst})"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"gcc did not compile the native kernels within {COMPILE_SECONDS} s"
+    return str(error)
 
 
 def _processor_features() -> tuple[str, ...]:
@@ -91,5 +107,5 @@ def _processor_features() -> tuple[str, ...]:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return ()
-    flags = next((line for line in lines if line.startswith("flags")), ":")
+    flags = next((line for line in lines if line.startswith(("flags", "Features", "isa"))), ":")
     return tuple(sorted(flags.partition(":")[2].split()))

@@ -1,36 +1,19 @@
-// The kernels of a decoder's layers, for CPUs with AVX2, with AVX-512 VNNI and BF16, or AMX too.
+// The kernels of a decoder's layers.
 //
 // Every function is called with sizes that its Python wrapper has checked.
 
-#define _GNU_SOURCE
-#include <immintrin.h>
-#include <math.h>
-#include <string.h>
-
-#include "workers.h"
-
-#include "simd.h"
-
-#include "inputs.h"
-
-#include "tiles.h"
-
-#include "matrix.h"
-
-#include "matmul.h"
-
 #include "attention.h"
-
+#include "matmul.h"
 #include "sampling.h"
 
-// What of the processor these kernels use, or NULL if the system lends no tile registers.
-const char *instructions(void) {
-#ifdef __AMX_BF16__
-    return syscall(SYS_arch_prctl, 0x1023, 18) ? NULL : "AMX";
-#else
-    return WIDE ? "AVX-512" : "AVX2";
-#endif
-}
+// The instruction set of these kernels, or NULL if the system does not allow its tile registers.
+const char *instructions(void) { return tiles_are_allowed() ? INSTRUCTIONS : NULL; }
+
+// Whether products of many rows take bfloat16 tiles.
+int takes_tiles(void) { return TAKES_TILES; }
+
+// What Python compares with its own numbers.
+const struct term *contract(void) { return terms; }
 
 struct norm {
     const float *x, *weight;
@@ -130,26 +113,6 @@ static void gate_chunk(const void *job, int64_t chunk) {
             write_group(&s->out, r, g, groups, half[0], half[1]);
         }
 }
-
-// One decoder layer. What a family lacks is NULL.
-struct layer {
-    const float *attention_norm, *feed_forward_norm;
-    const float *attention_post_norm, *feed_forward_post_norm;  // over what the part adds to x
-    const float *qkv_bias;                                      // [heads + 2 kv_heads, dim]
-    const float *query_norm, *key_norm;                         // [dim], over each head
-    struct matrix qkv, output, gate_up, down;
-    uint16_t *keys, *values;     // of the cache
-    const float *cosine, *sine;  // [positions, dim / 2]
-    int64_t window;              // tokens that a row sees, itself the last; 0: all before it
-};
-
-// What a step writes between its matrices.
-struct room {
-    struct inputs normed, attended, gated;
-    float *qkv, *gate_up, *partial;
-    float *added;  // [rows, hidden], for layers with norms of what they add
-    int32_t *units;
-};
 
 struct heads {
     const struct model *model;

@@ -7,43 +7,25 @@ from collections.abc import Sequence as Run
 
 import torch
 
+from minikin.engine.native import contract
+from minikin.engine.native.contract import FLOAT, GROUP, PANEL, POINTER, SIZE, STORE, TILE
 from minikin.engine.native.quantized import Blocks
 
-GROUP = 32
-PANEL = 16
-TILE = 16
 MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
-STORE, ADD = 0, 1
 WIDEST = 1 << 16
 """Inputs of a matrix, at most: two panels, unpacked, have to fit a thread's stack."""
 
-_POINTER, _SIZE, _FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _SIGNATURES = {
-    "pack_matrix": [_POINTER] * 4 + [_SIZE] * 3,
-    "pair_matrix": [_POINTER] * 2 + [_SIZE] * 2,
-    "matrix_rows": [_POINTER] * 2 + [_SIZE, _POINTER],
-    "packed_matmul": [_POINTER] * 3 + [_SIZE] * 2,
-    "choose_tokens": [_POINTER] + [_SIZE] * 2 + [_POINTER] * 3,
-    "write_rows": [_POINTER] * 2 + [_SIZE] * 2,
-    "rms_norm": [_POINTER] * 3 + [_SIZE] * 2 + [_FLOAT],
-    "run_layers": [_POINTER] * 2 + [_SIZE] + [_POINTER] * 3,
+    "pack_matrix": [POINTER] * 4 + [SIZE] * 3,
+    "pair_matrix": [POINTER] * 2 + [SIZE] * 2,
+    "matrix_rows": [POINTER] * 2 + [SIZE, POINTER],
+    "packed_matmul": [POINTER] * 3 + [SIZE] * 2,
+    "choose_tokens": [POINTER] + [SIZE] * 2 + [POINTER] * 3,
+    "write_rows": [POINTER] * 2 + [SIZE] * 2,
+    "rms_norm": [POINTER] * 3 + [SIZE] * 2 + [FLOAT],
+    "run_layers": [POINTER] * 2 + [SIZE] + [POINTER] * 3,
 }
-
-
-class InputsStruct(ctypes.Structure):
-    """`struct inputs`."""
-
-    _fields_ = (
-        *((name, _POINTER) for name in ("tiles", "integers", "steps", "sums")),
-        ("tiled", _SIZE),
-    )
-
-
-class MatrixStruct(ctypes.Structure):
-    """`struct matrix`."""
-
-    _fields_ = (("cells", _POINTER), ("outputs", _SIZE), ("width", _SIZE), ("bits", _SIZE))
 
 
 class Inputs:
@@ -63,7 +45,7 @@ class Inputs:
         self.steps = torch.zeros(rows, self.groups)
         self.sums = torch.zeros(rows, self.groups)
         parts = (self.tiles, self.integers, self.steps, self.sums)
-        self.struct = InputsStruct(*(part.data_ptr() for part in parts), 0)
+        self.struct = contract.Inputs(*(part.data_ptr() for part in parts), 0)
         self.at = ctypes.addressof(self.struct)
 
     def choose(self, many: bool) -> None:
@@ -107,10 +89,9 @@ class PackedMatrix:
         self.bits = matrix.bits if quantized else 16
         self.gated = gated
         self._kernels = kernels
-        count = self.outputs // PANEL * (self.width // GROUP)
-        cell = self.bits * 64 + (64 if quantized else 0)
-        self._cells = torch.empty(count * cell, dtype=torch.uint8)
-        self.struct = MatrixStruct(self._cells.data_ptr(), self.outputs, self.width, self.bits)
+        size = kernels.library.matrix_bytes(self.outputs, self.width, self.bits)
+        self._cells = torch.empty(size, dtype=torch.uint8)
+        self.struct = contract.Matrix(self._cells.data_ptr(), self.outputs, self.width, self.bits)
         self.at = ctypes.addressof(self.struct)
         pointers = [part.data_ptr() for part in (*parts, self._cells)]
         if quantized:
@@ -143,17 +124,22 @@ class PackedMatrix:
 
 
 class Kernels:
-    """Typed calls. Sizes are the caller's to get right: C checks nothing."""
+    """Typed calls. The caller must pass the right sizes: C checks nothing.
+
+    Raises ContractBroken if C and Python disagree on a constant or a struct.
+    """
 
     def __init__(self, library: ctypes.CDLL, threads: int) -> None:
         for name, signature in _SIGNATURES.items():
             function = getattr(library, name)
             function.argtypes, function.restype = signature, None
+        contract.compare(library)
+        library.matrix_bytes.argtypes, library.matrix_bytes.restype = [SIZE] * 3, SIZE
         self.library = library
         library.instructions.restype = ctypes.c_char_p
         self.instructions: str = library.instructions().decode()
-        """What of the processor they use: AVX2, AVX-512 or AMX."""
-        self.tiles = self.instructions != "AVX2"
+        """The instruction set: one of `build.SETS`."""
+        self.tiles = bool(library.takes_tiles())
         """Whether products of many rows take bfloat16 tiles."""
         if library.start_workers(threads - 1):
             raise OSError(f"can't start {threads} threads")

@@ -17,5 +17,3 @@ LEVEL_BITS = {
     GGMLType.Q6_K: 8,
     GGMLType.MXFP4: 8,
 }
-GROUP = 32
-"""Weights that share a scale and a minimum, each of half precision."""

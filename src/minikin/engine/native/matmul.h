@@ -1,27 +1,12 @@
 // Products with packed matrices.
 
-// What becomes of a product.
-enum { STORE, ADD, GATE };
+#ifndef MATMUL_H
+#define MATMUL_H
 
-struct matmul {
-    struct matrix weight;
-    struct inputs x;
-    float *out;          // [rows, outputs], unless the mode is GATE
-    struct inputs gated; // [rows, outputs / 2]: panels 2 i hold gates and 2 i + 1 what they let pass
-    int64_t rows, mode, gelu, chunk_panels;
-};
+#include "instruction_set.h"
+#include "workers.h"
 
-static inline void finish(float *out, floats value, int64_t mode) {
-    v_store(out, mode == ADD ? v_add(v_load(out), value) : value);
-}
-
-#include "matmul_bf16.h"
-
-#if WIDE
-#include "matmul_avx512.h"
-#else
-#include "matmul_avx2.h"
-#endif
+#include MATMUL
 
 static void run_matmul(struct matmul job) {
     const int64_t panels = job.weight.outputs / PANEL;
@@ -35,3 +20,5 @@ void packed_matmul(
     const struct matrix *weight, const struct inputs *x, float *out, int64_t rows, int64_t mode) {
     run_matmul((struct matmul){.weight = *weight, .x = *x, .out = out, .rows = rows, .mode = mode});
 }
+
+#endif

@@ -1,5 +1,13 @@
 // Products on AVX2, by VPMADDWD: 16-bit inputs times levels, summed up exactly over a group.
 
+#ifndef MATMUL_SET_H
+#define MATMUL_SET_H
+
+#include "simd_avx2.h"
+
+#include "matmul_bf16.h"
+
+enum { TAKES_TILES = 0 };
 enum { ROWS = 6 };   // that one panel meets at once: with their sums they fill the registers
 enum { UNPACKED = 16 };  // bits of a level in cells that many rows meet, whose scales are floats
 
@@ -110,3 +118,5 @@ static void matmul_chunk(const void *job, int64_t chunk) {
                 smaller(m->rows - r, ROWS));
     }
 }
+
+#endif

@@ -1,5 +1,14 @@
 // Products on AVX-512: with few rows by VPDPBUSD, with many by the tile unit or VDPBF16PS.
 
+#ifndef MATMUL_SET_H
+#define MATMUL_SET_H
+
+#include "simd_avx512.h"
+
+#include "matmul_bf16.h"
+#include "tiles.h"
+
+enum { TAKES_TILES = 1 };
 enum { ROWS = 8 };  // that one panel meets at once without the tile unit
 
 // Few rows, by VPDPBUSD.
@@ -110,43 +119,6 @@ static const uint16_t *panel_tiles(const struct matrix *m, int64_t panel, uint16
     return room;
 }
 
-// sums[2 i + p] = rows 16 i to 16 i + 15 of x times panel p, for i below `blocks` (1 or 2).
-static inline void multiply_panels(
-    const uint16_t *left, const uint16_t *right, const uint16_t *x, int64_t groups, int blocks,
-    float (*sums)[256]) {
-    const uint16_t *second = x + groups * TILE_VALUES;
-#ifdef __AMX_BF16__
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (int64_t g = 0; g < groups; g++) {
-        _tile_loadd(4, x + g * TILE_VALUES, 64);
-        _tile_loadd(6, left + g * TILE_VALUES, 64);
-        _tile_loadd(7, right + g * TILE_VALUES, 64);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_dpbf16ps(1, 4, 7);
-        if (blocks == 2) {
-            _tile_loadd(5, second + g * TILE_VALUES, 64);
-            _tile_dpbf16ps(2, 5, 6);
-            _tile_dpbf16ps(3, 5, 7);
-        }
-    }
-    _tile_stored(0, sums[0], 64);
-    _tile_stored(1, sums[1], 64);
-    _tile_stored(2, sums[2], 64);
-    _tile_stored(3, sums[3], 64);
-#else
-    memset(sums, 0, 4 * sizeof *sums);
-    for (int i = 0; i < blocks; i++)
-        for (int64_t g = 0; g < groups; g++) {
-            const uint16_t *a = (i ? second : x) + g * TILE_VALUES;
-            add_product(sums[2 * i], 16, a, GROUP, left + g * TILE_VALUES, 32, TILE);
-            add_product(sums[2 * i + 1], 16, a, GROUP, right + g * TILE_VALUES, 32, TILE);
-        }
-#endif
-}
-
 // Hand over the sums of up to 32 rows from `row` on and the panels from `panel` on.
 static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, float (*sums)[256]) {
     const int64_t outputs = m->weight.outputs, rows = smaller(m->rows - row, 2 * TILE);
@@ -193,3 +165,4 @@ static void matmul_chunk(const void *job, int64_t chunk) {
     end_tiles();
 }
 
+#endif

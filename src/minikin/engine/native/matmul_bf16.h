@@ -1,6 +1,11 @@
 // Products of integers with matrices of bf16, by FMA: integers become floats again, once for all
 // panels of a chunk. (Tiles are multiplied in matmul_avx512.h, where a cell of bf16 is one.)
 
+#ifndef MATMUL_BF16_H
+#define MATMUL_BF16_H
+
+#include "product.h"
+
 enum { TOGETHER_BF16 = 6 };  // rows that one panel meets at once: their sums fill AVX2's registers
 
 // One panel for `rows` rows of x [rows, width] from `row` on; `rows` is a constant after inlining.
@@ -46,3 +51,5 @@ static __attribute__((noinline)) void bf16_panels(const struct matmul *m, int64_
             }
     }
 }
+
+#endif

@@ -4,35 +4,28 @@
 // 32 inputs there is a cell: levels of 4 or 8 bits, then 16 scales and 16 minima in half precision:
 // w = scale * level + minimum, exactly as the model file has it. The levels come in lines of 64
 // bytes, 32 bits for each of the 16 outputs, which hold the levels of 8 or 4 inputs that follow each
-// other, where the product's kernel wants them.
+// other; `first_bit` of `simd_*.h` says where.
 //
 // A matrix of bf16 has cells that are tiles: 16 lines of pairs of inputs, a pair for each output.
+
+#ifndef MATRIX_H
+#define MATRIX_H
+
+#include "workers.h"
 
 enum { LINE = 64, BF16 = 16 };  // BF16: the bits of a matrix that is not quantized
 enum { AHEAD = 8192 };  // weights are asked for this many bytes before they are needed
 
-struct matrix {
-    const uint8_t *cells;
-    int64_t outputs, width, bits;
-};
-
 static inline int64_t cell_bytes(int bits) { return bits * LINE + (bits == BF16 ? 0 : 64); }
+
+int64_t matrix_bytes(int64_t outputs, int64_t width, int64_t bits) {
+    return outputs / PANEL * (width / GROUP) * cell_bytes(bits);
+}
 
 static inline floats scale_of(const uint8_t *cell, int bits) { return v_load_half(cell + bits * LINE); }
 
 static inline floats minimum_of(const uint8_t *cell, int bits) {
     return v_load_half(cell + bits * LINE + 32);
-}
-
-// Which of an output's 32 bits of a line the level of the line's input i begins at.
-static inline int first_bit(int i, int bits) {
-#if WIDE
-    // VPDPBUSD multiplies four bytes: inputs 0 to 3 in low halves, 4 to 7 in high ones.
-    return bits == 8 ? 8 * i : 8 * (i % 4) + 4 * (i / 4);
-#else
-    // VPMADDWD multiplies two words: inputs 0 and 1, then 2 and 3, and so on.
-    return 16 * (i % 2) + bits * (i / 2);
-#endif
 }
 
 struct packing {
@@ -133,3 +126,5 @@ void matrix_rows(const struct matrix *m, const int64_t *which, int64_t count, fl
             }
         }
 }
+
+#endif

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from minikin.engine.native.levels import GROUP, LEVEL_BITS
+from minikin.engine.native.contract import GROUP
+from minikin.engine.native.levels import LEVEL_BITS
 from minikin.model_file.dequantize import LAYOUTS, Parts, q3_k_scales, runs, split
 from minikin.model_file.gguf import GGMLType
 

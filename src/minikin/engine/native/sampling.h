@@ -1,5 +1,10 @@
 // Choosing a token from a row of logits.
 
+#ifndef SAMPLING_H
+#define SAMPLING_H
+
+#include "workers.h"
+
 enum { STRETCH = 256 };  // tokens whose weights are summed up before one of them is looked for
 
 struct choosing {
@@ -78,3 +83,5 @@ void choose_tokens(
     const struct choosing job = {logits, width, temperatures, points, tokens};
     run_chunks(choose_row, &job, rows);
 }
+
+#endif

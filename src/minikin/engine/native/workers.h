@@ -4,6 +4,9 @@
 // compare-and-swap takes a chunk of this very job, and a job's fields stay as they are until its
 // last chunk is done.
 
+#ifndef WORKERS_H
+#define WORKERS_H
+
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -11,6 +14,8 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "simd.h"
 
 typedef void chunk_function(const void *job, int64_t chunk);
 
@@ -39,7 +44,7 @@ static void *work(void *unused) {
     for (;;) {
         uint32_t number = atomic_load(&pool.number);
         while (take_chunk()) {}
-        for (int spin = 0; spin < SPINS && atomic_load(&pool.number) == number; spin++) _mm_pause();
+        for (int spin = 0; spin < SPINS && atomic_load(&pool.number) == number; spin++) relax();
         if (atomic_load(&pool.number) == number) {
             atomic_fetch_add(&pool.sleepers, 1);
             syscall(SYS_futex, &pool.number, FUTEX_WAIT_PRIVATE, number, NULL, NULL, 0);
@@ -75,7 +80,7 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
         syscall(SYS_futex, &pool.number, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
     while (take_chunk()) {}
     for (int spin = 0; atomic_load(&pool.done) != chunks; spin++)
-        spin < SPINS ? _mm_pause() : (void)sched_yield();
+        spin < SPINS ? relax() : (void)sched_yield();
 }
 
 // A job that goes over rows: a chunk is `rows_a_chunk` of them.
@@ -83,3 +88,5 @@ static inline int64_t rows_a_chunk(int64_t rows) {
     const int64_t even = (rows + 8 * pool.threads - 1) / (8 * pool.threads);
     return even < 4 ? 4 : even;
 }
+
+#endif

@@ -1,0 +1,104 @@
+// The constants that C and Python share, and the structs that Python fills. `contract.py` mirrors this
+// file and compares both when it loads the kernels.
+
+#ifndef CONTRACT_H
+#define CONTRACT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    GROUP = 32,      // inputs that share a scale
+    PANEL = 16,      // outputs that are multiplied together
+    TILE = 16,       // rows of a tile
+    BLOCK = 32,      // tokens of a block of the cache
+    PART = 512,      // keys that a step of few rows looks at in one piece
+    MOST_DIM = 256,  // of a head
+};
+
+// What becomes of a product.
+enum { STORE, ADD, GATE };
+
+// What goes into a product, in one of two forms (`inputs.h`).
+struct inputs {
+    uint16_t *tiles;
+    int16_t *integers;
+    float *steps, *sums;
+    int64_t tiled;  // which of the two forms is filled
+};
+
+// A packed matrix (`matrix.h`).
+struct matrix {
+    const uint8_t *cells;
+    int64_t outputs, width, bits;
+};
+
+// What all layers have in common.
+struct model {
+    int64_t hidden, feed_forward, heads, kv_heads, dim;
+    int64_t gelu;  // whether gates are bent by GELU (its tanh form), not by SiLU
+    float epsilon, scale;
+    float softcap;  // scores are bent into (-softcap, softcap), unless it is 0
+};
+
+// One decoder layer. What a family lacks is NULL.
+struct layer {
+    const float *attention_norm, *feed_forward_norm;
+    const float *attention_post_norm, *feed_forward_post_norm;  // over what the part adds to x
+    const float *qkv_bias;                                      // [heads + 2 kv_heads, dim]
+    const float *query_norm, *key_norm;                         // [dim], over each head
+    struct matrix qkv, output, gate_up, down;
+    uint16_t *keys, *values;     // of the cache
+    const float *cosine, *sine;  // [positions, dim / 2]
+    int64_t window;              // tokens that a row sees, itself the last; 0: all before it
+};
+
+// The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
+// blocks[starts[r]] on, itself included; its own slot is slots[r].
+struct step {
+    int64_t rows;
+    const int64_t *positions, *slots;
+    const int32_t *blocks;
+    const int64_t *starts;
+    int64_t many;  // whether it is one of many rows, its guesses left out
+};
+
+// What a step writes between its matrices.
+struct room {
+    struct inputs normed, attended, gated;
+    float *qkv, *gate_up, *partial;
+    float *added;  // [rows, hidden], for layers with norms of what they add
+    int32_t *units;
+};
+
+struct term {
+    const char *name;
+    int64_t value;
+};
+
+#define CONSTANT(name) {#name, name}
+#define SIZE(type) {#type, sizeof(struct type)}
+#define AT(type, field) {#type "." #field, offsetof(struct type, field)}
+
+// Every constant, the size of each struct and the offset of each field. The last entry has no name.
+static const struct term terms[] = {
+    CONSTANT(GROUP), CONSTANT(PANEL), CONSTANT(TILE), CONSTANT(BLOCK), CONSTANT(PART),
+    CONSTANT(MOST_DIM), CONSTANT(STORE), CONSTANT(ADD),
+    SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
+    AT(inputs, tiled),
+    SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits),
+    SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
+    AT(model, dim), AT(model, gelu), AT(model, epsilon), AT(model, scale), AT(model, softcap),
+    SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
+    AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, qkv_bias),
+    AT(layer, query_norm), AT(layer, key_norm), AT(layer, qkv), AT(layer, output),
+    AT(layer, gate_up), AT(layer, down), AT(layer, keys), AT(layer, values), AT(layer, cosine),
+    AT(layer, sine), AT(layer, window),
+    SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
+    AT(step, starts), AT(step, many),
+    SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
+    AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
+    {0},
+};
+
+#endif

@@ -1,0 +1,140 @@
+"""The constants that C and Python share, and the structs that Python fills (see `contract.h`)."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Iterator, Mapping
+
+GROUP = 32
+"""Inputs that share a scale."""
+PANEL = 16
+"""Outputs that are multiplied together."""
+TILE = 16
+"""Rows of a tile."""
+BLOCK = 32
+"""Tokens of a block of the cache."""
+PART = 512
+"""Keys that a step of few rows looks at in one piece."""
+MOST_DIM = 256
+"""Of a head."""
+STORE, ADD = 0, 1
+"""What becomes of a product."""
+
+POINTER, SIZE, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
+
+
+class Inputs(ctypes.Structure):
+    """`struct inputs`."""
+
+    _fields_ = (
+        *((name, POINTER) for name in ("tiles", "integers", "steps", "sums")),
+        ("tiled", SIZE),
+    )
+
+
+class Matrix(ctypes.Structure):
+    """`struct matrix`."""
+
+    _fields_ = (("cells", POINTER), ("outputs", SIZE), ("width", SIZE), ("bits", SIZE))
+
+
+class Model(ctypes.Structure):
+    """`struct model`."""
+
+    _fields_ = (
+        *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "gelu")),
+        *((name, FLOAT) for name in ("epsilon", "scale", "softcap")),
+    )
+
+
+_VECTORS = (
+    "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
+    "qkv_bias", "query_norm", "key_norm",
+)  # fmt: skip
+MATRICES = ("qkv", "output", "gate_up", "down")
+
+
+class Layer(ctypes.Structure):
+    """`struct layer`."""
+
+    _fields_ = (
+        *((name, POINTER) for name in _VECTORS),
+        *((name, Matrix) for name in MATRICES),
+        *((name, POINTER) for name in ("keys", "values", "cosine", "sine")),
+        ("window", SIZE),
+    )
+
+
+class Step(ctypes.Structure):
+    """`struct step`."""
+
+    _fields_ = (
+        ("rows", SIZE),
+        *((name, POINTER) for name in ("positions", "slots", "blocks", "starts")),
+        ("many", SIZE),
+    )
+
+
+class Room(ctypes.Structure):
+    """`struct room`."""
+
+    _fields_ = (
+        *((name, Inputs) for name in ("normed", "attended", "gated")),
+        *((name, POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
+    )
+
+
+CONSTANTS = {
+    "GROUP": GROUP, "PANEL": PANEL, "TILE": TILE, "BLOCK": BLOCK, "PART": PART,
+    "MOST_DIM": MOST_DIM, "STORE": STORE, "ADD": ADD,
+}  # fmt: skip
+STRUCTS: dict[str, type[ctypes.Structure]] = {
+    "inputs": Inputs, "matrix": Matrix, "model": Model, "layer": Layer, "step": Step, "room": Room,
+}  # fmt: skip
+
+
+class ContractBroken(RuntimeError):
+    """C and Python disagree. One of them is wrong, and a call could crash."""
+
+
+def compare(
+    library: ctypes.CDLL,
+    constants: Mapping[str, int] = CONSTANTS,
+    structs: Mapping[str, type[ctypes.Structure]] = STRUCTS,
+) -> None:
+    """Raise ContractBroken with the name of the first constant, struct or field that differs."""
+    ours = dict(constants) | dict(_measures(structs))
+    theirs = dict(_terms(library))
+    for name in [*ours, *theirs]:
+        if ours.get(name) != theirs.get(name):
+            raise ContractBroken(
+                f"{_in_words(name)} is {ours.get(name)} in contract.py, "
+                f"but {theirs.get(name)} in contract.h."
+            )
+
+
+class _Term(ctypes.Structure):
+    _fields_ = (("name", ctypes.c_char_p), ("value", SIZE))
+
+
+def _terms(library: ctypes.CDLL) -> Iterator[tuple[str, int]]:
+    library.contract.restype = ctypes.POINTER(_Term)
+    terms: Iterable[_Term] = library.contract()
+    for term in terms:
+        if term.name is None:
+            return
+        yield term.name.decode(), term.value
+
+
+def _measures(structs: Mapping[str, type[ctypes.Structure]]) -> Iterator[tuple[str, int]]:
+    for name, struct in structs.items():
+        for field, *_ in struct._fields_:
+            yield f"{name}.{field}", getattr(struct, field).offset
+        yield name, ctypes.sizeof(struct)
+
+
+def _in_words(name: str) -> str:
+    if name.isupper():
+        return f"The constant {name}"
+    struct, _, field = name.partition(".")
+    return f"The offset of {field} in struct {struct}" if field else f"The size of struct {struct}"

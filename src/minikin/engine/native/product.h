@@ -1,0 +1,21 @@
+// A product with a packed matrix, as every instruction set receives it.
+
+#ifndef PRODUCT_H
+#define PRODUCT_H
+
+#include "inputs.h"
+#include "matrix.h"
+
+struct matmul {
+    struct matrix weight;
+    struct inputs x;
+    float *out;          // [rows, outputs], unless the mode is GATE
+    struct inputs gated; // [rows, outputs / 2]: panels 2 i hold gates and 2 i + 1 what they let pass
+    int64_t rows, mode, gelu, chunk_panels;
+};
+
+static inline void finish(float *out, floats value, int64_t mode) {
+    v_store(out, mode == ADD ? v_add(v_load(out), value) : value);
+}
+
+#endif

@@ -1,0 +1,56 @@
+"""The kernels of each instruction set, and the plain ones that they have to agree with."""
+
+from __future__ import annotations
+
+import ctypes
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from minikin.engine.native.build import SETS, SOURCE, load_library
+from minikin.engine.native.kernels import Kernels
+
+PLAIN, AVX2, *_ = SETS
+
+
+@pytest.fixture(autouse=True)
+def same_numbers():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def plain():
+    """The kernels that use nothing of the processor, and run on every one."""
+    return found(PLAIN)
+
+
+@pytest.fixture(scope="session", params=SETS)
+def kernels(request, tmp_path_factory):
+    """The kernels of each set, on a processor that lacks its instructions by emulation."""
+    kernels = found(request.param)
+    if kernels.instructions == request.param:
+        return kernels
+    if found(AVX2).instructions != AVX2:
+        pytest.skip("no AVX2 to emulate other instructions with")
+    kernels = Kernels(emulated(request.param, tmp_path_factory.mktemp("emulated")), threads=2)
+    assert kernels.instructions == request.param
+    return kernels
+
+
+def found(most):
+    library = load_library(most)
+    if library is None:
+        pytest.skip("no gcc here")
+    return Kernels(library, threads=2)
+
+
+def emulated(instructions, folder):
+    flags = ["-O1", "-mavx2", "-mfma", "-mf16c", "-pthread", "-fPIC", "-shared", "-Wno-psabi"]
+    if instructions == "AMX":
+        flags.append("-DEMULATE_AMX")
+    header, library = Path(__file__).with_name("emulated.h"), folder / "kernels.so"
+    command = ["gcc", *flags, "-include", header, "-o", library, SOURCE, "-lm"]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(library))

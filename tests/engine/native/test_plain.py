@@ -1,0 +1,101 @@
+"""Every instruction set against the plain kernels, which say what the others have to compute."""
+
+import random
+
+import pytest
+import torch
+
+from minikin.engine.batch import make_batch
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.native.contract import GROUP
+from minikin.engine.native.kernels import Inputs, PackedMatrix
+from minikin.engine.native.quantized import Blocks
+from minikin.engine.scheduler import Span
+from tests.engine.native.samples import inputs, matrix, random_model, span, taken
+
+
+def same(kernels, plain, make):
+    """What `make` makes with each of the two, from the same random numbers."""
+    results = []
+    for one in (kernels, plain):
+        torch.manual_seed(1)
+        results.append(make(one))
+    return results
+
+
+def change(ours, theirs):
+    return ((ours - theirs).norm() / theirs.norm()).item()
+
+
+def test_inputs_are_the_same_integers(kernels, plain):
+    values = torch.randn(5, 96) * torch.tensor([[1e-6], [1.0], [3.0], [1e4], [0.0]])
+    ours, theirs = same(kernels, plain, lambda one: inputs(one, values, tiled=False))
+    assert torch.equal(ours.rows(5), theirs.rows(5))
+    assert torch.equal(ours.steps, theirs.steps)
+    assert torch.equal(ours.sums, theirs.sums)
+
+
+@pytest.mark.parametrize("bits", [4, 8, 16])
+@pytest.mark.parametrize("rows", [1, 5, 11, 12, 40])
+def test_products_differ_by_rounding_alone(kernels, plain, rows, bits):
+    def product(one):
+        packed, _ = matrix(one, 96, 576, bits)
+        return packed.product(torch.randn(rows, 576))
+
+    # Tiles hold inputs and weights as bfloat16.
+    bound = 5e-3 if kernels.tiles and rows >= 12 else 2e-6
+    assert change(*same(kernels, plain, product)) < bound
+
+
+def test_every_half_is_the_same_float(kernels):
+    """All finite ones, as scales of levels that are 1."""
+    halves = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.float16)
+    halves = halves[halves.isfinite()]
+    blocks = Blocks(
+        levels=torch.ones(len(halves), GROUP, dtype=torch.uint8),
+        scale=halves[:, None],
+        minimum=torch.zeros(len(halves), 1).half(),
+        bits=8,
+    )
+    found = PackedMatrix(kernels, blocks).rows(torch.arange(len(halves)))
+    assert torch.equal(found, halves.float()[:, None].expand(-1, GROUP))
+
+
+@pytest.mark.parametrize("dim", [64, 96, 256])
+def test_layers_differ_by_rounding_alone(kernels, plain, dim):
+    device = torch.device("cpu")
+
+    def logits(one):
+        taken.clear()
+        chance = random.Random(4)
+        native, _ = random_model(one, heads=4, kv_heads=2, dim=dim)
+        cache = KVCache(native.architecture, 200 * BLOCK, dtype=torch.bfloat16, device=device)
+        long = span(chance, 0, 600)
+        steps = [[long], [Span(long.sequence, 590, 4), span(chance, 0, 3)]]
+        return torch.cat(
+            [
+                native.forward(make_batch(spans, device=device, every_row=True), cache).clone()
+                for spans in steps
+            ]
+        )
+
+    # Keys, values and queries are bfloat16 everywhere; some end on the other side of a tie.
+    assert change(*same(kernels, plain, logits)) < (1e-2 if kernels.tiles else 2e-3)
+
+
+def test_the_same_tokens_are_chosen(kernels, plain):
+    logits = torch.randn(64, 5000) * 3
+    heat, points = [0.0, 0.7, 1.0, 2.0] * 16, torch.rand(64, dtype=torch.float64).tolist()
+    ours, theirs = (one.choose(logits, heat, points) for one in (kernels, plain))
+    # Sums in another order may end one token further.
+    assert (ours == theirs).sum() >= 62
+
+
+def test_norms_are_the_same(kernels, plain):
+    def normed(one):
+        out = Inputs(one, 7, 576)
+        one.norm(torch.randn(7, 576) * 3, torch.rand(576) + 0.5, out, 7, 1e-5)
+        return out.rows(7)
+
+    assert change(*same(kernels, plain, normed)) < 5e-5
