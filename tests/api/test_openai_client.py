@@ -8,6 +8,7 @@ import httpx
 import openai
 import pytest
 
+from minikin.config import ORIGINAL, SNAPSHOT
 from minikin.errors import EngineFailure
 from tests.fakes import ScriptedEngine
 
@@ -182,7 +183,7 @@ def test_a_wrong_key_is_an_authentication_error(serve):
 
 
 def test_models(client):
-    assert [model.id for model in client.models.list()] == ["tiny", "gpt-4.1-mini"]
+    assert [model.id for model in client.models.list()] == ["tiny", ORIGINAL, SNAPSHOT]
     assert client.models.retrieve("gpt-4.1-mini").object == "model"
     with pytest.raises(openai.NotFoundError) as raised:
         client.models.retrieve("gpt-9")

@@ -41,7 +41,7 @@ def ask(client, **options):
 def test_a_plain_answer_makes_sense(client):
     answer = ask(client, max_tokens=30)
     assert "Paris" in answer.choices[0].message.content
-    assert answer.model == "gpt-4.1-mini"
+    assert answer.model == "gpt-4.1-mini-2025-04-14"
     assert answer.system_fingerprint.startswith("fp_")
     usage = answer.usage
     assert usage.total_tokens == usage.prompt_tokens + usage.completion_tokens

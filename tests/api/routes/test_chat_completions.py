@@ -53,7 +53,7 @@ def test_a_plain_answer_has_every_field(shared_server):
     assert abs(answer.pop("created") - time.time()) < 60
     assert answer == {
         "object": "chat.completion",
-        "model": "gpt-4.1-mini",
+        "model": "gpt-4.1-mini-2025-04-14",
         "choices": [
             {
                 "index": 0,
