@@ -131,7 +131,7 @@ def test_a_database_that_cannot_be_one_is_told_at_the_start(tmp_path, kind):
         (tmp_path / "file").touch()
         path = tmp_path / "file" / "kept.sqlite3"
     with pytest.raises(
-        SetupError, match=r"Can't keep completions in .*kept\.sqlite3: .*--database"
+        SetupError, match=r"Cannot store completions in .*kept\.sqlite3: .*--database"
     ):
         serve(settings(port=0, database=path))
 

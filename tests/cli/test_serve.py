@@ -225,7 +225,7 @@ def test_taken_port(minikin: Minikin, tmp_path: Path):
         port = other.getsockname()[1]
         run = minikin("serve", "--port", str(port), "--model", str(file))
     assert run.returncode == 1
-    assert f"Can't listen on 127.0.0.1, port {port}: Address already in use" in run.stderr
+    assert f"Cannot listen on 127.0.0.1, port {port}: Address already in use" in run.stderr
     assert "Traceback" not in run.stderr
 
 

@@ -1,1 +1,1 @@
-"""The HTTP API: OpenAI's chat completions over the engine."""
+"""The HTTP API: OpenAI's chat completions on top of the engine."""

@@ -1,4 +1,4 @@
-"""The HTTP application: its routes, and what stands around them."""
+"""The HTTP application: its routes, middleware and error handlers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from minikin.errors import MinikinError
 
 
 def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
-    """The application over these models; its `state.service` is the Service behind the routes."""
+    """The application for these models. Its `state.service` is the Service behind the routes."""
     service = Service(settings, models)
 
     @asynccontextmanager
@@ -87,7 +87,7 @@ async def _on_error(request: Request, error: Exception) -> Response:
 
 
 async def _on_no_route(request: Request, error: Exception) -> Response:
-    """A path or method that doesn't exist, in OpenAI's words."""
+    """The answer to an unknown path or method, in OpenAI's words."""
     assert isinstance(error, HTTPException)
     method, path = request.method, request.scope["path"][:256]
     if error.status_code != 405:
@@ -105,7 +105,7 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """Every method that some route has at the request's path."""
+    """Every method that a route accepts at the request's path."""
     routes = [
         route
         for route in request.app.routes

@@ -1,4 +1,4 @@
-"""`minikin serve`: one process for HTTP, one for each model, from start to last answer."""
+"""`minikin serve`: one process for HTTP and one for each model, from start to the last answer."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ BACKLOG = 1024
 
 
 def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = list) -> None:
-    """Serve until a signal; the first SIGTERM or SIGINT drains, the second ends at once.
+    """Serve until a signal. The first SIGTERM or SIGINT drains, the second stops immediately.
 
-    `more_routes` gives routes to serve beside the API's own.
+    `more_routes` returns routes to serve in addition to those of the API.
 
-    Raises SetupError if the address can't be had, if the database can't be used or if the only
-    model can't be loaded; SystemExit(1) when answers were cut off.
+    Raises SetupError if the address or the database cannot be used, or if the only model cannot be
+    loaded. Raises SystemExit(1) if answers were cut off.
     """
     if settings.database:
         check_database(settings.database)
@@ -54,20 +54,20 @@ def _listen(settings: ServerSettings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise SetupError(
-            f"Can't listen on {settings.host}, port {settings.port}: {error.strerror}. "
-            "Choose another with --host and --port."
+            f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
+            "Set another address with --host and --port."
         ) from error
 
 
 async def _serve(
     settings: ServerSettings, listener: socket.socket, more_routes: Callable[[], list[Route]]
 ) -> bool:
-    """Whether every answer was finished."""
+    """Serve. Returns whether every answer was finished."""
     started = time.perf_counter()
     models = ModelPool(settings, load_model)
     models.first()
     try:
-        # In a thread, so that the engine's process starts while this one imports the HTTP side.
+        # In a thread, so that the engine process starts while this process imports the HTTP code.
         app = await asyncio.to_thread(_application, settings, models)
         app.router.routes += more_routes()
         server = DrainingServer(app, settings)
@@ -91,9 +91,9 @@ def _application(settings: ServerSettings, models: ModelPool) -> Starlette:
 async def _announce(
     settings: ServerSettings, models: ModelPool, listener: socket.socket, started: float
 ) -> None:
-    """Print the line that says where the server is, once its first model answers.
+    """Print the address of the server when its first model is ready.
 
-    Raises SetupError if the only model can't be loaded, now or after a crash.
+    Raises SetupError if the only model cannot be loaded, now or after a crash.
     """
     host, port = listener.getsockname()[:2]
     where = f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
@@ -101,18 +101,18 @@ async def _announce(
     try:
         model = await models.first()
         seconds, window = time.perf_counter() - started, model.engine.info.context_length
-        told = f"{names} at {where} (context of {window} tokens)"
-        print(f"Ready after {seconds:.1f} s: {told}", flush=True)
+        served = f"{names} at {where} (context of {window} tokens)"
+        print(f"Ready after {seconds:.1f} s: {served}", flush=True)
         raise await model.engine.given_up()
     except SetupError as error:
         if len(settings.models) == 1:
             raise
         first = settings.models[0].id
-        log.error("%s can't be loaded: %s\nServing %s at %s", first, error.message, names, where)
+        log.error("Cannot load %s: %s\nServing %s at %s", first, error.message, names, where)
 
 
 class DrainingServer(uvicorn.Server):
-    """Uvicorn, except that the first signal lets running answers end before anything closes."""
+    """Uvicorn, but after the first signal, running answers finish before anything closes."""
 
     def __init__(self, app: Starlette, settings: ServerSettings) -> None:
         super().__init__(
@@ -120,7 +120,7 @@ class DrainingServer(uvicorn.Server):
                 app,
                 http=BoundedProtocol,
                 ws="none",
-                lifespan="off",  # what it would do, `_serve` does also after a forced end
+                lifespan="off",  # `_serve` does its work, also after a forced stop
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -135,12 +135,12 @@ class DrainingServer(uvicorn.Server):
         self._drain: asyncio.Task[None] | None = None
 
     def end_if_failed(self, watch: asyncio.Task[None]) -> None:
-        """End at once if `watch`, which is done, has failed."""
+        """Stop immediately if the finished task `watch` failed."""
         if not watch.cancelled() and watch.exception():
             self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler: drain at the first, end at the second."""
+        """Signal handler: drain at the first signal, stop at the second."""
         if self.service.draining:
             self.cut_off = self.service.in_flight > 0
             self.should_exit = self.force_exit = True
@@ -149,7 +149,7 @@ class DrainingServer(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._begin_drain)
 
     def _begin_drain(self) -> None:
-        log.info("draining: %d requests in flight", self.service.in_flight)
+        log.info("Draining: %d requests in flight", self.service.in_flight)
         self._drain = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:
@@ -157,6 +157,6 @@ class DrainingServer(uvicorn.Server):
             await asyncio.wait_for(self.service.idle.wait(), self._drain_seconds)
         except TimeoutError:
             self.cut_off = True
-            # What still runs ends with an error that its client sees.
+            # Each running answer ends with an error that its client sees.
             await self.service.models.stop()
         self.should_exit = True

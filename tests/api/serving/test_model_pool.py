@@ -62,7 +62,7 @@ async def test_what_comes_and_goes_is_logged(caplog):
     await until(lambda: "b" in models.unloaded())
     loading, loaded, unloading = caplog.messages
     assert (loading, unloading) == ("Loading b", "Unloading b")
-    assert loaded.startswith("b is loaded after 0.")
+    assert loaded.startswith("Loaded b in 0.")
 
 
 async def test_a_model_is_loaded_once_when_it_is_first_asked_for():
@@ -141,7 +141,7 @@ async def test_a_model_that_cannot_be_loaded_is_told_so_and_tried_again_later(mo
         with pytest.raises(EngineFailure) as raised:
             await models.touch("b")
     assert raised.value.message == (
-        "The model 'b' can't be loaded: Cannot use the model file b.gguf: no."
+        "Cannot load the model 'b': Cannot use the model file b.gguf: no."
     )
     assert raised.value.code == "model_load_failed"
     assert models.loads == ["b"]

@@ -23,22 +23,22 @@ from minikin.errors import EngineFailure, MinikinError
 log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 60.0
-"""A client that takes no byte of a stream for this long has lost its answer."""
+"""A client that reads no byte of a stream for this long loses its answer."""
 _EVENT_STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),  # nginx would hold events back
+    (b"x-accel-buffering", b"no"),  # otherwise nginx buffers events
 ]
 
 
 class ChatCompletions:
-    """The route, as an ASGI application: it has to see the client leave in mid-answer."""
+    """The route, as an ASGI application, because it must see when the client disconnects."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Raises MinikinError, but only before the answer's first byte."""
+        """Answer one request. Raises MinikinError only before the first byte of the answer."""
         service = self._service
         with service.place():
             body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
@@ -63,7 +63,7 @@ class ChatCompletions:
     async def _whole(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope
     ) -> ChatCompletion:
-        """The answer without a stream: the same chunks, folded."""
+        """The answer without a stream: the fold of the same chunks."""
         fold = Fold()
         async for chunk in chunks:
             fold.add(chunk)
@@ -72,7 +72,7 @@ class ChatCompletions:
     async def _stream(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope, send: Send
     ) -> None:
-        """Send the chunks as they come; a fault before the first of them is still an HTTP error."""
+        """Send the chunks as they arrive. An error before the first chunk is an HTTP error."""
         chunk: Chunk | None = await anext(chunks)
         await send({"type": "http.response.start", "status": 200, "headers": _EVENT_STREAM})
         fold = Fold()
@@ -90,12 +90,12 @@ class ChatCompletions:
         except MinikinError as error:
             ending = server_sent_error(error.body())
         except Exception:
-            log.exception("an answer failed in the middle")
+            log.exception("An answer failed after its first byte")
             ending = server_sent_error(EngineFailure(FAULT).body())
         await send({"type": "http.response.body", "body": ending})
 
     async def _keep(self, chat: ChatRequest, fold: Fold, scope: Scope) -> ChatCompletion:
-        """The finished answer, kept for later."""
+        """Store the finished answer."""
         answer = fold.completion(chat.metadata)
         body = msgspec.to_builtins(answer) | chat.settings
         del body["metadata"]

@@ -1,4 +1,4 @@
-"""GET /docs and /openapi.json: the interface described, with nothing fetched from elsewhere."""
+"""GET /docs and /openapi.json: a description of the API, without external resources."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _page(described: dict[str, Any]) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Minikin API</title>"
         f"<style>{_STYLE}</style><h1>Minikin API</h1>"
-        f"<p>{escape(described['info']['description'])} The same as data: "
+        f"<p>{escape(described['info']['description'])} As data: "
         f"<a href=/openapi.json>openapi.json</a>.</p>{''.join(operations)}"
         f"<h2>Body of POST /v1/chat/completions</h2>{_table(fields)}</html>"
     )

@@ -1,4 +1,4 @@
-"""GET /v1/models and /v1/models/{model}: the names that the server's models answer to."""
+"""GET /v1/models and /v1/models/{model}: the names of the server's models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_OUTPUT_TOKENS = 32_768
 
 
 class Models:
-    """The routes over the server's models."""
+    """The routes for the server's models."""
 
     def __init__(self, service: Service) -> None:
         self._pool = service.models
@@ -28,11 +28,11 @@ class Models:
         }
 
     async def all(self, request: Request) -> Response:
-        """List them, each model's own id before its aliases."""
+        """List the models, each model's id before its aliases."""
         return json_response(ModelList(data=[await self._model(name) for name in self._created]))
 
     async def one(self, request: Request) -> Response:
-        """Show one. Raises NotFound."""
+        """Return one model. Raises NotFound."""
         name = request.path_params["model"]
         if name not in self._created:
             raise NotFound(
@@ -52,7 +52,7 @@ class Models:
 
 
 def _created(file: Path) -> int:
-    """When the model was written, in Unix seconds."""
+    """The modification time of the model, in Unix seconds."""
     try:
         return int(file.stat().st_mtime)
     except OSError:

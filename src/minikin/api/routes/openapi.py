@@ -113,7 +113,7 @@ def _taking(
 
 
 def _list(summary: str, *failures: int) -> dict[str, Any]:
-    """An operation that answers with a page."""
+    """An operation that returns a page of a list."""
     operation = _operation(summary, _any(), 400, *failures)
     operation["parameters"] = [
         {"name": name, "in": "query", "schema": schema}

@@ -1,4 +1,4 @@
-"""The routes over completions kept with `store: true`."""
+"""The routes for completions that are stored with `store: true`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _METADATA_FILTER = re.compile(r"metadata\[(.+)\]")
 
 
 class StoredCompletions:
-    """List, get, update and delete completions, and list the messages they answer."""
+    """List, return, update and delete completions, and list their messages."""
 
     def __init__(self, service: Service) -> None:
         self._store = service.store
         self._max_bytes = service.settings.max_body_bytes
 
     async def all(self, request: Request) -> Response:
-        """GET: a page of the completions, oldest first unless asked otherwise."""
+        """GET: a page of the completions, oldest first by default."""
         query = _query(request)
         found = await self._store.find(query)
         page = [_body(stored) for stored in found[: query.limit]]
@@ -49,7 +49,7 @@ class StoredCompletions:
         return await self.one(request)
 
     async def delete(self, request: Request) -> Response:
-        """DELETE: forget a completion. Raises NotFound."""
+        """DELETE: delete a completion. Raises NotFound."""
         stored = await self._find(request)
         await self._store.delete(stored.owner, stored.id)
         return json_response(
@@ -57,7 +57,7 @@ class StoredCompletions:
         )
 
     async def messages(self, request: Request) -> Response:
-        """GET: a page of the messages that a completion answers. Raises NotFound."""
+        """GET: a page of the messages of a completion. Raises NotFound."""
         stored = await self._find(request)
         query = _query(request)
         messages = [_message(stored.id, at, sent) for at, sent in enumerate(stored.messages)]
@@ -103,7 +103,7 @@ def _body(stored: Stored) -> dict[str, Any]:
 
 
 def _message(identifier: str, at: int, sent: dict[str, Any]) -> dict[str, Any]:
-    """A message as the original lists it: text in `content`, parts in `content_parts`."""
+    """A message in OpenAI's list format: text in `content`, parts in `content_parts`."""
     content = sent.get("content")
     parts = content if isinstance(content, list) else None
     return {

@@ -1,6 +1,7 @@
-"""POST /tokenize and /detokenize: what the local model's token ids are, for `logit_bias`.
+"""POST /tokenize and /detokenize: the local model's token ids, for `logit_bias`.
 
-The original has no such routes: its ids come with a library, those of a local model with its file.
+OpenAI has no such routes, because its ids come with a library. Those of a local model come with its
+file.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ IDS = Object({"ids": Property(_ID_LIST, required=True), "model": _MODEL})
 
 
 class Tokens:
-    """The two routes; `model` is optional in both, the server's first if absent."""
+    """The two routes. `model` is optional in both. Its default is the server's first model."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def tokenize(self, request: Request) -> Response:
-        """`{"text"}` in, `{"ids", "tokens"}` out; parts of a character are escaped."""
+        """`{"text"}` in, `{"ids", "tokens"}` out. Parts of a character are escaped."""
         body, name = await self._read(request, TEXT)
         async with self._service.models.use(name) as model:
             tokenizer = model.tokenizer

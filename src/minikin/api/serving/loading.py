@@ -1,4 +1,4 @@
-"""From a model's file to a model that answers."""
+"""Turns a model's file into a model that answers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 async def load_model(settings: ModelSettings) -> ServedModel:
-    """The model, once it answers. Raises SetupError."""
+    """Load the model. Returns when it is ready. Raises SetupError."""
     engine = EngineSupervisor(settings.engine)
-    await engine.start()  # it loads while this process reads the tokenizer
+    await engine.start()  # the engine loads while this process reads the tokenizer
     template = None
     try:
         tokenizer = await asyncio.to_thread(_read_tokenizer, settings)
@@ -43,9 +43,9 @@ def _read_tokenizer(settings: ModelSettings) -> Tokenizer:
 
 
 def default_sampling(settings: ModelSettings) -> dict[str, float]:
-    """The model's own defaults, by the names of SamplingParams; OpenAI's stand for what is absent.
+    """The model's own defaults, by the names of SamplingParams. OpenAI's apply to missing ones.
 
-    What the model's file says comes before the record of a known model. Raises ModelFileError.
+    The model's file has priority over the record of a known model. Raises ModelFileError.
     """
     if settings.sampling == "openai":
         return {}
@@ -61,8 +61,8 @@ def _template(settings: ModelSettings, tokenizer: Tokenizer) -> TemplateProcess:
     template = tokenizer.chat_template
     if template is None:
         log.warning(
-            "%s has no chat template: it goes on with the text of the messages. For conversations "
-            "choose a model tuned for chat (an Instruct or Chat version).",
+            "%s has no chat template. It is treated as a base model and continues the text of the "
+            "messages. For conversations, choose an Instruct or Chat version of the model.",
             settings.engine.model.name,
         )
     return TemplateProcess(

@@ -1,4 +1,4 @@
-"""Which of the server's models are in memory: loaded when asked for, unloaded when unused."""
+"""Decides which models are in memory: loads them on request and unloads idle ones."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from minikin.errors import EngineFailure, Overloaded, SetupError
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
-"""A model that could not be loaded is tried again at the first request after this."""
+"""After this time, the next request tries again to load a model that failed to load."""
 Load = Callable[[ModelSettings], Awaitable[ServedModel]]
 
 
 @dataclass(eq=False)
 class _Place:
-    """One of the server's models, in memory or not."""
+    """One model of the server, in memory or not."""
 
     settings: ModelSettings
     task: asyncio.Task[ServedModel] | None = None
-    """Its loading, finished or not; None while it is neither in memory nor on its way."""
+    """The task that loads it, finished or not. None if it is neither in memory nor loading."""
     users: int = 0
-    """Requests that have it or wait for it; it stays for as long as there are any."""
+    """Requests that use it or wait for it. It stays in memory while there are any."""
     used_at: float = 0.0
     failed_at: float | None = None
-    """When it was first found out that it can't be loaded."""
+    """The time of the first failed load."""
 
     @property
     def model(self) -> ServedModel | None:
@@ -43,7 +43,7 @@ class _Place:
 
 
 class ModelPool:
-    """The server's models by name. `load` brings one into memory."""
+    """The server's models by name. `load` loads one."""
 
     def __init__(self, settings: ServerSettings, load: Load) -> None:
         self._settings = settings
@@ -52,17 +52,17 @@ class ModelPool:
         self._by_name = {name: place for place in self._places for name in place.settings.names}
         self._loading = asyncio.Lock()
         self._unused = asyncio.Event()
-        """Set each time that a model has lost its last user."""
+        """Set when a model loses its last user."""
         self._unloading: set[asyncio.Task[None]] = set()
 
     @property
     def names(self) -> dict[str, ModelSettings]:
-        """Every name that a model answers to."""
+        """All names of all models."""
         return {name: place.settings for name, place in self._by_name.items()}
 
     @property
     def is_ready(self) -> bool:
-        """Whether the first model answers, or will at once; if it can't be had, others may."""
+        """Whether the first model is ready or unloaded, or failed while there are others."""
         first, *others = self._places
         if first.task is None:
             return True
@@ -81,15 +81,15 @@ class ModelPool:
         return await asyncio.to_thread(stated_context_length, place.settings.engine)
 
     def first(self) -> asyncio.Task[ServedModel]:
-        """The loading of the first model, begun now at the latest. It raises SetupError."""
+        """The task that loads the first model. It is started if necessary. Raises SetupError."""
         return self._begin(self._places[0])
 
     @asynccontextmanager
     async def use(self, name: str) -> AsyncIterator[ServedModel]:
-        """The model of that name, kept in memory for the length of the block.
+        """The model with this name. It stays in memory while the block runs.
 
-        Waits until it is loaded, and until others that are in use leave room for it. Raises
-        Overloaded if that takes too long, EngineFailure if it can't be loaded.
+        Waits until the model is loaded, and until models in use leave room for it. Raises
+        Overloaded if this takes too long, EngineFailure if the model cannot be loaded.
         """
         place = self._by_name[name]
         place.users += 1
@@ -103,7 +103,7 @@ class ModelPool:
                 self._unload_later(place)
 
     async def stop(self) -> None:
-        """Unload all; answers still running end with EngineFailure."""
+        """Unload all models. Running answers end with EngineFailure."""
         for place in self._places:
             await self._unload(place)
 
@@ -113,7 +113,7 @@ class ModelPool:
             await self._unload(place)
         try:
             async with asyncio.timeout(self._settings.load_seconds):
-                # The loading goes on if this one request gives up.
+                # Loading continues if this request gives up.
                 model = await asyncio.shield(self._begin(place))
                 await model.engine.wait_ready()
                 return model
@@ -126,19 +126,19 @@ class ModelPool:
             file = place.settings.engine.model
             reason = error.message.replace(str(file), file.name)
             raise EngineFailure(
-                f"The model '{place.settings.id}' can't be loaded: {reason}",
+                f"Cannot load the model '{place.settings.id}': {reason}",
                 code="model_load_failed",
             ) from error
 
     def _begin(self, place: _Place) -> asyncio.Task[ServedModel]:
         if place.task is None:
             place.task = asyncio.create_task(self._bring(place))
-            # Whoever waits is told of a failure; there may be nobody.
+            # Waiting requests get the error, if there are any.
             place.task.add_done_callback(lambda task: task.cancelled() or task.exception())
         return place.task
 
     async def _bring(self, place: _Place) -> ServedModel:
-        """One at a time, so that each finds out what room the last one left."""
+        """Loads one model at a time, so that each sees the room that the last one left."""
         try:
             async with self._loading:
                 await self._make_room(place)
@@ -146,7 +146,7 @@ class ModelPool:
                 log.info("Loading %s", place.settings.id)
                 model = await self._load(place.settings)
                 place.used_at = _now()
-                log.info("%s is loaded after %.1f s", place.settings.id, place.used_at - started)
+                log.info("Loaded %s in %.1f s", place.settings.id, place.used_at - started)
                 self._unload_later(place)
                 return model
         except Overloaded:
@@ -154,10 +154,10 @@ class ModelPool:
             raise
 
     async def _make_room(self, place: _Place) -> None:
-        """Unload unused models, the longest unused first, until `place` is within the budget.
+        """Unload idle models, the least recently used first, until `place` fits the budget.
 
-        Waits where all are in use, for as long as anyone waits for `place`. A model that is too
-        large even alone is not kept from trying.
+        If all models are in use, it waits while requests wait for `place`. A model that exceeds the
+        budget alone is loaded anyway.
         """
         budget = self._settings.memory_budget
         while budget is not None:
@@ -173,7 +173,7 @@ class ModelPool:
                 raise Overloaded("Other models are in use, and memory is short.")
 
     def _unload_later(self, place: _Place) -> None:
-        """Unload `place` if nobody has used it again by then."""
+        """Unload `place` if it was not used again until then."""
         after = self._settings.unload_after
         if after is None:
             return
@@ -191,7 +191,7 @@ class ModelPool:
         task, place.task = place.task, None
         if task is None:
             return
-        task.cancel()  # of no effect on one that is done
+        task.cancel()  # no effect on a finished task
         await asyncio.wait([task])
         if not task.cancelled() and not task.exception():
             log.info("Unloading %s", place.settings.id)

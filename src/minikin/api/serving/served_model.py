@@ -1,4 +1,4 @@
-"""One loaded model: from a checked chat request to what its engine is asked."""
+"""One loaded model: turns a checked chat request into a request for its engine."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from minikin.marks import CHANNEL
 from minikin.tokenizer.tokenizer import Tokenizer
 
 _QUICK_CHARS = 16_384
-"""Prompts up to this size are encoded on the event loop; it takes a few milliseconds."""
+"""Prompts up to this size are encoded on the event loop, in a few milliseconds."""
 _EFFORTS = ("low", "medium", "high")
-"""What gpt-oss was trained to."""
+"""The efforts that gpt-oss was trained for."""
 Piece = tuple[str, bool]
-"""Text, and whether it is a control token."""
+"""A text, and whether it is a control token."""
 
 
 class ServedModel:
-    """A model's parts: the engine, and all that goes between it and OpenAI's requests.
+    """The parts of a model: the engine, and everything between it and OpenAI's requests.
 
-    Tests put a scripted engine, a byte tokenizer and an unbounded template in their places.
+    Tests use a scripted engine, a byte tokenizer and a template without limits instead.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ServedModel:
         self.tokenizer = tokenizer
         self.template = template
         self._sampling = sampling
-        """SamplingParams of requests that don't say otherwise."""
+        """The default SamplingParams of requests."""
         self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
         self._longest_token = max(
@@ -57,11 +57,11 @@ class ServedModel:
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:
-        """Begin to start what only some requests need."""
+        """Start the processes that only some requests need."""
         self._warming = asyncio.create_task(self._warm())
 
     async def stop(self) -> None:
-        """End the model's processes; answers still running end with EngineFailure."""
+        """Stop the model's processes. Running answers end with EngineFailure."""
         if self._warming:
             self._warming.cancel()
         await self.engine.stop()
@@ -71,13 +71,14 @@ class ServedModel:
     async def prepare(
         self, request: ChatRequest, request_id: str, *, owner: str, default_max_tokens: int
     ) -> Prepared:
-        """What the engine is asked for a chat request.
+        """Turn a chat request into a request for the engine.
 
-        Of the prompts it has seen, the engine reuses only those of the same `owner`.
+        The engine reuses only prompts of the same `owner`.
 
-        The answer's limit is cut to what the window leaves. Raises ContextExceeded for one that not
-        even the original's window holds, InvalidRequest if the prompt doesn't fit the window, a
-        schema can't be followed, a token doesn't exist or the model can't be told how to think.
+        The answer's limit is reduced to the rest of the window. Raises ContextExceeded for a limit
+        that exceeds even OpenAI's window. Raises InvalidRequest if the prompt does not fit the
+        window, a schema is not supported, a token does not exist or the model has no setting for
+        its reasoning.
         """
         window = self.engine.info.context_length
         marks = self.tokenizer.frame_marks
@@ -94,7 +95,7 @@ class ServedModel:
             raise ContextExceeded(window, len(prompt), asked)
         grammar = await form.after(self.template.thought_marks, thinking).grammar(self.grammars)
         most = min(asked or default_max_tokens, room)
-        # More than the window holds can't come true.
+        # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
         params = request.sampling_params(most, prediction, grammar, self._sampling)
@@ -109,7 +110,7 @@ class ServedModel:
     async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
 
-        What can't fit in `window` tokens, however it is split, is refused unrendered.
+        A conversation that cannot fit in `window` tokens is rejected before rendering.
         """
         size = sum(map(_size, request.messages)) + sum(len(str(tool)) for tool in form.tools)
         if size > window * self._longest_token:
@@ -132,7 +133,7 @@ class ServedModel:
         return await asyncio.to_thread(self.tokenizer.encode, text)
 
     def _variables(self, effort: str | None, form: AnswerForm) -> dict[str, Any]:
-        """What tells the template how much to think: not before an answer of a given form."""
+        """The template variables for reasoning. A fixed answer format turns reasoning off."""
         if self.template.can_choose_to_think and not form.free:
             effort = "none"
         if effort is None:
@@ -146,7 +147,7 @@ class ServedModel:
         return {"enable_thinking": effort != "none", "reasoning_effort": effort}
 
     def _thinking(self, form: AnswerForm, pieces: list[Piece]) -> bool | None:
-        """See Prepared. Thoughts that `pieces` begin are ended where the answer's form is bound."""
+        """See Prepared. If the answer's format is fixed, reasoning that `pieces` begin is ended."""
         marks = self.template.thought_marks
         if marks is None:
             return None
@@ -159,7 +160,7 @@ class ServedModel:
         return None
 
     def _check_tokens(self, biased: dict[int, float]) -> None:
-        """Raise InvalidRequest for ids that the model doesn't have."""
+        """Raise InvalidRequest for unknown token ids."""
         most = self.tokenizer.vocab_size - 1
         for token in biased:
             if token > most:
@@ -177,7 +178,7 @@ class ServedModel:
 
 
 def _size(message: dict[str, Any]) -> int:
-    """Characters of a message's content."""
+    """The number of characters of a message's content."""
     content = message.get("content") or ""
     if isinstance(content, str):
         return len(content)

@@ -1,4 +1,4 @@
-"""What the routes share: the models, the stored completions, and the places for requests."""
+"""The state that the routes share: models, stored completions, and places for requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minikin.errors import Overloaded
 
 
 class Service:
-    """One server's state: everything but its HTTP."""
+    """The state of one server, without HTTP."""
 
     def __init__(self, settings: ServerSettings, models: ModelPool) -> None:
         self.settings = settings
@@ -32,16 +32,16 @@ class Service:
 
     @property
     def is_ready(self) -> bool:
-        """Whether a new request would be answered."""
+        """Whether a new request can be answered."""
         return self.models.is_ready and not self.draining
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place for one request. Raises Overloaded if there is none, or no more."""
+        """A place for one request. Raises Overloaded if all are in use, or at shutdown."""
         if self.draining:
             raise Overloaded("The server is shutting down.", retry_after=5)
         if self.in_flight >= self.settings.max_queued:
-            raise Overloaded("The server has too many requests to answer. Try again in a moment.")
+            raise Overloaded("The server has too many requests. Try again in a moment.")
         self.in_flight += 1
         self.idle.clear()
         try:

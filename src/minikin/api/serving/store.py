@@ -1,4 +1,4 @@
-"""Completions kept with `store: true`, in one SQLite file."""
+"""Stores completions with `store: true` in one SQLite file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from platformdirs import user_data_path
 from minikin.errors import SetupError
 
 MAX_STORED = 100_000
-"""Past this many the oldest go."""
+"""Above this number, the oldest are deleted."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS completions (
     position INTEGER PRIMARY KEY,
@@ -31,14 +31,14 @@ _T = TypeVar("_T")
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
-    """One kept completion."""
+    """One stored completion."""
 
     id: str
     owner: str
-    """Whose it is; nobody else finds it."""
+    """The owner. Other owners cannot find it."""
     model: str
     body: dict[str, Any]
-    """The completion as it was sent, and the settings it was made with, without `metadata`."""
+    """The completion as it was sent, with its settings, without `metadata`."""
     messages: list[dict[str, Any]]
     """The conversation that it answers."""
     metadata: dict[str, str]
@@ -49,28 +49,28 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
     owner: str
     after: str | None = None
-    """The id of the last completion already seen."""
+    """The id of the last completion on the previous page."""
     limit: int = 20
     order: str = "asc"
     """`asc`: oldest first; `desc`: newest first."""
     model: str | None = None
     metadata: dict[str, str] = {}
-    """Pairs that a completion's metadata must have."""
+    """Pairs that a completion's metadata must contain."""
 
 
 def check_database(path: Path) -> None:
-    """Open the file, made if need be. Raises SetupError if completions can't be kept in it."""
+    """Open or create the file. Raises SetupError if it cannot store completions."""
     try:
         _connect(path).close()
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SetupError(
-            f"Can't keep completions in {path}: {reason}. Name another file with --database."
+            f"Cannot store completions in {path}: {reason}. Set another file with --database."
         ) from error
 
 
 class CompletionStore:
-    """All calls run in one thread of their own, so that a slow disk stalls no stream."""
+    """All calls run in a separate thread, so that a slow disk does not stall streams."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or user_data_path("minikin") / "completions.sqlite3"
@@ -78,7 +78,7 @@ class CompletionStore:
         self._open: sqlite3.Connection | None = None
 
     async def add(self, stored: Stored) -> None:
-        """Keep one more; the oldest goes when there are too many."""
+        """Store one more. If there are too many, the oldest is deleted."""
         values = (
             stored.id,
             stored.owner,
@@ -100,7 +100,7 @@ class CompletionStore:
         await self._run(insert)
 
     async def get(self, owner: str, identifier: str) -> Stored | None:
-        """The completion with this id, if it is `owner`'s."""
+        """The completion with this id, if it belongs to `owner`."""
         rows = await self._select("WHERE owner = ? AND id = ?", (owner, identifier))
         return rows[0] if rows else None
 
@@ -122,7 +122,7 @@ class CompletionStore:
         return await self._select(tail, (*values, query.limit + 1))
 
     async def set_metadata(self, owner: str, identifier: str, metadata: Mapping[str, str]) -> None:
-        """Replace the notes on a completion."""
+        """Replace the metadata of a completion."""
         text = msgspec.json.encode(metadata).decode()
 
         def update(db: sqlite3.Connection) -> None:
@@ -135,7 +135,7 @@ class CompletionStore:
         await self._run(update)
 
     async def delete(self, owner: str, identifier: str) -> bool:
-        """Forget a completion. False if there was none."""
+        """Delete a completion. Returns False if it does not exist."""
 
         def remove(db: sqlite3.Connection) -> bool:
             with db:
@@ -145,7 +145,7 @@ class CompletionStore:
         return await self._run(remove)
 
     def close(self) -> None:
-        """Close the file; the store can't be used after."""
+        """Close the file. The store cannot be used after this."""
         if self._open:
             self._thread.submit(self._open.close)
         self._thread.shutdown()
@@ -170,7 +170,7 @@ class CompletionStore:
         return await loop.run_in_executor(self._thread, lambda: work(self._connection()))
 
     def _connection(self) -> sqlite3.Connection:
-        """The file, opened at its first use: a server that stores nothing writes nothing."""
+        """The file, opened on first use, so that a server that stores nothing writes nothing."""
         if self._open is None:
             self._open = _connect(self._path)
         return self._open
