@@ -11,11 +11,9 @@ from starlette.responses import Response
 
 from minikin.api.answer.wire import Model, ModelList
 from minikin.api.http.http import json_response
+from minikin.api.request.combinations import MAX_OUTPUT_TOKENS
 from minikin.api.serving.service import Service
 from minikin.errors import NotFound
-
-MAX_OUTPUT_TOKENS = 32_768
-"""The most that OpenAI's model writes in one answer."""
 
 
 class Models:
