@@ -30,6 +30,7 @@ from minikin.engine.messages import (
     TokenEntry,
     TokenLogprob,
 )
+from minikin.engine.stop_matcher import StopMatcher
 from minikin.errors import Overloaded, SetupError
 
 CHATML = (
@@ -160,10 +161,21 @@ class ScriptedEngine:
 
     def _answer(self, request: GenerationRequest):
         tokens = self.tokens[: request.params.max_tokens]
-        for at, token in enumerate(tokens):
-            if token in request.params.stop:
-                return tokens[:at], "stop"
+        matcher, shown = StopMatcher(request.params.stop, request.params.unsearched), 0
+        for token in tokens:
+            released, stopped = matcher.feed(token)
+            shown += len(released)
+            if stopped:
+                return list(_beginning(tokens, shown)), "stop"
         return tokens, "length" if len(tokens) == request.params.max_tokens else "stop"
+
+
+def _beginning(tokens: list[str], size: int) -> Iterator[str]:
+    """The first `size` characters, a token at a time."""
+    for token in tokens:
+        if size > 0:
+            yield token[:size]
+        size -= len(token)
 
 
 def _entry(token: str, alternatives: int) -> TokenEntry:

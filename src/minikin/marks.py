@@ -45,6 +45,8 @@ THOUGHT_MARKS = (THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 
 START, END, MESSAGE = "<|start|>", "<|end|>", "<|message|>"
 CHANNEL, CONSTRAIN = "<|channel|>", "<|constrain|>"
+FINAL = f"{CHANNEL}final{MESSAGE}"
+"""The header of the words that gpt-oss answers with."""
 
 CHANNEL_MARKS = (START, END, MESSAGE, CHANNEL, CONSTRAIN)
 """The marks around gpt-oss's messages. A vocabulary has all of them or none."""

@@ -3,6 +3,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
+from minikin.engine.messages import Unsearched
 from minikin.engine.stop_matcher import StopMatcher
 
 letters = st.text("abc", max_size=4)
@@ -68,3 +69,62 @@ def test_stops_that_share_a_long_beginning_cost_no_more_than_others():
         matcher.feed("a" * 200)
         matcher.feed("x")
     assert time.process_time() - started < 5
+
+
+CALLS, THOUGHTS = Unsearched("<call>"), Unsearched("<think>", "</think>")
+pieces_of_passages = st.lists(
+    st.sampled_from(["<", "call>", "think>", "/think>", "a", "b", " ", "<call>", "<think>", "</"]),
+    max_size=12,
+)
+
+
+def cut(text, stops, begun):
+    """The definition: each stretch of words is cut by itself."""
+    shown, inside = "", begun
+    while text:
+        if inside:
+            size = text.find("</think>") + len("</think>") if "</think>" in text else len(text)
+            size += len(text[size:]) - len(text[size:].lstrip())
+            inside = False
+        else:
+            begins = [at for mark in ("<call>", "<think>") if (at := text.find(mark)) >= 0]
+            size = min(begins, default=len(text))
+            words, stopped = whole(text[:size], stops)
+            if stopped:
+                return shown + words, True
+            if text.startswith("<call>", size):
+                return shown + text, False
+            inside = size < len(text)
+        shown, text = shown + text[:size], text[size:]
+    return shown, False
+
+
+@given(
+    pieces_of_passages, st.lists(st.sampled_from(["a", "<", "b<", " ", ">a", "ab"])), st.booleans()
+)
+def test_passages_are_not_searched(pieces, stops, begun):
+    passages = (Unsearched("", "</think>") if begun else THOUGHTS, THOUGHTS, CALLS)
+    matcher = StopMatcher(tuple(stops), passages)
+    shown = ""
+    for piece in pieces:
+        released, matched = matcher.feed(piece)
+        shown += released
+        if matched:
+            break
+    else:
+        released, matched = matcher.flush()
+        shown += released
+    assert (shown, matched) == cut("".join(pieces), stops, begun)
+
+
+def test_what_is_no_mark_in_the_end_is_searched():
+    matcher = StopMatcher(("<c",), (CALLS,))
+    assert matcher.feed("So <c") == ("So ", False)
+    assert matcher.feed("all") == ("", False)
+    assert matcher.feed(" me") == ("", True)
+
+
+def test_an_answer_that_is_a_call_from_the_beginning_is_never_searched():
+    matcher = StopMatcher(("a",), (Unsearched(""),))
+    assert matcher.feed("a call") == ("a call", False)
+    assert matcher.flush() == ("", False)

@@ -86,6 +86,8 @@ _DIFFERENCES = """\
 - A prefix is reused only for the API key that sent it.
 - Arguments of earlier tool calls do not have to be JSON: they can be cut off or empty. The chat
   template gets the `name` of a `tool` message if it supports one.
+- Stop texts are found only in the content: not in tool calls, not in reasoning, and not in what the
+  model writes around them.
 - One answer does not have the same tool call, name and arguments, twice. If the chat template does
   not support tools, an answer has at most one call, unless `parallel_tool_calls` is true.
 - A structured answer uses a subset of what its schema allows, so that small models reach the end:

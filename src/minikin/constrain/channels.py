@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 from minikin.constrain.lark import literal
 from minikin.constrain.plan import Plan, Schema, SchemaPart
-from minikin.marks import CHANNEL, END, MESSAGE, START
+from minikin.marks import CHANNEL, END, FINAL, MESSAGE, START
 
 _THOUGHT = f"{CHANNEL}analysis{MESSAGE}"
 _NOTE = f"{CHANNEL}commentary{MESSAGE}"
 _NEXT = f"{END}{START}assistant"
-_FINAL = f"{CHANNEL}final{MESSAGE}"
 
 
 def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str:
@@ -28,7 +27,7 @@ def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str
     rules.append(f"thought: {written(_THOUGHT)} TEXT {written(_NEXT)}")
     before, answers = ["thought"], []
     if plan.may_answer:
-        answers.append(f"{written(_FINAL)} answer")
+        answers.append(f"{written(FINAL)} answer")
         schema = f"%json {json.dumps(laid_out(plan.answer))}" if plan.answer else "TEXT"
         rules.append(f"answer: {schema}")
     if plan.may_answer and plan.answer is None:

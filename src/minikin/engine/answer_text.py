@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from minikin.engine.detokenizer import Detokenizer
-from minikin.engine.messages import TokenEntry
+from minikin.engine.messages import TokenEntry, Unsearched
 from minikin.engine.stop_matcher import StopMatcher
 from minikin.tokenizer.tokenizer import Tokenizer
 
@@ -44,9 +44,14 @@ class AnswerText:
     A token's log-probability entry is shown with the last of its text.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stops: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        stops: tuple[str, ...],
+        unsearched: tuple[Unsearched, ...] = (),
+    ) -> None:
         self._detokenizer = Detokenizer(tokenizer)
-        self._matcher = StopMatcher(stops)
+        self._matcher = StopMatcher(stops, unsearched)
         self._spelled = 0
         self._shown = 0
         self._waiting: deque[_Spelled] = deque()

@@ -12,6 +12,15 @@ import msgspec
 FinishReason = Literal["stop", "length"]
 
 
+class Unsearched(msgspec.Struct, frozen=True):
+    """A passage of an answer that is not searched for stop texts: a tool call, or reasoning."""
+
+    begin: str
+    """The text that it begins with. Empty: it begins with the answer."""
+    end: str = ""
+    """The text that it ends with, with the white space after it. Empty: it has no end."""
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How to choose tokens and when to end. Ranges are the caller's to check."""
 
@@ -37,6 +46,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """The same request and seed give the same text."""
     stop: tuple[str, ...] = ()
     """Texts that end the answer; none of them is ever part of it."""
+    unsearched: tuple[Unsearched, ...] = ()
+    """Where the texts of `stop` do not count."""
     prediction: tuple[int, ...] = ()
     """Token ids that the answer probably has. They change its pace, never its text."""
     grammar: str | None = None

@@ -61,7 +61,7 @@ class Sequence:
             index=index,
             tokens=tokens,
             noise=blake2b(f"{start}/{index}".encode(), digest_size=8),
-            answer=AnswerText(tokenizer, request.params.stop),
+            answer=AnswerText(tokenizer, request.params.stop, request.params.unsearched),
             prediction=Prediction(request.params.prediction),
             lookup=Lookup(tokens),
             mask=mask,

@@ -2,41 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from minikin.engine.messages import Unsearched
+
 
 class StopMatcher:
     """Releases text as soon as it can't be part of a stop text any more.
 
-    Of several stop texts the one that begins first wins. Each call looks only at its own text and
-    at what was held back, which is shorter than the longest stop text.
+    Of several stop texts the one that begins first wins. One that lies in an unsearched passage, or
+    reaches into it, is not found. Each call looks only at its own text and at what was held back,
+    which is shorter than the longest stop text or mark.
     """
 
-    def __init__(self, stops: tuple[str, ...]) -> None:
+    def __init__(self, stops: tuple[str, ...], unsearched: tuple[Unsearched, ...] = ()) -> None:
         self._stops = tuple(stop for stop in stops if stop)
+        self._passages = tuple(passage for passage in unsearched if passage.begin)
+        self._inside = next((passage for passage in unsearched if not passage.begin), None)
+        """The passage that the text is in."""
+        self._after = False
+        """Whether only white space has come since a passage."""
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Take more text; returns what is free to be shown, and whether a stop text was met."""
         self._held += text
-        begins = self._begins()
-        # An earlier place may still turn out to begin a longer stop text: wait for it.
-        first = min([*begins, self._earliest_half()])
-        released, self._held = self._held[:first], self._held[first:]
-        return released, first in begins
+        if not self._stops:
+            return self._take(len(self._held)), False
+        released = ""
+        while True:
+            released += self._pass()
+            if self._inside or self._after:
+                return released, False
+            at = self._next_passage()
+            found, stopped = self._search() if at is None else self._enter(at)
+            released += found
+            if stopped or at is None:
+                return released, stopped
 
     def flush(self) -> tuple[str, bool]:
         """As `feed`, when no text follows: nothing is held back."""
-        begins = self._begins()
-        released, self._held = self._held[: min(begins, default=len(self._held))], ""
+        begins = [] if self._inside or self._after else self._begins(self._held)
+        released = self._take(min(begins, default=len(self._held)))
         return released, bool(begins)
 
-    def _begins(self) -> list[int]:
-        return [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+    def _next_passage(self) -> int | None:
+        """Where an unsearched passage begins in the held text."""
+        begins = (self._held.find(passage.begin) for passage in self._passages)
+        return min((at for at in begins if at >= 0), default=None)
 
-    def _earliest_half(self) -> int:
-        """Where the longest beginning of a stop text stands at the end of the held text."""
-        end = len(self._held)
-        longest = max((len(stop) for stop in self._stops), default=1) - 1
-        for start in range(max(0, end - longest), end):
-            if any(stop.startswith(self._held[start:]) for stop in self._stops):
-                return start
-        return end
+    def _enter(self, at: int) -> tuple[str, bool]:
+        """Release the text before the passage at `at`, unless a stop text is in it."""
+        if begins := self._begins(self._held[:at]):
+            return self._take(min(begins)), True
+        self._inside = next(p for p in self._passages if self._held.startswith(p.begin, at))
+        return self._take(at + len(self._inside.begin)), False
+
+    def _pass(self) -> str:
+        """Release what the held text has of a passage, and of the white space after it."""
+        if not self._inside and not self._after:
+            return ""
+        released = ""
+        if self._inside:
+            end = self._inside.end
+            at = self._held.find(end) if end else -1
+            if at < 0:
+                return self._take(_earliest_half(self._held, [end]))
+            self._inside, self._after = None, True
+            released = self._take(at + len(end))
+        released += self._take(len(self._held) - len(self._held.lstrip()))
+        self._after = not self._held
+        return released
+
+    def _search(self) -> tuple[str, bool]:
+        """Release the held text up to a stop text, or to what may become one, or a passage."""
+        marks = [passage.begin for passage in self._passages]
+        searched = _earliest_half(self._held, marks)
+        begins = self._begins(self._held[:searched])
+        # An earlier place may still turn out to begin a longer stop text: wait for it.
+        half = _earliest_half(self._held, self._stops)
+        waiting = min([half, searched, *self._begins(self._held)])
+        return self._take(waiting), waiting in begins
+
+    def _take(self, size: int) -> str:
+        taken, self._held = self._held[:size], self._held[size:]
+        return taken
+
+    def _begins(self, text: str) -> list[int]:
+        return [at for stop in self._stops if (at := text.find(stop)) >= 0]
+
+
+def _earliest_half(text: str, wholes: Iterable[str]) -> int:
+    """Where the longest beginning of one of the `wholes` stands at the end of `text`."""
+    size = len(text)
+    longest = max(map(len, wholes), default=1) - 1
+    for start in range(max(0, size - longest), size):
+        if any(whole.startswith(text[start:]) for whole in wholes):
+            return start
+    return size

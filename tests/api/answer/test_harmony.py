@@ -110,3 +110,17 @@ def test_how_much_to_think_goes_to_the_template(serve):
     assert bytes(i for i in ids if i < 256).endswith(b"high")
     fault = post(server, reasoning_effort="none").json()["error"]
     assert (fault["param"], fault["code"]) == ("reasoning_effort", "unsupported_value")
+
+
+def test_stop_texts_count_in_the_final_channel_alone(serve):
+    server = serve(ScriptedEngine(tokens=FINAL), template=TEMPLATE)
+    for stop in ("final", "analysis", "Hm", "<|", "channel", "assistant"):
+        message = choice(server, stop=stop)["message"]
+        assert (message["reasoning_content"], message["content"]) == ("Hm.", "Yes.")
+    assert choice(server, stop="s")["message"]["content"] == "Ye"
+    server.engine.tokens = CALL
+    for extra in ({}, {"tool_choice": "required"}):
+        (call,) = choice(server, tools=TOOLS, stop=["to=", "a", "1"], **extra)["message"][
+            "tool_calls"
+        ]
+        assert call["function"]["arguments"] == '{"a": 1}'

@@ -157,3 +157,12 @@ def test_an_answer_may_be_sent_back_with_its_thoughts(serve):
     said = {"role": "assistant", "content": "Yes.", "reasoning_content": "Hm."}
     assert post(server, messages=[*ASK["messages"], said]).status_code == 200
     assert "Hm." not in prompt(server), "this template shows a model no earlier thoughts"
+
+
+@pytest.mark.parametrize(("template", "tokens"), [(THINKS, TOKENS), (BEGUN, TOKENS[2:])])
+def test_stop_texts_count_in_the_answer_alone(serve, template, tokens):
+    server = serve(ScriptedEngine(tokens=tokens), template=template)
+    for stop in ("Hm", "\n", "\n\n", "think", "."):
+        found = message(server, stop=stop)
+        assert found["reasoning_content"] == "Hm."
+        assert found["content"] == ("Yes" if stop == "." else "Yes.")

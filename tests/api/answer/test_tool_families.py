@@ -84,3 +84,15 @@ def test_a_call_that_is_cut_off(ask, family):
     text = family.one[: family.one.index(": 1}") + 2]
     limit = -(-len(text) // 3)
     assert ask(text, max_tokens=limit) == ("length", "", [("f", '{"a": ')])
+
+
+def test_no_stop_text_cuts_a_call_or_is_found_in_its_frame(ask, family):
+    opened = "<|python_tag|>" if family.form.opener else ""
+    for text in (f"{opened}{family.one}", f"Wait. {family.two}"):
+        whole = ask(text)
+        shown = text.removeprefix("Wait. ")
+        places = range(0, len(shown) - 1, max(1, len(shown) // 8))
+        for stop in {"1", "f", "\n", '"', *(shown[at : at + 2] for at in places)} - {". "}:
+            assert ask(text, stop=[stop]) == whole
+    assert ask(family.one, stop=["f", '"'], tool_choice="required")[2] == [("f", '{"a": 1}')]
+    assert ask(f"Wait. {family.two}", stop=["it"]) == ("stop", "Wa", [])

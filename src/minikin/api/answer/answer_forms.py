@@ -18,6 +18,8 @@ from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
 from minikin.constrain.schema.strict import check_root
 from minikin.constrain.schema.subject import Subject
+from minikin.engine.messages import Unsearched
+from minikin.marks import CHANNEL, END, FINAL
 
 _NO_PARAMETERS = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 
@@ -54,6 +56,22 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
             return self
         thoughts = ThoughtFrame(marks.begin, marks.end, begun=thinking)
         return replace(self, plan=replace(self.plan, thoughts=thoughts))
+
+    def unsearched(
+        self, marks: ThoughtMarks | None, thinking: bool | None, *, in_channels: bool
+    ) -> tuple[Unsearched, ...]:
+        """Where stop texts do not count: calls and thoughts, with what frames them."""
+        if self.must_call:
+            return (Unsearched(""),)
+        if in_channels:
+            return tuple(Unsearched(begin, FINAL) for begin in ("", CHANNEL, END))
+        found: list[Unsearched] = []
+        if marks and thinking is not None:
+            found.append(Unsearched("" if thinking else marks.begin, marks.end))
+        if self.calls:
+            opened = self.calls.opener + self.calls.begin
+            found += [Unsearched(begin) for begin in (opened, self.calls.begin)]
+        return tuple(found)
 
     async def grammar(self, checker: GrammarChecker) -> str | None:
         """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make one."""

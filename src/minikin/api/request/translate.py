@@ -11,7 +11,7 @@ from minikin.api.request import faults
 from minikin.api.request.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
 from minikin.api.request.destinations import DefaultOf, Request, Sampling, Setting
 from minikin.api.request.parameters import Parameter, going_to, served_parameters
-from minikin.engine.messages import SamplingParams
+from minikin.engine.messages import SamplingParams, Unsearched
 from minikin.errors import InvalidRequest, NotFound
 
 _SAMPLING = tuple(going_to(Sampling))
@@ -55,17 +55,20 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         max_tokens: int,
         prediction: list[int],
         grammar: str | None,
+        unsearched: tuple[Unsearched, ...],
         defaults: Mapping[str, Any],
     ) -> SamplingParams:
         """How to sample this request's answers, of at most `max_tokens` tokens each.
 
-        `prediction` holds the predicted text's token ids; the answers match `grammar`. `defaults`
-        are the model's, of what the request leaves open.
+        `prediction` holds the predicted text's token ids; the answers match `grammar`; stop texts
+        do not count where it is `unsearched`. `defaults` are the model's, of what the request
+        leaves open.
         """
         return SamplingParams(
             max_tokens=max_tokens,
             prediction=tuple(prediction),
             grammar=grammar,
+            unsearched=unsearched,
             **{**defaults, **self.sampling},
         )
 

@@ -93,19 +93,19 @@ class ServedModel:
             raise _prompt_too_long(window, str(len(prompt)))
         if (asked := request.max_tokens or 0) > ORIGINAL_WINDOW:
             raise ContextExceeded(window, len(prompt), asked)
-        grammar = await form.after(self.template.thought_marks, thinking).grammar(self.grammars)
+        thoughts = self.template.thought_marks
+        grammar = await form.after(thoughts, thinking).grammar(self.grammars)
+        unsearched = form.unsearched(thoughts, thinking, in_channels=self._in_channels)
         most = min(asked or default_max_tokens, room)
         # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
-        params = request.sampling_params(most, prediction, grammar, self._sampling)
+        params = request.sampling_params(most, prediction, grammar, unsearched, self._sampling)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
             id=request_id, prompt=prompt, params=params, n=request.n, scope=owner
         )
-        return Prepared(
-            generation, form, thinking, self.template.thought_marks, in_channels=self._in_channels
-        )
+        return Prepared(generation, form, thinking, thoughts, in_channels=self._in_channels)
 
     async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
