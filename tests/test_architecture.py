@@ -22,6 +22,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "minikin"
 MAY_IMPORT: dict[str, set[str]] = {
     # What every room may use.
     "errors": set(),
+    "logs": set(),
     "config": set(),
     "marks": set(),
     # Processes of bounded time and memory, and the frames between all processes.
@@ -63,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
-GROUND = {"errors", "config", "marks"}
+GROUND = {"errors", "logs", "config", "marks"}
 OF_THE_ENGINE = {"minikin.engine.messages", "minikin.engine.model.footprint"}
 """All that the rooms above the engine may use of it, beside engine/host."""
 LIGHT = OF_THE_ENGINE | {"minikin.engine.host.supervisor", "minikin.engine.model.block"}
@@ -71,6 +72,7 @@ LIGHT = OF_THE_ENGINE | {"minikin.engine.host.supervisor", "minikin.engine.model
 LINES = {
     "config": 160,
     "errors": 135,
+    "logs": 60,
     "marks": 60,
     "__init__": 10,
     "__main__": 10,
@@ -87,7 +89,7 @@ LINES = {
     "chat": 1350,
     "api": 490,
     "api/answer": 880,
-    "api/http": 900,
+    "api/http": 970,
     "api/request": 1760,
     "api/routes": 620,
     "api/serving": 755,

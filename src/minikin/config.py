@@ -14,6 +14,8 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
+from minikin.logs import Level
+
 ORIGINAL = "gpt-4.1-mini"
 """The name of OpenAI's model, as most clients write it."""
 SNAPSHOT = "gpt-4.1-mini-2025-04-14"
@@ -133,6 +135,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"unset": "minikin/completions.sqlite3 in the user's data folder"},
         ),
     ] = None
+    log_level: Annotated[
+        Level,
+        Meta(
+            description="Least level of log messages: debug, info, warning or error. Requests are "
+            "logged on every level, one line each; --no-access-log turns this off."
+        ),
+    ] = "info"
+    access_log: Annotated[
+        bool, Meta(description="Log one line per request.", extra={"hidden": True})
+    ] = True
+    """The help names its option at `log_level`: a pair of switches takes a column of its own."""
     drain_seconds: float = 30.0
     """Maximum time that running answers continue after the first SIGTERM."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 import time
@@ -23,6 +24,7 @@ def act(task: str) -> str:
     word, _, rest = task.partition(" ")
     known = {"echo": lambda: rest, "print": print_much, "die": die, "hang": hang, "spin": spin}
     known |= {"catch": catch, "one call": one_call, "memory": memory, "rubbish": rubbish}
+    known["log"] = log_some
     return known.get(task, known.get(word, die))()
 
 
@@ -30,6 +32,13 @@ def print_much():
     print("between the answers")
     os.write(1, b"and below Python")
     return "printed"
+
+
+def log_some():
+    log = logging.getLogger("minikin.scripted")
+    log.debug("a detail")
+    log.warning("a warning\n")
+    return "logged"
 
 
 def die():

@@ -45,6 +45,16 @@ async def test_what_it_prints_is_not_between_its_answers():
         assert await process.ask("echo a", str) == "a"
 
 
+@pytest.mark.parametrize("level", ["DEBUG", "WARNING"])
+async def test_it_logs_as_much_as_whoever_asks(caplog, capfd, level):
+    caplog.set_level(level, "minikin")
+    async with worker() as process:
+        assert await process.ask("log", str) == "logged"
+    logged = capfd.readouterr().err
+    assert "worker: WARNING a warning\\n" in logged
+    assert ("worker: DEBUG a detail" in logged) == (level == "DEBUG")
+
+
 @pytest.mark.parametrize("task", ["die", "spin", "one call", "memory", "hang", "rubbish", "echo"])
 async def test_a_worker_that_goes_too_far_is_replaced(task):
     # A plain echo answers text where a number is wanted.

@@ -26,6 +26,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     calls: list[ServerSettings] = []
     server = types.SimpleNamespace(serve=lambda settings, routes: calls.append(settings))
     monkeypatch.setitem(sys.modules, "minikin.api.server", server)
+    monkeypatch.setattr("minikin.logs.set_up", lambda level: None)  # it holds for the process
     return calls
 
 
@@ -72,7 +73,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--extensions --sampling openai --max-choices 7 --api-key one --api-key two "
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
-        f"--database {tmp_path}/kept.sqlite3"
+        f"--database {tmp_path}/kept.sqlite3 --log-level error --no-access-log"
     )
     serve(*options.split())
     engine = EngineSettings(
@@ -97,6 +98,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             allowed_hosts=("box.lan", "b"),
             allowed_origins=("http://localhost:5173", "https://a.example"),
             database=tmp_path / "kept.sqlite3",
+            log_level="error",
+            access_log=False,
         )
     ]
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
+from minikin.api.http.access_log import AccessLog
 from minikin.api.http.cors import Cors
 from minikin.api.http.edge import Edge
 from minikin.api.http.gate import Gate
@@ -42,6 +43,7 @@ def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
         routes=_routes(service),
         middleware=[
             Middleware(Edge, service),
+            *([Middleware(AccessLog)] if settings.access_log else []),
             Middleware(Cors, settings.allowed_origins),
             Middleware(Gate, settings),
         ],

@@ -108,7 +108,8 @@ async def _announce(
         if len(settings.models) == 1:
             raise
         first = settings.models[0].id
-        log.error("Cannot load %s: %s\nServing %s at %s", first, error.message, names, where)
+        log.error("Cannot load %s: %s", first, error.message)
+        log.error("Serving %s at %s", names, where)
 
 
 class DrainingServer(uvicorn.Server):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from minikin import logs
 from minikin.bounded.frames import BadFrame, framed, receive_frame
 from minikin.bounded.limits import Limits
 
@@ -119,6 +120,7 @@ class BoundedProcess:
             sys.executable,
             "-m",
             self._module,
+            logs.level(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path},

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
+from minikin import logs
 from minikin.bounded.frames import framed, read_frame
 from minikin.bounded.limits import Limits, leave_no_core, limit_memory, time_limit
 from minikin.errors import MinikinError
@@ -25,7 +26,10 @@ def serve(
     The first two frames are the Limits and a `setup`. `begin` makes of it what answers each `task`
     after that; if it raises MinikinError, its message is the reason why the worker can't be used.
     An answer that raises anything ends the process.
+
+    The program's only argument is the level to log at.
     """
+    logs.set_up(sys.argv[1], "worker: %(levelname)s %(message)s")
     os.nice(3)  # running answers come first
     leave_no_core()
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -12,6 +12,7 @@ import typer
 
 from minikin.cli.output import download_bar
 from minikin.config import ServerSettings
+from minikin.logs import Level
 
 if TYPE_CHECKING:
     from minikin.hub.cache import ModelCache
@@ -26,6 +27,7 @@ _METAVARS: dict[Any, str] = {
     float: "SECONDS",
     float | None: "SECONDS",
     Path | None: "FILE",
+    Level: "LEVEL",
 }
 
 CacheOption = Annotated[
@@ -70,14 +72,17 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
             continue
         (meta,) = metadata
         bare, extra = hints[field.name].__origin__, meta.extra or {}
+        name = field.name.replace("_", "-")
+        switch = f"--{name}/--no-{name}" if field.default else f"--{name}"
         option = typer.Option(
-            *((f"--{field.name.replace('_', '-')}",) if bare is bool else ()),
+            *((switch,) if bare is bool else ()),
             help=meta.description,
             min=extra.get("min", meta.ge),
             max=meta.le,
             metavar=_METAVARS.get(bare),
             show_default=extra.get("unset", True),
             dir_okay=False,
+            hidden=extra.get("hidden", False),
         )
         yield inspect.Parameter(
             field.name,

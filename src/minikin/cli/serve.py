@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec.structs import replace
 
+from minikin import logs
 from minikin.cli.access import read_api_keys, read_origins
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
 from minikin.cli.output import readable_size
@@ -113,8 +113,7 @@ def serve(
         allowed_origins=read_origins(allowed_origin or []),
         **settings_of(ServerSettings, settings),
     )
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("minikin").setLevel(logging.INFO)
+    logs.set_up(chosen.log_level)
     from minikin.api.server import serve as run_server
 
     run_server(chosen, lambda: _catalog_routes(chosen))

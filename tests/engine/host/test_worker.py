@@ -41,6 +41,16 @@ async def test_an_idle_engine_stays(engine, caplog):
     assert caplog.text == ""
 
 
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+async def test_it_logs_as_much_as_the_server(engine, caplog, capfd, level):
+    caplog.set_level(level, "minikin")
+    await engine.start()
+    await engine.wait_ready()
+    await generated(engine, "one")
+    logged = capfd.readouterr().err
+    assert ("engine: DEBUG r: 3 prompt tokens" in logged) == (level == "DEBUG")
+
+
 async def test_an_engine_whose_cache_is_corrupt_is_replaced(engine, caplog, capfd):
     engine.settings.model.touch()
     await engine.start()

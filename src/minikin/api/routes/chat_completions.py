@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 import msgspec
@@ -13,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from minikin.api.answer.chunks import DONE, ChunkMaker, Fold, server_sent, server_sent_error
 from minikin.api.answer.identifiers import completion_id
-from minikin.api.answer.wire import ChatCompletion, Chunk
+from minikin.api.answer.wire import ChatCompletion, Chunk, Usage
+from minikin.api.http.access_log import note
 from minikin.api.http.http import FAULT, json_response, read_json, while_connected
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.serving.service import Service
@@ -43,6 +44,7 @@ class ChatCompletions:
         with service.place():
             body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
             chat = translate(body, service.limits)
+            note(scope, model=chat.model)
             async with while_connected(receive), service.models.use(chat.model) as model:
                 prepared = await model.prepare(
                     chat,
@@ -50,14 +52,19 @@ class ChatCompletions:
                     owner=scope["state"]["owner"],
                     default_max_tokens=service.settings.default_max_tokens,
                 )
+                note(scope, prompt_tokens=len(prepared.generation.prompt))
                 chat = chat.sampled_with(prepared.generation.params)
                 maker = ChunkMaker(chat, prepared, fingerprint=model.engine.info.fingerprint)
                 events = model.engine.generate(prepared.generation)
-                async with aclosing(events), aclosing(maker.chunks(events)) as chunks:
+                async with (
+                    aclosing(events),
+                    aclosing(maker.chunks(events)) as chunks,
+                    aclosing(_counted(chunks, scope)) as counted,
+                ):
                     if chat.stream:
-                        await self._stream(chat, chunks, scope, send)
+                        await self._stream(chat, counted, scope, send)
                     else:
-                        answer = await self._whole(chat, chunks, scope)
+                        answer = await self._whole(chat, counted, scope)
                         await json_response(answer)(scope, receive, send)
 
     async def _whole(
@@ -110,6 +117,14 @@ class ChatCompletions:
             )
         )
         return answer
+
+
+async def _counted(chunks: AsyncIterator[Chunk], scope: Scope) -> AsyncGenerator[Chunk, None]:
+    """The chunks; the last one's token count goes to the access log."""
+    async for chunk in chunks:
+        if isinstance(chunk.usage, Usage):
+            note(scope, completion_tokens=chunk.usage.completion_tokens)
+        yield chunk
 
 
 async def _send_event(event: bytes | None, send: Send) -> None:

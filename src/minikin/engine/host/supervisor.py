@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 
+from minikin import logs
 from minikin.config import EngineSettings
 from minikin.engine.host.channel import (
     AsyncReader,
@@ -156,6 +157,7 @@ class EngineSupervisor:
                 "-m",
                 PROGRAM,
                 str(theirs.fileno()),
+                logs.level(),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 env=ENVIRONMENT | os.environ,

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 
+from minikin import logs
 from minikin.engine.block_pool import CacheFault
 from minikin.engine.engine import Engine
 from minikin.engine.host.channel import (
@@ -41,11 +42,14 @@ _FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
 
 
 def serve(make_masks: MakeMasks) -> None:
-    """Serve commands from the socket whose descriptor is the program's only argument."""
+    """Serve commands from the socket whose descriptor is the program's first argument.
+
+    The second is the level to log at.
+    """
     # The terminal's Ctrl-C goes to the whole group; when to end is the server's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logging.basicConfig(level=logging.INFO, format="engine: %(levelname)s %(message)s")
+    logs.set_up(sys.argv[2], "engine: %(levelname)s %(message)s")
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
         load = reader.read()
@@ -117,7 +121,9 @@ def _receive(reader: BlockingReader, inbox: queue.SimpleQueue[Command | None]) -
 
 def _obey(engine: Engine, command: Command) -> None:
     if isinstance(command, Submit):
-        engine.add(command.request)
+        request = command.request
+        log.debug("%s: %d prompt tokens", request.id, len(request.prompt))
+        engine.add(request)
     elif isinstance(command, Cancel):
         engine.cancel(command.request_id)
 
