@@ -1,1 +1,1 @@
-"""From engine events to OpenAI's objects."""
+"""Turns engine events into OpenAI's objects."""

@@ -1,6 +1,6 @@
-"""What an answer has to look like: its grammar, and the tools that it may call.
+"""The required format of an answer: its grammar, and the tools that it can call.
 
-Made from `response_format`, `tools` and what goes with them, once per request.
+It is made from `response_format`, `tools` and related parameters, once per request.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ _NO_PARAMETERS = {"type": "object", "properties": {}, "required": [], "additiona
 
 
 class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
-    """The form of one request's answers."""
+    """The format of the answers to one request."""
 
     plan: Plan | None = None
-    """What the grammar is made of; None: there is nothing to hold an answer to."""
+    """The plan of the grammar. None: answers are free."""
     tools: tuple[dict[str, Any], ...] = ()
-    """The tools that may be called."""
+    """The tools that the answer can call."""
     must_call: bool = False
     calls: CallFormat | None = None
-    """How calls are written, where there may be any."""
+    """How calls are written, if the answer can have any."""
     named: bool = False
-    """The request names the function: the call is its answer, which ends with `stop`."""
+    """The request names the function. The call is the answer, and ends with `stop`."""
     legacy: bool = False
-    """Whether the call is a `function_call`, as of a request with `functions`."""
+    """Whether the call is a `function_call`, for a request with `functions`."""
 
     def in_channels(self, marks: Mapping[str, int]) -> AnswerForm:
-        """This form for a model that answers in channels, whose messages these tokens frame."""
+        """This format for a model that answers in channels. These tokens mark its messages."""
         if self.plan is None:
             return self
         return replace(self, plan=replace(self.plan, channels=dict(marks)))
 
     @property
     def free(self) -> bool:
-        """Whether an answer may be words as they come."""
+        """Whether an answer can be free text."""
         return self.plan is None or (self.plan.may_answer and self.plan.answer is None)
 
     def after(self, marks: ThoughtMarks | None, thinking: bool | None) -> AnswerForm:
-        """This form where thoughts may come first, in `marks`; `thinking` as `Prepared` has it."""
+        """This format after reasoning between `marks`. For `thinking` see `Prepared`."""
         if self.plan is None or marks is None or thinking is None:
             return self
         thoughts = ThoughtFrame(marks.begin, marks.end, begun=thinking)
@@ -74,14 +74,14 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(found)
 
     async def grammar(self, checker: GrammarChecker) -> str | None:
-        """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make one."""
+        """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make it."""
         return await checker.grammar(self.plan) if self.plan else None
 
 
 def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int]) -> AnswerForm:
-    """The form that `request` asks for, of a model that writes `calls`.
+    """The answer format of `request`, for a model that writes `calls`.
 
-    `marks` are the tokens of its vocabulary that frame calls, text -> id. Raises InvalidRequest.
+    `marks` are the tokens of its vocabulary that mark calls, text -> id. Raises InvalidRequest.
     """
     answer = _answer(request.response_format)
     tools, must_call, named = _choose(request)
@@ -105,12 +105,12 @@ def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int
 
 
 def _several(request: ChatRequest, calls: CallFormat) -> bool:
-    """Whether an answer may have several calls; a model that has learned none repeats itself."""
+    """Whether an answer can have several calls. A model without a call format repeats itself."""
     return calls.native if request.parallel_tool_calls is None else request.parallel_tool_calls
 
 
 def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], bool, bool]:
-    """The tools that `tool_choice` leaves, each with its place; whether to call; whether named."""
+    """The tools that `tool_choice` allows, with their places; whether to call; whether named."""
     tools = list(enumerate(request.tools))
     choice = request.tool_choice
     if isinstance(choice, str):
@@ -125,7 +125,7 @@ def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], boo
 
 
 def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
-    """The schema of an answer in words, if there is one."""
+    """The schema of an answer that is not a call, if there is one."""
     kind = wanted.get("type", "text")
     if kind == "text":
         return None
@@ -139,12 +139,12 @@ def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
 
 
 def _place(at: int, request: ChatRequest) -> str:
-    """Where the request has its function number `at`."""
+    """The path of function number `at` in the request."""
     return f"functions[{at}]" if request.legacy_calls else f"tools[{at}].function"
 
 
 def _function(place: str, function: dict[str, Any]) -> SchemaPart:
-    """A tool's name and arguments: always an object, empty if there are no parameters."""
+    """A tool's name and arguments: always an object, empty without parameters."""
     name, strict = function["name"], bool(function.get("strict"))
     subject = Subject(f"function '{name}'", f"{place}.parameters", "invalid_function_parameters")
     given = function.get("parameters") or _NO_PARAMETERS

@@ -1,4 +1,4 @@
-"""One choice's news as its deltas: role, thoughts, words and tool calls, the end."""
+"""The deltas of one choice: role, reasoning, content, tool calls, and the end."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from minikin.engine.messages import Event, TokenEntry
 class ChoiceStream:
     """Turns the events of one choice into the chunks that OpenAI would send.
 
-    A call that opens the answer comes in the same delta as the role, any other in one of its own.
-    A call waits as long as it repeats an earlier one, and is left out if it does to its end.
-    Log probabilities are told of words only, not of calls.
+    A call that starts the answer is in the same delta as the role. Every other call has its own
+    delta. A call is held back while it repeats an earlier call, and dropped if it repeats all of
+    it. Log probabilities cover only content, not calls.
     """
 
     def __init__(
@@ -50,21 +50,23 @@ class ChoiceStream:
         self._reader = CallReader(form.calls) if form.calls else None
         self._with_logprobs = with_logprobs
         self._entries: list[TokenEntry] = []
-        """Of tokens whose text has not been told yet."""
+        """Log probabilities of tokens whose text is not sent yet."""
         self._begun = False
         self._calls: list[_Call] = []
         self.reasoning_tokens = 0
-        """Tokens that the model said to itself, between the marks."""
+        """Tokens of the reasoning between the marks."""
 
     def take(self, event: Event) -> Iterator[ChunkChoice]:
-        """The chunks of one event; the last event's end with the finish reason."""
+        """The chunks of one event. Those of the last event end with the finish reason."""
         self._entries += event.logprobs
         for part in self._parts(event):
             match part:
                 case Thought(text):
                     yield from self._begin()
                     yield self._chunk(Delta(reasoning_content=text))
-                case Content(text) if not self._must_call:  # else of a frame that the limit cut
+                case Content(text) if (
+                    not self._must_call
+                ):  # otherwise part of a call that the limit cut off
                     yield from self._words(text, tuple(self._entries))
                 case CallBegun(name):
                     self._calls = [*self._shown_calls, _Call(name)]
@@ -78,7 +80,7 @@ class ChoiceStream:
             yield self._chunk(Delta(), finish_reason=self._finish_reason(event.finish_reason))
 
     def _parts(self, event: Event) -> Iterator[Piece | Thought]:
-        """What the event's text is part of: thoughts, then words and calls."""
+        """Splits the event's text into reasoning, then content and calls."""
         last = event.finish_reason is not None
         said = self._apart(self._thoughts, event) if self._thoughts else [Said(event.text)]
         for part in said:
@@ -92,7 +94,7 @@ class ChoiceStream:
             yield from self._reader.finish()
 
     def _apart(self, reader: ThoughtReader | HarmonyReader, event: Event) -> list[Thought | Said]:
-        """The event's text, split token by token, so that those of thoughts can be counted."""
+        """The parts of the event's text, token by token, so that reasoning tokens are counted."""
         said: list[Thought | Said] = []
         start = 0
         for end in event.token_ends:
@@ -118,7 +120,7 @@ class ChoiceStream:
         return [call for call in self._calls if call.shown]
 
     def _arguments(self, more: str) -> Iterator[ChunkChoice]:
-        """More arguments of the latest call; the first to be shown bring its header."""
+        """More arguments of the latest call. The first ones also send its header."""
         call = self._calls[-1]
         call.arguments += more
         if call.shown:
@@ -136,7 +138,7 @@ class ChoiceStream:
         return self._chunk(replace(delta, role="assistant", content=None, refusal=None), [])
 
     def _call_delta(self, function: FunctionDelta, new_id: str = "") -> Delta:
-        """What is new of the latest call, with its id if it is the first of it."""
+        """The new part of the latest call, with its id if it is the first part."""
         if self._legacy:
             return Delta(function_call=function)
         at = len(self._calls) - 1
@@ -161,7 +163,7 @@ class ChoiceStream:
         )
 
     def _finish_reason(self, reason: FinishReason) -> FinishReason:
-        """A named function's call is the answer asked for; any other call is the model's choice."""
+        """The finish reason: the call of a named function ends with `stop`, as at OpenAI."""
         if reason != "stop" or self._named or not self._shown_calls:
             return reason
         return "function_call" if self._legacy else "tool_calls"
@@ -169,14 +171,14 @@ class ChoiceStream:
 
 @dataclass
 class _Call:
-    """A call in the making."""
+    """An unfinished call."""
 
     name: str
     arguments: str = ""
     shown: bool = False
 
     def may_become(self, other: _Call) -> bool:
-        """Whether this call is so far the beginning of `other`, or all of it."""
+        """Whether this call is so far a prefix of `other`, or all of it."""
         return self.name == other.name and other.arguments.startswith(self.arguments)
 
 
@@ -193,5 +195,5 @@ def _token_logprob(entry: TokenEntry) -> TokenLogprob:
 
 
 def _shown(token: bytes) -> str:
-    """A token as text; bytes that are only part of a character are escaped, as OpenAI's are."""
+    """A token as text. Bytes that are only part of a character are escaped, as at OpenAI."""
     return token.decode(errors="backslashreplace")

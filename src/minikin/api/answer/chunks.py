@@ -1,6 +1,6 @@
-"""From engine events to chunks, and from chunks to a whole completion.
+"""Turns engine events into chunks, and chunks into a complete answer.
 
-Streaming is the only path: an answer without `stream` is the fold of the chunks it would have been.
+Streaming is the only path: an answer without `stream` is the fold of its chunks.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from minikin.engine.messages import ChoiceUsage, Event
 
 _PADDING = string.ascii_letters + string.digits
 _MAX_PADDING = 15
-"""Characters of obfuscation at most, as recorded."""
+"""Maximum characters of obfuscation, from recorded answers."""
 _encode = msgspec.json.Encoder().encode
 DONE = b"data: [DONE]\n\n"
 
@@ -60,7 +60,7 @@ class ChunkMaker:
         }
 
     async def chunks(self, events: AsyncIterator[Event]) -> AsyncGenerator[Chunk, None]:
-        """A chunk for each thing that `events` tell; the last one has no choice but the usage."""
+        """The chunks of `events`. The last one has no choice, only the usage."""
         async for event in events:
             if event.usage:
                 self._usages.append(event.usage)
@@ -85,7 +85,7 @@ class ChunkMaker:
             completion_tokens=completion,
             total_tokens=self._prompt_tokens + completion,
             prompt_tokens_details=PromptTokensDetails(
-                # The first choice computes what is new; the others find all of it.
+                # The first choice computes the new part of the prompt, and the others reuse it.
                 cached_tokens=_told(min((u.cached_tokens for u in self._usages), default=0))
             ),
             completion_tokens_details=CompletionTokensDetails(
@@ -97,12 +97,12 @@ class ChunkMaker:
 
 
 def _told(cached: int) -> int:
-    """Cached tokens as OpenAI tells them: from 1,024 on, in steps of 128 (its caching guide)."""
+    """Cached tokens as OpenAI counts them: 1,024 or more, in steps of 128 (its caching guide)."""
     return cached // 128 * 128 if cached >= 1024 else 0
 
 
 def server_sent(chunk: Chunk, request: ChatRequest) -> bytes | None:
-    """The chunk as a server-sent event, with what the request's stream options add or leave out."""
+    """The chunk as a server-sent event, according to the request's stream options."""
     if chunk.choices:
         usage = None if request.include_usage else UNSET
     elif request.include_usage:
@@ -115,30 +115,30 @@ def server_sent(chunk: Chunk, request: ChatRequest) -> bytes | None:
 
 
 def server_sent_error(body: dict[str, Any]) -> bytes:
-    """An error in the middle of a stream, the last thing in it."""
+    """An error in a stream. It is the last event."""
     return b"data: " + _encode(body) + b"\n\n"
 
 
 def _padding() -> str:
-    """Random text of random length, so that packet sizes don't give the answer away."""
+    """Random text of random length, so that packet sizes do not reveal the answer."""
     return "".join(random.choices(_PADDING, k=random.randint(0, _MAX_PADDING)))
 
 
 class Fold:
-    """The completion that the chunks of a whole answer add up to."""
+    """Folds the chunks of an answer into one completion."""
 
     def __init__(self) -> None:
         self._choices: dict[int, _FoldedChoice] = {}
         self._last: Chunk | None = None
 
     def add(self, chunk: Chunk) -> None:
-        """Take the next chunk in."""
+        """Add the next chunk."""
         for part in chunk.choices:
             self._choices.setdefault(part.index, _FoldedChoice()).add(part)
         self._last = chunk
 
     def completion(self, metadata: dict[str, str] | UnsetType = UNSET) -> ChatCompletion:
-        """The whole, once the chunk with the usage is in."""
+        """The completion, after the chunk with the usage is added."""
         last = self._last
         assert last is not None
         assert isinstance(last.usage, Usage)
@@ -154,7 +154,7 @@ class Fold:
 
 
 class _FoldedChoice:
-    """One choice in the making."""
+    """One unfinished choice."""
 
     def __init__(self) -> None:
         self._texts: list[str] = []
@@ -196,7 +196,7 @@ class _FoldedChoice:
 
 
 class _FoldedCall:
-    """One call in the making."""
+    """One unfinished call."""
 
     def __init__(self, call_id: str | UnsetType = UNSET) -> None:
         self._id = call_id

@@ -1,4 +1,4 @@
-"""Random identifiers in OpenAI's forms."""
+"""Random identifiers in OpenAI's formats."""
 
 from __future__ import annotations
 

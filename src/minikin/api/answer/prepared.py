@@ -1,4 +1,4 @@
-"""A request on its way: what the engine is asked, and how its answers are read."""
+"""A prepared request: the request for the engine, and how to read its answers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from minikin.engine.messages import GenerationRequest
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A request as the engine takes it, and how to read its answers."""
+    """A request for the engine, and how to read its answers."""
 
     generation: GenerationRequest
     form: AnswerForm
     thinking: bool | None
-    """Whether the prompt ends within the model's thoughts; None: answers hold none."""
+    """Whether the prompt ends inside the model's reasoning. None: answers have no reasoning."""
     thought_marks: ThoughtMarks | None
     in_channels: bool = False
-    """Whether answers come in harmony's channels."""
+    """Whether answers are in harmony's channels."""
 
     def thought_reader(self) -> ThoughtReader | HarmonyReader | None:
-        """For one answer; None: it holds no thoughts."""
+        """The splitter for one answer. None: the answer has no reasoning."""
         if self.in_channels:
             return HarmonyReader()
         if self.thinking is None or self.thought_marks is None:

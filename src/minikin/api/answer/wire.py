@@ -1,6 +1,6 @@
-"""The objects that go out over HTTP, field for field as OpenAI's (openai-openapi).
+"""The objects sent over HTTP, with the fields of OpenAI's (openai-openapi).
 
-UNSET fields are left out of the JSON, None is written as null.
+The JSON does not contain UNSET fields. None is written as null.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "functi
 
 
 class TopLogprob(msgspec.Struct, frozen=True):
-    """A token that was likely at this place."""
+    """A token that was likely at this position."""
 
     token: str
     logprob: float
@@ -22,7 +22,7 @@ class TopLogprob(msgspec.Struct, frozen=True):
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
-    """A token of the answer; joined over the entries, `bytes` are the content's UTF-8."""
+    """A token of the answer. The `bytes` of all entries together are the content's UTF-8."""
 
     token: str
     logprob: float
@@ -38,14 +38,14 @@ class Logprobs(msgspec.Struct, frozen=True):
 
 
 class PromptTokensDetails(msgspec.Struct, frozen=True):
-    """What the prompt tokens were."""
+    """Details of the prompt tokens."""
 
     cached_tokens: int = 0
     audio_tokens: int = 0
 
 
 class CompletionTokensDetails(msgspec.Struct, frozen=True):
-    """What the completion tokens were."""
+    """Details of the completion tokens."""
 
     reasoning_tokens: int = 0
     audio_tokens: int = 0
@@ -54,7 +54,7 @@ class CompletionTokensDetails(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens of one request: the prompt once, the completion over all choices."""
+    """Tokens of one request: the prompt once, the completions of all choices."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -64,7 +64,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class FunctionCall(msgspec.Struct, frozen=True):
-    """The function that a tool call is for."""
+    """The function of a tool call."""
 
     name: str
     arguments: str
@@ -72,7 +72,7 @@ class FunctionCall(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct, frozen=True):
-    """A call that the assistant asks for."""
+    """A call that the assistant makes."""
 
     id: str
     function: FunctionCall
@@ -80,14 +80,14 @@ class ToolCall(msgspec.Struct, frozen=True):
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):
-    """What a chunk adds to a function call; the name comes once, with the first."""
+    """The part of a function call in a chunk. Only the first part has the name."""
 
     arguments: str
     name: str | UnsetType = UNSET
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True):
-    """What a chunk adds to the tool call of this index; id and type come once, with the first."""
+    """The part of the tool call with this index. Only the first part has the id and the type."""
 
     index: int
     function: FunctionDelta
@@ -101,10 +101,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     role: Literal["assistant"] = "assistant"
     content: str | None
     reasoning_content: str | UnsetType = UNSET
-    """What the model said to itself first; no field of the original's, but what others call it."""
+    """The model's reasoning. OpenAI has no such field. Other servers use this name."""
     tool_calls: list[ToolCall] | UnsetType = UNSET
     function_call: FunctionCall | UnsetType = UNSET
-    """The call, of a request with `functions`."""
+    """The call, for a request with `functions`."""
     refusal: str | None = None
     annotations: list[dict[str, str]] = []
 
@@ -133,7 +133,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delta(msgspec.Struct, frozen=True):
-    """What a chunk adds to a message."""
+    """The part of a message in a chunk."""
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
@@ -144,7 +144,7 @@ class Delta(msgspec.Struct, frozen=True):
 
 
 class ChunkChoice(msgspec.Struct, frozen=True):
-    """A chunk's news of one choice."""
+    """The part of one choice in a chunk."""
 
     index: int
     delta: Delta
@@ -167,7 +167,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that answers here."""
+    """A model of this server."""
 
     id: str
     object: Literal["model"] = "model"
@@ -179,14 +179,14 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):
-    """All models that answer here."""
+    """All models of this server."""
 
     object: Literal["list"] = "list"
     data: list[Model]
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
-    """What went wrong."""
+    """The details of an error."""
 
     message: str
     type: str
@@ -195,6 +195,6 @@ class ErrorBody(msgspec.Struct, frozen=True):
 
 
 class Error(msgspec.Struct, frozen=True):
-    """The envelope of every error."""
+    """The outer object of every error."""
 
     error: ErrorBody

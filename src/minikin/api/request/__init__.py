@@ -1,1 +1,1 @@
-"""From a decoded JSON body to a frozen request, by rules that are data."""
+"""Turns a decoded JSON body into a frozen request, by rules that are data."""

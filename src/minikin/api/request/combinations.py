@@ -1,6 +1,6 @@
-"""The rules that span several parameters, in the order in which the original reports them.
+"""The rules that combine several parameters, in the order in which OpenAI reports them.
 
-The order follows recorded requests with two faults, of which only one was ever reported.
+The order is that of recorded requests with two errors. OpenAI always reported only one of them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from minikin.api.request.parameters import going_to
 from minikin.errors import InvalidRequest
 
 MAX_OUTPUT_TOKENS = 32_768
-"""The most tokens that gpt-4.1-mini writes in one answer."""
+"""The maximum number of tokens in one answer of gpt-4.1-mini."""
 ORIGINAL_WINDOW = 1_047_576
 """Its context length, in tokens."""
 
 Values = dict[str, Any]
-"""The body's known parameters, each by itself in order; null ones are left out."""
+"""The known parameters of the body, each already valid. Null values are removed."""
 
 
 def one_limit(values: Values) -> None:
-    """Two names for one limit."""
+    """Both names of the same limit are set."""
     if "max_tokens" in values and "max_completion_tokens" in values:
         raise InvalidRequest(
             "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
@@ -34,7 +34,7 @@ def one_limit(values: Values) -> None:
 
 
 def more_than_the_original_writes(values: Values) -> None:
-    """A limit above the original's. What its whole window couldn't hold meets its own error."""
+    """A limit above OpenAI's. A limit above OpenAI's window has its own error."""
     for param in ("max_tokens", "max_completion_tokens"):
         if MAX_OUTPUT_TOKENS < (asked := values.get(param, 0)) <= ORIGINAL_WINDOW:
             raise InvalidRequest(
@@ -46,24 +46,24 @@ def more_than_the_original_writes(values: Values) -> None:
 
 
 def top_logprobs_need_logprobs(values: Values) -> None:
-    """Alternatives without the list they belong to."""
+    """Alternatives without the list that contains them."""
     if "top_logprobs" in values and not values.get("logprobs"):
         raise faults.only_with("top_logprobs", "logprobs")
 
 
 def stream_options_need_stream(values: Values) -> None:
-    """Options of a stream that isn't."""
+    """Stream options without a stream."""
     if "stream_options" in values and not values.get("stream"):
         raise faults.only_with("stream_options", "stream")
 
 
 def message_content_and_order(values: Values) -> None:
-    """Content this model can't take, and tool messages out of place."""
+    """Content that the model cannot read, and misplaced tool messages."""
     check_messages(values["messages"])
 
 
 def json_object_needs_the_word(values: Values) -> None:
-    """JSON mode that no message mentions: the model would run on in white space."""
+    """JSON mode that no message mentions. The model would write endless white space."""
     if values.get("response_format", {}).get("type") != "json_object":
         return
     if not any("json" in text.lower() for text in _texts(values["messages"])):
@@ -84,7 +84,7 @@ def _texts(messages: list[dict[str, Any]]) -> list[str]:
 
 
 def tool_settings_need_tools(values: Values) -> None:
-    """How to use tools where there are none, and tools that don't fit together."""
+    """Settings for tools without tools, and tools that contradict each other."""
     for param, owner in (
         ("tool_choice", "tools"),
         ("parallel_tool_calls", "tools"),
@@ -106,13 +106,13 @@ def tool_settings_need_tools(values: Values) -> None:
 
 
 def metadata_needs_store(values: Values) -> None:
-    """Notes on an answer that isn't kept."""
+    """Metadata for an answer that is not stored."""
     if "metadata" in values and not values.get("store"):
         raise faults.only_with("metadata", "store")
 
 
 def logit_bias_in_range(values: Values) -> None:
-    """Bias past what forces or bans a token."""
+    """A bias outside the range."""
     for bias in values.get("logit_bias", {}).values():
         if not -100 <= bias <= 100:
             raise InvalidRequest(
@@ -122,7 +122,7 @@ def logit_bias_in_range(values: Values) -> None:
 
 
 def prediction_stands_alone(values: Values) -> None:
-    """What can't be combined with a predicted output (OpenAI's guide on predicted outputs)."""
+    """Parameters that a prediction excludes (OpenAI's guide on predicted outputs)."""
     if "prediction" not in values:
         return
     used = {
@@ -140,7 +140,7 @@ def prediction_stands_alone(values: Values) -> None:
 
 
 def unserved_features(values: Values) -> None:
-    """What the API knows and this server, or the model it stands in for, does not do."""
+    """Parameters of the API that this server, or gpt-4.1-mini, does not support."""
     for parameter, destination in going_to(Rejected):
         if parameter.name in values:
             raise destination.error(parameter.name)
@@ -151,7 +151,7 @@ BEFORE_UNKNOWN: tuple[Callable[[Values], None], ...] = (
     top_logprobs_need_logprobs,
     stream_options_need_stream,
 )
-"""Checked before arguments that the model doesn't have are reported."""
+"""Checked before unrecognised arguments are reported."""
 
 AFTER_UNKNOWN: tuple[Callable[[Values], None], ...] = (
     message_content_and_order,

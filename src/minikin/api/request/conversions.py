@@ -1,4 +1,4 @@
-"""From a parameter's value in the body to the value of the field where it goes."""
+"""Turns a parameter's value in the body into the value of its destination field."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 
 def stops(value: str | list[str]) -> tuple[str, ...]:
-    """A stop text, or several."""
+    """One or more stop sequences."""
     return (value,) if isinstance(value, str) else tuple(value)
 
 
 def no_alternatives(logprobs: bool) -> int | None:
-    """How many alternatives of each token are wanted where only `logprobs` is given."""
+    """The number of alternatives of each token if only `logprobs` is given."""
     return 0 if logprobs else None
 
 
@@ -31,7 +31,7 @@ def biases(value: dict[str, float]) -> dict[int, float]:
 
 
 def predicted_text(prediction: dict[str, Any]) -> str:
-    """The text of `prediction`, whose parts are joined."""
+    """The text of `prediction`, with its parts joined."""
     content: str | list[dict[str, str]] = prediction["content"]
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
@@ -42,7 +42,7 @@ def tools_of_functions(functions: list[dict[str, Any]]) -> list[dict[str, Any]] 
 
 
 def one_call(functions: list[dict[str, Any]]) -> bool | None:
-    """An answer has one `function_call`, so one call is all that the model may make."""
+    """An answer has one `function_call`, so the model can make only one call."""
     return False if functions else None
 
 

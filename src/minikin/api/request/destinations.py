@@ -1,4 +1,4 @@
-"""Where the value of a parameter goes: a closed set, of which every parameter names some."""
+"""Where the value of a parameter goes. Every parameter has one or more of these destinations."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def _unchanged(value: Any) -> Any:
 
 
 class Sampling(msgspec.Struct, frozen=True):
-    """A field of SamplingParams, which gets the value as `convert` makes it."""
+    """A field of SamplingParams. It gets the result of `convert`."""
 
     field: str
     convert: Callable[[Any], Any] = _unchanged
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A field of ChatRequest, which gets the value as `convert` makes it."""
+    """A field of ChatRequest. It gets the result of `convert`."""
 
     field: str
     convert: Callable[[Any], Any] = _unchanged
@@ -37,7 +37,7 @@ class Setting(msgspec.Struct, frozen=True):
 
 
 class DefaultOf(msgspec.Struct, frozen=True):
-    """Another parameter, which gets this value if the request has none for it.
+    """Another parameter. It gets this value if the request has no value for it.
 
     `convert` returns None to leave the other parameter without a value.
     """
@@ -47,7 +47,7 @@ class DefaultOf(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Nowhere: the API has the parameter and this server does not. `error` takes its name."""
+    """Nowhere: this server does not support the parameter. `error` takes its name."""
 
     error: Callable[[str], InvalidRequest] = faults.unsupported
 

@@ -1,6 +1,6 @@
-"""The faults of a request body, worded as api.openai.com words them.
+"""The errors of a request body, in the words of api.openai.com.
 
-Each function makes one kind of error for the value at `path`, written as OpenAI writes paths:
+Each function makes one kind of error for the value at `path`. Paths have OpenAI's format:
 `messages[0].content[1].type`.
 """
 
@@ -22,7 +22,7 @@ def wrong_type(path: str, expected: str, value: Any) -> InvalidRequest:
 
 
 def no_object(value: Any) -> InvalidRequest:
-    """A body that isn't a JSON object."""
+    """A body that is not a JSON object."""
     return InvalidRequest(f"The JSON body must be an object, but is {kind_of(value)}.")
 
 
@@ -43,7 +43,7 @@ def kind_of(value: Any) -> str:
 def out_of_range(
     path: str, kind: str, value: float, limit: float, *, above: bool
 ) -> InvalidRequest:
-    """A number past its `limit`; `kind` is "integer" or "decimal"."""
+    """A number outside its `limit`. `kind` is "integer" or "decimal"."""
     side, sign, code = ("above maximum", "<=", "max") if above else ("below minimum", ">=", "min")
     return InvalidRequest(
         f"Invalid '{path}': {kind} {side} value. "
@@ -65,7 +65,7 @@ def too_long(path: str, kind: str, limit: int, size: int) -> InvalidRequest:
 
 
 def empty(path: str, kind: str) -> InvalidRequest:
-    """An empty string or array where one item is the least."""
+    """An empty string or array that needs at least one item."""
     article = "an" if kind == "array" else "a"
     return InvalidRequest(
         f"Invalid '{path}': empty {kind}. Expected {article} {kind} with minimum length 1, "
@@ -96,7 +96,7 @@ def name_too_long(path: str, name: str, limit: int) -> InvalidRequest:
 
 
 def no_match(path: str, pattern: str) -> InvalidRequest:
-    """A string that `pattern`, a regular expression, doesn't match."""
+    """A string that the regular expression `pattern` does not match."""
     return InvalidRequest(
         f"Invalid '{path}': string does not match pattern. "
         f"Expected a string that matches the pattern '{pattern}'.",
@@ -106,7 +106,7 @@ def no_match(path: str, pattern: str) -> InvalidRequest:
 
 
 def not_one_of(path: str, value: str, supported: Sequence[str]) -> InvalidRequest:
-    """A string that isn't one of the `supported`."""
+    """A string that is not one of `supported`."""
     if len(supported) == 1:
         choice = f"Value must be '{supported[0]}'."
     else:
@@ -115,7 +115,7 @@ def not_one_of(path: str, value: str, supported: Sequence[str]) -> InvalidReques
 
 
 def listed(values: Sequence[str]) -> str:
-    """Values as English lists them: 'a' and 'b'; 'a', 'b', and 'c'."""
+    """Values as an English list: 'a' and 'b'; 'a', 'b', and 'c'."""
     quoted = [f"'{value}'" for value in values]
     if len(quoted) < 3:
         return " and ".join(quoted)
@@ -123,32 +123,32 @@ def listed(values: Sequence[str]) -> str:
 
 
 def missing(path: str) -> InvalidRequest:
-    """A required parameter that the body lacks."""
+    """A required parameter that is missing."""
     return InvalidRequest(
         f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter"
     )
 
 
 def unknown(path: str) -> InvalidRequest:
-    """A parameter inside an object that has no such one."""
+    """An unknown parameter in an object."""
     return InvalidRequest(f"Unknown parameter: '{path}'.", param=path, code="unknown_parameter")
 
 
 def unrecognized(names: Sequence[str]) -> InvalidRequest:
-    """Parameters at the top of the body that the model doesn't have."""
+    """Unknown parameters at the top level of the body."""
     plural = "s" if len(names) > 1 else ""
     return InvalidRequest(f"Unrecognized request argument{plural} supplied: {', '.join(names)}")
 
 
 def only_with(param: str, other: str) -> InvalidRequest:
-    """A parameter that means something only beside another, which is off."""
+    """A parameter that needs another one, which is off."""
     return InvalidRequest(
         f"The '{param}' parameter is only allowed when '{other}' is enabled.", param=param
     )
 
 
 def clashes(param: str, other: str) -> InvalidRequest:
-    """A parameter that has no meaning beside another."""
+    """A parameter that cannot be combined with another."""
     return InvalidRequest(
         f"Invalid value for '{param}': '{param}' can't be combined with '{other}'.",
         param=param,
@@ -157,7 +157,7 @@ def clashes(param: str, other: str) -> InvalidRequest:
 
 
 def unsupported(param: str) -> InvalidRequest:
-    """A parameter that this model doesn't support."""
+    """A parameter that this model does not support."""
     return InvalidRequest(
         f"Unsupported parameter: '{param}' is not supported with this model.",
         param=param,
@@ -166,12 +166,12 @@ def unsupported(param: str) -> InvalidRequest:
 
 
 def no_web_search(param: str) -> InvalidRequest:
-    """The one feature that a model of the API may lack by itself."""
+    """Web search, which has its own error."""
     return InvalidRequest("Web search options not supported with this model.", param=param)
 
 
 def unsupported_value(param: str, value: str, supported: Sequence[str]) -> InvalidRequest:
-    """A valid value that this model doesn't support."""
+    """A valid value that this model does not support."""
     return InvalidRequest(
         f"Unsupported value: '{param}' does not support '{value}' with this model. "
         f"Supported values are: {listed(supported)}.",

@@ -1,4 +1,4 @@
-"""The rules of `messages`, `tools` and their parts, and of how messages may follow one another."""
+"""The rules of `messages`, `tools` and their parts, and of the order of messages."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ _PARTS = {
     "file": _part("file", Object(_optional(file_data=Text(), file_id=Text(), filename=Text()))),
 }
 _PART_NAMES = ("text", "image_url", "input_audio", "refusal", "audio", "file")
-"""The kinds that the original's errors name, whatever the role."""
+"""The part types that OpenAI's errors name, for every role."""
 
 
 def _content(*kinds: str, known: tuple[str, ...] = ()) -> Nullable:
-    """Content of these kinds of parts; null passes here, for `check_messages` to judge."""
+    """Content with these kinds of parts. Null is accepted here and checked in `check_messages`."""
     parts = Tagged("type", {kind: _PARTS[kind] for kind in kinds}, known)
     array = Array(parts, "an array of objects", MAX_PARTS, min_length=1)
     return Nullable(Either("one of a string or array of objects", {str: Text(), list: array}))
@@ -160,9 +160,12 @@ TOOL_CHOICE = Either(
 
 
 def check_messages(messages: list[dict[str, Any]]) -> None:
-    """What a text model can't take, and tool messages out of place. Raises InvalidRequest."""
+    """Reject content that a text model cannot read, and misplaced tool messages.
+
+    Raises InvalidRequest.
+    """
     waiting: list[str] = []
-    """Ids of calls that no tool message has answered yet."""
+    """Ids of calls without an answering tool message so far."""
     for at, message in enumerate(messages):
         _check_content(message, at)
         if message["role"] == "tool":
@@ -209,7 +212,7 @@ def _check_content(message: dict[str, Any], at: int) -> None:
 
 
 def _take_answer(waiting: list[str], message: dict[str, Any], at: int) -> None:
-    """Strike the call that this tool message answers off the list."""
+    """Remove the call that this tool message answers from the list."""
     if not waiting:
         raise InvalidRequest(
             "Invalid parameter: messages with role 'tool' must be a response to a preceeding "
@@ -235,7 +238,7 @@ def _unanswered(waiting: list[str], param: str) -> InvalidRequest:
 
 
 def check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
-    """Names that collide, or that `tool_choice` names in vain. Raises InvalidRequest."""
+    """Reject duplicate names, and unknown names in `tool_choice`. Raises InvalidRequest."""
     names = [tool["function"]["name"] for tool in tools]
     _check_distinct(names, "tools[{}].function.name")
     if isinstance(choice, dict):

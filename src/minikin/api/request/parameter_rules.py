@@ -1,4 +1,4 @@
-"""Rules that a single parameter has."""
+"""Rules for single parameters."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Metadata(msgspec.Struct, frozen=True):
 
 
 class LogitBias(msgspec.Struct, frozen=True):
-    """A map from token ids, written as strings, to numbers; their range is checked later."""
+    """A map from token ids as strings to numbers. Their range is checked later."""
 
     max_properties: int = 1024
 
@@ -84,12 +84,12 @@ class LogitBias(msgspec.Struct, frozen=True):
 
 
 class Modalities(msgspec.Struct, frozen=True):
-    """The kinds of output asked for: text, as this model has no other."""
+    """The requested kinds of output. This model supports only text."""
 
     items: Array = Array(OneOf(("text", "audio")), "an array of strings", 16)
 
     def check(self, value: Any, path: str) -> list[str]:
-        """See Rule. Audio is refused here, as the original does among the types."""
+        """See Rule. Audio is rejected here, together with wrong types, as OpenAI does."""
         asked = self.items.check(value, path)
         if "text" not in asked:
             raise InvalidRequest(
@@ -115,7 +115,7 @@ class Modalities(msgspec.Struct, frozen=True):
 
 
 class Verbosity(msgspec.Struct, frozen=True):
-    """How much to say; the original's model has one setting."""
+    """How long answers are. gpt-4.1-mini supports one value."""
 
     levels: OneOf = OneOf(("low", "medium", "high"))
 

@@ -1,9 +1,8 @@
-"""What a JSON value may be: rules as data, each able to check, to describe, and to give its schema.
+"""Rules for JSON values, as data. A rule can check a value, describe itself, and give its schema.
 
-A rule's `check(value, path)` returns the value or raises InvalidRequest in OpenAI's words; `schema`
-is the same rule as JSON Schema, `str(rule)` in a few words for the reference. `parameters.py` and
-`message_rules.py` are written in these terms; rules that a single parameter has are in
-`parameter_rules.py`.
+`check(value, path)` returns the value or raises InvalidRequest in OpenAI's words. `schema` is the
+same rule as JSON Schema. `str(rule)` is a short description for the reference. `parameters.py` and
+`message_rules.py` consist of these rules. Rules for single parameters are in `parameter_rules.py`.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from minikin.api.request import faults
 from minikin.errors import InvalidRequest
 
 MAX_DEPTH = 64
-"""The deepest nesting of free-form JSON in a body, such as a tool's schema."""
+"""Maximum nesting of free-form JSON in a body, such as the schema of a tool."""
 
 
 class Rule(Protocol):
-    """What a value must be."""
+    """The condition for a value."""
 
     def check(self, value: Any, path: str) -> Any:
-        """The value, if it keeps the rule. Raises InvalidRequest if not."""
+        """Return the value if it satisfies the rule. Raises InvalidRequest if not."""
         ...
 
     @property
@@ -58,7 +57,7 @@ class Boolean(_Frozen, frozen=True):
 
 
 class Integer(_Frozen, frozen=True):
-    """A whole number, not written with a decimal point."""
+    """An integer without a decimal point."""
 
     minimum: int
     maximum: int | None = None
@@ -111,7 +110,7 @@ class Decimal(_Frozen, frozen=True):
 
 
 class Text(_Frozen, frozen=True):
-    """A string; lengths in characters, `pattern` a regular expression for all of it."""
+    """A string. Lengths are in characters. The regular expression `pattern` matches all of it."""
 
     max_length: int | None = None
     min_length: int = 0
@@ -163,7 +162,7 @@ class OneOf(_Frozen, frozen=True):
 
 
 class Array(_Frozen, frozen=True):
-    """A list whose items keep one rule; `expected` names it in errors."""
+    """A list whose items all satisfy one rule. `expected` names the list in errors."""
 
     item: Rule
     expected: str
@@ -203,7 +202,7 @@ class Object(_Frozen, frozen=True):
     properties: Mapping[str, Property]
 
     def check(self, value: Any, path: str) -> dict[str, Any]:
-        """See Rule. Faults are looked for in the order of `properties`, unknown ones last."""
+        """See Rule. Checks properties in the order of `properties`, then unknown ones."""
         if not isinstance(value, dict):
             raise faults.wrong_type(path, "an object", value) if path else faults.no_object(value)
         prefix = f"{path}." if path else ""
@@ -233,10 +232,10 @@ class Object(_Frozen, frozen=True):
 
 
 class Tagged(_Frozen, frozen=True):
-    """An object of one of several kinds, told apart by the string in its property `tag`.
+    """An object of one of several kinds. The string in its property `tag` selects the kind.
 
-    `known`, if given, are the kinds that the original's errors name, among them some that it takes
-    elsewhere and refuses here.
+    `known`, if given, are the kinds that OpenAI's errors name. Some of them are valid in other
+    places and rejected here.
     """
 
     tag: str
@@ -264,7 +263,7 @@ class Tagged(_Frozen, frozen=True):
 
 
 class Either(_Frozen, frozen=True):
-    """A value that keeps the rule for its JSON type; `expected` names all of them in errors."""
+    """A value that satisfies the rule for its JSON type. `expected` names the types in errors."""
 
     expected: str
     by_type: Mapping[type, Rule]
@@ -286,7 +285,7 @@ class Either(_Frozen, frozen=True):
 
 
 class Nullable(_Frozen, frozen=True):
-    """null, which means the same as leaving the property out, or what `rule` allows."""
+    """null, which means the same as a missing property, or a value that `rule` allows."""
 
     rule: Rule
 
@@ -304,7 +303,7 @@ class Nullable(_Frozen, frozen=True):
 
 
 class FreeForm(_Frozen, frozen=True):
-    """Any JSON object, nested at most MAX_DEPTH deep."""
+    """Any JSON object with at most MAX_DEPTH levels."""
 
     def check(self, value: Any, path: str) -> dict[str, Any]:
         """See Rule."""

@@ -1,4 +1,4 @@
-"""From a decoded JSON body to a frozen request: the only place where requests are checked."""
+"""Turns a decoded JSON body into a frozen request. Requests are checked only here."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _DEFAULTS = tuple(going_to(DefaultOf))
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A chat completion request that keeps every rule which needs no tokenizer."""
+    """A chat completion request that satisfies every rule that needs no tokenizer."""
 
     model: str
-    """The name asked for, one of the server's."""
+    """The requested name, one of the server's names."""
     messages: list[dict[str, Any]]
     max_tokens: int | None = None
-    """The output limit that the request states."""
+    """The output limit of the request."""
     n: int = 1
     stream: bool = False
     include_usage: bool = False
@@ -38,17 +38,17 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[dict[str, Any]] = []
     tool_choice: str | dict[str, Any] = "auto"
     parallel_tool_calls: bool | None = None
-    """Whether one answer may have several calls; None: as the model does by itself."""
+    """Whether one answer can have several calls. None: the model's default."""
     legacy_calls: bool = False
-    """Whether the request names `functions`, and so expects a `function_call`."""
+    """Whether the request uses `functions`, and so expects a `function_call`."""
     reasoning_effort: str | None = None
-    """How much to think before the answer; None: as the model does by itself."""
+    """The effort for reasoning. None: the model's default."""
     sampling: dict[str, Any] = {}
-    """Arguments of SamplingParams, all but those of `sampling_params`."""
+    """Arguments of SamplingParams, without those of `sampling_params`."""
     prediction: str = ""
-    """What the client thinks the answer will be."""
+    """The answer that the client predicts."""
     settings: dict[str, Any] = {}
-    """What a stored completion tells of how it was made."""
+    """The settings that a stored completion shows."""
 
     def sampling_params(
         self,
@@ -58,11 +58,11 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         unsearched: tuple[Unsearched, ...],
         defaults: Mapping[str, Any],
     ) -> SamplingParams:
-        """How to sample this request's answers, of at most `max_tokens` tokens each.
+        """How to sample this request's answers, with at most `max_tokens` tokens each.
 
-        `prediction` holds the predicted text's token ids; the answers match `grammar`; stop texts
-        do not count where it is `unsearched`. `defaults` are the model's, of what the request
-        leaves open.
+        `prediction` contains the token ids of the predicted text. The answers match `grammar`.
+        Stop sequences have no effect in `unsearched` parts. `defaults` are the model's defaults
+        for values that the request does not set.
         """
         return SamplingParams(
             max_tokens=max_tokens,
@@ -73,26 +73,26 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def sampled_with(self, params: SamplingParams) -> ChatRequest:
-        """This request, to be kept with the defaults that it was answered with."""
+        """This request with the defaults of its answer, for storing."""
         used = {name: getattr(params, name) for name in ("temperature", "top_p")}
         return msgspec.structs.replace(self, settings=self.settings | used)
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What of a server bounds its requests."""
+    """The limits of a server for its requests."""
 
     models: frozenset[str]
     max_choices: int = 128
     extensions: bool = False
-    """Whether parameters that the original doesn't have are taken."""
+    """Whether the server accepts parameters that OpenAI does not have."""
 
 
 def translate(body: Any, limits: Limits) -> ChatRequest:
-    """The request that `body`, a decoded JSON value, makes.
+    """The request in `body`, a decoded JSON value.
 
-    Raises InvalidRequest with the one fault that the original would report, NotFound for a model
-    that the server doesn't have. The order is that of recorded requests with two faults: model,
-    then types and ranges of each parameter, then rules over several of them.
+    Raises InvalidRequest with the error that OpenAI would report, and NotFound for an unknown
+    model. The order is that of recorded requests with two errors: the model, then the type and
+    range of each parameter, then the rules that combine several parameters.
     """
     if not isinstance(body, dict):
         raise faults.no_object(body)
@@ -112,7 +112,7 @@ def translate(body: Any, limits: Limits) -> ChatRequest:
 
 
 def check_model(name: Any, models: frozenset[str]) -> str:
-    """`name`, if the server has such a model. Raises InvalidRequest or NotFound."""
+    """`name`, if the server has this model. Raises InvalidRequest or NotFound."""
     if name is None or name == "":
         raise InvalidRequest("you must provide a model parameter")
     if not isinstance(name, str):
@@ -129,7 +129,7 @@ def check_model(name: Any, models: frozenset[str]) -> str:
 def _check_each(
     body: dict[str, Any], parameters: tuple[Parameter, ...], limits: Limits
 ) -> dict[str, Any]:
-    """The parameters that are there and not null, each within its own rule."""
+    """The parameters that are not null. Each satisfies its own rule."""
     values = {}
     for parameter in parameters:
         if parameter.name in body:
@@ -152,7 +152,7 @@ def _chat_request(model: str, values: dict[str, Any]) -> ChatRequest:
 
 
 def _with_defaults(values: dict[str, Any]) -> dict[str, Any]:
-    """The values, with those that parameters have because of others."""
+    """The values, with those that one parameter gives to another."""
     implied = {
         to.parameter: to.convert(values[parameter.name])
         for parameter, to in _DEFAULTS
