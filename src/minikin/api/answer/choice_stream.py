@@ -163,7 +163,7 @@ class ChoiceStream:
         )
 
     def _finish_reason(self, reason: FinishReason) -> FinishReason:
-        """The finish reason: the call of a named function ends with `stop`, as at OpenAI."""
+        """The finish reason of the answer. The call of a named function keeps `stop`."""
         if reason != "stop" or self._named or not self._shown_calls:
             return reason
         return "function_call" if self._legacy else "tool_calls"

@@ -1,1 +1,1 @@
-"""HTTP itself: what is accepted, how bodies are read and written, keys and headers."""
+"""HTTP: accepted requests, bodies, errors, keys and headers."""

@@ -13,7 +13,7 @@ from minikin.api.serving.service import Service
 
 
 class Edge:
-    """Wraps the application `app`; routes find `request_id` in the scope's state."""
+    """Wraps the application `app`. Routes find `request_id` in the scope's state."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
@@ -35,9 +35,9 @@ class Edge:
         await self._app(scope, receive, send_with_headers)
 
     def _add_headers(self, start: Message, identifier: str, seconds: float) -> None:
-        """The headers that the original sends; on a 404 without time and limits, as there.
+        """The headers that OpenAI sends. As at OpenAI, a 404 has no time and no limits.
 
-        Of its rate limits the server has one, the requests in flight; the others are left out.
+        The server has only one rate limit, the requests in flight. The others are not sent.
         """
         headers = MutableHeaders(raw=list(start.get("headers", [])))
         for name, value in common_headers(identifier).items():

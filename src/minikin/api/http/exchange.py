@@ -1,4 +1,4 @@
-"""One request and its answer on a connection: what uvicorn's own cycle leaves out of HTTP."""
+"""One request and its answer on a connection. It adds what uvicorn's own cycle lacks."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from starlette.types import ASGIApp, Message
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 BEGINNING = b"HTTP/1.1 "
-"""Of every answer."""
+"""The first bytes of every answer."""
 
 
 class Exchange:
     """The application `app`, as `cycle` calls it.
 
-    An HTTP/1.0 client gets its stream unchunked, up to the end of the connection. A body that the
-    client offered (`Expect: 100-continue`) and nobody asked for may follow or not, so the
-    connection ends there.
+    An HTTP/1.0 client gets a stream without chunks that ends with the connection. If a client
+    offered a body (`Expect: 100-continue`) and the server did not request it, the body can follow
+    or not. Therefore the connection ends after the answer.
     """
 
     def __init__(self, cycle: RequestResponseCycle, app: ASGIApp, *, input_ended: bool) -> None:
@@ -24,10 +24,10 @@ class Exchange:
         self._app = app
         self._input_ended = input_ended
         self._early = 0
-        """Bytes of BEGINNING that are written."""
+        """The number of written bytes of BEGINNING."""
         self._answering = False
         self.closes = False
-        """Whether the client knows from the answer's head that the connection ends after it."""
+        """Whether the head of the answer says that the connection ends after it."""
 
     @property
     def is_over(self) -> bool:
@@ -36,28 +36,28 @@ class Exchange:
 
     @property
     def is_answering(self) -> bool:
-        """Whether the answer's head is written, or is about to be."""
+        """Whether the head of the answer is written, or is about to be."""
         return self._answering
 
     def abandon(self) -> None:
-        """The client is gone: nothing more is written, and the application learns it."""
+        """Report to the application that the client disconnected. Nothing more is written."""
         if not self.is_over:
             self._cycle.disconnected = True
         self._cycle.message_event.set()
 
     def end_input(self) -> None:
-        """Nothing more comes in; a body that is not complete will never be."""
+        """Report the end of the input. An incomplete body stays incomplete."""
         self._input_ended = True
         self._cycle.message_event.set()
 
     def begin_early(self) -> None:
-        """Write one more byte of what every answer begins with, if there is one."""
+        """Write one more byte of BEGINNING, if any is left."""
         if not self._answering and self._early < len(BEGINNING):
             self._cycle.transport.write(BEGINNING[self._early : self._early + 1])
             self._early += 1
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Run the application; uvicorn's own types of ASGI and starlette's don't match."""
+        """Run the application. The ASGI types of uvicorn and starlette do not match."""
         if self._is_old:
             self._cycle.chunked_encoding = False
             self._cycle.waiting_for_100_continue = False
@@ -95,7 +95,7 @@ class Exchange:
 
 
 class _Remainder:
-    """A transport to which the first `skip` bytes are written already."""
+    """A transport whose first `skip` bytes are already written."""
 
     def __init__(self, transport: Any, skip: int) -> None:
         self._transport = transport

@@ -22,7 +22,7 @@ _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d
 
 
 class Gate:
-    """Wraps the application `app`; routes find the request's `owner` in the scope's state."""
+    """Wraps the application `app`. Routes find the request's `owner` in the scope's state."""
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
         self._app = app
@@ -48,7 +48,7 @@ class Gate:
         except MinikinError as error:
             await error_response(error)(scope, receive, send)
         except Exception:
-            log.exception("request %s failed", scope["state"]["request_id"])
+            log.exception("Request %s failed", scope["state"]["request_id"])
             if not answering:
                 await error_response(EngineFailure(FAULT))(scope, receive, send)
 
@@ -62,8 +62,8 @@ class Gate:
     def _check_host(self, headers: Headers) -> None:
         """Reject the names of other hosts, so that their web pages cannot use this server.
 
-        A web page can reach a server on its visitor's machine by a name of its own that resolves
-        to a loopback address (DNS rebinding). IP addresses have no such owner.
+        With DNS rebinding, the host name of a web page resolves to a loopback address, so that the
+        page reaches a server on its visitor's machine. IP addresses do not have this problem.
         """
         given = headers.getlist("host")
         match = _HOST.fullmatch(given[0]) if len(given) == 1 else None

@@ -1,8 +1,9 @@
-"""A client that sends no more: it has left, or has only shut its side and waits for its answer.
+"""A half-closed client: it disconnected, or it only closed its sending side and waits.
 
-The two look alike until something is sent, which the machine of a client that left answers with a
-reset. What can be sent before an answer is known is the beginning that all answers share. It goes
-out byte by byte at growing intervals, for clients behind proxies, and for those that leave later.
+The two cases look the same until the server sends something. The machine of a client that
+disconnected then answers with a reset. Before the answer is known, the server can send the first
+bytes that all answers have. It sends them one by one at growing intervals, to detect also clients
+behind proxies and clients that disconnect later.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from collections.abc import Callable
 from minikin.api.http.exchange import Exchange
 
 LOOK_SECONDS = 0.02
-"""Between two looks for a reset."""
+"""Seconds between two checks for a reset."""
 FIRST_GAP = 0.1
-"""Seconds between the first two bytes; each gap is twice the one before."""
+"""Seconds between the first two bytes. Each interval is twice the one before."""
 
 
 class HalfClosed:
-    """Watches a half-closed connection for as long as `exchange` gives what it is answering."""
+    """Watches a half-closed connection while `exchange` returns the current exchange."""
 
     def __init__(self, transport: asyncio.Transport, exchange: Callable[[], Exchange]) -> None:
         self._transport = transport
@@ -33,7 +34,7 @@ class HalfClosed:
         self._look()
 
     def stop(self) -> None:
-        """The connection is gone."""
+        """Report that the connection is closed."""
         self._timer.cancel()
 
     def _look(self) -> None:

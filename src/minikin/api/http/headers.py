@@ -1,4 +1,4 @@
-"""Headers that every answer has, whoever writes it."""
+"""The headers of every answer."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ _COMMON = {
 
 
 def common_headers(identifier: str | None = None) -> dict[str, str]:
-    """Those headers, for the request of this id or of a new one."""
+    """The headers for a request with this id, or with a new id."""
     return {"x-request-id": identifier or request_id(), **_COMMON}

@@ -1,4 +1,4 @@
-"""HTTP as the routes use it: JSON bodies in, JSON and errors out, and clients that leave."""
+"""HTTP for the routes: JSON bodies, JSON answers, errors, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from starlette.types import Receive
 from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
 
 BODY_SECONDS = 60.0
-"""A client that takes longer to send its body is given up."""
+"""Maximum time for a client to send its body."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(float_hook=float).decode
-"""`float` turns 1e999 into infinity, which the parameter's own rule then refuses by name."""
+"""`float` turns 1e999 into infinity, which the parameter's own rule then rejects by name."""
 
 FAULT = "The server had an error while processing your request. Sorry about that!"
-"""All that a client learns of a bug of ours; the log has the rest."""
+"""The message for a bug in Minikin. The details are in the log."""
 MAX_DIGITS = 4300
-"""Python, and so msgspec, reads no longer integers."""
-NO_NUMBER = f"JSON has no NaN, no Infinity, and no integer of over {MAX_DIGITS} digits here."
+"""The maximum for integers in Python, and so in msgspec."""
+NO_NUMBER = f"NaN, Infinity and integers with more than {MAX_DIGITS} digits are not supported."
 NOT_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using "
     "your HTTP library correctly. The OpenAI API expects a JSON payload, but what was sent was not "
@@ -34,7 +34,7 @@ NOT_JSON = (
 
 
 class TransportFault(InvalidRequest):
-    """A request that fails before its content matters; `status` is the HTTP status."""
+    """A request that fails before its content is read. `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
@@ -42,12 +42,12 @@ class TransportFault(InvalidRequest):
 
 
 def json_response(content: Any, status: int = 200) -> Response:
-    """`content` as JSON; msgspec Structs, dicts and lists."""
+    """`content` as JSON: msgspec Structs, dicts and lists."""
     return Response(_encode(content), status, media_type="application/json")
 
 
 def error_response(error: MinikinError) -> Response:
-    """The error envelope with the error's own status."""
+    """The error object, with the error's own status."""
     response = json_response(error.body(), error.status)
     if isinstance(error, Overloaded):
         response.headers["retry-after"] = str(error.retry_after)
@@ -63,8 +63,8 @@ def error_response(error: MinikinError) -> Response:
 async def read_json(request: Request, max_bytes: int) -> Any:
     """The request's body, decoded.
 
-    Raises TransportFault for a body that isn't JSON by its headers, is over `max_bytes` or takes
-    too long, InvalidRequest for one that isn't JSON in fact.
+    Raises TransportFault if the headers do not say JSON, or if the body is larger than `max_bytes`
+    or takes too long. Raises InvalidRequest if the body is not valid JSON.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
@@ -81,15 +81,17 @@ async def read_json(request: Request, max_bytes: int) -> Any:
         async with asyncio.timeout(BODY_SECONDS):
             body = await _read_body(request, max_bytes)
     except TimeoutError:
-        raise TransportFault(408, "The request's body did not arrive in time.") from None
+        raise TransportFault(408, "The body of the request did not arrive in time.") from None
     except ClientDisconnect:
-        raise TransportFault(400, "The connection ended before the request's body did.") from None
+        raise TransportFault(
+            400, "The connection ended before the body of the request was complete."
+        ) from None
     return decode_json(body)
 
 
 async def _read_body(request: Request, max_bytes: int) -> bytes:
     too_large = TransportFault(
-        413, f"The request's body is over {max_bytes} bytes.", code="request_too_large"
+        413, f"The body of the request is larger than {max_bytes} bytes.", code="request_too_large"
     )
     declared = request.headers.get("content-length", "0")
     if not declared.isdigit() or int(declared[:20]) > max_bytes:
@@ -105,7 +107,7 @@ async def _read_body(request: Request, max_bytes: int) -> bytes:
 
 
 def decode_json(body: bytes) -> Any:
-    """The value that `body`, JSON in UTF-8, stands for; of keys given twice the last one counts.
+    """The value of `body`, JSON in UTF-8. If a key occurs twice, the last one counts.
 
     Raises InvalidRequest.
     """
@@ -120,9 +122,9 @@ def decode_json(body: bytes) -> Any:
 
 
 def _name_of_no_number(body: bytes) -> str | None:
-    """The property whose value has what JSON doesn't take for a number, if that is all the fault.
+    """The property with an unsupported number, if this is the only error in the body.
 
-    Python's own parser reads such bodies; of what it reads only the name is used.
+    Python's own parser reads such bodies. Only the name is used from its result.
     """
     strange = object()
 
@@ -143,7 +145,7 @@ def _name_of_no_number(body: bytes) -> str | None:
 
 @asynccontextmanager
 async def while_connected(receive: Receive) -> AsyncIterator[None]:
-    """Runs the block until its end or until the client goes away, whichever comes first."""
+    """Runs the block until its end, or until the client disconnects."""
     task = asyncio.current_task()
     assert task is not None
     gone = False
@@ -159,7 +161,7 @@ async def while_connected(receive: Receive) -> AsyncIterator[None]:
     try:
         yield
         if gone:
-            await asyncio.sleep(0)  # takes the cancellation that came with the block's last step
+            await asyncio.sleep(0)  # receives a cancellation from the last step of the block
     except asyncio.CancelledError:
         if not gone:
             raise

@@ -1,4 +1,4 @@
-"""API keys: who may come in, and whose stored completions are whose."""
+"""API keys: authentication, and the owners of stored completions."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NO_KEY = (
     "using Bearer auth (i.e. Authorization: Bearer YOUR_KEY)."
 )
 MAX_WRONG = 60
-"""Wrong keys from one address in a minute; the next one is answered 429."""
+"""Maximum wrong keys from one address per minute. The next one gets 429."""
 _MAX_ADDRESSES = 10_000
 ANYONE = ""
-"""The owner of everything on a server that asks for no key."""
+"""The owner of everything on a server without keys."""
 
 
 class TooManyWrongKeys(Overloaded):
-    """Wrong keys come faster than anyone mistypes them."""
+    """An address sends too many wrong keys."""
 
     status = 429
     type = "requests"
@@ -40,9 +40,9 @@ class TooManyWrongKeys(Overloaded):
 
 
 class WrongKeys:
-    """How many wrong keys each address has sent in this minute.
+    """The number of wrong keys from each address in this minute.
 
-    A right key is let in all the same: clients behind one proxy share its address.
+    A correct key is accepted anyway, because clients behind one proxy share its address.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class WrongKeys:
         self._since = 0.0
 
     def count(self, address: str) -> None:
-        """One more. Raises TooManyWrongKeys."""
+        """Count one more wrong key. Raises TooManyWrongKeys."""
         now = time.monotonic()
         if now >= self._since + 60 or len(self._counts) >= _MAX_ADDRESSES:
             self._counts.clear()
@@ -61,18 +61,18 @@ class WrongKeys:
 
 
 class Keys:
-    """The keys of a server, kept as digests only."""
+    """The keys of a server. Only their digests are stored."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [_digest(key) for key in keys]
         self._wrong = WrongKeys()
 
     def owner(self, headers: Headers, address: str) -> str:
-        """Who sends these headers from `address`: a name derived from the key.
+        """The owner of a request with these headers: a name derived from the key.
 
         Raises Unauthorized unless there is exactly one Authorization header with one of the keys,
-        TooManyWrongKeys if `address` has sent too many wrong ones. Every key is compared in full,
-        so that the time taken tells nothing.
+        TooManyWrongKeys if `address` sent too many wrong keys. Every key is compared in full, so
+        that the time reveals nothing.
         """
         if not self._digests:
             return ANYONE
@@ -94,7 +94,7 @@ def _digest(key: str) -> bytes:
 
 
 def _masked(key: str) -> str:
-    """A key that its owner can recognise and nobody can use."""
+    """A masked key that its owner can recognise and others cannot use."""
     key = "".join(char if char.isascii() and char.isprintable() else "?" for char in key)
     if len(key) < 16:
         return "*" * len(key)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on one connection: uvicorn's protocol, with bounds, and for clients of every habit."""
+"""HTTP/1.1 on one connection: uvicorn's protocol with limits, and for unusual clients."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ from minikin.api.http.headers import common_headers
 from minikin.errors import InvalidRequest
 
 MAX_HEAD_BYTES = 65_536
-"""Request line and headers together."""
+"""Maximum bytes of the request line and the headers together."""
 HEAD_SECONDS = 10.0
-"""A client that takes longer to send them is cut off."""
+"""Maximum time for a client to send them."""
 LINGER_SECONDS = 2.0
-"""How long a closing connection still reads: a reset would take the answer from its client."""
+"""How long a closing connection still reads. A reset can lose the answer for the client."""
 KEEP_ALIVE_SECONDS = 620
-"""Longer than client pools keep a connection: Go's 90 s, OkHttp's 300 s, load balancers' 600 s."""
+"""Longer than connection pools: Go 90 s, OkHttp 300 s, load balancers 600 s."""
 MAX_PIPELINED = 16
-"""Requests that wait for the answers before theirs; no more are read meanwhile."""
+"""Maximum requests that wait for earlier answers. Until then, no more are read."""
 _BROKEN = "The request is not valid HTTP/1.1."
-_CODING = "The only Transfer-Encoding supported is 'chunked'."
-_TOO_LARGE = f"The request's line and headers are over {MAX_HEAD_BYTES} bytes."
-_TOO_SLOW = "The request's headers did not arrive in time."
+_CODING = "The only supported Transfer-Encoding is 'chunked'."
+_TOO_LARGE = f"The line and headers of the request are larger than {MAX_HEAD_BYTES} bytes."
+_TOO_SLOW = "The headers of the request did not arrive in time."
 
 
 def _most_connections() -> int:
-    """Half of the files that this process may open, and never more than 4,096."""
+    """Half of the files that this process can open, but at most 4,096."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 4096 if files == resource.RLIM_INFINITY else min(4096, files // 2)
 
 
 MAX_CONNECTIONS = _most_connections()
-"""With more than these, a new connection closes the one that has been idle longest."""
+"""Above this number, a new connection closes the one that was idle longest."""
 
 
 class _UnknownCoding(Exception):
-    """The body has a transfer coding beside `chunked`."""
+    """The body has a transfer coding other than `chunked`."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Uvicorn's protocol; a head that is broken, too large or too slow ends the connection.
+    """Uvicorn's protocol. A head that is invalid, too large or too slow ends the connection.
 
-    The client gets the usual error envelope first. An offered upgrade is ignored (RFC 9110, 7.8),
-    and a client that shuts its sending side after a request gets its answer.
+    The client first gets the usual error object. An offered upgrade is ignored (RFC 9110, 7.8). A
+    client that closes its sending side after a request gets its answer.
     """
 
     _head_bytes: int | None = 0
-    """Received of the current head; None while a body or an answer is under way."""
+    """Received bytes of the current head. None during a body or an answer."""
     _deadline: asyncio.TimerHandle | None = None
-    """When a head is overdue, or a lingering connection closes."""
+    """The timer for an overdue head, or for closing a lingering connection."""
     _lingering = False
-    """Whether all is said, and what still comes in is thrown away."""
+    """Whether everything is sent and further input is discarded."""
     _idle_since: float | None = None
     _exchange: Exchange | None = None
-    """The request that is being answered, or was last; more may wait in `pipeline`."""
+    """The current or latest request. More can wait in `pipeline`."""
     _half_closed: HalfClosed | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """A client connected; its first request is due."""
+        """A client connected. Its first request is due."""
         super().connection_made(transport)
         self._expect_head()
         if len(self.connections) > MAX_CONNECTIONS:
             self._close_longest_idle()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """The connection is closed."""
         self._forget_deadline()
         self._unset_keepalive_if_required()
         if self._half_closed:
@@ -83,7 +83,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came in."""
+        """Bytes arrived."""
         self._unset_keepalive_if_required()
         if self._lingering:
             return
@@ -101,7 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._rest_if_idle()
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """The client sends no more. Whether the connection stays, for an answer to go out."""
+        """The client closed its sending side. Returns whether the connection stays open."""
         exchange = self._exchange
         if self._lingering or exchange is None or exchange.is_over:
             return False
@@ -112,15 +112,15 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def on_message_begin(self) -> None:
-        """The parser saw a request begin."""
+        """The parser found the start of a request."""
         super().on_message_begin()
         if self._head_bytes is None:
             self._expect_head()
 
     def on_headers_complete(self) -> None:
-        """The parser saw a head end."""
+        """The parser found the end of a head."""
         if self.parser.should_upgrade():
-            return  # the same head comes again without the offer, see _parse
+            return  # the same head follows without the offer, see _parse
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings not in ([], [b"chunked"]):
             raise _UnknownCoding
@@ -128,10 +128,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_deadline()
         super().on_headers_complete()
         if len(self.pipeline) < MAX_PIPELINED:
-            self.flow.resume_reading()  # or nobody would notice that the client leaves
+            self.flow.resume_reading()  # otherwise the server does not notice a disconnect
 
     def on_message_complete(self) -> None:
-        """The parser saw a request end."""
+        """The parser found the end of a request."""
         if not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -148,10 +148,10 @@ class BoundedProtocol(HttpToolsProtocol):
         super()._start_asgi_task(cycle, self._exchange)
 
     def _parse(self, data: bytes) -> None:
-        """Parse what came in. Raises HttpParserError.
+        """Parse the input. Raises HttpParserError.
 
-        The parser stops after a head that offers an upgrade and skips its body. So another one
-        gets the same head without the offer, and then the rest.
+        The parser stops after a head that offers an upgrade, and skips its body. Therefore a new
+        parser gets the same head without the offer, and then the rest.
         """
         rest = memoryview(data)
         while True:
@@ -181,7 +181,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _rest_if_idle(self) -> None:
-        """Start the time that a connection may be idle, if it is."""
+        """Start the idle timer if the connection is idle."""
         if not self._exchange or not self._exchange.is_over or self._head_bytes is not None:
             return
         if self.pipeline or self.transport.is_closing():
@@ -203,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._forget_deadline()
         if self.transport.is_closing() or self._lingering:
             return
-        # In the middle of an answer, a second one would read as part of it.
+        # During an answer, a second answer would look like a part of it.
         if not self._exchange or self._exchange.is_over or not self._exchange.is_answering:
             self.transport.write(_answer(status, message))
         if self._exchange:
@@ -217,7 +217,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._linger()
 
     def _linger(self) -> None:
-        """Close, but read on for a moment."""
+        """Close, but continue to read for a short time."""
         self._lingering = True
         self.flow.resume_reading()
         self.transport.write_eof()
