@@ -25,7 +25,12 @@ from minikin.api.routes.tokens import Tokens
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.service import Service
 from minikin.config import ServerSettings
-from minikin.errors import MinikinError
+from minikin.errors import MinikinError, NotFound
+
+_CHAT_ONLY = (
+    "This is a chat model and not supported in the v1/completions endpoint. "
+    "Did you mean to use v1/chat/completions?"
+)
 
 
 def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
@@ -92,6 +97,8 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
     """The answer to an unknown path or method, in OpenAI's words."""
     assert isinstance(error, HTTPException)
     method, path = request.method, request.scope["path"][:256]
+    if (method, path) == ("POST", "/v1/completions"):
+        return error_response(NotFound(_CHAT_ONLY, param="model"))
     if error.status_code != 405:
         return error_response(TransportFault(error.status_code, f"Invalid URL ({method} {path})"))
     response = error_response(

@@ -1,4 +1,5 @@
 import httpx
+import openai
 import pytest
 
 from minikin.api.http.keys import MAX_WRONG
@@ -135,7 +136,8 @@ def test_no_host_or_two_are_told(shared_server):
         ("POST", "/v1/models", 405, "GET, HEAD"),
         ("GET", "/nope", 404, None),
         ("GET", "/v1/chat/completions/", 404, None),
-        ("POST", "/v1/completions", 404, None),
+        ("POST", "/v1/embeddings", 404, None),
+        ("GET", "/v1/completions", 404, None),
         ("GET", "/%00", 404, None),
     ],
 )
@@ -148,6 +150,13 @@ def test_routes_that_do_not_exist_are_told_as_json(shared_server, method, path, 
     assert error["type"] == "invalid_request_error"
     if status == 404:
         assert error["message"].startswith(f"Invalid URL ({method} /")
+
+
+def test_the_older_completions_are_for_other_models(shared_server):
+    client = openai.OpenAI(base_url=f"{shared_server.url}/v1", api_key="any")
+    with client, pytest.raises(openai.NotFoundError, match="mean to use v1/chat/completions") as e:
+        client.completions.create(model="gpt-4.1-mini", prompt="Hi")
+    assert (e.value.param, e.value.code, e.value.type) == ("model", None, "invalid_request_error")
 
 
 def test_a_bug_is_a_500_without_a_trace(serve, monkeypatch, caplog):
