@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from minikin.api.server import DrainingServer, serve
+from minikin.api.server import DrainingServer, listen, serve
 from minikin.errors import SetupError
 from tests.fakes import ScriptedEngine, app_over, settings
 from tests.real_model import ROOT
@@ -111,6 +111,13 @@ async def test_idle_connections_outlive_those_of_client_pools():
     server = DrainingServer(app_over(ScriptedEngine(), chosen), chosen)
     go, okhttp, load_balancer = 90, 300, 600
     assert server.config.timeout_keep_alive > max(go, okhttp, load_balancer)
+
+
+def test_connections_notice_a_client_that_vanished():
+    with listen(settings(port=0)) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 def test_a_port_in_use_is_told():

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""Seconds of silence before the first probe, seconds between two, and how many go unanswered."""
 
 
 def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = list) -> None:
@@ -41,22 +43,32 @@ def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = lis
     """
     if settings.database:
         check_database(settings.database)
-    listener = _listen(settings)
+    listener = listen(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         finished = runner.run(_serve(settings, listener, more_routes))
     if not finished:
         raise SystemExit(1)
 
 
-def _listen(settings: ServerSettings) -> socket.socket:
+def listen(settings: ServerSettings) -> socket.socket:
+    """A socket at the server's address. Its connections notice a client that vanished.
+
+    Raises SetupError.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        address = (settings.host, settings.port)
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise SetupError(
             f"Cannot listen on {settings.host}, port {settings.port}: {error.strerror}. "
             "Set another address with --host and --port."
         ) from error
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _PROBES.items():
+        if hasattr(socket, option):
+            listener.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return listener
 
 
 async def _serve(

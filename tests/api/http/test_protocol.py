@@ -96,6 +96,37 @@ def test_a_head_that_never_ends_is_cut_off(shared_server, parts):
     assert httpx.get(f"{shared_server.url}/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "endless",
+    [
+        [b"2\r\n{}\r\n0\r\n", *[b"a: b\r\n" * 10_000] * 40],
+        [b"2\r\n{}\r\n0\r\na: ", *[b"a" * 65_536] * 40],
+        [b"2;", *[b"a" * 65_536] * 40],
+    ],
+)
+@pytest.mark.parametrize("path", [b"/nope", b"/v1/chat/completions"])
+def test_what_never_ends_around_a_body_is_cut_off(shared_server, path, endless):
+    head = HEAD.replace(b"/v1/chat/completions", path) + b"Transfer-Encoding: chunked\r\n\r\n"
+    answer = send(shared_server, head, *endless)
+    assert not answer.endswith(b"open")
+    assert httpx.get(f"{shared_server.url}/health").status_code == 200
+
+
+def test_empty_lines_without_end_are_cut_off(shared_server):
+    answer = send(shared_server, GET + b"\r\n", *[b"\r\n" * 30_000] * 40)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert not answer.endswith(b"open")
+
+
+def test_requests_that_wait_for_an_answer_before_theirs_are_bounded(serve):
+    server = serve(ScriptedEngine(tokens=["a"] * 1000, pause=0.1))
+    answer = send(server, post(HI), (GET + b"\r\n") * (protocol.MAX_PIPELINED + 1))
+    assert answer.startswith(b"HTTP/1.1 429")
+    assert not answer.endswith(b"open")
+    few = send(server, post({**HI, "max_tokens": 1}), (GET + b"\r\n") * 20)
+    assert few.count(b"HTTP/1.1 200") == 21
+
+
 def test_a_head_that_does_not_come_is_cut_off(serve, monkeypatch):
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     server = serve()

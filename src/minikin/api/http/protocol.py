@@ -25,11 +25,12 @@ LINGER_SECONDS = 2.0
 """How long a closing connection still reads. A reset can lose the answer for the client."""
 KEEP_ALIVE_SECONDS = 620
 """Longer than connection pools: Go 90 s, OkHttp 300 s, load balancers 600 s."""
-MAX_PIPELINED = 16
-"""Maximum requests that wait for earlier answers. Until then, no more are read."""
+MAX_PIPELINED = 100
+"""Maximum requests of one connection that wait for earlier answers."""
 _BROKEN = "The request is not valid HTTP/1.1."
 _CODING = "The only supported Transfer-Encoding is 'chunked'."
-_TOO_LARGE = f"The line and headers of the request are larger than {MAX_HEAD_BYTES} bytes."
+_TOO_LARGE = f"The line and headers, or the trailers, are larger than {MAX_HEAD_BYTES} bytes."
+_TOO_MANY = f"More than {MAX_PIPELINED} requests wait for earlier answers on this connection."
 _TOO_SLOW = "The headers of the request did not arrive in time."
 
 
@@ -43,8 +44,8 @@ MAX_CONNECTIONS = _most_connections()
 """Above this number, a new connection closes the one that was idle longest."""
 
 
-class _UnknownCoding(Exception):
-    """The body has a transfer coding other than `chunked`."""
+class _Refusal(Exception):
+    """Raised in a callback of the parser. Its status and message end the connection."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -54,8 +55,10 @@ class BoundedProtocol(HttpToolsProtocol):
     client that closes its sending side after a request gets its answer.
     """
 
-    _head_bytes: int | None = 0
-    """Received bytes of the current head. None during a body or an answer."""
+    _in_head = True
+    """Whether a head is due. False during a body or an answer."""
+    _head_bytes = 0
+    """Received bytes of the current head, or since the last part of a body (such as trailers)."""
     _deadline: asyncio.TimerHandle | None = None
     """The timer for an overdue head, or for closing a lingering connection."""
     _lingering = False
@@ -87,16 +90,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._lingering:
             return
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         try:
             self._parse(data)
         except httptools.HttpParserError as error:
-            if isinstance(error.__context__, _UnknownCoding):
-                self._refuse(HTTPStatus.NOT_IMPLEMENTED, _CODING)
-            else:
-                self._refuse(HTTPStatus.BAD_REQUEST, _BROKEN)
-        if self._head_bytes is not None and self._head_bytes > MAX_HEAD_BYTES:
+            refusal = error.__context__
+            if not isinstance(refusal, _Refusal):
+                refusal = _Refusal(HTTPStatus.BAD_REQUEST, _BROKEN)
+            self._refuse(*refusal.args)
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
         self._rest_if_idle()
 
@@ -114,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser found the start of a request."""
         super().on_message_begin()
-        if self._head_bytes is None:
+        if not self._in_head:
             self._expect_head()
 
     def on_headers_complete(self) -> None:
@@ -123,12 +125,17 @@ class BoundedProtocol(HttpToolsProtocol):
             return  # the same head follows without the offer, see _parse
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings not in ([], [b"chunked"]):
-            raise _UnknownCoding
-        self._head_bytes = None
-        self._forget_deadline()
+            raise _Refusal(HTTPStatus.NOT_IMPLEMENTED, _CODING)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise _Refusal(HTTPStatus.TOO_MANY_REQUESTS, _TOO_MANY)
+        self._end_head()
         super().on_headers_complete()
-        if len(self.pipeline) < MAX_PIPELINED:
-            self.flow.resume_reading()  # otherwise the server does not notice a disconnect
+        self.flow.resume_reading()  # otherwise the server does not notice a disconnect
+
+    def on_body(self, body: bytes) -> None:
+        """The parser found a part of a body."""
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The parser found the end of a request."""
@@ -169,11 +176,17 @@ class BoundedProtocol(HttpToolsProtocol):
                 rest = rest[offer.args[0] :]
 
     def _expect_head(self) -> None:
+        self._in_head = True
         self._head_bytes = 0
         self._idle_since = None
         self._deadline = self.loop.call_later(
             HEAD_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW
         )
+
+    def _end_head(self) -> None:
+        self._in_head = False
+        self._head_bytes = 0
+        self._forget_deadline()
 
     def _forget_deadline(self) -> None:
         if self._deadline:
@@ -181,8 +194,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _rest_if_idle(self) -> None:
-        """Start the idle timer if the connection is idle."""
-        if not self._exchange or not self._exchange.is_over or self._head_bytes is not None:
+        """Start the time that a connection may be idle, if it is."""
+        if not self._exchange or not self._exchange.is_over or self._in_head:
             return
         if self.pipeline or self.transport.is_closing():
             return
@@ -199,8 +212,7 @@ class BoundedProtocol(HttpToolsProtocol):
             min(idle, key=lambda each: each._idle_since or 0.0).transport.close()
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
-        self._head_bytes = None
-        self._forget_deadline()
+        self._end_head()
         if self.transport.is_closing() or self._lingering:
             return
         # During an answer, a second answer would look like a part of it.
