@@ -87,7 +87,7 @@ LINES = {
     "constrain": 1130,
     "constrain/schema": 1840,
     "chat": 1350,
-    "api": 490,
+    "api": 520,
     "api/answer": 880,
     "api/http": 970,
     "api/request": 1760,
