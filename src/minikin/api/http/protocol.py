@@ -194,7 +194,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _rest_if_idle(self) -> None:
-        """Start the time that a connection may be idle, if it is."""
+        """Start the idle timer if the connection is idle."""
         if not self._exchange or not self._exchange.is_over or self._in_head:
             return
         if self.pipeline or self.transport.is_closing():
