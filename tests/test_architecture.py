@@ -90,7 +90,7 @@ LINES = {
     "api": 520,
     "api/answer": 880,
     "api/http": 970,
-    "api/request": 1760,
+    "api/request": 1790,
     "api/routes": 620,
     "api/serving": 755,
     "catalog": 775,

@@ -16,12 +16,19 @@ MinikinError
 
 from __future__ import annotations
 
+from typing import Literal
+
+ErrorType = Literal[
+    "invalid_request_error", "service_unavailable_error", "server_error", "requests"
+]
+"""OpenAI's values of an error's `type`."""
+
 
 class MinikinError(Exception):
     """Base of the tree. The user reads `message`."""
 
     status = 500
-    type = "server_error"
+    type: ErrorType = "server_error"
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -45,7 +52,7 @@ class InvalidRequest(MinikinError):
     """The server cannot serve this request. The client must change it."""
 
     status = 400
-    type = "invalid_request_error"
+    type: ErrorType = "invalid_request_error"
 
 
 class Unauthorized(InvalidRequest):
@@ -80,7 +87,7 @@ class Overloaded(MinikinError):
     """The server is at its limit. `retry_after` is in seconds."""
 
     status = 503
-    type = "service_unavailable_error"
+    type: ErrorType = "service_unavailable_error"
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message, code="server_is_overloaded")

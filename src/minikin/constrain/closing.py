@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from llguidance import LLMatcher
@@ -27,6 +27,9 @@ IN_STRING = 16
 """Where more than one in so many tokens is allowed, it is within a string."""
 _SIGNS = re.compile(rb'\\.|["{}\[\]]')
 _LEAST = (b"null", b"true", b"false", *(b"%d" % digit for digit in range(10)))
+
+TokenKind = Literal["end", "quote", "least", "filler", "sign", "other"]
+"""How a token may help to end an answer."""
 
 
 @dataclass
@@ -50,9 +53,9 @@ class Closing:
         self._tokens = tokens
         self.eos_ids = sorted(eos_ids)
         self._many = len(tokens) // IN_STRING
-        kinds = [_kind(token) for token in tokens]
+        kinds: list[TokenKind] = [_kind(token) for token in tokens]
         self._ends = _ranked(tokens, kinds, "end", partial(_end_rank, in_string=False))
-        quotes = [
+        quotes: list[TokenKind] = [
             "quote" if token.startswith(b'"') else kind
             for token, kind in zip(tokens, kinds, strict=True)
         ]
@@ -157,7 +160,7 @@ class Closing:
         return allowed
 
 
-def _kind(token: bytes) -> str:
+def _kind(token: bytes) -> TokenKind:
     """How a token may help: it ends values, is a small value, fills a string, or is a sign."""
     text = token.strip(b" ")
     if text and not text.strip(b'"}],'):
@@ -165,12 +168,12 @@ def _kind(token: bytes) -> str:
     if text in _LEAST:
         return "least"
     if len(token) == 1:
-        return "sign" if 0x20 <= token[0] < 0x7F and token != b"\\" else ""
-    return "filler" if token.isalnum() else ""
+        return "sign" if 0x20 <= token[0] < 0x7F and token != b"\\" else "other"
+    return "filler" if token.isalnum() else "other"
 
 
 def _ranked(
-    tokens: Sequence[bytes], kinds: list[str], kind: str, rank: Callable[[bytes], Any]
+    tokens: Sequence[bytes], kinds: list[TokenKind], kind: TokenKind, rank: Callable[[bytes], Any]
 ) -> np.ndarray:
     """The ids of one kind, best first."""
     ids = [i for i, own in enumerate(kinds) if own == kind]

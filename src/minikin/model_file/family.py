@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 _QUERY_KEY_NORMS = ("attn_q_norm.weight", "attn_k_norm.weight")
 _POST_NORMS = ("post_attention_norm.weight", "post_ffw_norm.weight")
@@ -15,6 +16,9 @@ _GPT_OSS = (
     "ffn_down_exps.bias",
 )
 
+ActivationName = Literal["silu", "gelu", "clamped silu"]
+"""What the feed-forward computes from its gate; see `engine.model.activation`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
@@ -24,7 +28,7 @@ class Family:
     """Tensors that each layer must have, in addition to those of all families."""
     side_by_side: bool = False
     """In GGUF files, the two rows of a rotary pair are adjacent."""
-    activation: str = "silu"
+    activation: ActivationName = "silu"
     scaled_embedding: bool = False
     """The decoder multiplies embeddings by the square root of the hidden size."""
     global_every: int = 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -225,7 +225,7 @@ def _metaspace(spec: Spec) -> pre_tokenizers.PreTokenizer:
     )
 
 
-def _scheme(spec: Spec) -> Any:
+def _scheme(spec: Spec) -> Literal["always", "first", "never"]:
     """Where Metaspace puts a space before a text. Older files have only a flag."""
     scheme = spec.get("prepend_scheme")
     if scheme is None:

@@ -64,10 +64,9 @@ class ChoiceStream:
                 case Thought(text):
                     yield from self._begin()
                     yield self._chunk(Delta(reasoning_content=text))
-                case Content(text) if (
-                    not self._must_call
-                ):  # otherwise part of a call that the limit cut off
-                    yield from self._words(text, tuple(self._entries))
+                case Content(text):
+                    if not self._must_call:  # otherwise part of a call that the limit cut off
+                        yield from self._words(text, tuple(self._entries))
                 case CallBegun(name):
                     self._calls = [*self._shown_calls, _Call(name)]
                 case Arguments(json):

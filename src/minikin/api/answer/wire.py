@@ -10,6 +10,8 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from minikin.errors import ErrorType
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
@@ -127,7 +129,7 @@ class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: list[Choice]
     usage: Usage
-    service_tier: str = "default"
+    service_tier: Literal["default"] = "default"
     system_fingerprint: str | None
     metadata: dict[str, str] | UnsetType = UNSET
 
@@ -159,7 +161,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
     created: int
     model: str
-    service_tier: str = "default"
+    service_tier: Literal["default"] = "default"
     system_fingerprint: str | None
     choices: list[ChunkChoice]
     usage: Usage | UnsetType | None = UNSET
@@ -189,7 +191,7 @@ class ErrorBody(msgspec.Struct, frozen=True):
     """The details of an error."""
 
     message: str
-    type: str
+    type: ErrorType
     param: str | None
     code: str | None
 

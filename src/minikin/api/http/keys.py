@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from starlette.datastructures import Headers
 
-from minikin.errors import Overloaded, Unauthorized
+from minikin.errors import ErrorType, Overloaded, Unauthorized
 
 NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header "
@@ -28,7 +28,7 @@ class TooManyWrongKeys(Overloaded):
     """An address sends too many wrong keys."""
 
     status = 429
-    type = "requests"
+    type: ErrorType = "requests"
 
     def __init__(self, seconds: int) -> None:
         super().__init__(

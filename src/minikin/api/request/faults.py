@@ -7,9 +7,12 @@ Each function makes one kind of error for the value at `path`. Paths have OpenAI
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from minikin.errors import InvalidRequest
+
+Sized = Literal["string", "array"]
+"""What has a length."""
 
 
 def wrong_type(path: str, expected: str, value: Any) -> InvalidRequest:
@@ -41,9 +44,9 @@ def kind_of(value: Any) -> str:
 
 
 def out_of_range(
-    path: str, kind: str, value: float, limit: float, *, above: bool
+    path: str, kind: Literal["integer", "decimal"], value: float, limit: float, *, above: bool
 ) -> InvalidRequest:
-    """A number outside its `limit`. `kind` is "integer" or "decimal"."""
+    """A number outside its `limit`."""
     side, sign, code = ("above maximum", "<=", "max") if above else ("below minimum", ">=", "min")
     return InvalidRequest(
         f"Invalid '{path}': {kind} {side} value. "
@@ -53,7 +56,7 @@ def out_of_range(
     )
 
 
-def too_long(path: str, kind: str, limit: int, size: int) -> InvalidRequest:
+def too_long(path: str, kind: Sized, limit: int, size: int) -> InvalidRequest:
     """A string or array of more than `limit` characters or items."""
     article = "an" if kind == "array" else "a"
     return InvalidRequest(
@@ -64,7 +67,7 @@ def too_long(path: str, kind: str, limit: int, size: int) -> InvalidRequest:
     )
 
 
-def empty(path: str, kind: str) -> InvalidRequest:
+def empty(path: str, kind: Sized) -> InvalidRequest:
     """An empty string or array that needs at least one item."""
     article = "an" if kind == "array" else "a"
     return InvalidRequest(

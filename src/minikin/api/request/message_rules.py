@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from minikin.api.request.faults import listed
 from minikin.api.request.rules import (
@@ -150,10 +150,11 @@ _ALLOWED_TOOLS = Object(
         ),
     )
 )
+ToolChoice = Literal["none", "auto", "required"]
 TOOL_CHOICE = Either(
     "one of a string or object",
     {
-        str: OneOf(("none", "auto", "required")),
+        str: OneOf(get_args(ToolChoice)),
         dict: Tagged("type", {"function": _NAMED_FUNCTION, "allowed_tools": _ALLOWED_TOOLS}),
     },
 )

@@ -7,7 +7,7 @@ document are generated from it. To add a parameter, add an entry: it says where 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -46,6 +46,7 @@ from minikin.api.request.rules import (
     Text,
 )
 
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 MAX_STOP_CHARS = 65_536
 MAX_CHOICES = 128
 """OpenAI's maximum of `n`. A server can set a lower one."""
@@ -361,7 +362,7 @@ EXTENSIONS = (
     ),
     Parameter(
         "reasoning_effort",
-        Nullable(OneOf(("none", "minimal", "low", "medium", "high", "xhigh"))),
+        Nullable(OneOf(get_args(ReasoningEffort))),
         (Request("reasoning_effort"),),
         "the model's own",
         "`none` turns reasoning off, every other value turns it on; gpt-oss accepts `low`, "

@@ -144,7 +144,7 @@ class OneOf(_Frozen, frozen=True):
 
     values: tuple[str, ...]
 
-    def check(self, value: Any, path: str) -> str:
+    def check(self, value: Any, path: str) -> Any:
         """See Rule."""
         if not isinstance(value, str):
             raise faults.wrong_type(path, "a string", value)

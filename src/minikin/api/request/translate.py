@@ -10,7 +10,8 @@ import msgspec
 from minikin.api.request import faults
 from minikin.api.request.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
 from minikin.api.request.destinations import DefaultOf, Request, Sampling, Setting
-from minikin.api.request.parameters import Parameter, going_to, served_parameters
+from minikin.api.request.message_rules import ToolChoice
+from minikin.api.request.parameters import Parameter, ReasoningEffort, going_to, served_parameters
 from minikin.engine.messages import SamplingParams, Unsearched
 from minikin.errors import InvalidRequest, NotFound
 
@@ -36,12 +37,12 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, str] = {}
     response_format: dict[str, Any] = {}
     tools: list[dict[str, Any]] = []
-    tool_choice: str | dict[str, Any] = "auto"
+    tool_choice: ToolChoice | dict[str, Any] = "auto"
     parallel_tool_calls: bool | None = None
     """Whether one answer can have several calls. None: the model's default."""
     legacy_calls: bool = False
     """Whether the request uses `functions`, and so expects a `function_call`."""
-    reasoning_effort: str | None = None
+    reasoning_effort: ReasoningEffort | None = None
     """The effort for reasoning. None: the model's default."""
     sampling: dict[str, Any] = {}
     """Arguments of SamplingParams, without those of `sampling_params`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,11 +14,11 @@ from minikin.api.request import faults
 from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Integer, Nullable, Object, OneOf, Property
 from minikin.api.serving.service import Service
-from minikin.api.serving.store import Query, Stored
+from minikin.api.serving.store import Order, Query, Stored
 from minikin.errors import NotFound
 
 LIMIT = Integer(1, 100)
-ORDER = OneOf(("asc", "desc"))
+ORDER = OneOf(get_args(Order))
 UPDATE = Object({"metadata": Property(Nullable(Metadata()), required=True)})
 _METADATA_FILTER = re.compile(r"metadata\[(.+)\]")
 

@@ -12,6 +12,7 @@ from minikin.api.answer.answer_forms import AnswerForm, answer_form
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request import faults
 from minikin.api.request.combinations import ORIGINAL_WINDOW
+from minikin.api.request.parameters import ReasoningEffort
 from minikin.api.request.translate import ChatRequest
 from minikin.chat.template_process import TemplateProcess
 from minikin.chat.thoughts import is_thinking
@@ -25,7 +26,7 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 _QUICK_CHARS = 16_384
 """Prompts up to this size are encoded on the event loop, in a few milliseconds."""
-_EFFORTS = ("low", "medium", "high")
+_EFFORTS: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
 """The efforts that gpt-oss was trained for."""
 Piece = tuple[str, bool]
 """A text, and whether it is a control token."""
@@ -132,7 +133,7 @@ class ServedModel:
             return self.tokenizer.encode(text)
         return await asyncio.to_thread(self.tokenizer.encode, text)
 
-    def _variables(self, effort: str | None, form: AnswerForm) -> dict[str, Any]:
+    def _variables(self, effort: ReasoningEffort | None, form: AnswerForm) -> dict[str, Any]:
         """The template variables for reasoning. A fixed answer format turns reasoning off."""
         if self.template.can_choose_to_think and not form.free:
             effort = "none"

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from platformdirs import user_data_path
@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS completions (
     metadata TEXT NOT NULL
 )
 """
+Order = Literal["asc", "desc"]
 _T = TypeVar("_T")
 
 
@@ -51,7 +52,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     after: str | None = None
     """The id of the last completion on the previous page."""
     limit: int = 20
-    order: str = "asc"
+    order: Order = "asc"
     """`asc`: oldest first; `desc`: newest first."""
     model: str | None = None
     metadata: dict[str, str] = {}

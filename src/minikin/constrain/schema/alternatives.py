@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from minikin.constrain.schema.complement import complement
-from minikin.constrain.schema.document import REFERENCES, TYPES, Document, Node, compiled
+from minikin.constrain.schema.document import REFERENCES, TYPES, Document, JsonType, Node, compiled
 from minikin.constrain.schema.shape import (
     Nodes,
     Shape,
@@ -36,7 +36,7 @@ MAX_REFERENCES = 16
 MAX_PRODUCT = 1_000_000
 """Ways to choose one of each `anyOf` in one `allOf`."""
 _WITH_PARTS = ("allOf", "anyOf", "oneOf", "if", "dependentSchemas", *REFERENCES)
-_KINDS = tuple(kind for kind in TYPES if kind != "integer")
+_KINDS: tuple[JsonType, ...] = tuple(kind for kind in TYPES if kind != "integer")
 
 
 class TooComplexError(Exception):
@@ -99,7 +99,7 @@ class Alternatives:
         for key in ("enum", "const"):
             if key in node:
                 values = distinct(node[key] if key == "enum" else [node[key]])
-                shapes = self._join([Shape("", values=values)], shapes)
+                shapes = self._join([Shape("listed", values=values)], shapes)
         return shapes
 
     def _combined(
@@ -263,7 +263,7 @@ def _gathered(shapes: Iterable[Shape]) -> list[Shape]:
     found = {repr(shape): shape for shape in shapes}
     typed = [shape for shape in found.values() if shape.values is None]
     values = distinct(v for shape in found.values() for v in shape.values or ())
-    return ([Shape("", values=values)] if values else []) + typed[:MOST]
+    return ([Shape("listed", values=values)] if values else []) + typed[:MOST]
 
 
 def _free() -> list[Shape]:

@@ -68,7 +68,7 @@ def unique_lists(shape: Shape, alternatives: Alternatives) -> Iterator[Shape]:
         sizes = range(max(least, 2), int(min(most, len(values))) + 1)
         lists = tuple(list(way) for size in sizes for way in ways(values, size))
         if lists:
-            yield Shape("", values=lists)
+            yield Shape("listed", values=lists)
         return
     count = max(least, int(min(most, ALL_SUBSETS)))
     shares = tuple(({"enum": values[at::count]},) for at in range(count) if values[at::count])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import unquote, urljoin
 
 from minikin.constrain.schema.formats import FORMATS
@@ -27,7 +27,8 @@ Node = dict[str, Any] | bool
 """A schema of the latest dialect; `$ref` is a pointer into the document."""
 Path = tuple[str, ...]
 
-TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+JsonType = Literal["null", "boolean", "integer", "number", "string", "array", "object"]
+TYPES: tuple[JsonType, ...] = get_args(JsonType)
 NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _COUNTS = (
     "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",

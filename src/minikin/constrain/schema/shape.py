@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import gcd, inf, lcm
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from minikin.constrain.schema.document import Node, compiled
+from minikin.constrain.schema.document import JsonType, Node, compiled
 from minikin.constrain.schema.formats import FORMATS
 
 Nodes = tuple[Node, ...]
@@ -160,7 +160,8 @@ class Members:
 class Shape:
     """Values of one type; or, with `values`, just those."""
 
-    kind: str
+    kind: JsonType | Literal["listed"]
+    """"listed" if `values` has them, whatever their types."""
     limits: dict[str, float] = field(default_factory=dict)
     """Bounds of numbers, lengths and counts, by the name of their keyword."""
     patterns: tuple[str, ...] = ()
@@ -199,7 +200,7 @@ class Shape:
         return replace(self, items=replace(self.items, seen=0), members=members)
 
 
-def own_shape(kind: str, node: dict[str, Any], *, implied: bool) -> Shape:
+def own_shape(kind: JsonType, node: dict[str, Any], *, implied: bool) -> Shape:
     """What `node` itself, without the schemas that it combines, says about values of `kind`."""
     mine = {"string": "Length", "array": "Items", "object": "Properties"}.get(kind)
     limits = [f"min{mine}", f"max{mine}"]
@@ -266,7 +267,7 @@ def freeze(value: Any) -> Any:
     return (isinstance(value, bool), value)
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: Any) -> JsonType:
     """The JSON type of `value`: of 1.0 it is "integer"."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
@@ -274,7 +275,9 @@ def kind_of(value: Any) -> str:
         return "integer"
     if isinstance(value, float):
         return "number"
-    return {str: "string", list: "array", dict: "object"}[type(value)]
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
 
 
 def within(limits: dict[str, float], value: Any) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from minikin.constrain.schema.document import TYPES
 from minikin.constrain.schema.subject import Subject
 from minikin.errors import InvalidRequest
 
@@ -21,7 +22,6 @@ LONG_ENUM = 250
 MAX_LONG_ENUM_TEXT = 15_000
 """Characters of one enum of strings that has more than LONG_ENUM values."""
 
-_TYPES = ("string", "number", "boolean", "integer", "object", "array", "null")
 _FORMATS = (
     "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid",
 )  # fmt: skip
@@ -84,7 +84,7 @@ def _check_node(node: dict[str, Any], path: Path, subject: Subject) -> None:
     kinds = node.get("type", [])
     kinds = kinds if isinstance(kinds, list) else [kinds]
     for kind in kinds:
-        if kind not in _TYPES:
+        if kind not in TYPES:
             raise _fault(subject, path, f"{kind!r} is not valid under any of the given schemas.")
     if "object" in kinds:
         _check_object(node, path, subject)

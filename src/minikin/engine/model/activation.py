@@ -7,6 +7,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from minikin.model_file.family import ActivationName
+
 Activation = Callable[[torch.Tensor], torch.Tensor]
 """[rows, gate and up] -> [rows, half as many]."""
 
@@ -33,4 +35,8 @@ def clamped_silu(gate_up: torch.Tensor) -> torch.Tensor:
     return gate * torch.sigmoid(1.702 * gate) * (up + 1)
 
 
-ACTIVATIONS: dict[str, Activation] = {"silu": silu, "gelu": gelu, "clamped silu": clamped_silu}
+ACTIVATIONS: dict[ActivationName, Activation] = {
+    "silu": silu,
+    "gelu": gelu,
+    "clamped silu": clamped_silu,
+}

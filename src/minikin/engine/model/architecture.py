@@ -8,7 +8,7 @@ import numpy as np
 
 from minikin.engine.model.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
-from minikin.model_file.family import FAMILIES, Family
+from minikin.model_file.family import FAMILIES, ActivationName, Family
 from minikin.model_file.fields import Fields
 from minikin.model_file.model_file import ModelFile
 
@@ -47,7 +47,7 @@ class Architecture:
     ropes: tuple[Rope, ...]
     """For each layer."""
     experts: Experts | None = None
-    activation: str = "silu"
+    activation: ActivationName = "silu"
     embedding_scale: float = 1.0
     attention_softcap: float | None = None
     logit_softcap: float | None = None

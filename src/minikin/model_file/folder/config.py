@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -58,21 +58,25 @@ class ConfigFields(Fields):
         return wrong_value("config.json", f"{self._name}{key}", self.get(key))
 
 
+Arch = Literal["llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3"]
+"""The families that have folders, by GGUF's names."""
+Windowed = Literal["none", "all", "late", "unplaced", "family"]
+"""No layers, all, late ones, those without positions, or those of the family's pattern."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """The meaning of a value of `model_type`."""
 
-    arch: str
+    arch: Arch
     """GGUF's name of the family."""
     tied: bool = False
     """The output head is the embedding, unless config.json says otherwise."""
     own_head_dim: bool = False
     """`head_dim` has its own default in this family, so config.json must contain it."""
     gemma: bool = False
-    window: str = "none"
-    """The layers with a sliding window, if config.json does not list them: none, all, late ones,
-    those without positions, or those of the family's pattern.
-    """
+    window: Windowed = "none"
+    """The layers with a sliding window, if config.json does not list them."""
     rope_base: float = 10_000.0
     mixture: bool = False
     """Every layer is a mixture of experts."""

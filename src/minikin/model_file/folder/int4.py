@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.folder.config import ConfigFields
-from minikin.model_file.folder.shard import Stored
+from minikin.model_file.folder.shard import Dtype, Stored
 from minikin.model_file.gguf import GGMLType
 
 SUFFIXES = ("qweight", "qzeros", "scales", "g_idx")
@@ -24,7 +25,7 @@ SUFFIXES = ("qweight", "qzeros", "scales", "g_idx")
 BLOCK = GGMLType.Q4_1.block_size
 _ORDER = (0, 4, 1, 5, 2, 6, 3, 7)
 """AWQ: for each of 8 outputs, the index of its level in a 32-bit number, lowest first."""
-_FLOATS = {"F16": "<f2", "F32": "<f4"}
+_FLOATS: dict[Dtype, str] = {"F16": "<f2", "F32": "<f4"}
 
 Read = Callable[[str], np.ndarray]
 """Reads the bytes of one tensor of a matrix, by its suffix."""
@@ -34,8 +35,7 @@ Read = Callable[[str], np.ndarray]
 class Int4:
     """How the matrices of a folder are quantized."""
 
-    method: str
-    """awq or gptq."""
+    method: Literal["awq", "gptq"]
     group: int
     """Inputs that share a scale. -1: all."""
     zero_offset: int

@@ -8,7 +8,7 @@ and beside it.
 from __future__ import annotations
 
 from math import log, pi
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from minikin.errors import ModelFileError
 from minikin.model_file.folder.config import ConfigFields, Kind, head_dim
 
 _SORTS = {"full_attention", "sliding_attention"}
+RopeType = Literal["default", "linear", "llama3", "yarn", "longrope"]
 _COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 _SCALED = {"factor", "original_max_position_embeddings"}
-_KEYS = {
+_KEYS: dict[RopeType, set[str]] = {
     "default": _COMMON,
     "linear": _COMMON | {"factor"},
     "llama3": _COMMON | _SCALED | {"low_freq_factor", "high_freq_factor"},

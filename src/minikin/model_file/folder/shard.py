@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -19,7 +19,11 @@ from minikin.model_file.folder.files import check_keys, json_object
 MAX_HEADER_BYTES = 16 * 1024 * 1024
 """A tensor needs about 130 bytes. The largest published models have 100,000 tensors."""
 MAX_DIMENSIONS = 8
-_ITEM_BYTES = {
+Dtype = Literal[
+    "BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "U16", "I16", "F16", "BF16", "U32", "I32", "F32",
+    "U64", "I64", "F64",
+]  # fmt: skip
+_ITEM_BYTES: dict[Dtype, int] = {
     "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "U16": 2, "I16": 2, "F16": 2,
     "BF16": 2, "U32": 4, "I32": 4, "F32": 4, "U64": 8, "I64": 8, "F64": 8,
 }  # fmt: skip
@@ -28,7 +32,7 @@ _ITEM_BYTES = {
 class Stored(msgspec.Struct, frozen=True):
     """The place, type and shape of one tensor."""
 
-    dtype: str
+    dtype: Dtype
     shape: tuple[int, ...]
     start: int
     """Bytes from the start of the file."""

@@ -14,10 +14,10 @@ from minikin.model_file.folder import int4
 from minikin.model_file.folder.config import ConfigFields, Kind, is_tied
 from minikin.model_file.folder.int4 import Int4
 from minikin.model_file.folder.names import expert_name, gguf_name, is_computed
-from minikin.model_file.folder.shard import Shard, Stored
+from minikin.model_file.folder.shard import Dtype, Shard, Stored
 from minikin.model_file.gguf import GGMLType
 
-TYPES = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
+TYPES: dict[Dtype, GGMLType] = {"F32": GGMLType.F32, "F16": GGMLType.F16, "BF16": GGMLType.BF16}
 """Types whose numbers are not quantized."""
 
 
