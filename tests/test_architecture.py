@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -204,6 +205,17 @@ def lines_of(room: str) -> int:
 @pytest.mark.parametrize("room", MAY_IMPORT)
 def test_a_room_keeps_to_its_number_of_lines(room: str):
     assert lines_of(room) <= LINES[room]
+
+
+def test_a_file_that_prose_names_is_there():
+    root = PACKAGE.parents[1]
+    folders = [root / name for name in ("src", "tests", "bench")]
+    here = [str(file) for folder in folders for file in folder.rglob("*.*")]
+    elsewhere = {"chat_template_utils.py"}  # of transformers
+    prose = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.[ch]"), *root.glob("docs/*.md")]
+    for file in [*prose, root / "README.md", root / "CONTRIBUTING.md"]:
+        for name in set(re.findall(r"`([\w/]+\.(?:py|c|h))`", file.read_text())) - elsewhere:
+            assert any(path.endswith(f"/{name}") for path in here), f"{file}: {name}"
 
 
 def test_the_walk_sees_every_form_of_import():

@@ -9,7 +9,7 @@ from minikin.engine.host.channel import LoadFailed, frame
 
 
 def main() -> None:
-    """Serve the server's socket; see `engine.child`."""
+    """Serve the server's socket; see `engine.host.worker`."""
     try:
         from minikin.constrain.masks import Masks
         from minikin.engine.host.worker import serve

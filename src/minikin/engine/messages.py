@@ -1,6 +1,6 @@
 """What crosses the engine's border, as frozen values: requests in, events out.
 
-These travel as msgpack between the server and the engine process (`process.py`).
+These travel as msgpack between the server and the engine process (`host/channel.py`).
 """
 
 from __future__ import annotations
