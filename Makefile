@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test lint format numerics bench bench-large clean
+.PHONY: install help serve test lint format numerics bench bench-large profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -32,6 +32,9 @@ bench: $(VENV)/.installed-test  ## measure speed beside other servers; takes up 
 
 bench-large: $(VENV)/.installed-test  ## measure a model of 7B size beside llama.cpp's server; needs 4 GB of disk
 	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+profile: $(VENV)/.installed-test  ## show where the time of a step goes, with perf; e.g. ARGS="--answers 32"
+	$(BIN)/python -m bench.profile "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 lint: $(VENV)/.installed-lint  ## check rules, format and types (ruff, pyright)
 	$(BIN)/ruff check

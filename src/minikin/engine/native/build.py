@@ -27,17 +27,17 @@ COMPILE_SECONDS = 900
 """On an idle machine, gcc needs 2 to 5 seconds. On a busy machine it can need many times that."""
 
 
-def load_library(most: str = "AMX") -> ctypes.CDLL | None:
+def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL | None:
     """The kernels from the cache, or compiled now.
 
     They use the best instruction set of the processor, up to `most` of SETS. If they can't be
     compiled, the log gives the reason and the result is None.
     """
-    flags = _flags(most)
-    target = _target(flags)
+    chosen = (*flags, *_choice(most))
+    target = _target(chosen)
     if not target.exists():
         try:
-            _compile(flags, target)
+            _compile(chosen, target)
         except (OSError, subprocess.SubprocessError) as error:
             log.warning("%s: using PyTorch (several times slower)", _reason(error))
             return None
@@ -45,7 +45,7 @@ def load_library(most: str = "AMX") -> ctypes.CDLL | None:
     library.instructions.restype = ctypes.c_char_p
     if library.instructions() is None:
         log.warning("The system does not allow AMX: using AVX-512")
-        return load_library("AVX-512")
+        return load_library("AVX-512", flags)
     return library
 
 
@@ -59,10 +59,10 @@ def has_bfloat16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_features())
 
 
-def _flags(most: str) -> tuple[str, ...]:
+def _choice(most: str) -> tuple[str, ...]:
     # Plain C by choice is also compiled for the oldest processor of this architecture.
     native = most != SETS[0] and platform.machine() in ("x86_64", "aarch64")
-    return (*FLAGS, f"-DMOST={SETS.index(most)}", *(("-march=native",) if native else ()))
+    return (f"-DMOST={SETS.index(most)}", *(("-march=native",) if native else ()))
 
 
 def _target(flags: tuple[str, ...]) -> Path:
