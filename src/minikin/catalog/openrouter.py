@@ -1,4 +1,4 @@
-"""Models as OpenRouter lists them at /api/v1/models, for clients that read its list."""
+"""Models in the format of OpenRouter's /api/v1/models, for clients of its list."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from minikin.catalog.sources.catalog import Catalog
 
 
 def entry(catalog: Catalog, own: str, name: str) -> dict[str, Any]:
-    """An entry of OpenRouter's list for a name of the model whose own id is `own`.
+    """An entry of OpenRouter's list for a name of the model with the id `own`.
 
-    Prices are text, in US dollars per token; what isn't known is null or left out.
+    Prices are text, in US dollars per token. An unknown value is null or missing.
     """
     offering = catalog.offerings.get(f"minikin/{own}".lower(), Record("offering", own, {}))
     model = catalog.models.get(catalog.model_of(offering), Record("model", own, {}))

@@ -1,4 +1,4 @@
-"""`minikin probe`: run the checks, keep the evidence, report."""
+"""`minikin probe`: run the checks, store the evidence, report."""
 
 from __future__ import annotations
 
@@ -32,25 +32,26 @@ from minikin.errors import SetupError
 
 
 def probe(
-    base_url: Annotated[str, typer.Option(help="Such as http://127.0.0.1:8000/v1.")],
-    model: Annotated[str, typer.Option(help="The model to ask for.")],
+    base_url: Annotated[str, typer.Option(help="For example http://127.0.0.1:8000/v1.")],
+    model: Annotated[str, typer.Option(help="The model to request.")],
     api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable that holds the key.")
+        str | None, typer.Option(help="Environment variable with the API key.")
     ] = None,
     provider: Annotated[
-        str | None, typer.Option(help="Its id in the catalog.", show_default="by the base URL")
+        str | None,
+        typer.Option(help="The provider's id in the catalog.", show_default="from the base URL"),
     ] = None,
     capability: Annotated[
-        list[str] | None, typer.Option(help="Only this; may be repeated.")
+        list[str] | None, typer.Option(help="Only this capability. Repeatable.")
     ] = None,
     fail_on_regression: Annotated[
-        bool, typer.Option(help="Exit with 1 if what was verified once is not now.")
+        bool, typer.Option(help="Exit with 1 if a verified capability fails now.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 60.0,
+    timeout: Annotated[float, typer.Option(min=1, help="Maximum time for one answer.")] = 60.0,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find out what a live OpenAI-compatible server really does, and keep the evidence.
+    """Test what an OpenAI-compatible server really does, and store the evidence.
 
     Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model gpt-4.1-mini
     """
@@ -58,7 +59,7 @@ def probe(
     unknown = set(capability or ()) - CHECKS.keys()
     if unknown:
         known = ", ".join(CHECKS)
-        raise SetupError(f"No probe for {', '.join(sorted(unknown))}. There are: {known}.")
+        raise SetupError(f"No probe for {', '.join(sorted(unknown))}. Probes: {known}.")
     checks = {name: run for name, run in CHECKS.items() if not capability or name in capability}
     key = os.environ.get(api_key_env) if api_key_env else None
     if api_key_env and not key:
@@ -81,11 +82,11 @@ def probe(
 
 
 def _probed_offering(catalog: Catalog, provider: str | None, base_url: str, model: str) -> str:
-    """The offering's id: the catalog's own if it knows the provider and the name."""
+    """The offering's id: the catalog's if it knows the provider and the name."""
     if provider is None:
         bases = {row.value("api_base"): row.id for row in catalog.providers.values()}
         provider = bases.get(base_url) or slug(urlsplit(base_url).netloc)
-    # Never by an alias: what answers to a borrowed name may be any weights.
+    # Never by an alias, because an alias can be any model.
     known = catalog.offerings.get(f"{provider}/{model}".lower())
     return known.id if known else f"{provider}/{model}"
 
@@ -101,7 +102,7 @@ def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) ->
         try:
             return run_probe(client, model, offering, checks, tell)
         except (Unreachable, Failed) as error:
-            raise SetupError(f"{client.base_url} can't be probed: {error}") from None
+            raise SetupError(f"Cannot probe {client.base_url}: {error}") from None
 
 
 def _report(kept: Evidence, results: list[Result], as_json: bool) -> None:

@@ -6,11 +6,11 @@
                           &limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
-    GET /catalog/....html                        a page; a browser is sent there from the others
-    GET /api/v1/models                           the models served here, in OpenRouter's shape
+    GET /catalog/....html                        a page; browsers are redirected to it
+    GET /api/v1/models                           the models of this server, in OpenRouter's format
 
-Handlers are plain functions, so Starlette runs them in threads, beside the event loop. What they
-raise is of the error tree: the application answers with its status and body.
+Handlers are plain functions, so Starlette runs them in threads, not on the event loop. They raise
+errors of the error tree, and the application answers with the status and body of the error.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ class _Question(query.Filter, kw_only=True, forbid_unknown_fields=True):
 
 
 def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) -> list[Route]:
-    """Routes over the catalog that `load` gives, which is called once, at the first request.
+    """Routes for the catalog that `load` returns. It is called once, at the first request.
 
-    `served` are the names that this server answers to, the model's own first.
+    `served` are the names of this server's models, each model's id first.
     """
     lock = threading.Lock()
     made = cache(lambda: Site(load()))
 
     def site() -> Site:
-        with lock:  # whoever asks meanwhile waits for the same one
+        with lock:  # other requests wait for the same catalog
             return made()
 
     def index(request: Request) -> Response:
@@ -97,7 +97,7 @@ def _is_browser(request: Request) -> bool:
 
 
 def _page(site: Site, path: str) -> str | None:
-    """The path of the page about what a path of the JSON names, if there is one."""
+    """The path of the page for a path of the JSON API, if there is one."""
     root, _, name = path.partition("/")
     if root not in (*_KINDS, "evidence"):
         return None
@@ -116,7 +116,7 @@ def _question(request: Request) -> _Question:
     try:
         return msgspec.convert(raw, _Question, strict=False)
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"The query can't be read: {error}.") from None
+        raise InvalidRequest(f"The query is not valid: {error}.") from None
 
 
 def _list(rows: list[Any], total: int) -> Response:
@@ -141,7 +141,7 @@ def _record(catalog: Catalog, path: str) -> Response:
 
 
 def _file(site: Site, path: str) -> Response:
-    """A page, a badge or the style sheet, as `catalog build` writes them. Raises NotFound."""
+    """A page, a badge or the style sheet, as from `catalog build`. Raises NotFound."""
     name, _, suffix = path.rpartition(".")
     if path in ASSETS:
         media_type = f"text/{'css' if suffix == 'css' else 'javascript'}"

@@ -1,4 +1,4 @@
-"""What the catalog's commands print with, and the options that they share."""
+"""How the catalog's commands print, and their shared options."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ _COLOURS = {
 
 FolderOption = Annotated[
     Path | None,
-    typer.Option(help="Your records, imports and evidence.", show_default="in your data folder"),
+    typer.Option(
+        help="Folder of your records, imports and evidence.", show_default="in your data folder"
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
 def print_json(value: Any) -> None:
@@ -37,7 +39,7 @@ def print_json(value: Any) -> None:
 
 
 def print_table(titles: Iterable[str], rows: Iterable[Iterable[Text | str]]) -> None:
-    """Print rows below titles; long cells fold."""
+    """Print rows below titles. Long cells are wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in titles:
         table.add_column(title, overflow="fold")
@@ -47,5 +49,5 @@ def print_table(titles: Iterable[str], rows: Iterable[Iterable[Text | str]]) -> 
 
 
 def state_text(state: str) -> Text:
-    """A badge's state or a probe's outcome, in its colour."""
+    """The state of a badge or the outcome of a probe, in its colour."""
     return Text(state, style=_COLOURS.get(state, ""))

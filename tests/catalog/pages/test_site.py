@@ -108,7 +108,7 @@ def test_the_page_has_none_of_the_seeds_faults():
     assert "no," not in text.lower()
     specifications = text.split("## Technical")[1].split("##")[0]
     assert specifications.count("\n| ") == 2  # unknown values have no row
-    assert "Not known: logit\\_bias" in text
+    assert "Unknown: logit\\_bias" in text
 
 
 def test_the_html_tells_the_same():

@@ -111,7 +111,7 @@ def test_evidence_files_round_trip_and_refuse_junk(tmp_path):
     write(path, evidence(result()))
     assert read(path) == evidence(result())
     path.write_text('{"offering": 3}')
-    with pytest.raises(SetupError, match="no evidence file"):
+    with pytest.raises(SetupError, match="not a valid evidence file"):
         read(path)
 
 

@@ -65,7 +65,7 @@ def _models_dev(**fields):
         ({"name": "x" * 10_000_000}, "name"),
         ({"name": "\x1b[31mred"}, "name"),
         ({"id": "__proto__"}, "__proto__"),
-        ({"id": "../../x"}, "not a usable id"),
+        ({"id": "../../x"}, "invalid id"),
         ({"limit": {"context": -5}}, "context"),
         ({"tool_call": "yes"}, "tools"),
     ],
@@ -94,7 +94,7 @@ def test_duplicate_ids_keep_the_first():
     data["host"]["models"]["again"] = {"id": "M", "name": "Other"}
     taken = source_models_dev.from_data(data, "1", "2026-11-01")
     assert entries(taken)["offering", "host/m"]["name"] == "M"
-    assert "already" in taken.dropped[0]
+    assert "duplicate id" in taken.dropped[0]
 
 
 def test_litellm_prices_are_per_million_and_missing_flags_unknown():

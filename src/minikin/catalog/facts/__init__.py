@@ -1,1 +1,1 @@
-"""What is known: dated values, the fields of records, the evidence of probes."""
+"""Facts: dated values, the fields of records, the evidence from probes."""

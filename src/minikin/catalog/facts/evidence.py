@@ -1,4 +1,4 @@
-"""What probes found: one JSON file for each offering, and what a badge may claim because of it."""
+"""Evidence from probes: one JSON file per offering, and the state of its badges."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Outcome = Literal["verified", "failed", "ignored", "inconclusive"]
 BadgeState = Literal["verified", "declared", "failed", "stale", "absent", "unknown"]
 
 TIME_TO_LIVE = timedelta(days=30)
-"""How long a result speaks for an endpoint: hosts change their servers without notice."""
+"""How long a result is valid. Providers change their servers without notice."""
 MAX_BYTES = 4 * 1024 * 1024
 
 
 class Result(msgspec.Struct, frozen=True):
-    """One capability's check.
+    """The result of one capability's check.
 
-    `requests` and `responses` are SHA-256 digests over all bodies sent and received, `latency_ms`
-    the median of a request, times ISO 8601 in UTC. `last_verified` outlives a later failure, so
-    that a regression stays one however often it is probed again.
+    `requests` and `responses` are SHA-256 digests of all bodies sent and received. `latency_ms` is
+    the median of a request. Times are ISO 8601 in UTC. `last_verified` stays after a failure, so
+    that a regression remains a regression in later probes.
     """
 
     capability: str
@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """All results for one model at one endpoint. It never holds a key."""
+    """All results for one model at one endpoint. It never contains an API key."""
 
     offering: str
     endpoint: str
@@ -54,17 +54,17 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 def stamp(moment: datetime) -> str:
-    """A time as results write it: seconds, UTC."""
+    """A time in the format of results: seconds, UTC."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def is_stale(result: Result, now: datetime) -> bool:
-    """Whether the result is too old to speak for the endpoint."""
+    """Whether the result is expired."""
     return stamp(now) >= result.expires
 
 
 def regressions(old: Evidence | None, new: Evidence) -> list[Result]:
-    """Results of `new` for capabilities that were verified once and are not now."""
+    """Results in `new` for capabilities that were verified before and are not now."""
     return [
         result
         for result in carried(old, new).results
@@ -73,7 +73,7 @@ def regressions(old: Evidence | None, new: Evidence) -> list[Result]:
 
 
 def carried(old: Evidence | None, new: Evidence) -> Evidence:
-    """`new`, with what `old` knew: when each was last verified, and what was not probed again."""
+    """`new`, with the last verified times and the remaining results of `old`."""
     known = {result.capability: result for result in old.results} if old else {}
     fresh: list[Result] = []
     for result in new.results:
@@ -84,28 +84,28 @@ def carried(old: Evidence | None, new: Evidence) -> Evidence:
 
 
 def read(path: Path) -> Evidence:
-    """An evidence file. Raises SetupError when it isn't one."""
+    """Read an evidence file. Raises SetupError if it is not valid."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SetupError(f"{path} is larger than {MAX_BYTES} bytes")
         return msgspec.json.decode(path.read_bytes(), type=Evidence)
     except (OSError, msgspec.DecodeError) as error:
-        raise SetupError(f"{path} is no evidence file: {error}") from None
+        raise SetupError(f"{path} is not a valid evidence file: {error}") from None
 
 
 def read_folder(folder: Path) -> dict[str, Evidence]:
-    """All evidence under `folder` by offering id, in lower case."""
+    """All evidence in `folder` by offering id in lower case."""
     found = map(read, sorted(folder.rglob("*.json")))
     return {evidence.offering.lower(): evidence for evidence in found}
 
 
 def encode(evidence: Evidence) -> bytes:
-    """The file's content."""
+    """The content of the file."""
     return msgspec.json.format(msgspec.json.encode(evidence), indent=1) + b"\n"
 
 
 def write(path: Path, evidence: Evidence) -> None:
-    """Write the file, replacing it whole or not at all."""
+    """Write the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".new")
     draft.write_bytes(encode(evidence))

@@ -1,7 +1,7 @@
-"""One value, where it came from and when; a record is what every source says of one thing.
+"""One value with its source and date. A record contains what every source says about one thing.
 
 A value has three states. *Known*: a fact with a value. *Absent*: a fact whose value is `None` or
-`False`, so a source says that there is none. *Unknown*: no fact at all. Unknown is never "no".
+`False`: a source says that it does not exist. *Unknown*: no fact. Unknown is never "no".
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ State = Literal["known", "absent", "unknown"]
 
 
 class Origin(IntEnum):
-    """Who says it; the lower wins."""
+    """The origin of a fact. A lower value has priority."""
 
     PROBE = 0
     LOCAL = 1
@@ -24,7 +24,7 @@ class Origin(IntEnum):
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A value with its source and the date (ISO) up to which the source vouches for it."""
+    """A value with its source, and the date (ISO) until which the source confirms it."""
 
     value: Any
     origin: Origin
@@ -33,9 +33,9 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct):
-    """An author, model, provider or offering: `facts[field]` is what each source says, best first.
+    """An author, model, provider or offering. `facts[field]` has one fact per source, best first.
 
-    An offering's id is `provider/provider's own model id`; the latter may contain slashes.
+    An offering's id is `provider/provider's own model id`. The model id can contain slashes.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Record(msgspec.Struct):
     facts: dict[str, tuple[Fact, ...]]
 
     def value(self, field: str) -> Any:
-        """The best source's value; `None` where it is absent or unknown."""
+        """The best source's value. `None` if it is absent or unknown."""
         facts = self.facts.get(field)
         return facts[0].value if facts else None
 
@@ -61,13 +61,14 @@ class Record(msgspec.Struct):
 
     @property
     def name(self) -> str:
-        """The name to show: the record's own, else its id."""
+        """The name to show: the record's name, or its id."""
         return self.value("name") or self.id
 
 
 def merge(records: Iterable[Record]) -> dict[str, Record]:
-    """Join records of one kind by id, whatever the case; within a field the lower origin wins,
-    and among equals the one given first.
+    """Join records of one kind by id, ignoring case. In each field, the lower origin has priority.
+
+    Among equal origins, the first one has priority.
     """
     merged: dict[str, Record] = {}
     for record in records:

@@ -1,4 +1,4 @@
-"""How numbers read: 1.0M, 128k, $0.40, and a dash where nothing is known."""
+"""The format of numbers: 1.0M, 128k, $0.40, and a dash for an unknown value."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def tokens(count: int | None) -> str:
 
 
 def dollars(price: float | None) -> str:
-    """$0.40, $0.075, $12.00; `free` only for a known zero."""
+    """$0.40, $0.075, $12.00. `free` only for a known zero."""
     if price is None:
         return UNKNOWN
     if price == 0:
@@ -30,7 +30,7 @@ def dollars(price: float | None) -> str:
 
 
 def amount(usd: float | None) -> str:
-    """The cost of a call: $0.009280; `free` only for a known zero."""
+    """The cost of a call: $0.009280. `free` only for a known zero."""
     return dollars(usd) if not usd else f"${usd:.6f}"
 
 
@@ -45,10 +45,10 @@ def price_pair(offering: Record) -> str:
 def cost(
     offering: Record, prompt: int, completion: int, cached: int = 0, batch: bool = False
 ) -> float | None:
-    """US dollars for one call; `None` where a price that it needs is unknown.
+    """US dollars for one call. `None` if a necessary price is unknown.
 
-    `cached` tokens of the prompt are charged at the price of a cache read if there is one. A tier
-    applies to the whole call once the prompt exceeds it.
+    `cached` tokens of the prompt cost the cache read price, if there is one. A tier applies to the
+    whole call if the prompt exceeds it.
     """
     kind = "price_batch_" if batch else "price_"
     prices = {

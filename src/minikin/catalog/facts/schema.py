@@ -1,4 +1,4 @@
-"""What a record of each kind may say: field names, value types, and the table of capabilities."""
+"""The fields of each kind of record, their types, and the table of capabilities."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, de
 
 _ID = re.compile(r"[A-Za-z0-9~@][\w.~:+()@/\- ]{0,159}", re.ASCII)
 MAX_TEXT = 600
-"""Characters in one text value; a longer one is an attack or a mistake."""
+"""Maximum characters of one text value. A longer one is an attack or a mistake."""
 
 
 class Capability(NamedTuple):
-    """One thing an offering can do: a badge reads `label value` on `colour`."""
+    """One capability of an offering. Its badge shows `label value` on `colour`."""
 
     id: str
     label: str
@@ -34,18 +34,18 @@ def table(name: str) -> dict[str, Any]:
 
 @cache
 def capabilities() -> dict[str, Capability]:
-    """Every capability by id, in the order pages show them."""
+    """Every capability by id, in the order of the pages."""
     return {name: Capability(name, *row) for name, row in table("capabilities.yaml").items()}
 
 
 class FieldType(NamedTuple):
-    """A type of values; `wanted` completes "must be ..."."""
+    """A type of values. `wanted` completes "must be ..."."""
 
     wanted: str
     type: Any
 
     def fault(self, value: Any) -> str | None:
-        """The way to a value's first fault, such as `.max` or `[2].above`; None if it will do."""
+        """The path to a value's first error, such as `.max` or `[2].above`. None if it is valid."""
         try:
             convert(value, self.type)
         except ValidationError as error:
@@ -54,9 +54,9 @@ class FieldType(NamedTuple):
 
 
 def is_id(value: Any, kind: str) -> bool:
-    """An id fit for a file name, a URL and a terminal once slugged or quoted.
+    """Whether an id is safe in file names, URLs and terminals, after a slug or quotes.
 
-    An offering's is `provider/model`.
+    An offering's id is `provider/model`.
     """
     if not isinstance(value, str) or _ID.fullmatch(value) is None or ".." in value:
         return False
@@ -73,7 +73,7 @@ _Number = Annotated[float, Meta(gt=-1e300, lt=1e300)]
 
 
 class _Range(Struct, forbid_unknown_fields=True):
-    """What a parameter takes."""
+    """The range of a parameter."""
 
     min: _Number | UnsetType = UNSET
     max: _Number | UnsetType = UNSET
@@ -81,7 +81,7 @@ class _Range(Struct, forbid_unknown_fields=True):
 
 
 class _Tier(Struct, forbid_unknown_fields=True):
-    """Prices of prompts longer than `above` tokens."""
+    """Prices for prompts longer than `above` tokens."""
 
     above: _Count
     input: _Price | UnsetType = UNSET
@@ -104,7 +104,7 @@ _TYPES = {
     "date": DATE,
     "flag": _FLAG,
     "url": FieldType("an http or https URL", _Url),
-    "count": FieldType("a whole number, 0 or more", _Count),
+    "count": FieldType("an integer, 0 or more", _Count),
     "price": FieldType("a finite number of US dollars per million tokens, 0 or more", _Price),
     "texts": FieldType("a list of texts", Annotated[list[_Text], Meta(max_length=64)]),
     "ranges": FieldType("a map of parameter to its {min, max, default} numbers", _Ranges),
@@ -115,6 +115,6 @@ KINDS = ("author", "model", "provider", "offering")
 
 @cache
 def fields(kind: str) -> dict[str, FieldType]:
-    """The fields of a kind of record, in the order pages show them. Raises KeyError for no kind."""
+    """The fields of a kind of record, in the order of the pages. Raises KeyError."""
     types = {name: _TYPES[type] for name, type in table("fields.yaml")[kind].items()}
     return types | (dict.fromkeys(capabilities(), _FLAG) if kind == "offering" else {})

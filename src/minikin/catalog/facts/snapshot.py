@@ -1,4 +1,4 @@
-"""Imported facts of one source, as of one date: checked, sorted, the same each time."""
+"""Imported facts of one source at one date: checked, sorted and reproducible."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from minikin.catalog.facts.schema import KINDS, fields, is_id
 from minikin.errors import SetupError
 
 MAX_BYTES = 32 * 1024 * 1024
-"""The most a data file may hold, unpacked."""
+"""Maximum bytes of a data file after decompression."""
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What the source says of one thing; a field it doesn't state is left out."""
+    """What the source says about one thing. Unknown fields are missing."""
 
     kind: str
     id: str
@@ -28,7 +28,7 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """`date` is the newest date in the data itself; `dropped` tells what was refused and why."""
+    """`date` is the newest date in the data. `dropped` lists rejected entries with reasons."""
 
     source: str
     version: str
@@ -37,7 +37,7 @@ class Snapshot(msgspec.Struct, frozen=True):
     dropped: list[str] = []
 
     def records(self) -> list[Record]:
-        """The entries as records whose every fact names this source."""
+        """The entries as records. Every fact names this source."""
         source = f"{self.source} {self.version}"
         return [
             Record(
@@ -53,7 +53,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def snapshot(source: str, version: str, date: str, raw: Iterable[Entry]) -> Snapshot:
-    """Keep the sound entries, sorted, the first of equal ids; list the rest."""
+    """Keep the valid entries, sorted, the first of equal ids. List the others."""
     kept: dict[tuple[str, str], Entry] = {}
     dropped: list[str] = []
     for entry in raw:
@@ -67,37 +67,37 @@ def snapshot(source: str, version: str, date: str, raw: Iterable[Entry]) -> Snap
 
 def _fault(entry: Entry, kept: dict[tuple[str, str], Entry]) -> str | None:
     if entry.kind not in KINDS or not is_id(entry.id, entry.kind):
-        return "not a known kind, or not a usable id"
+        return "unknown kind or invalid id"
     if (entry.kind, entry.id.lower()) in kept:
-        return "the id is there already"
+        return "duplicate id"
     for name, value in entry.fields.items():
         wanted = fields(entry.kind).get(name)
         if wanted is None:
-            return f"there is no field {name[:80]!r}"
+            return f"unknown field {name[:80]!r}"
         if wanted.fault(value) is not None:
             return f"{name} must be {wanted.wanted}, but got {repr(value)[:40]}"
     return None
 
 
 def read_json(path: Path) -> Any:
-    """The JSON (or gzipped JSON) of a data file. Raises SetupError if it is too big or not JSON."""
+    """The JSON of a data file, possibly gzipped. Raises SetupError if too large or not JSON."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
-            raise SetupError(f"{path} holds more than {MAX_BYTES} bytes")
+            raise SetupError(f"{path} has more than {MAX_BYTES} bytes")
         return json.loads(data)
     except (OSError, EOFError, ValueError, RecursionError) as error:
-        raise SetupError(f"can't read {path}: {error}") from None
+        raise SetupError(f"Cannot read {path}: {error}") from None
 
 
 def saved_on(path: Path) -> str:
-    """The day (ISO, UTC) of a file's last change."""
+    """The day (ISO, UTC) of the last change of a file."""
     return f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d}"
 
 
 def save(taken: Snapshot, folder: Path) -> Path:
-    """Write `<folder>/<source>.json`, replacing it whole or not at all."""
+    """Write `<folder>/<source>.json` atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{taken.source}.json"
     draft = path.with_suffix(".new")
@@ -107,9 +107,11 @@ def save(taken: Snapshot, folder: Path) -> Path:
 
 
 def load(path: Path) -> Snapshot:
-    """A snapshot saved before. Raises SetupError when it isn't one."""
+    """Read a saved snapshot. Raises SetupError if it is not valid."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Snapshot)
     except (OSError, msgspec.DecodeError) as error:
-        raise SetupError(f"{path} is no catalog snapshot: {error}; import it again") from None
+        raise SetupError(
+            f"{path} is not a valid catalog snapshot: {error}. Import it again."
+        ) from None
     return snapshot(found.source, found.version, found.date, found.entries)

@@ -1,1 +1,1 @@
-"""Pages as data, their two forms, and the site that they make."""
+"""Pages as data, their two formats, and the site."""

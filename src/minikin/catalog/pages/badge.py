@@ -1,7 +1,7 @@
-"""Badges: a capability, and what stands behind the claim. Drawn here; shields.io is an option.
+"""Badges: a capability and its evidence. They are drawn here, or by shields.io as an option.
 
-A declared badge is hollow. A probed one is filled and has a third part that says verified, failed
-or stale.
+A declared badge is hollow. A probed badge is filled and has a third part: verified, failed or
+stale.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SHIELDS = {"verified": "brightgreen", "failed": "critical", "stale": "orange"}
 
 
 class Badge(NamedTuple):
-    """`page` is the evidence that it links to, as `path#anchor`, if there is any."""
+    """`page` is the link to its evidence as `path#anchor`, if there is any."""
 
     capability: Capability
     state: BadgeState
@@ -35,12 +35,12 @@ class Badge(NamedTuple):
 
     @property
     def file(self) -> str:
-        """The name of the drawing; badges that look the same share one."""
+        """The name of the drawing. Badges that look the same share it."""
         return f"{self.capability.id}-{self.state}.svg"
 
     @property
     def alt(self) -> str:
-        """What a screen reader says."""
+        """The text for a screen reader."""
         return f"{self.capability.label}: {self.capability.meaning} ({self.state})"
 
     @property
@@ -54,9 +54,9 @@ class Badge(NamedTuple):
         return f"https://img.shields.io/badge/{path}-{colour}"
 
     def svg(self) -> str:
-        """The drawing, 20 pixels high, readable on light and dark ground."""
+        """The drawing, 20 pixels high, readable on light and dark backgrounds."""
         hollow = self.state == "declared"
-        # A colour is a claim: what failed or is out of date has none.
+        # A colour is a claim, so a failed or stale badge has none.
         claimed = hollow or self.state == "verified"
         colour = _COLOURS[self.capability.colour] if claimed else "#6e7781"
         parts = [
@@ -91,7 +91,7 @@ def _draw(parts: list[tuple[str, str, str]], title: str, border: str | None) -> 
 
 
 def _width(char: str) -> float:
-    """About the width of a character of 11 pixel Verdana; `textLength` makes up the rest."""
+    """Approximate width of a character in 11 pixel Verdana. `textLength` corrects the rest."""
     if char in "iljtf.,:|'()[] ":
         return 4.2
     return 9.5 if char in "mwMW✓✗" else 6.7

@@ -18,7 +18,7 @@ _TRAIL = [Link("Comparisons", "comparisons/_index")]
 
 
 def index(site: SiteMap) -> Page:
-    """The comparisons there are."""
+    """The list of comparisons."""
     links: list[Cell] = [
         Link("Capabilities, side by side", "comparisons/capabilities"),
         Link("Cheapest offerings", "comparisons/cheapest"),
@@ -28,7 +28,7 @@ def index(site: SiteMap) -> Page:
 
 
 def matrix(site: SiteMap) -> Page:
-    """Probed offerings, and the newest of each author on their own service."""
+    """Probed offerings, and the newest offering of each author on its own service."""
     catalog = site.catalog
     rows = [catalog.offerings[key] for key in catalog.evidence]
     for author in catalog.authors.values():
@@ -47,7 +47,7 @@ def matrix(site: SiteMap) -> Page:
     ]
     legend = "✓ verified by a probe; yes: declared; ✗ failed a probe; no: known to be absent; "
     blocks: list[Block] = [
-        (legend + "stale: probed too long ago; an empty cell: not known.",),
+        (legend + "stale: probed too long ago; empty: unknown.",),
         Table(["Offering", *(c.id for c in shown)], table),
     ]
     path = "comparisons/capabilities"
@@ -59,9 +59,9 @@ def _released(site: SiteMap, offering: Record) -> str:
 
 
 def cheapest(site: SiteMap) -> Page:
-    """By the cost of 1,000 tokens in and 500 out, of what writes text; the free ones are counted.
+    """Text offerings by the cost of 1,000 input and 500 output tokens. Free ones are counted.
 
-    Where only one side costs anything, the model embeds or transcribes: no answer to compare.
+    If only one side has a price, the model embeds or transcribes. It is not comparable.
     """
     writing = (row for row in site.catalog.offerings.values() if _writes(row))
     costs = [(numbers.cost(row, 1000, 500), row) for row in writing]
@@ -72,7 +72,7 @@ def cheapest(site: SiteMap) -> Page:
         for amount, id, row in paid
     ]
     blocks: list[Block] = [
-        (f"The cost of a call of 1,000 tokens in and 500 out. {free} offerings are free.",),
+        (f"The cost of a call with 1,000 input and 500 output tokens. {free} offerings are free.",),
         Table(["Offering", "A call", "Pricing (Input/Output)"], rows),
     ]
     return make(site, "comparisons/cheapest", "Cheapest Offerings", "comparison", blocks, _TRAIL)
@@ -84,7 +84,7 @@ def _writes(offering: Record) -> bool:
 
 
 def longest(site: SiteMap) -> Page:
-    """By context window."""
+    """Offerings by context window."""
     known = [row for row in site.catalog.offerings.values() if row.value("context")]
     known.sort(key=lambda row: (-row.value("context"), row.id))
     rows: list[list[Cell]] = [

@@ -1,4 +1,4 @@
-"""The pages of lists: the catalog's index, authors, providers, models, evidence."""
+"""The list pages: the catalog's index, authors, providers, models, evidence."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _TOP = 15
 
 
 def index(site: SiteMap) -> Page:
-    """What the catalog holds, and where that came from."""
+    """The content of the catalog, and its sources."""
     catalog = site.catalog
     serving = (row.id.split("/")[0].lower() for row in catalog.offerings.values())
     making = (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row))
     blocks: list[Block] = [
-        ("Models, who makes them, who serves them, and what they were seen to do.",),
+        ("Models, their authors and providers, and what probes observed.",),
         _totals(catalog),
         Heading(2, "Providers by Number of Offerings"),
         _ranking(site, catalog.providers, serving),
@@ -70,7 +70,7 @@ def _ranking(site: SiteMap, records: dict[str, Record], ids: Iterable[str]) -> T
 
 
 def author(site: SiteMap, record: Record) -> Page:
-    """An author and all of their models."""
+    """An author and all its models."""
     models = site.catalog.models_by(record)
     blocks: list[Block] = [
         *([(text,)] if (text := record.value("description")) else []),
@@ -99,14 +99,14 @@ def _models(site: SiteMap, models: list[Record]) -> Table:
 
 
 def provider(site: SiteMap, record: Record) -> Page:
-    """A provider: where to call it, its policies, and what it offers by family."""
+    """A provider: its API, its policies, and its offerings by family."""
     families: dict[str, list[Record]] = {}
     for row in site.catalog.offerings_at(record):
         served = site.catalog.models[site.catalog.model_of(row)]
         families.setdefault(served.value("family") or "other", []).append(row)
     known = facts(record)
     blocks: list[Block] = [
-        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known of it.",)
+        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known.",)
     ]
     for family in sorted(families):
         rows: list[list[Cell]] = [
@@ -151,7 +151,7 @@ def models(site: SiteMap) -> Page:
 
 
 def offerings(site: SiteMap) -> Page:
-    """Every offering, with the few capabilities that people choose by."""
+    """Every offering, with the capabilities that matter most for a choice."""
     telling = [
         name
         for name in capabilities()
@@ -169,7 +169,11 @@ def offerings(site: SiteMap) -> Page:
         for row in site.catalog.offerings.values()
     ]
     titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
-    said = ("Each provider's page lists its own: ", Link("providers", "providers/_index"), ".")
+    said = (
+        "The page of each provider lists its offerings: ",
+        Link("providers", "providers/_index"),
+        ".",
+    )
     return make(site, "offerings/_index", "Offerings", "offerings", [said, Table(titles, rows)])
 
 

@@ -1,4 +1,4 @@
-"""The page of a model: what it is, what it can do, who offers it."""
+"""The page of a model: facts, capabilities, offerings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SIBLINGS = 5
 
 
 def model(site: SiteMap, record: Record) -> Page:
-    """The page that began this catalog, with a source behind every value."""
+    """The page of a model. Every value has a source."""
     catalog = site.catalog
     authors = catalog.authors_of(record)
     home = catalog.home(record)
@@ -22,7 +22,7 @@ def model(site: SiteMap, record: Record) -> Page:
     by: list[Inline] = []
     for author in authors:
         by += [", " if by else "", site.link(author)]
-    blocks.append(("Developed by: ", *(by or ["not known"])))
+    blocks.append(("Developed by: ", *(by or ["unknown"])))
     blocks += [Heading(2, "Technical Specifications"), _specifications(record, home)]
     blocks.append(Heading(2, "Capabilities"))
     probed = home is not None and home.id.lower() in catalog.evidence
@@ -39,7 +39,7 @@ def model(site: SiteMap, record: Record) -> Page:
 
 
 def _specifications(record: Record, home: Record | None) -> Table:
-    # What the author doesn't say of a model's limits, the offering that speaks for it does.
+    # Limits that the author does not give come from the representative offering.
     limits = {f: home.facts[f] for f in ("context", "max_output") if home and f in home.facts}
     whole = Record("model", record.id, limits | record.facts)
     rows: list[list[Cell]] = [["Model ID", Code(record.id), ""], *facts(whole)]
@@ -56,7 +56,7 @@ def _legend(site: SiteMap, home: Record | None, evidence: str | None) -> list[Bl
     ]
     if evidence:
         return [
-            (*said, "Filled badges are probed: each links to its ", Link("evidence", evidence), ".")
+            (*said, "Filled badges are probed. Each links to its ", Link("evidence", evidence), ".")
         ]
     return [(*said, "Hollow badges are declared, not probed.")]
 
@@ -77,7 +77,7 @@ def _providers(site: SiteMap, record: Record) -> list[Block]:
         )
     blocks: list[Block] = [Heading(2, "Provider Availability")]
     if rows:
-        blocks.append(("Prices are in US dollars per million tokens; a dash means not known.",))
+        blocks.append(("Prices are in US dollars per million tokens. A dash means unknown.",))
         blocks.append(Table(["Provider", "Context", "Pricing (Input/Output)", "Notes"], rows))
     else:
         blocks.append(("No provider is known.",))
@@ -85,7 +85,7 @@ def _providers(site: SiteMap, record: Record) -> list[Block]:
         name = site.catalog.provider_of(row).name
         other = site.catalog.models[site.catalog.model_of(row)]
         weights = site.link(other)
-        said = (" answers to this name with the weights of ", weights, ".")
+        said = (" uses this name for ", weights, ".")
         blocks.append((site.link(row, name), *said))
     return blocks
 

@@ -1,4 +1,4 @@
-"""The page of an offering, and the page of the evidence for its badges."""
+"""The page of an offering, and the page of its evidence."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from minikin.catalog.pages.page import Block, Cell, Code, Heading, Link, Page, T
 from minikin.catalog.pages.site_map import SiteMap
 
 TYPICAL = {
-    "A question: 200 tokens in, 200 out": (200, 200),
-    "A page summed up: 1,000 in, 150 out": (1_000, 150),
-    "A long document: 50,000 in, 1,000 out": (50_000, 1_000),
+    "A question: 200 input tokens, 200 output": (200, 200),
+    "A summary of a page: 1,000 input, 150 output": (1_000, 150),
+    "A long document: 50,000 input, 1,000 output": (50_000, 1_000),
 }
-"""Calls that people make, as tokens in and out."""
+"""Typical calls, as input and output tokens."""
 
 
 def offering(site: SiteMap, record: Record) -> Page:
-    """What one provider says, and is seen, to offer of one model."""
+    """One provider's declared and observed offering of one model."""
     catalog = site.catalog
     provider = catalog.provider_of(record)
     served = catalog.models[catalog.model_of(record)]
@@ -39,10 +39,10 @@ def offering(site: SiteMap, record: Record) -> Page:
     ]
     if probed is None:
         command = f"minikin probe --base-url URL --model {own_id.text}"
-        blocks.append(("Nobody has probed this offering here. To do so: ", Code(command)))
+        blocks.append(("This offering is not probed yet. To probe it: ", Code(command)))
     elif evidence_page:
         blocks.append(
-            ("Probed: each filled badge links to its ", Link("evidence", evidence_page), ".")
+            ("Filled badges are probed. Each links to its ", Link("evidence", evidence_page), ".")
         )
     blocks += capability_blocks(site, record, evidence_page)
     if ranges := record.value("ranges"):
@@ -71,11 +71,11 @@ def _prices(record: Record) -> list[Block]:
     costs: list[list[Cell]] = [
         [title, numbers.amount(numbers.cost(record, *tokens))] for title, tokens in TYPICAL.items()
     ]
-    return [*blocks, Table(["A typical call", "Costs"], costs)]
+    return [*blocks, Table(["A typical call", "Cost"], costs)]
 
 
 def evidence(site: SiteMap, record: Record) -> Page:
-    """What was asked of a live endpoint, and what came back."""
+    """The requests to a live endpoint, and the results."""
     found = site.catalog.evidence[record.id.lower()]
     counts: dict[str, int] = {}
     for result in found.results:
@@ -86,14 +86,14 @@ def evidence(site: SiteMap, record: Record) -> Page:
             ["", ""],
             [
                 ["Endpoint", Code(found.endpoint)],
-                ["Model asked for", Code(found.model)],
-                ["Fingerprint of the server", Code(found.fingerprint or "none given")],
+                ["Requested model", Code(found.model)],
+                ["Fingerprint of the server", Code(found.fingerprint or "none")],
                 ["Results", ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))],
             ],
         ),
         (
-            "Digests are SHA-256 over the bodies of all requests and responses of a probe. "
-            "A result speaks for the endpoint until it expires; after that its badge is stale.",
+            "Digests are SHA-256 of the bodies of all requests and responses of a probe. "
+            "A result is valid until it expires. After that, its badge is stale.",
         ),
     ]
     for result in found.results:
@@ -110,7 +110,7 @@ def _result(site: SiteMap, result: Result) -> list[Block]:
         (f"{result.outcome}{stale}: {result.reason}",),
         [
             f"requests: {result.trials}, median latency {result.latency_ms} ms",
-            f"probed {result.at}, good until {result.expires}",
+            f"probed {result.at}, valid until {result.expires}",
             ["digest of requests ", Code(result.requests)],
             ["digest of responses ", Code(result.responses)],
         ],

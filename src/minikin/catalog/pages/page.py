@@ -1,7 +1,7 @@
-"""A page as data, and its two forms: Markdown and HTML. Both come from the same blocks.
+"""A page as data, and its two formats: Markdown and HTML. Both come from the same blocks.
 
-Text is plain everywhere and escaped here, so nothing that a source says can become markup. Pages
-are named by their path without a suffix; `_index` is the page of a folder.
+Text is plain everywhere and escaped here, so that text from a source cannot become markup. The name
+of a page is its path without a suffix. `_index` is the page of a folder.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import NamedTuple
 from minikin.catalog.pages.badge import Badge
 
 FOLDER = Path(__file__).parent
-"""Where the page's frame, the style sheet and the script are."""
+"""The folder of the page's frame, the style sheet and the script."""
 
 
 class Link(NamedTuple):
-    """`to` is a page's path, with an `#anchor` if need be, or an http(s) URL."""
+    """`to` is a page's path, optionally with an `#anchor`, or an http(s) URL."""
 
     text: str
     to: str
 
 
 class Code(NamedTuple):
-    """Text to be read letter by letter, such as an id."""
+    """Text in a monospaced font, such as an id."""
 
     text: str
 
 
 class Heading(NamedTuple):
-    """`level` counts from 1; the anchor is the text in lower case with dashes."""
+    """`level` counts from 1. The anchor is the text in lower case with dashes."""
 
     level: int
     text: str
@@ -49,7 +49,7 @@ class Table(NamedTuple):
 Inline = str | Link | Code | Badge
 Cell = Inline | list[Inline]
 Block = Heading | Table | list[Cell] | tuple[Inline, ...]
-"""A list is bullets, a tuple a paragraph."""
+"""A list means bullets, a tuple a paragraph."""
 
 
 class Page(NamedTuple):
@@ -70,7 +70,7 @@ def anchor(text: str) -> str:
 
 
 class Form(NamedTuple):
-    """How a page is written down: the file at a path, what becomes of text, and the marks."""
+    """How a page is written: the file of a path, the escaping of text, and the markup."""
 
     file: Callable[[str], str]
     text: Callable[[str], str]
@@ -92,7 +92,7 @@ class Form(NamedTuple):
 
 
 def render(page: Page, form: Form) -> str:
-    """The whole file. Links are relative, so that a site works at any address and in a folder."""
+    """The complete file. Links are relative, so that a site works at any URL and in a folder."""
     title = form.text(page.title)
     head = {"title": page.title, "author": page.author, "type": page.kind}
     return form.page.format(
@@ -144,7 +144,7 @@ def _inline(item: Inline, page: Page, form: Form) -> str:
     if isinstance(item, Badge):
         source = item.shields_url if form.shields else _relative(f"badges/{item.file}", page)
         image = form.image.format(form.text(item.alt), source)
-        # Badges are words of a line; other parts bring their own blanks.
+        # Badges are separated like words. Other parts contain their own spaces.
         return (form.link.format(image, _href(item.page, page, form)) if item.page else image) + " "
     return form.link.format(form.text(item.text), _href(item.to, page, form))
 
@@ -197,7 +197,7 @@ MARKDOWN = Form(
     row="|{}\n",
     table="{head}|{rule}\n{}",
     page="---\n{matter}\n---\n\n{trail}**{title}**\n\n# {title}\n\n{body}\n\n---\n\n*{footer}*\n",
-    most_rows=2_500,  # GitHub shows no page of more than 512 KiB
+    most_rows=2_500,  # GitHub does not show pages of more than 512 KiB
 )
 """For GitHub and Hugo."""
 
@@ -219,4 +219,4 @@ HTML = Form(
     "<thead>{head}</thead>\n<tbody>{}</tbody></table></div>",
     page=(FOLDER / "page.html").read_text(encoding="utf-8"),
 )
-"""For a browser: one style sheet and one script beside the pages, nothing from the network."""
+"""For a browser: one style sheet and one script beside the pages, without the network."""

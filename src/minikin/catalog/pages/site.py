@@ -1,4 +1,4 @@
-"""The whole site: which pages there are, where, and how they are written to a folder."""
+"""The complete site: its pages, their paths, and writing them to a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from minikin.errors import NotFound, SetupError
 ASSETS = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "table.js")}
 """Files beside the HTML pages."""
 _HUGO = """\
-# `hugo` finds every page and link of `content/` with these settings; add a theme of your own.
+# With these settings, `hugo` finds every page and link of `content/`. Add a theme.
 title = "Model catalog"
 uglyURLs = true
 disablePathToLower = true
@@ -44,9 +44,9 @@ _MAKERS: dict[Kind, Callable[[SiteMap, Record], Page]] = {
 
 
 def build_time() -> datetime:
-    """SOURCE_DATE_EPOCH where it is set, so that the same input gives the same bytes; else now.
+    """SOURCE_DATE_EPOCH if it is set, so that the same input gives the same bytes. Otherwise now.
 
-    Raises SetupError when it is set to something other than whole seconds.
+    Raises SetupError if it is not a number of whole seconds.
     """
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     if epoch is None:
@@ -58,7 +58,7 @@ def build_time() -> datetime:
 
 
 class Site:
-    """Pages by path, each made when it is asked for."""
+    """Pages by path. Each is made on request."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -82,7 +82,7 @@ class Site:
         return (make() for make in self._makers.values())
 
     def write(self, folder: Path, shields: bool = False) -> int:
-        """Write `content/` (Markdown), `html/` and `hugo.toml`; gives the number of pages."""
+        """Write `content/` (Markdown), `html/` and `hugo.toml`. Returns the number of pages."""
         forms = {"content": MARKDOWN._replace(shields=shields), "html": HTML}
         files: dict[str, str] = {f"html/{name}": text for name, text in ASSETS.items()}
         files["hugo.toml"] = _HUGO

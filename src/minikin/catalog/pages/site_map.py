@@ -1,4 +1,4 @@
-"""Where each record's page is: all that a page needs to know of the others."""
+"""The path of each record's page. Pages need nothing else from each other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FOLDERS: dict[Kind, str] = {
     "evidence": "evidence",
 }
 _OF_PROVIDER = ("offering", "evidence")
-"""Kinds whose ids begin with a provider, which becomes a folder."""
+"""Kinds whose ids start with a provider, which becomes a folder."""
 
 
 class SiteMap:
@@ -43,7 +43,7 @@ class SiteMap:
                 taken.add(path)
 
     def path(self, kind: str, record: Record) -> str:
-        """Where the page of a record (or of its evidence) is."""
+        """The path of the page of a record, or of its evidence."""
         return self._paths[kind, record.id]
 
     def link(self, record: Record, text: str | None = None) -> Link:
@@ -60,6 +60,6 @@ def _free_path(kind: Kind, record: Record, taken: set[str]) -> str:
     parts = record.id.split("/", 1) if kind in _OF_PROVIDER else [record.id]
     path = "/".join([_FOLDERS[kind], *map(slug, parts)])
     if path in taken or path.endswith("/index"):
-        # Two ids that differ only in signs, or one that takes the name of a folder's page.
+        # Two ids differ only in punctuation, or an id is the name of a folder's page.
         path += f"-{sha256(record.id.encode()).hexdigest()[:6]}"
     return path

@@ -1,9 +1,9 @@
-// A table of many rows gets a box that filters it, and any table sorts at a click on a title.
+// A table with many rows gets a filter box. A click on a column title sorts any table.
 "use strict";
 
 const MANY = 25;
 
-// 128k, $0.40 / $1.60 and "free" as numbers; anything else sorts as text, and a dash comes last.
+// 128k, $0.40 / $1.60 and "free" sort as numbers, everything else as text, and a dash comes last.
 function rank(text) {
   if (text === "free") return 0;
   const found = /^\$?([\d,]*\.?\d+)([kM]?)(?= |$)/.exec(text);

@@ -1,1 +1,1 @@
-"""Checks that find out what a live server does."""
+"""Checks of what a live server does."""

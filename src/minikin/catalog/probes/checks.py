@@ -1,4 +1,4 @@
-"""Every check by its capability, in the order pages show them."""
+"""Every check by its capability, in the order of the pages."""
 
 from __future__ import annotations
 
@@ -12,4 +12,4 @@ CHECKS: dict[str, Check] = {
     for module in (checks_text, checks_format, checks_sampling, checks_server)
     if name in vars(module)
 }
-"""A check is the function that bears the capability's id."""
+"""A check is the function with the name of the capability."""

@@ -1,7 +1,7 @@
-"""Checks of answers that must have a form: JSON, a schema, tool calls.
+"""Checks of answers with a required format: JSON, a schema, tool calls.
 
-The prompts push towards prose, and the schemas hold values that no model would choose: only a
-server that enforces the form passes.
+The prompts suggest prose, and the schemas contain values that no model would choose. Only a server
+that enforces the format passes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, I
 
 
 def fits(schema: Body, value: Any) -> bool:
-    """Whether a value fits a schema of the few keywords that the checks use."""
+    """Whether a value matches a schema. Supports only the keywords that the checks use."""
     if "enum" in schema:
         return any(value == option and type(value) is type(option) for option in schema["enum"])
     if schema["type"] == "object":
@@ -44,18 +44,18 @@ def _parsed(text: Any) -> Any:
 
 
 def format_response(asker: Asker) -> str:
-    """JSON comes where the conversation asks for prose, and parses where it asks for JSON."""
+    """The answer is JSON although the conversation asks for prose, and parses completely."""
     fields = {"response_format": {"type": "json_object"}, **asker.greedy}
     question = "Say hello. You may mention JSON."
     for prompt in (question, "What is json? One sentence."):
         reply = asker.ask(_chat(question, "Hello!", prompt), max_tokens=32, **fields)
         if not _is_json_so_far(reply.text, cut=reply.finish == "length"):
-            raise Ignored("asked for a JSON object, got prose")
+            raise Ignored("requested a JSON object, got prose")
     reply = asker.ask(
         _chat("JSON, please.", '{"ok": true}', "JSON, please."), max_tokens=64, **fields
     )
     if isinstance(_parsed(reply.text), dict):
-        return "2 answers held to JSON against the conversation, and 1 parsed whole"
+        return "2 answers are JSON against the conversation, and 1 parses completely"
     if reply.finish == "length":
         raise Inconclusive("answers are JSON, but none ended before the token limit")
     raise Failed("the answer is not a JSON object")
@@ -67,13 +67,13 @@ def _chat(question: str, reply: str, prompt: str) -> list[Body]:
 
 
 def _is_json_so_far(text: str, cut: bool) -> bool:
-    """Whether the text is a JSON object, or the beginning of one where it was cut off."""
+    """Whether the text is a JSON object, or the start of one that was cut off."""
     if not text.lstrip().startswith("{"):
         return cut and not text.strip()
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        # The parser stops at the end of a text that is merely cut, or before its last word.
+        # For a truncated text, the parser stops at its end, or before its last word.
         rest = text[error.pos :].strip()
         begun = any(word.startswith(rest) for word in ("true", "false", "null", "-", "\\u0000"))
         return cut and (begun or error.msg.startswith("Unterminated"))
@@ -92,7 +92,7 @@ _SCHEMAS = [
 
 
 def structured_outputs(asker: Asker) -> str:
-    """Three schemas full of values that nobody would guess are each obeyed."""
+    """Answers match three schemas with values that no model would guess."""
     for index, schema in enumerate(_SCHEMAS):
         form = {"name": f"odd_{index}", "strict": True, "schema": schema}
         reply = asker.ask(
@@ -102,8 +102,8 @@ def structured_outputs(asker: Asker) -> str:
             **asker.greedy,
         )
         if not fits(schema, _parsed(reply.text)):
-            raise Ignored(f"schema {index + 1} of {len(_SCHEMAS)} was not obeyed")
-    return f"{len(_SCHEMAS)} adversarial schemas obeyed"
+            raise Ignored(f"the answer to schema {index + 1} of {len(_SCHEMAS)} does not match")
+    return f"answers match {len(_SCHEMAS)} adversarial schemas"
 
 
 def _tool(name: str, strict: bool = False, **properties: Body) -> Body:
@@ -120,9 +120,9 @@ _LAMP = _tool("set_lamp", state={"type": "string", "enum": ["on", "off"]})
 
 
 def _talk(turns: list[tuple[str, list[tuple[str, str]]]], question: str) -> list[Body]:
-    """A conversation in which each question led to calls (name, arguments), and one question more.
+    """A conversation where each question led to calls (name, arguments), and one more question.
 
-    Even the smallest model goes on with such a pattern, so nothing rests on its judgement.
+    Even the smallest model continues such a pattern, so the check does not need its judgement.
     """
     talk: list[Body] = []
     for turn, (asked, calls) in enumerate(turns):
@@ -156,37 +156,37 @@ def _calls(reply: Answer) -> list[tuple[str, Any]]:
 
 
 def tools(asker: Asker) -> str:
-    """A conversation full of tool calls leads to another, with arguments that fit."""
+    """A conversation full of tool calls leads to another call, with valid arguments."""
     fields = {"tools": [_WEATHER, _LAMP], "max_tokens": 48, **asker.greedy}
     reply = asker.ask(_WEATHER_TALK, **fields)
     if not reply.calls and "get_weather" in reply.text:
-        raise Failed("a call came as text")
+        raise Failed("a call is in the text")
     if not reply.calls:
         reply = asker.ask(_WEATHER_TALK, tool_choice="required", **fields)
     if not reply.calls:
         _insist_that_tools_count(asker, reply, fields)
-        raise Inconclusive("the model called no tool, so its calls can't be judged")
+        raise Inconclusive("the model called no tool, so there is no call to check")
     schemas = {
         tool["function"]["name"]: tool["function"]["parameters"] for tool in (_WEATHER, _LAMP)
     }
     for call, (name, arguments) in zip(reply.calls, _calls(reply), strict=True):
         if name not in schemas or not call.get("id") or call.get("type") != "function":
-            raise Failed("a call has no id or names no given tool")
+            raise Failed("a call has no id, or no name of a given tool")
         if not fits(schemas[name], arguments):
-            raise Failed("a call's arguments don't fit its schema")
-    return f"{len(reply.calls)} call, arguments fit the schema"
+            raise Failed("the arguments of a call do not match its schema")
+    return f"{len(reply.calls)} call, the arguments match the schema"
 
 
 def _insist_that_tools_count(asker: Asker, reply: Answer, fields: Body) -> None:
-    """Raises Ignored when a prompt is no longer with tools than without: they never reached it."""
+    """Raise Ignored if tools do not make a prompt longer, which means that they are dropped."""
     bare = asker.ask(_WEATHER_TALK, **(fields | {"tools": [_LAMP]}))
     sizes = [found.usage.get("prompt_tokens") for found in (reply, bare)]
     if sizes[0] == sizes[1] and sizes[0] is not None:
-        raise Ignored("no tool was called, and tools don't count in prompt_tokens")
+        raise Ignored("no tool was called, and tools do not count in prompt_tokens")
 
 
 def tool_choice(asker: Asker) -> str:
-    """none, required, and each of two tools by name are obeyed against the model's inclination."""
+    """none, required, and two tools by name have their effect against the conversation."""
     fields = {"tools": [_WEATHER, _LAMP], "max_tokens": 48, **asker.greedy}
     if asker.ask(_WEATHER_TALK, tool_choice="none", **fields).calls:
         raise Ignored("none: a tool was called")
@@ -198,11 +198,11 @@ def tool_choice(asker: Asker) -> str:
         called = [known for known, _ in _calls(asker.ask(plain, tool_choice=choice, **fields))]
         if set(called) != {name}:
             raise Ignored(f"named {name}: called {called or 'nothing'}")
-    return "none, required and two named tools obeyed"
+    return "none, required and two named tools have their effect"
 
 
 def parallel_tool_calls(asker: Asker) -> str:
-    """Where the conversation calls two tools a turn, true gives two calls and false one."""
+    """In a conversation with two calls per turn, true gives two calls and false gives one."""
     both = [("get_weather", '{"city": "Rome"}'), ("set_lamp", '{"state": "on"}')]
     question = "Rome weather and lamp on."
     talk = _talk([(question, both)] * 4, question)
@@ -219,14 +219,14 @@ def parallel_tool_calls(asker: Asker) -> str:
         for allowed in (True, False)
     }
     if counts[False] > 1:
-        raise Ignored(f"{counts[False]} calls came where one was allowed")
+        raise Ignored(f"{counts[False]} calls, but one was allowed")
     if counts[True] < 2:
-        raise Inconclusive(f"the model made {counts[True]} call(s) where it might make two")
+        raise Inconclusive(f"the model made {counts[True]} call(s), but two were possible")
     return f"{counts[True]} calls when allowed, {counts[False]} when not"
 
 
 def strict_tools(asker: Asker) -> str:
-    """Strict arguments fit the schema although every earlier call in the conversation didn't."""
+    """Strict arguments match the schema, although no earlier call in the conversation does."""
     tool = _tool("set_mode", strict=True, mode={"type": "string", "enum": ["k-41", "m-09"]})
     question = "Set the mode to blue."
     talk = _talk([(question, [("set_mode", '{"mode": "blue"}')])] * 4, question)
@@ -235,7 +235,7 @@ def strict_tools(asker: Asker) -> str:
     if not reply.calls:
         reply = asker.ask(talk, tool_choice="required", **fields)
     if not reply.calls:
-        raise Inconclusive("the model called no tool, so its arguments can't be judged")
+        raise Inconclusive("the model called no tool, so there are no arguments to check")
     if not all(fits(tool["function"]["parameters"], arguments) for _, arguments in _calls(reply)):
-        raise Ignored("strict arguments broke their schema")
-    return "arguments fit the schema against the pattern of the conversation"
+        raise Ignored("strict arguments do not match their schema")
+    return "arguments match the schema against the pattern of the conversation"

@@ -1,4 +1,4 @@
-"""Checks of what the server does around the model: prediction, prompt cache, errors."""
+"""Checks of the server around the model: prediction, prompt cache, errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minikin.catalog.probes.probe import Asker, Failed, Ignored
 
 
 def prediction(asker: Asker) -> str:
-    """The model's own answer is accepted as a prediction, nonsense isn't; the text stays."""
+    """The model's own answer is accepted as a prediction, nonsense is not. The text stays."""
     plain = asker.ask(STORY, max_tokens=32, **asker.greedy).text
     accepted = []
     for guess in (plain, "Zebra quartz vexes jumbo glyphs. " * 4):
@@ -19,7 +19,7 @@ def prediction(asker: Asker) -> str:
         reply = asker.ask(STORY, max_tokens=32, prediction=predicted, **asker.greedy)
         details = reply.usage.get("completion_tokens_details") or {}
         if not isinstance(details.get("accepted_prediction_tokens"), int):
-            raise Ignored("the answer counts no accepted prediction tokens")
+            raise Ignored("the usage counts no accepted prediction tokens")
         if reply.text != plain:
             raise Failed("a prediction changed the answer")
         accepted.append(details["accepted_prediction_tokens"])
@@ -30,8 +30,8 @@ def prediction(asker: Asker) -> str:
 
 
 def cached_tokens(asker: Asker) -> str:
-    """A long prompt, new to the server, counts as unseen at first and as seen after that."""
-    # Caches begin at 1,024 tokens; every word is at least one.
+    """A long new prompt counts as not cached at first, and as cached after that."""
+    # Caches begin at 1,024 tokens. Every word is at least one token.
     prompt = f"{secrets.token_hex(8)} " + "The keeper walked down to the old harbour. " * 150
 
     def cached() -> Any:
@@ -40,14 +40,14 @@ def cached_tokens(asker: Asker) -> str:
 
     first, second = cached(), cached()
     if not isinstance(first, int) or not isinstance(second, int):
-        raise Failed("the answer counts no cached tokens")
+        raise Failed("the usage counts no cached tokens")
     if second <= first:
         raise Failed(f"the same long prompt had {first}, then {second} cached tokens")
     return f"{first} tokens cached at first, {second} the second time"
 
 
 def error_bodies(asker: Asker) -> str:
-    """Five faults get the status, type, param and code that OpenAI gives them."""
+    """Five invalid requests get OpenAI's status, type, param and code."""
     faults: dict[str, tuple[Reply, tuple[int, str | None, str | None]]] = {
         "an unknown model": (
             asker.client.post(
@@ -69,10 +69,10 @@ def error_bodies(asker: Asker) -> str:
     }
     wrong = [name for name, (reply, wanted) in faults.items() if _seen(reply) != wanted]
     if len(wrong) == len(faults):
-        raise Failed("no fault was answered as OpenAI does")
+        raise Failed("no invalid request got OpenAI's answer")
     if wrong:
-        raise Failed(f"answered otherwise: {', '.join(wrong)}")
-    return f"{len(faults)} faults answered with the right status, param and code"
+        raise Failed(f"unlike OpenAI's answer: {', '.join(wrong)}")
+    return f"{len(faults)} invalid requests got the right status, param and code"
 
 
 def _seen(reply: Reply) -> tuple[int, str | None, str | None] | None:

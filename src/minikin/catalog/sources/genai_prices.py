@@ -1,7 +1,6 @@
-"""genai-prices: a second opinion on prices and context windows, and the only one on batch prices.
+"""genai-prices: the second source of prices and context windows, and the only one of batch prices.
 
-The data is that of the `genai-prices` package (MIT). It checks offerings known from elsewhere; it
-adds none of its own.
+The data comes from the `genai-prices` package (MIT). It adds facts only to known offerings.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def take(offerings: Iterable[str]) -> Snapshot:
-    """The snapshot of the installed package for these offering ids; the network is not used."""
+    """The snapshot of the installed package for these offering ids. It uses no network."""
     from genai_prices.data import providers
 
     by_id = {provider.id: provider for provider in providers}
@@ -31,7 +30,7 @@ def take(offerings: Iterable[str]) -> Snapshot:
 
 
 def _newest(providers: Iterable[Provider]) -> str:
-    """The last day on which the data says that somebody verified a price."""
+    """The last day when a price was verified, according to the data."""
     comments = (model.price_comments or "" for row in providers for model in row.models)
     days = (day for text in comments for day in re.findall(r"verified on (\d{4}-\d\d-\d\d)", text))
     return max(days)

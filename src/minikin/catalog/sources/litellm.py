@@ -1,4 +1,4 @@
-"""LiteLLM's `model_prices_and_context_window.json`, as a file that the user supplies."""
+"""LiteLLM's `model_prices_and_context_window.json`, as a file from the user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minikin.catalog.sources.models_dev import model_key
 
 
 def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:
-    """The snapshot of the file's content, as of the day when the file was saved."""
+    """The snapshot of the file's content, with the day when the file was saved."""
     return snapshot("litellm", version, saved, _entries(data))
 
 
@@ -24,7 +24,7 @@ def _entries(data: dict[str, Any]) -> Iterator[Entry]:
             continue
         model = key.removeprefix(f"{service}/")
         fields: dict[str, Any] = {"model": model_key(model)}
-        # A flag that the file leaves out is unknown: readers who took it for "no" were wrong.
+        # A missing flag is unknown. Other readers wrongly treat it as "no".
         fields |= {ours: row[theirs] for theirs, ours in names["flags"].items() if theirs in row}
         fields |= {ours: row[theirs] for theirs, ours in names["counts"].items() if row.get(theirs)}
         for theirs, ours in names["prices"].items():
@@ -35,7 +35,7 @@ def _entries(data: dict[str, Any]) -> Iterator[Entry]:
 
 
 def _per_million(price: Any) -> Any:
-    # What is no price goes on as it is, or as what none can be, to be refused with a reason.
+    # An invalid price is kept, or replaced by an impossible one, to be rejected with a reason.
     if isinstance(price, bool) or not isinstance(price, int | float):
         return price
     return round(price * 1e6, 6) if abs(price) < 1 else inf

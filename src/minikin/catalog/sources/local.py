@@ -1,14 +1,14 @@
-"""Hand-written records: YAML files of one or more documents, each one record.
+"""Hand-written records: YAML files with one or more documents. Each document is one record.
 
     kind: model
     id: SmolLM2-135M-Instruct
     source: https://huggingface.co/...      # for every field of the record
     date: 2026-11-23
     parameters: 134515008                   # known
-    knowledge_cutoff: null                  # known to be absent; a field left out is unknown
-    license: {value: Apache-2.0, source: ..., date: ...}    # a field with a source of its own
+    knowledge_cutoff: null                  # known to be absent; a missing field is unknown
+    license: {value: Apache-2.0, source: ..., date: ...}    # a field with its own source
 
-Every complaint names the file and the line.
+Every error message has the file and the line.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from minikin.catalog.facts.schema import DATE, KINDS, TEXT, fields, is_id
 from minikin.errors import SetupError
 
 MAX_FILE = 4 * 1024 * 1024
-"""Bytes of one file of records."""
+"""Maximum bytes of one file of records."""
 
 _REFERENCES = {"model": "model", "authors": "author", "provider": "provider"}
 _HEAD = {
@@ -33,11 +33,11 @@ _HEAD = {
     "source": TEXT.wanted,
     "date": DATE.wanted,
 }
-"""The fields that every record needs, and what they must be."""
+"""The fields that every record needs, and their descriptions."""
 
 
 class Problem(NamedTuple):
-    """What is wrong and where; `line` counts from 1."""
+    """An error and its place. `line` counts from 1."""
 
     path: Path
     line: int
@@ -48,19 +48,19 @@ class Problem(NamedTuple):
 
 
 class LocalRecord(NamedTuple):
-    """A record, and the line of each part of it by its way from the top, such as `$.id`."""
+    """A record, and the line of each of its parts by path, such as `$.id`."""
 
     record: Record
     path: Path
     lines: dict[str, int]
 
     def problem(self, where: str, message: str) -> Problem:
-        """What is wrong at a part."""
+        """A problem at a part."""
         return Problem(self.path, self.lines[where], message)
 
 
 def read_folder(folder: Path) -> tuple[list[LocalRecord], list[Problem]]:
-    """Every record of the YAML files under `folder`, in path order, and every problem found."""
+    """Every record of the YAML files in `folder`, in path order, and every problem."""
     records: list[LocalRecord] = []
     problems: list[Problem] = []
     for path in sorted(folder.rglob("*.yaml")):
@@ -75,16 +75,16 @@ def read_folder(folder: Path) -> tuple[list[LocalRecord], list[Problem]]:
 
 
 def load_folder(folder: Path) -> list[Record]:
-    """The records under `folder`. Raises SetupError when one of them can't be used."""
+    """The records in `folder`. Raises SetupError if one of them is not valid."""
     records, problems = read_folder(folder)
     if problems:
         listed = "\n".join(str(problem) for problem in problems[:5])
-        raise SetupError(f"{len(problems)} problem(s) in the catalog's local records:\n{listed}")
+        raise SetupError(f"{len(problems)} error(s) in the catalog's local records:\n{listed}")
     return [local.record for local in records]
 
 
 def missing_references(records: list[LocalRecord], known: dict[str, set[str]]) -> list[Problem]:
-    """Problems for references to records that aren't there; `known[kind]` holds lower-case ids."""
+    """Problems for references to missing records. `known[kind]` contains lower-case ids."""
     problems: list[Problem] = []
     for local in records:
         record = local.record
@@ -106,7 +106,7 @@ def missing_references(records: list[LocalRecord], known: dict[str, set[str]]) -
 def _documents(
     path: Path, problems: list[Problem]
 ) -> Iterator[tuple[dict[str, Any], dict[str, int]]]:
-    """Each document of a file, and the line of each part of it."""
+    """Each document of a file, and the line of each of its parts."""
     if path.stat().st_size > MAX_FILE:
         problems.append(Problem(path, 1, f"the file is larger than {MAX_FILE} bytes"))
         return
@@ -115,7 +115,7 @@ def _documents(
         loader = yaml.SafeLoader(data)
         while loader.check_node():
             node = loader.get_node()
-            assert node is not None  # check_node says that there is one
+            assert node is not None  # check_node guarantees a node
             lines: dict[str, int] = {}
             try:
                 value = _plain(loader, node, lines)
@@ -135,16 +135,16 @@ def _documents(
 def _yaml_problem(path: Path, data: bytes, error: yaml.YAMLError) -> Problem:
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         return Problem(path, error.problem_mark.line + 1, error.problem or "not YAML")
-    # What the reader refuses (bytes that are no text) has a position in place of a mark.
+    # For bytes that are not text, the reader gives a position instead of a mark.
     line = data.count(b"\n", 0, getattr(error, "position", 0)) + 1
     return Problem(path, line, getattr(error, "reason", "not YAML"))
 
 
 def _plain(loader: yaml.SafeLoader, node: yaml.Node, lines: dict[str, int]) -> Any:
-    """The node as a Python value; `lines` gets the line of each of its parts.
+    """The node as a Python value. `lines` gets the line of each of its parts.
 
-    Raises MarkedYAMLError for a field given twice, a date that isn't one, or a YAML alias: a few
-    nested ones can stand for gigabytes, and no record needs them.
+    Raises MarkedYAMLError for a duplicate field, an invalid date, or a YAML alias. A few nested
+    aliases can expand to gigabytes, and records do not need them.
     """
     seen: set[int] = set()
 
@@ -168,7 +168,7 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, lines: dict[str, int]) -> A
         for key_node, value_node in node.value:
             key = str(loader.construct_object(key_node))
             if key in found:
-                refuse(key_node, f"{key} is given twice")
+                refuse(key_node, f"{key} occurs twice")
             lines[f"{where}.{key}"] = key_node.start_mark.line + 1
             found[key] = walk(value_node, f"{where}.{key}")
         return found
@@ -177,7 +177,7 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, lines: dict[str, int]) -> A
 
 
 def _fill(local: LocalRecord, document: dict[str, Any]) -> Iterator[Problem]:
-    """Give the record what the document says; what is wrong with it comes as problems."""
+    """Fill the record from the document. Yields the problems."""
     faults = list(_head_problems(local, document))
     yield from faults
     if faults:

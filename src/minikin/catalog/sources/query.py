@@ -1,4 +1,4 @@
-"""Questions to the catalog: filters, search, what changed; and records as JSON."""
+"""Queries to the catalog: filters, search, changes, and records as JSON."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _Name = Annotated[str, msgspec.Meta(max_length=160)]
 
 
 class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What an offering must be. Prices are in US dollars per million input tokens.
+    """Conditions for an offering. Prices are in US dollars per million input tokens.
 
-    An offering whose price or context is unknown fails a bound on it.
+    An offering with an unknown price or context does not match a limit on it.
     """
 
     capability: list[_Name] = []
@@ -30,12 +30,12 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     min_context: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
     def select(self, catalog: Catalog) -> list[Record]:
-        """The offerings that pass, by id. Raises InvalidRequest for an unknown capability."""
+        """The matching offerings by id. Raises InvalidRequest for an unknown capability."""
         for name in self.capability:
             if name not in capabilities():
                 known = ", ".join(capabilities())
                 raise InvalidRequest(
-                    f"There is no capability {name!r}. There are: {known}.", param="capability"
+                    f"There is no capability {name!r}. Capabilities: {known}.", param="capability"
                 )
         return [row for row in catalog.offerings.values() if self._passes(catalog, row)]
 
@@ -57,7 +57,7 @@ def _ids(records: Iterable[Record]) -> set[str]:
 
 
 def search(catalog: Catalog, words: Iterable[str]) -> list[Record]:
-    """Models whose id, name, family or author holds every word, whatever the case."""
+    """Models whose id, name, family or author contains every word, ignoring case."""
     wanted = [word.lower() for word in words]
     found: list[Record] = []
     for model in catalog.models.values():
@@ -77,16 +77,16 @@ def named(catalog: Catalog, name: str) -> Record:
 
 
 def offering(catalog: Catalog, name: str) -> Record:
-    """The offering with this id, or the one that speaks for the model. Raises NotFound."""
+    """The offering with this id, or the one that represents the model. Raises NotFound."""
     record = named(catalog, name)
     home = catalog.home(record) if record.kind == "model" else record
     if home is None or home.kind != "offering":
-        raise NotFound(f"{name} is no offering, and nobody offers it.")
+        raise NotFound(f"{name} is not an offering, and has no known offerings.")
     return home
 
 
 def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
-    """A record with the state, source and date of every field, and what contradicts it."""
+    """A record with the state, source and date of every field, and its contradictions."""
     found: dict[str, Any] = {"kind": record.kind, "id": record.id, "name": record.name}
     found["fields"] = {
         name: {"state": record.state(name)} | _said(known[0])
@@ -107,7 +107,7 @@ def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
 
 
 def conflicts(record: Record) -> dict[str, list[dict[str, Any]]]:
-    """Fields on which sources differ, with what each says, the trusted one first."""
+    """Fields on which sources differ, with each value, the trusted one first."""
     return {name: list(map(_said, facts)) for name, facts in record.conflicts().items()}
 
 
@@ -116,7 +116,7 @@ def _said(fact: Fact) -> dict[str, Any]:
 
 
 def changes(old: Snapshot, new: Snapshot) -> list[dict[str, Any]]:
-    """What `new` says otherwise than `old`: entries added or removed, fields changed."""
+    """The changes from `old` to `new`: added or removed entries, changed fields."""
     before, after = (
         {(entry.kind, entry.id): entry.fields for entry in taken.entries} for taken in (old, new)
     )
