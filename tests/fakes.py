@@ -7,10 +7,9 @@ import contextlib
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar
 
 import uvicorn
@@ -39,7 +38,6 @@ CHATML = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-NO_SAMPLING: Mapping[str, float] = MappingProxyType({})
 CONTROL_TOKENS = {"<|im_start|>": 256, "<|im_end|>": 257}
 
 
@@ -190,14 +188,21 @@ def settings(**overrides) -> ServerSettings:
 
 
 def served(
-    engine: ScriptedEngine, template: str = CHATML, sampling: Mapping[str, float] = NO_SAMPLING
+    engine: ScriptedEngine, template: str = CHATML, model: ModelSettings | None = None
 ) -> ServedModel:
-    return ServedModel(engine, ByteTokenizer(), TemplateInside(template), sampling)
+    model = model or settings().models[0]
+    return ServedModel(
+        engine,
+        ByteTokenizer(),
+        TemplateInside(template),
+        model.known_sampling,
+        hide_format=model.hide_format,
+    )
 
 
 def app_over(engine: ScriptedEngine, chosen: ServerSettings, template: str = CHATML):
     async def load(model: ModelSettings) -> ServedModel:
-        return served(engine, template, model.known_sampling)
+        return served(engine, template, model)
 
     return create_app(chosen, ModelPool(chosen, load))
 

@@ -79,6 +79,10 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
             "come from: the model, or OpenAI."
         ),
     ] = "model"
+    hide_format: Annotated[
+        bool,
+        Meta(description="Do not describe the schema of response_format to the model."),
+    ] = False
 
     @property
     def names(self) -> tuple[str, ...]:

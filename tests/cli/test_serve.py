@@ -70,7 +70,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
         "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
         "--unload-after 8 --load-seconds 9 "
-        "--extensions --sampling openai --max-choices 7 --api-key one --api-key two "
+        "--sampling openai --hide-format "
+        "--extensions --max-choices 7 --api-key one --api-key two "
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
         f"--database {tmp_path}/kept.sqlite3 --log-level error --no-access-log"
@@ -86,7 +87,15 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     )
     assert served == [
         ServerSettings(
-            models=(ModelSettings(id="tiny", aliases=ALIASES, engine=engine, sampling="openai"),),
+            models=(
+                ModelSettings(
+                    id="tiny",
+                    aliases=ALIASES,
+                    engine=engine,
+                    sampling="openai",
+                    hide_format=True,
+                ),
+            ),
             unload_after=8,
             load_seconds=9,
             port=free_port,

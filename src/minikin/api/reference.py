@@ -14,6 +14,7 @@ from minikin.api.request.parameter_rules import LogitBias
 from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
 from minikin.api.request.rules import MAX_DEPTH, Object
 from minikin.api.routes.openapi import document
+from minikin.api.serving.served_model import LEAST_ROOM, MAX_DESCRIPTION
 from minikin.api.serving.store import MAX_STORED
 from minikin.config import ServerSettings
 
@@ -91,6 +92,13 @@ _DIFFERENCES = """\
   model writes around them.
 - One answer does not have the same tool call, name and arguments, twice. If the chat template does
   not support tools, an answer has at most one call, unless `parallel_tool_calls` is true.
+- The format in `response_format` is described to the model at the end of the system message, in the
+  wording that its family was trained on: as JSON, or as a list of fields for models without tools.
+  The description counts as prompt tokens, and the prompt cache reuses it. It has at most half as
+  many characters as the context has tokens. A schema that is too long is shortened in steps: first
+  to structure, values and descriptions, then with shorter descriptions and enumerations, then
+  without them, then to the names of the top level. A description that leaves too few tokens for the
+  answer is removed. `minikin serve --hide-format` turns it off.
 - A structured answer uses a subset of what its schema allows, so that small models reach the end:
   numbers with up to 16 digits and six after the point, at most 128 elements without `maxItems`, ten
   levels of a recursive schema, values of any type three levels deep, no properties that the schema
@@ -181,6 +189,8 @@ def _limits() -> Iterable[tuple[str, ...]]:
     yield "characters of a stop sequence", f"{MAX_STOP_CHARS:,}"
     yield "entries of `logit_bias`", f"{LogitBias().max_properties:,}"
     yield "nesting levels of a schema", f"{MAX_DEPTH:,}"
+    yield "characters of the description of a response format", f"{MAX_DESCRIPTION:,}"
+    yield "tokens that this description leaves for the answer, at least", f"{LEAST_ROOM}"
     yield "stored completions (the oldest are deleted first)", f"{MAX_STORED:,}"
 
 

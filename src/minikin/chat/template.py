@@ -9,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+from minikin.chat.answer_format import AnswerFormat, with_format
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import described, in_channels
 from minikin.chat.lookalikes import LookAlikes
@@ -76,15 +77,17 @@ class ChatTemplate:
         *,
         tools: Sequence[dict[str, Any]] = (),
         must_call: bool = False,
+        answer: AnswerFormat | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> list[tuple[str, bool]]:
         """The prompt that asks for the next assistant message, as (text, is_control) pieces.
 
         Only control tokens that the template itself writes are marked as such; the same spelling in
-        any string of `messages` or `tools` stays text. Roles, names and orders that the template
-        doesn't know are rewritten to what it does know (`messages.py`), and so are tools; with
-        `must_call` the model is told then to call one (`tools.py`). `variables` are further names
-        that the template may know, such as enable_thinking.
+        any string of `messages`, `tools` or `answer` stays text. Roles, names and orders that the
+        template doesn't know are rewritten to what it does know (`messages.py`), and so are tools;
+        with `must_call` the model is told then to call one (`tools.py`). `answer` is the format of
+        the answer, to be described in the prompt (`answer_format.py`). `variables` are further
+        names that the template may know, such as enable_thinking.
 
         Raises InvalidRequest with the template's own words if it refuses the conversation even so,
         TemplateError if it fails in any other way.
@@ -100,6 +103,8 @@ class ChatTemplate:
             prepared = in_system_message(prepared, hide(list(tools)))
         elif tools:
             values["xml_tools" if "xml_tools" in self._source else "tools"] = hide(list(tools))
+        if answer:
+            prepared = with_format(prepared, answer, self._source, hide)
         return self._lookalikes.split(self._render_somehow(prepared, values))
 
     def _render_somehow(self, messages: list[Message], values: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import msgspec
 
 from minikin.bounded.limits import Limits
 from minikin.bounded.process import BoundedProcess, WorkerLost, WorkerNotReady
+from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import in_channels
 from minikin.chat.thoughts import thought_marks
@@ -36,6 +37,7 @@ class Conversation(msgspec.Struct, frozen=True):
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[dict[str, Any]]
     must_call: bool
+    answer: AnswerFormat | None
     variables: Mapping[str, Any]
 
 
@@ -83,10 +85,11 @@ class TemplateProcess:
         *,
         tools: Sequence[dict[str, Any]] = (),
         must_call: bool = False,
+        answer: AnswerFormat | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> list[tuple[str, bool]]:
         """What ChatTemplate.render gives and raises; TemplateError also if it doesn't end."""
-        asked = Conversation(messages, tools, must_call, variables or {})
+        asked = Conversation(messages, tools, must_call, answer, variables or {})
         async with self._turn:
             try:
                 reply = await self._process.ask(asked, Reply)

@@ -25,6 +25,7 @@ def begin(source: Source) -> Callable[[Conversation], Reply]:
                 asked.messages,
                 tools=asked.tools,
                 must_call=asked.must_call,
+                answer=asked.answer,
                 variables=asked.variables,
             )
         except InvalidRequest as error:

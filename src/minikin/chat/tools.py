@@ -18,7 +18,7 @@ def with_tools(
     They are as `for_template` has made them, and so is what clients wrote in `tools`: hidden, while
     the marks of `form` are not.
     """
-    first, *rest = _with_system(messages)
+    first, *rest = with_system(messages)
     text = _instructions(tools, form, must=must)
     return [first | {"content": "\n\n".join(filter(None, [first["content"], text]))}, *rest]
 
@@ -27,12 +27,12 @@ def in_system_message(
     messages: Sequence[Message], tools: Sequence[dict[str, Any]]
 ) -> list[Message]:
     """`messages` with `tools` as a field of the system message, where Phi-4-mini's looks."""
-    first, *rest = _with_system(messages)
+    first, *rest = with_system(messages)
     functions = [tool["function"] for tool in tools]
     return [first | {"tools": json.dumps(functions, ensure_ascii=False)}, *rest]
 
 
-def _with_system(messages: Sequence[Message]) -> list[Message]:
+def with_system(messages: Sequence[Message]) -> list[Message]:
     """`messages`, the first of them a system message, empty if there was none."""
     if messages and messages[0]["role"] in ("system", "developer"):
         return list(messages)

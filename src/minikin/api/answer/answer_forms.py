@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from minikin.api.request.translate import ChatRequest
+from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.call_formats import CallFormat
 from minikin.chat.thoughts import ThoughtMarks
 from minikin.constrain.checker import GrammarChecker
@@ -32,6 +33,8 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     tools: tuple[dict[str, Any], ...] = ()
     """The tools that the answer can call."""
     must_call: bool = False
+    described: AnswerFormat | None = None
+    """The format of an answer in words, for the prompt."""
     calls: CallFormat | None = None
     """How calls are written, if the answer can have any."""
     named: bool = False
@@ -85,8 +88,9 @@ def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int
     """
     answer = _answer(request.response_format)
     tools, must_call, named = _choose(request)
+    described = _described(request.response_format) if answer and not must_call else None
     if not tools:
-        return AnswerForm(plan=Plan(answer) if answer else None)
+        return AnswerForm(plan=Plan(answer) if answer else None, described=described)
     plan = Plan(
         answer,
         tuple(_function(_place(at, request), tool["function"]) for at, tool in tools),
@@ -98,6 +102,7 @@ def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int
         plan=plan,
         tools=tuple(tool for _, tool in tools),
         must_call=must_call,
+        described=replace(described, beside_calls=True) if described else None,
         calls=calls,
         named=named,
         legacy=request.legacy_calls,
@@ -136,6 +141,11 @@ def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
     param = "response_format" if strict else "response_format.json_schema.schema"
     subject = Subject(f"response_format '{given['name']}'", param)
     return SchemaPart(subject, given["schema"], strict).check_size()
+
+
+def _described(wanted: dict[str, Any]) -> AnswerFormat:
+    given = wanted.get("json_schema", {})
+    return AnswerFormat(given.get("schema"), given.get("name", ""), given.get("description") or "")
 
 
 def _place(at: int, request: ChatRequest) -> str:

@@ -230,7 +230,8 @@ PARAMETERS = (
         Nullable(_RESPONSE_FORMAT),
         (Request("response_format"), Setting("response_format")),
         "`text`",
-        "`text`, `json_object` and `json_schema`: the answer always matches, unless it is cut off",
+        "`text`, `json_object` and `json_schema`: the answer always matches, unless it is cut off; "
+        "the schema is described to the model",
         "a schema without `strict` is followed too; an unsupported keyword is rejected by name",
     ),
     Parameter(

@@ -27,7 +27,14 @@ async def load_model(settings: ModelSettings) -> ServedModel:
         template = _template(settings, tokenizer)
         await template.start()
         sampling = await asyncio.to_thread(default_sampling, settings)
-        model = await asyncio.to_thread(ServedModel, engine, tokenizer, template, sampling)
+        model = await asyncio.to_thread(
+            ServedModel,
+            engine,
+            tokenizer,
+            template,
+            sampling,
+            hide_format=settings.hide_format,
+        )
         await engine.wait_ready()
     except BaseException:
         await engine.stop()

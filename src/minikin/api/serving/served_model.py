@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from msgspec.structs import replace
+
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request import faults
 from minikin.api.request.combinations import ORIGINAL_WINDOW
 from minikin.api.request.parameters import ReasoningEffort
 from minikin.api.request.translate import ChatRequest
+from minikin.chat.schema_text import MAX_CHARS
 from minikin.chat.template_process import TemplateProcess
 from minikin.chat.thoughts import is_thinking
 from minikin.constrain.checker import GrammarChecker
@@ -26,6 +29,10 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 _QUICK_CHARS = 16_384
 """Prompts up to this size are encoded on the event loop, in a few milliseconds."""
+MAX_DESCRIPTION = MAX_CHARS
+"""Characters of a description of the answer's format, whatever the window."""
+LEAST_ROOM = 256
+"""Tokens. If a description of the answer's format leaves less for the answer, it is removed."""
 _EFFORTS: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
 """The efforts that gpt-oss was trained for."""
 Piece = tuple[str, bool]
@@ -44,10 +51,13 @@ class ServedModel:
         tokenizer: Tokenizer,
         template: TemplateProcess,
         sampling: Mapping[str, float] = MappingProxyType({}),
+        *,
+        hide_format: bool = False,
     ) -> None:
         self.engine = engine
         self.tokenizer = tokenizer
         self.template = template
+        self._hides_format = hide_format
         self._sampling = sampling
         """The default SamplingParams of requests."""
         self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
@@ -86,9 +96,10 @@ class ServedModel:
         form = answer_form(request, self.template.call_format, marks)
         if self._in_channels:
             form = form.in_channels(marks)
-        pieces = await self._render(request, window, form)
-        thinking = self._thinking(form, pieces)
-        prompt = await self._encode_prompt(pieces)
+        form = self._to_describe(form, window)
+        prompt, thinking = await self._prompt(request, window, form)
+        if form.described and window - len(prompt) < LEAST_ROOM:
+            prompt, thinking = await self._prompt(request, window, replace(form, described=None))
         room = window - len(prompt)
         if room < 1:
             raise _prompt_too_long(window, str(len(prompt)))
@@ -108,6 +119,21 @@ class ServedModel:
         )
         return Prepared(generation, form, thinking, thoughts, in_channels=self._in_channels)
 
+    def _to_describe(self, form: AnswerForm, window: int) -> AnswerForm:
+        """`form` with a description of its format that is short enough for the window."""
+        described = None if self._hides_format else form.described
+        if described:
+            described = replace(described, most_chars=min(MAX_DESCRIPTION, window // 2))
+        return replace(form, described=described)
+
+    async def _prompt(
+        self, request: ChatRequest, window: int, form: AnswerForm
+    ) -> tuple[list[int], bool | None]:
+        """The prompt's token ids, and Prepared.thinking."""
+        pieces = await self._render(request, window, form)
+        thinking = self._thinking(form, pieces)
+        return await self._encode_prompt(pieces), thinking
+
     async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
 
@@ -120,6 +146,7 @@ class ServedModel:
             request.messages,
             tools=form.tools,
             must_call=form.must_call,
+            answer=form.described,
             variables=self._variables(request.reasoning_effort, form),
         )
 
