@@ -124,7 +124,7 @@ def test_validate_names_file_and_line(run, tmp_path):
     path.write_text(f"{head}model: nowhere\n")
     assert f"{path}:5: no model has the id 'nowhere'" in run("catalog", "validate")[1]
     path.write_text(f"{head}model: gpt-4.1-mini\n")
-    assert run("catalog", "validate")[:2] == (0, f"1 records in {path.parent} are sound.\n")
+    assert run("catalog", "validate")[:2] == (0, f"1 records in {path.parent} are valid.\n")
 
 
 def test_the_guides_example_of_records_is_sound(run, tmp_path):
