@@ -85,7 +85,7 @@ LINES = {
     "engine/model": 1575,
     "engine/native": 650,
     "bounded": 330,
-    "constrain": 1130,
+    "constrain": 1360,
     "constrain/schema": 1840,
     "chat": 1620,
     "api": 520,

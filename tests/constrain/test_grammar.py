@@ -68,7 +68,9 @@ def test_what_the_grammar_allows_the_reader_reads(form, marks, several):
 
 
 def test_mistrals_calls_are_one_list():
-    for answer in answers(plan(MISTRAL, several=True, may_answer=False)):
+    whole = [a for a in answers(plan(MISTRAL, several=True, may_answer=False)) if a[-1] == "]"]
+    assert len(whole) > 5, "those that no repeated call has ended"
+    for answer in whole:
         calls = json.loads(answer.removeprefix("[TOOL_CALLS] "))
         assert all(set(call) == {"name", "arguments"} for call in calls)
 

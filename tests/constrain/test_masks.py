@@ -6,6 +6,7 @@ import pytest
 
 from minikin.constrain import masks as module
 from minikin.constrain.masks import MaskError, Masks
+from minikin.constrain.plan import Constraint
 from tests.constrain.schemas import closed
 from tests.constrain.walk import EOS, TOKENIZER, grammar_of
 
@@ -56,7 +57,7 @@ def test_a_token_out_of_the_grammar_is_an_error_of_this_answer():
 
 def test_a_grammar_that_cannot_be_followed_raises():
     with pytest.raises(MaskError, match="uniqueItems"):
-        begun('{"grammars":[{"json_schema":{"type":"array","uniqueItems":true}}]}')
+        begun(str(Constraint('{"grammars":[{"json_schema":{"type":"array","uniqueItems":true}}]}')))
 
 
 def test_only_the_latest_grammars_are_kept():

@@ -10,9 +10,18 @@ from typing import Any
 
 from minikin.constrain.channels import channel_grammar
 from minikin.constrain.lark import literal, quote
-from minikin.constrain.plan import CallFrame, Plan, Schema, SchemaPart, ThoughtFrame
+from minikin.constrain.plan import (
+    CallFrame,
+    Constraint,
+    Plan,
+    Schema,
+    SchemaPart,
+    ThoughtFrame,
+    Watched,
+)
 from minikin.constrain.schema.narrow import any_object, narrow
 from minikin.constrain.schema.strict import check_strict
+from minikin.marks import FINAL
 
 MAX_CALLS = 8
 """Calls in one answer: a small model would repeat itself for ever."""
@@ -22,7 +31,30 @@ _SPACED = _COMPACT | {"item_separator": ", ", "key_separator": ": "}
 
 
 def grammar_of(plan: Plan) -> str:
-    """The grammar that a plan describes. Raises InvalidRequest for a schema that has none."""
+    """What a plan describes, as text for the mask maker. Raises as `constraint_of`."""
+    return str(constraint_of(plan))
+
+
+def constraint_of(plan: Plan) -> Constraint:
+    """What a plan describes. Raises InvalidRequest for a schema that has no grammar."""
+    return Constraint(_grammar(plan), _watched(plan))
+
+
+def _watched(plan: Plan) -> Watched:
+    """Where a plan's answers have JSON."""
+    call, begins, marks = plan.calls, [""], dict(plan.channels)
+    if plan.channels:
+        begins = [FINAL] if plan.answer else []
+        begins += [call.begin] if call else []
+    elif call and plan.may_answer and not plan.answer:
+        begins = [call.begin]
+    if call is None:
+        return Watched(tuple(begins), marks=marks, thoughts=plan.thoughts)
+    marks |= call.marks
+    return Watched(tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts)
+
+
+def _grammar(plan: Plan) -> str:
     if plan.channels:
         return channel_grammar(plan, _laid_out)
     if plan.calls and plan.functions:

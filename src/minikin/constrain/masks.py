@@ -16,8 +16,11 @@ import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
 from minikin.constrain.closing import Closing
+from minikin.constrain.distinct import DistinctNames
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
+from minikin.constrain.plan import Constraint, Watched
 from minikin.constrain.steering import Steering
+from minikin.constrain.watch import Watch
 
 THREADS = 2
 CACHED_GRAMMARS = 32
@@ -52,12 +55,11 @@ class Masks:
     """Makes the masks of one model; grammars used lately are kept ready."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._vocab_size = tokenizer.vocab_size
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mask")
         # Apart, so that a grammar slow to compile holds up no answer.
         self._compiling = ThreadPoolExecutor(1, thread_name_prefix="grammar")
         self._tokenizer = self._compiling.submit(_prepared, tokenizer)
-        self._closing = self._compiling.submit(_closing, tokenizer)
+        self._vocabulary = self._compiling.submit(Vocabulary, tokenizer)
         self._ready: OrderedDict[str, Future[GrammarMask]] = OrderedDict()
 
     def begin(self, grammar: str) -> Future[GrammarMask]:
@@ -73,14 +75,20 @@ class Masks:
         return known
 
     def _compile(self, grammar: str) -> GrammarMask:
-        matcher = new_matcher(self._tokenizer.result(), grammar)
+        constraint = Constraint.read(grammar)
+        matcher = new_matcher(self._tokenizer.result(), constraint.grammar)
         if fault := fault_of(matcher):
             raise MaskError(fault)
-        return GrammarMask(matcher, self._pool, self._vocab_size, self._closing.result())
+        return GrammarMask(matcher, constraint.watched, self._pool, self._vocabulary.result())
 
 
-def _closing(source: Tokenizer) -> Closing:
-    return Closing(source.free_bytes(), source.eos_ids)
+class Vocabulary:
+    """What is known of one model's tokens, for all its masks."""
+
+    def __init__(self, source: Tokenizer) -> None:
+        self.tokens = source.free_bytes()
+        self.closing = Closing(self.tokens, source.eos_ids)
+        self.names = DistinctNames(self.tokens)
 
 
 def _prepared(source: Tokenizer) -> LLTokenizer:
@@ -91,25 +99,30 @@ class GrammarMask:
     """Where one answer stands in its grammar."""
 
     def __init__(
-        self, beginning: LLMatcher, pool: ThreadPoolExecutor, vocab_size: int, closing: Closing
+        self,
+        beginning: LLMatcher,
+        watched: Watched,
+        pool: ThreadPoolExecutor,
+        vocabulary: Vocabulary,
     ) -> None:
         self._beginning = beginning
+        self._watched = watched
         self._pool = pool
-        self._vocab_size = vocab_size
-        self._closing = closing
+        self._vocabulary = vocabulary
         self._matcher = beginning.deep_copy()
-        self._steering = Steering(closing)
+        self._watch = Watch(watched)
+        self._steering = Steering(vocabulary.closing)
         self._mask: Future[np.ndarray] | None = None
         self._started: float | None = None
 
     @property
     def finished(self) -> bool:
-        """Whether nothing can follow but the end."""
-        return self._matcher.is_stopped()
+        """Whether nothing can follow but the end, or nothing new."""
+        return self._matcher.is_stopped() or self._watch.repeated
 
     def fresh(self) -> GrammarMask:
         """A mask at the beginning of the same grammar, for another answer."""
-        return GrammarMask(self._beginning, self._pool, self._vocab_size, self._closing)
+        return GrammarMask(self._beginning, self._watched, self._pool, self._vocabulary)
 
     def prepare(self) -> None:
         """Begin to compute what is allowed next, in another thread."""
@@ -135,7 +148,9 @@ class GrammarMask:
         """`token` if the answer can still end after it within `room` tokens, it and the end mark
         included, and does not only repeat itself; else the token to take in its place.
         """
-        return self._steering.choose(self._matcher, token, room)
+        chosen = self._steering.choose(self._matcher, token, room)
+        # Names stay distinct, be the way as it may.
+        return chosen if self._mask is None or self._mask.result()[chosen] else token
 
     def accept(self, token: int, *, forced: bool) -> list[int]:
         """Take the answer's next token; with `forced`, also those that must follow, returned.
@@ -147,6 +162,8 @@ class GrammarMask:
             raise MaskError(fault_of(self._matcher))
         following = [] if not forced or self._matcher.is_stopped() else self._forced()
         self._steering.take([token, *following])
+        for taken in (token, *following):
+            self._watch.take(taken, self._vocabulary.tokens[taken])
         return following
 
     def _forced(self) -> list[int]:
@@ -160,4 +177,8 @@ class GrammarMask:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if fault := fault_of(self._matcher):
             raise MaskError(fault)
-        return np.unpackbits(bits, bitorder="little", count=self._vocab_size).view(bool)
+        size = len(self._vocabulary.tokens)
+        allowed = np.unpackbits(bits, bitorder="little", count=size).view(bool)
+        if self._watch.json is not None:
+            self._vocabulary.names.restrict(self._matcher, self._watch.json, allowed)
+        return allowed

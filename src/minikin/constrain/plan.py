@@ -81,3 +81,34 @@ class Plan(msgspec.Struct, frozen=True):
     def parts(self) -> tuple[SchemaPart, ...]:
         """All schemas."""
         return (*((self.answer,) if self.answer else ()), *self.functions)
+
+
+class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the JSON of an answer is, for what a grammar can't rule out; see `watch.py`."""
+
+    begins: tuple[str, ...] = ("",)
+    """Texts that it begins with, or what frames it. Empty: it is there from the beginning."""
+    call: str = ""
+    """What a call begins with."""
+    head: str = ""
+    """What stands between a call's name and its arguments. Empty: there are no calls."""
+    marks: dict[str, int] = {}
+    """Texts that are one token each -> its id."""
+    thoughts: ThoughtFrame | None = None
+    """What may come before, and holds none."""
+
+
+class Constraint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All that an answer is held to, as it goes to the engine: as one text."""
+
+    grammar: str
+    """What llguidance reads."""
+    watched: Watched = Watched()
+
+    def __str__(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: str) -> Constraint:
+        """The constraint that `text` is made of."""
+        return msgspec.json.decode(text, type=cls)

@@ -11,7 +11,7 @@ import numpy as np
 from llguidance import LLTokenizer
 
 from minikin.bounded.worker import serve
-from minikin.constrain.grammar import grammar_of
+from minikin.constrain.grammar import constraint_of
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
 from minikin.constrain.plan import Plan, SchemaPart
 from minikin.constrain.schema.subject import TOO_COMPLEX, Subject
@@ -55,15 +55,15 @@ def begin(vocabulary: Vocabulary) -> Callable[[Plan], Verdict]:
 def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
     """A plan's grammar, tried out; or the refusal that names the schema at fault."""
     try:
-        grammar = grammar_of(plan)
+        constraint = constraint_of(plan)
     except InvalidRequest as error:
         return Verdict.against(error)
-    if (fault := _fault(tokenizer, grammar)) is None:
-        return Verdict(grammar)
+    if (fault := _fault(tokenizer, constraint.grammar)) is None:
+        return Verdict(str(constraint))
     for part in plan.parts:
         own = fault
         if len(plan.parts) > 1:
-            own = _fault(tokenizer, grammar_of(Plan(answer=part)))
+            own = _fault(tokenizer, constraint_of(Plan(answer=part)).grammar)
         if own:
             subject = part.subject
             refusal = subject.too_complex() if own == TOO_COMPLEX else subject.fault(own)

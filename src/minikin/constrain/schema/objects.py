@@ -6,18 +6,19 @@ from math import inf
 from typing import Any
 
 from minikin.constrain.schema.alternatives import Alternatives
+from minikin.constrain.schema.few import few_texts
 from minikin.constrain.schema.shape import NONE, Nodes, Shape
 
 MAX_FREE = 128
 """Elements of an array, or names of an object beside those named, without a bound of their own."""
-FREE_NAME = "^[^\\n\\r]{1,64}$"
-"""A name that a small model makes up would have no end."""
+FREE_NAME = r"^[^\x00-\x1f\x7f\"\\]{1,64}$"
+"""A name that a small model makes up would have no end. Without escapes it is spelt one way."""
 _ANY_NAME = ("", ".", ".*", ".+", "^.*$", "^.+$", "^.*", "^.+")
 """Patterns that ask for nothing more."""
 MAX_OPTIONAL = 400
 """Properties that may be there or not: each more of them makes every step slower."""
 MAX_MADE_UP = 64
-"""Names made up for an object that must have more properties than are named."""
+"""Names listed for a pattern, or made up for an object that must have more than are named."""
 
 
 class Properties:
@@ -30,14 +31,23 @@ class Properties:
         self._limits = shape.limits
         self.required = list(members.required)
         self.named = {n: members.of(n) for n in (*members.named, *members.required)}
-        spelt = {p: FREE_NAME if p in _ANY_NAME else p for p in members.patterns}
-        self.patterns = {spelt[p]: nodes for p, nodes in members.patterns.items()}
+        self.patterns: dict[str, Nodes] = {}
+        for pattern, nodes in members.patterns.items():
+            self._add(FREE_NAME if pattern in _ANY_NAME else pattern, nodes)
         self.rest: Nodes = members.rest
         if members.names:
             self._keep_names()
         is_open = not (self.named or self.patterns) or self._least > len(self.named)
         if not self.rest and not is_open:
             self.rest = NONE  # nothing is said of more properties, and a small model never ends
+
+    def _add(self, pattern: str, nodes: Nodes) -> None:
+        """Names of this pattern; each of them if they are few, so that none can come twice."""
+        texts = few_texts(pattern, MAX_MADE_UP)
+        if texts is None:
+            self.patterns[pattern] = nodes
+        else:
+            self.named = dict.fromkeys(texts, nodes) | self.named
 
     @property
     def _least(self) -> int:
@@ -60,7 +70,7 @@ class Properties:
                 if shape.patterns and (shape.limits or len(shape.patterns) > 1):
                     self._alternatives.lost.add("propertyNames")
                 else:
-                    self.patterns[shape.patterns[0] if shape.patterns else pattern] = rest
+                    self._add(shape.patterns[0] if shape.patterns else pattern, rest)
 
     def schema(self, named: dict[str, Any], patterns: dict[str, Any], rest: Any) -> Any:
         """The object with these values for the properties; False if it can't be."""

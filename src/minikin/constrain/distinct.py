@@ -1,0 +1,115 @@
+"""Keeps the names of one JSON object distinct, which no grammar can say of free names."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from llguidance import LLMatcher
+
+from minikin.constrain.watch import JsonState
+
+FEW = 512
+"""Where more tokens are allowed, a name has no lack of ways to go on."""
+MAX_STEPS = 64
+"""Grammar steps to find out whether a name can still become a new one."""
+
+
+class DistinctNames:
+    """Rules tokens out, for one model's vocabulary."""
+
+    def __init__(self, tokens: Sequence[bytes]) -> None:
+        """`tokens` are the bytes of each id, b"" for control tokens."""
+        self._tokens = tokens
+        self._ids = {token: at for at, token in enumerate(tokens) if token}
+        self._sorted = sorted((token, at) for at, token in enumerate(tokens) if token)
+        self._longest = max(map(len, tokens), default=0)
+        self._whole = [at for at, token in enumerate(tokens) if token.count(b'"') > 1]
+        """Tokens that may hold a whole name."""
+        self._escapes = [at for at, token in enumerate(tokens) if b"\\u" in token]
+
+    def restrict(self, matcher: LLMatcher, state: JsonState, allowed: np.ndarray) -> None:
+        """Take out of `allowed`, bool [vocab_size], what would give an object a name again.
+
+        `matcher` and `state` stand where the token is to be chosen. Where nothing would be left,
+        everything stays.
+        """
+        banned = {at for at in self._whole if allowed[at] and self._repeats(state, at)}
+        if state.name is not None:
+            banned.update(self._escaped(state))
+            rests = _rests(state.taken, state.name)
+            banned.update(self._completing(rests))
+            if np.count_nonzero(allowed) <= FEW:
+                banned.update(self._hopeless(matcher, rests, allowed))
+        left = allowed.copy()
+        left[list(banned)] = False
+        if left.any():
+            allowed[:] = left
+
+    def _repeats(self, state: JsonState, token: int) -> bool:
+        return state.after(self._tokens[token]).repeats
+
+    def _escaped(self, state: JsonState) -> Iterator[int]:
+        """Tokens that spell a character by its number: a second way to write the same name."""
+        yield from self._escapes
+        if state.escaped:
+            yield from self._starting_with(b"u")
+
+    def _completing(self, rests: Iterable[bytes]) -> Iterator[int]:
+        for rest in rests:
+            yield from self._starting_with(rest + b'"')
+
+    def _hopeless(
+        self, matcher: LLMatcher, rests: list[bytes], allowed: np.ndarray
+    ) -> Iterator[int]:
+        """Tokens after which nothing but a name that is there already can follow."""
+        steps = MAX_STEPS
+        for at in self._beginning(rests):
+            if allowed[at] and steps > 0:
+                hope, steps = self._leads_on(matcher, at, rests, steps)
+                if not hope:
+                    yield at
+
+    def _leads_on(
+        self, matcher: LLMatcher, token: int, rests: list[bytes], steps: int
+    ) -> tuple[bool, int]:
+        """Whether a new name can follow `token`, and the steps that are left."""
+        following = matcher.deep_copy()
+        if steps <= 0 or not following.consume_token(token):
+            return True, steps
+        bits = np.frombuffer(following.compute_bitmask(), dtype=np.uint8)
+        allowed = np.unpackbits(bits, bitorder="little", count=len(self._tokens)).view(bool)
+        left = _rests(rests, self._tokens[token])
+        on_the_way = self._beginning(left)
+        if np.count_nonzero(allowed) > sum(
+            bool(allowed[at]) for at in {*on_the_way, *self._completing(left)}
+        ):
+            return True, steps - 1
+        steps -= 1
+        for at in on_the_way:
+            if allowed[at]:
+                hope, steps = self._leads_on(following, at, left, steps)
+                if hope:
+                    return True, steps
+        return False, steps
+
+    def _starting_with(self, text: bytes) -> Iterator[int]:
+        at = bisect_left(self._sorted, (text, -1))
+        while at < len(self._sorted) and self._sorted[at][0].startswith(text):
+            yield self._sorted[at][1]
+            at += 1
+
+    def _beginning(self, texts: Iterable[bytes]) -> set[int]:
+        """Tokens that one of the texts begins with, or is."""
+        return {
+            self._ids[text[:size]]
+            for text in texts
+            for size in range(1, min(len(text), self._longest) + 1)
+            if text[:size] in self._ids
+        }
+
+
+def _rests(names: Iterable[bytes], begun: bytes) -> list[bytes]:
+    """How the names that begin so go on."""
+    return [name[len(begun) :] for name in names if name.startswith(begun)]

@@ -1,0 +1,139 @@
+"""The names of one object differ, whatever the schema leaves free."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from minikin.constrain import distinct
+from minikin.constrain.grammar import grammar_of as grammar_of_plan
+from minikin.constrain.plan import CallFrame, Plan, SchemaPart
+from tests.constrain.walk import EOS, SUBJECT, TOKENIZER, grammar_of, masks, wander
+
+FLAG = {"type": "boolean"}
+
+
+def named(*patterns, least=0, **more):
+    """Free names of these patterns."""
+    found = dict.fromkeys(patterns, FLAG)
+    return {"type": "object", "patternProperties": found, "minProperties": least} | more
+
+
+def pairs(text):
+    """The names of every object in `text`. Raises if one comes twice."""
+    found = []
+
+    def once(items):
+        names = [name for name, _ in items]
+        assert len(set(names)) == len(names), text
+        found.extend(names)
+        return dict(items)
+
+    json.loads(text, object_pairs_hook=once)
+    return found
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        named("^[ab]$"),
+        named("^[a-c]{1,2}$"),
+        named("^(on|off)$", "^x$"),
+        named("^a[0-9]-end$"),
+        named("^[ab]{2}_id$"),
+        {"type": "object", "additionalProperties": FLAG, "properties": {"a": FLAG, "ab": FLAG}},
+        {"type": "object", "propertyNames": {"enum": ["a", "b"]}, "additionalProperties": FLAG},
+        {"type": "array", "items": named("^[ab]{1,2}$"), "maxItems": 3},
+    ],
+    ids=json.dumps,
+)
+def test_a_model_without_sense_writes_no_name_twice(schema):
+    grammar = grammar_of(schema)
+    counts = [len(pairs(text)) for seed in range(60) if (text := wander(grammar, seed))]
+    assert max(counts) > 1
+
+
+def after(grammar, *texts):
+    """What may follow on the texts, taken byte by byte."""
+    mask = masks().begin(grammar).result().fresh()
+    for byte in "".join(texts).encode():
+        mask.accept(byte, forced=False)
+    return {token for token, free in enumerate(mask.allowed(5.0)) if free}
+
+
+def spelled(tokens):
+    return {TOKENIZER.token_bytes(token) for token in tokens}
+
+
+def test_a_name_may_go_on_where_another_ends():
+    grammar = grammar_of(None)
+    again = spelled(after(grammar, '{"a": true, "a'))
+    assert b'"' not in again
+    assert b'":' not in again
+    assert b"b" in again
+    assert b'"' in spelled(after(grammar, '{"a": true, "ab'))
+    assert b'"' in spelled(after(grammar, '{"a": {"a'))
+    assert b'"' in spelled(after(grammar, '{"a": "a'))
+
+
+def test_a_way_that_leads_to_nothing_new_is_not_taken():
+    grammar = grammar_of(named("^[a-z][0-9]_id$", "^[a-z]{9}$", maxProperties=20))
+    done = "".join(f'"a{digit}_id": true, ' for digit in range(10))
+    assert spelled(after(grammar, "{", done, '"')) & {b"a", b"b"} == {b"a", b"b"}
+    assert not spelled(after(grammar, "{", done, '"a')) & {b"%d" % digit for digit in range(10)}
+    assert b"a" in spelled(after(grammar, "{", done, '"a'))
+    assert spelled(after(grammar, "{", done[:15], '"a')) >= {b"1", b"9"}
+
+
+def test_an_answer_goes_on_even_if_no_name_is_left():
+    grammar = grammar_of(named("^[^b-z]$", maxProperties=500))
+    assert after(grammar, '{"a": true, "a') == {ord('"'), *after(grammar, '{"a": true, "a')}
+
+
+def test_the_search_for_a_new_name_has_an_end(monkeypatch):
+    monkeypatch.setattr(distinct, "MAX_STEPS", 2)
+    grammar = grammar_of(named("^[ab]{30}$"))
+    assert after(grammar, '{"', "a" * 30, '": true, "', "a" * 29) == {ord("b")}
+
+
+FRAME = CallFrame("<call>", '{"name": "', '", "arguments": ', "}", ", ", "")
+
+
+def plan(**how):
+    schema = {"type": "object", "additionalProperties": FLAG}
+    return Plan(functions=(SchemaPart(SUBJECT, schema, function="f"),), calls=FRAME, **how)
+
+
+@pytest.mark.parametrize("words", ["", 'So {"a', '[{ "', "<ca"])
+def test_words_before_a_call_are_no_json(words):
+    grammar = grammar_of_plan(plan())
+    call = f'{words}<call>{{"name": "f", "arguments": {{"a": true, "a'
+    assert ord('"') not in after(grammar, call)
+    assert ord("b") in after(grammar, call)
+    free = after(grammar, words, ' {"a": 1, "a')
+    assert {ord('"'), EOS} <= free
+
+
+def test_the_first_call_that_comes_again_ends_the_answer():
+    mask = masks().begin(grammar_of_plan(plan(several=True, may_answer=False))).result().fresh()
+    call = '{"name": "f", "arguments": {"a": true}}'
+    other = '{"name": "f", "arguments": {"a": false}}'
+    said = f"<call>{call}, {other}, {call[:-1]}"
+    for at, byte in enumerate(said.encode()):
+        assert not mask.finished, said[:at]
+        mask.accept(byte, forced=False)
+    assert mask.finished
+    assert not mask.fresh().finished
+
+
+def test_an_answer_that_only_looks_like_calls_does_not_end():
+    item = {"type": "object", "properties": {"name": {"type": "string"}, "arguments": {}}}
+    answer = SchemaPart(SUBJECT, {"type": "array", "items": item})
+    mask = masks().begin(grammar_of_plan(plan(answer=answer, several=True))).result().fresh()
+    for byte in b'[{"name": "f", "arguments": {}}, {"name": "f", "arguments": {}}':
+        mask.accept(byte, forced=False)
+    assert not mask.finished
+    assert np.count_nonzero(mask.allowed(5.0)) > 0
