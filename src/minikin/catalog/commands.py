@@ -12,7 +12,8 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from minikin.catalog.facts import numbers, snapshot
-from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.evidence import BadgeState
+from minikin.catalog.facts.fact import Record, RecordKind
 from minikin.catalog.facts.schema import KINDS, capabilities
 from minikin.catalog.pages.site import Site, build_time
 from minikin.catalog.sources import catalog as catalogs
@@ -64,11 +65,11 @@ def validate(folder: FolderOption = None) -> None:
     own, problems = local.read_folder(records)
     if not problems:
         catalog = catalogs.load(folder)
-        kinds = (catalog.authors, catalog.models, catalog.providers, catalog.offerings)
+        rows = (catalog.authors, catalog.models, catalog.providers, catalog.offerings)
         # An offering implies a model, its author and a provider. This does not make them known.
-        described = {
-            kind: {key for key, row in rows.items() if row.facts.keys() - {"authors"}}
-            for kind, rows in zip(KINDS, kinds, strict=True)
+        described: dict[RecordKind, set[str]] = {
+            kind: {key for key, row in known.items() if row.facts.keys() - {"authors"}}
+            for kind, known in zip(KINDS, rows, strict=True)
         }
         problems = local.missing_references(own, described)
     for problem in problems:
@@ -243,7 +244,7 @@ def _value(value: Any) -> str:
 
 
 def _print_capabilities(catalog: Catalog, offering: Record) -> None:
-    by_state: dict[str, list[str]] = {}
+    by_state: dict[BadgeState, list[str]] = {}
     for name, capability in capabilities().items():
         state = catalog.badge(offering, name)[0]
         if state != "unknown" or capability.group in ("core", "further"):
@@ -269,9 +270,9 @@ def compare(one: str, other: str, folder: FolderOption = None, as_json: JsonOpti
         for field in fields
     ]
     for name in capabilities():
-        states = [catalog.badge(row, name)[0] for row in pair]
+        states: list[BadgeState] = [catalog.badge(row, name)[0] for row in pair]
         if states != ["unknown", "unknown"]:
-            rows.append([name, *map(state_text, states)])
+            rows.append([name, *(state_text(state) for state in states)])
     print_table(["", *(row.id for row in pair)], rows)
 
 

@@ -26,18 +26,20 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from minikin.catalog import openrouter
+from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages.badge import Badge
 from minikin.catalog.pages.page import HTML, render
 from minikin.catalog.pages.site import ASSETS, Site
+from minikin.catalog.pages.site_map import FOLDERS, Kind
 from minikin.catalog.sources import query
 from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import InvalidRequest, NotFound
 
 _KINDS = ("authors", "models", "providers", "offerings")
 _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'self'"}
-_STATES = ("verified", "declared", "failed", "stale")
+_STATES: tuple[BadgeState, ...] = ("verified", "declared", "failed", "stale")
 
 
 class _Question(query.Filter, kw_only=True, forbid_unknown_fields=True):
@@ -99,13 +101,14 @@ def _is_browser(request: Request) -> bool:
 def _page(site: Site, path: str) -> str | None:
     """The path of the page for a path of the JSON API, if there is one."""
     root, _, name = path.partition("/")
-    if root not in (*_KINDS, "evidence"):
+    kinds: list[Kind] = [kind for kind, folder in FOLDERS.items() if folder == root]
+    if not kinds:
         return None
     records = getattr(site.catalog, "offerings" if root == "evidence" else root)
     if not name:
         return f"{root}/_index"
     known = name.lower() in getattr(site.catalog, root)
-    return site.map.path(root.removesuffix("s"), records[name.lower()]) if known else None
+    return site.map.path(kinds[0], records[name.lower()]) if known else None
 
 
 def _question(request: Request) -> _Question:

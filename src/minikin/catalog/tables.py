@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from minikin.catalog.facts.evidence import BadgeState, Outcome
+
 out = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-_COLOURS = {
+_COLOURS: dict[BadgeState | Outcome, str] = {
     "verified": "green",
     "declared": "cyan",
     "failed": "red",
@@ -48,6 +50,6 @@ def print_table(titles: Iterable[str], rows: Iterable[Iterable[Text | str]]) -> 
     out.print(table)
 
 
-def state_text(state: str) -> Text:
+def state_text(state: BadgeState | Outcome) -> Text:
     """The state of a badge or the outcome of a probe, in its colour."""
     return Text(state, style=_COLOURS.get(state, ""))

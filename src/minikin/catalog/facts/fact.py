@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 State = Literal["known", "absent", "unknown"]
+RecordKind = Literal["author", "model", "provider", "offering"]
 
 
 class Origin(IntEnum):
@@ -38,7 +39,7 @@ class Record(msgspec.Struct):
     An offering's id is `provider/provider's own model id`. The model id can contain slashes.
     """
 
-    kind: str
+    kind: RecordKind
     id: str
     facts: dict[str, tuple[Fact, ...]]
 

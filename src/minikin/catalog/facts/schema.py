@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import yaml
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, defstruct
 
+from minikin.catalog.facts.fact import RecordKind
+
 _ID = re.compile(r"[A-Za-z0-9~@][\w.~:+()@/\- ]{0,159}", re.ASCII)
 MAX_TEXT = 600
 """Maximum characters of one text value. A longer one is an attack or a mistake."""
+
+Colour = Literal["blue", "teal", "cyan", "yellow", "red", "purple"]
+Group = Literal["core", "further", "modality", "other"]
 
 
 class Capability(NamedTuple):
@@ -21,9 +26,9 @@ class Capability(NamedTuple):
     id: str
     label: str
     value: str
-    colour: str
+    colour: Colour
     meaning: str
-    group: str
+    group: Group
 
 
 @cache
@@ -35,7 +40,8 @@ def table(name: str) -> dict[str, Any]:
 @cache
 def capabilities() -> dict[str, Capability]:
     """Every capability by id, in the order of the pages."""
-    return {name: Capability(name, *row) for name, row in table("capabilities.yaml").items()}
+    rows = table("capabilities.yaml").items()
+    return {name: convert((name, *row), Capability) for name, row in rows}
 
 
 class FieldType(NamedTuple):
@@ -53,7 +59,7 @@ class FieldType(NamedTuple):
         return None
 
 
-def is_id(value: Any, kind: str) -> bool:
+def is_id(value: Any, kind: RecordKind) -> bool:
     """Whether an id is safe in file names, URLs and terminals, after a slug or quotes.
 
     An offering's id is `provider/model`.
@@ -110,11 +116,11 @@ _TYPES = {
     "ranges": FieldType("a map of parameter to its {min, max, default} numbers", _Ranges),
     "tiers": FieldType("a list of {above: tokens, input: price, output: price}", list[_Tier]),
 }
-KINDS = ("author", "model", "provider", "offering")
+KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 
 
 @cache
-def fields(kind: str) -> dict[str, FieldType]:
+def fields(kind: RecordKind) -> dict[str, FieldType]:
     """The fields of a kind of record, in the order of the pages. Raises KeyError."""
     types = {name: _TYPES[type] for name, type in table("fields.yaml")[kind].items()}
     return types | (dict.fromkeys(capabilities(), _FLAG) if kind == "offering" else {})

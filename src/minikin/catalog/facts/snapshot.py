@@ -23,6 +23,7 @@ class Entry(msgspec.Struct, frozen=True):
     """What the source says about one thing. Unknown fields are missing."""
 
     kind: str
+    """One of KINDS, unless the file is of another version."""
     id: str
     fields: dict[str, Any]
 
@@ -49,6 +50,7 @@ class Snapshot(msgspec.Struct, frozen=True):
                 },
             )
             for entry in self.entries
+            if entry.kind in KINDS
         ]
 
 

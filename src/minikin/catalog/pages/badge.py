@@ -11,9 +11,9 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from minikin.catalog.facts.evidence import BadgeState
-from minikin.catalog.facts.schema import Capability
+from minikin.catalog.facts.schema import Capability, Colour
 
-_COLOURS = {
+_COLOURS: dict[Colour, str] = {
     "blue": "#0067b8",
     "teal": "#00796b",
     "cyan": "#00838f",
@@ -21,9 +21,16 @@ _COLOURS = {
     "red": "#b3261e",
     "purple": "#6a3fb5",
 }
-_SEALS = {"verified": ("✓ verified", "#1b7f37"), "failed": ("✗ failed", "#c62828")}
-_SEALS["stale"] = ("stale", "#b26a00")
-_SHIELDS = {"verified": "brightgreen", "failed": "critical", "stale": "orange"}
+_SEALS: dict[BadgeState, tuple[str, str]] = {
+    "verified": ("✓ verified", "#1b7f37"),
+    "failed": ("✗ failed", "#c62828"),
+    "stale": ("stale", "#b26a00"),
+}
+_SHIELDS: dict[BadgeState, str] = {
+    "verified": "brightgreen",
+    "failed": "critical",
+    "stale": "orange",
+}
 
 
 class Badge(NamedTuple):

@@ -7,19 +7,19 @@ from collections.abc import Collection
 from hashlib import sha256
 from typing import Literal
 
-from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.fact import Record, RecordKind
 from minikin.catalog.pages.page import Link
 from minikin.catalog.sources.catalog import Catalog
 
-Kind = Literal["author", "provider", "model", "offering", "evidence"]
-_FOLDERS: dict[Kind, str] = {
+Kind = RecordKind | Literal["evidence"]
+FOLDERS: dict[Kind, str] = {
     "author": "authors",
     "provider": "providers",
     "model": "models",
     "offering": "offerings",
     "evidence": "evidence",
 }
-_OF_PROVIDER = ("offering", "evidence")
+_OF_PROVIDER: tuple[Kind, ...] = ("offering", "evidence")
 """Kinds whose ids start with a provider, which becomes a folder."""
 
 
@@ -42,7 +42,7 @@ class SiteMap:
                 path = self._paths[kind, record.id] = _free_path(kind, record, taken)
                 taken.add(path)
 
-    def path(self, kind: str, record: Record) -> str:
+    def path(self, kind: Kind, record: Record) -> str:
         """The path of the page of a record, or of its evidence."""
         return self._paths[kind, record.id]
 
@@ -58,7 +58,7 @@ def slug(text: str) -> str:
 
 def _free_path(kind: Kind, record: Record, taken: set[str]) -> str:
     parts = record.id.split("/", 1) if kind in _OF_PROVIDER else [record.id]
-    path = "/".join([_FOLDERS[kind], *map(slug, parts)])
+    path = "/".join([FOLDERS[kind], *map(slug, parts)])
     if path in taken or path.endswith("/index"):
         # Two ids differ only in punctuation, or an id is the name of a folder's page.
         path += f"-{sha256(record.id.encode()).hexdigest()[:6]}"

@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts import snapshot
 from minikin.catalog.facts.evidence import BadgeState, Evidence, Result, is_stale
-from minikin.catalog.facts.fact import Fact, Origin, Record, merge
+from minikin.catalog.facts.fact import Fact, Origin, Record, RecordKind, merge
 from minikin.catalog.facts.snapshot import Snapshot
 from minikin.catalog.sources import genai_prices, litellm, local, models_dev
 from minikin.errors import NotFound, SetupError
@@ -38,7 +38,7 @@ class Catalog:
         now: datetime | None = None,
     ) -> None:
         self.now = now or datetime.now(UTC)
-        by_kind: dict[str, list[Record]] = defaultdict(list)
+        by_kind: dict[RecordKind, list[Record]] = defaultdict(list)
         for record in records:
             by_kind[record.kind].append(record)
         self.authors = _sorted(merge(by_kind["author"]))

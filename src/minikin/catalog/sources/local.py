@@ -19,14 +19,14 @@ from typing import Any, NamedTuple, NoReturn
 
 import yaml
 
-from minikin.catalog.facts.fact import Fact, Origin, Record
+from minikin.catalog.facts.fact import Fact, Origin, Record, RecordKind
 from minikin.catalog.facts.schema import DATE, KINDS, TEXT, fields, is_id
 from minikin.errors import SetupError
 
 MAX_FILE = 4 * 1024 * 1024
 """Maximum bytes of one file of records."""
 
-_REFERENCES = {"model": "model", "authors": "author", "provider": "provider"}
+_REFERENCES: dict[str, RecordKind] = {"model": "model", "authors": "author", "provider": "provider"}
 _HEAD = {
     "kind": f"one of {', '.join(KINDS)}",
     "id": "an id (for an offering, provider/model) of letters, digits and ._-:/+@~()",
@@ -65,11 +65,13 @@ def read_folder(folder: Path) -> tuple[list[LocalRecord], list[Problem]]:
     problems: list[Problem] = []
     for path in sorted(folder.rglob("*.yaml")):
         for document, lines in _documents(path, problems):
-            local = LocalRecord(Record(str(document.get("kind")), "", {}), path, lines)
-            found = list(_fill(local, document))
-            problems += found
+            found = list(_head_problems(path, lines, document))
             if not found:
-                records.append(local)
+                local = LocalRecord(Record(document["kind"], document["id"], {}), path, lines)
+                found = list(_fill(local, document))
+                if not found:
+                    records.append(local)
+            problems += found
     problems += _duplicates(records)
     return records, problems
 
@@ -83,16 +85,18 @@ def load_folder(folder: Path) -> list[Record]:
     return [local.record for local in records]
 
 
-def missing_references(records: list[LocalRecord], known: dict[str, set[str]]) -> list[Problem]:
+def missing_references(
+    records: list[LocalRecord], known: dict[RecordKind, set[str]]
+) -> list[Problem]:
     """Problems for references to missing records. `known[kind]` contains lower-case ids."""
     problems: list[Problem] = []
     for local in records:
         record = local.record
-        made: list[tuple[str, str, str]] = []
+        made: list[tuple[str, RecordKind, str]] = []
         for field, kind in _REFERENCES.items():
             value = record.value(field)
             targets = value if isinstance(value, list) else [value] if value else []
-            made += [(field, kind, target) for target in targets]
+            made.extend((field, kind, target) for target in targets)
         if record.kind == "offering":
             made.append(("id", "provider", record.id.split("/")[0]))
         problems += [
@@ -178,12 +182,7 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, lines: dict[str, int]) -> A
 
 def _fill(local: LocalRecord, document: dict[str, Any]) -> Iterator[Problem]:
     """Fill the record from the document. Yields the problems."""
-    faults = list(_head_problems(local, document))
-    yield from faults
-    if faults:
-        return
     record = local.record
-    record.id = document["id"]
     for name in (name for name in document if name not in _HEAD):
         wanted = fields(record.kind).get(name)
         if wanted is None:
@@ -203,8 +202,10 @@ def _fill(local: LocalRecord, document: dict[str, Any]) -> Iterator[Problem]:
         record.facts[name] = (Fact(value, Origin.LOCAL, source, date),)
 
 
-def _head_problems(local: LocalRecord, document: dict[str, Any]) -> Iterator[Problem]:
-    kind = local.record.kind
+def _head_problems(
+    path: Path, lines: dict[str, int], document: dict[str, Any]
+) -> Iterator[Problem]:
+    kind: Any = document.get("kind")
     good = {
         "kind": kind in KINDS,
         "id": is_id(document.get("id"), kind),
@@ -216,7 +217,7 @@ def _head_problems(local: LocalRecord, document: dict[str, Any]) -> Iterator[Pro
             value = document.get(name)
             got = "is missing" if value is None else f"got {value!r:.60}"
             where = f"$.{name}" if name in document else "$"
-            yield local.problem(where, f"{name} must be {wanted}, but {got}")
+            yield Problem(path, lines[where], f"{name} must be {wanted}, but {got}")
 
 
 def _own_problems(local: LocalRecord, name: str, own: dict[str, Any]) -> Iterator[Problem]:
