@@ -17,11 +17,11 @@ from msgspec import Meta
 from minikin.logs import Level
 
 ORIGINAL = "gpt-4.1-mini"
-"""The name of OpenAI's model, as most clients write it."""
+"""The name of OpenAI's model in most clients."""
 SNAPSHOT = "gpt-4.1-mini-2025-04-14"
-"""The dated name behind it, which OpenAI's answers contain."""
+"""Its dated name, which OpenAI's answers contain."""
 MOST_TOKENS = 65_536
-"""Of a cache whose size is not set."""
+"""The default size of the cache."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
     """Estimated bytes that the model needs."""
     known_sampling: dict[str, float] = {}
-    """What the record of a known model recommends, by the names of SamplingParams."""
+    """The recommended defaults of a known model, by the names of SamplingParams."""
     sampling: Annotated[
         Literal["model", "openai"],
         Meta(
@@ -142,8 +142,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Level,
         Meta(
-            description="Least level of log messages: debug, info, warning or error. Requests are "
-            "logged on every level, one line each; --no-access-log turns this off."
+            description="Minimum level of log messages: debug, info, warning or error. The access "
+            "log has one line per request at every level. --no-access-log turns it off."
         ),
     ] = "info"
     access_log: Annotated[

@@ -1,4 +1,4 @@
-"""The program of the engine's process: the engine, and the grammars that bind its answers."""
+"""The program of the engine process. It connects the engine and the grammars."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from minikin.engine.host.channel import LoadFailed, frame
 
 
 def main() -> None:
-    """Serve the server's socket; see `engine.host.worker`."""
+    """Serve the socket of the server. See `engine.host.worker`."""
     try:
         from minikin.constrain.masks import Masks
         from minikin.engine.host.worker import serve
-    except Exception as error:  # a broken installation: the same at every start
-        reason = f"The engine can't be started: {type(error).__name__}: {error}".splitlines()[0]
+    except Exception as error:  # a broken installation, the same at every start
+        reason = f"Cannot start the engine: {type(error).__name__}: {error}".splitlines()[0]
         os.write(int(sys.argv[1]), frame(LoadFailed(reason)))
         return
     serve(Masks)

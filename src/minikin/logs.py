@@ -1,4 +1,4 @@
-"""Log lines of all processes: their form, how much is logged, and who writes them."""
+"""Log lines of all processes: their format, level and writers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 Level = Literal["debug", "info", "warning", "error"]
 
 ACCESS = "minikin.access"
-"""The logger of requests; it has a switch of its own, so no level but `debug` changes it."""
+"""The logger of requests. It has its own switch, so the level does not change it."""
 
 
 def set_up(level: str, form: str = "%(message)s") -> None:
-    """Log Minikin's lines from `level` on to standard error, and warnings of everybody else."""
+    """Log Minikin's lines from `level` on to standard error, and warnings of all libraries."""
     handler = logging.StreamHandler()
     handler.setFormatter(_LineFormatter(form))
     logging.basicConfig(handlers=[handler])
@@ -21,23 +21,23 @@ def set_up(level: str, form: str = "%(message)s") -> None:
 
 
 def level() -> str:
-    """How much this process logs, for `set_up` in a process that it starts."""
+    """The level of this process, for `set_up` in a process that it starts."""
     return logging.getLevelName(logging.getLogger("minikin").getEffectiveLevel()).lower()
 
 
 def one_line(text: str) -> str:
-    """`text` with escapes in place of what could begin a line, move a cursor or hide text."""
+    """`text` with escapes for characters that start a line, move the cursor or hide text."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class _LineFormatter(logging.Formatter):
-    """A line for each record. What clients and models write can't look like another record."""
+    """Formats each record as one line. Text from clients and models cannot imitate a record."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         record.message = one_line(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802
-        """A traceback, indented: no line of it begins like a record."""
+        """An indented traceback, so that no line of it starts like a record."""
         lines = super().formatException(ei).split("\n")  # pyright: ignore
         return "\n".join(f"    {one_line(line)}" for line in lines)

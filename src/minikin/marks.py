@@ -1,7 +1,7 @@
-"""The marks that models write around tool calls, reasoning and channels, each as one token or text.
+"""The marks that models write around tool calls, reasoning and channels, as one token or text.
 
-What reads answers (`chat`), what constrains them (`constrain`) and what keeps these tokens visible
-(`tokenizer`) take them from here.
+Three rooms use them: `chat` reads answers, `constrain` restricts them, `tokenizer` keeps these
+tokens visible.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ CALL_MARKS = (
 """The marks around tool calls."""
 
 PYTHON_TAG = "<|python_tag|>"
-"""What Llama may write right before a call. The call does not need it."""
+"""An optional mark of Llama right before a call."""
 
 THINK_BEGIN, THINK_END = "<think>", "</think>"
-"""Of Qwen3, the DeepSeek-R1 distillations and SmolLM3."""
+"""Qwen3, DeepSeek-R1 distillations, SmolLM3."""
 MISTRAL_THINK_BEGIN, MISTRAL_THINK_END = "[THINK]", "[/THINK]"
-"""Of Magistral."""
+"""Magistral."""
 
 THOUGHT_MARKS = (THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 """The marks around reasoning."""
@@ -46,7 +46,7 @@ THOUGHT_MARKS = (THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 START, END, MESSAGE = "<|start|>", "<|end|>", "<|message|>"
 CHANNEL, CONSTRAIN = "<|channel|>", "<|constrain|>"
 FINAL = f"{CHANNEL}final{MESSAGE}"
-"""The header of the words that gpt-oss answers with."""
+"""The header of gpt-oss's content."""
 
 CHANNEL_MARKS = (START, END, MESSAGE, CHANNEL, CONSTRAIN)
 """The marks around gpt-oss's messages. A vocabulary has all of them or none."""

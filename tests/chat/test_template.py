@@ -206,7 +206,7 @@ def test_tools_are_given_to_templates_that_take_them():
     [
         ("{{ ''.__class__ }}{{ messages[0].content.__class__.__mro__ }}", "failed"),
         ("{{ raise_exception('never') }}", "never"),
-        ("always the same", "leaves out"),
+        ("always the same", "ignores"),
     ],
 )
 def test_a_template_that_fails_at_a_greeting_is_a_broken_model_file(source, reason):

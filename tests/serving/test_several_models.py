@@ -67,7 +67,7 @@ def test_an_engine_that_cannot_start_ends_the_server_with_a_reason(tmp_path):
     )
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1] == (
-        "error: The engine can't be started: ImportError: libtorch is not there"
+        "error: Cannot start the engine: ImportError: libtorch is not there"
     )
     assert "Traceback" not in failed.stderr
 

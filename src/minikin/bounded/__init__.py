@@ -1,1 +1,1 @@
-"""Processes of bounded time and memory for untrusted work, and the frames between processes."""
+"""Processes with limited time and memory for untrusted work, and frames between processes."""

@@ -1,6 +1,6 @@
 """Frames between processes: the length of a body in four bytes, then the body.
 
-The engine's channel and the bounded workers share them. What a body holds is their own matter.
+The engine's channel and the bounded workers use them, each with its own format of bodies.
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ import struct
 from typing import BinaryIO
 
 MAX_FRAME = 256 * 1024 * 1024
-"""Bytes; far above any body that is sent. A larger length means that the stream is out of step."""
+"""Maximum bytes of a body, far above real ones. A larger length means a broken stream."""
 
 _LENGTH = struct.Struct("<I")
 
 
 class BadFrame(ValueError):
-    """What arrived is not a frame."""
+    """The received bytes are not a frame."""
 
 
 def framed(body: bytes) -> bytes:
-    """A body as it goes over the wire."""
+    """The bytes of a frame with this body."""
     return _LENGTH.pack(len(body)) + body
 
 
 def read_frame(source: BinaryIO) -> bytes | None:
-    """The next body, blocking; None if the other side has left. Raises BadFrame."""
+    """Read the next body, blocking. None if the other side closed. Raises BadFrame."""
     head = source.read(_LENGTH.size)
     if len(head) < _LENGTH.size:
         return None
@@ -35,12 +35,12 @@ def read_frame(source: BinaryIO) -> bytes | None:
 
 
 async def receive_frame(stream: asyncio.StreamReader) -> bytes:
-    """The next body. Raises BadFrame, or IncompleteReadError if the other side has left."""
+    """Read the next body. Raises BadFrame, or IncompleteReadError if the other side closed."""
     return await stream.readexactly(_length(await stream.readexactly(_LENGTH.size)))
 
 
 def _length(head: bytes) -> int:
     (length,) = _LENGTH.unpack(head)
     if length > MAX_FRAME:
-        raise BadFrame(f"a frame of {length} bytes, at most {MAX_FRAME} are allowed")
+        raise BadFrame(f"a frame has {length} bytes, at most {MAX_FRAME} are allowed")
     return length

@@ -1,4 +1,4 @@
-"""What a worker may take, and how its own process is held to it."""
+"""The limits of a worker, and how its process enforces them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ import msgspec
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of one worker. A worker that goes too far ends, and is replaced."""
+    """The limits of one worker. A worker that exceeds a limit ends and is replaced."""
 
     seconds: float = 5.0
-    """CPU time of one answer. A busy machine fails no worker that is merely waiting."""
+    """CPU seconds for one answer. A worker that only waits on a busy machine does not fail."""
     setup_seconds: float = 30.0
-    """CPU time to get ready."""
+    """CPU seconds to become ready."""
     memory: int = 1024 * 1024 * 1024
-    """Bytes of address space beyond what it has when it starts, and again once it is ready."""
+    """Additional bytes of address space after the start, and again after it is ready."""
     patience: float = 30.0
-    """Seconds on the clock for one answer: a worker that is silent for longer hangs."""
+    """Wall seconds for one answer. A worker that is silent longer hangs."""
     setup_patience: float = 120.0
-    """Seconds on the clock to start and get ready."""
+    """Wall seconds to start and become ready."""
 
 
 class OverTime(BaseException):
-    """The work took too much CPU time. No `except Exception` in what runs can hold it up."""
+    """The work needed too much CPU time. No `except Exception` in the work can catch it."""
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raises OverTime in the block after `seconds` of CPU time.
 
-    The system ends the process a second later: one call into C can take longer than any patience.
+    The system ends the process one second later, because a single C call can block the exception.
     """
     last = int(time.process_time() + seconds) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (last, resource.RLIM_INFINITY))
@@ -52,7 +52,7 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def limit_memory(more: int) -> None:
-    """Let this process take `more` bytes of address space than it has now, where Linux counts."""
+    """Limit the address space to `more` bytes above the current size. Only on Linux."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         now = int(statm.read_text().split()[0]) * resource.getpagesize()
@@ -60,5 +60,5 @@ def limit_memory(more: int) -> None:
 
 
 def leave_no_core() -> None:
-    """A worker that is ended for going too far writes its memory to no file."""
+    """Prevent a core dump of a worker that exceeds a limit."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,4 +1,4 @@
-"""The side of whoever asks: a worker in a process of its own, replaced when it goes too far."""
+"""The caller's side: a worker in its own process, replaced if it exceeds a limit."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ _LOST = (
     ConnectionError,
     RuntimeError,
 )
-"""A worker that hangs, has died or writes rubbish; the last is uvloop's word for a closed pipe."""
+"""The errors of a worker that hangs, died or writes invalid data. uvloop raises the last one
+for a closed pipe."""
 _ROOT = str(Path(__file__).parents[2])
-"""Where the worker finds this package, be it installed or not."""
+"""The folder where the worker finds this package, installed or not."""
 _Reply = TypeVar("_Reply")
 
 
 class WorkerLost(Exception):
-    """The worker took too much, died or wrote rubbish. The next task gets a new one."""
+    """The worker exceeded a limit, died or wrote invalid data. The next task gets a new one."""
 
 
 class WorkerNotReady(Exception):
-    """The worker could not be started; `reason` is its own word on that, if it gave one."""
+    """The worker did not start. `reason` is its own message, if there is one."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason or "it died or hung before it was ready")
@@ -46,10 +47,10 @@ class WorkerNotReady(Exception):
 
 
 class BoundedProcess:
-    """One worker, started when it is first needed and after each time it was lost.
+    """One worker. It starts on first use, and again after a loss.
 
-    `module` is its program, which calls `worker.serve`; `setup` gives its first message as JSON.
-    Messages are JSON because msgpack has no room for every number that a client may send.
+    `module` is its program, which calls `worker.serve`. `setup` returns its first message as JSON.
+    Messages are JSON because msgpack cannot represent every number that a client can send.
     """
 
     def __init__(self, module: str, setup: Callable[[], bytes], limits: Limits) -> None:
@@ -64,10 +65,10 @@ class BoundedProcess:
         return self._process.pid if self._process else None
 
     async def ask(self, task: Any, reply: type[_Reply]) -> _Reply:
-        """The worker's reply to a task. One at a time: whoever calls sees to that.
+        """The worker's reply to a task. The caller sends one task at a time.
 
-        Raises WorkerLost, or WorkerNotReady if there is none. A caller who leaves in the middle
-        ends the worker, so that the next one needn't wait for what nobody wants.
+        Raises WorkerLost, or WorkerNotReady if there is none. A caller that cancels ends the
+        worker, so that the next caller does not wait for an unwanted result.
         """
         body = msgspec.json.encode(task)
         try:
@@ -81,7 +82,7 @@ class BoundedProcess:
             raise WorkerLost from error
 
     async def start(self) -> None:
-        """Start the worker, unless it runs. Raises WorkerNotReady."""
+        """Start the worker if it does not run. Raises WorkerNotReady."""
         if self._process is not None and self._process.returncode is None:
             return
         await self.stop()
@@ -97,17 +98,17 @@ class BoundedProcess:
             raise WorkerNotReady from error
 
     async def stop(self) -> None:
-        """End the process, if there is one."""
+        """Stop the process, if there is one."""
         process, self._process = self._process, None
         if process is None:
             return
         if process.returncode is None:
             process.kill()
-        await process.communicate()  # which closes the pipes too
+        await process.communicate()  # also closes the pipes
 
     @asynccontextmanager
     async def _ended_unless_done(self) -> AsyncIterator[None]:
-        """Ends the process if the block fails or is cancelled: it may be in the middle of it."""
+        """Stops the process if the block fails or is cancelled, because a task can be running."""
         try:
             yield
         except BaseException:

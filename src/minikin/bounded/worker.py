@@ -1,4 +1,4 @@
-"""The worker's side: get ready, then answer one task after the other within the limits."""
+"""The worker's side: become ready, then answer one task after the other within the limits."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def serve(
 ) -> None:
     """Serve standard input until it ends: the program of a worker.
 
-    The first two frames are the Limits and a `setup`. `begin` makes of it what answers each `task`
-    after that; if it raises MinikinError, its message is the reason why the worker can't be used.
-    An answer that raises anything ends the process.
+    The first two frames are the Limits and a `setup`. `begin` turns the setup into the function
+    that answers each `task`. If `begin` raises MinikinError, its message is the reason why the
+    worker cannot start. An error in an answer ends the process.
 
-    The program's only argument is the level to log at.
+    The program's only argument is the log level.
     """
     logs.set_up(sys.argv[1], "worker: %(levelname)s %(message)s")
-    os.nice(3)  # running answers come first
+    os.nice(3)  # running answers have priority
     leave_no_core()
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get between the answers
+    os.dup2(2, 1)  # output of a library must not mix with the answers
     limits = msgspec.json.decode(read_frame(source) or b"", type=Limits)
     first = msgspec.json.decode(read_frame(source) or b"", type=setup)
     limit_memory(limits.memory)

@@ -1,1 +1,1 @@
-"""From messages to a prompt: the model's own chat template, safely rendered."""
+"""Turns messages into a prompt with the model's chat template, and reads answers."""

@@ -1,4 +1,4 @@
-"""How models write tool calls: what stands around the name and the arguments of each."""
+"""How models write tool calls: the text around the name and the arguments of each call."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ import msgspec
 from minikin import marks
 
 _TOOLS = re.compile(r"\b(xml_)?tools\b")
-"""How templates name what they tell a model of; SmolLM3's has `xml_tools`."""
+"""The variables with tools in chat templates. SmolLM3's uses `xml_tools`."""
 
 
 class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
-    """What calls are written in: begin, CALL, and again, CALL for each further one, then close.
+    """The format of calls: begin, CALL, then again, CALL for each further call, then close.
 
     Each CALL is before_name, NAME, before_arguments, ARGUMENTS, end. Parts that are one token of
     the vocabulary (`Tokenizer.frame_marks`) are read and written as that token.
     """
 
     opener: str = ""
-    """What may stand right before `begin`, and says no more than that."""
+    """An optional text right before `begin`, without a meaning of its own."""
     begin: str
-    """What no answer in words holds: from here on it is a call."""
+    """The text that never occurs in content. A call starts here."""
     before_name: str
     before_arguments: str
     end: str
     again: str
-    """Before each further call; formats that know none have a line break and `begin`."""
+    """The text before each further call. Formats without one use a line break and `begin`."""
     close: str = ""
-    """After the last call."""
+    """The text after the last call."""
     native: bool = True
-    """Whether the chat template tells the model of the tools; else `tools.py` does."""
+    """Whether the chat template describes the tools. If not, `tools.py` describes them."""
 
     def write(self, calls: Iterable[Mapping[str, Any]], hide: Callable[[str], str] = str) -> str:
-        """Calls as the model writes them; `hide` is applied to their names and arguments.
+        """Calls as the model writes them. `hide` is applied to their names and arguments.
 
-        Each has a `name` and `arguments`, an object or text that is none.
+        Each has a `name` and `arguments`: an object, or text that is not an object.
         """
         written = [
             f"{self.before_name}{hide(call['name'])}{self.before_arguments}"
@@ -61,7 +61,7 @@ TAGGED = CallFormat(
     again=f"\n{marks.TOOL_CALL}",
     native=False,
 )
-"""Hermes', Qwen's and SmolLM3's; also for models trained on no format of their own (Gemma)."""
+"""Hermes, Qwen, SmolLM3. Also for models without a format of their own (Gemma)."""
 
 LLAMA = CallFormat(
     opener=marks.PYTHON_TAG,
@@ -81,7 +81,7 @@ MISTRAL = CallFormat(
     again=", ",
     close="]",
 )
-"""Mistral's instruct models from 7B v0.3 on: one list of all calls."""
+"""Mistral's instruct models since 7B v0.3: one list of all calls."""
 
 HARMONY = CallFormat(
     begin=f"{marks.CHANNEL}commentary to=functions.",
@@ -92,7 +92,7 @@ HARMONY = CallFormat(
     close="",
     native=True,
 )
-"""gpt-oss; see `harmony.py`, which brings its ways to write a header into this one."""
+"""gpt-oss. `harmony.py` converts its other ways to write a header into this one."""
 MISTRAL_NAMED = CallFormat(
     begin=marks.TOOL_CALLS,
     before_name="",
@@ -100,7 +100,7 @@ MISTRAL_NAMED = CallFormat(
     end="",
     again=marks.TOOL_CALLS,
 )
-"""Mistral's of 2025: Small 3.2, Devstral, Magistral."""
+"""Mistral's models of 2025: Small 3.2, Devstral, Magistral."""
 
 PHI = CallFormat(
     begin=f"{marks.PHI_CALL}[",
@@ -119,7 +119,7 @@ PHI_SINGLE = CallFormat(
     end=f"}}{marks.PHI_CALL_END}",
     again=marks.PHI_CALL,
 )
-"""Phi-4-mini under the templates that people have made for it: each call apart."""
+"""Phi-4-mini with templates from its community: each call separately."""
 
 DEEPSEEK = CallFormat(
     begin=f"{marks.DEEPSEEK_CALLS}{marks.DEEPSEEK_CALL}function{marks.DEEPSEEK_SEPARATOR}",
@@ -130,11 +130,11 @@ DEEPSEEK = CallFormat(
     close=marks.DEEPSEEK_CALLS_END,
     native=False,
 )
-"""DeepSeek-R1 and its distillations; their templates write calls and tell of no tools."""
+"""DeepSeek-R1 and its distillations. Their templates write calls, but do not describe tools."""
 
 
 def format_of(template: str) -> CallFormat:
-    """The format that a model with this chat template has learned, told by the template's text."""
+    """The format of a model with this chat template, found in the text of the template."""
     if marks.CHANNEL in template and marks.MESSAGE in template:
         return HARMONY
     if marks.DEEPSEEK_CALLS in template and "```json" in template:

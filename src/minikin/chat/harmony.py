@@ -1,8 +1,8 @@
-"""Harmony, the way gpt-oss answers: messages in channels of thoughts, words and calls.
+"""Harmony, the answer format of gpt-oss: messages in channels for reasoning, content and calls.
 
-Each message is a header, <|message|>, its text and <|end|>. A header names a channel (analysis for
-thoughts, final or commentary for words) and, for a call, whom it is for; the first one's beginning
-stands in the prompt. See OpenAI's cookbook, "OpenAI harmony response format".
+Each message is a header, <|message|>, its text and <|end|>. A header names a channel: analysis for
+reasoning, final or commentary for content. For a call it also names the recipient. The start of the
+first header is in the prompt. See OpenAI's cookbook, "OpenAI harmony response format".
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _BEGINNINGS = (START, CHANNEL, MESSAGE, "to=")
 _RECIPIENT = re.compile(r"to=(functions\.)?([\w.-]+)")
 _END = re.compile("{}|(?={}|{})".format(*map(re.escape, (END, START, CHANNEL))))
 _PART = re.compile(r"<(\|([a-z]{1,7}\|?)?)?\Z")
-"""What may be the beginning of a mark, at the end of a text."""
+"""A possible start of a mark at the end of a text."""
 
 
 def in_channels(template: str) -> bool:
-    """Whether a model with this chat template answers so."""
+    """Whether a model with this chat template uses harmony."""
     return format_of(template) is HARMONY
 
 
 def described(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Tools for gpt-oss's template, which takes none without a description."""
+    """Tools for gpt-oss's template, which requires a description for each."""
     functions = [tool["function"] for tool in tools]
     return [
         tool | {"function": function | {"description": function.get("description") or ""}}
@@ -37,31 +37,31 @@ def described(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class HarmonyReader:
-    """Splits one answer, as `ThoughtReader` does. Calls come as words, all as HARMONY has them.
+    """Splits one answer, like `ThoughtReader`. Calls are returned as text in the format HARMONY.
 
-    Messages of one kind have a line break between them. What has no header counts as words.
+    Messages of one kind are separated by a line break. Text without a header is content.
     """
 
     def __init__(self) -> None:
         self._buffer = ""
         self._kind: type[Thought | Said] | None = None
-        """Of the message that is being read; None: its header is."""
+        """The kind of the current message. None: its header is not complete."""
         self._speaking = False
-        """Whether any words of it have been told."""
+        """Whether any text of it was returned."""
         self._told: set[type[Thought | Said]] = set()
 
     @property
     def inside(self) -> bool:
-        """Whether the text stands within a message of thoughts."""
+        """Whether the text is inside a reasoning message."""
         return self._kind is Thought
 
     @property
     def thinking(self) -> bool:
-        """Whether the latest text was none of the answer's words, but thoughts or a header."""
+        """Whether the latest text is reasoning or a header, not content."""
         return not self._speaking
 
     def feed(self, text: str) -> list[Thought | Said]:
-        """Take more of the text; what may be part of a mark or of a header waits."""
+        """Add text. A possible part of a mark or of a header is held back."""
         self._buffer += text
         parts: list[Thought | Said] = []
         while self._kind is not None or self._header(parts):
@@ -70,14 +70,14 @@ class HarmonyReader:
         return [part for part in parts if part.text]
 
     def finish(self) -> list[Thought | Said]:
-        """Give up what was held back, since nothing follows."""
+        """Return the text that was held back, at the end of the answer."""
         rest, self._buffer = self._buffer, ""
         if self._kind is None and "|>" in rest:
-            return []  # a header that was cut off
+            return []  # a truncated header
         return [(self._kind or Said)(rest)] if rest else []
 
     def _header(self, parts: list[Thought | Said]) -> bool:
-        """Whether the header is complete, or found to be none."""
+        """Whether the header is complete, or is not a header."""
         header, mark, rest = self._buffer.partition(MESSAGE)
         begun = header.lstrip()
         if mark and (not begun or begun.startswith(_BEGINNINGS)):
@@ -85,7 +85,7 @@ class HarmonyReader:
             self._begin(header, parts)
             return True
         if mark or len(begun) > _LONGEST_HEADER or not _may_begin(begun):
-            # The marks that it begins with must not begin a header again.
+            # Its first marks must not start a header again.
             self._kind, self._buffer, self._speaking = Said, self._buffer[len(header) :], True
             parts.append(Said(header))
         return self._kind is not None
@@ -96,7 +96,7 @@ class HarmonyReader:
             self._kind = Said
             parts.append(Said(f"{HARMONY.begin}{recipient[2]}{HARMONY.before_arguments}"))
             return
-        # Tools of the model's own belong to its thoughts.
+        # Calls of the model's built-in tools belong to its reasoning.
         self._kind = Thought if recipient or f"{CHANNEL}analysis" in header else Said
         if self._kind in self._told:
             parts.append(self._kind("\n"))

@@ -1,12 +1,12 @@
-"""Keeps text of a user from becoming a control token while a chat template renders it.
+"""Prevents that user text becomes a control token while a chat template renders it.
 
-A chat template is one string of control tokens, literals and user text. Before it renders, every
-character of user text from which a control token could arise is swapped for a placeholder that no
-user can guess; the rendered text is then split at the control tokens that are left, which are all
-the template's own, and the placeholders are swapped back in what lies between.
+A rendered chat template is one string of control tokens, literals and user text. Before rendering,
+every character of user text that could create a control token is replaced by a placeholder that no
+user can guess. The rendered text is then split at its control tokens, which all come from the
+template. Finally the placeholders in the other pieces are replaced by their characters.
 
-A placeholder takes the place of a character and is itself no white space, so templates that trim,
-test or join a user's text see what they would have seen.
+A placeholder replaces one character and is not white space. Templates that trim, test or join user
+text therefore behave as with the original text.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 
 class LookAlikes:
-    """Hides and restores look-alikes of `control_tokens`, the spellings of a model's own tokens."""
+    """Hides and restores look-alikes of `control_tokens`, the texts of a model's control tokens."""
 
     def __init__(self, control_tokens: Iterable[str]) -> None:
         tokens = sorted({t for t in control_tokens if t.strip()}, key=len, reverse=True)
@@ -30,11 +30,11 @@ class LookAlikes:
         self._starts = re.compile(f"(?={any_token})")
         self._split = re.compile(f"({any_token})")
         self._nonce = f"q{secrets.token_hex(8)}q"
-        # Case is free, so that a template's `upper` or `title` can't leave a placeholder behind.
+        # Placeholders ignore case, so that a template's `upper` or `title` does not break them.
         self._placeholder = re.compile(f"{self._nonce}([0-9a-f]+)x", re.IGNORECASE)
 
     def hide(self, value: Any) -> Any:
-        """`value` with the look-alikes in its strings hidden, at any depth; keys too."""
+        """`value` with hidden look-alikes in all its strings and keys, at any depth."""
         if isinstance(value, str):
             return self._hide_text(value)
         if isinstance(value, dict):
@@ -44,7 +44,7 @@ class LookAlikes:
         return value
 
     def split(self, rendered: str) -> list[tuple[str, bool]]:
-        """The rendered text as (text, is_control) pieces, placeholders taken out."""
+        """The rendered text as (text, is_control) pieces, without placeholders."""
         pieces = self._split.split(rendered)
         return [
             (text if at % 2 else self._restore(text), bool(at % 2))
@@ -53,7 +53,7 @@ class LookAlikes:
         ]
 
     def _hide_text(self, text: str) -> str:
-        """Hides whole look-alikes, and what could be half of one at either end of `text`."""
+        """Hide complete look-alikes, and possible halves at both ends of `text`."""
         bare = text.strip()
         if not bare:
             return text
@@ -69,7 +69,7 @@ class LookAlikes:
         return self._swap(text, at_risk)
 
     def _hide_spelled(self, key: str) -> str:
-        """Hides whole look-alikes only: a template finds a key by its exact name."""
+        """Hide only complete look-alikes, because a template finds a key by its exact name."""
         return self._swap(key, {match.start() for match in self._starts.finditer(key)})
 
     def _is_inside_a_token(self, bare: str) -> bool:

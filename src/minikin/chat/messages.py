@@ -1,9 +1,9 @@
-"""Rewrites a conversation into the terms that a chat template knows.
+"""Rewrites a conversation for the features of a chat template.
 
-OpenAI's messages have roles, names, content parts and tool calls in any order; most templates know
-system, user and assistant with one string each. What a template's source never mentions is written
-into the text instead, so that nothing a client sends is lost on the way to the model; only what an
-assistant thought is left out for models that aren't shown it.
+OpenAI's messages have roles, names, content parts and tool calls in any order. Most templates
+support system, user and assistant with one string each. Features that the template's source does
+not mention are written into the text, so that everything from a client reaches the model. Only an
+assistant's earlier reasoning is dropped for models that do not read it.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from minikin.chat.call_formats import HARMONY, CallFormat
 
 _NAMES = re.compile(r"""message(\.name\b|\[['"]name['"]\])""")
 _NINE = re.compile(r"length\s*!=\s*9")
-"""How Mistral's templates judge the ids of calls."""
+"""How Mistral's templates check the ids of calls."""
 _ONE_CALL = re.compile(r"tool_calls\s*\|\s*length\s*==\s*1")
-"""How Llama's templates judge how many calls a message has."""
+"""How Llama's templates check the number of calls of a message."""
 
 _RESULTS = ("tool", "function")
-"""Roles of what a call gave; the call itself says of which function."""
+"""The roles of call results. The call itself names the function."""
 _MAX_DEPTH = 64
-"""Levels of an earlier call's arguments; deeper ones stay text."""
+"""Maximum nesting of an earlier call's arguments. Deeper arguments stay text."""
 
 Message = dict[str, Any]
 Hide = Callable[[Any], Any]
@@ -34,9 +34,9 @@ Hide = Callable[[Any], Any]
 def for_template(
     messages: Iterable[Mapping[str, Any]], source: str, hide: Hide, form: CallFormat
 ) -> list[Message]:
-    """`messages` for the template with this `source`, of a model that writes calls in `form`.
+    """`messages` for the template with this `source`, for a model with the call format `form`.
 
-    `hide` is applied to each client string.
+    `hide` is applied to each string from the client.
     """
     if _ONE_CALL.search(source) or form == HARMONY:
         messages = _one_call_each(messages)
@@ -44,10 +44,10 @@ def for_template(
 
 
 def alternating(messages: Iterable[Message], form: CallFormat) -> list[Message]:
-    """The same conversation as user and assistant in turns, user first.
+    """The same conversation with alternating user and assistant messages, user first.
 
-    For templates that refuse anything else: system text goes before the first user's, neighbours
-    of one role become one message, and calls are written into the text.
+    For templates that reject everything else. System text goes before the first user text, adjacent
+    messages of one role are merged, and calls are written into the text.
     """
     turns: list[Message] = []
     for message in messages:
@@ -65,7 +65,7 @@ def alternating(messages: Iterable[Message], form: CallFormat) -> list[Message]:
 
 
 def with_text_arguments(messages: Iterable[Message]) -> list[Message]:
-    """The same, the arguments of calls as JSON text: some templates accept nothing else."""
+    """The same, with the arguments of calls as JSON text. Some templates require this."""
 
     def as_text(call: Message) -> Message:
         arguments = call["function"]["arguments"]
@@ -80,7 +80,7 @@ def with_text_arguments(messages: Iterable[Message]) -> list[Message]:
 
 
 def with_written_calls(messages: Iterable[Message], form: CallFormat) -> list[Message]:
-    """The same, calls as part of the text: for a template that can't write arguments like these."""
+    """The same, with calls in the text, for a template that cannot write such arguments."""
     written: list[Message] = []
     for message in messages:
         calls = message.get("tool_calls", ())
@@ -92,7 +92,7 @@ def with_written_calls(messages: Iterable[Message], form: CallFormat) -> list[Me
 
 
 def _one_call_each(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Each message of several calls as that many, each followed by its call's own results."""
+    """Split each message with several calls. Each call is followed by its results."""
     rest = deque(messages)
     while rest:
         message = rest.popleft()
@@ -112,7 +112,7 @@ def _one_call_each(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[st
 
 
 def _with_written(message: Message, calls: str) -> Message:
-    """`message` with calls at the end of its text."""
+    """`message` with its calls at the end of the text."""
     return message | {"content": "\n".join(filter(None, [message["content"], calls]))}
 
 
@@ -130,7 +130,7 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
     if thought and "reasoning_content" in source:
         rewritten["reasoning_content"] = hide(thought)
     elif thought and '"thinking" in message' in source and not text:
-        rewritten["thinking"] = hide(thought)  # gpt-oss's template refuses it beside words
+        rewritten["thinking"] = hide(thought)  # gpt-oss's template rejects it together with content
     calls = message.get("tool_calls")
     if legacy := message.get("function_call"):
         calls = [{"id": "", "function": legacy}]
@@ -142,7 +142,7 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
 
 
 def _text(message: Mapping[str, Any], hide: Hide) -> str:
-    """A message's content as one string; a refusal is what the assistant said."""
+    """A message's content as one string. A refusal counts as the assistant's content."""
     content = message.get("content")
     if content is None:
         return hide(message.get("refusal") or "")
@@ -154,7 +154,7 @@ def _text(message: Mapping[str, Any], hide: Hide) -> str:
 def _with_calls(
     rewritten: Message, calls: list[Message], source: str, hide: Hide, form: CallFormat
 ) -> Message:
-    """Past tool calls, as the template's own or else in the text."""
+    """Earlier tool calls, in the template's format or in the text."""
     functions = [
         {"name": call["function"]["name"], "arguments": _arguments(call["function"]["arguments"])}
         for call in calls
@@ -169,10 +169,10 @@ def _with_calls(
 
 
 def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hide: Hide) -> None:
-    """A tool's answer, as the template's own or else as tagged text of the user's turn."""
+    """A tool result, in the template's format or as tagged text in the user's turn."""
     if "'tool'" in source or '"tool"' in source:
         rewritten["role"] = "tool"
-        answered = message.get("tool_call_id", "")  # none where the call is a `function_call`
+        answered = message.get("tool_call_id", "")  # missing for a `function_call`
         rewritten["tool_call_id"] = _call_id({"id": answered}, source, hide)
     else:
         rewritten["role"] = "user"
@@ -180,22 +180,22 @@ def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hid
 
 
 def _call_id(call: Message, source: str, hide: Hide) -> str:
-    """A call's id, cut to nine letters and digits for a template that counts them."""
+    """A call's id, shortened to nine letters and digits for a template that requires it."""
     if not _NINE.search(source):
         return hide(call["id"])
     return "".join(filter(str.isalnum, call["id"]))[-9:].rjust(9, "0")
 
 
 def _arguments(text: str) -> Any:
-    """A call's arguments as templates expect them, an object; text that is none stays text.
+    """A call's arguments as templates expect them: an object. Text that is not one stays text.
 
-    A model may have been cut off in the middle of them, or a client may have changed them.
+    A model can be cut off in its arguments, and a client can change them.
     """
     if not text.strip():
         return {}
     try:
         value = json.loads(text)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair can't be sent on
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be encoded
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, dict) and not _is_deeper(value, _MAX_DEPTH) else text

@@ -1,9 +1,8 @@
 """The Jinja environment that chat templates run in.
 
-A template comes with the model file and is as untrusted as the rest of it. Jinja's immutable
-sandbox keeps it from Python's internals; the process that it runs in (`template_process.py`) bounds
-its time and memory. Filters and globals are those that model authors write for (transformers,
-`chat_template_utils.py`).
+A template is part of the model file and untrusted like the rest of it. Jinja's immutable sandbox
+blocks access to Python's internals. Its process (`template_process.py`) limits time and memory. The
+filters and globals are those that model authors expect (transformers, `chat_template_utils.py`).
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 class TemplateRefusalError(Exception):
-    """The template called `raise_exception`: it won't render this conversation."""
+    """The template called `raise_exception` to reject this conversation."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """Renders chat templates, but for what Jinja's sandbox refuses."""
+    """Renders chat templates, with the limits of Jinja's sandbox."""
 
     def __init__(self) -> None:
         super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols])
@@ -37,7 +36,7 @@ def _to_json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """JSON as models saw it in training: no HTML escapes, unlike Jinja's own `tojson`."""
+    """JSON as in the training data: without HTML escapes, unlike Jinja's own `tojson`."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

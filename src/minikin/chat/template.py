@@ -1,4 +1,4 @@
-"""A model's own chat template: messages in, pieces of prompt text out."""
+"""A model's own chat template: turns messages into pieces of prompt text."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ log = logging.getLogger(__name__)
 
 _SAMPLE = "Hello there"
 _IN_MESSAGE = re.compile(r"""message(\.tools\b|\[['"]tools['"]\])""")
-"""How Phi-4-mini's template names the tools: as a field of the system message."""
+"""How Phi-4-mini's template reads the tools: from a field of the system message."""
 PLAIN = (
     "{% for message in messages %}{{ message.content }}"
     "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
 )
-"""For a file without a template: most likely a base model, which knows no turns and goes on."""
+"""For a file without a template, most likely a base model: it continues the text."""
 MAX_OUTPUT_CHARS = 32 * 1024 * 1024
-"""More than any request body renders to; a template that emits more is broken or hostile."""
+"""More than any request renders to. A template that writes more is broken or malicious."""
 
 
 class ChatTemplate:
-    """Renders conversations as the model was trained to read them.
+    """Renders conversations in the format of the model's training.
 
-    `source` is Jinja, `control_tokens` the spellings of the model's control tokens, `bos` and `eos`
-    those of its first and last token. Raises ModelFileError if `source` is no valid Jinja.
+    `source` is Jinja, `control_tokens` are the texts of the model's control tokens, `bos` and `eos`
+    those of its first and last token. Raises ModelFileError if `source` is not valid Jinja.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class ChatTemplate:
         try:
             self._template = Sandbox().from_string(source)
         except (jinja2.TemplateError, RecursionError) as error:
-            raise ModelFileError(f"The model's chat template is no valid Jinja: {error}") from error
+            raise ModelFileError(
+                f"The model's chat template is not valid Jinja: {error}"
+            ) from error
         self._source = source
         self.call_format = format_of(source)
         """How the model writes tool calls."""
@@ -69,7 +71,7 @@ class ChatTemplate:
         except MinikinError as error:
             raise ModelFileError(error.message) from error
         if _SAMPLE not in "".join(text for text, _ in pieces):
-            raise ModelFileError("The model's chat template leaves out what the user says.")
+            raise ModelFileError("The model's chat template ignores the user's message.")
 
     def render(
         self,
@@ -80,17 +82,17 @@ class ChatTemplate:
         answer: AnswerFormat | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> list[tuple[str, bool]]:
-        """The prompt that asks for the next assistant message, as (text, is_control) pieces.
+        """The prompt for the next assistant message, as (text, is_control) pieces.
 
-        Only control tokens that the template itself writes are marked as such; the same spelling in
-        any string of `messages`, `tools` or `answer` stays text. Roles, names and orders that the
-        template doesn't know are rewritten to what it does know (`messages.py`), and so are tools;
-        with `must_call` the model is told then to call one (`tools.py`). `answer` is the format of
-        the answer, to be described in the prompt (`answer_format.py`). `variables` are further
-        names that the template may know, such as enable_thinking.
+        Only control tokens from the template itself are marked as control. The same text in a
+        string of `messages`, `tools` or `answer` stays text. Roles, names and orders that the
+        template does not support are rewritten (`messages.py`), and so are tools. With `must_call`,
+        the prompt then requires a call (`tools.py`). `answer` is the format of the answer, which
+        the prompt describes (`answer_format.py`). `variables` are further variables of the
+        template, such as enable_thinking.
 
-        Raises InvalidRequest with the template's own words if it refuses the conversation even so,
-        TemplateError if it fails in any other way.
+        Raises InvalidRequest with the template's message if it still rejects the conversation,
+        TemplateError for any other failure.
         """
         form, hide = self.call_format, self._lookalikes.hide
         if in_channels(self._source):
@@ -108,7 +110,7 @@ class ChatTemplate:
         return self._lookalikes.split(self._render_somehow(prepared, values))
 
     def _render_somehow(self, messages: list[Message], values: dict[str, Any]) -> str:
-        """With the client's roles if the template takes them, and past calls as it takes those."""
+        """Render with the client's roles and calls, rewritten only if the template rejects them."""
         failure: TemplateError | None = None
         for form in (messages, with_text_arguments(messages), self._written(messages)):
             if failure and form == messages:
@@ -130,7 +132,7 @@ class ChatTemplate:
             return self._render(alternating(messages, self.call_format), values)
         except TemplateRefusalError as refusal:
             raise InvalidRequest(
-                f"The model's chat template refuses these messages: {refusal}", param="messages"
+                f"The model's chat template rejects these messages: {refusal}", param="messages"
             ) from refusal
 
     def _render(self, messages: list[Message], values: dict[str, Any]) -> str:
@@ -139,8 +141,8 @@ class ChatTemplate:
             return self._joined(self._template.generate(values))
         except (TemplateRefusalError, MinikinError):
             raise
-        except Exception as error:  # a template can raise anything that Python can
-            log.warning("the chat template failed: %s: %s", type(error).__name__, error)
+        except Exception as error:  # a template can raise every Python exception
+            log.warning("The chat template failed: %s: %s", type(error).__name__, error)
             raise TemplateError(type(error).__name__) from error
 
     @staticmethod
@@ -151,5 +153,5 @@ class ChatTemplate:
             parts.append(part)
             size += len(part)
             if size > MAX_OUTPUT_CHARS:
-                raise TemplateError(f"it wrote over {MAX_OUTPUT_CHARS} characters")
+                raise TemplateError(f"it wrote more than {MAX_OUTPUT_CHARS} characters")
         return "".join(parts)

@@ -1,4 +1,4 @@
-"""A model's chat template in a process of its own, whose time and memory are bounded."""
+"""A model's chat template in its own process, with limited time and memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
 WORKER = "minikin.chat.template_worker"
 SECONDS = 1.0
-"""CPU time of one rendering: many times what four megabytes of messages take."""
-_TOO_MUCH = "it took too much time or memory."
+"""CPU time of one rendering. Four megabytes of messages need much less."""
+_TOO_MUCH = "it needed too much time or memory."
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Conversation(msgspec.Struct, frozen=True):
-    """What to render; see `ChatTemplate.render`."""
+    """The arguments of `ChatTemplate.render`."""
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[dict[str, Any]]
@@ -42,17 +42,17 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The pieces of the prompt, or why there are none."""
+    """The pieces of the prompt, or the reason for a failure."""
 
     pieces: list[tuple[str, bool]] = []
     refusal: str | None = None
-    """The template's own words against these messages."""
+    """The template's message if it rejects the conversation."""
     fault: str | None = None
-    """How the template failed."""
+    """The error of the template."""
 
 
 class TemplateProcess:
-    """Renders conversations in `template_worker.py`, one at a time; see `ChatTemplate`."""
+    """Renders conversations in `template_worker.py`, one at a time. See `ChatTemplate`."""
 
     def __init__(self, source: Source, seconds: float = SECONDS) -> None:
         self.call_format = format_of(source.template)
@@ -60,7 +60,7 @@ class TemplateProcess:
         self.in_channels = in_channels(source.template)
         """Whether the model answers in harmony's channels."""
         self.thought_marks = thought_marks(source.template)
-        """What the model's thoughts stand between, if it has any."""
+        """The marks around the model's reasoning, if it has any."""
         self.can_choose_to_think = "enable_thinking" in source.template
         setup = msgspec.json.encode(source)
         limits = Limits(seconds=seconds, setup_seconds=seconds)
@@ -68,7 +68,7 @@ class TemplateProcess:
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Start the process and try the template out. Raises ModelFileError if it can't be used."""
+        """Start the process and try the template. Raises ModelFileError if it is not usable."""
         try:
             await self._process.start()
         except WorkerNotReady as error:
@@ -76,7 +76,7 @@ class TemplateProcess:
             raise ModelFileError(reason) from error
 
     async def stop(self) -> None:
-        """End the process, if there is one."""
+        """Stop the process, if there is one."""
         await self._process.stop()
 
     async def render(
@@ -88,7 +88,7 @@ class TemplateProcess:
         answer: AnswerFormat | None = None,
         variables: Mapping[str, Any] | None = None,
     ) -> list[tuple[str, bool]]:
-        """What ChatTemplate.render gives and raises; TemplateError also if it doesn't end."""
+        """As ChatTemplate.render. Raises TemplateError also if the template does not end."""
         asked = Conversation(messages, tools, must_call, answer, variables or {})
         async with self._turn:
             try:

@@ -1,4 +1,4 @@
-"""The process that a model's chat template runs in; a template that goes too far ends it."""
+"""The process that runs a model's chat template. It ends if the template exceeds a limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minikin.errors import InvalidRequest, TemplateError
 
 
 def begin(source: Source) -> Callable[[Conversation], Reply]:
-    """Try the template out; returns what renders with it. Raises MinikinError."""
+    """Try the template. Returns the function that renders with it. Raises MinikinError."""
     try:
         template = ChatTemplate(source.template, source.control_tokens, source.bos, source.eos)
         template.try_out()

@@ -1,4 +1,4 @@
-"""Tells a model's thoughts from its answer, in text that arrives in pieces."""
+"""Separates a model's reasoning from its answer, in text that arrives in pieces."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from minikin.marks import MISTRAL_THINK_BEGIN, MISTRAL_THINK_END, THINK_BEGIN, T
 
 
 class ThoughtMarks(msgspec.Struct, frozen=True):
-    """What stands around a model's thoughts."""
+    """The marks around a model's reasoning."""
 
     begin: str
     end: str
@@ -21,31 +21,31 @@ MISTRAL_THINK = ThoughtMarks(MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 
 
 class Thought(msgspec.Struct, frozen=True):
-    """Words that the model says to itself."""
+    """A piece of the reasoning."""
 
     text: str
 
 
 class Said(msgspec.Struct, frozen=True):
-    """Words of the answer."""
+    """A piece of the answer."""
 
     text: str
 
 
 def thought_marks(template: str) -> ThoughtMarks | None:
-    """What a model with this chat template puts its thoughts between; None: it has none."""
+    """The reasoning marks of a model with this chat template, or None."""
     return next((marks for marks in (THINK, MISTRAL_THINK) if marks.end in template), None)
 
 
 def is_thinking(prompt: str, marks: ThoughtMarks) -> bool:
-    """Whether `prompt` ends where the model's thoughts begin, the mark being written already."""
+    """Whether `prompt` ends with the mark that starts the model's reasoning."""
     return prompt.rstrip().endswith(marks.begin)
 
 
 class ThoughtReader:
-    """Splits one answer. Thoughts come only before the answer; marks later on are its own text.
+    """Splits one answer. Reasoning is only at the start. Later marks are part of the answer.
 
-    White space around the marks is neither's.
+    White space around the marks is dropped.
     """
 
     def __init__(self, marks: ThoughtMarks, *, thinking: bool) -> None:
@@ -53,25 +53,25 @@ class ThoughtReader:
         self._buffer = ""
         self._state = self._thought if thinking else self._start
         self._started = False
-        """Whether anything of the current part has been told."""
+        """Whether any text of the current part was returned."""
 
     @property
     def inside(self) -> bool:
-        """Whether the text stands between the marks."""
+        """Whether the text is between the marks."""
         return self._state == self._thought
 
     @property
     def thinking(self) -> bool:
-        """Whether the answer has not begun yet, since the model thinks."""
+        """Whether the model is still reasoning, so that the answer has not started."""
         return self._state in (self._thought, self._gap)
 
     def feed(self, text: str) -> list[Thought | Said]:
-        """Take more of the text; what may be part of a mark, or white space before one, waits."""
+        """Add text. A possible part of a mark, or white space before it, is held back."""
         self._buffer += text
         return self._state()
 
     def finish(self) -> list[Thought | Said]:
-        """Give up what was held back, since nothing follows."""
+        """Return the text that was held back, at the end of the answer."""
         rest, self._buffer = self._buffer, ""
         if self._state == self._thought:
             return _some(Thought(rest.strip() if not self._started else rest.rstrip()))
@@ -118,9 +118,9 @@ def _some(part: Thought | Said) -> list[Thought | Said]:
 
 
 def _unsure(text: str, end: str) -> int:
-    """The length of the end of `text` that may belong to the mark `end`: white space and part."""
+    """The length of the end of `text` that can belong to the mark `end`, with white space."""
     for size in range(min(len(text), len(end) - 1), -1, -1):
         if end.startswith(text[len(text) - size :]):
             before = text[: len(text) - size]
             return len(text) - len(before.rstrip())
-    raise AssertionError("the empty end always fits")
+    raise AssertionError("the empty end always matches")

@@ -14,13 +14,13 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 class Content(msgspec.Struct, frozen=True):
-    """Words of the answer."""
+    """A piece of the content."""
 
     text: str
 
 
 class CallBegun(msgspec.Struct, frozen=True):
-    """A call of the function `name`; its arguments follow."""
+    """The start of a call of the function `name`. Its arguments follow."""
 
     name: str
 
@@ -35,10 +35,10 @@ Piece = Content | CallBegun | Arguments
 
 
 class CallReader:
-    """Splits one answer into words and calls, in time linear in its length.
+    """Splits one answer into content and calls, in linear time.
 
-    What begins like a call and turns out to be none comes back as text, and so does a call that is
-    cut off before its arguments begin.
+    Text that starts like a call but is not one is returned as text. So is a call that is cut off
+    before its arguments.
     """
 
     def __init__(self, form: CallFormat) -> None:
@@ -48,10 +48,10 @@ class CallReader:
         self._scanner = _JsonScanner()
         self._any_call = False
         self._opener = ""
-        """What has stood before `begin`."""
+        """The text before `begin`."""
 
     def feed(self, text: str) -> list[Piece]:
-        """Take more of the answer."""
+        """Add text of the answer."""
         self._buffer += text
         pieces: list[Piece] = []
         while True:
@@ -61,12 +61,12 @@ class CallReader:
                 return pieces
 
     def finish(self) -> list[Piece]:
-        """Give up what was held back, since nothing follows."""
+        """Return the text that was held back, at the end of the answer."""
         rest, self._buffer = self._buffer, ""
         if self._state == self._head and not self._any_call:
             rest = self._opener + self._form.begin + rest
         elif self._state != self._outside:
-            rest = ""  # of a call's frame, behind the part that has been told
+            rest = ""  # the marks of a call after its returned part
         return [Content(rest)] if rest else []
 
     def _outside(self) -> Iterator[Piece]:
@@ -99,7 +99,7 @@ class CallReader:
             if not _NAME.fullmatch(name) or arguments[:1] not in ("", "{"):
                 yield from self._give_up()
                 return
-            if not arguments:  # it is a call once they begin
+            if not arguments:  # it is a call when they start
                 return
             self._buffer = arguments
             self._scanner = _JsonScanner()
@@ -139,7 +139,7 @@ class CallReader:
 
 
 class _JsonScanner:
-    """Finds where one JSON object ends."""
+    """Finds the end of one JSON object."""
 
     def __init__(self) -> None:
         self._depth = 0
@@ -147,7 +147,7 @@ class _JsonScanner:
         self.complete = False
 
     def scan(self, text: str) -> int:
-        """How many characters of `text` belong to the object."""
+        """The number of characters of `text` that belong to the object."""
         for at, character in enumerate(text):
             if self._escaped:
                 self._escaped = False
@@ -167,7 +167,7 @@ class _JsonScanner:
 
 
 def _overlap(text: str, begin: str) -> int:
-    """The length of the longest end of `text` that `begin` starts with."""
+    """The length of the longest end of `text` that is a prefix of `begin`."""
     for size in range(min(len(text), len(begin) - 1), 0, -1):
         if begin.startswith(text[-size:]):
             return size

@@ -1,4 +1,4 @@
-"""Tells a model of its tools where its chat template can't, or wants them in a place of its own."""
+"""Describes tools in the prompt if the chat template does not, or not in the usual place."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from minikin.chat.messages import Message
 def with_tools(
     messages: Sequence[Message], tools: Sequence[dict[str, Any]], form: CallFormat, *, must: bool
 ) -> list[Message]:
-    """`messages` with a system text that tells of `tools`, and whether one must be called.
+    """`messages` with a system text that describes `tools`, and whether one must be called.
 
-    They are as `for_template` has made them, and so is what clients wrote in `tools`: hidden, while
-    the marks of `form` are not.
+    The messages come from `for_template`. Text from clients in `tools` is hidden too, but the marks
+    of `form` are not.
     """
     first, *rest = with_system(messages)
     text = _instructions(tools, form, must=must)
@@ -26,14 +26,14 @@ def with_tools(
 def in_system_message(
     messages: Sequence[Message], tools: Sequence[dict[str, Any]]
 ) -> list[Message]:
-    """`messages` with `tools` as a field of the system message, where Phi-4-mini's looks."""
+    """`messages` with `tools` as a field of the system message, as for Phi-4-mini."""
     first, *rest = with_system(messages)
     functions = [tool["function"] for tool in tools]
     return [first | {"tools": json.dumps(functions, ensure_ascii=False)}, *rest]
 
 
 def with_system(messages: Sequence[Message]) -> list[Message]:
-    """`messages`, the first of them a system message, empty if there was none."""
+    """`messages` with a system message first. It is empty if there was none."""
     if messages and messages[0]["role"] in ("system", "developer"):
         return list(messages)
     return [{"role": "system", "content": ""}, *messages]
