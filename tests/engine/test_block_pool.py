@@ -39,13 +39,37 @@ def test_each_scope_knows_its_own_prefixes_only():
     pool = BlockPool(10)
     first = pool.allocate(3)
     remember(pool, PROMPTS[0], first)
-    found, node = pool.match(PROMPTS[0], "other key")
+    found, node, _ = pool.match(PROMPTS[0], "other key")
     assert found == []
     own = pool.allocate(1)
     pool.remember(node, PROMPTS[0][:BLOCK], own[0])
     assert pool.match(PROMPTS[0], "other key")[0] == own
     assert pool.match(PROMPTS[0])[0] == first
     pool.check_integrity([*first, *own, *own, *first])
+
+
+def test_only_pure_blocks_are_found_where_an_answer_must_repeat():
+    pool = BlockPool(10)
+    blocks = pool.allocate(3)
+    tokens = PROMPTS[0]
+    node = pool.remember(0, tokens[:BLOCK], blocks[0])
+    pool.remember(node, tokens[BLOCK : 2 * BLOCK], blocks[1], pure=False)
+    assert pool.match(tokens)[::2] == (blocks[:2], False)
+    assert pool.match(tokens, only_pure=True)[::2] == (blocks[:1], True)
+
+
+def test_a_pure_block_takes_the_place_of_another():
+    pool = BlockPool(10)
+    impure, pure = pool.allocate(1), pool.allocate(1)
+    tokens = PROMPTS[0][:BLOCK]
+    node = pool.remember(0, tokens, impure[0], pure=False)
+    pool.release(impure)
+    assert pool.remember(0, tokens, pure[0]) == node
+    assert pool.match([*tokens, 1], only_pure=True)[:2] == (pure, node)
+    assert pool.remember(0, tokens, impure[0], pure=False) == node
+    assert pool.match([*tokens, 1])[0] == pure
+    pool.check_integrity([*pure, *pure, *pure])
+    assert pool.allocate(1) == impure  # nothing is lost with it, so it goes first
 
 
 def test_the_least_recently_used_prefix_is_forgotten_first():
@@ -119,7 +143,7 @@ class Books(RuleBasedStateMachine):
 
     @rule(prompt=st.sampled_from(PROMPTS))
     def begin(self, prompt):
-        known, _ = self.pool.match(prompt)
+        known, _, _ = self.pool.match(prompt)
         fresh = self.pool.allocate(4 - len(known))
         if fresh is None:
             self.pool.release(known)

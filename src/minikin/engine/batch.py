@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import takewhile
 
 import torch
 
@@ -12,7 +13,7 @@ from minikin.engine.scheduler import Span
 
 
 def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = False) -> Batch:
-    """Lay out spans, single tokens first, as the scheduler gives them.
+    """Lay out spans, in the scheduler's order.
 
     Logits are wanted after each sequence's last token and its guesses, or (`every_row`) after every
     token.
@@ -24,6 +25,7 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
     starts: list[int] = []
     bounds: list[tuple[int, int]] = []
     sampled: list[int] = []
+    few = few_sampled = 0
     for span in spans:
         own, end = span.sequence.blocks, span.start + span.length
         places = range(span.start, end + len(span.guesses))
@@ -36,6 +38,10 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
         slots += [own[p // BLOCK] * BLOCK + p % BLOCK for p in places]
         starts += [len(blocks)] * span.rows
         blocks += own
+        if span.role == "exact":
+            few = len(tokens)
+        if span.role != "other":
+            few_sampled = len(tokens) if every_row else len(sampled)
 
     def tensor(values: Iterable[int], dtype: torch.dtype = torch.int64) -> torch.Tensor:
         return torch.tensor(values, dtype=dtype, device=device)
@@ -46,8 +52,9 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
         slots=tensor(slots),
         blocks=tensor(blocks, torch.int32),
         block_starts=tensor(starts),
-        singles=sum(span.rows == 1 for span in spans),
+        singles=len(list(takewhile(lambda span: span.rows == 1, spans))),
         spans=tuple(bounds),
-        guesses=sum(len(span.guesses) for span in spans),
+        few=few,
+        few_sampled=few_sampled,
         sampled_rows=tensor(range(len(tokens)) if every_row else sampled),
     )

@@ -34,6 +34,8 @@ class BlockPool:
         self._keys: list[_Key | None] = [None] * blocks
         self._tree: dict[_Key, tuple[int, int]] = {}
         """(parent node, tokens) -> (block, node). Node numbers are never reused."""
+        self._pure: set[int] = set()
+        """Known blocks that prompts alone have computed, those before them included."""
         self._roots = {"": 0}
         """Scope -> the node that its prefixes start from; there are as many as API keys."""
         self._next_node = 1
@@ -62,17 +64,19 @@ class BlockPool:
                 if self._keys[block] is None:
                     self._idle.move_to_end(block, last=False)
 
-    def match(self, tokens: Run[int], scope: str = "") -> tuple[list[int], int]:
+    def match(
+        self, tokens: Run[int], scope: str = "", *, only_pure: bool = False
+    ) -> tuple[list[int], int, bool]:
         """The known blocks that `tokens` begin with, now used once more, and the last one's node.
 
-        At least one token is left over, since a forward pass needs one. Of other scopes nothing
-        is known.
+        And whether all of them are pure, that is computed by prompts on pure blocks. At least one
+        token is left over, since a forward pass needs one. Of other scopes nothing is known.
         """
         blocks: list[int] = []
         node = self._root(scope)
         for start in range(0, len(tokens) - BLOCK, BLOCK):
             found = self._tree.get((node, tuple(tokens[start : start + BLOCK])))
-            if found is None:
+            if found is None or (only_pure and found[0] not in self._pure):
                 break
             block, node = found
             blocks.append(block)
@@ -80,20 +84,27 @@ class BlockPool:
             if self._users[block] == 0:
                 del self._idle[block]
             self._users[block] += 1
-        return blocks, node
+        return blocks, node, self._pure.issuperset(blocks)
 
-    def remember(self, parent: int, tokens: Run[int], block: int) -> int:
+    def remember(self, parent: int, tokens: Run[int], block: int, *, pure: bool = True) -> int:
         """Make a full block known under `parent`; returns its node.
 
-        If an equal block is known already the tree keeps that one, and this one stays private.
+        If an equal block is known already the tree keeps that one, and this one stays private; a
+        pure block takes the place of one that is not.
         """
         key = (parent, tuple(tokens))
         if key in self._tree:
-            return self._tree[key][1]
-        node = self._next_node
-        self._next_node += 1
+            known, node = self._tree[key]
+            if not pure or known in self._pure:
+                return node
+            self._unname(known)
+        else:
+            node = self._next_node
+            self._next_node += 1
         self._tree[key] = (block, node)
         self._keys[block] = key
+        if pure:
+            self._pure.add(block)
         return node
 
     def check_integrity(self, held: Iterable[int]) -> None:
@@ -123,7 +134,14 @@ class BlockPool:
         key = self._keys[block]
         if key is not None:
             del self._tree[key]
-            self._keys[block] = None
+            self._unname(block)
+
+    def _unname(self, block: int) -> None:
+        """Take away what the block is known by."""
+        self._keys[block] = None
+        self._pure.discard(block)
+        if block in self._idle:
+            self._idle.move_to_end(block, last=False)
 
 
 def _agree(names: str, one: Mapping[int, Any], other: Mapping[int, Any]) -> None:

@@ -12,6 +12,10 @@ import msgspec
 FinishReason = Literal["stop", "length"]
 
 
+GREEDY_BELOW = 1e-5
+"""A smaller temperature is greedy: dividing by it would leave the range of a float."""
+
+
 class Unsearched(msgspec.Struct, frozen=True):
     """A passage of an answer that is not searched for stop texts: a tool call, or reasoning."""
 

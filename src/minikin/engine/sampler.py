@@ -11,13 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from minikin.engine.messages import SamplingParams, TokenEntry, TokenLogprob
+from minikin.engine.messages import GREEDY_BELOW, SamplingParams, TokenEntry, TokenLogprob
 from minikin.engine.model.choose import Choose, choose, invert
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
-
-GREEDY_BELOW = 1e-5
-"""A smaller temperature is greedy: dividing by it would leave the range of a float."""
 
 FIRST_LOOK = 512
 """Tokens sorted at first for top_p, top_k and min_p; a flatter distribution is sorted whole."""
@@ -115,7 +112,7 @@ def sample(
 def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[Logprobs]:
     """Log probabilities of `tokens`, one a row of raw `logits`, and of each row's `counts` best."""
     chosen = torch.tensor(tokens, device=logits.device)[:, None]
-    total = logits.logsumexp(dim=-1, keepdim=True)
+    total = _log_sums(logits)
     own = logits.gather(1, chosen)
     rank = (logits > own).sum(dim=-1)
     best = logits.topk(min(max(counts), logits.shape[1]), dim=-1) if max(counts) else None
@@ -128,6 +125,19 @@ def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[L
             top = list(zip(best.indices[i, :count].tolist(), likely, strict=True))
         result.append(Logprobs(value if place < HIDDEN_RANK else HIDDEN_LOGPROB, top))
     return result
+
+
+def _log_sums(logits: torch.Tensor) -> torch.Tensor:
+    """The logarithm of the sum of exponentials [R, 1] of each row [R, vocabulary].
+
+    Row by row in NumPy: PyTorch divides a sum among threads by how many rows there are, and a row's
+    last bit then depends on its company.
+    """
+    sums = []
+    for row in logits.float().cpu().numpy():
+        most = row.max()
+        sums.append(most + np.log(np.exp(row - most).sum(dtype=np.float64)))
+    return torch.tensor(sums, dtype=logits.dtype, device=logits.device)[:, None]
 
 
 def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None:

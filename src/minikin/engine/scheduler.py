@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence as Run
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.model.block import BLOCK
+from minikin.engine.native.contract import MANY_ROWS
 from minikin.engine.sequence import Sequence
 
+Role = Literal["exact", "prompt", "other"]
+"""Which kernels compute a span's rows, in the order of a step's rows: those of answers that must
+repeat, or of few answers; those of prompts; those of many answers."""
+_ROLES: tuple[Role, ...] = get_args(Role)
 GUESSED_ROWS = 8
 """Rows of a step, guesses looked up included, up to which a row costs a fifth of a step."""
 
@@ -23,6 +29,7 @@ class Span:
     length: int
     guesses: tuple[int, ...] = ()
     """Tokens that may follow the sequence's last one; computed too, and kept if they come true."""
+    role: Role = "prompt"
 
     @property
     def rows(self) -> int:
@@ -69,7 +76,10 @@ class Scheduler:
             self.waiting.remove(sequence)
 
     def schedule(self) -> list[Span]:
-        """The next step: single tokens first, then prompt chunks. Empty if there is nothing."""
+        """The next step: exact answers first, then prompts, then other answers.
+
+        Empty if there is nothing to compute.
+        """
         self._admit()
         # A later reservation never preempts an earlier sequence: it would be the older one.
         for sequence in [s for s in self.running if s.sampled]:
@@ -77,8 +87,7 @@ class Scheduler:
         singles = [s for s in self.running if s.pending == 1]
         chunks = self._prompt_chunks()
         spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
-        spans = [self._next_token(s, max(0, spare)) for s in singles] + chunks
-        return sorted(spans, key=lambda span: span.rows > 1)
+        return _by_kernel([self._next_token(s, max(0, spare)) for s in singles] + chunks)
 
     def computed(self, spans: list[Span]) -> None:
         """Take note that the spans' keys and values are in the cache now."""
@@ -98,7 +107,7 @@ class Scheduler:
             if self._comes_soon(sequence):
                 held += 1
                 continue
-            known, node = self.pool.match(sequence.tokens, sequence.request.scope)
+            known, node = self._match(sequence)
             fresh = self.pool.allocate(_blocks_for(len(sequence.tokens)) - len(known))
             if fresh is None:
                 self.pool.release(known)
@@ -110,6 +119,19 @@ class Scheduler:
             sequence.computed = len(known) * BLOCK
             if not sequence.sampled:
                 sequence.cached = sequence.computed
+
+    def _match(self, sequence: Sequence) -> tuple[list[int], int]:
+        """The known blocks that the sequence begins with.
+
+        Keys that an answer wrote differ in their last bits from those of a prompt, so an answer
+        that must repeat reuses none of them.
+        """
+        only_pure = sequence.repeatable
+        known, node, pure = self.pool.match(
+            sequence.tokens, sequence.request.scope, only_pure=only_pure
+        )
+        sequence.pure = pure
+        return known, node
 
     def _comes_soon(self, sequence: Sequence) -> bool:
         """Whether a prompt under way computes more of this one than is known: it is waited for."""
@@ -132,7 +154,7 @@ class Scheduler:
             more = min(sequence.pending - grants.get(id(sequence), 0), left)
             grants[id(sequence)] = grants.get(id(sequence), 0) + more
             left -= more
-        return [Span(s, s.computed, grants[id(s)]) for s in prompts if grants[id(s)]]
+        return [_chunk(s, grants[id(s)]) for s in prompts if grants[id(s)]]
 
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
         """A span of one token, with the guesses that there is room for."""
@@ -178,8 +200,29 @@ class Scheduler:
                 sequence.prefix_node,
                 sequence.tokens[start : start + BLOCK],
                 sequence.blocks[sequence.registered],
+                pure=sequence.pure and start + BLOCK <= len(sequence.request.prompt),
             )
             sequence.registered += 1
+
+
+def _chunk(sequence: Sequence, length: int) -> Span:
+    """A span of several tokens, which ends where the prompt does."""
+    left = len(sequence.request.prompt) - sequence.computed
+    return Span(sequence, sequence.computed, min(length, left) if left > 0 else length)
+
+
+def _by_kernel(spans: list[Span]) -> list[Span]:
+    """The spans in the order in which the kernels want their rows.
+
+    An answer that must repeat is exact in any company, others are while they are few.
+    """
+    answers = [span for span in spans if span.start >= len(span.sequence.request.prompt)]
+    free = sum(span.length for span in answers if not span.sequence.repeatable)
+    chosen = [span for span in spans if span.start < len(span.sequence.request.prompt)]
+    for span in answers:
+        exact = free < MANY_ROWS or span.sequence.repeatable
+        chosen.append(replace(span, role="exact" if exact else "other"))
+    return sorted(chosen, key=lambda span: (_ROLES.index(span.role), span.rows > 1))
 
 
 def _shared(some: Run[int], others: Run[int]) -> int:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from minikin.engine.answer_text import AnswerText
 from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
-from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.messages import GREEDY_BELOW, GenerationRequest, SamplingParams
 from minikin.engine.prediction import Prediction
 from minikin.tokenizer.tokenizer import Tokenizer
 
@@ -45,6 +45,8 @@ class Sequence:
     """The prefix cache's node of the last full block that is registered there."""
     registered: int = 0
     """How many of `blocks` the prefix cache knows."""
+    pure: bool = True
+    """Whether prompts alone have computed the blocks that the prefix cache gave it."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token has been sampled."""
 
@@ -71,6 +73,11 @@ class Sequence:
     def params(self) -> SamplingParams:
         """How to choose this sequence's tokens."""
         return self.request.params
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same request must give the same answer, to the last bit, in any company."""
+        return self.params.seed is not None or self.params.temperature < GREEDY_BELOW
 
     @property
     def sampled(self) -> int:

@@ -31,7 +31,7 @@ def inputs(kernels, values, *, tiled):
 def form(room, kernels, *, tiled):
     if tiled and not kernels.tiles:
         pytest.skip(f"{kernels.instructions} takes no tiles")
-    room.struct.tiled = tiled
+    room.split(0 if tiled else len(room.integers))
 
 
 def matrix(kernels, outputs, width, bits, *, gated=False):
@@ -50,13 +50,15 @@ def matrix(kernels, outputs, width, bits, *, gated=False):
     return PackedMatrix(kernels, blocks, gated=gated), dense.view(outputs, width)
 
 
-def random_model(kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96):
+def random_model(
+    kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96, window=None
+):
     """A decoder with random weights, twice: on the native layers, and on PyTorch's."""
     rope = Rope(tuple(10_000.0 ** -(i / dim) for i in range(0, dim, 2)))
     architecture = Architecture(
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
         feed_forward=feed_forward, vocab_size=96, context_length=1024, norm_epsilon=1e-5,
-        attention_scale=dim**-0.5, windows=(None,) * layers, ropes=(rope,) * layers,
+        attention_scale=dim**-0.5, windows=(window,) * layers, ropes=(rope,) * layers,
     )  # fmt: skip
 
     def linear(outputs, width, *, bits=4, gated=False):

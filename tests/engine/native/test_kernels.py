@@ -151,12 +151,12 @@ def test_guesses_change_no_bit_of_the_answer(kernels):
     sequence, tokens = whole.sequence, whole.sequence.tokens
     native.forward(make_batch([Span(sequence, 0, 500)], device=device), cache)
     alone = [
-        native.forward(make_batch([Span(sequence, at, 1)], device=device, every_row=True), cache)[
-            0
-        ].clone()
+        native.forward(
+            make_batch([Span(sequence, at, 1, role="exact")], device=device, every_row=True), cache
+        )[0].clone()
         for at in range(500, 560)
     ]
     sequence.tokens = tokens[:501]
-    guessed = Span(sequence, 500, 1, tuple(tokens[501:560]))
+    guessed = Span(sequence, 500, 1, tuple(tokens[501:560]), role="exact")
     together = native.forward(make_batch([guessed], device=device), cache)
     assert torch.equal(together, torch.stack(alone))

@@ -25,7 +25,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """T tokens of some spans, those of a single token first."""
+    """T tokens of some spans: exact ones first, then prompts, then other answers."""
 
     tokens: torch.Tensor
     """[T] int64."""
@@ -38,11 +38,16 @@ class Batch:
     block_starts: torch.Tensor
     """[T] int64: where in `blocks` each token's sequence begins."""
     singles: int
-    """How many spans have a single token."""
+    """How many spans have a single token, before the first that has several."""
     spans: tuple[tuple[int, int], ...]
     """The first and the last row + 1 of each span."""
-    guesses: int
-    """How many of the tokens are guesses."""
+    few: int
+    """The first so many rows are exact: those of answers that must repeat, or of few answers.
+
+    Native kernels compute them by integers, all others by tiles, whatever stands beside them.
+    """
+    few_sampled: int
+    """The same for the rows whose logits are wanted."""
     sampled_rows: torch.Tensor
     """[R] int64: the rows whose logits are wanted."""
 

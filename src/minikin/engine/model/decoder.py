@@ -63,7 +63,7 @@ class Decoder:
             x = x * self.architecture.embedding_scale
         if self._native is not None:
             self._native.forward(x, batch, cache)
-            logits = self._native.logits(x[batch.sampled_rows], batch.guesses)
+            logits = self._native.logits(x[batch.sampled_rows], batch.few_sampled)
         else:
             self._layers(x, batch, cache)
             logits = self.weights.head(self._norm(x[batch.sampled_rows], self.weights.norm)).float()

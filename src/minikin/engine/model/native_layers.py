@@ -14,7 +14,7 @@ from minikin.engine.model.linear import Linear
 from minikin.engine.model.weights import Weights
 from minikin.engine.native import contract
 from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
-from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix, are_many
+from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix
 
 MOST_SHARING = TILE
 """Query heads to a key head, at most: they have to fit the rows of one tile."""
@@ -35,14 +35,16 @@ class _Room:
         self._added = torch.empty(rows if a.layer_tensors else 0, a.hidden)
         self._units = torch.empty(rows + 1, dtype=torch.int32)
 
-    def struct(self, a: Architecture, batch: Batch, many: bool) -> contract.Room:
+    def struct(self, a: Architecture, batch: Batch) -> contract.Room:
         """As C takes it, for a step of this batch."""
         for inputs in (self.normed, self.attended, self.gated):
-            inputs.choose(many)
-        if not many:
+            inputs.split(batch.few)
+        if batch.few:
             share = TILE // (a.heads // a.kv_heads)
-            units = sum(-(-(stop - start) // share) for start, stop in batch.spans)
-            parts = units * a.kv_heads * -(-(int(batch.positions.max()) + 1) // PART)
+            exact = (span for span in batch.spans if span[0] < batch.few)
+            units = sum(-(-(stop - start) // share) for start, stop in exact)
+            longest = int(batch.positions[: batch.few].max()) + 1
+            parts = units * a.kv_heads * -(-longest // PART)
             if len(self._partial) < parts:
                 self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
         parts = (self._qkv, self._gate_up, self._partial, self._added, self._units)
@@ -108,25 +110,25 @@ class NativeLayers:
             self._layers = (contract.Layer * len(self.weights.layers))(
                 *(self._layer_struct(i) for i in range(len(self.weights.layers)))
             )
-        many = are_many(rows, batch.guesses)
         tensors = (batch.positions, batch.slots, batch.blocks, batch.block_starts)
-        step = contract.Step(rows, *(tensor.data_ptr() for tensor in tensors), many)
+        step = contract.Step(rows, *(tensor.data_ptr() for tensor in tensors), batch.few)
         self.kernels.library.run_layers(
             ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
-            ctypes.byref(self._room.struct(self.architecture, batch, many)), x.data_ptr(),
+            ctypes.byref(self._room.struct(self.architecture, batch)), x.data_ptr(),
         )  # fmt: skip
 
-    def logits(self, x: torch.Tensor, guesses: int = 0) -> torch.Tensor:
+    def logits(self, x: torch.Tensor, few: int) -> torch.Tensor:
         """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer.
 
-        They stand where the next call puts its own.
+        The first `few` rows are computed by integers (see `Inputs`). The logits stand where the
+        next call puts its own.
         """
         rows = len(x)
         if rows > len(self._logits):
             self._logits = torch.empty(rows, self._head.outputs)
         fits = rows <= self._room.rows
         normed = self._room.normed if fits else Inputs(self.kernels, rows, x.shape[1])
-        normed.choose(are_many(rows, guesses))
+        normed.split(few)
         self.kernels.norm(x, self.weights.norm, normed, rows, self.architecture.norm_epsilon)
         self.kernels.matmul(self._head, normed, self._logits, rows)
         return self._logits[:rows]

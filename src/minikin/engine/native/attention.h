@@ -17,9 +17,9 @@ struct attention {
     uint16_t *keys, *values;
     struct inputs out;  // [rows, heads * dim]
     const int32_t *units;
-    // Steps of few rows look at PART keys at a time, so that all threads have work; whatever the
-    // company, so that an answer does not depend on it.
-    int64_t parts;
+    // The rows below step->few look at PART keys at a time, so that all threads have work. They are
+    // the first units.
+    int64_t few_units, parts;
     float *partial;
 };
 
@@ -220,12 +220,16 @@ static void keep_part(const struct unit *u, float *kept) {
 
 static void attend_part(const void *job, int64_t chunk) {
     const struct attention *a = job;
-    const int64_t index = chunk / a->parts, part = chunk % a->parts;
+    const int64_t in_parts = a->few_units * a->model->kv_heads * a->parts;
+    const int64_t parts = chunk < in_parts ? a->parts : 1;
+    const int64_t index = chunk < in_parts ? chunk / parts : chunk - in_parts + in_parts / a->parts;
+    const int64_t part = chunk % parts;
     struct unit u;
     begin_unit(&u, a, index);
-    const int64_t start = part * PART, to = a->parts > 1 ? smaller(u.length, start + PART) : u.length;
+    const int64_t start = part * PART, to = parts > 1 ? smaller(u.length, start + PART) : u.length;
     if (start >= to) return;
-    const int64_t from = larger(start, u.begin / BLOCK * BLOCK);
+    // Spans begin at multiples of SPAN, whichever rows share the unit: sums depend on their order.
+    const int64_t from = larger(start, u.begin / SPAN * SPAN);
     for (int64_t t = from; u.end - u.first == 1 && t < smaller(to, from + SPAN); t += BLOCK)
         ask_for(a->keys + block_at(&u, t), 2 * a->model->dim * BLOCK);
     uint16_t query[MOST_DIM / GROUP * TILE_VALUES] __attribute__((aligned(64)));
@@ -233,7 +237,7 @@ static void attend_part(const void *job, int64_t chunk) {
     begin_tiles();
     for (int64_t t = from; t < to; t += SPAN) attend_span(&u, query, t, smaller(to - t, SPAN));
     end_tiles();
-    if (a->parts > 1)
+    if (parts > 1)
         keep_part(&u, part_at(&u, index, part));
     else
         write_unit(&u);
@@ -263,21 +267,27 @@ static void join_parts(const void *job, int64_t index) {
     write_unit(&u);
 }
 
-// Cut a step's rows into units; returns how many there are. `units` has room for rows + 1.
-static int64_t make_units(const struct model *m, const struct step *s, int32_t *units) {
+// Cut a step's rows into units; returns how many there are, and how many of the few rows. `units` has
+// room for rows + 1.
+static int64_t make_units(
+    const struct model *m, const struct step *s, int32_t *units, int64_t *few_units) {
     const int64_t most = TILE / (m->heads / m->kv_heads);
     int64_t count = 0;
-    for (int64_t r = 0; r < s->rows; r++)
-        if (!r || r - units[count - 1] == most || s->starts[r] != s->starts[r - 1])
+    *few_units = 0;
+    for (int64_t r = 0; r < s->rows; r++) {
+        if (!r || r == s->few || r - units[count - 1] == most || s->starts[r] != s->starts[r - 1])
             units[count++] = r;
+        if (r < s->few) *few_units = count;
+    }
     units[count] = s->rows;
     return count;
 }
 
 static void run_attention(const struct attention *a, int64_t units) {
     run_chunks(store_chunk, a, ceiling(a->step->rows, rows_a_chunk(a->step->rows)));
-    run_chunks(attend_part, a, units * a->model->kv_heads * a->parts);
-    if (a->parts > 1) run_chunks(join_parts, a, units * a->model->kv_heads);
+    const int64_t heads = a->model->kv_heads, few = a->few_units * heads;
+    run_chunks(attend_part, a, few * a->parts + units * heads - few);
+    if (few && a->parts > 1) run_chunks(join_parts, a, few);
 }
 
 #endif

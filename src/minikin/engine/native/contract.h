@@ -24,7 +24,7 @@ struct inputs {
     uint16_t *tiles;
     int16_t *integers;
     float *steps, *sums;
-    int64_t tiled;  // which of the two forms is filled
+    int64_t few;  // rows below it are integers, the others tiles, the first of them at tile 0
 };
 
 // A packed matrix (`matrix.h`).
@@ -60,7 +60,7 @@ struct step {
     const int64_t *positions, *slots;
     const int32_t *blocks;
     const int64_t *starts;
-    int64_t many;  // whether it is one of many rows, its guesses left out
+    int64_t few;  // rows below it are exact: they look at PART keys at a time
 };
 
 // What a step writes between its matrices.
@@ -85,7 +85,7 @@ static const struct term terms[] = {
     CONSTANT(GROUP), CONSTANT(PANEL), CONSTANT(TILE), CONSTANT(BLOCK), CONSTANT(PART),
     CONSTANT(MOST_DIM), CONSTANT(STORE), CONSTANT(ADD),
     SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
-    AT(inputs, tiled),
+    AT(inputs, few),
     SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
     AT(model, dim), AT(model, gelu), AT(model, epsilon), AT(model, scale), AT(model, softcap),
@@ -95,7 +95,7 @@ static const struct term terms[] = {
     AT(layer, gate_up), AT(layer, down), AT(layer, keys), AT(layer, values), AT(layer, cosine),
     AT(layer, sine), AT(layer, window),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
-    AT(step, starts), AT(step, many),
+    AT(step, starts), AT(step, few),
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
     {0},

@@ -17,6 +17,8 @@ PART = 512
 """Keys that a step of few rows looks at in one piece."""
 MOST_DIM = 256
 """Of a head."""
+MANY_ROWS = 12
+"""From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
 """What becomes of a product."""
 
@@ -28,7 +30,7 @@ class Inputs(ctypes.Structure):
 
     _fields_ = (
         *((name, POINTER) for name in ("tiles", "integers", "steps", "sums")),
-        ("tiled", SIZE),
+        ("few", SIZE),
     )
 
 
@@ -71,7 +73,7 @@ class Step(ctypes.Structure):
     _fields_ = (
         ("rows", SIZE),
         *((name, POINTER) for name in ("positions", "slots", "blocks", "starts")),
-        ("many", SIZE),
+        ("few", SIZE),
     )
 
 

@@ -17,8 +17,8 @@ static inline uint16_t *tiled_at(const struct inputs *x, int64_t row, int64_t gr
 // Write a row's group of 32 values.
 static inline void write_group(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, floats a, floats b) {
-    if (x->tiled) {
-        uint16_t *out = tiled_at(x, row, group, groups);
+    if (row >= x->few) {
+        uint16_t *out = tiled_at(x, row - x->few, group, groups);
         v_store_bf16(out, a);
         v_store_bf16(out + 16, b);
         return;

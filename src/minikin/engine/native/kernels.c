@@ -154,15 +154,13 @@ static void finish_heads(
 // out = what the gates let pass of x times the matrix, whose panels are gates and ups in turn.
 static void run_gated(
     const struct matrix *weight, const struct room *room, int64_t rows, int64_t gelu) {
-    if (room->normed.tiled) {
-        run_matmul((struct matmul){
-            .weight = *weight, .x = room->normed, .gated = room->gated, .rows = rows, .mode = GATE,
-            .gelu = gelu});
-        return;
-    }
-    packed_matmul(weight, &room->normed, room->gate_up, rows, STORE);
-    const struct gating job = {room->gate_up, room->gated, rows, weight->outputs / 2, gelu};
-    run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+    run_matmul((struct matmul){
+        .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = room->gated,
+        .rows = rows, .mode = GATE, .gelu = gelu});
+    const int64_t few = smaller(room->normed.few, rows);
+    if (!few) return;
+    const struct gating job = {room->gate_up, room->gated, few, weight->outputs / 2, gelu};
+    run_chunks(gate_chunk, &job, ceiling(few, rows_a_chunk(few)));
 }
 
 // x += in times the matrix, by its norm if there is one.
@@ -184,10 +182,10 @@ void run_layers(
     const struct room *room, float *x) {
     const int64_t rows = step->rows, hidden = model->hidden;
     const float epsilon = model->epsilon;
-    const int64_t units = make_units(model, step, room->units);
-    int64_t longest = 0;
-    for (int64_t r = 0; r < rows; r++) longest = larger(longest, step->positions[r] + 1);
-    const int64_t parts = step->many ? 1 : ceiling(longest, PART);
+    int64_t few_units, longest = 1;
+    const int64_t units = make_units(model, step, room->units, &few_units);
+    for (int64_t r = 0; r < step->few; r++) longest = larger(longest, step->positions[r] + 1);
+    const int64_t parts = ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
         rms_norm(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
@@ -195,7 +193,7 @@ void run_layers(
         run_attention(
             &(struct attention){
                 model, step, room->qkv, layer->cosine, layer->sine, layer->window, layer->keys,
-                layer->values, room->attended, room->units, parts, room->partial},
+                layer->values, room->attended, room->units, few_units, parts, room->partial},
             units);
         add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);

@@ -8,11 +8,18 @@ from collections.abc import Sequence as Run
 import torch
 
 from minikin.engine.native import contract
-from minikin.engine.native.contract import FLOAT, GROUP, PANEL, POINTER, SIZE, STORE, TILE
+from minikin.engine.native.contract import (
+    FLOAT,
+    GROUP,
+    MANY_ROWS,
+    PANEL,
+    POINTER,
+    SIZE,
+    STORE,
+    TILE,
+)
 from minikin.engine.native.quantized import Blocks
 
-MANY_ROWS = 12
-"""From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 WIDEST = 1 << 16
 """Inputs of a matrix, at most: two panels, unpacked, have to fit a thread's stack."""
 
@@ -29,10 +36,11 @@ _SIGNATURES = {
 
 
 class Inputs:
-    """Room for rows of inputs, in one of the two forms that products read.
+    """Room for rows of inputs, each in one of the two forms that products read.
 
-    Tiled, on AVX-512 and AMX: bfloat16 tiles of 16 rows by 32 inputs. Otherwise 16-bit integers: a
-    value is step * integer, with a step and a sum for each group of 32.
+    The first `few` rows are 16-bit integers: a value is step * integer, with a step and a sum for
+    each group of 32. The rest, on AVX-512 and AMX, are bfloat16 tiles of 16 rows by 32 inputs. A
+    row's form decides its kernel, so that its result does not depend on other rows.
     """
 
     def __init__(self, kernels: Kernels, rows: int, width: int) -> None:
@@ -45,30 +53,23 @@ class Inputs:
         self.steps = torch.zeros(rows, self.groups)
         self.sums = torch.zeros(rows, self.groups)
         parts = (self.tiles, self.integers, self.steps, self.sums)
-        self.struct = contract.Inputs(*(part.data_ptr() for part in parts), 0)
+        self.struct = contract.Inputs(*(part.data_ptr() for part in parts), rows)
         self.at = ctypes.addressof(self.struct)
 
-    def choose(self, many: bool) -> None:
-        """Take the form that is the faster for many rows, or for few (see `are_many`)."""
-        self.struct.tiled = many and self._kernels.tiles
+    def split(self, few: int) -> None:
+        """Make the first `few` rows integers and the rest tiles, where the kernels have tiles."""
+        self.struct.few = few if self._kernels.tiles else len(self.integers)
 
     def rows(self, count: int) -> torch.Tensor:
         """The first `count` rows [count, width] as float32."""
-        if self.struct.tiled:
-            return self.tiles.transpose(1, 2).reshape(-1, self.width)[:count].float()
-        whole = self.integers[:count].float()
+        few = min(count, self.struct.few)
+        whole = self.integers[:few].float()
         if self._kernels.tiles:  # High bytes, then low bytes.
-            high, low = self.integers[:count].view(torch.int8).float().chunk(2, dim=1)
+            high, low = self.integers[:few].view(torch.int8).float().chunk(2, dim=1)
             whole = 256 * high + low
-        return (whole.view(count, -1, GROUP) * self.steps[:count, :, None]).flatten(1)
-
-
-def are_many(rows: int, guesses: int = 0) -> bool:
-    """Whether a step of so many rows, guesses included, takes the way of many.
-
-    Guesses don't count: an answer must not depend on them, to the last bit.
-    """
-    return rows - guesses >= MANY_ROWS
+        exact = (whole.view(few, self.groups, GROUP) * self.steps[:few, :, None]).flatten(1)
+        tiled = self.tiles.transpose(1, 2).reshape(-1, self.width)[: count - few].float()
+        return torch.cat([exact, tiled])
 
 
 class PackedMatrix:
@@ -117,7 +118,7 @@ class PackedMatrix:
         """x [rows, width] times the matrix, transposed: [rows, outputs] float32."""
         rows = len(x)
         inputs, out = Inputs(self._kernels, rows, self.width), torch.empty(rows, self.outputs)
-        inputs.choose(are_many(rows))
+        inputs.split(0 if rows >= MANY_ROWS else rows)
         self._kernels.write(x.float().contiguous(), inputs)
         self._kernels.matmul(self, inputs, out, rows)
         return _halves(out) if self.gated else out

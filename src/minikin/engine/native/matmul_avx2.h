@@ -104,7 +104,7 @@ static void matmul_chunk(const void *job, int64_t chunk) {
     const int64_t groups = m->weight.width / GROUP, first = chunk * m->chunk_panels;
     const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
     if (m->weight.bits == BF16) {
-        bf16_panels(m, first, last);
+        bf16_panels(m, m->rows, first, last);
         return;
     }
     const int unpacked = m->rows > 2 * ROWS;

@@ -119,9 +119,10 @@ static const uint16_t *panel_tiles(const struct matrix *m, int64_t panel, uint16
     return room;
 }
 
-// Hand over the sums of up to 32 rows from `row` on and the panels from `panel` on.
+// Hand over the sums of up to 32 rows from the tiled row `row` on and the panels from `panel` on.
 static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, float (*sums)[256]) {
-    const int64_t outputs = m->weight.outputs, rows = smaller(m->rows - row, 2 * TILE);
+    const int64_t outputs = m->weight.outputs, few = m->x.few;
+    const int64_t rows = smaller(m->rows - few - row, 2 * TILE);
     for (int64_t r = 0; r < rows; r++) {
         const float *sum = sums[r / TILE * 2] + r % TILE * 16;
         const __m512 left = _mm512_loadu_ps(sum), right = _mm512_loadu_ps(sum + 256);
@@ -129,40 +130,42 @@ static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, fl
             uint16_t *out = tiled_at(&m->gated, row + r, panel / 4, outputs / 2 / GROUP);
             v_store_bf16(out + panel % 4 * 8, v_mul(activated(left, m->gelu), right));
         } else {
-            float *out = m->out + (row + r) * outputs + panel * PANEL;
+            float *out = m->out + (few + row + r) * outputs + panel * PANEL;
             finish(out, left, m->mode);
             finish(out + PANEL, right, m->mode);
         }
     }
 }
 
-static void matmul_chunk(const void *job, int64_t chunk) {
-    const struct matmul *m = job;
-    const int64_t groups = m->weight.width / GROUP, first = chunk * m->chunk_panels;
-    const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
-    if (!m->x.tiled && m->weight.bits == BF16) {
-        bf16_panels(m, first, last);
-        return;
-    }
-    if (!m->x.tiled) {
-        for (int64_t p = first; p < last; p++)
-            for (int64_t r = 0; r < m->rows; r += ROWS)
-                panel_by_rows(m, p, r, smaller(m->rows - r, ROWS));
-        return;
-    }
+// Panels `first` to below `last` for the `rows` tiled rows. (Apart, for its room on the stack.)
+static __attribute__((noinline)) void tiled_panels(
+    const struct matmul *m, int64_t rows, int64_t first, int64_t last) {
+    const int64_t groups = m->weight.width / GROUP;
     uint16_t room[2][groups * TILE_VALUES] __attribute__((aligned(64)));
     float sums[4][256] __attribute__((aligned(64)));
     begin_tiles();
     for (int64_t p = first; p < last; p += 2) {
         const uint16_t *left = panel_tiles(&m->weight, p, room[0]);
         const uint16_t *right = panel_tiles(&m->weight, p + 1, room[1]);
-        for (int64_t r = 0; r < m->rows; r += 2 * TILE) {
+        for (int64_t r = 0; r < rows; r += 2 * TILE) {
             const uint16_t *x = m->x.tiles + r * m->weight.width;
-            multiply_panels(left, right, x, groups, m->rows - r > TILE ? 2 : 1, sums);
+            multiply_panels(left, right, x, groups, rows - r > TILE ? 2 : 1, sums);
             finish_panels(m, p, r, sums);
         }
     }
     end_tiles();
+}
+
+static void matmul_chunk(const void *job, int64_t chunk) {
+    const struct matmul *m = job;
+    const int64_t first = chunk * m->chunk_panels;
+    const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
+    const int64_t few = smaller(m->x.few, m->rows), many = m->rows - few;
+    if (few && m->weight.bits == BF16) bf16_panels(m, few, first, last);
+    if (few && m->weight.bits != BF16)
+        for (int64_t p = first; p < last; p++)
+            for (int64_t r = 0; r < few; r += ROWS) panel_by_rows(m, p, r, smaller(few - r, ROWS));
+    if (many) tiled_panels(m, many, first, last);
 }
 
 #endif

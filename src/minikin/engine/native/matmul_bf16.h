@@ -35,11 +35,12 @@ static inline __attribute__((always_inline)) void bf16_rows(
 }
 
 // (Never inlined: its room on the stack slows the products of levels down by a tenth.)
-static __attribute__((noinline)) void bf16_panels(const struct matmul *m, int64_t first, int64_t last) {
+static __attribute__((noinline)) void bf16_panels(
+    const struct matmul *m, int64_t few, int64_t first, int64_t last) {
     const int64_t width = m->weight.width, groups = width / GROUP;
     float x[TOGETHER_BF16 * width] __attribute__((aligned(64)));
-    for (int64_t row = 0; row < m->rows; row += TOGETHER_BF16) {
-        const int64_t rows = smaller(m->rows - row, TOGETHER_BF16);
+    for (int64_t row = 0; row < few; row += TOGETHER_BF16) {
+        const int64_t rows = smaller(few - row, TOGETHER_BF16);
         for (int64_t r = 0; r < rows; r++)
             for (int64_t g = 0; g < groups; g++)
                 read_group(&m->x, row + r, g, groups, x + r * width + g * GROUP);

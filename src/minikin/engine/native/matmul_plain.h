@@ -53,7 +53,7 @@ static void matmul_chunk(const void *job, int64_t chunk) {
     const int64_t width = m->weight.width, groups = width / GROUP, first = chunk * m->chunk_panels;
     const int64_t last = smaller(first + m->chunk_panels, m->weight.outputs / PANEL);
     if (m->weight.bits == BF16) {
-        bf16_panels(m, first, last);
+        bf16_panels(m, m->rows, first, last);
         return;
     }
     float x[ROWS * width];

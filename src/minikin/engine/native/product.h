@@ -9,8 +9,9 @@
 struct matmul {
     struct matrix weight;
     struct inputs x;
-    float *out;          // [rows, outputs], unless the mode is GATE
-    struct inputs gated; // [rows, outputs / 2]: panels 2 i hold gates and 2 i + 1 what they let pass
+    float *out;          // [rows, outputs]; with GATE only the few rows
+    struct inputs gated; // [rows, outputs / 2], with GATE, for tiled rows: panels 2 i hold gates and
+                         // 2 i + 1 what they let pass
     int64_t rows, mode, gelu, chunk_panels;
 };
 

@@ -1,0 +1,79 @@
+"""A row's result depends on its own sequence and its role alone, to the last bit."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from minikin.engine.batch import make_batch
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.scheduler import Span
+from tests.engine.native.samples import random_model, span, taken
+
+CPU = torch.device("cpu")
+LENGTH = 700
+"""More than one part of keys, and several spans of them."""
+
+
+@pytest.fixture(params=[None, 100], ids=["full", "window"])
+def model(kernels, request):
+    taken.clear()
+    native, _ = random_model(kernels, heads=6, kv_heads=2, dim=64, window=request.param)
+    cache = KVCache(native.architecture, 200 * BLOCK, dtype=torch.bfloat16, device=CPU)
+    return native, cache
+
+
+def forward(model, spans):
+    native, cache = model
+    return native.forward(make_batch(spans, device=CPU, every_row=True), cache).clone()
+
+
+def company(chance, count):
+    """Answers of others, each after a prompt of its own."""
+    return [span(chance, chance.randrange(20), 1) for _ in range(count)]
+
+
+def test_a_prompt_is_the_same_however_it_is_cut_and_whatever_is_beside_it(model):
+    chance = random.Random(1)
+    whole = span(chance, 0, LENGTH)
+    sequence = whole.sequence
+    expected = forward(model, [whole])[-1]
+    keys = model[1].keys.clone()
+    for sizes in ([1] * 5 + [3, 7, 12, 33, 64], [64], [512], [5]):
+        model[1].keys.zero_()
+        at = 0
+        while at < LENGTH:
+            size = min(sizes[0] if len(sizes) == 1 else sizes.pop(0), LENGTH - at)
+            others = company(chance, chance.randrange(3))
+            logits = forward(model, [Span(sequence, at, size), *others])
+            taken[:] = taken[: len(sequence.blocks)]
+            at += size
+        assert torch.equal(logits[size - 1], expected)
+        own = sequence.blocks[: LENGTH // BLOCK]
+        assert torch.equal(model[1].keys[:, own], keys[:, own])
+
+
+def test_an_exact_answer_is_the_same_in_any_company(model):
+    chance = random.Random(2)
+    whole = span(chance, 0, LENGTH)
+    sequence = whole.sequence
+    forward(model, [Span(sequence, 0, 500)])
+
+    def exact(at, length=1):
+        return Span(sequence, at, length, role="exact")
+
+    alone = [forward(model, [exact(at)])[0] for at in range(500, LENGTH)]
+    for at in range(500, LENGTH, 11):
+        count = chance.randrange(40)
+        exacts = [Span(s.sequence, s.start, 1, role="exact") for s in company(chance, count // 3)]
+        prompts = [span(chance, 0, 50)] if count % 2 else []
+        others = [Span(s.sequence, s.start, 1, role="other") for s in company(chance, count // 4)]
+        rows = forward(model, [*exacts, exact(at), *prompts, *others])
+        assert torch.equal(rows[len(exacts)], alone[at - 500])
+        taken[:] = taken[: len(sequence.blocks)]
+    # Forced tokens, and an answer that is computed again, come many at a time.
+    together = forward(model, [exact(500, LENGTH - 500)])
+    assert torch.equal(together, torch.stack(alone))
