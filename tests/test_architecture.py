@@ -80,7 +80,7 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1380,
     "model_file": 2650,
-    "engine": 1850,
+    "engine": 1920,
     "engine/host": 580,
     "engine/model": 1575,
     "engine/native": 650,
