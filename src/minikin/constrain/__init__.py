@@ -1,1 +1,1 @@
-"""JSON Schema and tools to grammars, and grammars to the tokens that an answer may go on with."""
+"""Turns JSON Schema and tools into grammars, and grammars into the tokens allowed next."""

@@ -1,4 +1,4 @@
-"""Grammars for a model that answers in channels; see `chat.harmony` for what it writes."""
+"""Grammars for a model that answers in channels (see `chat.harmony`)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _NEXT = f"{END}{START}assistant"
 
 
 def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str:
-    """Thoughts as they come, then an answer or one call.
+    """The grammar of free reasoning, then an answer or one call.
 
-    Marks are tokens of their own, which free text can't hold: it ends where one of them stands.
+    Marks are single tokens that free text cannot contain, so free text ends at a mark.
     """
 
     def written(text: str) -> str:
@@ -31,7 +31,7 @@ def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str
         schema = f"%json {json.dumps(laid_out(plan.answer))}" if plan.answer else "TEXT"
         rules.append(f"answer: {schema}")
     if plan.may_answer and plan.answer is None:
-        before.append("note")  # words as well
+        before.append("note")  # content as well
         rules.append(f"note: {written(_NOTE)} TEXT {written(_NEXT)}")
     if plan.calls:
         answers += [f"call{at}" for at in range(len(plan.functions))]

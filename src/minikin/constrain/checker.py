@@ -1,4 +1,4 @@
-"""Has grammars made in processes that can be killed, so that no schema harms the server."""
+"""Makes grammars in worker processes that can be killed, so that no schema harms the server."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WORKER = "minikin.constrain.worker"
 WORKERS = 2
 MAX_WAITING = 32
 LIMITS = Limits(seconds=5.0)
-"""A plan that takes more is refused."""
+"""The limits for a plan. A plan that exceeds them is rejected."""
 KNOWN_BYTES = 32 * 1024 * 1024
-"""Of the verdicts that are remembered."""
+"""Maximum bytes of remembered verdicts."""
 
 
 class TooManySchemas(Overloaded):
-    """More new schemas wait than can be made grammars of in a short time."""
+    """Too many new schemas wait for their grammars."""
 
     status = 429
     type = "requests"
@@ -37,7 +37,7 @@ class TooManySchemas(Overloaded):
 
 
 class GrammarChecker:
-    """Makes grammars that can be followed, and remembers its latest verdicts.
+    """Makes and checks grammars, and remembers its latest verdicts.
 
     `vocabulary` is called once, when the first worker starts.
     """
@@ -55,7 +55,7 @@ class GrammarChecker:
     async def grammar(self, plan: Plan) -> str:
         """The grammar of `plan`.
 
-        Raises InvalidRequest if it has none that can be followed, TooManySchemas if too many wait.
+        Raises InvalidRequest if no usable grammar exists, TooManySchemas if too many wait.
         """
         verdict = await self._verdict(plan)
         if verdict.grammar is None:
@@ -80,7 +80,7 @@ class GrammarChecker:
         return verdict
 
     async def _too_complex(self, plan: Plan) -> Verdict:
-        """The refusal of a plan that a worker died of: it names the schema at fault."""
+        """The verdict on a plan that ended a worker. It names the schema that is too complex."""
         if len(plan.parts) == 1:
             return Verdict.against(plan.parts[0].subject.too_complex())
         for part in plan.parts:
@@ -98,16 +98,16 @@ class GrammarChecker:
             self._known_bytes -= _size(oldest)
 
     async def warm(self) -> None:
-        """Start a worker, so that the first schema needn't wait for it."""
+        """Start a worker, so that the first schema does not wait for it."""
         await self.grammar(SIMPLE)
 
     async def stop(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         for worker in self._workers:
             await worker.stop()
 
     async def _ask(self, plan: Plan) -> Verdict | None:
-        """The verdict; None if it took too much time or memory."""
+        """The verdict. None if it needed too much time or memory."""
         if self._idle.empty() and len(self._workers) < WORKERS:
             worker = BoundedProcess(WORKER, self._vocabulary_bytes, self._limits)
             self._workers.append(worker)

@@ -1,4 +1,4 @@
-"""The shortest way from where an answer stands in its grammar to a valid end."""
+"""Finds the shortest way from an answer's state in its grammar to a valid end."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import numpy as np
 from llguidance import LLMatcher
 
 MAX_WAY = 1024
-"""Tokens; a form whose shortest value is longer is not searched for."""
+"""Maximum tokens of a way. If the shortest value is longer, there is no search."""
 SHORT = 64
-"""Tokens; up to here a wide search is cheap."""
+"""Maximum tokens of a way for which a wide search is cheap."""
 MAX_STEPS = MAX_WAY
-"""Grammar steps of one search, some 30 microseconds each."""
+"""Maximum grammar steps of one search, about 30 microseconds each."""
 WIDTH = 16
-"""States that a wide search keeps at each length."""
+"""The number of states that a wide search keeps at each length."""
 FEW = 16
-"""Where the grammar leaves so few tokens, a wide search tries each."""
+"""If the grammar allows at most this many tokens, a wide search tries each."""
 SHARE = 96
-"""Tokens of each kind that a wide search tries; all single bytes of ASCII."""
+"""The number of tokens of each kind that a wide search tries: all single ASCII bytes."""
 IN_STRING = 16
-"""Where more than one in so many tokens is allowed, it is within a string."""
+"""If more than one in this many tokens is allowed, the answer is inside a string."""
 _SIGNS = re.compile(rb'\\.|["{}\[\]]')
 _LEAST = (b"null", b"true", b"false", *(b"%d" % digit for digit in range(10)))
 
 TokenKind = Literal["end", "quote", "least", "filler", "sign", "other"]
-"""How a token may help to end an answer."""
+"""How a token can help to end an answer."""
 
 
 @dataclass
 class _State:
     depth: int
-    """Brackets that the way has opened and not closed."""
+    """The number of brackets that the way opened and did not close."""
     in_string: bool
     way: list[int]
     matcher: LLMatcher
@@ -65,10 +65,10 @@ class Closing:
         self._signs = _ranked(tokens, kinds, "sign", lambda token: not token.isalnum())
 
     def way(self, matcher: LLMatcher, most: int) -> list[int] | None:
-        """Tokens that end the answer, as few as can be found; None if they are more than `most`.
+        """The fewest known tokens that end the answer. None if there are more than `most`.
 
-        The obvious way is tried first, and a search among many only if that is too long. `matcher`
-        stays as it is.
+        The obvious way is tried first. A wide search follows only if that is too long. `matcher`
+        does not change.
         """
         if most < 0:
             return None
@@ -79,17 +79,17 @@ class Closing:
         return None
 
     def ends(self, matcher: LLMatcher, way: Sequence[int]) -> bool:
-        """Whether the answer can go `way` and end there."""
+        """Whether the answer can continue with `way` and end there."""
         return matcher.validate_tokens([*way, self.eos_ids[0]]) == len(way) + 1
 
     def is_text(self, matcher: LLMatcher) -> bool:
-        """Whether almost anything may follow: words, or the inside of a string."""
+        """Whether almost every token is allowed: in free text, or inside a string."""
         return bool(np.count_nonzero(self._allowed(matcher)) > self._many)
 
     def quote(self, matcher: LLMatcher, way: Sequence[int]) -> int | None:
-        """The token that closes the string that `matcher` is in, if it is in one and may.
+        """The token that closes the current string, if `matcher` is in one and it can be closed.
 
-        `way` is that from here: within a string it begins with a quote.
+        `way` is the way from here. Inside a string it starts with a quote.
         """
         if not way or not self._tokens[way[0]].startswith(b'"'):
             return None
@@ -100,7 +100,7 @@ class Closing:
         return (plain or way)[0]
 
     def _search(self, matcher: LLMatcher, most: int, width: int) -> list[int] | None:
-        """Breadth first, keeping the `width` best of the states at each length."""
+        """Breadth-first search that keeps the `width` best states at each length."""
         states = [_State(0, self.is_text(matcher), [], matcher.deep_copy())]
         seen: set[tuple[int, bytes]] = set()
         steps = MAX_STEPS
@@ -116,7 +116,7 @@ class Closing:
                         following.append(after)
                 if steps < 0:
                     return None
-            # Forced tokens make ways of different lengths.
+            # Forced tokens produce ways of different lengths.
             states = sorted(following, key=lambda state: state.rank)[:width]
         return None
 
@@ -129,7 +129,7 @@ class Closing:
         return _State(state.depth + opened, in_string, state.way + tokens, matcher)
 
     def _is_new(self, state: _State, seen: set[tuple[int, bytes]]) -> bool:
-        """Whether no state like it has been `seen`: as deep, and with the same tokens to follow."""
+        """Whether the state is not `seen`: no equal depth with the same next tokens."""
         alike = state.depth, b"" if state.matcher.is_stopped() else state.matcher.compute_bitmask()
         if alike in seen:
             return False
@@ -137,7 +137,7 @@ class Closing:
         return True
 
     def _choices(self, matcher: LLMatcher, width: int) -> list[list[int]]:
-        """What is worth a try next: what is forced, else what closes most or takes least."""
+        """The next tokens to try: the forced ones, or those that close most or need least."""
         if forced := matcher.compute_ff_tokens():
             return [forced]
         allowed = self._allowed(matcher)
@@ -161,7 +161,7 @@ class Closing:
 
 
 def _kind(token: bytes) -> TokenKind:
-    """How a token may help: it ends values, is a small value, fills a string, or is a sign."""
+    """How a token can help: it ends values, is a small value, fills a string, or is a sign."""
     text = token.strip(b" ")
     if text and not text.strip(b'"}],'):
         return "end"
@@ -181,13 +181,13 @@ def _ranked(
 
 
 def _end_rank(token: bytes, *, in_string: bool) -> tuple[bool, int, int, int]:
-    """What closes most comes first; what goes on to a further value, or into a string, last."""
+    """The sort key: tokens that close most come first, those that open a value or string last."""
     depth, goes_on = _scan(token, in_string=in_string)
     return goes_on, depth, token.count(b","), -len(token)
 
 
 def _scan(text: bytes, *, in_string: bool) -> tuple[int, bool]:
-    """How many brackets JSON text opens, less those it closes; whether it ends in a string."""
+    """The number of opened minus closed brackets in JSON text, and whether it ends in a string."""
     depth = 0
     for sign in _SIGNS.findall(text):
         if sign == b'"':

@@ -1,4 +1,4 @@
-"""Keeps the names of one JSON object distinct, which no grammar can say of free names."""
+"""Keeps the names of one JSON object distinct. A grammar cannot do this for free names."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from llguidance import LLMatcher
 from minikin.constrain.watch import JsonState
 
 FEW = 512
-"""Where more tokens are allowed, a name has no lack of ways to go on."""
+"""If more tokens are allowed, a name has enough ways to continue."""
 MAX_STEPS = 64
-"""Grammar steps to find out whether a name can still become a new one."""
+"""Maximum grammar steps to check whether a name can still become a new one."""
 
 
 class DistinctNames:
-    """Rules tokens out, for one model's vocabulary."""
+    """Excludes tokens, for one model's vocabulary."""
 
     def __init__(self, tokens: Sequence[bytes]) -> None:
         """`tokens` are the bytes of each id, b"" for control tokens."""
@@ -26,14 +26,14 @@ class DistinctNames:
         self._sorted = sorted((token, at) for at, token in enumerate(tokens) if token)
         self._longest = max(map(len, tokens), default=0)
         self._whole = [at for at, token in enumerate(tokens) if token.count(b'"') > 1]
-        """Tokens that may hold a whole name."""
+        """Tokens that can contain a complete name."""
         self._escapes = [at for at, token in enumerate(tokens) if b"\\u" in token]
 
     def restrict(self, matcher: LLMatcher, state: JsonState, allowed: np.ndarray) -> None:
-        """Take out of `allowed`, bool [vocab_size], what would give an object a name again.
+        """Remove from `allowed`, bool [vocab_size], tokens that repeat a name of the object.
 
-        `matcher` and `state` stand where the token is to be chosen. Where nothing would be left,
-        everything stays.
+        `matcher` and `state` are at the position of the token. If no token would remain, `allowed`
+        does not change.
         """
         banned = {at for at in self._whole if allowed[at] and self._repeats(state, at)}
         if state.name is not None:
@@ -51,7 +51,7 @@ class DistinctNames:
         return state.after(self._tokens[token]).repeats
 
     def _escaped(self, state: JsonState) -> Iterator[int]:
-        """Tokens that spell a character by its number: a second way to write the same name."""
+        """Tokens that write a character as an escape, which is a second spelling of a name."""
         yield from self._escapes
         if state.escaped:
             yield from self._starting_with(b"u")
@@ -63,7 +63,7 @@ class DistinctNames:
     def _hopeless(
         self, matcher: LLMatcher, rests: list[bytes], allowed: np.ndarray
     ) -> Iterator[int]:
-        """Tokens after which nothing but a name that is there already can follow."""
+        """Tokens after which only an existing name can follow."""
         steps = MAX_STEPS
         for at in self._beginning(rests):
             if allowed[at] and steps > 0:
@@ -74,7 +74,7 @@ class DistinctNames:
     def _leads_on(
         self, matcher: LLMatcher, token: int, rests: list[bytes], steps: int
     ) -> tuple[bool, int]:
-        """Whether a new name can follow `token`, and the steps that are left."""
+        """Whether a new name can follow `token`, and the remaining steps."""
         following = matcher.deep_copy()
         if steps <= 0 or not following.consume_token(token):
             return True, steps
@@ -101,7 +101,7 @@ class DistinctNames:
             at += 1
 
     def _beginning(self, texts: Iterable[bytes]) -> set[int]:
-        """Tokens that one of the texts begins with, or is."""
+        """Tokens that are a prefix of one of the texts."""
         return {
             self._ids[text[:size]]
             for text in texts
@@ -111,5 +111,5 @@ class DistinctNames:
 
 
 def _rests(names: Iterable[bytes], begun: bytes) -> list[bytes]:
-    """How the names that begin so go on."""
+    """The rests of the names that start with `begun`."""
     return [name[len(begun) :] for name in names if name.startswith(begun)]

@@ -1,4 +1,4 @@
-"""Grammars as text that llguidance reads: for response formats, and for tool calls.
+"""Grammars in llguidance's format, for response formats and tool calls.
 
 See llguidance's docs/syntax.md for its Lark dialect and docs/json_schema.md for the options.
 """
@@ -24,10 +24,10 @@ from minikin.constrain.schema.strict import check_strict
 from minikin.marks import FINAL
 
 MAX_CALLS = 8
-"""Calls in one answer: a small model would repeat itself for ever."""
+"""Maximum calls in one answer. A small model would repeat itself forever."""
 _COMPACT = {"whitespace_flexible": False}
 _SPACED = _COMPACT | {"item_separator": ", ", "key_separator": ": "}
-"""The layout leaves no choice, so that no model loses itself in white space."""
+"""The layout is fixed, so that a model cannot write endless white space."""
 
 
 def grammar_of(plan: Plan) -> str:
@@ -64,7 +64,7 @@ def _grammar(plan: Plan) -> str:
 
 
 def _laid_out(part: SchemaPart) -> Schema:
-    """The narrowed schema with its layout: compact if strict, else with single spaces."""
+    """The narrowed schema with its layout: compact if strict, otherwise with single spaces."""
     if part.schema is None:
         return any_object() | {"x-guidance": _SPACED}
     if part.strict:
@@ -96,9 +96,9 @@ def _call_grammar(plan: Plan, form: CallFrame) -> str:
 
 
 def _free_text(thoughts: ThoughtFrame | None, form: CallFrame) -> list[str]:
-    """Rules of words that `calls` may follow, and of thoughts before them, which hold no calls.
+    """Rules of content before `calls`, and of reasoning before it, which contains no calls.
 
-    Of what matches alike a lazy rule wins, so that words end where a call begins.
+    A lazy rule has priority among equal matches, so that content ends where a call starts.
     """
     rules = [r"TEXT: /(.|\n)*/"]
     if thoughts is None:
@@ -118,7 +118,7 @@ def _free_text(thoughts: ThoughtFrame | None, form: CallFrame) -> list[str]:
 
 
 def _lead(name: str, words: str, form: CallFrame) -> list[str]:
-    """Rules of `words` and what a call begins with: with its marks as tokens, or spelt out."""
+    """Rules of `words` and the start of a call, with its marks as tokens or as text."""
     begin, spelt = literal(form.begin, form.marks), quote(form.begin)
     tokens = f" | {words} {begin}" if begin != spelt else ""
     return [f"{name}: {name}_spelt{tokens}", f"{name}_spelt[lazy]: {words} {spelt}"]

@@ -1,6 +1,6 @@
-"""Which tokens a constrained answer may go on with, computed beside the model's own work.
+"""The tokens that a grammar allows next, computed in parallel with the model.
 
-`engine.mask` says what the engine expects of these.
+`engine.mask` defines the interface that the engine expects.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from minikin.constrain.watch import Watch
 THREADS = 2
 CACHED_GRAMMARS = 32
 STEP_SECONDS = 0.5
-"""A mask that takes longer ends the answer that waits for it."""
+"""If a mask needs more time, its answer ends."""
 
 
 class Tokenizer(Protocol):
-    """What is needed of a model's tokenizer."""
+    """The required interface of a tokenizer."""
 
     vocab_size: int
 
@@ -39,7 +39,7 @@ class Tokenizer(Protocol):
         ...
 
     def free_bytes(self) -> list[bytes]:
-        """The bytes of each token, b"" for one that stands only where a grammar names its id."""
+        """The bytes of each token. b"" for a token that a grammar allows only by its id."""
         ...
 
     def encode(self, text: str) -> list[int]:
@@ -48,24 +48,24 @@ class Tokenizer(Protocol):
 
 
 class MaskError(Exception):
-    """The answer can't go on within its grammar."""
+    """The answer cannot continue in its grammar."""
 
 
 class Masks:
-    """Makes the masks of one model; grammars used lately are kept ready."""
+    """Makes the masks of one model, and caches recent grammars."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="mask")
-        # Apart, so that a grammar slow to compile holds up no answer.
+        # Separate, so that a slow compilation does not delay answers.
         self._compiling = ThreadPoolExecutor(1, thread_name_prefix="grammar")
         self._tokenizer = self._compiling.submit(_prepared, tokenizer)
         self._vocabulary = self._compiling.submit(Vocabulary, tokenizer)
         self._ready: OrderedDict[str, Future[GrammarMask]] = OrderedDict()
 
     def begin(self, grammar: str) -> Future[GrammarMask]:
-        """The mask at the beginning of `grammar`, once it is compiled.
+        """The mask at the start of `grammar`, when it is compiled.
 
-        The future raises MaskError for a grammar that can't be followed.
+        The future raises MaskError for a grammar that is not usable.
         """
         if (known := self._ready.pop(grammar, None)) is None:
             known = self._compiling.submit(self._compile, grammar)
@@ -96,7 +96,7 @@ def _prepared(source: Tokenizer) -> LLTokenizer:
 
 
 class GrammarMask:
-    """Where one answer stands in its grammar."""
+    """The state of one answer in its grammar."""
 
     def __init__(
         self,
@@ -117,23 +117,23 @@ class GrammarMask:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing can follow but the end, or nothing new."""
+        """Whether only the end can follow, or only a repetition."""
         return self._matcher.is_stopped() or self._watch.repeated
 
     def fresh(self) -> GrammarMask:
-        """A mask at the beginning of the same grammar, for another answer."""
+        """A mask at the start of the same grammar, for another answer."""
         return GrammarMask(self._beginning, self._watched, self._pool, self._vocabulary)
 
     def prepare(self) -> None:
-        """Begin to compute what is allowed next, in another thread."""
+        """Start to compute the next mask in another thread."""
         if self._mask is None:
             self._started = None
             self._mask = self._pool.submit(self._compute)
 
     def allowed(self, seconds: float) -> np.ndarray | None:
-        """bool [vocab_size]: the tokens allowed next; None if it takes more than `seconds`.
+        """bool [vocab_size]: the tokens allowed next. None if not ready within `seconds`.
 
-        Raises MaskError if no token is, or if it has taken too long in all.
+        Raises MaskError if no token is allowed, or if the total time is too long.
         """
         self.prepare()
         assert self._mask is not None
@@ -145,17 +145,20 @@ class GrammarMask:
             return None
 
     def steer(self, token: int, room: int) -> int:
-        """`token` if the answer can still end after it within `room` tokens, it and the end mark
-        included, and does not only repeat itself; else the token to take in its place.
+        """`token`, or the token that replaces it.
+
+        It is replaced if the answer could not end after it within `room` tokens, `token` and the
+        end token included, or if the answer only repeats itself.
         """
         chosen = self._steering.choose(self._matcher, token, room)
         # Names stay distinct, be the way as it may.
         return chosen if self._mask is None or self._mask.result()[chosen] else token
 
     def accept(self, token: int, *, forced: bool) -> list[int]:
-        """Take the answer's next token; with `forced`, also those that must follow, returned.
+        """Accept the answer's next token. With `forced`, also accept and return those that must
+        follow.
 
-        Raises MaskError if the grammar doesn't allow the token.
+        Raises MaskError if the grammar does not allow the token.
         """
         self._mask = None
         if not self._matcher.consume_token(token):
@@ -173,7 +176,7 @@ class GrammarMask:
         return following
 
     def _compute(self) -> np.ndarray:
-        self._started = time.monotonic()  # not before: others' masks may have kept the threads
+        self._started = time.monotonic()  # not earlier, because other masks can occupy the threads
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if fault := fault_of(self._matcher):
             raise MaskError(fault)

@@ -1,4 +1,4 @@
-"""llguidance for one model's vocabulary, with limits that hold whatever the grammar."""
+"""llguidance for one model's vocabulary, with limits for every grammar."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
 LIMITS = LLParserLimits(
-    max_lexer_states=50_000,  # about 100 MB at worst, against 500 MB
+    max_lexer_states=50_000,  # at most about 100 MB, instead of 500 MB
     verbose_errors=False,
 )
 
@@ -15,7 +15,7 @@ Encode = Callable[[str], list[int]]
 
 
 class _Vocabulary:
-    """What llguidance's wrapper asks of a tokenizer."""
+    """The interface that llguidance's wrapper expects of a tokenizer."""
 
     bos_token_id = None
     special_token_ids: tuple[int, ...] = ()
@@ -32,26 +32,25 @@ class _Vocabulary:
 def matcher_tokenizer(
     tokens: Sequence[bytes], eos_ids: Sequence[int], encode: Encode
 ) -> LLTokenizer:
-    """The vocabulary as llguidance needs it.
+    """The vocabulary in llguidance's format.
 
-    `tokens` are the bytes of each id, b"" for control tokens, which a grammar allows only by their
-    id; `eos_ids` are allowed where a grammar may end. `encode` must give text the ids that the
-    model knows.
+    `tokens` are the bytes of each id, b"" for control tokens, which a grammar allows only by id.
+    `eos_ids` are allowed where a grammar can end. `encode` must return the model's ids for a text.
     """
     wrapper = TokenizerWrapper(_Vocabulary(tokens, eos_ids[0], encode))
     return LLTokenizer(wrapper, eos_token=list(eos_ids), slices=LLTokenizer.json_slices())
 
 
 def new_matcher(tokenizer: LLTokenizer, grammar: str) -> LLMatcher:
-    """A matcher at the grammar's beginning; it may be in an error state, see `fault_of`."""
+    """A matcher at the start of the grammar. It can be in an error state, see `fault_of`."""
     return LLMatcher(tokenizer, grammar, log_level=0, limits=LIMITS)
 
 
 def fault_of(matcher: LLMatcher) -> str | None:
-    """Why the matcher can't go on, in one line; None if it can."""
+    """The reason why the matcher cannot continue, in one line. None if it can."""
     if not matcher.is_error():
         return None
     reason = matcher.get_error().split("<state>")[0].replace("<non-verbose/>", "")
     text = " ".join(reason.split())[:300].replace("Unimplemented keys", "unsupported keywords")
-    # The library's word for a state that no token leads out of.
+    # The library's name for a state without a next token.
     return "no value can match it." if text.startswith("NoExtension") else text

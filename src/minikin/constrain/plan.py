@@ -1,4 +1,4 @@
-"""What a grammar is to be made of: schemas as the client sent them, and how calls are written."""
+"""The input of a grammar: the schemas from the client, and the format of calls."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ Schema = dict[str, Any]
 
 
 class CallFrame(msgspec.Struct, frozen=True):
-    """How a model writes a tool call; see `chat.call_formats.CallFormat`."""
+    """How a model writes a tool call. See `chat.call_formats.CallFormat`."""
 
     begin: str
-    """What starts a call; free text is held to the form from here on."""
+    """The start of a call. The grammar applies from here on."""
     before_name: str
     before_arguments: str
     end: str
     again: str
-    """Before each further call."""
+    """The text before each further call."""
     close: str
-    """After the last call."""
+    """The text after the last call."""
     marks: dict[str, int] = {}
-    """Parts of these texts that are one token of the model's each -> its id."""
+    """Parts of these texts that are one token -> its id."""
 
 
 class ThoughtFrame(msgspec.Struct, frozen=True):
-    """What stands around a model's thoughts; see `chat.thoughts.ThoughtMarks`."""
+    """The marks around a model's reasoning. See `chat.thoughts.ThoughtMarks`."""
 
     begin: str
     end: str
     begun: bool
-    """Whether the answer begins within them; else the model may begin them itself."""
+    """Whether the answer starts inside reasoning. If not, the model can start it."""
 
 
 class SchemaPart(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class SchemaPart(msgspec.Struct, frozen=True):
     function: str = ""
 
     def check_size(self) -> SchemaPart:
-        """This part. Raises InvalidRequest if its schema is too large, or no JSON."""
+        """This part. Raises InvalidRequest if its schema is too large or not JSON."""
         try:
             size = len(json.dumps(self.schema, allow_nan=False))
         except ValueError as error:
@@ -61,21 +61,21 @@ class SchemaPart(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """An answer, or calls of functions, or either."""
+    """An answer, calls of functions, or both as alternatives."""
 
     answer: SchemaPart | None = None
-    """JSON in place of calls; None: text, before calls or in their place."""
+    """A JSON answer instead of calls. None: free text, before or instead of calls."""
     functions: tuple[SchemaPart, ...] = ()
     calls: CallFrame | None = None
     """How the functions are called."""
     several: bool = False
-    """Whether one answer may have several calls."""
+    """Whether one answer can have several calls."""
     may_answer: bool = True
-    """Whether there may be an answer without a call."""
+    """Whether an answer without a call is allowed."""
     channels: dict[str, int] = {}
-    """Text -> id of the tokens that frame messages, of a model that answers in channels."""
+    """Text -> id of the tokens that mark messages, for a model that answers in channels."""
     thoughts: ThoughtFrame | None = None
-    """What may come before words and calls, and holds neither."""
+    """The reasoning before content and calls. It contains neither."""
 
     @property
     def parts(self) -> tuple[SchemaPart, ...]:

@@ -1,8 +1,8 @@
-"""Keeps an answer of a given form on a way to a valid end.
+"""Keeps an answer with a fixed format on a way to a valid end.
 
-A model that repeats itself, or says more than there is room for, would leave half a JSON value. So
-near the limit each token is taken only if the answer can still end after it, and a string that
-only repeats itself is closed.
+A model that repeats itself or writes too much would leave an incomplete JSON value. Therefore, near
+the limit, a token is accepted only if the answer can still end after it. A string that only repeats
+itself is closed.
 """
 
 from __future__ import annotations
@@ -12,33 +12,34 @@ from llguidance import LLMatcher
 from minikin.constrain.closing import Closing
 
 NEAR = 256
-"""Tokens left from which on each is checked; a single token seldom makes the way longer by more."""
+"""Below this number of remaining tokens, each token is checked. One token rarely makes the
+way longer by more."""
 SHARE = 3
-"""Where the way to an end is long, from so many times its length on."""
+"""For a long way, tokens are checked below this multiple of its length."""
 CYCLES = 4
-"""A string is closed once its tokens have repeated so often,"""
+"""A string is closed if its tokens repeat this often,"""
 CYCLE_TOKENS = 40
-"""and over so many tokens,"""
+"""over this many tokens,"""
 LONGEST_CYCLE = 32
-"""in a cycle of at most so many."""
+"""in a cycle of at most this length."""
 
 
 class Steering:
-    """The way that one answer can take to its end, kept up with its tokens."""
+    """The way to the end of one answer, updated with its tokens."""
 
     def __init__(self, closing: Closing) -> None:
         self._closing = closing
         self._way: list[int] | None = None
-        """Tokens from here to an end, where known."""
+        """Tokens from here to an end, if known."""
         self._next: tuple[int, list[int]] | None = None
         """A token that was allowed, and the way after it."""
         self._taken: list[int] = []
 
     def choose(self, matcher: LLMatcher, token: int, room: int) -> int:
-        """`token`, or the one that is to be taken in its place.
+        """`token`, or the token that replaces it.
 
-        `matcher` stands before it. There is `room` for so many tokens, `token` and the end mark
-        included.
+        `matcher` is before the token. `room` is the number of remaining tokens, including `token`
+        and the end token.
         """
         if token in self._closing.eos_ids:
             return token
@@ -53,7 +54,7 @@ class Steering:
         return self._within(matcher, token, room)
 
     def take(self, tokens: list[int]) -> None:
-        """Take in what the answer goes on with."""
+        """Record the next tokens of the answer."""
         self._taken = [*self._taken, *tokens][-(CYCLES + 1) * LONGEST_CYCLE :]
         way = None
         if self._next and self._next[0] == tokens[0]:
@@ -62,12 +63,12 @@ class Steering:
         self._way, self._next = way, None
 
     def _within(self, matcher: LLMatcher, token: int, room: int) -> int:
-        """`token` if an end fits in `room` after it, else the first of the way to an end."""
+        """`token` if an end fits in `room` after it, otherwise the first token of the way."""
         after = self._way_after(matcher, token, room - 2)
         if after is None:
             way = self._way or self._closing.way(matcher, room - 1)
             if way is None or (not way and self._closing.is_text(matcher)):
-                return token  # there never was room for any value, or words may end anywhere
+                return token  # no value ever fitted, or free text can end anywhere
             if not way:
                 return self._closing.eos_ids[0]
             token, after = way[0], way[1:]
@@ -75,7 +76,7 @@ class Steering:
         return token
 
     def _way_after(self, matcher: LLMatcher, token: int, most: int) -> list[int] | None:
-        """At most `most` tokens that end the answer after `token`; None if there are none."""
+        """At most `most` tokens that end the answer after `token`, or None."""
         way = self._way
         if way and way[0] == token:
             return way[1:] if len(way) <= most + 1 else None
@@ -88,7 +89,7 @@ class Steering:
 
 
 def is_cycle(tokens: list[int], token: int) -> bool:
-    """Whether `tokens`, with `token` after them, end in a cycle, several times over."""
+    """Whether `tokens` followed by `token` end in a repeated cycle."""
     for length in range(1, min(LONGEST_CYCLE, len(tokens)) + 1):
         if tokens[-length] != token:
             continue

@@ -1,4 +1,4 @@
-"""The process that makes grammars and tries them out; one that takes too much ends it."""
+"""The process that makes and tests grammars. It ends if a grammar exceeds a limit."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from minikin.constrain.schema.subject import TOO_COMPLEX, Subject
 from minikin.errors import InvalidRequest
 
 MASK_SECONDS = 0.25
-"""A step that takes longer foretells more that do."""
+"""If one step needs longer, other steps probably do too."""
 TRIAL_STEPS = 12
 SIMPLE = Plan(answer=SchemaPart(Subject("", ""), {"type": "object"}))
-"""A plan that costs nothing."""
+"""A cheap plan."""
 
 
 class Vocabulary(msgspec.Struct, frozen=True):
-    """What a grammar's tokens are."""
+    """The tokens for grammars."""
 
     tokens: list[bytes]
     eos_ids: list[int]
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """A plan's grammar, or the fields of the error that refuses it."""
+    """A plan's grammar, or the fields of the error that rejects it."""
 
     grammar: str | None = None
     message: str = ""
@@ -41,19 +41,19 @@ class Verdict(msgspec.Struct, frozen=True):
 
     @classmethod
     def against(cls, error: InvalidRequest) -> Verdict:
-        """A refusal."""
+        """A verdict that rejects the plan."""
         return cls(message=error.message, param=error.param, code=error.code)
 
 
 def begin(vocabulary: Vocabulary) -> Callable[[Plan], Verdict]:
-    """What gives the verdict on each plan."""
+    """The function that returns the verdict on each plan."""
     tokenizer = _tokenizer(vocabulary)
-    verdict_on(tokenizer, SIMPLE)  # From here on the time is the grammar's own.
+    verdict_on(tokenizer, SIMPLE)  # After this, the time belongs to the grammar.
     return lambda plan: verdict_on(tokenizer, plan)
 
 
 def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
-    """A plan's grammar, tried out; or the refusal that names the schema at fault."""
+    """A plan's tested grammar, or the error with the schema that caused it."""
     try:
         constraint = constraint_of(plan)
     except InvalidRequest as error:
@@ -72,7 +72,7 @@ def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
 
 
 def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:
-    """Why `grammar` can't be followed, as far as a short walk through it shows."""
+    """The reason why `grammar` is not usable, found with a few steps. None if it is."""
     matcher = new_matcher(tokenizer, grammar)
     chance = random.Random(0)
     for _ in range(TRIAL_STEPS):
@@ -90,7 +90,7 @@ def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:
 
 
 def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
-    """With an encoder of its own: any tokens that spell a text will do to try a grammar out."""
+    """A tokenizer with a simple encoder: any tokens of a text are enough to test a grammar."""
     made: list[LLTokenizer] = []
 
     def encode(text: str) -> list[int]:

@@ -1,1 +1,1 @@
-"""What JSON Schema says, rewritten until a grammar can follow it."""
+"""Rewrites a JSON Schema so that a grammar can follow it."""

@@ -1,4 +1,4 @@
-"""Arrays with elements that must be there, or must differ, as arrays that are so by their form."""
+"""Rewrites arrays with `contains` or `uniqueItems` as arrays whose form guarantees them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from minikin.constrain.schema.alternatives import Alternatives
 from minikin.constrain.schema.shape import Items, Nodes, Shape, both
 
 MAX_PLACED = 64
-"""Elements that `contains` may ask for."""
+"""Maximum elements that `contains` can require."""
 ALL_ORDERS = 4
-"""Of so many values every order is allowed, of more only the one in which they are listed."""
+"""Up to this many values, every order is allowed. Above it, only the listed order is."""
 ALL_SUBSETS = 8
-"""Of more values than this only some are allowed together."""
+"""Above this many values, only some are allowed together."""
 
 
 def placed(shape: Shape, alternatives: Alternatives) -> list[Shape]:
-    """Arrays whose `contains` hold for their first elements, or for those after the tuple's."""
+    """Arrays that satisfy `contains` with their first elements, or with those after the tuple."""
     found = [replace(shape, items=replace(shape.items, contains=()))]
     for node, least, most in shape.items.contains:
         if least > MAX_PLACED:
@@ -36,7 +36,7 @@ def placed(shape: Shape, alternatives: Alternatives) -> list[Shape]:
 
 
 def _with_run(shape: Shape, node: Any, first: int, least: int, most: float) -> Shape | None:
-    """`shape` with elements that `node` holds for, from the place `first` on."""
+    """`shape` with elements that satisfy `node`, from the position `first` on."""
     items = shape.items
     no: Nodes = ({"not": node},) if most < inf else ()
     size = max(len(items.prefix), first + least)
@@ -53,7 +53,7 @@ def _with_run(shape: Shape, node: Any, first: int, least: int, most: float) -> S
 
 
 def unique_lists(shape: Shape, alternatives: Alternatives) -> Iterator[Shape]:
-    """Arrays none of whose elements can be equal."""
+    """Arrays whose elements cannot be equal."""
     items = replace(shape.items, unique=False)
     least, most = int(shape.limits.get("minItems", 0)), shape.limits.get("maxItems", inf)
     if least <= 1:
@@ -76,7 +76,7 @@ def unique_lists(shape: Shape, alternatives: Alternatives) -> Iterator[Shape]:
 
 
 def _values(nodes: Nodes, alternatives: Alternatives) -> list[Any]:
-    """All values for which `nodes` hold, if they are few and known."""
+    """All values that satisfy `nodes`, if they are few and known."""
     found: list[Any] = []
     for shape in alternatives.of(nodes):
         if shape.values is None and shape.kind not in ("boolean", "null"):

@@ -1,4 +1,4 @@
-"""Schemas of what a schema doesn't allow: of a part of it, where not all can be written."""
+"""Schemas of the values that a schema does not allow, or of a part of them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LOST = (
     "pattern", "format", "multipleOf", "uniqueItems", "additionalProperties", "patternProperties",
     "propertyNames", "unevaluatedItems", "unevaluatedProperties",
 )  # fmt: skip
-"""Keywords whose breaking can't be written."""
+"""Keywords without a schema for their violations."""
 
 
 def complement(node: Node, target: Node | None) -> tuple[Node, set[str]]:
-    """A schema whose values `node` doesn't allow, and the keywords that it leaves out.
+    """A schema of values that `node` does not allow, and the keywords that it ignores.
 
-    `target` is what its `$ref` points to.
+    `target` is the target of its `$ref`.
     """
     if isinstance(node, bool):
         return not node, set()
@@ -41,7 +41,7 @@ def complement(node: Node, target: Node | None) -> tuple[Node, set[str]]:
 
 
 def _breaking(key: str, value: Any, node: dict[str, Any]) -> list[Node]:
-    """Schemas of values that break one keyword of `node`."""
+    """Schemas of values that violate one keyword of `node`."""
     if key in _LESS and value > 0:
         return [{"type": _LESS[key], f"max{key[3:]}": value - 1}]
     if key in _MORE:
@@ -101,14 +101,14 @@ def _with(name: str, node: Node) -> dict[str, Any]:
 
 
 def _of_other_types(kinds: list[str]) -> list[Node]:
-    # A number that is no integer can't be told from one that is.
+    # A grammar cannot distinguish integers from other numbers.
     taken = {*kinds, *(("integer", "number") if {"integer", "number"} & {*kinds} else ())}
     left = [kind for kind in TYPES if kind not in taken and kind != "integer"]
     return [{"type": left}] if left else []
 
 
 def _of_other_values(values: list[Any]) -> list[Node]:
-    """Of each type all values but `values`, as far as that can be written."""
+    """All values of each type except `values`, as far as a schema can express it."""
     numbers = sorted({v for v in values if kind_of(v) in ("integer", "number")})
     texts = [value for value in values if isinstance(value, str)]
     found: list[Node] = []
@@ -127,12 +127,12 @@ def _of_other_values(values: list[Any]) -> list[Node]:
 
 
 def other_texts(texts: list[str]) -> str:
-    """A regular expression of every text but `texts`."""
+    """A regular expression for every text except `texts`."""
     return f"^(?:{_other(sorted(set(texts)))})$"
 
 
 def _other(texts: list[str]) -> str:
-    """Of every end but `texts`; there is at least one."""
+    """A regular expression for every ending except `texts`, of which there is at least one."""
     ends = "" in texts
     by_first: dict[str, list[str]] = {}
     for text in texts:
@@ -146,6 +146,6 @@ def _other(texts: list[str]) -> str:
 
 
 def _literal(character: str) -> str:
-    """For Python's regular expressions and for Rust's."""
+    """Escaped for the regular expressions of Python and Rust."""
     plain = character.isalnum() or ord(character) > 127
     return character if plain else f"\\x{ord(character):02x}"

@@ -1,8 +1,8 @@
 """String formats as regular expressions, each a subset of what its standard allows.
 
-Narrower than the standards on purpose: every checker accepts what they spell, and none of them
-lets a small model run on (a fraction of a second has at most six digits). There is no February
-29th, which only some years have.
+They are narrower than the standards on purpose. Every validator accepts them, and none of them lets
+a small model continue forever (a fraction of a second has at most six digits). February 29th is
+excluded, because only some years have it.
 """
 
 from __future__ import annotations
@@ -59,4 +59,4 @@ FORMATS = {
     "relative-json-pointer": rf"(?:0|[1-9]{{1,3}}){_POINTER}",
     "regex": r"[a-zA-Z0-9_ ]{0,40}",
 }
-"""Every format of JSON Schema's format vocabulary -> what a string of it looks like."""
+"""Every format of JSON Schema's format vocabulary -> a regular expression for it."""

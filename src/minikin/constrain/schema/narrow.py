@@ -1,8 +1,8 @@
-"""Narrows a JSON Schema to what a small model can finish and the grammar library can follow.
+"""Narrows a JSON Schema so that a small model can finish and the grammar library can follow.
 
-Every value that the narrowed schema allows is allowed by the schema as sent, never the reverse:
-numbers have a bounded count of digits, formats become regular expressions, values of any type have
-a bounded depth, as have recursive schemas, and objects no properties but those described.
+The original schema allows every value of the narrowed schema, but not the reverse. Numbers have a
+limited number of digits. Formats become regular expressions. Values of any type and recursive
+schemas have a limited depth. Objects have only properties that the schema names.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from minikin.constrain.schema.shape import Nodes, Shape, common_multiple, key_of
 from minikin.constrain.schema.subject import Subject
 
 MOST = 10**15
-"""The largest number that has no bound of its own: every whole number up to it is a double."""
+"""The limit for numbers without a bound. Every integer up to it is a double."""
 STEP = 1e-6
 """A number without `multipleOf` has at most six digits after the point."""
 EXACT = 2**-6
-"""Validators divide doubles, and so find 19.99 to be no multiple of 0.01; 19.75 is one."""
+"""Validators divide doubles. For them, 19.99 is not a multiple of 0.01, and 19.75 is one."""
 MAX_DIGITS = 2_000
-"""Of a divisor, read as a whole number: the grammar library keeps a state for each remainder."""
+"""Maximum digits of a divisor as an integer. The grammar library has a state per remainder."""
 FEW_MULTIPLES = 100
-"""Of a divisor with more, or one that no double is near to."""
+"""Listed multiples of a divisor with more digits, or of one far from every double."""
 ANY_DEPTH = 3
-"""How deep a value of any type may nest."""
+"""Maximum nesting of a value of any type."""
 MAX_LEVEL = 10
-"""How often a recursive schema may come back within itself."""
+"""Maximum recursion of a recursive schema."""
 MAX_NODES = 20_000
-"""Schemas in a narrowed schema."""
+"""Maximum number of schemas in a narrowed schema."""
 
 Schema = dict[str, Any]
 
 _ANY = "any"
 _REFINING = ("not", "oneOf", "if", "contains", "uniqueItems", "propertyNames", "minProperties")
-"""Keywords that can be followed in part only."""
+"""Keywords that are only partly supported."""
 
 
 def narrow(schema: Schema, subject: Subject) -> Schema:
     """The narrowed copy of `schema`.
 
-    Raises InvalidRequest for what is no valid schema, or one that can't be followed.
+    Raises InvalidRequest for a schema that is invalid or not supported.
     """
     try:
         return _Narrowing(schema, subject).result()
@@ -54,7 +54,7 @@ def narrow(schema: Schema, subject: Subject) -> Schema:
 
 
 def any_object() -> Schema:
-    """The schema of any object, with values nested at most ANY_DEPTH deep."""
+    """The schema of any object, with at most ANY_DEPTH levels of values."""
     return _free_object({"$ref": f"#/$defs/{_ANY}{ANY_DEPTH}"}) | {"$defs": _any_values()}
 
 
@@ -64,7 +64,7 @@ def _free_object(values: Schema) -> Schema:
 
 
 class _Narrowing:
-    """One schema's."""
+    """Narrows one schema."""
 
     def __init__(self, schema: Schema, subject: Subject) -> None:
         self._subject = subject
@@ -72,10 +72,10 @@ class _Narrowing:
         self._alternatives = Alternatives(self._document)
         self._definitions: dict[str, Schema] = {}
         self._names: dict[tuple[bytes, int], Schema | bool] = {}
-        """What has been made of schemas with references, at each level."""
+        """The results for schemas with references, at each level."""
         self._within: frozenset[bytes] = frozenset()
         self._level = 0
-        """How often the schemas being made come back within themselves."""
+        """The current recursion of each schema."""
         self._nodes = 0
         self._uses_any = False
 
@@ -87,7 +87,7 @@ class _Narrowing:
         return root | {"$defs": definitions} if definitions else root
 
     def _reason(self) -> str:
-        """Why no value is left."""
+        """The reason why no value is left."""
         if not self._alternatives.lost:
             return "no value can match it."
         written = text_of(self._document.root)
@@ -95,7 +95,7 @@ class _Narrowing:
         return f"unsupported keywords: {used} with {sorted(self._alternatives.lost)}."
 
     def _value(self, nodes: Nodes) -> Any:
-        """The narrowed schema of values for which all `nodes` hold; False if there is none."""
+        """The narrowed schema of values that satisfy all `nodes`. False if there is none."""
         key = key_of(nodes)
         if not any(f'"{reference}":'.encode() in key for reference in REFERENCES):
             return self._made(nodes)
@@ -193,7 +193,7 @@ def _number(shape: Shape) -> Any:
         low == high and low in (made.get("exclusiveMinimum"), made.get("exclusiveMaximum"))
     ):
         return False
-    wide = MOST if shape.kind == "number" else math.inf  # beyond it doubles are whole numbers
+    wide = MOST if shape.kind == "number" else math.inf  # above it, all doubles are integers
     if low == -math.inf or (low < -wide and high >= -MOST / 10):
         made["minimum"] = -MOST if high >= -MOST / 10 else 10 * high
     if high == math.inf or (high > wide and low <= MOST / 10):
@@ -206,13 +206,13 @@ def _number(shape: Shape) -> Any:
 
 
 def _multiples(made: Schema) -> Any:
-    """Multiples that a division of doubles finds to be some."""
+    """Multiples that a division of doubles accepts."""
     given = made["multipleOf"]
     step = common_multiple(given, 1 if made["type"] == "integer" else EXACT)
     written, digits = Fraction(str(given)), int(Fraction(str(step)) * 10**15) or 10**30
     while digits % 10 == 0:
         digits //= 10
-    is_exact = abs(Fraction(given) - written) <= written / 2**54  # no quotient is rounded away
+    is_exact = abs(Fraction(given) - written) <= written / 2**54  # no quotient is rounded
     if is_exact and digits <= MAX_DIGITS:
         return made | {"multipleOf": step}
     low = max(made.get("minimum", -math.inf), made.get("exclusiveMinimum", -math.inf))

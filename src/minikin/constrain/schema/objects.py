@@ -1,4 +1,4 @@
-"""Objects with rules on their names and their size, as objects that keep them by their form."""
+"""Rewrites objects with rules for names and size as objects whose form guarantees them."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from minikin.constrain.schema.few import few_texts
 from minikin.constrain.schema.shape import NONE, Nodes, Shape
 
 MAX_FREE = 128
-"""Elements of an array, or names of an object beside those named, without a bound of their own."""
+"""Maximum elements of an array, or additional names of an object, without their own limit."""
 FREE_NAME = r"^[^\x00-\x1f\x7f\"\\]{1,64}$"
-"""A name that a small model makes up would have no end. Without escapes it is spelt one way."""
+"""A name that a small model invents would have no end. Without escapes it has one spelling."""
 _ANY_NAME = ("", ".", ".*", ".+", "^.*$", "^.+$", "^.*", "^.+")
-"""Patterns that ask for nothing more."""
+"""Patterns without an effect."""
 MAX_OPTIONAL = 400
-"""Properties that may be there or not: each more of them makes every step slower."""
+"""Maximum optional properties. Each one makes every step slower."""
 MAX_MADE_UP = 64
-"""Names listed for a pattern, or made up for an object that must have more than are named."""
+"""Maximum names that are listed for a pattern, or invented for an object that needs more."""
 
 
 class Properties:
-    """The properties of one object's shape: those named, those of a pattern, and the rest."""
+    """The properties of one object's shape: named ones, those of a pattern, and the rest."""
 
     def __init__(self, shape: Shape, alternatives: Alternatives) -> None:
         members = shape.members
@@ -39,7 +39,7 @@ class Properties:
             self._keep_names()
         is_open = not (self.named or self.patterns) or self._least > len(self.named)
         if not self.rest and not is_open:
-            self.rest = NONE  # nothing is said of more properties, and a small model never ends
+            self.rest = NONE  # without a rule for more properties, a small model never ends
 
     def _add(self, pattern: str, nodes: Nodes) -> None:
         """Names of this pattern; each of them if they are few, so that none can come twice."""
@@ -54,7 +54,7 @@ class Properties:
         return int(self._limits.get("minProperties", 0))
 
     def _keep_names(self) -> None:
-        """Leave names that `propertyNames` allows: those named, or else of one list or pattern."""
+        """Keep names that `propertyNames` allows: named ones, or those of one list or pattern."""
         for name in self.named:
             if not self._alternatives.holds(name, self._names):
                 self.named[name] = NONE
@@ -73,7 +73,7 @@ class Properties:
                     self._add(shape.patterns[0] if shape.patterns else pattern, rest)
 
     def schema(self, named: dict[str, Any], patterns: dict[str, Any], rest: Any) -> Any:
-        """The object with these values for the properties; False if it can't be."""
+        """The object with these values for the properties. False if it is impossible."""
         if rest is False and not any(patterns.values()):
             patterns = {}
         can = [name for name, made in named.items() if made is not False]
@@ -118,7 +118,7 @@ class Properties:
     ) -> dict[str, Any]:
         if rest is not False and not named and not patterns:
             rest, patterns = False, {FREE_NAME: rest}
-        # A name that can't be must not come as one of the rest.
+        # An impossible name must not occur as one of the rest.
         kept = named if rest is not False or patterns else can
         made = {"type": "object", "properties": {name: named[name] for name in kept}}
         made |= {"patternProperties": patterns} if patterns else {}

@@ -1,7 +1,7 @@
-"""The subset of JSON Schema that `strict: true` allows, with the refusals of the original.
+"""The subset of JSON Schema that `strict: true` allows, with OpenAI's errors.
 
-The subset and its limits are those of OpenAI's guide on structured outputs. Its messages give the
-place as a Python tuple of keys.
+The subset and its limits are those of OpenAI's guide on structured outputs. Messages give the place
+as a Python tuple of keys.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from minikin.errors import InvalidRequest
 MAX_PROPERTIES = 5_000
 MAX_LEVELS = 10
 MAX_TEXT = 120_000
-"""Characters of all names of properties and definitions, enum values and consts."""
+"""Maximum characters of all names of properties and definitions, enum values and consts."""
 MAX_ENUM_VALUES = 1_000
 LONG_ENUM = 250
 MAX_LONG_ENUM_TEXT = 15_000
-"""Characters of one enum of strings that has more than LONG_ENUM values."""
+"""Maximum characters of one enum of strings with more than LONG_ENUM values."""
 
 _FORMATS = (
     "date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid",
@@ -37,7 +37,7 @@ Path = tuple[str, ...]
 
 
 def check_strict(schema: dict[str, Any], subject: Subject) -> None:
-    """Raises InvalidRequest with the first thing that the strict subset doesn't allow."""
+    """Raise InvalidRequest for the first violation of the strict subset."""
     check_root(schema.get("type"), subject)
     if "anyOf" in schema:
         raise _fault(subject, (), "'anyOf' is not permitted at the root.")
@@ -50,7 +50,7 @@ def check_strict(schema: dict[str, Any], subject: Subject) -> None:
 
 
 def check_root(kind: Any, subject: Subject) -> None:
-    """Raises InvalidRequest unless a schema's type is "object"."""
+    """Raise InvalidRequest unless the type of a schema is "object"."""
     if kind != "object":
         raise subject.fault(
             f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind!s:.64}\"'."
@@ -58,7 +58,7 @@ def check_root(kind: Any, subject: Subject) -> None:
 
 
 def _nodes(node: Any, path: Path, level: int) -> Iterator[tuple[Path, Any, int]]:
-    """All subschemas in the order of the text; `level` counts objects and arrays."""
+    """All subschemas in the order of the text. `level` counts objects and arrays."""
     yield path, node, level
     for key in ("properties", "$defs", "definitions"):
         deeper = level + 1 if key == "properties" else 1
@@ -130,7 +130,7 @@ def _check_object(node: dict[str, Any], path: Path, subject: Subject) -> None:
 
 
 class _Tally:
-    """Counts what the subset limits over the whole schema."""
+    """Counts the values that the subset limits in the whole schema."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
@@ -139,7 +139,7 @@ class _Tally:
         self._values = 0
 
     def add(self, node: dict[str, Any], level: int) -> None:
-        """Count one subschema in. Raises InvalidRequest past a limit."""
+        """Count one subschema. Raises InvalidRequest above a limit."""
         if level > MAX_LEVELS:
             raise self._subject.fault(f"{level} levels of nesting exceeds limit of {MAX_LEVELS}.")
         names = [*node.get("properties", {}), *node.get("$defs", {}), *node.get("definitions", {})]
