@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.template_process import Source, TemplateProcess
 from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
@@ -32,6 +33,15 @@ async def test_it_renders_as_the_template_does():
         assert pieces == [("<s>", True), ("<s>éNone", False)]
         (_, (text, _)) = await process.render(ASK, variables={"enable_thinking": False})
         assert text == "aNoneFalse"
+
+
+async def test_the_format_of_the_answer_is_described():
+    async with template("{{ messages[0].content }}|{{ messages[-1].content }}") as process:
+        asked = AnswerFormat({"properties": {"a": {"description": "<s>"}}}, "x")
+        (text, control) = (await process.render(ASK, answer=asked))[0]
+        assert text.startswith("Read the user's message")
+        assert text.endswith("- a: <s>|a")
+        assert not control
 
 
 async def test_a_refusal_is_the_clients_fault():
