@@ -22,7 +22,7 @@ def machine(monkeypatch):
     """A machine of the test's own choice."""
 
     def choose(*, kernels, bfloat16=True):
-        monkeypatch.setattr(module, "can_compile", lambda: kernels)
+        monkeypatch.setattr(module, "expects_kernels", lambda: kernels)
         monkeypatch.setattr(module, "has_bfloat16", lambda: bfloat16)
 
     return choose

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from minikin.engine.native import build
-from minikin.engine.native.build import load_library
+from minikin.engine.native.build import expects_kernels, load_library
 
 PLAIN = build.SETS[0]
 LOAD = f"""
@@ -51,6 +51,17 @@ def reason(caplog):
 def compiled():
     """What would be loaded as kernels from a user's cache."""
     return list((build.cache_folder() / "kernels").glob("*.so"))
+
+
+def test_kernels_are_expected_where_they_can_be_made_or_are(compiler, monkeypatch):
+    compiler("exit 1")
+    assert expects_kernels()
+    monkeypatch.setenv("PATH", "")
+    assert not expects_kernels()
+    kernels = build._target((*build.FLAGS, *build._choice("AMX")))
+    kernels.parent.mkdir(parents=True)
+    kernels.touch()
+    assert expects_kernels()
 
 
 def test_processes_that_start_together_compile_once(compiler, tmp_path):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from minikin.engine.native.build import can_compile, has_bfloat16
+from minikin.engine.native.build import expects_kernels, has_bfloat16
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.levels import LEVEL_BITS
 from minikin.model_file.gguf import GGMLType
@@ -27,7 +27,7 @@ _PACKED: dict[GGMLType, float] = {
 def footprint(file: ModelFile) -> int:
     """Estimated bytes to serve the model to one user."""
     family = str(file.metadata.get("general.architecture", "unknown"))
-    native = can_compile()
+    native = expects_kernels()
     return BASE_BYTES + _weights(file, native) + _cache(file.metadata, family, native)
 
 

@@ -49,9 +49,11 @@ def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CD
     return library
 
 
-def can_compile() -> bool:
+def expects_kernels() -> bool:
     """Whether `load_library` will find or make kernels, as far as one sees without compiling."""
-    return sys.platform == "linux" and shutil.which("gcc") is not None
+    if sys.platform == "linux" and shutil.which("gcc"):
+        return True
+    return _target((*FLAGS, *_choice(SETS[-1]))).exists()
 
 
 def has_bfloat16() -> bool:
