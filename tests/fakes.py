@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import uvicorn
 
-from minikin.api.app import create_app
+from minikin.api.app import MoreRoutes, create_app
 from minikin.api.http.protocol import BoundedProtocol
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.served_model import ServedModel
@@ -200,11 +200,11 @@ def served(
     )
 
 
-def app_over(engine: ScriptedEngine, chosen: ServerSettings, template: str = CHATML):
+def app_over(engine, chosen: ServerSettings, template: str = CHATML, more=lambda _: MoreRoutes()):
     async def load(model: ModelSettings) -> ServedModel:
         return served(engine, template, model)
 
-    return create_app(chosen, ModelPool(chosen, load))
+    return create_app(chosen, ModelPool(chosen, load), more(chosen))
 
 
 @dataclass
@@ -222,12 +222,16 @@ class LiveServer:
 
 @contextlib.contextmanager
 def live_server(
-    engine: ScriptedEngine, template: str = CHATML, keep_alive: int = 5, **overrides
+    engine: ScriptedEngine,
+    template: str = CHATML,
+    keep_alive: int = 5,
+    more=lambda _: MoreRoutes(),
+    **overrides,
 ) -> Iterator[LiveServer]:
     """Serve the application over `engine` with uvicorn in a thread of its own."""
     with tempfile.TemporaryDirectory() as folder:
         chosen = settings(**{"database": Path(folder) / "kept.sqlite3", **overrides})
-        app = app_over(engine, chosen, template)
+        app = app_over(engine, chosen, template, more)
         config = uvicorn.Config(
             app,
             lifespan="on",

@@ -88,7 +88,7 @@ LINES = {
     "constrain": 1360,
     "constrain/schema": 1840,
     "chat": 1620,
-    "api": 520,
+    "api": 525,
     "api/answer": 880,
     "api/http": 970,
     "api/request": 1790,

@@ -8,6 +8,7 @@ import time
 import httpx
 import pytest
 
+from minikin.api.app import MoreRoutes
 from minikin.api.server import DrainingServer, listen, serve
 from minikin.errors import SetupError
 from tests.fakes import ScriptedEngine, app_over, settings
@@ -124,7 +125,7 @@ def test_a_port_in_use_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=f"port {port}.*--port"):
-            serve(settings(port=port))
+            serve(settings(port=port), MoreRoutes)
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "no folder"])
@@ -140,7 +141,7 @@ def test_a_database_that_cannot_be_one_is_told_at_the_start(tmp_path, kind):
     with pytest.raises(
         SetupError, match=r"Cannot store completions in .*kept\.sqlite3: .*--database"
     ):
-        serve(settings(port=0, database=path))
+        serve(settings(port=0, database=path), MoreRoutes)
 
 
 def test_the_http_side_needs_no_torch():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,6 +22,7 @@ from minikin.api.http.http import TransportFault, error_response, json_response
 from minikin.api.routes import docs
 from minikin.api.routes.chat_completions import ChatCompletions
 from minikin.api.routes.models import Models
+from minikin.api.routes.openapi import document, with_more
 from minikin.api.routes.stored_completions import StoredCompletions
 from minikin.api.routes.tokens import Tokens
 from minikin.api.serving.model_pool import ModelPool
@@ -33,7 +36,20 @@ _CHAT_ONLY = (
 )
 
 
-def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
+class MoreRoutes(NamedTuple):
+    """Routes that another room adds to the server."""
+
+    routes: Sequence[Route] = ()
+    paths: Mapping[str, Any] = MappingProxyType({})
+    """Their path items for the OpenAPI document."""
+
+
+_NO_MORE = MoreRoutes()
+
+
+def create_app(
+    settings: ServerSettings, models: ModelPool, more: MoreRoutes = _NO_MORE
+) -> Starlette:
     """The application for these models. Its `state.service` is the Service behind the routes."""
     service = Service(settings, models)
 
@@ -45,7 +61,7 @@ def create_app(settings: ServerSettings, models: ModelPool) -> Starlette:
         await models.stop()
 
     app = Starlette(
-        routes=_routes(service),
+        routes=[*_routes(service), *more.routes, *_docs(settings, more)],
         middleware=[
             Middleware(Edge, service),
             *([Middleware(AccessLog)] if settings.access_log else []),
@@ -84,8 +100,11 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}/messages", stored.messages),
         Route("/tokenize", tokens.tokenize, methods=["POST"]),
         Route("/detokenize", tokens.detokenize, methods=["POST"]),
-        *docs.routes(extensions=service.settings.extensions),
     ]
+
+
+def _docs(settings: ServerSettings, more: MoreRoutes) -> list[Route]:
+    return docs.routes(with_more(document(extensions=settings.extensions), more.paths))
 
 
 async def _on_error(request: Request, error: Exception) -> Response:

@@ -22,8 +22,8 @@ from minikin.errors import SetupError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-    from starlette.routing import Route
 
+    from minikin.api.app import MoreRoutes
     from minikin.api.serving.service import Service
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Seconds of silence before the first probe, seconds between two, and how many go unanswered."""
 
 
-def serve(settings: ServerSettings, more_routes: Callable[[], list[Route]] = list) -> None:
+def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> None:
     """Serve until a signal. The first SIGTERM or SIGINT drains, the second stops immediately.
 
     `more_routes` returns routes to serve in addition to those of the API.
@@ -72,7 +72,7 @@ def listen(settings: ServerSettings) -> socket.socket:
 
 
 async def _serve(
-    settings: ServerSettings, listener: socket.socket, more_routes: Callable[[], list[Route]]
+    settings: ServerSettings, listener: socket.socket, more_routes: Callable[[], MoreRoutes]
 ) -> bool:
     """Serve. Returns whether every answer was finished."""
     started = time.perf_counter()
@@ -80,8 +80,7 @@ async def _serve(
     models.first()
     try:
         # In a thread, so that the engine process starts while this process imports the HTTP code.
-        app = await asyncio.to_thread(_application, settings, models)
-        app.router.routes += more_routes()
+        app = await asyncio.to_thread(_application, settings, models, more_routes)
         server = DrainingServer(app, settings)
         watch = asyncio.create_task(_announce(settings, models, listener, started))
         watch.add_done_callback(lambda _: server.end_if_failed(watch))
@@ -94,10 +93,12 @@ async def _serve(
     return not server.cut_off
 
 
-def _application(settings: ServerSettings, models: ModelPool) -> Starlette:
+def _application(
+    settings: ServerSettings, models: ModelPool, more_routes: Callable[[], MoreRoutes]
+) -> Starlette:
     from minikin.api.app import create_app
 
-    return create_app(settings, models)
+    return create_app(settings, models, more_routes())
 
 
 async def _announce(

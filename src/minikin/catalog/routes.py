@@ -18,7 +18,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -40,13 +40,6 @@ from minikin.errors import InvalidRequest, NotFound
 _KINDS = ("authors", "models", "providers", "offerings")
 _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'self'"}
 _STATES: tuple[BadgeState, ...] = ("verified", "declared", "failed", "stale")
-
-
-class _Question(query.Filter, kw_only=True, forbid_unknown_fields=True):
-    """The query string of /catalog/offerings."""
-
-    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
-    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) -> list[Route]:
@@ -111,13 +104,13 @@ def _page(site: Site, path: str) -> str | None:
     return site.map.path(kinds[0], records[name.lower()]) if known else None
 
 
-def _question(request: Request) -> _Question:
+def _question(request: Request) -> query.Question:
     parameters = request.query_params
     raw: dict[str, Any] = {name: parameters.get(name) for name in parameters}
     if "capability" in raw:
         raw["capability"] = parameters.getlist("capability")
     try:
-        return msgspec.convert(raw, _Question, strict=False)
+        return msgspec.convert(raw, query.Question, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"The query is not valid: {error}.") from None
 

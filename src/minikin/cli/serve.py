@@ -18,7 +18,7 @@ from minikin.errors import ModelFileError, SetupError
 from minikin.hub.known import DEFAULT_MODEL, known_file
 
 if TYPE_CHECKING:
-    from starlette.routing import Route
+    from minikin.api.app import MoreRoutes
 
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
@@ -116,7 +116,7 @@ def serve(
     logs.set_up(chosen.log_level)
     from minikin.api.server import serve as run_server
 
-    run_server(chosen, lambda: _catalog_routes(chosen))
+    run_server(chosen, lambda: catalog_routes(chosen))
 
 
 def _models(
@@ -195,8 +195,11 @@ def _memory(model: ModelSettings) -> int:
     return facts.memory
 
 
-def _catalog_routes(settings: ServerSettings) -> list[Route]:
-    from minikin.catalog.routes import catalog_routes
+def catalog_routes(settings: ServerSettings) -> MoreRoutes:
+    """The catalog, as part of the server."""
+    from minikin.api.app import MoreRoutes
+    from minikin.catalog import openapi, routes
     from minikin.catalog.sources.catalog import load
 
-    return catalog_routes(load, tuple(name for model in settings.models for name in model.names))
+    served = tuple(name for model in settings.models for name in model.names)
+    return MoreRoutes(routes.catalog_routes(load, served), openapi.paths())

@@ -10,7 +10,6 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from minikin.api.http.http import json_response
-from minikin.api.routes.openapi import document
 
 _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
@@ -21,14 +20,14 @@ code { font-size: .9em }
 """
 
 
-def routes(*, extensions: bool) -> list[Route]:
-    """The two routes, for a server with or without the extensions."""
+def routes(described: dict[str, Any]) -> list[Route]:
+    """The two routes, for an OpenAPI document."""
 
     async def data(request: Request) -> Response:
-        return json_response(document(extensions=extensions))
+        return json_response(described)
 
     async def page(request: Request) -> Response:
-        return HTMLResponse(_page(document(extensions=extensions)))
+        return HTMLResponse(_page(described))
 
     return [Route("/docs", page), Route("/openapi.json", data)]
 

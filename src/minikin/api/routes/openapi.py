@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -39,6 +40,15 @@ def document(*, extensions: bool = False) -> dict[str, Any]:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def with_more(described: dict[str, Any], paths: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with the routes of another room, whose failures have the server's body."""
+    more = {
+        path: {method: _with_failures(operation) for method, operation in methods.items()}
+        for path, methods in paths.items()
+    }
+    return {**described, "paths": described["paths"] | more}
 
 
 def _request_schema(extensions: bool) -> dict[str, Any]:
@@ -136,14 +146,17 @@ def _of_path(name: str, operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def _operation(summary: str, content: dict[str, Any], *failures: int) -> dict[str, Any]:
+    done = {"200": {"description": "done", "content": content}}
+    return _with_failures({"summary": summary, "responses": done}, *failures)
+
+
+def _with_failures(operation: dict[str, Any], *failures: int) -> dict[str, Any]:
+    """`operation` with the body of every failure, and with the failures of all routes."""
     failed = {"description": "the request failed", "content": _json("Error")}
-    return {
-        "summary": summary,
-        "responses": {
-            "200": {"description": "done", "content": content},
-            **{str(status): failed for status in (401, 403, *failures)},
-        },
-    }
+    responses: dict[str, Any] = operation["responses"]
+    own = [int(status) for status in responses if status >= "400"]
+    all_failures = {str(status): failed for status in (401, 403, *own, *failures)}
+    return {**operation, "responses": responses | all_failures}
 
 
 def _any() -> dict[str, Any]:

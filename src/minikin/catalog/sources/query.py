@@ -52,6 +52,13 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         )
 
 
+class Question(Filter, kw_only=True, forbid_unknown_fields=True):
+    """The query string of /catalog/offerings."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
 def _ids(records: Iterable[Record]) -> set[str]:
     return {record.id.lower() for record in records}
 
