@@ -98,6 +98,6 @@ def test_the_least_cache_is_a_block(stretched):
 
 @pytest.mark.parametrize("tokens", [VOCABULARY - 1, VOCABULARY + 1])
 def test_a_file_with_more_or_fewer_tokens_than_embeddings_is_refused(stretched, tokens):
-    message = f"spells {tokens} tokens, but has embeddings of {VOCABULARY}"
+    message = f"has {tokens} tokens, but the model has {VOCABULARY}"
     with pytest.raises(ModelFileError, match=message):
         stretched(tokens)

@@ -1,1 +1,1 @@
-"""The engine: token ids in, token events out. It knows nothing of chat or HTTP."""
+"""The engine: token ids in, token events out. It does not depend on chat or HTTP."""

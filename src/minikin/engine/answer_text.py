@@ -1,4 +1,4 @@
-"""The text of one answer as its tokens come: what may be shown now, and when it ends."""
+"""The text of one answer while its tokens arrive: the final part, and the end."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 @dataclass(slots=True)
 class _Spelled:
-    """A token whose text is not wholly shown: where in the answer that text lies."""
+    """A token whose text is not completely released, and the position of that text."""
 
     entry: TokenEntry | None
     start: int
     end: int = sys.maxsize
-    """Not known while the token's last bytes wait for the rest of a character."""
+    """Unknown while the last bytes of the token wait for the rest of a character."""
 
 
 class Shown(NamedTuple):
-    """Text that is certain, and the tokens that it completes."""
+    """Final text, and the tokens that it completes."""
 
     text: str
     token_ends: tuple[int, ...] = ()
-    """Where in `text` each of the tokens ends."""
+    """The end of each token in `text`."""
     entries: tuple[TokenEntry, ...] = ()
-    """Their log-probability entries, where there are any."""
+    """Their log-probability entries, if there are any."""
 
     def then(self, later: Shown) -> Shown:
-        """This and what follows it, in one."""
+        """This text followed by another."""
         ends = tuple(len(self.text) + end for end in later.token_ends)
         return Shown(self.text + later.text, self.token_ends + ends, self.entries + later.entries)
 
 
 class AnswerText:
-    """Turns tokens into text that is certain: whole characters, no part of a stop text.
+    """Turns tokens into final text: complete characters, and no part of a stop sequence.
 
-    A token's log-probability entry is shown with the last of its text.
+    The log-probability entry of a token is released with the end of its text.
     """
 
     def __init__(
@@ -56,18 +56,18 @@ class AnswerText:
         self._shown = 0
         self._waiting: deque[_Spelled] = deque()
         self.stopped = False
-        """Whether a stop text has been met."""
+        """Whether a stop sequence was found."""
         self.visible_tokens = 0
-        """Tokens of which some text has been shown, or was about to be when the answer ended."""
+        """The number of tokens whose text was released at least in part, or would be at the end."""
 
     def take(self, token: int, entry: TokenEntry | None) -> Shown:
-        """Spell one more token; returns what may be shown now."""
+        """Add one token. Returns the text that is final now."""
         text = self._detokenizer.add(token)
         self._waiting.append(_Spelled(entry, self._spelled))
         return self._show(text, last=False)
 
     def finish(self) -> Shown:
-        """Give up what was held back, since no token follows."""
+        """Return the text that was held back, at the end of the answer."""
         return self._show(self._detokenizer.flush(), last=True)
 
     def _show(self, text: str, *, last: bool) -> Shown:

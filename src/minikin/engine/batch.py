@@ -1,4 +1,4 @@
-"""From the scheduler's spans to one step's tensors."""
+"""Turns the scheduler's spans into the tensors of one step."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from minikin.engine.scheduler import Span
 def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = False) -> Batch:
     """Lay out spans, in the scheduler's order.
 
-    Logits are wanted after each sequence's last token and its guesses, or (`every_row`) after every
-    token.
+    The step computes logits after each sequence's last token and its guesses, or after every token
+    (`every_row`).
     """
     tokens: list[int] = []
     positions: list[int] = []

@@ -1,4 +1,4 @@
-"""Which blocks of the KV cache are free, used or remembered: memory, without the memory itself."""
+"""Records which blocks of the KV cache are free, in use or cached. It holds no tensors."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 from minikin.engine.model.block import BLOCK
 
 NAMED = 5
-"""The most blocks that a fault names."""
+"""Maximum blocks in an error message."""
 
 _Key = tuple[int, tuple[int, ...]]
 
 
 class CacheFault(RuntimeError):
-    """The records of the cache contradict each other: an answer could read another's keys."""
+    """The records of the cache are inconsistent. An answer could read the keys of another."""
 
 
 class BlockPool:
-    """Reference-counted blocks, and the prefix tree over those that are full.
+    """Reference-counted blocks, and the prefix tree of the full blocks.
 
-    A full block is known by its parent's node and its own tokens, compared whole, so no two
-    prefixes are ever mistaken for each other. A block that nobody uses stays known until its
-    place is needed; the least recently used goes first.
+    A full block is identified by the node of its parent and its own tokens, compared in full, so
+    two prefixes are never confused. A block without users stays cached until its memory is needed.
+    The least recently used block is evicted first.
     """
 
     def __init__(self, blocks: int) -> None:
@@ -35,18 +35,18 @@ class BlockPool:
         self._tree: dict[_Key, tuple[int, int]] = {}
         """(parent node, tokens) -> (block, node). Node numbers are never reused."""
         self._pure: set[int] = set()
-        """Known blocks that prompts alone have computed, those before them included."""
+        """Cached blocks that only prompts computed, including all blocks before them."""
         self._roots = {"": 0}
-        """Scope -> the node that its prefixes start from; there are as many as API keys."""
+        """Scope -> the start node of its prefixes. There is one per API key."""
         self._next_node = 1
 
     @property
     def available(self) -> int:
-        """Blocks that can be allocated now, remembered ones included."""
+        """The number of blocks that can be allocated now, including cached ones."""
         return len(self._idle)
 
     def allocate(self, count: int) -> list[int] | None:
-        """`count` blocks with one user each, or None if there are not as many."""
+        """`count` blocks with one user each, or None if there are too few."""
         if count > len(self._idle):
             return None
         blocks = [self._idle.popitem(last=False)[0] for _ in range(count)]
@@ -56,7 +56,7 @@ class BlockPool:
         return blocks
 
     def release(self, blocks: Run[int]) -> None:
-        """Give up one use of each block; the last ones of a run are the first to be reused."""
+        """Release one use of each block. The last blocks of a sequence are reused first."""
         for block in reversed(blocks):
             self._users[block] -= 1
             if self._users[block] == 0:
@@ -67,10 +67,10 @@ class BlockPool:
     def match(
         self, tokens: Run[int], scope: str = "", *, only_pure: bool = False
     ) -> tuple[list[int], int, bool]:
-        """The known blocks that `tokens` begin with, now used once more, and the last one's node.
+        """The cached blocks at the start of `tokens`, with one more use, and the last one's node.
 
-        And whether all of them are pure, that is computed by prompts on pure blocks. At least one
-        token is left over, since a forward pass needs one. Of other scopes nothing is known.
+        Also whether all of them are pure, that is, computed by prompts on pure blocks. At least
+        one token is left, because a forward pass needs one. Other scopes have their own blocks.
         """
         blocks: list[int] = []
         node = self._root(scope)
@@ -87,10 +87,10 @@ class BlockPool:
         return blocks, node, self._pure.issuperset(blocks)
 
     def remember(self, parent: int, tokens: Run[int], block: int, *, pure: bool = True) -> int:
-        """Make a full block known under `parent`; returns its node.
+        """Add a full block to the tree under `parent`. Returns its node.
 
-        If an equal block is known already the tree keeps that one, and this one stays private; a
-        pure block takes the place of one that is not.
+        If an equal block exists, the tree keeps it, and the new one stays private. But a pure block
+        replaces one that is not pure.
         """
         key = (parent, tuple(tokens))
         if key in self._tree:
@@ -108,9 +108,9 @@ class BlockPool:
         return node
 
     def check_integrity(self, held: Iterable[int]) -> None:
-        """Raise CacheFault if the records disagree, with each other or with the blocks `held`.
+        """Raise CacheFault if the records disagree with each other or with the blocks `held`.
 
-        A block that several sequences hold stands in `held` as often.
+        A block of several sequences is in `held` once for each of them.
         """
         uses = Counter(held)
         _agree(
@@ -137,7 +137,7 @@ class BlockPool:
             self._unname(block)
 
     def _unname(self, block: int) -> None:
-        """Take away what the block is known by."""
+        """Remove the block from the tree."""
         self._keys[block] = None
         self._pure.discard(block)
         if block in self._idle:
@@ -145,7 +145,7 @@ class BlockPool:
 
 
 def _agree(names: str, one: Mapping[int, Any], other: Mapping[int, Any]) -> None:
-    """Raise CacheFault, with the first blocks that differ, unless both records are the same."""
+    """Raise CacheFault with the first different blocks if the records are not the same."""
     if one == other:
         return
     nothing = object()

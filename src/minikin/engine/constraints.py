@@ -1,4 +1,4 @@
-"""Requests bound by a grammar: the wait for it to be compiled, and for the masks of each step."""
+"""Requests with a grammar: waiting for its compilation, and for the masks of each step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from minikin.engine.sequence import Sequence
 log = logging.getLogger(__name__)
 
 LATE_SECONDS = 0.02
-"""How long a step waits for its masks; an answer whose mask is later sits the step out."""
+"""How long a step waits for its masks. An answer with a late mask skips the step."""
 IDLE_SECONDS = 0.01
 """How long a step without work waits for a grammar."""
 
@@ -29,57 +29,57 @@ class Ready:
 
     spans: list[Span] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
-    """Their rows among those of all spans that sample."""
+    """Their rows among the rows of all sampling spans."""
     allowed: list[np.ndarray | None] = field(default_factory=list)
-    """For each row the tokens that it may choose, bool [vocab_size]; None: any."""
+    """For each row the allowed tokens, bool [vocab_size]. None: all."""
     failed: list[tuple[Sequence, Exception]] = field(default_factory=list)
-    """The sequences that can't go on, and why."""
+    """The sequences that cannot continue, with the reasons."""
 
 
 class Constraints:
-    """The grammars that are being compiled, and the masks of those that are followed."""
+    """The grammars in compilation, and the masks of running answers."""
 
     def __init__(self, masks: MaskMaker | None, context_length: int | None) -> None:
-        """Answers end in their form before `context_length` tokens; None: they are cut off."""
+        """Answers end in a valid form before `context_length` tokens. None: they are cut off."""
         self._masks = masks
         self._context_length = context_length
         self._compiling: dict[str, tuple[GenerationRequest, Future[Mask]]] = {}
 
     @property
     def busy(self) -> bool:
-        """Whether some grammar is being compiled."""
+        """Whether a grammar is in compilation."""
         return bool(self._compiling)
 
     def begin(self, request: GenerationRequest, grammar: str) -> None:
-        """Compile the request's grammar, in another thread."""
-        assert self._masks is not None, "this engine follows no grammars"
+        """Compile the grammar of the request in another thread."""
+        assert self._masks is not None, "this engine does not support grammars"
         self._compiling[request.id] = request, self._masks.begin(grammar)
 
     def cancel(self, request_id: str) -> None:
-        """Forget a request, if it is still here."""
+        """Remove a request, if it is still here."""
         self._compiling.pop(request_id, None)
 
     def compiled(self) -> Iterator[tuple[GenerationRequest, Mask | BaseException]]:
-        """The requests whose grammar is done, each once: with its mask, or with what went wrong."""
+        """The requests whose compilation ended, each once: with its mask or with its error."""
         done = [(r, future) for r, future in self._compiling.values() if future.done()]
         for request, future in done:
             del self._compiling[request.id]
             yield request, future.exception() or future.result().fresh()
 
     def wait(self) -> None:
-        """Wait a moment for a grammar."""
+        """Wait a short time for a grammar."""
         wait([future for _, future in self._compiling.values()], IDLE_SECONDS, FIRST_COMPLETED)
 
     def prepare(self, spans: Iterable[Span]) -> None:
-        """Begin to compute the masks of the spans that sample, while the model runs."""
+        """Start to compute the masks of the sampling spans, while the model runs."""
         for span in spans:
             if span.sequence.mask:
                 span.sequence.mask.prepare()
 
     def allowed(self, spans: Iterable[Span]) -> Ready:
-        """The spans whose next token can be chosen now; a late mask is asked for again next step.
+        """The spans whose next token can be chosen now. Late masks are requested again next step.
 
-        `spans` are all that sample, in the order of their rows.
+        `spans` are all sampling spans, in the order of their rows.
         """
         until = time.monotonic() + LATE_SECONDS
         ready, row = Ready(), 0
@@ -91,7 +91,7 @@ class Constraints:
                 try:
                     mask = sequence.mask.allowed(max(0.0, until - time.monotonic()))
                 except Exception as error:
-                    log.warning("sequence %s/%d: %s", sequence.request.id, sequence.index, error)
+                    log.warning("Sequence %s/%d: %s", sequence.request.id, sequence.index, error)
                     ready.failed.append((sequence, error))
                     continue
                 if mask is None:
@@ -102,11 +102,11 @@ class Constraints:
         return ready
 
     def steer(self, sequence: Sequence, token: int) -> int:
-        """The token to take in place of a sampled one, so that the answer ends in its form."""
+        """The token that replaces a sampled one, so that the answer ends in a valid form."""
         if sequence.mask is None or self._context_length is None:
             return token
         try:
             return sequence.mask.steer(token, sequence.room(self._context_length))
-        except Exception:  # the answer can still go on as the model has it
-            log.exception("sequence %s/%d can't be steered", sequence.request.id, sequence.index)
+        except Exception:  # the answer can continue with the model's token
+            log.exception("Cannot steer sequence %s/%d", sequence.request.id, sequence.index)
             return token

@@ -1,4 +1,4 @@
-"""Tokens to text as they come, a whole character at a time."""
+"""Turns tokens into text, one complete character at a time."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Protocol
 
 
 class Speller(Protocol):
-    """What is needed of a tokenizer."""
+    """The required interface of a tokenizer."""
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The token's own bytes, maybe a part of a character."""
+        """The bytes of the token, possibly a part of a character."""
         ...
 
 
 class Detokenizer:
-    """Holds back the bytes of a character until all of them are there.
+    """Holds back the bytes of a character until it is complete.
 
-    The texts together are what decoding all bytes at once with errors="replace" gives.
+    All texts together equal the result of decoding all bytes with errors="replace".
     """
 
     def __init__(self, tokenizer: Speller) -> None:
@@ -29,5 +29,5 @@ class Detokenizer:
         return self._decoder.decode(self._tokenizer.token_bytes(token_id))
 
     def flush(self) -> str:
-        """What is left when no token follows: U+FFFD for half a character, or nothing."""
+        """The rest at the end of the answer: U+FFFD for an incomplete character, or nothing."""
         return self._decoder.decode(b"", final=True)

@@ -1,4 +1,4 @@
-"""From sampled tokens to events: which of them are kept, what they spell, and an answer's end."""
+"""Turns sampled tokens into events: accepted tokens, their text, and the end of an answer."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ log = logging.getLogger(__name__)
 
 
 def failure(sequence: Sequence, error: BaseException) -> Event:
-    """The event that ends a choice because the engine failed at it."""
+    """The event that ends a choice after an engine error."""
     return Event(id=sequence.request.id, index=sequence.index, error=type(error).__name__)
 
 
 def failures(request: GenerationRequest, error: BaseException) -> list[Event]:
-    """The ends of all choices of a request that could not begin."""
+    """The end events of all choices of a request that could not start."""
     name = type(error).__name__
     return [Event(id=request.id, index=index, error=name) for index in range(request.n)]
 
 
 class Emission:
-    """Gives sequences their tokens and tells what came of it. It frees nothing: the engine does."""
+    """Adds tokens to sequences and returns the events. The engine frees the sequences."""
 
     def __init__(self, tokenizer: Tokenizer, context_length: int) -> None:
         self._eos_ids = tokenizer.eos_ids
         self._context_length = context_length
 
     def accept(self, span: Span, sampled: Run[Sampled]) -> Iterator[Event]:
-        """Take the next token, and those after it as long as they were guessed right.
+        """Accept the next token, and the following ones while the guesses are correct.
 
         An event with `ends` is the last one.
         """
@@ -55,7 +55,7 @@ class Emission:
                 sequence.computed += 1
 
     def _advance(self, sequence: Sequence, token: int, entry: TokenEntry | None) -> Iterator[Event]:
-        """Give `sequence` its next token, and those that its grammar forces after it."""
+        """Add the next token to `sequence`, and those that its grammar forces after it."""
         try:
             forced = self._forced(sequence, token)
             for at, following in enumerate([token, *forced]):
@@ -66,14 +66,14 @@ class Emission:
                 if event.finish_reason:
                     return
         except Exception as error:
-            # Whatever is wrong with this answer must not end the others.
-            log.exception("sequence %s/%d failed", sequence.request.id, sequence.index)
+            # An error in this answer must not end the others.
+            log.exception("Sequence %s/%d failed", sequence.request.id, sequence.index)
             yield failure(sequence, error)
 
     def _forced(self, sequence: Sequence, token: int) -> list[int]:
-        """The tokens that must follow `token`: they need no forward pass of their own.
+        """The tokens that must follow `token`. They need no forward pass of their own.
 
-        Unless log probabilities are wanted, which only a pass gives.
+        Empty if the request wants log probabilities, because only a pass computes them.
         """
         if sequence.mask is None or token in self._eos_ids:
             return []
@@ -121,11 +121,11 @@ def _event(
 
 
 def _usage(sequence: Sequence, reason: FinishReason) -> ChoiceUsage:
-    # The end mark counts as a token, be it the model's own or a stop text.
+    # The end counts as one token: the model's end token or a stop sequence.
     completion = sequence.answer.visible_tokens + 1 if reason == "stop" else sequence.sampled
     prediction = sequence.prediction
     return ChoiceUsage(
-        # OpenAI bills what was predicted in vain, and counts it here.
+        # OpenAI bills rejected prediction tokens, and counts them here.
         completion_tokens=completion + prediction.rejected,
         cached_tokens=sequence.cached,
         accepted_prediction_tokens=prediction.accepted,

@@ -53,29 +53,29 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        """Whether there is anything to run."""
+        """Whether there is work."""
         return bool(self._choices) or self._constraints.busy
 
     def add(self, request: GenerationRequest) -> None:
-        """Queue a request. Its further choices follow when the first has computed the prompt."""
+        """Queue a request. Its other choices start after the first one computed the prompt."""
         if request.params.grammar is None:
             self._begin(request, 0, None)
         else:
             self._constraints.begin(request, request.params.grammar)
 
     def cancel(self, request_id: str) -> None:
-        """Drop a request, if it is still here."""
+        """Remove a request, if it is still here."""
         self._constraints.cancel(request_id)
         for sequence in self._choices.pop(request_id, ()):
             self.scheduler.remove(sequence)
 
     def check_integrity(self) -> None:
-        """Raise CacheFault if the records of the cache are wrong. For moments without work."""
+        """Raise CacheFault if the records of the cache are wrong. Call it when idle."""
         self.scheduler.check_integrity()
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
-        """Run one step; returns what came of it."""
+        """Run one step. Returns its events."""
         events = self._begin_compiled()
         spans = self.scheduler.schedule()
         if not spans:
@@ -90,7 +90,7 @@ class Engine:
                 logits = logits[ready.rows]
             sampled = self._sample(logits, ready)
         except (RuntimeError, FloatingPointError) as error:
-            log.exception("a step failed; its %d sequences end", len(spans))
+            log.exception("A step failed. Its %d sequences end", len(spans))
             return events + [self._fail(span.sequence, error) for span in spans]
         events += [self._fail(sequence, error) for sequence, error in ready.failed]
         self.scheduler.computed([span for span in spans if not span.samples] + ready.spans)
@@ -99,7 +99,7 @@ class Engine:
         return events
 
     def _begin_compiled(self) -> list[Event]:
-        """Queue the requests whose grammar is ready; returns the ends of those that have none."""
+        """Queue the requests with a compiled grammar. Returns the end events of failed ones."""
         events: list[Event] = []
         for request, mask in self._constraints.compiled():
             if isinstance(mask, BaseException):

@@ -1,4 +1,4 @@
-"""From a model file to an engine that is ready to step."""
+"""Turns a model file into an engine that is ready to run."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def load_engine(
     make_masks: MakeMasks | None = None,
     find_kernels: Callable[[], ctypes.CDLL | None] = load_library,
 ) -> tuple[Engine, ModelInfo]:
-    """Load the model and run it once, so that the first request finds everything warm.
+    """Load the model and run it once, so that the first request is fast.
 
-    Without `make_masks` no request may have a grammar. Raises ModelFileError.
+    Without `make_masks`, requests cannot have grammars. Raises ModelFileError.
     """
     threads = settings.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
@@ -46,8 +46,8 @@ def load_engine(
     tokenizer = Tokenizer.from_gguf(file.metadata)
     if tokenizer.vocab_size != architecture.vocab_size:
         raise ModelFileError(
-            f"The model file spells {tokenizer.vocab_size} tokens, "
-            f"but has embeddings of {architecture.vocab_size}."
+            f"The tokenizer of the model file has {tokenizer.vocab_size} tokens, "
+            f"but the model has {architecture.vocab_size}."
         )
     library = find_kernels() if device.type == "cpu" else None
     kernels = Kernels(library, threads) if library else None
@@ -56,9 +56,9 @@ def load_engine(
     native = kernels is not None and NativeLayers.fit(architecture, weights)
     cached = torch.bfloat16 if native else dtype
     tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, cached, device)
-    tokens = max(tokens, BLOCK)  # there is no less
+    tokens = max(tokens, BLOCK)  # the minimum
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
-    # Read again: what turns positions into angles may depend on how many there are.
+    # Read again, because the RoPE angles can depend on the context length.
     architecture = Architecture.read(file, context)
     cache = KVCache(architecture, tokens, dtype=cached, device=device)
     decoder = Decoder(architecture, weights, device, kernels)
@@ -87,11 +87,11 @@ def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype
     if kernels is None:
         return pytorch
     native = f"native kernels ({kernels.instructions})"
-    return native if decoder.native else f"{native} in products of packed matrices, else {pytorch}"
+    return native if decoder.native else f"{native} for packed matrices, {pytorch} for the rest"
 
 
 def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) -> int:
-    """How many tokens' keys and values fit a quarter of the device's memory, up to MOST_TOKENS."""
+    """The number of tokens whose cache fits a quarter of the device's memory, up to MOST_TOKENS."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
     else:
@@ -101,7 +101,7 @@ def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) 
 
 
 def _warm(engine: Engine, context: int) -> None:
-    """Touch every kernel once: their first run builds what later ones reuse."""
+    """Run every kernel once, because the first run prepares data for later ones."""
     for length in (1, max(1, min(2 * BLOCK, context - 2))):
         params = SamplingParams(max_tokens=min(2, context), top_p=0.5, seed=0)
         engine.add(GenerationRequest(id="warm", prompt=[0] * length, params=params))

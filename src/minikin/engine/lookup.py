@@ -1,36 +1,36 @@
-"""Guesses from the text itself: what came after the same few tokens before."""
+"""Guesses from the text itself: the tokens after an earlier occurrence of the same tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence as Run
 
 PATTERN = 3
-"""Tokens that have to be the same."""
+"""The number of tokens that must be equal."""
 FIRST_WINDOW = 2
 LARGEST_WINDOW = 7
 LONGEST_REST = 64
-"""Steps without a guess after many wrong ones."""
+"""Maximum steps without a guess, after many wrong ones."""
 
 
 class Lookup:
-    """Offers what followed the last occurrence of the latest tokens (Saxena 2023).
+    """Guesses the tokens after the previous occurrence of the latest tokens (Saxena 2023).
 
-    A row more costs a fifth of a step, so wrong guesses are dear: after each the next is put off
-    for twice as many steps.
+    An additional row costs a fifth of a step, so wrong guesses are expensive. After each wrong
+    guess, the pause before the next guess doubles.
     """
 
     def __init__(self, tokens: Run[int]) -> None:
         self._tokens = tokens
-        """The sequence's own, which grow."""
+        """The list of the sequence, which grows."""
         self._after: dict[tuple[int, ...], int] = {}
-        """A pattern -> the place after its last occurrence but the latest."""
+        """A pattern -> the position after its previous occurrence."""
         self._indexed = PATTERN
         self._window = FIRST_WINDOW
         self._pause = 1
         self._rest = 0
 
     def guess(self, most: int) -> tuple[int, ...]:
-        """Up to `most` tokens that may come next."""
+        """Up to `most` tokens that can follow."""
         if most < 1:
             return ()
         tokens = self._tokens
@@ -46,7 +46,7 @@ class Lookup:
         return tuple(tokens[place : place + min(self._window, most)])
 
     def judge(self, offered: int, accepted: int) -> None:
-        """Learn how many of the offered tokens came true."""
+        """Record how many of the offered tokens were correct."""
         if not offered:
             return
         if accepted == offered:

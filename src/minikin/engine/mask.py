@@ -1,6 +1,6 @@
-"""What the engine needs of a grammar: which tokens an answer may go on with.
+"""The engine's interface to grammars: the tokens that an answer can continue with.
 
-The engine knows nothing of grammars. `minikin.engine_main` hands it the maker of these.
+The engine does not depend on grammars. `minikin.engine_main` gives it the maker of masks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 
 class Mask(Protocol):
-    """Where one answer stands in its grammar; see `constrain.masks`."""
+    """The state of one answer in its grammar. See `constrain.masks`."""
 
     @property
     def finished(self) -> bool:
@@ -23,26 +23,27 @@ class Mask(Protocol):
         ...
 
     def fresh(self) -> Mask:
-        """A mask at the beginning of the same grammar, for another answer."""
+        """A mask at the start of the same grammar, for another answer."""
         ...
 
     def prepare(self) -> None:
-        """Begin to compute what is allowed next, in another thread."""
+        """Start to compute the allowed tokens in another thread."""
         ...
 
     def allowed(self, seconds: float) -> np.ndarray | None:
-        """bool [vocab_size]: the tokens allowed next; None if it takes more than `seconds`.
+        """bool [vocab_size]: the tokens allowed next. None if not ready within `seconds`.
 
-        Raises an Exception, for this answer alone, if no token is or if it took too long in all.
+        Raises an Exception for this answer if no token is allowed, or if the total time is too
+        long.
         """
         ...
 
     def steer(self, token: int, room: int) -> int:
-        """`token`, or the one to take in its place so that the answer can end within `room`."""
+        """`token`, or the token that replaces it, so that the answer can end within `room`."""
         ...
 
     def accept(self, token: int, *, forced: bool) -> list[int]:
-        """Take the next token; with `forced`, also those that must follow, which are returned."""
+        """Accept the next token. With `forced`, also accept and return those that must follow."""
         ...
 
 
@@ -50,7 +51,7 @@ class MaskMaker(Protocol):
     """Makes the masks of one model."""
 
     def begin(self, grammar: str) -> Future[Any]:
-        """A future of the Mask at the beginning of `grammar`, once that is compiled."""
+        """A future of the mask at the start of `grammar`, when it is compiled."""
         ...
 
 

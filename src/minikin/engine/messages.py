@@ -1,6 +1,6 @@
-"""What crosses the engine's border, as frozen values: requests in, events out.
+"""The messages of the engine as frozen values: requests in, events out.
 
-These travel as msgpack between the server and the engine process (`host/channel.py`).
+They are sent as msgpack between the server and the engine process (`host/channel.py`).
 """
 
 from __future__ import annotations
@@ -13,51 +13,51 @@ FinishReason = Literal["stop", "length"]
 
 
 GREEDY_BELOW = 1e-5
-"""A smaller temperature is greedy: dividing by it would leave the range of a float."""
+"""A smaller temperature is greedy, because a division by it exceeds the range of a float."""
 
 
 class Unsearched(msgspec.Struct, frozen=True):
-    """A passage of an answer that is not searched for stop texts: a tool call, or reasoning."""
+    """A part of an answer that is not searched for stop sequences: a tool call, or reasoning."""
 
     begin: str
-    """The text that it begins with. Empty: it begins with the answer."""
+    """The text at its start. Empty: it starts with the answer."""
     end: str = ""
-    """The text that it ends with, with the white space after it. Empty: it has no end."""
+    """The text at its end, with white space after it. Empty: it has no end."""
 
 
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
-    """How to choose tokens and when to end. Ranges are the caller's to check."""
+    """How to choose tokens and when to end. The caller checks the ranges."""
 
     max_tokens: int
-    """The most tokens to sample, 1 or more."""
+    """Maximum tokens to sample, 1 or more."""
     temperature: float = 1.0
     """0 is greedy."""
     top_p: float = 1.0
-    """Sample among the fewest likeliest tokens that have this much of the probability."""
+    """Sample from the fewest most likely tokens with this total probability."""
     top_k: int | None = None
-    """Sample among this many likeliest tokens, 1 or more; None: all."""
+    """Sample from this many most likely tokens, 1 or more. None: all."""
     min_p: float = 0.0
-    """Sample among tokens at least this probable, relative to the likeliest."""
+    """Sample from tokens with at least this probability, relative to the most likely one."""
     repetition_penalty: float = 1.0
-    """Divides the positive logits of tokens in prompt and answer, multiplies the negative ones."""
+    """Divides positive logits and multiplies negative logits of tokens in prompt and answer."""
     frequency_penalty: float = 0.0
-    """Taken off a token's logit once for each time this answer has sampled it."""
+    """Subtracted from a token's logit once for each time that this answer sampled it."""
     presence_penalty: float = 0.0
-    """Taken off the logit of each token that this answer has sampled."""
+    """Subtracted from the logit of each token that this answer sampled."""
     logit_bias: dict[int, float] = {}
-    """Token id -> amount added to its logit; 100 forces, -100 bans."""
+    """Token id -> value added to its logit. 100 forces the token, -100 bans it."""
     seed: int | None = None
     """The same request and seed give the same text."""
     stop: tuple[str, ...] = ()
-    """Texts that end the answer; none of them is ever part of it."""
+    """Stop sequences. They end the answer and are never part of it."""
     unsearched: tuple[Unsearched, ...] = ()
-    """Where the texts of `stop` do not count."""
+    """Where `stop` has no effect."""
     prediction: tuple[int, ...] = ()
-    """Token ids that the answer probably has. They change its pace, never its text."""
+    """Token ids that the answer probably has. They change the speed, never the text."""
     grammar: str | None = None
-    """What every answer must match, as text for the mask maker; None: anything."""
+    """The grammar of every answer, as text for the mask maker. None: free answers."""
     top_logprobs: int | None = None
-    """None: no log probabilities; k: those of each token and of the k likeliest."""
+    """None: no log probabilities. k: those of each token and of the k most likely ones."""
 
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,14 +69,14 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     params: SamplingParams
     n: int = 1
     scope: str = ""
-    """Prompts computed before are reused only from requests of the same scope."""
+    """Earlier prompts are reused only from requests with the same scope."""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):
     """A token's bytes and its log probability in the model's own distribution.
 
-    "Own" is at temperature 1 before penalties and bias; -9999.0 for a forced token outside the
-    likeliest 20.
+    This is the distribution at temperature 1 before penalties and bias. -9999.0 means a forced
+    token that is not among the 20 most likely ones.
     """
 
     token: bytes
@@ -84,7 +84,7 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class TokenEntry(msgspec.Struct, frozen=True):
-    """One sampled token with its likeliest alternatives, in descending order."""
+    """One sampled token with its most likely alternatives, in descending order."""
 
     token: bytes
     logprob: float
@@ -96,30 +96,30 @@ class ChoiceUsage(msgspec.Struct, frozen=True, kw_only=True):
 
     completion_tokens: int
     cached_tokens: int = 0
-    """Prompt tokens that needed no computing."""
+    """Prompt tokens from the cache."""
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """News of one choice: text that is now certain, and maybe its end.
+    """An event of one choice: new final text, and possibly the end.
 
-    The concatenated `text` of a choice's events is its answer: whole characters only, no stop
-    text. `logprobs` holds the entries of the tokens that `text` completes, and nothing if the
-    request asked for none. The last event of a choice has a `finish_reason` and its `usage`.
+    The concatenated `text` of a choice's events is its answer: complete characters without a stop
+    sequence. `logprobs` has the entries of the tokens that `text` completes. It is empty if the
+    request wants none. The last event of a choice has a `finish_reason` and the `usage`.
     """
 
     id: str
     index: int
     text: str = ""
     token_ends: tuple[int, ...] = ()
-    """For each token that `text` completes, where in `text` it ends. All tokens of the answer are
-    in one of its events, but for an end mark."""
+    """For each token that `text` completes, its end in `text`. All tokens of the answer are in one
+    of its events, except an end token."""
     logprobs: tuple[TokenEntry, ...] = ()
     finish_reason: FinishReason | None = None
     usage: ChoiceUsage | None = None
     error: str | None = None
-    """The choice ends here because the engine failed at it, for this reason."""
+    """The reason of an engine error that ends the choice."""
 
     @property
     def ends(self) -> bool:
@@ -128,7 +128,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server needs to know of the model that the engine has loaded."""
+    """Facts of the loaded model for the server."""
 
     context_length: int
     """Tokens of prompt and answer together."""

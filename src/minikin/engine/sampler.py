@@ -1,4 +1,4 @@
-"""Choosing tokens: one vectorised pass over the batch's logits."""
+"""Sampling: one vectorised pass over the batch's logits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 
 FIRST_LOOK = 512
-"""Tokens sorted at first for top_p, top_k and min_p; a flatter distribution is sorted whole."""
+"""Tokens sorted first for top_p, top_k and min_p. A flatter distribution is sorted in full."""
 
 HIDDEN_RANK = 20
 HIDDEN_LOGPROB = -9999.0
-"""OpenAI reports this for a token that is not among the likeliest 20 (its API reference)."""
+"""OpenAI's value for a token outside the 20 most likely ones (its API reference)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class Logprobs:
 
     chosen: float
     top: list[tuple[int, float]]
-    """Token ids with their log probabilities, likeliest first."""
+    """Token ids with their log probabilities, most likely first."""
 
 
 class Sampled(NamedTuple):
-    """One row's token."""
+    """The token of one row."""
 
     token: int
     entry: TokenEntry | None
-    """Its log probabilities, if they are wanted."""
+    """Its log probabilities, if requested."""
 
 
 def sample_spans(
@@ -49,10 +49,10 @@ def sample_spans(
     spell: Callable[[int], bytes],
     steer: Callable[[Sequence, int], int],
 ) -> list[list[Sampled]]:
-    """For each span the token after it and those after its guesses; see `sample`.
+    """For each span, the token after it and those after its guesses. See `sample`.
 
-    `spell` gives the bytes of a token, for the entries of log probabilities, `steer` the token to
-    take in place of a sampled one.
+    `spell` returns the bytes of a token for the log-probability entries. `steer` returns the token
+    that replaces a sampled one.
     """
     ahead = [i for span in spans for i in range(1 + len(span.guesses))]
     sequences = [span.sequence for span in spans for _ in range(1 + len(span.guesses))]
@@ -80,13 +80,13 @@ def sample(
     allowed: Run[np.ndarray | None] = (),
     choose: Choose = choose,
 ) -> list[int]:
-    """One token id for each row of `logits` [R, vocabulary] float32, which is used up.
+    """One token id for each row of `logits` [R, vocabulary] float32, which is overwritten.
 
-    Row i is of the token that comes `ahead[i]` places after the next of `sequences[i]`.
+    Row i is for the token `ahead[i]` positions after the next one of `sequences[i]`.
 
-    Penalties and bias come first, then what each row's grammar has `allowed` (bool [tokens], None:
-    all), then temperature, then top_p (OpenAI's order), top_k and min_p. Raises FloatingPointError
-    if the model has put out something that is not a number.
+    The order is: penalties and bias, the tokens that the row's grammar `allowed` (bool [tokens],
+    None: all), temperature, top_p (OpenAI's order), top_k and min_p. Raises FloatingPointError if
+    an output of the model is not a number.
     """
     _penalise_repetition(logits, sequences)
     _adjust(logits, sequences)
@@ -101,7 +101,7 @@ def sample(
     ]
     chosen = choose(logits, heat, points)
     if (chosen < 0).any():
-        raise FloatingPointError("the model's output is not a number")
+        raise FloatingPointError("the output of the model is not a number")
     narrow = [i for i, p in enumerate(params) if heat[i] and (p.top_p < 1 or p.top_k or p.min_p)]
     if narrow:
         own = [params[i] for i in narrow], [points[i] for i in narrow]
@@ -110,7 +110,7 @@ def sample(
 
 
 def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[Logprobs]:
-    """Log probabilities of `tokens`, one a row of raw `logits`, and of each row's `counts` best."""
+    """Log probabilities of `tokens`, one per row of `logits`, and of each row's best `counts`."""
     chosen = torch.tensor(tokens, device=logits.device)[:, None]
     total = _log_sums(logits)
     own = logits.gather(1, chosen)
@@ -130,8 +130,8 @@ def logprobs(logits: torch.Tensor, tokens: Run[int], counts: Run[int]) -> list[L
 def _log_sums(logits: torch.Tensor) -> torch.Tensor:
     """The logarithm of the sum of exponentials [R, 1] of each row [R, vocabulary].
 
-    Row by row in NumPy: PyTorch divides a sum among threads by how many rows there are, and a row's
-    last bit then depends on its company.
+    Row by row in NumPy. PyTorch divides a sum among threads according to the number of rows, so the
+    last bit of a row would depend on the other rows.
     """
     sums = []
     for row in logits.float().cpu().numpy():
@@ -143,7 +143,7 @@ def _log_sums(logits: torch.Tensor) -> torch.Tensor:
 def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
     """Make tokens of prompt and answer less likely, in place (Keskar et al. 2019, section 4.1).
 
-    The paper divides every logit; a negative one must be multiplied to get smaller.
+    The paper divides every logit, but a negative logit must be multiplied to become smaller.
     """
     for row, sequence in enumerate(sequences):
         penalty = sequence.params.repetition_penalty
@@ -155,7 +155,7 @@ def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None
 
 
 def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
-    """Add logit_bias and take off the penalties, in place.
+    """Add logit_bias and subtract the penalties, in place.
 
     logit -= count * frequency_penalty + (count > 0) * presence_penalty, with the counts of this
     answer's sampled tokens (OpenAI's guide on advanced usage).
@@ -178,7 +178,7 @@ def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
 
 
 def _forbid(row: torch.Tensor, allowed: np.ndarray) -> None:
-    """Leave only the `allowed` tokens, in place; a row may be longer than the vocabulary."""
+    """Keep only the `allowed` tokens, in place. A row can be longer than the vocabulary."""
     forbidden = torch.from_numpy(~allowed).to(row.device)
     row[: len(forbidden)].masked_fill_(forbidden, -torch.inf)
     row[len(forbidden) :] = -torch.inf
@@ -196,13 +196,13 @@ def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]
 def _draw_likeliest(
     logits: torch.Tensor, params: Run[SamplingParams], points: Run[float]
 ) -> torch.Tensor:
-    """Sample each row [R, vocabulary] at its temperature, among the tokens that pass all limits.
+    """Sample each row [R, vocabulary] at its temperature, from the tokens that pass all limits.
 
-    Each is judged by itself:
+    Each limit is applied independently:
 
-    - top_p: the fewest likeliest tokens whose mass reaches it (Holtzman et al. 2020);
-    - top_k: that many likeliest tokens (Fan et al. 2018);
-    - min_p: tokens of at least that share of the likeliest one's probability (Nguyen et al. 2024).
+    - top_p: the fewest most likely tokens with this total probability (Holtzman et al. 2020)
+    - top_k: this number of most likely tokens (Fan et al. 2018)
+    - min_p: tokens with at least this share of the highest probability (Nguyen et al. 2024)
     """
     device, size = logits.device, logits.shape[1]
     heat = torch.tensor([[p.temperature] for p in params], device=device)

@@ -1,4 +1,4 @@
-"""What to run next: decode steps for those under way, prompt chunks for those that begin."""
+"""Decides what to run next: decode steps for running answers, chunks of new prompts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from minikin.engine.native.contract import MANY_ROWS
 from minikin.engine.sequence import Sequence
 
 Role = Literal["exact", "prompt", "other"]
-"""Which kernels compute a span's rows, in the order of a step's rows: those of answers that must
-repeat, or of few answers; those of prompts; those of many answers."""
+"""The kernels of a span's rows, in the order of the rows of a step: answers that must be repeatable
+or few answers, then prompts, then many answers."""
 _ROLES: tuple[Role, ...] = get_args(Role)
 GUESSED_ROWS = 8
-"""Rows of a step, guesses looked up included, up to which a row costs a fifth of a step."""
+"""Up to this number of rows in a step, including guesses, a row costs a fifth of a step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Span:
     start: int
     length: int
     guesses: tuple[int, ...] = ()
-    """Tokens that may follow the sequence's last one; computed too, and kept if they come true."""
+    """Guessed tokens after the last one. They are computed too, and kept if they are correct."""
     role: Role = "prompt"
 
     @property
@@ -45,11 +45,11 @@ class Span:
 class Scheduler:
     """Continuous batching: sequences join and leave at every step.
 
-    Every sequence that is past its prompt gets its one token in each step. Prompts, and the spans
-    that a grammar has forced, share what is left of the step's budget. The oldest of them gets a
-    quarter of it, so that it always moves; the rest goes to the shortest first, so that small
-    prompts don't wait behind a huge one.
-    When blocks run out, the youngest sequence gives up its own and is computed again later.
+    Every sequence past its prompt gets one token in each step. Prompts, and spans that a grammar
+    forces, share the rest of the step's budget. The oldest of them gets a quarter of it, so that it
+    always progresses. The rest goes to the shortest first, so that small prompts do not wait behind
+    a large one. If there are no free blocks, the youngest sequence is preempted: it releases its
+    blocks and is computed again later.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Scheduler:
         self.waiting.append(sequence)
 
     def remove(self, sequence: Sequence) -> None:
-        """Drop a sequence that is finished or cancelled; its blocks stay known as a prefix."""
+        """Remove a finished or cancelled sequence. Its blocks stay cached as a prefix."""
         if sequence in self.running:
             self.running.remove(sequence)
             self._release(sequence)
@@ -76,12 +76,12 @@ class Scheduler:
             self.waiting.remove(sequence)
 
     def schedule(self) -> list[Span]:
-        """The next step: exact answers first, then prompts, then other answers.
+        """The spans of the next step: exact answers first, then prompts, then other answers.
 
         Empty if there is nothing to compute.
         """
         self._admit()
-        # A later reservation never preempts an earlier sequence: it would be the older one.
+        # A later reservation never preempts an earlier sequence, because that one is older.
         for sequence in [s for s in self.running if s.sampled]:
             self._reserve(sequence)
         singles = [s for s in self.running if s.pending == 1]
@@ -90,14 +90,14 @@ class Scheduler:
         return _by_kernel([self._next_token(s, max(0, spare)) for s in singles] + chunks)
 
     def computed(self, spans: list[Span]) -> None:
-        """Take note that the spans' keys and values are in the cache now."""
+        """Record that the spans' keys and values are now in the cache."""
         for span in spans:
             sequence = span.sequence
             sequence.computed = span.start + span.length
             self._remember(sequence)
 
     def check_integrity(self) -> None:
-        """Raise CacheFault if the records of the cache are not those of what runs."""
+        """Raise CacheFault if the records of the cache do not match the sequences."""
         self.pool.check_integrity(block for s in self.running for block in s.blocks)
 
     def _admit(self) -> None:
@@ -121,10 +121,10 @@ class Scheduler:
                 sequence.cached = sequence.computed
 
     def _match(self, sequence: Sequence) -> tuple[list[int], int]:
-        """The known blocks that the sequence begins with.
+        """Reuse the cached blocks at the start of the sequence.
 
-        Keys that an answer wrote differ in their last bits from those of a prompt, so an answer
-        that must repeat reuses none of them.
+        Keys from an answer differ in their last bits from those of a prompt, so an answer that must
+        be repeatable does not reuse them.
         """
         only_pure = sequence.repeatable
         known, node, pure = self.pool.match(
@@ -134,7 +134,7 @@ class Scheduler:
         return known, node
 
     def _comes_soon(self, sequence: Sequence) -> bool:
-        """Whether a prompt under way computes more of this one than is known: it is waited for."""
+        """Whether to wait for a running prompt that computes more of this one than is cached."""
         return any(
             other.pending > 1
             and other.request.scope == sequence.request.scope
@@ -157,7 +157,7 @@ class Scheduler:
         return [_chunk(s, grants[id(s)]) for s in prompts if grants[id(s)]]
 
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
-        """A span of one token, with the guesses that there is room for."""
+        """A span of one token, with as many guesses as there is room for."""
         guesses = sequence.guess(self.context_length, spare)
         need = _blocks_for(len(sequence.tokens) + len(guesses)) - len(sequence.blocks)
         if need > 0:
@@ -169,9 +169,9 @@ class Scheduler:
         return Span(sequence, sequence.computed, 1, guesses)
 
     def _reserve(self, sequence: Sequence) -> None:
-        """Give `sequence` room for its tokens, at the cost of younger ones if need be.
+        """Reserve blocks for the tokens of `sequence`, and preempt younger ones if necessary.
 
-        It may have to give way itself, or have done so already.
+        The sequence itself can be preempted, now or before.
         """
         if sequence not in self.running:
             return
@@ -206,15 +206,15 @@ class Scheduler:
 
 
 def _chunk(sequence: Sequence, length: int) -> Span:
-    """A span of several tokens, which ends where the prompt does."""
+    """A span of several tokens that ends with the prompt."""
     left = len(sequence.request.prompt) - sequence.computed
     return Span(sequence, sequence.computed, min(length, left) if left > 0 else length)
 
 
 def _by_kernel(spans: list[Span]) -> list[Span]:
-    """The spans in the order in which the kernels want their rows.
+    """The spans in the order of rows that the kernels expect.
 
-    An answer that must repeat is exact in any company, others are while they are few.
+    An answer that must be repeatable is always exact, others only while they are few.
     """
     answers = [span for span in spans if span.start >= len(span.sequence.request.prompt)]
     free = sum(span.length for span in answers if not span.sequence.repeatable)
@@ -226,7 +226,7 @@ def _by_kernel(spans: list[Span]) -> list[Span]:
 
 
 def _shared(some: Run[int], others: Run[int]) -> int:
-    """How many tokens two prompts share, in whole blocks, each short of its last token."""
+    """The number of common tokens of two prompts in full blocks, without their last tokens."""
     most = (min(len(some), len(others)) - 1) // BLOCK
     same = 0
     while (

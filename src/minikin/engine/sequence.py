@@ -1,4 +1,4 @@
-"""One answer in the making: all the state that changes while it is made."""
+"""One unfinished answer: all its mutable state."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 @dataclass(slots=True)
 class Sequence:
-    """A prompt and what has been sampled after it, with its place in the KV cache.
+    """A prompt, the tokens sampled after it, and its blocks in the KV cache.
 
-    `tokens[:computed]` have their keys and values in `blocks`. A sequence that has been
-    preempted has no blocks and `computed == 0`; its tokens are computed again when there is room.
+    The keys and values of `tokens[:computed]` are in `blocks`. A preempted sequence has no blocks
+    and `computed == 0`. Its tokens are computed again when there is room.
     """
 
     request: GenerationRequest
     index: int
-    """Which of the request's `n` choices this is."""
+    """The index among the request's `n` choices."""
     tokens: list[int]
     """The prompt's token ids, then the sampled ones."""
     noise: blake2b
-    """The start of this choice's random numbers."""
+    """The seed of this choice's random numbers."""
     answer: AnswerText
-    """The text that the sampled tokens spell."""
+    """The text of the sampled tokens."""
     prediction: Prediction
-    """The client's text that the answer may follow."""
+    """The client's prediction of the answer."""
     lookup: Lookup
     mask: Mask | None = None
-    """Where the answer stands in its grammar, if it has one."""
+    """The state of the answer in its grammar, if it has one."""
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
     cached: int = 0
-    """Prompt tokens found in the prefix cache when the sequence first ran."""
+    """Prompt tokens in the prefix cache when the sequence first ran."""
     prefix_node: int = 0
-    """The prefix cache's node of the last full block that is registered there."""
+    """The node of the last full block in the prefix cache."""
     registered: int = 0
-    """How many of `blocks` the prefix cache knows."""
+    """How many of `blocks` are in the prefix cache."""
     pure: bool = True
-    """Whether prompts alone have computed the blocks that the prefix cache gave it."""
+    """Whether only prompts computed the blocks from the prefix cache."""
     counts: dict[int, int] = field(default_factory=dict)
-    """How often each token has been sampled."""
+    """How often each token was sampled."""
 
     @classmethod
     def begin(
@@ -76,28 +76,28 @@ class Sequence:
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same request must give the same answer, to the last bit, in any company."""
+        """Whether the same request must give the same answer to the last bit, beside any others."""
         return self.params.seed is not None or self.params.temperature < GREEDY_BELOW
 
     @property
     def sampled(self) -> int:
-        """How many tokens have been sampled."""
+        """The number of sampled tokens."""
         return len(self.tokens) - len(self.request.prompt)
 
     @property
     def pending(self) -> int:
-        """How many tokens still have to be computed before the next can be sampled."""
+        """The number of tokens to compute before the next can be sampled."""
         return len(self.tokens) - self.computed
 
     def room(self, context_length: int) -> int:
-        """How many more tokens may be sampled."""
+        """The number of tokens that can still be sampled."""
         return min(self.params.max_tokens - self.sampled, context_length - len(self.tokens))
 
     def guess(self, context_length: int, spare: int) -> tuple[int, ...]:
-        """Tokens that may come after the next one, to be checked in the same step.
+        """Guesses of the tokens after the next one, to check in the same step.
 
-        Up to `spare` if they are not from the client's prediction. None where the choice of one
-        token changes the odds of the next.
+        Up to `spare` if they are not from the client's prediction. Empty if the choice of one token
+        changes the probabilities of the next.
         """
         params = self.params
         penalised = params.frequency_penalty or params.presence_penalty
@@ -109,7 +109,7 @@ class Sequence:
         return self.lookup.guess(min(room - 1, spare))
 
     def judge(self, offered: int, tokens: Run[int], accepted: int) -> None:
-        """Learn that `accepted` of the offered guesses came true, of the sampled `tokens`."""
+        """Record that `accepted` of the guesses were correct, among the sampled `tokens`."""
         if not self.params.prediction:
             self.lookup.judge(offered, accepted)
             return
@@ -121,13 +121,13 @@ class Sequence:
 
         The position is that of the next token, or of one further `ahead`.
 
-        So a sequence that was preempted, or runs in other company, draws the same numbers again.
+        A sequence that was preempted, or that runs beside others, draws the same numbers.
         """
         draw = self.noise.copy()
         draw.update((self.sampled + ahead).to_bytes(4, "little"))
         return (int.from_bytes(draw.digest(), "little") >> 11) / 2**53
 
     def append(self, token: int) -> None:
-        """Take a sampled token."""
+        """Append a sampled token."""
         self.tokens.append(token)
         self.counts[token] = self.counts.get(token, 0) + 1

@@ -1,4 +1,4 @@
-"""Finding stop texts in an answer that arrives in pieces."""
+"""Finds stop sequences in an answer that arrives in pieces."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from minikin.engine.messages import Unsearched
 
 
 class StopMatcher:
-    """Releases text as soon as it can't be part of a stop text any more.
+    """Releases text as soon as it cannot be part of a stop sequence.
 
-    Of several stop texts the one that begins first wins. One that lies in an unsearched passage, or
-    reaches into it, is not found. Each call looks only at its own text and at what was held back,
-    which is shorter than the longest stop text or mark.
+    If several stop sequences match, the first one in the text counts. A match inside an unsearched
+    passage, or partly inside, does not count. Each call reads only its own text and the held text,
+    which is shorter than the longest stop sequence or mark.
     """
 
     def __init__(self, stops: tuple[str, ...], unsearched: tuple[Unsearched, ...] = ()) -> None:
         self._stops = tuple(stop for stop in stops if stop)
         self._passages = tuple(passage for passage in unsearched if passage.begin)
         self._inside = next((passage for passage in unsearched if not passage.begin), None)
-        """The passage that the text is in."""
+        """The current passage."""
         self._after = False
-        """Whether only white space has come since a passage."""
+        """Whether only white space followed a passage so far."""
         self._held = ""
 
     def feed(self, text: str) -> tuple[str, bool]:
-        """Take more text; returns what is free to be shown, and whether a stop text was met."""
+        """Add text. Returns the released text, and whether a stop sequence was found."""
         self._held += text
         if not self._stops:
             return self._take(len(self._held)), False
@@ -41,25 +41,25 @@ class StopMatcher:
                 return released, stopped
 
     def flush(self) -> tuple[str, bool]:
-        """As `feed`, when no text follows: nothing is held back."""
+        """As `feed` at the end of the answer: nothing is held back."""
         begins = [] if self._inside or self._after else self._begins(self._held)
         released = self._take(min(begins, default=len(self._held)))
         return released, bool(begins)
 
     def _next_passage(self) -> int | None:
-        """Where an unsearched passage begins in the held text."""
+        """The start of an unsearched passage in the held text."""
         begins = (self._held.find(passage.begin) for passage in self._passages)
         return min((at for at in begins if at >= 0), default=None)
 
     def _enter(self, at: int) -> tuple[str, bool]:
-        """Release the text before the passage at `at`, unless a stop text is in it."""
+        """Release the text before the passage at `at`, unless it contains a stop sequence."""
         if begins := self._begins(self._held[:at]):
             return self._take(min(begins)), True
         self._inside = next(p for p in self._passages if self._held.startswith(p.begin, at))
         return self._take(at + len(self._inside.begin)), False
 
     def _pass(self) -> str:
-        """Release what the held text has of a passage, and of the white space after it."""
+        """Release the part of a passage in the held text, and the white space after it."""
         if not self._inside and not self._after:
             return ""
         released = ""
@@ -75,11 +75,11 @@ class StopMatcher:
         return released
 
     def _search(self) -> tuple[str, bool]:
-        """Release the held text up to a stop text, or to what may become one, or a passage."""
+        """Release the held text up to a stop sequence, a possible one, or a passage."""
         marks = [passage.begin for passage in self._passages]
         searched = _earliest_half(self._held, marks)
         begins = self._begins(self._held[:searched])
-        # An earlier place may still turn out to begin a longer stop text: wait for it.
+        # An earlier position can still become a longer stop sequence: wait for it.
         half = _earliest_half(self._held, self._stops)
         waiting = min([half, searched, *self._begins(self._held)])
         return self._take(waiting), waiting in begins
@@ -93,7 +93,7 @@ class StopMatcher:
 
 
 def _earliest_half(text: str, wholes: Iterable[str]) -> int:
-    """Where the longest beginning of one of the `wholes` stands at the end of `text`."""
+    """The start of the longest prefix of one of `wholes` at the end of `text`."""
     size = len(text)
     longest = max(map(len, wholes), default=1) - 1
     for start in range(max(0, size - longest), size):

@@ -64,11 +64,11 @@ async def test_an_engine_answers():
 
 async def test_a_start_that_keeps_failing_is_given_up(caplog):
     async with engine("crash") as process:
-        with pytest.raises(SetupError, match=r"could not load crash: .*SIGABRT, 3 times in a row"):
+        with pytest.raises(SetupError, match=r"cannot load crash: .*SIGABRT, 3 times in a row"):
             await process.wait_ready()
         assert "3 times" in (await process.given_up()).message
         assert not process.is_ready
-        assert caplog.text.count("starting it again") == 2
+        assert caplog.text.count("Restarting it") == 2
 
 
 async def test_a_model_that_cannot_be_loaded_is_not_tried_again(caplog):
@@ -76,7 +76,7 @@ async def test_a_model_that_cannot_be_loaded_is_not_tried_again(caplog):
         with pytest.raises(ModelFileError, match=r"^It is broken\.$"):
             await process.wait_ready()
         assert await process.given_up()
-        assert "starting it again" not in caplog.text
+        assert "Restarting it" not in caplog.text
 
 
 async def test_a_dead_engine_ends_its_answers_and_comes_back():
@@ -92,20 +92,20 @@ async def test_a_dead_engine_ends_its_answers_and_comes_back():
 async def test_what_has_killed_the_engine_twice_is_not_run_again():
     async with engine() as process:
         for _ in range(2):
-            with pytest.raises(EngineFailure, match="restarted"):
+            with pytest.raises(EngineFailure, match="restarts now"):
                 await again(process, DIE, 7)
         with pytest.raises(Quarantined) as raised:
             await again(process, DIE, 7)
         assert raised.value.code == "request_quarantined"
         assert await answer(process, ANSWER) == "hi", "others go on"
-        with pytest.raises(EngineFailure, match="restarted"):
+        with pytest.raises(EngineFailure, match="restarts now"):
             await answer(process, DIE, 8)
 
 
 async def test_a_step_that_never_ends_is_ended():
     async with engine(stuck_seconds=0.8) as process:
         await process.wait_ready()
-        with pytest.raises(EngineFailure, match="restarted"):
+        with pytest.raises(EngineFailure, match="restarts now"):
             await answer(process, HANG)
         assert await again(process, ANSWER) == "hi"
 

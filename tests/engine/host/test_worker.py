@@ -55,9 +55,9 @@ async def test_an_engine_whose_cache_is_corrupt_is_replaced(engine, caplog, capf
     engine.settings.model.touch()
     await engine.start()
     await engine.wait_ready()
-    while "starting it again" not in caplog.text:
+    while "Restarting it" not in caplog.text:
         await asyncio.sleep(0.01)
     await engine.wait_ready()
     assert await generated(engine, "one") == answer("one")
     assert "idle blocks and blocks without users differ at block 3" in capfd.readouterr().err
-    assert caplog.text.count("starting it again") == 1
+    assert caplog.text.count("Restarting it") == 1

@@ -1,1 +1,1 @@
-"""The engine in a process of its own: its supervisor, its worker, and the frames between them."""
+"""The engine in its own process: the supervisor, the worker, and the frames between them."""

@@ -15,37 +15,37 @@ from minikin.engine.messages import Event, GenerationRequest, ModelInfo
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
-    """To the engine, once, first: load this model."""
+    """To the engine, the first message: load this model."""
 
     settings: EngineSettings
 
 
 class Submit(msgspec.Struct, frozen=True, tag=True):
-    """To the engine: work on this request."""
+    """To the engine: run this request."""
 
     request: GenerationRequest
 
 
 class Cancel(msgspec.Struct, frozen=True, tag=True):
-    """To the engine: nobody waits for this request any more."""
+    """To the engine: cancel this request."""
 
     request_id: str
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
-    """From the engine: the model answers."""
+    """From the engine: the model is ready."""
 
     info: ModelInfo
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):
-    """From the engine: the model can't be loaded."""
+    """From the engine: the model cannot be loaded."""
 
     message: str
 
 
 class Events(msgspec.Struct, frozen=True, tag=True):
-    """From the engine: what one step brought."""
+    """From the engine: the events of one step."""
 
     events: list[Event]
 
@@ -57,19 +57,19 @@ _encoder = msgspec.msgpack.Encoder(enc_hook=os.fspath)
 
 
 def frame(message: Command | Report) -> bytes:
-    """A message as it goes over the wire."""
+    """The bytes of a message."""
     return framed(_encoder.encode(message))
 
 
 class BlockingReader:
-    """Reads commands in the engine process. Path-like values travel as text."""
+    """Reads commands in the engine process. Paths are sent as text."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._file = connection.makefile("rb")
         self._decoder = msgspec.msgpack.Decoder(Command, dec_hook=_decode_extra)
 
     def read(self) -> Command | None:
-        """The next command; None when the server is gone."""
+        """The next command. None if the server closed the socket."""
         body = read_frame(self._file)
         return None if body is None else self._decoder.decode(body)
 
@@ -82,7 +82,7 @@ class AsyncReader:
         self._decoder = msgspec.msgpack.Decoder(Report)
 
     async def read(self) -> Report | None:
-        """The next report; None when the engine is gone or talks nonsense."""
+        """The next report. None if the engine closed the socket or sent invalid data."""
         try:
             return self._decoder.decode(await receive_frame(self._stream))
         except (asyncio.IncompleteReadError, BadFrame, ConnectionError, msgspec.DecodeError):

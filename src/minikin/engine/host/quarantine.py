@@ -1,4 +1,4 @@
-"""Requests that were in the engine when it died: run one at a time, and not a third time."""
+"""Requests that ran when the engine died. They run one at a time, and at most twice."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from minikin.errors import Quarantined
 
 MAX_DEATHS = 2
 MAX_KNOWN = 1_024
-"""Past this many suspects the oldest are forgotten."""
+"""Above this number of suspects, the oldest are forgotten."""
 
 
 class Quarantine:
-    """Tells the request that kills the engine from those that were there by chance.
+    """Finds the request that kills the engine among those that only ran at the same time.
 
-    Whatever ran when the engine died is suspect. Suspects run one at a time, so that of those that
-    come back only the culprit is there at a second death; what ends well is suspect no more.
+    Every request that ran when the engine died is a suspect. Suspects run one at a time, so only
+    the cause runs at a second death. A request that ends normally is no longer a suspect.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Quarantine:
 
     @asynccontextmanager
     async def admit(self, request: GenerationRequest) -> AsyncIterator[None]:
-        """Runs the block when it is the request's turn. Raises Quarantined if it has had two."""
+        """Runs the block when it is the request's turn. Raises Quarantined after two deaths."""
         if not self._deaths or (mark := _mark(request)) not in self._deaths:
             yield
             return
@@ -42,7 +42,7 @@ class Quarantine:
             self._deaths.pop(mark, None)
 
     def blame(self, requests: Iterable[GenerationRequest]) -> None:
-        """The engine died while it worked on these."""
+        """Record that the engine died while it ran these requests."""
         for mark in map(_mark, requests):
             self._deaths[mark] = self._deaths.get(mark, 0) + 1
         while len(self._deaths) > MAX_KNOWN:
@@ -50,6 +50,6 @@ class Quarantine:
 
 
 def _mark(request: GenerationRequest) -> bytes:
-    """The same for the same request sent again."""
+    """A key that is the same for the same request."""
     unnamed = msgspec.structs.replace(request, id="")
     return blake2b(msgspec.msgpack.encode(unnamed), digest_size=16).digest()

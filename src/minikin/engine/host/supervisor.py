@@ -1,4 +1,4 @@
-"""The engine in a process of its own: started, watched, and started again when it dies."""
+"""Starts the engine process, watches it, and restarts it after a crash."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ from minikin.errors import EngineFailure, ModelFileError, Overloaded, SetupError
 log = logging.getLogger(__name__)
 
 MAX_STARTS = 3
-"""An engine that dies that often in a row before it has loaded its model is given up."""
+"""Maximum failed starts in a row, before the model is loaded."""
 STUCK_SECONDS = 300.0
-"""An engine that owes an answer and gives no sign of life for so long is ended: no step takes
-minutes, even of a large model on a slow machine."""
+"""An engine with work that reports nothing for this long is killed. No step takes minutes, even
+with a large model on a slow machine."""
 
 PROGRAM = "minikin.engine_main"
 ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""PyTorch's threads sleep while they wait. Spinning, on cores that others use too, they keep those
-they wait for from running: a prompt of 1,000 tokens took ten times as long."""
+"""PyTorch's threads sleep while they wait. If they spin on shared cores, they block the threads
+that they wait for: a prompt of 1,000 tokens took ten times as long."""
 
-DIED = "The engine stopped while it worked on this request. It is being restarted; try again."
+DIED = "The engine stopped while it ran this request. It restarts now. Try again."
 
 
 class _Stream(asyncio.Queue[Event | None]):
-    """The events of one request; None: the engine is gone."""
+    """The events of one request. None: the engine died."""
 
     def __init__(self, request: GenerationRequest) -> None:
         super().__init__()
         self.request = request
         self.owed = request.n
-        """Choices whose end the engine has not told yet."""
+        """The number of choices without an end event so far."""
 
     def tell(self, event: Event) -> None:
-        """Take what the engine reports."""
+        """Add an event from the engine."""
         self.owed -= event.finish_reason is not None
         self.put_nowait(event)
 
@@ -62,8 +62,8 @@ class _Stream(asyncio.Queue[Event | None]):
 class EngineSupervisor:
     """The server's side of the engine.
 
-    A native crash ends the requests that ran, with EngineFailure, and nothing else: the process
-    is started again, and `is_ready` tells when it answers. So does a step that never ends.
+    A native crash ends only the running requests, with EngineFailure. The process restarts, and
+    `is_ready` shows when it is ready. The same happens if a step never ends.
     """
 
     def __init__(self, settings: EngineSettings, *, stuck_seconds: float = STUCK_SECONDS) -> None:
@@ -77,24 +77,24 @@ class EngineSupervisor:
         self._writer: asyncio.StreamWriter | None = None
         self._streams: dict[str, _Stream] = {}
         self._owing_since: float | None = None
-        """When the engine was told something, or last gave news of what it still works on."""
+        """The time of the last command, or of the last report while there is work."""
         self._quarantine = Quarantine()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def is_ready(self) -> bool:
-        """Whether the model answers now."""
+        """Whether the model is ready."""
         return self._ready.is_set() and self._fault is None
 
     @property
     def info(self) -> ModelInfo:
-        """The loaded model. Raises Overloaded before it has first been loaded."""
+        """The loaded model. Raises Overloaded before the first load."""
         if self._info is None:
             raise Overloaded("The model is still loading. Try again in a moment.")
         return self._info
 
     async def start(self) -> None:
-        """Start the engine's process; it loads while the caller goes on."""
+        """Start the engine process. It loads in parallel to the caller."""
         connection = await self._spawn()
         self._tasks = [
             asyncio.create_task(self._supervise(connection)),
@@ -102,19 +102,19 @@ class EngineSupervisor:
         ]
 
     async def wait_ready(self) -> None:
-        """Wait until the model answers. Raises SetupError if the engine has been given up."""
+        """Wait until the model is ready. Raises SetupError if the engine cannot start."""
         await self._ready.wait()
         if self._fault:
             raise self._fault
 
     async def given_up(self) -> SetupError:
-        """Wait until the engine is given up; returns why."""
+        """Wait until the engine cannot start any more. Returns the reason."""
         await self._hopeless.wait()
         assert self._fault is not None
         return self._fault
 
     async def stop(self) -> None:
-        """End the process; requests still running end with EngineFailure."""
+        """Stop the process. Running requests end with EngineFailure."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -125,10 +125,10 @@ class EngineSupervisor:
             await self._child.wait()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
-        """The events of all the request's choices, as they come. Closing it cancels the work.
+        """The events of all choices of the request. To cancel it, close the generator.
 
-        Raises Overloaded while there is no engine, EngineFailure if it dies or fails at a choice,
-        Quarantined if it has died of this request before.
+        Raises Overloaded while there is no engine, EngineFailure if the engine dies or fails at a
+        choice, Quarantined if this request stopped the engine before.
         """
         async with self._quarantine.admit(request):
             if not self.is_ready:
@@ -165,7 +165,7 @@ class EngineSupervisor:
         return ours
 
     async def _supervise(self, connection: socket.socket) -> None:
-        """Keep an engine running until none can be had."""
+        """Keep an engine running until it cannot start any more."""
         starts = 1
         while True:
             await self._attend(connection)
@@ -176,18 +176,18 @@ class EngineSupervisor:
             assert self._child is not None
             ending = _ending(await self._reap(self._child))
             if self._fault is None and starts == MAX_STARTS:
-                reason = f"The engine could not load {self.settings.model.name}: its process"
+                reason = f"The engine cannot load {self.settings.model.name}: its process"
                 self._fault = SetupError(f"{reason} {ending}, {MAX_STARTS} times in a row.")
             if self._fault:
                 self._ready.set()
                 self._hopeless.set()
                 return
-            log.error("the engine's process %s; starting it again", ending)
+            log.error("The engine process %s. Restarting it", ending)
             starts += 1
             connection = await self._spawn()
 
     async def _attend(self, connection: socket.socket) -> None:
-        """Pass the engine's reports on until it is gone."""
+        """Forward the engine's reports until it closes the socket."""
         stream, self._writer = await asyncio.open_unix_connection(sock=connection)
         reader = AsyncReader(stream)
         self._writer.write(frame(Load(self.settings)))
@@ -207,12 +207,12 @@ class EngineSupervisor:
                     return
 
     async def _watch(self) -> None:
-        """Kill an engine that is stuck; the supervisor does the rest."""
+        """Kill an engine that is stuck. The supervisor then restarts it."""
         while True:
             await asyncio.sleep(self._stuck_seconds / 8)
             since = self._owing_since
             if since is not None and self._now() - since > self._stuck_seconds:
-                log.error("the engine has done no step for %.0f s", self._now() - since)
+                log.error("The engine did no step for %.0f s. Killing it", self._now() - since)
                 assert self._child is not None
                 self._owing_since = None
                 with suppress(ProcessLookupError):
@@ -248,8 +248,8 @@ class EngineSupervisor:
 
 
 def _ending(status: int) -> str:
-    """How a process with this exit status ended, as a user reads it."""
+    """A readable description of an exit status."""
     if status >= 0:
         return f"ended with status {status}"
     hint = " (is there enough memory?)" if -status == signal.SIGKILL else ""
-    return f"was ended by {signal.Signals(-status).name}{hint}"
+    return f"was killed by {signal.Signals(-status).name}{hint}"

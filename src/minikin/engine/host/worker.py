@@ -1,4 +1,4 @@
-"""The engine process: load a model, then step for as long as the server is there."""
+"""The engine process: loads a model, then runs steps until the server closes the socket."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from minikin.errors import ModelFileError
 log = logging.getLogger(__name__)
 
 SIGN_OF_LIFE = 1.0
-"""The most seconds between two reports while there is work."""
+"""Maximum seconds between two reports while there is work."""
 IDLE_SECONDS = 1.0
-"""An engine without work for so long checks its cache, once until there is work again."""
+"""After this idle time, the engine checks its cache once."""
 
 _FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
-"""What PyTorch raises where a machine lacks memory or the device that was asked for."""
+"""The errors of PyTorch if memory or the requested device is missing."""
 
 
 def serve(make_masks: MakeMasks) -> None:
     """Serve commands from the socket whose descriptor is the program's first argument.
 
-    The second is the level to log at.
+    The second argument is the log level.
     """
-    # The terminal's Ctrl-C goes to the whole group; when to end is the server's decision.
+    # Ctrl-C in the terminal reaches the whole group, but the server decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.set_up(sys.argv[2], "engine: %(levelname)s %(message)s")
@@ -60,20 +60,20 @@ def serve(make_masks: MakeMasks) -> None:
         except Exception as error:
             _send(connection, LoadFailed(_reason(error, load.settings.model.name)))
             return
-        # What is loaded stays; without this each full collection would walk all of it.
+        # Loaded objects stay. Without this, each full collection visits all of them.
         gc.freeze()
         connection.sendall(frame(Loaded(info)))
         _run(engine, reader, connection)
 
 
 def _reason(error: Exception, model: str) -> str:
-    """Why the model can't be loaded, in one line; what nobody foresaw goes to the log in full."""
+    """The reason of a failed load in one line. Unexpected errors go to the log in full."""
     if isinstance(error, ModelFileError):
         return error.message
     if not isinstance(error, _FORESEEN):
-        log.error("loading failed", exc_info=error)
+        log.error("Loading failed", exc_info=error)
     said = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return f"The engine could not load {model}: {type(error).__name__}: {said}"
+    return f"The engine cannot load {model}: {type(error).__name__}: {said}"
 
 
 def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> None:
@@ -81,7 +81,7 @@ def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> N
     threading.Thread(target=_receive, args=(reader, inbox), daemon=True).start()
     reported = time.monotonic()
     while True:
-        # Sleep while there is nothing to run; between steps take only what has come.
+        # Sleep without work. Between steps, read only the commands that are there.
         while not engine.busy or not inbox.empty():
             command = _next(inbox, engine)
             if command is None:
@@ -96,7 +96,7 @@ def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> N
 
 
 def _next(inbox: queue.SimpleQueue[Command | None], engine: Engine) -> Command | None:
-    """The next command. Ends the process if the wait for it shows that the cache is at fault."""
+    """The next command. If the idle check finds a corrupt cache, the process ends."""
     try:
         return inbox.get(timeout=IDLE_SECONDS)
     except queue.Empty:
@@ -109,7 +109,7 @@ def _check(engine: Engine) -> None:
         engine.check_integrity()
     except CacheFault as error:
         log.error("The KV cache is corrupt: %s. The engine process ends.", error)
-        # The supervisor starts another, with an empty cache.
+        # The supervisor restarts it with an empty cache.
         raise SystemExit(1) from error
 
 
@@ -132,5 +132,5 @@ def _send(connection: socket.socket, report: Report) -> None:
     try:
         connection.sendall(frame(report))
     except BrokenPipeError:
-        # The server is gone; the reader's end of file ends the loop.
+        # The server closed the socket. The reader's end of file ends the loop.
         return

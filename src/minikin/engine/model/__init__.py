@@ -1,1 +1,1 @@
-"""One forward pass: the model's shape, its tensors, and what each layer computes."""
+"""One forward pass: the model's architecture, its tensors, and its layers."""

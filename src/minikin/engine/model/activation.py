@@ -1,4 +1,4 @@
-"""What a gated feed-forward makes of its gate and of what the gate lets pass."""
+"""The activation functions of gated feed-forward layers."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def silu(gate_up: torch.Tensor) -> torch.Tensor:
 
 
 def gelu(gate_up: torch.Tensor) -> torch.Tensor:
-    """GeGLU (Shazeer 2020), by the approximation with tanh."""
+    """GeGLU (Shazeer 2020), approximated with tanh."""
     gate, up = gate_up.chunk(2, dim=-1)
     return F.gelu(gate, approximate="tanh") * up
 
 
 def clamped_silu(gate_up: torch.Tensor) -> torch.Tensor:
-    """SwiGLU as gpt-oss has it: both parts clamped at 7, a steeper gate, one added to `up`.
+    """gpt-oss's SwiGLU: both parts are clamped at 7, the gate is steeper, and 1 is added to `up`.
 
-    The numbers are those of OpenAI's release; GGUF files don't state them.
+    The numbers are those of OpenAI's release. GGUF files do not contain them.
     """
     gate, up = gate_up.chunk(2, dim=-1)
     gate, up = gate.clamp(max=7), up.clamp(-7, 7)

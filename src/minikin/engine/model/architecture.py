@@ -1,4 +1,4 @@
-"""The shape of a llama-family decoder, read from a model file's metadata."""
+"""The architecture of a decoder, read from a model file's metadata."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from minikin.model_file.fields import Fields
 from minikin.model_file.model_file import ModelFile
 
 _MOST_LAYERS, _MOST_HEADS, _MOST_WIDTH, _MOST_EXPERTS = 1024, 4096, 2**20, 4096
-"""What a file may ask for; the largest published models have a tenth of it."""
+"""The maximum for a file. The largest published models have a tenth of it."""
 
 
 @dataclass(frozen=True)
 class Experts:
-    """Of each layer's mixture; see `Mixture`."""
+    """The mixture of each layer. See `Mixture`."""
 
     count: int
     used: int
@@ -35,41 +35,41 @@ class Architecture:
     kv_heads: int
     head_dim: int
     feed_forward: int
-    """Of each expert, if there are several."""
+    """The size of each expert, if there are several."""
     vocab_size: int
     context_length: int
-    """Tokens that a sequence may have."""
+    """Maximum tokens of a sequence."""
     norm_epsilon: float
     attention_scale: float
-    """Factor on each product of a query and a key."""
+    """The factor for each product of a query and a key."""
     windows: tuple[int | None, ...]
-    """For each layer, how many tokens a token sees, itself the last; None: all before it."""
+    """For each layer, how many tokens a token sees, including itself. None: all."""
     ropes: tuple[Rope, ...]
-    """For each layer."""
+    """The RoPE of each layer."""
     experts: Experts | None = None
     activation: ActivationName = "silu"
     embedding_scale: float = 1.0
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     side_by_side: bool = False
-    """The file keeps the two rows of a rotary pair next to each other."""
+    """In the file, the two rows of a rotary pair are adjacent."""
     layer_tensors: tuple[str, ...] = ()
-    """Tensors that each layer must have, besides those of all families."""
+    """Tensors that each layer must have, in addition to those of all families."""
     feed_forward_norm: str = "ffn_norm.weight"
     """The tensor of the norm before the feed-forward."""
 
     @classmethod
     def read(cls, file: ModelFile, context_length: int | None = None) -> Architecture:
-        """Take the fields that GGUF keeps under the architecture's own name.
+        """Read the fields under the architecture's name.
 
-        `context_length` may shorten the file's own. Raises ModelFileError for an architecture
-        that is none of FAMILIES, or for a field that is missing or can't be.
+        `context_length` can reduce the file's value. Raises ModelFileError for an architecture that
+        is not in FAMILIES, or for a missing or invalid field.
         """
         name = file.metadata.get("general.architecture")
         if not isinstance(name, str) or name not in FAMILIES:
             raise ModelFileError(
-                f"This file holds a model of the architecture {str(name)[:64]!a}; "
-                f"Minikin knows: {', '.join(FAMILIES)}."
+                f"This file has the unsupported architecture {str(name)[:64]!a}. "
+                f"Supported: {', '.join(FAMILIES)}."
             )
         family, fields = FAMILIES[name], Fields(file.metadata, name)
         layers = fields.whole("block_count", most=_MOST_LAYERS)
@@ -104,10 +104,10 @@ class Architecture:
         )
 
     def rotary_order(self, heads: int) -> np.ndarray | None:
-        """Where the decoder wants the rows of queries or keys from, if not as the file has them.
+        """The order of the rows of queries or keys, if it differs from the file's order.
 
-        int64 [heads * head_dim]. A file keeps the two rows of a rotary pair side by side, or
-        apart by half of the rows that turn; `rotate` turns row i with row i + head_dim / 2.
+        int64 [heads * head_dim]. In a file, the two rows of a rotary pair are adjacent, or half of
+        the rotated rows apart. `rotate` rotates row i with row i + head_dim / 2.
         """
         turning = 2 * max(len(rope.frequencies) for rope in self.ropes)
         rows = np.arange(self.head_dim)
@@ -143,10 +143,10 @@ def _experts(fields: Fields, family: Family) -> Experts | None:
         return None
     count = fields.whole("expert_count", most=_MOST_EXPERTS)
     used = fields.whole("expert_used_count", most=count)
-    # What gives a row's experts their shares: a softmax, before or after the choice (1, 3).
+    # How a row's experts get their weights: a softmax before or after the choice (1, 3).
     if fields.whole("expert_gating_func", 1) not in (1, 3):
         raise fields.wrong("expert_gating_func")
-    if fields.number("expert_weights_scale", 1.0) not in (0, 1):  # 0 stands for none
+    if fields.number("expert_weights_scale", 1.0) not in (0, 1):  # 0 means none
         raise fields.wrong("expert_weights_scale")
     return Experts(count, used, fields.flag("expert_weights_norm", True))
 

@@ -14,25 +14,25 @@ from minikin.engine.model.kv_cache import KVCache
 
 @dataclass(frozen=True)
 class AttentionForm:
-    """How one layer weighs what it sees."""
+    """The parameters of one layer's attention."""
 
     scale: float
-    """Factor on each product of a query and a key."""
+    """The factor for each product of a query and a key."""
     window: int | None = None
-    """A token sees this many tokens, itself the last; None: all before it."""
+    """A token sees this many tokens, including itself. None: all."""
     softcap: float | None = None
-    """Scores are bent into (-softcap, softcap) by tanh (Gemma 2)."""
+    """Scores are limited to (-softcap, softcap) with tanh (Gemma 2)."""
     sinks: torch.Tensor | None = None
-    """[heads] float32: the score of one place more, which brings no value (gpt-oss)."""
+    """[heads] float32: the score of one additional position without a value (gpt-oss)."""
 
     @property
     def plain(self) -> bool:
-        """Whether PyTorch's own kernels compute it."""
+        """Whether PyTorch's own kernels support it."""
         return self.softcap is None and self.sinks is None
 
 
 class Seen:
-    """What each row may look at: single tokens in one padded table, longer spans one by one."""
+    """The context of each row: single tokens in one padded table, longer spans one by one."""
 
     def __init__(self, batch: Batch, dtype: torch.dtype) -> None:
         rows = batch.rows()
@@ -46,7 +46,7 @@ class Seen:
         self._masks: dict[int | None, torch.Tensor] = {}
 
     def mask(self, window: int | None) -> torch.Tensor:
-        """[singles, 1, 1, places]: what to add to the scores of `context`'s places."""
+        """[singles, 1, 1, positions]: added to the scores of `context`."""
         assert self.context is not None
         if window not in self._masks:
             places = torch.arange(self.context.shape[1] * BLOCK, device=self._ends.device)
@@ -61,7 +61,7 @@ class Seen:
 def attend(
     q: torch.Tensor, cache: KVCache, layer: int, seen: Seen, form: AttentionForm
 ) -> torch.Tensor:
-    """[T, heads, head_dim] of queries like it, on what `cache` has of `layer`."""
+    """[T, heads, head_dim] from queries of the same shape, over the part of `cache` for `layer`."""
     out = torch.empty_like(q)
     if seen.context is not None:
         rows = slice(seen.singles)
@@ -78,7 +78,7 @@ def _attend_singles(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, mask: torch.Tensor, form: AttentionForm
 ) -> torch.Tensor:
     """[B, heads, head_dim] queries of B sequences, one each, against [B, kv_heads, T, head_dim]."""
-    # The queries that share a key head become that head's query rows.
+    # Queries with a common key head become the query rows of this head.
     grouped = q.view(len(q), k.shape[1], -1, q.shape[2])
     if form.plain:
         out = F.scaled_dot_product_attention(grouped, k, v, attn_mask=mask, scale=form.scale)
@@ -108,7 +108,7 @@ def _attend_chunk(
         assert mask is not None
         added = torch.zeros(mask.shape, device=q.device).masked_fill(~mask, -torch.inf)
         sinks = None if form.sinks is None else form.sinks.view(len(k), -1, 1, 1)
-        # A key head at a time: the scores of all would take much memory.
+        # One key head at a time, because the scores of all heads need much memory.
         out = torch.cat([
             _attend_scored(some, k[i], v[i], added, form, None if sinks is None else sinks[i])
             for i, some in enumerate(q.chunk(len(k)))
@@ -124,7 +124,7 @@ def _attend_scored(
     form: AttentionForm,
     sinks: torch.Tensor | None,
 ) -> torch.Tensor:
-    """[..., L, head_dim] of q like it, and of k and v [..., T, head_dim].
+    """[..., L, head_dim] from q of the same shape, and k and v [..., T, head_dim].
 
     `sinks` are those of q's rows, [..., L or 1, 1].
     """
@@ -134,6 +134,6 @@ def _attend_scored(
     scores += mask
     weights = scores.softmax(-1)
     if sinks is not None:
-        # One place more, of the score s, divides each weight by 1 + exp(s - logsumexp).
+        # One additional position with score s divides each weight by 1 + exp(s - logsumexp).
         weights *= torch.sigmoid(scores.logsumexp(-1, keepdim=True) - sinks)
     return weights.to(v.dtype) @ v

@@ -1,4 +1,4 @@
-"""The unit in which the KV cache is handed out."""
+"""The unit of allocation of the KV cache."""
 
 from minikin.engine.native.contract import BLOCK
 

@@ -1,4 +1,4 @@
-"""Drawing one token a row: the last step of a forward pass, in PyTorch."""
+"""Draws one token per row, the last step of a forward pass, in PyTorch."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Choose(Protocol):
 def choose(logits: torch.Tensor, temperatures: Run[float], points: Run[float]) -> torch.Tensor:
     """A token [R] for each row of logits [R, vocabulary] float32, -1 where one is not a number.
 
-    At temperature 0 the likeliest one; otherwise by inverting the cumulative distribution at the
-    row's point in [0, 1).
+    At temperature 0 it is the most likely token. Otherwise it is the inverse of the cumulative
+    distribution at the row's point in [0, 1).
     """
     chosen = logits.argmax(dim=-1)
     usable = logits.gather(1, chosen[:, None]).isfinite().squeeze(1)
@@ -35,7 +35,7 @@ def choose(logits: torch.Tensor, temperatures: Run[float], points: Run[float]) -
 
 
 def invert(weights: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
-    """The first index of each row at which the cumulative weight passes `point` of the total."""
+    """The first index of each row where the cumulative weight exceeds `point` of the total."""
     cumulative = weights.cumsum(dim=-1, dtype=torch.float64)
     goal = point[:, None] * cumulative[:, -1:]
     return torch.searchsorted(cumulative, goal, right=True).squeeze(1)

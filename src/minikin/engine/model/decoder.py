@@ -1,4 +1,4 @@
-"""One forward pass of a llama-family decoder over a batch of spans."""
+"""One forward pass of a decoder over a batch of spans."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from minikin.engine.native.kernels import Kernels
 class Decoder:
     """Embedding, layers of attention and feed-forward, norm, head.
 
-    The residual stream is float32; what goes into a matrix is in the weights' type. Rotary
-    positions follow Su et al. 2021 (RoFormer), grouped queries Ainslie et al. 2023, the gated
-    feed-forward Shazeer 2020.
+    The residual stream is float32. The inputs of a matrix have the type of its weights. Rotary
+    positions are from Su et al. 2021 (RoFormer), grouped queries from Ainslie et al. 2023, the
+    gated feed-forward from Shazeer 2020.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Decoder:
         if kernels is not None and NativeLayers.fit(architecture, weights):
             self._native = NativeLayers(kernels, architecture, weights, self._rotations)
         self.choose: Choose = kernels.choose if kernels is not None else choose
-        """The sampler's kernel for this decoder's logits."""
+        """The sampling kernel for this decoder's logits."""
 
     @property
     def native(self) -> bool:
-        """Whether whole layers run in the native kernels, not only products."""
+        """Whether complete layers run in the native kernels, not only matrix products."""
         return self._native is not None
 
     @torch.inference_mode()
     def forward(self, batch: Batch, cache: KVCache) -> torch.Tensor:
         """Logits [R, vocabulary] in float32, one row for each of `batch.sampled_rows`.
 
-        Writes the keys and values of all the batch's tokens into `cache`.
+        Writes the keys and values of all tokens of the batch into `cache`.
         """
         x = self.weights.embedding.rows(batch.tokens)
         if self.architecture.embedding_scale != 1:
@@ -79,7 +79,7 @@ class Decoder:
             x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
 
     def _norm(self, x: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-        """The RMS norm over the last dimension, for a weight of None x itself."""
+        """The RMS norm over the last dimension. With a weight of None, x itself."""
         if weight is None:
             return x
         return F.rms_norm(x.float(), weight.shape, weight, self.architecture.norm_epsilon)
@@ -106,7 +106,7 @@ class Decoder:
 def _rotary_tables(
     a: Architecture, device: torch.device
 ) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """For each layer its `Rope.table`; layers with equal ropes share one."""
+    """The `Rope.table` of each layer. Layers with equal RoPE share one."""
     tables = {}
     for rope in set(a.ropes):
         cosine, sine = rope.table(a.context_length, a.head_dim)

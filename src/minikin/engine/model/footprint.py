@@ -32,7 +32,7 @@ def footprint(file: ModelFile) -> int:
 
 
 def _weights(file: ModelFile, native: bool) -> int:
-    """Of all weights: packed where the native kernels read their type so, else dense."""
+    """Bytes of all weights: packed if the native kernels use the type packed, otherwise dense."""
     counts: Counter[GGMLType] = Counter()
     for tensor in file.tensors.values():
         counts[tensor.type] += math.prod(tensor.shape)
@@ -41,12 +41,12 @@ def _weights(file: ModelFile, native: bool) -> int:
 
 
 def _dense() -> int:
-    """Of a dense weight: two if the processor computes in bfloat16."""
+    """Bytes of a dense weight: two if the processor computes in bfloat16."""
     return 2 if has_bfloat16() else 4
 
 
 def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
-    """Of the keys and values of CACHED_TOKENS, or of the whole context if it is shorter."""
+    """Bytes of keys and values for CACHED_TOKENS tokens, or for the context if it is shorter."""
 
     def field(key: str) -> int:
         value = metadata.get(f"{family}.{key}")

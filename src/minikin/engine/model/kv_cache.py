@@ -1,4 +1,4 @@
-"""The keys and values of all sequences: the memory that `block_pool` hands out."""
+"""The keys and values of all sequences: the memory that `block_pool` allocates."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from minikin.engine.model.block import BLOCK
 
 
 class KVCache:
-    """Keys and values in blocks of BLOCK slots, laid out as a matrix unit takes them.
+    """Keys and values in blocks of BLOCK slots, in the layout of a matrix unit.
 
     Keys are [layers, blocks, kv_heads, head_dim / 2, BLOCK, 2], values [layers, blocks, kv_heads,
-    BLOCK / 2, head_dim, 2]: what a product sums over comes in pairs.
+    BLOCK / 2, head_dim, 2]: the dimension that a product sums over is in pairs.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class KVCache:
     def write(
         self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     ) -> None:
-        """Put [T, kv_heads, head_dim] keys and values into `slots` [T]."""
+        """Store [T, kv_heads, head_dim] keys and values in `slots` [T]."""
         block, offset = slots // BLOCK, slots % BLOCK
         paired = keys.unflatten(-1, (-1, 2)).to(self.keys.dtype)
         self.keys[layer][block, :, :, offset] = paired
@@ -47,11 +47,11 @@ class KVCache:
 
 
 def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """Zeros, since a slot that nothing was written to is still multiplied, by zero.
+    """Zeros, because an unused slot is still multiplied, by zero.
 
-    On a CPU the pages are the system's own zeros until they are written to, so that a large cache
-    is free until it is used; PyTorch would write them all. They are large where the system has
-    some: there are fewer to be found for the first time, and to be looked up.
+    On a CPU, the pages are the system's zero pages until they are written to, so that a large cache
+    needs no memory until it is used. PyTorch would write all of them. Huge pages are used if the
+    system has them, because they cause fewer page faults and TLB misses.
     """
     if device.type != "cpu":
         return torch.zeros(shape, dtype=dtype, device=device)

@@ -10,14 +10,14 @@ from minikin.engine.native.kernels import PackedMatrix
 from minikin.engine.native.quantized import Blocks
 
 INT4_ROWS = 8
-"""Up to this many rows PyTorch's 4-bit kernel, which reads a quarter of the bytes, is faster."""
+"""Up to this many rows, PyTorch's 4-bit kernel is faster. It reads a quarter of the bytes."""
 
 
 class Linear:
-    """y = x W^T + b for W of [out, in], x of [rows, in].
+    """y = x W^T + b, with W [out, in] and x [rows, in].
 
-    W is kept in one form: packed for the native kernels, or dense in its compute type, with
-    PyTorch's 4-bit form beside it where it pays. b is float32.
+    W has one form: packed for the native kernels, or dense in its compute type. Where it is faster,
+    PyTorch's 4-bit form is stored too. b is float32.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Linear:
         return F.linear(x, self._weight)
 
     def rows(self, which: torch.Tensor) -> torch.Tensor:
-        """[count, in] float32: the rows `which` [count] int64, as of a table of embeddings."""
+        """[count, in] float32: the rows `which` [count] int64, as in an embedding table."""
         if self.packed is not None:
             return self.packed.rows(which)
         assert self._weight is not None
@@ -66,7 +66,7 @@ class Int4Weight:
         self.scale_and_zero = pairs.to(torch.bfloat16).contiguous()
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """[rows, in] -> [rows, out], computed in bfloat16: in float32 that kernel is slow."""
+        """[rows, in] -> [rows, out], in bfloat16, because the kernel is slow in float32."""
         y = torch.ops.aten._weight_int4pack_mm_for_cpu(
             x.bfloat16(), self.packed, GROUP, self.scale_and_zero
         )

@@ -1,4 +1,4 @@
-"""A mixture of experts: feed-forwards of which each row passes through a few."""
+"""A mixture of experts: each row passes through a few of several feed-forward networks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minikin.engine.model.linear import Linear
 
 
 class Expert(NamedTuple):
-    """One feed-forward."""
+    """One feed-forward network."""
 
     gate_up: Linear
     """Hidden -> gate and up, in this order."""
@@ -21,21 +21,21 @@ class Expert(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Mixture:
-    """The experts of a layer, and the router that chooses among them (Shazeer et al. 2017)."""
+    """The experts of a layer, and the router that selects them (Shazeer et al. 2017)."""
 
     router: Linear
-    """Hidden -> a score for each expert, in float32: near ties decide which expert is asked."""
+    """Hidden -> a score for each expert, in float32, because scores can be nearly equal."""
     experts: tuple[Expert, ...]
     used: int
-    """Experts that a row passes through."""
+    """The number of experts per row."""
     normalized: bool = True
-    """The shares of a row's experts add up to 1; else they are those among all experts."""
+    """Whether the weights of a row's experts add up to 1. If not, they are those among all."""
 
     def __call__(self, x: torch.Tensor, activation: Activation) -> torch.Tensor:
         """x [rows, hidden] -> [rows, hidden] float32.
 
-        Experts come in their own order, so that a row's sum doesn't depend on the other rows;
-        those that no row has chosen are not touched.
+        Experts are added in a fixed order, so that the sum of a row does not depend on other rows.
+        Experts that no row selects are not read.
         """
         shares, chosen = self.choose(self.router(x))
         out = torch.zeros(x.shape, device=x.device)
@@ -47,10 +47,10 @@ class Mixture:
         return out
 
     def choose(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of scores [rows, experts] float32, the shares and the numbers [rows, used] of the best.
+        """The weights and indices [rows, used] of the best experts, from scores [rows, experts].
 
-        A softmax over the best is the same as their part of the softmax over all, made to add up
-        to 1, which is how some families put it.
+        A softmax over the best experts equals their part of the softmax over all, normalized to 1.
+        Some families define it in this way.
         """
         best, chosen = scores.topk(self.used)
         if self.normalized:

@@ -1,4 +1,4 @@
-"""A decoder's layers on the native kernels."""
+"""A decoder's layers in the native kernels."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
 from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix
 
 MOST_SHARING = TILE
-"""Query heads to a key head, at most: they have to fit the rows of one tile."""
+"""Maximum query heads per key head. They must fit the rows of one tile."""
 LEAST_ROWS = 128
 
 
 class _Room:
-    """What a step of up to `rows` rows writes between its matrices."""
+    """The intermediate results of a step with up to `rows` rows."""
 
     def __init__(self, kernels: Kernels, a: Architecture, rows: int) -> None:
         self.rows = rows
@@ -36,7 +36,7 @@ class _Room:
         self._units = torch.empty(rows + 1, dtype=torch.int32)
 
     def struct(self, a: Architecture, batch: Batch) -> contract.Room:
-        """As C takes it, for a step of this batch."""
+        """The C struct for a step of this batch."""
         for inputs in (self.normed, self.attended, self.gated):
             inputs.split(batch.few)
         if batch.few:
@@ -55,7 +55,7 @@ class _Room:
 
 
 class NativeLayers:
-    """Same computation as the layers in `decoder.py`, with float32 between the matrices."""
+    """The same computation as the layers in `decoder.py`, with float32 between the matrices."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class NativeLayers:
 
     @staticmethod
     def fit(architecture: Architecture, weights: Weights) -> bool:
-        """Whether every layer can run here."""
+        """Whether every layer can run in the native kernels."""
         a = architecture
         return (
             _fits(weights.head)
@@ -118,10 +118,10 @@ class NativeLayers:
         )  # fmt: skip
 
     def logits(self, x: torch.Tensor, few: int) -> torch.Tensor:
-        """[R, vocabulary] float32 of x [R, hidden] float32 after the last layer.
+        """[R, vocabulary] float32 from x [R, hidden] float32 after the last layer.
 
-        The first `few` rows are computed by integers (see `Inputs`). The logits stand where the
-        next call puts its own.
+        The first `few` rows are computed with integers (see `Inputs`). The next call overwrites the
+        logits.
         """
         rows = len(x)
         if rows > len(self._logits):
@@ -154,5 +154,5 @@ def _fits(linear: Linear) -> bool:
 
 
 def _packed(linear: Linear) -> PackedMatrix:
-    assert linear.packed is not None  # `fit` has said so
+    assert linear.packed is not None  # checked in `fit`
     return linear.packed

@@ -1,4 +1,4 @@
-"""Rotary position embeddings: the frequencies of each way to stretch them, and the rotation."""
+"""Rotary position embeddings: their frequencies with each scaling method, and the rotation."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from minikin.model_file.model_file import ModelFile
 
 @dataclass(frozen=True)
 class Rope:
-    """How some layers turn queries and keys by their place in the text.
+    """How some layers rotate queries and keys by their position in the text.
 
     Su et al. 2021 (RoFormer). A layer without positions (NoPE) has no frequencies.
     """
 
     frequencies: tuple[float, ...] = ()
-    """Radians a position, for the first pairs of a head; the others don't turn."""
+    """Radians per position, for the first pairs of a head. The other pairs do not rotate."""
     magnitude: float = 1.0
-    """Factor on the pairs that turn."""
+    """The factor for the rotated pairs."""
 
     def table(self, positions: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Cosine and sine, each [positions, head_dim / 2] float32."""
@@ -40,7 +40,7 @@ class Rope:
 
 
 def rotate(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """x [T, heads, head_dim], each pair (i, i + head_dim / 2) turned by its position: float32."""
+    """x [T, heads, head_dim], each pair (i, i + head_dim / 2) rotated by its position: float32."""
     cosine, sine = (part[:, None] for part in rotation)
     left, right = x.float().chunk(2, dim=-1)
     return torch.cat([left * cosine - right * sine, right * cosine + left * sine], dim=-1)
@@ -54,7 +54,7 @@ def read_ropes(
     head_dim: int,
     context: int,
 ) -> tuple[Rope, ...]:
-    """For each layer, what a file says of its positions. Raises ModelFileError."""
+    """The RoPE of each layer, from a file. Raises ModelFileError."""
     dimensions = fields.whole("rope.dimension_count", head_dim, most=head_dim)
     if dimensions % 2:
         raise fields.wrong("rope.dimension_count")
@@ -84,10 +84,10 @@ def _frequencies(dimensions: int, base: float) -> np.ndarray:
 def _scaled(
     file: ModelFile, fields: Fields, family: Family, plain: np.ndarray, context: int
 ) -> Rope:
-    """The frequencies as stretched to more context than the model first had.
+    """The frequencies, scaled for a longer context than in training.
 
-    A file states factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one
-    for long ones), or a kind of scaling.
+    A file has factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one for long
+    contexts), or a kind of scaling.
     """
     kind = fields.text("rope.scaling.type", "none")
     magnitude = fields.number("rope.scaling.attn_factor", 1.0)
@@ -109,9 +109,9 @@ def _scaled(
 
 
 def _slowed_by_yarn(fields: Fields, pairs: int, original: int, *, rounded: bool) -> np.ndarray:
-    """How much of the scaling each pair gets, 0 to 1: none if it turns often (Peng et al. 2023).
+    """The share of the scaling for each pair, 0 to 1: 0 if it rotates fast (Peng et al. 2023).
 
-    `original` is the context length, in tokens, before it was stretched.
+    `original` is the context length in tokens before the extension.
     """
     base = _base(fields, "rope.freq_base", 10_000.0)
 

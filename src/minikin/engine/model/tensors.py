@@ -1,4 +1,4 @@
-"""Tensors taken from a model's file, each checked for its shape and ticked off."""
+"""Tensors from a model file. The shape of each is checked, and its use is recorded."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class MatrixPart:
     rows: int
     start: int = 0
     whole: int | None = None
-    """Rows that the matrix must have in all; None: `rows`."""
+    """The total number of rows of the matrix. None: `rows`."""
     order: np.ndarray | None = None
-    """Which of the rows comes where; None: they stay."""
+    """The order of the rows. None: unchanged."""
 
 
 class Tensors:
-    """A file's tensors. Each method raises ModelFileError for one that is absent or misshapen."""
+    """The tensors of a file. Methods raise ModelFileError for a missing tensor or wrong shape."""
 
     def __init__(self, file: ModelFile) -> None:
         self._file = file
@@ -42,19 +42,19 @@ class Tensors:
         return torch.from_numpy(dequantize(data, kind, (size,)))
 
     def rows(self, part: MatrixPart, width: int) -> tuple[np.ndarray, GGMLType]:
-        """A part's packed bytes, uint8 [rows, bytes a row], and their type."""
+        """A part's packed bytes, uint8 [rows, bytes per row], and their type."""
         whole = part.whole or part.rows
         data, kind = self._take(f"{part.name}.weight", (whole, width))
         rows = data.reshape(whole, -1)[part.start : part.start + part.rows]
         return (rows if part.order is None else rows[part.order]), kind
 
     def stack(self, part: MatrixPart, count: int, width: int) -> tuple[np.ndarray, GGMLType]:
-        """The packed bytes of `count` stacked matrices, uint8 [count, rows, bytes a row]."""
+        """The packed bytes of `count` stacked matrices, uint8 [count, rows, bytes per row]."""
         data, kind = self._take(f"{part.name}.weight", (count, part.rows, width))
         return data.reshape(count, part.rows, -1), kind
 
     def biases(self, part: MatrixPart, count: int) -> torch.Tensor:
-        """[count, rows] float32, of `count` stacked matrices."""
+        """[count, rows] float32, from `count` stacked matrices."""
         shape = count, part.rows
         data, kind = self._take(f"{part.name}.bias", shape)
         return torch.from_numpy(dequantize(data, kind, shape))
@@ -66,19 +66,19 @@ class Tensors:
         return bias if part.order is None else bias[torch.from_numpy(part.order)]
 
     def check_all_taken(self) -> None:
-        """Raises ModelFileError for a tensor that nobody has asked for."""
-        # Rotary factors belong to the architecture.
+        """Raise ModelFileError for an unused tensor."""
+        # RoPE factors belong to the architecture.
         extra = sorted(name for name in self._untaken if not name.startswith("rope_"))
         if extra:
             raise ModelFileError(
-                f"The model file has {len(extra)} tensors that its family has no use for, "
-                f"such as {extra[0][:64]!a}."
+                f"The model file has {len(extra)} tensors that its family does not use, such as "
+                f"{extra[0][:64]!a}."
             )
 
     def _take(self, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, GGMLType]:
         info = self._file.tensors.get(name)
         if info is None or info.shape != shape:
-            found = "absent" if info is None else f"of the shape {info.shape}"
-            raise ModelFileError(f"The tensor {name} should have the shape {shape} but is {found}.")
+            found = "is missing" if info is None else f"has the shape {info.shape}"
+            raise ModelFileError(f"The tensor {name} must have the shape {shape}, but it {found}.")
         self._untaken.discard(name)
         return self._file.data(name), info.type

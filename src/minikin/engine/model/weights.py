@@ -1,4 +1,4 @@
-"""A model's tensors, read from its file and laid out for the decoder."""
+"""Reads the tensors of a model from its file, in the decoder's layout."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from minikin.model_file.model_file import ModelFile
 
 @dataclass(frozen=True, kw_only=True)
 class LayerWeights:
-    """One decoder layer. Norms are float32 vectors; those that a family lacks are None."""
+    """One decoder layer. Norms are float32 vectors. A norm that the family lacks is None."""
 
     attention_norm: torch.Tensor
     qkv: Linear
     """Hidden -> queries, keys and values, in this order."""
     query_norm: torch.Tensor | None = None
-    """[head_dim], over each head, before the rotation."""
+    """[head_dim]: the norm of each head before the rotation."""
     key_norm: torch.Tensor | None = None
     sinks: torch.Tensor | None = None
-    """[heads]; see `AttentionForm`."""
+    """[heads]. See `AttentionForm`."""
     output: Linear
     attention_post_norm: torch.Tensor | None = None
-    """[hidden], over what attention adds to the residual stream."""
+    """[hidden]: the norm of the output of attention."""
     feed_forward_norm: torch.Tensor
     gate_up: Linear
     """Hidden -> gate and up, in this order."""
     down: Linear
     mixture: Mixture | None = None
-    """In place of `gate_up` and `down`, which then are those of its first expert."""
+    """Replaces `gate_up` and `down`, which are then those of its first expert."""
     feed_forward_post_norm: torch.Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """A whole model."""
+    """A complete model."""
 
     dtype: torch.dtype
-    """Of dense matrices, and of what attention computes with."""
+    """The type of dense matrices and of attention."""
     embedding: Linear
-    """A row of the hidden size for each token."""
+    """One row of the hidden size per token."""
     layers: tuple[LayerWeights, ...]
     norm: torch.Tensor
     head: Linear
@@ -65,9 +65,9 @@ def load_weights(
     device: torch.device,
     kernels: Kernels | None = None,
 ) -> Weights:
-    """Read every tensor of the model, for `kernels` too if there are any.
+    """Read every tensor of the model, packed for `kernels` if given.
 
-    Raises ModelFileError for a tensor that is absent or misshapen, or that the family lacks.
+    Raises ModelFileError for a missing or unused tensor, or a wrong shape.
     """
     return _Loader(file, architecture, dtype, device, kernels).load()
 
@@ -148,14 +148,14 @@ class _Loader:
 
     def _feed_forward(self, at: str) -> tuple[Linear, Linear]:
         a = self.architecture
-        # Phi keeps both in one, in this order.
+        # In Phi, both are one tensor, in this order.
         parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up")
         gate_up = self._linear(a.hidden, *parts, gated=True)
         return gate_up, self._linear(a.feed_forward, MatrixPart(f"{at}.ffn_down", a.hidden))
 
     def _mixture(self, at: str, experts: Experts) -> Mixture:
         a = self.architecture
-        # Newer files keep both in one, in this order.
+        # In newer files, both are one tensor, in this order.
         gate_up = self._gate_up(*(f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up")))
         down = MatrixPart(f"{at}.ffn_down_exps", a.hidden)
         biased = f"{down.name}.bias" in self.tensors
@@ -175,7 +175,7 @@ class _Loader:
         return [MatrixPart(both, 2 * size)]
 
     def _router(self, part: MatrixPart) -> Linear:
-        """Dense and in float32: see `Mixture.router`."""
+        """Dense float32. See `Mixture.router`."""
         rows, kind = self.tensors.rows(part, self.architecture.hidden)
         weight = dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
         bias = self.tensors.bias(part) if f"{part.name}.bias" in self.tensors else None
@@ -187,7 +187,7 @@ class _Loader:
     def _stack(
         self, count: int, width: int, parts: list[MatrixPart], *, biased: bool, gated: bool = False
     ) -> list[Linear]:
-        """As `_linear`, for each of `count` experts; a tensor has the matrices of all.
+        """As `_linear`, for each of `count` experts. A tensor contains the matrices of all experts.
 
         They are unpacked one by one.
         """
@@ -202,7 +202,7 @@ class _Loader:
         ]
 
     def _linear(self, width: int, *parts: MatrixPart, gated: bool = False) -> Linear:
-        """One Linear from rows that share their input, one part below the other."""
+        """One Linear from several parts with the same input, stacked."""
         read = [self.tensors.rows(part, width) for part in parts]
         return self._kept(width, read, self._bias(parts), gated=gated)
 
@@ -214,7 +214,7 @@ class _Loader:
         *,
         gated: bool,
     ) -> Linear:
-        """Rows in the form that they are multiplied in."""
+        """Rows in the form of the product."""
         blocks = Blocks.stack(read) if self.device.type == "cpu" else None
         fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
         if self.kernels is not None and fits:
@@ -234,7 +234,7 @@ class _Loader:
 
 
 def _in_bfloat16(read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor | None:
-    """The rows [out, in] bfloat16, if that is what all of them are."""
+    """The rows [out, in] bfloat16, if all rows have this type."""
     if any(kind != GGMLType.BF16 for _, kind in read):
         return None
     return torch.cat([torch.from_numpy(rows).view(torch.bfloat16) for rows, _ in read])
