@@ -137,6 +137,13 @@ TOOLS_REFUSED = {
     "69 long description": ({"description": "tell " * 600_000}, {}),
     "71 arguments of 5 MB": ({}, {"messages": calls("x" * 5_000_000)}),
 }
+TOOLS_ANSWERED = {
+    "71 arguments that are no JSON": {"messages": calls("{not json")},
+    "71 deep arguments": {"messages": calls("[" * 2_000 + "]" * 2_000)},
+    "71 deep objects": {"messages": calls('{"a":' * 500 + "1" + "}" * 500)},
+}
+"""Beside these: every schema of REFUSED, as a parameter of a tool that is not strict."""
+NO_SCHEMA = ("44", "47", "52 multiple of none", "65 no schema at all", "65 text for a schema")
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +257,23 @@ async def test_grammars_of_other_servers_are_no_parameters(watched):
         for row, body in GRAMMARS.items():
             answer = await watched.ask(body, seconds=4)
             assert answer.status_code == 400, (row, answer.text)
+
+
+async def test_tools_that_are_not_strict_are_followed_as_far_as_can_be(watched):
+    named = {"type": "function", "function": {"name": "f"}}
+    bodies = TOOLS_ANSWERED | {
+        row: {
+            "tools": [tool(parameters={"type": "object", "properties": {"v": one}})],
+            "tool_choice": named,
+        }
+        for row, body in REFUSED.items()
+        if not row.startswith(NO_SCHEMA)
+        for one in [body["response_format"]["json_schema"]["schema"]]
+    }
+    async with watched.beside():
+        for row, body in bodies.items():
+            answer = await watched.ask(body, seconds=20)
+            assert answer.status_code == 200, (row, answer.text)
 
 
 async def test_tools_that_are_none_are_refused(watched):

@@ -104,6 +104,15 @@ _DIFFERENCES = """\
   levels of a recursive schema, values of any type three levels deep, no properties that the schema
   does not name. With `uniqueItems`, if the schema does not list the values, the array has at most
   one element.
+- A tool without `strict` is not rejected because of a keyword. If the server cannot enforce a
+  keyword, it ignores the keyword in that place and enforces the rest: lookbehind, word boundaries,
+  back references, and lookahead in the middle of a `pattern`; `uniqueItems` with two or more
+  elements; a `$ref` to another document; more than 1,000 values of `enum`; `multipleOf` above
+  100,000. If no value can match the schema, or it takes too much time, the server ignores one more
+  keyword (`not`, `if`, `oneOf`, `contains`, ...), then all of them, then the whole schema. A
+  `strict` tool and a `response_format` are rejected instead, with the place and the reason.
+- A tool has no parameters if its schema describes none: `{"type": "object"}` or empty `properties`.
+- A JSON object in an answer does not have the same property name twice.
 - A structured answer and a tool call end in a valid form when `max_tokens` is near, with
   `finish_reason` `stop` or `tool_calls`. OpenAI cuts them off. If there is no room for the shortest
   valid value, the answer is cut off with `length`. A string in such an answer is closed when its

@@ -11,7 +11,8 @@ import msgspec
 
 from minikin.bounded.limits import Limits
 from minikin.bounded.process import BoundedProcess, WorkerLost, WorkerNotReady
-from minikin.constrain.plan import Plan
+from minikin.constrain.loosening import any_object
+from minikin.constrain.plan import Plan, SchemaPart
 from minikin.constrain.schema.subject import TOO_COMPLEX
 from minikin.constrain.worker import SIMPLE, Verdict, Vocabulary
 from minikin.errors import EngineFailure, InvalidRequest, Overloaded
@@ -20,7 +21,9 @@ WORKER = "minikin.constrain.worker"
 WORKERS = 2
 MAX_WAITING = 32
 LIMITS = Limits(seconds=5.0)
-"""The limits for a plan. A plan that exceeds them is rejected."""
+"""The limits for a plan. The server leaves out what exceeds them, or rejects the plan."""
+DEATHS = 2
+"""Maximum workers that one plan ends before the server leaves out its schemas untested."""
 KNOWN_BYTES = 32 * 1024 * 1024
 """Maximum bytes of remembered verdicts."""
 
@@ -80,15 +83,29 @@ class GrammarChecker:
         return verdict
 
     async def _too_complex(self, plan: Plan) -> Verdict:
-        """The verdict on a plan that ended a worker. It names the schema that is too complex."""
-        if len(plan.parts) == 1:
-            return Verdict.against(plan.parts[0].subject.too_complex())
+        """The verdict on a plan that ended a worker.
+
+        Schemas that can be loosened are left out if they are too complex. For others the verdict
+        is an error that names the schema.
+        """
+        parts: list[SchemaPart] = []
+        patience = DEATHS
         for part in plan.parts:
-            verdict = await self._verdict(Plan(answer=part))
-            if verdict.grammar is None:
+            alone = Plan(answer=part)
+            tested = alone != plan and (patience > 0 or not part.loose)
+            verdict = await self._ask(alone) if tested else None
+            patience -= verdict is None
+            if verdict and verdict.grammar is None:
                 return verdict
-        refusal = InvalidRequest(f"Invalid 'tools': together, {TOO_COMPLEX}", param="tools")
-        return Verdict.against(refusal)
+            if verdict is None and not part.loose:
+                return Verdict.against(part.subject.too_complex())
+            parts.append(part if verdict else any_object(part))
+        if parts == [*plan.parts]:
+            parts = [any_object(part) if part.loose else part for part in parts]
+        if parts == [*plan.parts]:
+            refusal = InvalidRequest(f"Invalid 'tools': together, {TOO_COMPLEX}", param="tools")
+            return Verdict.against(refusal)
+        return await self._verdict(plan.with_parts(parts))
 
     def _remember(self, digest: bytes, verdict: Verdict) -> None:
         self._verdicts[digest] = verdict

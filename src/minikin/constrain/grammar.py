@@ -70,7 +70,8 @@ def _laid_out(part: SchemaPart) -> Schema:
     if part.strict:
         check_strict(part.schema, part.subject)
     layout: Any = _COMPACT if part.strict else _SPACED
-    return narrow(part.schema, part.subject) | {"x-guidance": layout}
+    schema = narrow(part.schema, part.subject, lenient=part.loose, closed=bool(part.function))
+    return schema | {"x-guidance": layout}
 
 
 def _call_grammar(plan: Plan, form: CallFrame) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -47,6 +48,8 @@ class SchemaPart(msgspec.Struct, frozen=True):
     """None: any JSON object."""
     strict: bool = False
     function: str = ""
+    loose: bool = False
+    """Whether what can't be followed is left out; else it is refused."""
 
     def check_size(self) -> SchemaPart:
         """This part. Raises InvalidRequest if its schema is too large or not JSON."""
@@ -81,6 +84,12 @@ class Plan(msgspec.Struct, frozen=True):
     def parts(self) -> tuple[SchemaPart, ...]:
         """All schemas."""
         return (*((self.answer,) if self.answer else ()), *self.functions)
+
+    def with_parts(self, parts: Sequence[SchemaPart]) -> Plan:
+        """The same with other schemas, in the order of `parts`."""
+        answer = parts[0] if self.answer else None
+        functions = tuple(parts[1:] if self.answer else parts)
+        return msgspec.structs.replace(self, answer=answer, functions=functions)
 
 
 class Watched(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,9 +12,10 @@ from llguidance import LLTokenizer
 
 from minikin.bounded.worker import serve
 from minikin.constrain.grammar import constraint_of
+from minikin.constrain.loosening import any_object, looser
 from minikin.constrain.matching import fault_of, matcher_tokenizer, new_matcher
 from minikin.constrain.plan import Plan, SchemaPart
-from minikin.constrain.schema.subject import TOO_COMPLEX, Subject
+from minikin.constrain.schema.subject import TOO_COMPLEX, Subject, Unfollowable
 from minikin.errors import InvalidRequest
 
 MASK_SECONDS = 0.25
@@ -53,22 +54,56 @@ def begin(vocabulary: Vocabulary) -> Callable[[Plan], Verdict]:
 
 
 def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
-    """A plan's tested grammar, or the error with the schema that caused it."""
+    """A plan's tested grammar, or the error with the schema that caused it.
+
+    Parts that can be loosened are loosened as far as necessary.
+    """
     try:
-        constraint = constraint_of(plan)
+        return _accepted(tokenizer, plan)
+    except InvalidRequest:
+        pass
+    try:
+        parts = [_followable(tokenizer, part) for part in plan.parts]
     except InvalidRequest as error:
         return Verdict.against(error)
-    if (fault := _fault(tokenizer, constraint.grammar)) is None:
-        return Verdict(str(constraint))
-    for part in plan.parts:
-        own = fault
-        if len(plan.parts) > 1:
-            own = _fault(tokenizer, constraint_of(Plan(answer=part)).grammar)
-        if own:
-            subject = part.subject
-            refusal = subject.too_complex() if own == TOO_COMPLEX else subject.fault(own)
-            return Verdict.against(refusal)
-    return Verdict.against(InvalidRequest(f"Invalid 'tools': together, {fault}", param="tools"))
+    loosest = [any_object(part) if part.loose else part for part in parts]
+    for last, tried in enumerate((parts, loosest)):
+        try:
+            return _accepted(tokenizer, plan.with_parts(tried))
+        except InvalidRequest as error:
+            if last:
+                return Verdict.against(error)
+    raise AssertionError("one of two is the last")
+
+
+def _accepted(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
+    """A plan's tested grammar. Raises InvalidRequest if there is none, or it cannot be followed."""
+    constraint = constraint_of(plan)
+    if fault := _fault(tokenizer, constraint.grammar):
+        raise InvalidRequest(f"Invalid 'tools': together, {_told(fault)}", param="tools")
+    return Verdict(str(constraint))
+
+
+def _followable(tokenizer: LLTokenizer, part: SchemaPart) -> SchemaPart:
+    """The part, loosened if necessary. Raises InvalidRequest if that is impossible."""
+    refusal: InvalidRequest = part.subject.too_complex()
+    for tried in looser(part):
+        try:
+            fault = _fault(tokenizer, constraint_of(Plan(answer=tried)).grammar)
+        except Unfollowable as error:
+            refusal = error
+            continue
+        if fault is None:
+            return tried
+        told = _told(fault)
+        subject = part.subject
+        refusal = subject.too_complex() if told == TOO_COMPLEX else subject.unfollowable(told)
+    raise refusal
+
+
+def _told(fault: str) -> str:
+    """A fault for the client, without any text of the grammar."""
+    return fault if fault.startswith(("no value", "unsupported keywords")) else TOO_COMPLEX
 
 
 def _fault(tokenizer: LLTokenizer, grammar: str) -> str | None:

@@ -258,12 +258,49 @@ def test_schemas_that_cannot_be_followed_are_refused_with_their_place(refusal):
     loose = refusal(response_format=json_schema({"uniqueItems": True, "minItems": 2}))
     assert loose.param == "response_format.json_schema.schema"
     assert "uniqueItems" in loose.message
-    bad = {"type": "object", "properties": {"a": {"not": {}}}, "required": ["a"]}
-    tool = {"type": "function", "function": {"name": "f", "parameters": bad}}
-    third = refusal(tools=[TOOL, OTHER, tool])
+    bad = {"type": "object", "properties": {"a": {"type": "strin"}}}
+    third = refusal(tools=[TOOL, OTHER, tool(bad)])
     assert third.param == "tools[2].function.parameters"
     assert third.code == "invalid_function_parameters"
     assert "function 'f'" in third.message
+
+
+def tool(parameters, **more):
+    function = {"name": "f", "parameters": parameters, **more}
+    return {"type": "function", "function": function}
+
+
+def closed(**properties):
+    names = list(properties)
+    rest = {"required": names, "additionalProperties": False}
+    return {"type": "object", "properties": properties, **rest}
+
+
+AROUND = {"type": "string", "pattern": "^a(?!b).$"}
+
+
+def test_a_strict_tool_that_cannot_be_followed_is_refused_with_the_place(refusal):
+    error = refusal(tools=[OTHER, tool(closed(a=AROUND), strict=True)])
+    assert error.param == "tools[1].function.parameters"
+    assert "lookaround is not supported. Found at $.properties.a.pattern." in error.message
+    back = refusal(tools=[tool(closed(a={"type": "string", "pattern": r"(a)\1"}), strict=True)])
+    assert "In context=('properties', 'a', 'pattern')" in back.message
+
+
+def test_a_tool_that_is_not_strict_is_not_refused_for_a_keyword(ask):
+    assert ask(tools=[tool(closed(a=AROUND)), TOOL]).grammar
+    assert ask(tools=[tool({"properties": {"a": {"not": {}}}, "required": ["a"]})]).grammar
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a(?=b)", r"(a)\1", r"\bx", "(((", r"^\Z", "((((a{50}){50}){50}){50})"]
+)
+def test_no_error_shows_the_grammar(refusal, pattern):
+    for strict in (True, False):
+        form = json_schema(closed(a={"type": "string", "pattern": pattern}), strict=strict)
+        for wanted in ({}, {"tools": [TOOL, OTHER]}):
+            message = refusal(response_format=form, **wanted).message
+            assert not re.search(r"%json|arguments\d|call\d|start:|lexer|rule|-->|\^\^", message)
 
 
 def test_a_format_and_tools_may_be_asked_for_together(ask):

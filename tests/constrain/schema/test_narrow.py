@@ -19,6 +19,16 @@ FAULTS = [
     ({"type": "string", "pattern": "(((("}, "'((((' is not a 'regex': missing )"),
     ({"type": "string", "pattern": "foo**"}, "'foo**' is not a 'regex': multiple repeat"),
     ({"patternProperties": {"[": {}}}, "'[' is not a 'regex'"),
+    (
+        {"properties": {"a": {"items": {"pattern": "a(?=b)"}}}},
+        "lookaround is not supported. Found at $.properties.a.items.pattern.",
+    ),
+    (
+        {"properties": {"a": {"pattern": r"(a)\1"}}},
+        "In context=('properties', 'a', 'pattern'), back references are not supported.",
+    ),
+    ({"pattern": r"\bword"}, "In context=('pattern',), word boundaries are not supported."),
+    ({"patternProperties": {"(?<!a)": {}}}, "Found at $.patternProperties.(?<!a)."),
     ({"type": "integer", "multipleOf": 1_000_003}, "'multipleOf' must be above 0, at most 100000."),
     ({"type": "integer", "maximum": float("inf")}, "inf is not a number."),
     ({"type": "number", "minimum": -(10**400)}, "is not a number."),

@@ -69,6 +69,17 @@ def test_keywords_beyond_the_subset_are_named(keyword):
         check_strict(closed(a=TEXT | {keyword: 1}), SUBJECT)
 
 
+def test_look_around_is_refused_in_openais_words():
+    items = {"type": "array", "items": {"anyOf": [TEXT, TEXT | {"pattern": "^(?!a)b"}]}}
+    with pytest.raises(InvalidRequest) as raised:
+        check_strict(closed(a=items), SUBJECT)
+    assert raised.value.message == (
+        "Invalid JSON schema: regex lookaround is not supported. "
+        "Found at $.properties.a.items.anyOf[1].pattern."
+    )
+    check_strict(closed(a=TEXT | {"pattern": "^[(?!]$"}), SUBJECT)
+
+
 def test_ten_levels_are_the_most():
     schema = TEXT
     for _ in range(9):

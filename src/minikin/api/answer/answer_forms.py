@@ -160,4 +160,4 @@ def _function(place: str, function: dict[str, Any]) -> SchemaPart:
     given = function.get("parameters") or _NO_PARAMETERS
     check_root(given.get("type", "object"), subject)
     schema = given if strict else {"type": "object"} | given
-    return SchemaPart(subject, schema, strict, name).check_size()
+    return SchemaPart(subject, schema, strict, name, loose=not strict).check_size()

@@ -239,8 +239,9 @@ PARAMETERS = (
         Nullable(TOOLS),
         (Request("tools"), Setting("tools")),
         "null",
-        "functions that the model can call; the arguments always match their schema",
-        "also without `strict`; `[]`, which OpenAI rejects, means no tools",
+        "functions that the model can call; the arguments match their schema",
+        "also without `strict`, except for keywords that the server cannot enforce; `[]`, which "
+        "OpenAI rejects, means no tools",
     ),
     Parameter(
         "tool_choice",

@@ -12,7 +12,8 @@ from math import prod
 from typing import Any
 
 from minikin.constrain.schema.complement import complement
-from minikin.constrain.schema.document import REFERENCES, TYPES, Document, JsonType, Node, compiled
+from minikin.constrain.schema.document import REFERENCES, TYPES, Document, JsonType, Node
+from minikin.constrain.schema.patterns import compiled
 from minikin.constrain.schema.shape import (
     Nodes,
     Shape,
@@ -48,6 +49,8 @@ class Alternatives:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self.lenient = document.lenient
+        """Whether a keyword that can't be followed is left out."""
         self._found: dict[bytes, list[Shape]] = {}
         self._under_way: set[bytes] = set()
         self._steps = 0

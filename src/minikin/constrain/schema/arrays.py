@@ -53,14 +53,16 @@ def _with_run(shape: Shape, node: Any, first: int, least: int, most: float) -> S
 
 
 def unique_lists(shape: Shape, alternatives: Alternatives) -> Iterator[Shape]:
-    """Arrays whose elements cannot be equal."""
+    """Arrays whose elements cannot be equal. If there are none: any, for a lenient document."""
     items = replace(shape.items, unique=False)
     least, most = int(shape.limits.get("minItems", 0)), shape.limits.get("maxItems", inf)
     if least <= 1:
         yield replace(shape, items=items, limits=shape.limits | {"maxItems": 1})
     values = _values(items.rest, alternatives)
     if items.prefix or not values:
-        if least > 1:
+        if least > 1 and alternatives.lenient:
+            yield replace(shape, items=items)
+        elif least > 1:
             alternatives.lost.add("uniqueItems")
         return
     if len(values) <= ALL_SUBSETS:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urljoin
 
 from minikin.constrain.schema.formats import FORMATS
-from minikin.constrain.schema.subject import Subject
+from minikin.constrain.schema.patterns import compiled, follow, looks_around, what_is_unknown
+from minikin.constrain.schema.subject import Subject, Unfollowable
+from minikin.errors import InvalidRequest
 
 MAX_NUMBER = 1e300
 """Bounds from here on are at the edge of what a double holds."""
@@ -34,18 +36,19 @@ _COUNTS = (
     "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",
     "minContains", "maxContains",
 )  # fmt: skip
-_NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
-_LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-_SINGLE = (
+NAMED = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
+SINGLE = (
     "items", "additionalItems", "additionalProperties", "propertyNames", "contains", "not", "if",
     "then", "else", "unevaluatedItems", "unevaluatedProperties",
 )  # fmt: skip
-_PLAIN = ("type", "enum", "const", "required", "dependentRequired", "pattern", "uniqueItems")
+_PLAIN = ("type", "const", "required", "dependentRequired", "uniqueItems")
 REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _SHAPES = {
-    **dict.fromkeys((*_NAMED, "dependencies", "dependentRequired"), ("an object", dict)),
-    **dict.fromkeys((*_LISTED, "required", "enum"), ("an array", list)),
-    **dict.fromkeys((*_COUNTS, *NUMBERS), ("a number", int | float)),
+    **dict.fromkeys((*NAMED, "dependencies", "dependentRequired"), ("an object", dict)),
+    **dict.fromkeys((*LISTED, "required", "enum"), ("an array", list)),
+    **dict.fromkeys(_COUNTS, ("a number", int | float)),
+    **dict.fromkeys(NUMBERS, ("a number", float)),
     **dict.fromkeys(("pattern", "format", *REFERENCES), ("a string", str)),
     "type": ("a string or array", str | list),
     "uniqueItems": ("a boolean", bool),
@@ -53,10 +56,15 @@ _SHAPES = {
 
 
 class Document:
-    """One schema with all that it refers to. Raises InvalidRequest if it is none, or too large."""
+    """One schema with all that it refers to.
 
-    def __init__(self, schema: dict[str, Any], subject: Subject) -> None:
+    Raises InvalidRequest if it is none, Unfollowable for a keyword that answers can't be held to.
+    If it is `lenient`, it leaves such a keyword out, or holds to what it can of a pattern.
+    """
+
+    def __init__(self, schema: dict[str, Any], subject: Subject, *, lenient: bool = False) -> None:
         self._subject = subject
+        self.lenient = lenient
         self._schema = schema
         self._count = {"properties": 0, "enum values": 0, "characters in enum values": 0}
         dialect = str(schema.get("$schema"))
@@ -109,7 +117,7 @@ class Document:
     def _resolve(self, key: str, reference: str, path: Path) -> str:
         name = "True" if key == "$recursiveRef" else reference.partition("#")[2]
         if key != "$ref" and self._dynamic.get(name, 0) > 1:
-            raise self._fault(path, f"unsupported keywords: [{key!r}] with several anchors.")
+            raise self._unfollowable(path, f"unsupported keywords: [{key!r}] with several anchors.")
         base = self._base(path)
         full = base + reference if reference.startswith("#") else urljoin(base, reference)
         address, _, fragment = full.partition("#")
@@ -118,7 +126,7 @@ class Document:
             inner = tuple(_unescape(unquote(key)) for key in fragment.split("/")[1:])
             place = (*self._places[address], *inner)
         if place is None or not _exists(self._schema, place):
-            raise self._fault((*path, key), f"{_shown(reference)} is not within the schema.")
+            raise self._unfollowable((*path, key), f"{_shown(reference)} is not within the schema.")
         return "".join("/" + _escape(key) for key in place)
 
     def _clean(self, node: Any, path: Path) -> Node:
@@ -128,23 +136,100 @@ class Document:
             raise self._fault(path, f"{_shown(node)} is not of type 'object', 'boolean'.")
         self._check(node, path)
         made: dict[str, Any] = {}
+        patterns: tuple[str, ...] = ()
         for key, value in _latest(node).items():
             here = (*path, key)
-            if key in _NAMED:
-                found = {name: self._clean(child, (*here, name)) for name, child in value.items()}
+            if key == "pattern":
+                patterns = self._followed(value, here)
+            elif key == "patternProperties":
+                made[key] = self._named(self._by_pattern(value, here), here)
+            elif key in NAMED:
+                found = self._named(value.items(), here)
                 if key not in ("$defs", "definitions"):
                     made[key] = found
-            elif key in _LISTED:
+            elif key in LISTED:
                 made[key] = [self._clean(v, (*here, str(at))) for at, v in enumerate(value)]
-            elif key in _SINGLE:
+            elif key in SINGLE:
                 made[key] = self._clean(value, here)
             elif key in REFERENCES:
-                made[key] = self._resolve(key, value, path)
+                made |= self._reference(key, value, path)
             elif key in _COUNTS:
                 made[key] = math.ceil(value) if key.startswith("min") else math.floor(value)
-            elif key in (*_PLAIN, *NUMBERS) or (key == "format" and value in FORMATS):
+            elif key in _PLAIN or self._is_kept(key, value, path):
                 made[key] = value
+        if patterns:
+            made["pattern"] = patterns[0]
+        if more := [{"pattern": pattern} for pattern in patterns[1:]]:
+            made["allOf"] = [*made.get("allOf", ()), *more]
         return made
+
+    def _named(self, children: Iterable[tuple[str, Any]], path: Path) -> dict[str, Node]:
+        return {name: self._clean(child, (*path, name)) for name, child in children}
+
+    def _reference(self, key: str, reference: str, path: Path) -> dict[str, str]:
+        try:
+            return {key: self._resolve(key, reference, path)}
+        except Unfollowable:
+            if not self.lenient:
+                raise
+            return {}
+
+    def _followed(self, pattern: str, path: Path) -> tuple[str, ...]:
+        """Patterns for one, which all hold."""
+        followed = follow(pattern)
+        if not followed.exact and not self.lenient:
+            raise self._unknown(pattern, path)
+        return followed.patterns
+
+    def _by_pattern(self, children: dict[str, Any], path: Path) -> Iterator[tuple[str, Any]]:
+        for pattern, child in children.items():
+            spelt = self._followed(pattern, (*path, pattern))
+            if len(spelt) == 1:
+                yield spelt[0], child
+            elif not self.lenient:
+                raise self._unknown(pattern, (*path, pattern))
+
+    def _unknown(self, pattern: str, path: Path) -> Exception:
+        try:
+            compiled(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            return self._unfollowable(path[:-1], f"{_shown(pattern)} is not a 'regex': {error}.")
+        if looks_around(pattern):
+            return self._subject.lookaround(json_path(path))
+        return self._unfollowable(path, f"{what_is_unknown(pattern)}.")
+
+    def _is_kept(self, key: str, value: Any, path: Path) -> bool:
+        """Whether a keyword says something that can be followed."""
+        if key == "format":
+            return value in FORMATS
+        if key == "enum":
+            return self._is_counted(value)
+        return key in NUMBERS and self._is_within_reach(key, value, path)
+
+    def _is_within_reach(self, key: str, bound: float, path: Path) -> bool:
+        """Whether numbers can be held to it. A lenient schema does without it if not."""
+        most = MAX_MULTIPLE if key == "multipleOf" else MAX_NUMBER
+        if abs(bound) <= most:
+            return True
+        if self.lenient:
+            return False
+        if key == "multipleOf":
+            raise self._unfollowable(path, f"'multipleOf' must be above 0, at most {MAX_MULTIPLE}.")
+        raise self._unfollowable((*path, key), f"{_shown(bound)} is not a number.")
+
+    def _is_counted(self, values: list[Any]) -> bool:
+        """Whether there is room for these values. A lenient schema does without them if not."""
+        size = sum(len(str(value)) for value in values)
+        before = dict(self._count)
+        try:
+            self._tally("enum values", len(values), MAX_ENUM_VALUES)
+            self._tally("characters in enum values", size, MAX_ENUM_TEXT)
+        except Unfollowable:
+            self._count = before
+            if not self.lenient:
+                raise
+            return False
+        return True
 
     def _check(self, node: dict[str, Any], path: Path) -> None:
         for key, (name, kind) in _SHAPES.items():
@@ -163,33 +248,25 @@ class Document:
         for key in ("anyOf", "oneOf", "allOf", "enum"):
             if node.get(key) == []:
                 raise self._fault((*path, key), "[] should be non-empty.")
-        for pattern in (node.get("pattern", ""), *node.get("patternProperties", ())):
-            self._check_pattern(pattern, path)
-        if not 0 < node.get("multipleOf", 1) <= MAX_MULTIPLE:
+        if not node.get("multipleOf", 1) > 0:
             raise self._fault(path, f"'multipleOf' must be above 0, at most {MAX_MULTIPLE}.")
-        values = [str(value) for value in node.get("enum", ())]
         self._tally("properties", len(node.get("properties", ())), MAX_PROPERTIES)
-        self._tally("enum values", len(values), MAX_ENUM_VALUES)
-        self._tally("characters in enum values", sum(map(len, values)), MAX_ENUM_TEXT)
-
-    def _check_pattern(self, pattern: str, path: Path) -> None:
-        try:
-            compiled(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            raise self._fault(path, f"{_shown(pattern)} is not a 'regex': {error}.") from error
 
     def _tally(self, what: str, more: int, most: int) -> None:
         self._count[what] += more
         if self._count[what] > most:
-            raise self._subject.fault(f"it has too many {what}: at most {most} are allowed.")
+            raise self._subject.unfollowable(f"it has too many {what}: at most {most} are allowed.")
 
-    def _fault(self, path: Path, reason: str) -> Exception:
+    def _fault(self, path: Path, reason: str) -> InvalidRequest:
         return self._subject.fault(f"In context={path!r}, {reason}")
 
+    def _unfollowable(self, path: Path, reason: str) -> Unfollowable:
+        return Unfollowable(self._fault(path, reason))
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """`pattern` for Python, whose dialect knows no \\p{...}. Raises re.error."""
-    return re.compile(re.sub(r"\\[pP]\{\w+\}", r"\\w", pattern))
+
+def json_path(path: Path) -> str:
+    """A place as a JSON path, as OpenAI's messages about patterns have it."""
+    return "$" + "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path)
 
 
 def _latest(node: dict[str, Any]) -> dict[str, Any]:
@@ -221,13 +298,13 @@ def _schemas(node: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         return
     yield path, node
     for key, value in node.items():
-        if key in (*_NAMED, "dependencies") and isinstance(value, dict):
+        if key in (*NAMED, "dependencies") and isinstance(value, dict):
             for name, child in value.items():
                 yield from _schemas(child, (*path, key, name))
-        elif isinstance(value, list) and key in (*_LISTED, "items"):
+        elif isinstance(value, list) and key in (*LISTED, "items"):
             for at, child in enumerate(value):
                 yield from _schemas(child, (*path, key, str(at)))
-        elif key in _SINGLE:
+        elif key in SINGLE:
             yield from _schemas(value, (*path, key))
 
 
@@ -257,6 +334,8 @@ def _listed(kind: Any) -> list[Any]:
 def _is_a(value: Any, kind: Any) -> bool:
     if kind == int | float:
         return type(value) in (int, float) and abs(value) < MAX_NUMBER
+    if kind is float:  # of any size
+        return type(value) in (int, float)
     return isinstance(value, kind)
 
 

@@ -42,13 +42,18 @@ _REFINING = ("not", "oneOf", "if", "contains", "uniqueItems", "propertyNames", "
 """Keywords that are only partly supported."""
 
 
-def narrow(schema: Schema, subject: Subject) -> Schema:
+def narrow(
+    schema: Schema, subject: Subject, *, lenient: bool = False, closed: bool = False
+) -> Schema:
     """The narrowed copy of `schema`.
 
-    Raises InvalidRequest for a schema that is invalid or not supported.
+    If `lenient`, the copy ignores keywords that cannot be followed. If `closed`, an object without
+    described properties has no properties.
+
+    Raises InvalidRequest for an invalid schema, Unfollowable for one that is not supported.
     """
     try:
-        return _Narrowing(schema, subject).result()
+        return _Narrowing(schema, subject, lenient=lenient, closed=closed).result()
     except (TooComplexError, RecursionError) as error:
         raise subject.too_complex() from error
 
@@ -66,9 +71,12 @@ def _free_object(values: Schema) -> Schema:
 class _Narrowing:
     """Narrows one schema."""
 
-    def __init__(self, schema: Schema, subject: Subject) -> None:
+    def __init__(self, schema: Schema, subject: Subject, *, lenient: bool, closed: bool) -> None:
         self._subject = subject
-        self._document = Document(schema, subject)
+        self._document = Document(schema, subject, lenient=lenient)
+        self._root: Nodes = (self._document.root,)
+        self._closed = key_of(self._root) if closed else None
+        """The object that has no properties but those described."""
         self._alternatives = Alternatives(self._document)
         self._definitions: dict[str, Schema] = {}
         self._names: dict[tuple[bytes, int], Schema | bool] = {}
@@ -80,9 +88,9 @@ class _Narrowing:
         self._uses_any = False
 
     def result(self) -> Schema:
-        root = self._value((self._document.root,))
+        root = self._value(self._root)
         if root is False:
-            raise self._subject.fault(self._reason())
+            raise self._subject.unfollowable(self._reason())
         definitions = self._definitions | (_any_values() if self._uses_any else {})
         return root | {"$defs": definitions} if definitions else root
 
@@ -123,10 +131,10 @@ class _Narrowing:
         if len(shapes) == 6 and not said:
             self._uses_any = True
             return {"$ref": f"#/$defs/{_ANY}{ANY_DEPTH}"}
-        made = [one for shape in said or shapes if (one := self._shape(shape)) is not False]
-        return _any_of(made)
+        closed = key_of(nodes) == self._closed
+        return _any_of([self._shape(shape, closed=closed) for shape in said or shapes])
 
-    def _shape(self, shape: Shape) -> Any:
+    def _shape(self, shape: Shape, *, closed: bool = False) -> Any:
         if shape.values is not None:
             return {"enum": list(shape.values)}
         if shape.kind in ("number", "integer"):
@@ -137,7 +145,7 @@ class _Narrowing:
             lists = placed(shape, self._alternatives) if shape.items.contains else [shape]
             return _any_of([self._array(one) for one in lists])
         if shape.kind == "object":
-            return self._object(Properties(shape, self._alternatives))
+            return self._object(Properties(shape, self._alternatives, closed=closed))
         return {"type": shape.kind}
 
     def _array(self, shape: Shape) -> Any:

@@ -24,7 +24,8 @@ MAX_MADE_UP = 64
 class Properties:
     """The properties of one object's shape: named ones, those of a pattern, and the rest."""
 
-    def __init__(self, shape: Shape, alternatives: Alternatives) -> None:
+    def __init__(self, shape: Shape, alternatives: Alternatives, *, closed: bool = False) -> None:
+        """If it is `closed`, an object of which nothing is described has no properties."""
         members = shape.members
         self._alternatives = alternatives
         self._names = members.names
@@ -37,7 +38,9 @@ class Properties:
         self.rest: Nodes = members.rest
         if members.names:
             self._keep_names()
-        is_open = not (self.named or self.patterns) or self._least > len(self.named)
+        unnamed = not (self.named or self.patterns)
+        undescribed = closed and not (members.all_seen or members.names)
+        is_open = (unnamed and not undescribed) or self._least > len(self.named)
         if not self.rest and not is_open:
             self.rest = NONE  # without a rule for more properties, a small model never ends
 

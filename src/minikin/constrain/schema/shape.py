@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from minikin.constrain.schema.document import JsonType, Node, compiled
+from minikin.constrain.schema.document import JsonType, Node
 from minikin.constrain.schema.formats import FORMATS
+from minikin.constrain.schema.patterns import compiled
 
 Nodes = tuple[Node, ...]
 FREE: Nodes = ()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from minikin.constrain.schema.document import TYPES
+from minikin.constrain.schema.document import TYPES, json_path
+from minikin.constrain.schema.patterns import looks_around
 from minikin.constrain.schema.subject import Subject
 from minikin.errors import InvalidRequest
 
@@ -90,6 +91,8 @@ def _check_node(node: dict[str, Any], path: Path, subject: Subject) -> None:
         _check_object(node, path, subject)
     if "array" in kinds and "items" not in node:
         raise _fault(subject, path, "array schema missing items.")
+    if isinstance(pattern := node.get("pattern"), str) and looks_around(pattern):
+        raise subject.lookaround(json_path((*path, "pattern")))
     if "format" in node and node["format"] not in _FORMATS:
         raise _fault(subject, path, f"{node['format']!r:.64} is not a valid format.")
 
