@@ -292,9 +292,7 @@ def test_a_tool_that_is_not_strict_is_not_refused_for_a_keyword(ask):
     assert ask(tools=[tool({"properties": {"a": {"not": {}}}, "required": ["a"]})]).grammar
 
 
-@pytest.mark.parametrize(
-    "pattern", ["a(?=b)", r"(a)\1", r"\bx", "(((", r"^\Z", "((((a{50}){50}){50}){50})"]
-)
+@pytest.mark.parametrize("pattern", ["a(?=b)", r"(a)\1", r"\bx", "(((", r"^\Z"])
 def test_no_error_shows_the_grammar(refusal, pattern):
     for strict in (True, False):
         form = json_schema(closed(a={"type": "string", "pattern": pattern}), strict=strict)
