@@ -22,6 +22,10 @@ SNAPSHOT = "gpt-4.1-mini-2025-04-14"
 """Its dated name, which OpenAI's answers contain."""
 MOST_TOKENS = 65_536
 """The default size of the cache."""
+CACHE_SHARE = 0.25
+"""The share of memory that a cache of this size may take."""
+MAX_CHOICES = 128
+"""OpenAI's maximum of `n`."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
         int | None,
         Meta(
             description="Maximum tokens of all requests together in memory.",
-            extra={"min": 1, "unset": "65,536, or as many as fit a quarter of memory"},
+            extra={
+                "min": 1,
+                "unset": f"{MOST_TOKENS:,}, or as many as fit {CACHE_SHARE:.0%} of memory",
+            },
         ),
     ] = None
     max_running: Annotated[
@@ -118,7 +125,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, description="Maximum requests in flight. Further requests get status 503.")
     ] = 256
     max_body_bytes: int = 4 * 1024 * 1024
-    max_choices: Annotated[int, Meta(ge=1, le=128, description="Maximum `n` of a request.")] = 128
+    max_choices: Annotated[
+        int, Meta(ge=1, le=MAX_CHOICES, description="Maximum `n` of a request.")
+    ] = MAX_CHOICES
     extensions: Annotated[
         bool,
         Meta(

@@ -6,17 +6,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import log10
+from textwrap import TextWrapper
 
+from minikin.api.answer.chunks import CACHED_STEP, LEAST_CACHED
+from minikin.api.answer.identifiers import REQUEST_ID_DIGITS
+from minikin.api.http.headers import COMMON
 from minikin.api.http.keys import MAX_WRONG
-from minikin.api.http.protocol import KEEP_ALIVE_SECONDS
+from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
 from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.request.parameter_rules import LogitBias
 from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
 from minikin.api.request.rules import MAX_DEPTH, Object
 from minikin.api.routes.openapi import document
-from minikin.api.serving.served_model import LEAST_ROOM, MAX_DESCRIPTION
+from minikin.api.serving.served_model import DESCRIPTION_SHARE, LEAST_ROOM, MAX_DESCRIPTION
 from minikin.api.serving.store import MAX_STORED
 from minikin.config import ServerSettings
+from minikin.constrain.grammar import MAX_CALLS
+from minikin.constrain.schema.document import MAX_ENUM_VALUES, MAX_MULTIPLE
+from minikin.constrain.schema.narrow import ANY_DEPTH, MAX_LEVEL, MOST, STEP
+from minikin.constrain.schema.objects import MAX_FREE
+from minikin.engine.host.quarantine import MAX_DEATHS
+from minikin.engine.model.block import BLOCK
 
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
@@ -37,29 +48,31 @@ applied to the distribution at the request's temperature. `repetition_penalty` i
 other penalties and `logit_bias`.
 
 """
-_HEADERS = """\
+_HEADERS = f"""\
 | header | value |
 |---|---|
-| `x-request-id` | `req_` and 32 hex digits, on every answer. If a request fails, the log contains \
-it |
+| `x-request-id` | `req_` and {REQUEST_ID_DIGITS} hex digits, on every answer. If a request fails, \
+the log contains it |
 | `openai-processing-ms` | time to the first byte. As with OpenAI, a 404 does not have it |
-| `openai-version` | `2020-10-01` |
-| `openai-organization` | `minikin` |
+| `openai-version` | `{COMMON["openai-version"]}` |
+| `openai-organization` | `{COMMON["openai-organization"]}` |
 | `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight. The \
 server has no other limit, so the other rate limit headers are not sent |
 | `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys or new schemas |
 | `x-accel-buffering` | `no` on a stream, so that nginx passes each event on at once |
 """
-_TRANSPORT = """\
+_TRANSPORT = f"""\
 - The server speaks HTTP/1.1 and HTTP/1.0 without TLS. If a request offers an upgrade (`h2c`,
   `websocket`), the server ignores the offer. HTTP/1.0 clients get a stream without chunks.
 - If a client disconnects, its request is cancelled. A client that only closes its sending side gets
   its answer.
-- A connection can be idle for {keep_alive} seconds. If there are more than 4,096 connections, or
-  more than half of the files that the process can open, a new one closes the one idle longest.
+- A connection can be idle for {KEEP_ALIVE_SECONDS} seconds. If there are more than
+  {MAX_CONNECTIONS:,} connections, or more than half of the files that the process can open, a new
+  one closes the one idle longest.
 - Compressed request bodies get 415.
 """
-_DIFFERENCES = """\
+_DECIMALS = round(-log10(STEP))
+_DIFFERENCES = f"""\
 - Images, audio and files in messages are rejected, because the models accept only text.
 - `POST /v1/completions` gets OpenAI's 404 for a chat model.
 - The first model answers to `gpt-4.1-mini` and to `gpt-4.1-mini-2025-04-14`. As with OpenAI,
@@ -68,8 +81,9 @@ _DIFFERENCES = """\
 - If the chat template does not support a message's `name`, the name is written before the content,
   as `name: content`. If the template supports only `system` messages, a `developer` message becomes
   one.
-- `cached_tokens` counts a reused prefix of 1,024 or more tokens, in steps of 128, as OpenAI does.
-  Shorter prefixes are also reused, but not counted.
+- `cached_tokens` counts a reused prefix of {LEAST_CACHED:,} or more tokens, in steps of
+  {CACHED_STEP}, as OpenAI does. Shorter prefixes are also reused, in blocks of {BLOCK} tokens, but
+  not counted.
 - The reasoning of a model is in `reasoning_content` of a message or a delta, never in `content`.
   `reasoning_tokens` counts the tokens between its marks, and log probabilities do not include them.
   Assistant messages can be sent back with it. If the request fixes the format of the answer
@@ -84,7 +98,7 @@ _DIFFERENCES = """\
   that were used. `minikin serve --sampling openai` turns all model defaults off.
 - A server can have several models. A request for a model that is not in memory waits until it is
   loaded. It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
-- A request that stopped the engine twice gets 500 with code `request_quarantined`.
+- A request that stopped the engine {MAX_DEATHS} times gets 500 with code `request_quarantined`.
 - A prefix is reused only for the API key that sent it.
 - Arguments of earlier tool calls do not have to be JSON: they can be cut off or empty. The chat
   template gets the `name` of a `tool` message if it supports one.
@@ -94,33 +108,35 @@ _DIFFERENCES = """\
   not support tools, an answer has at most one call, unless `parallel_tool_calls` is true.
 - The format in `response_format` is described to the model at the end of the system message, in the
   wording that its family was trained on: as JSON, or as a list of fields for models without tools.
-  The description counts as prompt tokens, and the prompt cache reuses it. It has at most half as
-  many characters as the context has tokens. A schema that is too long is shortened in steps: first
-  to structure, values and descriptions, then with shorter descriptions and enumerations, then
-  without them, then to the names of the top level. A description that leaves too few tokens for the
-  answer is removed. `minikin serve --hide-format` turns it off.
+  The description counts as prompt tokens, and the prompt cache reuses it. It has at most
+  {DESCRIPTION_SHARE} characters for each token of the context. A schema that is too long is
+  shortened in steps: first to structure, values and descriptions, then with shorter descriptions
+  and enumerations, then without them, then to the names of the top level. A description that leaves
+  too few tokens for the answer is removed. `minikin serve --hide-format` turns it off.
 - A structured answer uses a subset of what its schema allows, so that small models reach the end:
-  numbers with up to 16 digits and six after the point, at most 128 elements without `maxItems`, ten
-  levels of a recursive schema, values of any type three levels deep, no properties that the schema
-  does not name. With `uniqueItems`, if the schema does not list the values, the array has at most
-  one element.
+  numbers with up to {len(str(MOST))} digits and {_DECIMALS} after the point, at most {MAX_FREE}
+  elements without `maxItems`, {MAX_LEVEL} levels of a recursive schema, values of any type
+  {ANY_DEPTH} levels deep, no properties that the schema does not name. With `uniqueItems`, if the
+  schema does not list the values, the array has at most one element.
 - A tool without `strict` is not rejected because of a keyword. If the server cannot enforce a
   keyword, it ignores the keyword in that place and enforces the rest: lookbehind, word boundaries,
   back references, and lookahead in the middle of a `pattern`; `uniqueItems` with two or more
-  elements; a `$ref` to another document; more than 1,000 values of `enum`; `multipleOf` above
-  100,000. If no value can match the schema, or it takes too much time, the server ignores one more
-  keyword (`not`, `if`, `oneOf`, `contains`, ...), then all of them, then the whole schema. A
-  `strict` tool and a `response_format` are rejected instead, with the place and the reason.
-- A tool has no parameters if its schema describes none: `{"type": "object"}` or empty `properties`.
+  elements; a `$ref` to another document; more than {MAX_ENUM_VALUES:,} values of `enum`;
+  `multipleOf` above {MAX_MULTIPLE:,}. If no value can match the schema, or it takes too much time,
+  the server ignores one more keyword (`not`, `if`, `oneOf`, `contains`, ...), then all of them,
+  then the whole schema. A `strict` tool and a `response_format` are rejected instead, with
+  the place and the reason.
+- A tool has no parameters if its schema describes none: `{{"type": "object"}}` or empty
+  `properties`.
 - A JSON object in an answer does not have the same property name twice.
 - A structured answer and a tool call end in a valid form when `max_tokens` is near, with
   `finish_reason` `stop` or `tool_calls`. OpenAI cuts them off. If there is no room for the shortest
   valid value, the answer is cut off with `length`. A string in such an answer is closed when its
   tokens only repeat themselves. `minikin serve --cut-at-limit` turns both off.
-- `POST /tokenize` accepts `{"text": "..."}` and returns `{"ids": [...], "tokens": [...]}`.
-  `POST /detokenize` accepts `{"ids": [...]}` and returns `{"text": "..."}`. If there are several
-  models, both also accept `model`. OpenAI does not have these routes. They are for `logit_bias`,
-  whose ids are those of the local model's tokenizer.
+- `POST /tokenize` accepts `{{"text": "..."}}` and returns `{{"ids": [...], "tokens": [...]}}`.
+  `POST /detokenize` accepts `{{"ids": [...]}}` and returns `{{"text": "..."}}`. If there are
+  several models, both also accept `model`. OpenAI does not have these routes. They are for
+  `logit_bias`, whose ids are those of the local model's tokenizer.
 - If the server has no API keys, it accepts every request, with any key or without one.
 - `Host` must be localhost, the address that the server listens on, an IP address, or an allowed
   name. Web pages of another origin need `--allowed-origin`.
@@ -140,10 +156,17 @@ def compatibility() -> str:
         "Messages": _table(("role", "fields"), _roles()),
         "Limits": _table(("limit", "value"), _limits()),
         "Headers": _HEADERS,
-        "Transport": _TRANSPORT.format(keep_alive=KEEP_ALIVE_SECONDS),
-        "Other differences and additions": _DIFFERENCES,
+        "Transport": _filled(_TRANSPORT),
+        "Other differences and additions": _filled(_DIFFERENCES),
     }
     return _INTRODUCTION + "".join(f"\n## {title}\n\n{text}" for title, text in sections.items())
+
+
+def _filled(bullets: str) -> str:
+    """The list with its lines filled anew, since numbers have changed their lengths."""
+    lines = TextWrapper(100, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+    items = (" ".join(item.split()) for item in bullets.removeprefix("- ").split("\n- "))
+    return "".join(f"{lines.fill(item)}\n" for item in items)
 
 
 def _routes() -> Iterable[tuple[str, ...]]:
@@ -194,6 +217,7 @@ def _limits() -> Iterable[tuple[str, ...]]:
     )
     yield "messages", f"{MAX_MESSAGES:,}"
     yield "content parts of a message", f"{MAX_PARTS:,}"
+    yield "tool calls of an answer", f"{MAX_CALLS}"
     yield "tools of a request, and tool calls of a message", f"{MAX_TOOLS:,}"
     yield "characters of a stop sequence", f"{MAX_STOP_CHARS:,}"
     yield "entries of `logit_bias`", f"{LogitBias().max_properties:,}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from minikin import __version__
-from minikin.config import MOST_TOKENS, EngineSettings
+from minikin.config import CACHE_SHARE, MOST_TOKENS, EngineSettings
 from minikin.engine.engine import Engine
 from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
@@ -91,13 +91,13 @@ def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype
 
 
 def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) -> int:
-    """The number of tokens whose cache fits a quarter of the device's memory, up to MOST_TOKENS."""
+    """The number of tokens whose cache fits CACHE_SHARE of the memory, up to MOST_TOKENS."""
     if device.type == "cuda":
         memory = torch.cuda.get_device_properties(device).total_memory
     else:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     token = 2 * a.layers * a.kv_heads * a.head_dim * dtype.itemsize
-    return max(BLOCK, min(MOST_TOKENS, memory // 4 // token))
+    return max(BLOCK, min(MOST_TOKENS, int(memory * CACHE_SHARE) // token))
 
 
 def _warm(engine: Engine, context: int) -> None:

@@ -39,6 +39,8 @@ _PADDING = string.ascii_letters + string.digits
 _MAX_PADDING = 15
 """Maximum characters of obfuscation, from recorded answers."""
 _encode = msgspec.json.Encoder().encode
+LEAST_CACHED, CACHED_STEP = 1_024, 128
+"""Fewer cached tokens are not reported. More are reported in such steps."""
 DONE = b"data: [DONE]\n\n"
 
 
@@ -97,8 +99,8 @@ class ChunkMaker:
 
 
 def _told(cached: int) -> int:
-    """Cached tokens as OpenAI counts them: 1,024 or more, in steps of 128 (its caching guide)."""
-    return cached // 128 * 128 if cached >= 1024 else 0
+    """Cached tokens as OpenAI counts them (its caching guide)."""
+    return cached // CACHED_STEP * CACHED_STEP if cached >= LEAST_CACHED else 0
 
 
 def server_sent(chunk: Chunk, request: ChatRequest) -> bytes | None:

@@ -7,6 +7,7 @@ import string
 
 from minikin.config import ORIGINAL, SNAPSHOT
 
+REQUEST_ID_DIGITS = 32
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -21,8 +22,8 @@ def call_id() -> str:
 
 
 def request_id() -> str:
-    """`req_` and 32 hex digits."""
-    return f"req_{secrets.token_hex(16)}"
+    """`req_` and REQUEST_ID_DIGITS hex digits."""
+    return f"req_{secrets.token_hex(REQUEST_ID_DIGITS // 2)}"
 
 
 def reported_model(name: str) -> str:

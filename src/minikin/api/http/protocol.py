@@ -17,6 +17,7 @@ from minikin.api.http.half_closed import HalfClosed
 from minikin.api.http.headers import common_headers
 from minikin.errors import InvalidRequest
 
+MAX_CONNECTIONS = 4_096
 MAX_HEAD_BYTES = 65_536
 """Maximum bytes of the request line and the headers together."""
 HEAD_SECONDS = 10.0
@@ -35,9 +36,10 @@ _TOO_SLOW = "The headers of the request did not arrive in time."
 
 
 def _most_connections() -> int:
-    """Half of the files that this process can open, but at most 4,096."""
+    """Half of the files that this process can open, but at most MAX_CONNECTIONS."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 4096 if files == resource.RLIM_INFINITY else min(4096, files // 2)
+    unlimited = files == resource.RLIM_INFINITY
+    return MAX_CONNECTIONS if unlimited else min(MAX_CONNECTIONS, files // 2)
 
 
 MAX_CONNECTIONS = _most_connections()

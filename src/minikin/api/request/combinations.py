@@ -11,13 +11,9 @@ from typing import Any
 from minikin.api.request import faults
 from minikin.api.request.destinations import Rejected
 from minikin.api.request.message_rules import check_functions, check_messages, check_tools
-from minikin.api.request.parameters import going_to
+from minikin.api.request.parameter_rules import MAX_BIAS
+from minikin.api.request.parameters import MAX_OUTPUT_TOKENS, ORIGINAL_WINDOW, going_to
 from minikin.errors import InvalidRequest
-
-MAX_OUTPUT_TOKENS = 32_768
-"""The maximum number of tokens in one answer of gpt-4.1-mini."""
-ORIGINAL_WINDOW = 1_047_576
-"""Its context length, in tokens."""
 
 Values = dict[str, Any]
 """The known parameters of the body, each already valid. Null values are removed."""
@@ -114,9 +110,10 @@ def metadata_needs_store(values: Values) -> None:
 def logit_bias_in_range(values: Values) -> None:
     """A bias outside the range."""
     for bias in values.get("logit_bias", {}).values():
-        if not -100 <= bias <= 100:
+        if not -MAX_BIAS <= bias <= MAX_BIAS:
             raise InvalidRequest(
-                f"Logit bias value {float(bias)} is invalid or outside of range [-100, 100]",
+                f"Logit bias value {float(bias)} is invalid or outside of range "
+                f"[-{MAX_BIAS}, {MAX_BIAS}]",
                 param="logit_bias",
             )
 

@@ -10,6 +10,9 @@ from minikin.api.request import faults
 from minikin.api.request.rules import Array, OneOf, Text
 from minikin.errors import InvalidRequest
 
+MAX_BIAS = 100
+"""A bias of this size forces or bans a token."""
+
 
 class Metadata(msgspec.Struct, frozen=True):
     """A flat object of strings to strings."""
@@ -76,11 +79,11 @@ class LogitBias(msgspec.Struct, frozen=True):
             "type": "object",
             "maxProperties": self.max_properties,
             "propertyNames": {"pattern": "^[0-9]{1,10}$"},
-            "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+            "additionalProperties": {"type": "number", "minimum": -MAX_BIAS, "maximum": MAX_BIAS},
         }
 
     def __str__(self) -> str:
-        return "object of token ids to numbers from -100 to 100"
+        return f"object of token ids to numbers from -{MAX_BIAS} to {MAX_BIAS}"
 
 
 class Modalities(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ from minikin.api.request.message_rules import (
     TOOL_CHOICE,
     TOOLS,
 )
-from minikin.api.request.parameter_rules import LogitBias, Metadata, Modalities, Verbosity
+from minikin.api.request.parameter_rules import MAX_BIAS, LogitBias, Metadata, Modalities, Verbosity
 from minikin.api.request.rules import (
     Array,
     Boolean,
@@ -45,11 +45,15 @@ from minikin.api.request.rules import (
     Tagged,
     Text,
 )
+from minikin.config import MAX_CHOICES
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+MAX_OUTPUT_TOKENS = 32_768
+"""The maximum number of tokens in one answer of gpt-4.1-mini."""
+ORIGINAL_WINDOW = 1_047_576
+"""Its context length, in tokens."""
 MAX_STOP_CHARS = 65_536
-MAX_CHOICES = 128
-"""OpenAI's maximum of `n`. A server can set a lower one."""
+MAX_STOPS = 4
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -76,7 +80,7 @@ def _needed(**rules: Any) -> dict[str, Property]:
 _STOPS = Text(max_length=MAX_STOP_CHARS, min_length=1)
 _STOP = Either(
     "one of a string or array of strings",
-    {str: _STOPS, list: Array(_STOPS, "an array of strings", 4)},
+    {str: _STOPS, list: Array(_STOPS, "an array of strings", MAX_STOPS)},
 )
 _STREAM_OPTIONS = Object(_fields(include_usage=Boolean(), include_obfuscation=Boolean()))
 _AUDIO_FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm16")
@@ -106,7 +110,8 @@ _IDENTIFIER = Text(max_length=1024)
 _NO_EFFECT = "accepted; does not change the answer"
 _CACHED = "accepted; the server alone decides what it caches, and for how long"
 _LIMIT = (
-    "without a limit, OpenAI continues to the model's maximum; a limit up to OpenAI's 32,768 that "
+    "without a limit, OpenAI continues to the model's maximum; a limit up to OpenAI's "
+    f"{MAX_OUTPUT_TOKENS:,} that "
     "does not fit the window is cut to it"
 )
 
@@ -125,7 +130,7 @@ PARAMETERS = (
         Nullable(_STOP),
         (Sampling("stop", conversions.stops),),
         "null",
-        "up to 4 texts; the answer ends before the first one",
+        f"up to {MAX_STOPS} texts; the answer ends before the first one",
     ),
     Parameter(
         "modalities", Nullable(Modalities()), (NoEffect(),), '`["text"]`', "text; audio is rejected"
@@ -215,7 +220,7 @@ PARAMETERS = (
         Nullable(LogitBias()),
         (Sampling("logit_bias", conversions.biases),),
         "null",
-        "added to the tokens' logits; 100 forces, -100 bans",
+        f"added to the tokens' logits; {MAX_BIAS} forces, -{MAX_BIAS} bans",
         "the ids are those of the local model's tokenizer: see `POST /tokenize`",
     ),
     Parameter(

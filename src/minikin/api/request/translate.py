@@ -12,6 +12,7 @@ from minikin.api.request.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
 from minikin.api.request.destinations import DefaultOf, Request, Sampling, Setting
 from minikin.api.request.message_rules import ToolChoice
 from minikin.api.request.parameters import Parameter, ReasoningEffort, going_to, served_parameters
+from minikin.config import MAX_CHOICES
 from minikin.engine.messages import SamplingParams, Unsearched
 from minikin.errors import InvalidRequest, NotFound
 
@@ -83,7 +84,7 @@ class Limits(msgspec.Struct, frozen=True):
     """The limits of a server for its requests."""
 
     models: frozenset[str]
-    max_choices: int = 128
+    max_choices: int = MAX_CHOICES
     extensions: bool = False
     """Whether the server accepts parameters that OpenAI does not have."""
 

@@ -13,8 +13,7 @@ from msgspec.structs import replace
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request import faults
-from minikin.api.request.combinations import ORIGINAL_WINDOW
-from minikin.api.request.parameters import ReasoningEffort
+from minikin.api.request.parameters import ORIGINAL_WINDOW, ReasoningEffort
 from minikin.api.request.translate import ChatRequest
 from minikin.chat.schema_text import MAX_CHARS
 from minikin.chat.template_process import TemplateProcess
@@ -31,6 +30,8 @@ _QUICK_CHARS = 16_384
 """Prompts up to this size are encoded on the event loop, in a few milliseconds."""
 MAX_DESCRIPTION = MAX_CHARS
 """Characters of a description of the answer's format, whatever the window."""
+DESCRIPTION_SHARE = 0.5
+"""Maximum characters of this description for each token of the window."""
 LEAST_ROOM = 256
 """Tokens. If a description of the answer's format leaves less for the answer, it is removed."""
 _EFFORTS: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
@@ -123,7 +124,9 @@ class ServedModel:
         """`form` with a description of its format that is short enough for the window."""
         described = None if self._hides_format else form.described
         if described:
-            described = replace(described, most_chars=min(MAX_DESCRIPTION, window // 2))
+            described = replace(
+                described, most_chars=min(MAX_DESCRIPTION, int(window * DESCRIPTION_SHARE))
+            )
         return replace(form, described=described)
 
     async def _prompt(
