@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
 
-MAX_CHARS = 16_384
+MAX_CHARS = 4_096
 """The longest useful text. A longer one may be incomplete."""
 _KEPT = ("type", "$ref")
 _VALUES = ("const", "required")

@@ -98,6 +98,8 @@ class ServedModel:
         if self._in_channels:
             form = form.in_channels(marks)
         form = self._to_describe(form, window)
+        # First of all, because only the number of new schemas that wait here is bounded.
+        await form.grammar(self.grammars)
         prompt, thinking = await self._prompt(request, window, form)
         if form.described and window - len(prompt) < LEAST_ROOM:
             prompt, thinking = await self._prompt(request, window, replace(form, described=None))
