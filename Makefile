@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test lint format numerics determinism bench bench-large profile clean
+.PHONY: install help serve test lint format numerics determinism quality bench bench-large profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -29,6 +29,9 @@ numerics: $(VENV)/.installed-test  ## compare the engine's logits with transform
 
 determinism: $(VENV)/.installed-test  ## run 2,000 seeded requests alone and in company; count what differs
 	$(BIN)/python -m bench.determinism "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+quality: $(VENV)/.installed-test  ## count the right answers to 107 small jobs, beside llama.cpp's server
+	$(BIN)/python -m bench.quality "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 bench: $(VENV)/.installed-test  ## measure speed beside other servers; takes up to an hour on a quiet machine
 	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

@@ -1,0 +1,1 @@
+"""Whether small jobs come out right: `make quality`."""
