@@ -276,7 +276,9 @@ def _bounds() -> Iterator[Job]:
             "stop texts",
             "Count from 1 to 10, separated by commas.",
             lambda answer, stop=stop: (
-                stop not in answer["message"]["content"] and answer["finish_reason"] == "stop"
+                "1" in answer["message"]["content"]
+                and stop not in answer["message"]["content"]
+                and answer["finish_reason"] == "stop"
             ),
             {"stop": [stop]},
         )
