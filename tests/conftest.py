@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from tests.fakes import ScriptedEngine, live_server
+from tests.patience import PATIENCE
 from tests.real_model import default_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_clients():
+    """A busy machine answers late: a client waits for longer than httpx's 5 seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        for part in ("connect", "read", "write", "pool"):
+            patch.setattr(DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
+        yield
 
 
 @pytest.fixture(scope="session")

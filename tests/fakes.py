@@ -248,4 +248,4 @@ def live_server(
                 yield LiveServer(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, app)
             finally:
                 server.should_exit = True
-                thread.join(timeout=10)
+                thread.join(timeout=60)

@@ -6,6 +6,8 @@ import json
 import socket
 from contextlib import contextmanager
 
+from tests.patience import PATIENCE
+
 OPEN = b"[still open]"
 HI = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 STREAM = {**HI, "stream": True}
@@ -25,7 +27,7 @@ def post(ask=HI, *headers: str, version: str = "1.1", path: str = "/v1/chat/comp
 
 
 @contextmanager
-def connected(server, seconds: float = 30.0):
+def connected(server, seconds: float = PATIENCE):
     port = int(server.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
         yield connection
@@ -42,7 +44,7 @@ def received(connection) -> bytes:
     return answer
 
 
-def talk(server, *parts: bytes, half_close: bool = False, seconds: float = 30.0) -> bytes:
+def talk(server, *parts: bytes, half_close: bool = False, seconds: float = PATIENCE) -> bytes:
     """What comes back for these bytes, see `received`."""
     with connected(server, seconds) as connection:
         for part in parts:

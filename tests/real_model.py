@@ -54,6 +54,11 @@ class RunningServer:
                 return int(pid)
         raise AssertionError("there is no engine process")
 
+    def cpu_seconds(self) -> float:
+        """What the HTTP process has spent so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait_ready(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -77,12 +82,12 @@ def real_server(*options: str):
     process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL)
     server = RunningServer(f"http://127.0.0.1:{port}", process)
     try:
-        server.wait_ready(60)
+        server.wait_ready(300)
         yield server
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(15)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

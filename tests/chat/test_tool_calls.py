@@ -67,10 +67,10 @@ def test_arguments_are_told_as_they_come():
 def test_a_megabyte_takes_linear_time():
     call = '<tool_call>\n{"name": "f", "arguments": {"a": "' + "<tool_call>" * 90_000
     reader = CallReader(TAGGED)
-    start = time.perf_counter()
+    start = time.process_time()
     for i in range(0, len(call), 20):
         reader.feed(call[i : i + 20])
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_formats_are_told_by_the_template():

@@ -125,7 +125,7 @@ def env(tmp_path: Path) -> dict[str, str]:
 def minikin(env: dict[str, str]) -> Minikin:
     """Run `minikin ARGS` to its end. The user types `input`."""
 
-    def run(*args: str, input: str = "", timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    def run(*args: str, input: str = "", timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*args), input=input, capture_output=True, text=True, env=env, timeout=timeout
         )

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from minikin.cli.client import sse_data
+from tests.patience import PATIENCE
 from tests.real_model import default_model
 
 from .conftest import Minikin, Server, chunk, command
@@ -128,7 +129,7 @@ def test_no_server_there(minikin: Minikin):
 @pytest.mark.model
 def test_its_own_server(minikin: Minikin):
     options = ("--model", str(default_model()), "--temperature", "0")
-    run = minikin("chat", *options, input="What is the capital of France?\n", timeout=100)
+    run = minikin("chat", *options, input="What is the capital of France?\n", timeout=300)
     assert run.returncode == 0, run.stderr
     assert "Paris" in run.stdout
     address = re.search(r"at (http://127.0.0.1:\d+)/v1", run.stderr)
@@ -172,7 +173,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while text not in self.shown:
             assert time.monotonic() < deadline, self.shown
             self.shown += os.read(self._master, 4096).decode(errors="replace")
@@ -200,7 +201,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(env: dict[str, str], server: S
         terminal.wait_for("second")
         terminal.wait_for("> ")
         terminal.type("\x04")
-        assert terminal.process.wait(10) == 0
+        assert terminal.process.wait(PATIENCE) == 0
     finally:
         terminal.close()
     history = server.requests[1]["messages"]

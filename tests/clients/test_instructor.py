@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.jobs import MODEL, REVIEW, Review
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 instructor = pytest.importorskip("instructor")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.jobs import PROGRAMS, chat_in_both_ways
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 
 
 def test_the_default_client_gets_an_answer_and_a_stream(base_url):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.jobs import MODEL, REVIEW, WEATHER_QUESTION, Review, weather
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 langchain = pytest.importorskip("langchain_openai")
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.clients.jobs import PROGRAMS, chat_in_both_ways
 from tests.node_packages import node_packages
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 
 
 @pytest.fixture(scope="module")

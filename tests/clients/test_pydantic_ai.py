@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.jobs import MODEL, REVIEW, WEATHER_QUESTION, Review, weather
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 pydantic_ai = pytest.importorskip("pydantic_ai")
 SETTINGS = {"temperature": 0, "max_tokens": 400}
 

@@ -155,7 +155,8 @@ async def test_a_client_that_leaves_frees_the_worker(grammars):
     assert await fault(grammars, good()) is None
     worker = grammars._workers[0]
     task = asyncio.create_task(fault(grammars, SLOW))
-    await asyncio.sleep(0.1)
+    while not grammars._waiting:
+        await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -85,13 +85,11 @@ def test_rotary_factors_are_those_of_the_context_there_is_room_for(
     assert turns == pytest.approx(expected)
 
 
-@pytest.mark.timeout(30)
 @pytest.mark.parametrize("context", [1, 2, 3, 31, 65])
 def test_a_context_of_a_few_tokens_loads(stretched, context):
     assert stretched(context_length=context)[1].context_length == context
 
 
-@pytest.mark.timeout(30)
 def test_the_least_cache_is_a_block(stretched):
     assert stretched(kv_cache_tokens=1)[1].context_length == 32
 

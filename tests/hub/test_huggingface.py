@@ -125,7 +125,7 @@ def pull(server: FileServer, tmp_path: Path) -> Pull:
             env=env | more,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
 
     return run

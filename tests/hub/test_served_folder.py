@@ -51,7 +51,7 @@ def home(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) ->
 def minikin(*args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "minikin", *args],
-        cwd=ROOT / "src", capture_output=True, text=True, timeout=60,
+        cwd=ROOT / "src", capture_output=True, text=True, timeout=300,
     )  # fmt: skip
 
 

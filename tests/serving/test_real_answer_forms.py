@@ -16,7 +16,7 @@ from tests.constrain.schemas import SCHEMAS, closed
 from tests.constrain.walk import SUBJECT, check
 from tests.real_model import default_model, real_server
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 
 MODEL = "gpt-4.1-mini"
 QUESTION = [{"role": "user", "content": "Describe a small shop in Paris. Answer in JSON."}]

@@ -13,6 +13,7 @@ import pytest
 from minikin.api.http.access_log import AccessLog
 from minikin.logs import ACCESS
 from tests.fakes import ScriptedEngine
+from tests.patience import until
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "SECRET"}]}
 LINE = re.compile(
@@ -26,12 +27,12 @@ def lines(caplog):
     """Gives the lines once there are `count` of them; a line follows its answer."""
     caplog.set_level(logging.INFO, ACCESS)
 
+    def found():
+        return [r.getMessage() for r in caplog.records if r.name == ACCESS]
+
     def read(count=1):
-        deadline = time.monotonic() + 30
-        while len(found := [r.getMessage() for r in caplog.records if r.name == ACCESS]) < count:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        return found
+        until(lambda: len(found()) >= count)
+        return found()
 
     return read
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from tests.fakes import ScriptedEngine
+from tests.patience import until
 from tests.raw_http import HI, STREAM, connected, content, parse, post, talk
 
 SLOW = {"tokens": ["Hel", "lo"], "pause": 0.3}
@@ -87,10 +88,3 @@ def test_a_client_that_leaves_after_it_shut_its_side_costs_nothing_more(serve):
         assert not server.engine.cancelled
         assert connection.recv(5)
     until(lambda: server.engine.cancelled)
-
-
-def until(condition):
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

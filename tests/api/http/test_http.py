@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from minikin.api.http import http
+from tests.patience import PATIENCE
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 JSON = {"content-type": "application/json"}
@@ -120,7 +121,7 @@ def test_a_large_body_is_refused_from_its_header_alone(shared_server):
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Type: application/json\r\nContent-Length: 10737418240\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(head)
         assert connection.recv(4096).startswith(b"HTTP/1.1 413")
 
@@ -141,9 +142,9 @@ def test_a_body_that_does_not_come_is_given_up(serve, monkeypatch):
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
         b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(head)
         assert connection.recv(4096).startswith(b"HTTP/1.1 408")
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(head)
     assert httpx.get(f"{server.url}/health").status_code == 200

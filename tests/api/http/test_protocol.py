@@ -8,6 +8,7 @@ import pytest
 
 from minikin.api.http import protocol
 from tests.fakes import ScriptedEngine
+from tests.patience import PATIENCE
 from tests.raw_http import HI, connected, parse, post, received
 
 HEAD = (
@@ -20,7 +21,7 @@ def send(server, *parts: bytes) -> bytes:
     """What comes back before the server closes; b"open" after it if it doesn't."""
     port = int(server.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.settimeout(3)
+        connection.settimeout(PATIENCE)
         answer = b""
         try:
             for part in parts:
@@ -71,7 +72,7 @@ def test_rubbish_in_the_middle_of_an_answer_adds_nothing_to_it(serve):
     ask = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
     body = json.dumps(ask).encode()
     port = int(server.url.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         answer = connection.recv(65536)
         connection.sendall(b"\x00rubbish\r\n\r\n")

@@ -38,8 +38,8 @@ def obey(request, connection) -> None:
         time.sleep(0.1)
         os.abort()
     if kind == HANG:
-        time.sleep(60)
-    for _ in range(30 if kind == ANSWER_LATE else 0):
+        time.sleep(3600)
+    for _ in range(45 if kind == ANSWER_LATE else 0):
         time.sleep(0.1)
         connection.sendall(frame(Events([])))
     usage = ChoiceUsage(completion_tokens=2)

@@ -3,7 +3,7 @@ import pytest
 from bench.numerics import compare, kinds
 from tests.real_model import default_model
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(400), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 
 
 def test_every_path_agrees_with_transformers():

@@ -1,0 +1,17 @@
+"""How long tests wait for what must happen: a busy machine needs many times the usual time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PATIENCE = 60.0
+"""Seconds. A wait ends as soon as what it waits for has happened."""
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"it did not happen within {PATIENCE} s"
+        time.sleep(0.01)
