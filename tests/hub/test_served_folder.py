@@ -11,6 +11,7 @@ from pathlib import Path
 import openai
 import pytest
 
+from minikin.config import ORIGINAL, SNAPSHOT
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES
 from tests.model_file.folder.quantized import quantize_folder
@@ -57,7 +58,7 @@ def minikin(*args: str) -> subprocess.CompletedProcess[str]:
 
 def check_answers(url: str, name: str) -> None:
     with openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0) as client:
-        assert {model.id for model in client.models.list()} == {name, "gpt-4.1-mini"}
+        assert {model.id for model in client.models.list()} == {name, ORIGINAL, SNAPSHOT}
         question = [{"role": "user", "content": f"What is the capital of France? {END}"}]
         options = {"messages": question, "max_tokens": 20, "temperature": 0}
         answer = client.chat.completions.create(model=name, **options)
