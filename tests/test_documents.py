@@ -1,0 +1,54 @@
+"""The files and tests that the documents name exist, and CI runs what a merge needs."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "minikin"
+PATH = re.compile(r"`((?:[\w-]+/)*[\w-]+(?:\.(?:py|h|jsonl|md)|/))(?:::(\w+))?`")
+LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+WITH_PATHS = [ROOT / "docs" / name for name in ("adding.md", "architecture.md")]
+
+
+def found(path: str) -> Path | None:
+    """The file or folder, from the root, the package or the folder of a room."""
+    rooms = [PACKAGE / room for room in ("chat", "engine", "api/request", "model_file")]
+    for base in (ROOT, ROOT / "docs", PACKAGE, *rooms):
+        if (base / path).exists():
+            return base / path
+    return None
+
+
+@pytest.mark.parametrize("document", WITH_PATHS, ids=lambda path: path.name)
+def test_named_files_and_tests_exist(document: Path):
+    named = PATH.findall(document.read_text())
+    assert len(named) > 1
+    for path, test in named:
+        file = found(path)
+        assert file, path
+        if test:
+            functions = ast.walk(ast.parse(file.read_text()))
+            assert test in [getattr(node, "name", "") for node in functions], test
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_to_files(document: Path):
+    for target in LINK.findall(document.read_text()):
+        assert (document.parent / target).exists(), target
+
+
+def test_ci_runs_what_a_merge_needs_on_every_python():
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
+    needed = re.findall(r"^make \w+", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    run = [step["run"] for step in job["steps"] if "run" in step]
+    assert [command.removesuffix(" PYTHON=python") for command in run] == needed
+    oldest = re.search(r'requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text())
+    assert oldest
+    assert job["strategy"]["matrix"]["python"][0] == oldest[1]
