@@ -201,6 +201,13 @@ def test_everything_but_the_engines_inside_loads_without_torch():
     assert run.returncode == 0
 
 
+def test_every_folder_of_modules_has_a_folder_of_tests():
+    tests = Path(__file__).parent
+    folders = {file.parent.relative_to(PACKAGE) for file in MODULES.values()}
+    tested = {file.parent.relative_to(tests) for file in tests.rglob("test_*.py")}
+    assert folders <= tested
+
+
 def lines_of(room: str) -> int:
     return sum(
         MODULES[module].read_text().count("\n") for module in MODULES if room_of(module) == room
