@@ -212,8 +212,8 @@ PARAMETERS = (
         Nullable(Integer(-(2**63), 2**63 - 1)),
         (Sampling("seed"), Setting("seed")),
         "null",
-        "the same request and seed give the same text",
-        "guaranteed here, best effort at OpenAI",
+        "the same request and seed give the same answer, beside any other requests",
+        "to the last digit where native kernels compute whole layers; best effort at OpenAI",
     ),
     Parameter(
         "logit_bias",
