@@ -133,11 +133,11 @@ _DIFFERENCES = f"""\
   `finish_reason` `stop` or `tool_calls`. OpenAI cuts them off. If there is no room for the shortest
   valid value, the answer is cut off with `length`. A string in such an answer is closed when its
   tokens only repeat themselves. `minikin serve --cut-at-limit` turns both off.
-- A request with a `seed`, or with temperature 0, gets the same answer and the same log probabilities
-  each time: alone or beside others, with a cold or a warm prompt cache, after a restart. This holds
-  for one model file on one instruction set, for models whose layers run completely in the native
-  kernels. Mixtures of experts, F16 and F32 weights run in PyTorch, where the last digits can depend
-  on the other requests. Such a request does not reuse the part of a prompt cache that answers wrote.
+- A request with a `seed`, or with temperature 0, gets the same answer and the same log
+  probabilities each time: alone or beside others, with a cold or a warm prompt cache, after a
+  restart. This is true for one model file on one instruction set, if the native kernels compute
+  whole layers. Mixtures of experts, F16 and F32 weights run in PyTorch, where the last digits can
+  depend on the other requests. Such a request does not reuse cached text that answers wrote.
 - `POST /tokenize` accepts `{{"text": "..."}}` and returns `{{"ids": [...], "tokens": [...]}}`.
   `POST /detokenize` accepts `{{"ids": [...]}}` and returns `{{"text": "..."}}`. If there are
   several models, both also accept `model`. OpenAI does not have these routes. They are for
