@@ -1,7 +1,7 @@
-"""The alternatives that a schema leaves: shapes, each of one type, one of which a value must have.
+"""The alternatives of a schema: shapes of one type each. A value must have one of these shapes.
 
-`allOf`, `$ref`, `if` and the like say things about the same value in several places. Here they are
-joined. An alternative may be left out or made narrower, never wider.
+`allOf`, `$ref`, `if` and similar keywords say things about the same value in several places. This
+module joins them. An alternative can be dropped or made narrower, never wider.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from minikin.constrain.schema.shape import (
 )
 
 MOST = 512
-"""Alternatives of one schema; those after them are left out."""
+"""Maximum alternatives of one schema. Further ones are dropped."""
 ENOUGH = 3
-"""Of what a negation leaves of one alternative."""
+"""Maximum alternatives that a negation leaves of one alternative."""
 MAX_STEPS = 50_000
-"""Pairs of alternatives to be joined in one schema."""
+"""Maximum pairs of alternatives to join in one schema."""
 MAX_REFERENCES = 16
-"""References to references."""
+"""Maximum depth of references to references."""
 MAX_PRODUCT = 1_000_000
-"""Ways to choose one of each `anyOf` in one `allOf`."""
+"""Maximum combinations of one of each `anyOf` in one `allOf`."""
 _WITH_PARTS = ("allOf", "anyOf", "oneOf", "if", "dependentSchemas", *REFERENCES)
 _KINDS: tuple[JsonType, ...] = tuple(kind for kind in TYPES if kind != "integer")
 
 
 class TooComplexError(Exception):
-    """Following the schema would take too long."""
+    """The schema needs too much time."""
 
 
 class Alternatives:
@@ -50,19 +50,19 @@ class Alternatives:
     def __init__(self, document: Document) -> None:
         self._document = document
         self.lenient = document.lenient
-        """Whether a keyword that can't be followed is left out."""
+        """Whether unsupported keywords are ignored."""
         self._found: dict[bytes, list[Shape]] = {}
         self._under_way: set[bytes] = set()
         self._steps = 0
         self.lost: set[str] = set()
-        """Keywords within a negation that can't be followed there."""
+        """Keywords in a negation that are not supported there."""
 
     def of(self, nodes: Nodes) -> list[Shape]:
-        """The shapes of values for which all `nodes` hold. Raises TooComplexError."""
+        """The shapes of values that satisfy all `nodes`. Raises TooComplexError."""
         key = key_of(nodes)
         if key not in self._found:
             if key in self._under_way:
-                return []  # what leads back to itself adds no value
+                return []  # a cycle adds no value
             self._under_way.add(key)
             try:
                 shapes = _free() if not nodes else self._of_node(nodes[0])
@@ -74,7 +74,7 @@ class Alternatives:
         return self._found[key]
 
     def holds(self, value: Any, nodes: Nodes) -> bool:
-        """Whether one of the shapes has `value`."""
+        """Whether `value` has one of the shapes."""
         return any(self._has(shape, value) for shape in self.of(nodes))
 
     def _of_node(self, node: Node) -> list[Shape]:
@@ -110,7 +110,7 @@ class Alternatives:
     ) -> Iterator[tuple[list[Shape], int]]:
         """The alternatives of each schema that one keyword of `node` adds.
 
-        With each comes how many of them are enough for any one other alternative.
+        Each has the number of them that is enough for any other alternative.
         """
         if key in REFERENCES:
             yield self.of((self._document.target(value),)), MOST
@@ -141,7 +141,7 @@ class Alternatives:
                 yield self._any([{"allOf": [present, rule]}, {"properties": {name: False}}]), MOST
 
     def _unlike(self, node: Node, other: Node) -> Node:
-        """What `other` doesn't allow: a property of `node` that it has no place for, say."""
+        """A schema that `other` does not allow, for example an additional property of `node`."""
         mine, theirs = self._plain(node), self._plain(other)
         ways: list[Node] = [{"not": other}]
         if theirs.get("additionalProperties") is False and not theirs.get("patternProperties"):
@@ -150,7 +150,7 @@ class Alternatives:
         return {"anyOf": ways} if len(ways) > 1 else ways[0]
 
     def _plain(self, node: Node) -> dict[str, Any]:
-        """`node`, or what its `$ref` points to."""
+        """`node`, or the target of its `$ref`."""
         for _ in range(MAX_REFERENCES):
             if isinstance(node, bool) or "$ref" not in node:
                 break
@@ -195,9 +195,9 @@ class Alternatives:
         return replace(a, values=left) if left else None
 
     def _settled(self, made: Shape, a: Shape, b: Shape) -> Shape | None:
-        """`made` of `a` and `b`; None if a property that it must have can't be.
+        """`made` from `a` and `b`. None if a required property is impossible.
 
-        A property that `b` doesn't narrow stays as `a` has it.
+        A property that `b` does not narrow stays as in `a`.
         """
         named = dict(made.members.named)
         for name in made.members.required:
@@ -262,7 +262,7 @@ def _unseen(shape: Shape, part: str, node: Node) -> Shape:
 
 
 def _gathered(shapes: Iterable[Shape]) -> list[Shape]:
-    """Each shape once, all values in one."""
+    """Each shape once, with all values in one shape."""
     found = {repr(shape): shape for shape in shapes}
     typed = [shape for shape in found.values() if shape.values is None]
     values = distinct(v for shape in found.values() for v in shape.values or ())

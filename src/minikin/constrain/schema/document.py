@@ -1,7 +1,7 @@
-"""A JSON Schema as sent: checked, its references resolved, its dialect made the latest one.
+"""A JSON Schema from the client: checked, with resolved references, in the latest dialect.
 
-Drafts 4 to 2020-12 are read, by https://json-schema.org/specification. Keywords that say nothing
-about values are left out.
+Drafts 4 to 2020-12 are supported, see https://json-schema.org/specification. Keywords without an
+effect on values are removed.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from minikin.constrain.schema.subject import Subject, Unfollowable
 from minikin.errors import InvalidRequest
 
 MAX_NUMBER = 1e300
-"""Bounds from here on are at the edge of what a double holds."""
+"""Bounds from here on are at the limit of a double."""
 MAX_MULTIPLE = 100_000
-"""Larger divisors take the grammar library seconds and hundreds of megabytes."""
+"""For larger divisors, the grammar library needs seconds and hundreds of megabytes."""
 MAX_PROPERTIES = 5_000
 MAX_ENUM_VALUES = 1_000
 MAX_ENUM_TEXT = 120_000
 
 Node = dict[str, Any] | bool
-"""A schema of the latest dialect; `$ref` is a pointer into the document."""
+"""A schema in the latest dialect. `$ref` is a pointer into the document."""
 Path = tuple[str, ...]
 
 JsonType = Literal["null", "boolean", "integer", "number", "string", "array", "object"]
@@ -56,10 +56,10 @@ _SHAPES = {
 
 
 class Document:
-    """One schema with all that it refers to.
+    """One schema with everything that it refers to.
 
-    Raises InvalidRequest if it is none, Unfollowable for a keyword that answers can't be held to.
-    If it is `lenient`, it leaves such a keyword out, or holds to what it can of a pattern.
+    Raises InvalidRequest if it is not valid, Unfollowable for an unsupported keyword. A `lenient`
+    document ignores such a keyword, and uses the supported part of a pattern.
     """
 
     def __init__(self, schema: dict[str, Any], subject: Subject, *, lenient: bool = False) -> None:
@@ -70,10 +70,10 @@ class Document:
         dialect = str(schema.get("$schema"))
         self._id = "id" if "draft-04" in dialect else "$id"
         self._alone = re.search("draft-0[467]", dialect) is not None
-        """Whether what stands beside a `$ref` is no part of the schema."""
+        """Whether keywords beside a `$ref` are ignored."""
         self._bases: dict[Path, str] = {}
         self._places: dict[str, Path] = {"": ()}
-        """Addresses of schemas that have one -> where they are."""
+        """URIs of schemas -> their places."""
         self._dynamic: dict[str, int] = {}
         for path, node in _schemas(schema, ()):
             self._name(path, node)
@@ -81,7 +81,7 @@ class Document:
         self.root = self._clean(schema, ())
 
     def target(self, pointer: str) -> Node:
-        """The schema that a cleaned `$ref` points to."""
+        """The target of a cleaned `$ref`."""
         path = tuple(_unescape(key) for key in pointer.split("/")[1:])
         if path not in self._cleaned:
             node: Any = self._schema
@@ -175,7 +175,7 @@ class Document:
             return {}
 
     def _followed(self, pattern: str, path: Path) -> tuple[str, ...]:
-        """Patterns for one, which all hold."""
+        """Patterns that replace one. All of them must match."""
         followed = follow(pattern)
         if not followed.exact and not self.lenient:
             raise self._unknown(pattern, path)
@@ -199,7 +199,7 @@ class Document:
         return self._unfollowable(path, f"{what_is_unknown(pattern)}.")
 
     def _is_kept(self, key: str, value: Any, path: Path) -> bool:
-        """Whether a keyword says something that can be followed."""
+        """Whether a keyword has an effect that is supported."""
         if key == "format":
             return value in FORMATS
         if key == "enum":
@@ -207,7 +207,7 @@ class Document:
         return key in NUMBERS and self._is_within_reach(key, value, path)
 
     def _is_within_reach(self, key: str, bound: float, path: Path) -> bool:
-        """Whether numbers can be held to it. A lenient schema does without it if not."""
+        """Whether the limit is supported. If not, a lenient document ignores it."""
         most = MAX_MULTIPLE if key == "multipleOf" else MAX_NUMBER
         if abs(bound) <= most:
             return True
@@ -218,7 +218,7 @@ class Document:
         raise self._unfollowable((*path, key), f"{_shown(bound)} is not a number.")
 
     def _is_counted(self, values: list[Any]) -> bool:
-        """Whether there is room for these values. A lenient schema does without them if not."""
+        """Whether there is room for these values. If not, a lenient document ignores them."""
         size = sum(len(str(value)) for value in values)
         before = dict(self._count)
         try:
@@ -265,12 +265,12 @@ class Document:
 
 
 def json_path(path: Path) -> str:
-    """A place as a JSON path, as OpenAI's messages about patterns have it."""
+    """A place as a JSON path, as in OpenAI's messages about patterns."""
     return "$" + "".join(f"[{key}]" if key.isdecimal() else f".{key}" for key in path)
 
 
 def _latest(node: dict[str, Any]) -> dict[str, Any]:
-    """`node` in the words of draft 2020-12; a keyword keeps its place."""
+    """`node` in draft 2020-12. Keywords keep their order."""
     made: dict[str, Any] = {}
     for key, value in node.items():
         if key == "items" and isinstance(value, list):
@@ -293,7 +293,7 @@ def _latest(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schemas(node: Any, path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Every object that stands where a schema may."""
+    """Every object at a place where a schema is allowed."""
     if not isinstance(node, dict):
         return
     yield path, node

@@ -1,4 +1,4 @@
-"""Regular expressions that only a few texts match, such as those of property names."""
+"""Regular expressions with only a few matching texts, such as those of property names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RANGE = re.compile(r"(.)-(.)")
 
 
 def few_texts(pattern: str, most: int) -> list[str] | None:
-    """The texts that `pattern` matches; None if they are more than `most`, or not easily told."""
+    """The texts that `pattern` matches. None if there are more than `most`, or if unknown."""
     whole = _WHOLE.fullmatch(pattern)
     if whole is None:
         return None
@@ -31,7 +31,7 @@ def few_texts(pattern: str, most: int) -> list[str] | None:
 
 
 def _choices(way: str) -> list[str] | None:
-    """For each place the characters that may stand there; None if they are no plain characters."""
+    """For each place the allowed characters. None if they are not plain characters."""
     found: list[str] = []
     at = 0
     while at < len(way):

@@ -1,4 +1,4 @@
-"""Patterns of the texts that do not begin as a look-ahead says, for look-aheads of a few kinds."""
+"""Patterns of the texts that a negative look-ahead allows, for a few kinds of look-aheads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _ANY = r"(?:.|\n)"
 
 
 def opposites(ahead: str) -> list[str] | None:
-    """Patterns, all of which hold of a text that `ahead` does not match at its beginning.
+    """Patterns that all match a text whose beginning `ahead` does not match.
 
-    None if `ahead` is of no kind that is known: only certain characters up to the end, one or two
-    anywhere, or a few at the beginning.
+    None for other kinds of `ahead` than these: only certain characters up to the end, one or two
+    characters anywhere, or a few at the beginning.
     """
     ahead = ahead.removeprefix("^")
     if only := _ONLY.fullmatch(ahead):
@@ -31,7 +31,7 @@ def opposites(ahead: str) -> list[str] | None:
 
 
 def _without(first: str, second: str | None) -> str | None:
-    """Texts that have `first` nowhere, or nowhere with `second` after it."""
+    """Texts without `first`, or without `first` before `second`."""
     if second is None:
         return f"^{_other(first)}*$"
     if first == second:
@@ -42,7 +42,7 @@ def _without(first: str, second: str | None) -> str | None:
 
 
 def _not_begun(atoms: list[str], *, whole: bool) -> str:
-    """Texts that do not begin with `atoms`; with `whole` those that are something else."""
+    """Texts that do not start with `atoms`. With `whole`, texts that differ from `atoms`."""
     way = _ANY if whole else ""
     for atom in reversed(atoms):
         way = f"(?:$|{_other(atom)}|{atom}{way})" if way else f"(?:$|{_other(atom)})"
@@ -50,7 +50,7 @@ def _not_begun(atoms: list[str], *, whole: bool) -> str:
 
 
 def _other(atom: str) -> str:
-    """Every character but those of `atom`."""
+    """Every character except those of `atom`."""
     if atom == ".":
         return r"\n"
     if atom[0] == "\\" and atom[1] in "dDwWsS":

@@ -1,6 +1,6 @@
-"""What one alternative of a schema says about values of one type, and how two of them join.
+"""The conditions of one alternative of a schema for values of one type, and joining two of them.
 
-Schemas of parts (properties, items) stay as they are written: a tuple of nodes, all of which hold.
+Schemas of parts (properties, items) are not changed: they are a tuple of nodes that must all hold.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NONE: Nodes = (False,)
 
 
 def both(first: Nodes, second: Nodes) -> Nodes:
-    """All of `first` and `second`."""
+    """All nodes of `first` and `second`."""
     known = {text_of(node) for node in first}
     joined = (*first, *(node for node in second if text_of(node) not in known))
     if any(node is False for node in joined):
@@ -32,17 +32,17 @@ def both(first: Nodes, second: Nodes) -> Nodes:
 
 
 def text_of(node: Any) -> bytes:
-    """The same for nodes that say the same."""
+    """A key that is the same for equal nodes."""
     return msgspec.json.encode(node)
 
 
 def key_of(nodes: Nodes) -> bytes:
-    """The same for nodes that say the same."""
+    """A key that is the same for equal nodes."""
     return b"\n".join(map(text_of, nodes))
 
 
 def common_multiple(first: float, second: float) -> float:
-    """The least number that both divide."""
+    """The least common multiple."""
     a, b = Fraction(str(first)), Fraction(str(second))
     least = Fraction(lcm(a.numerator, b.numerator), gcd(a.denominator, b.denominator))
     return int(least) if least.denominator == 1 else float(least)
@@ -65,16 +65,16 @@ class Items:
     rest: Nodes = FREE
     unique: bool = False
     contains: tuple[tuple[Node, int, float], ...] = ()
-    """Schemas with the least and most count of elements that they hold for."""
+    """Schemas with the minimum and maximum number of elements that satisfy them."""
     seen: float = 0
-    """How many elements from the first on have been spoken of."""
+    """The number of evaluated elements, in the sense of `unevaluatedItems`."""
 
     def at(self, place: int) -> Nodes:
-        """What holds for the element at `place`."""
+        """The schema of the element at `place`."""
         return self.prefix[place] if place < len(self.prefix) else self.rest
 
     def join(self, other: Items) -> Items:
-        """Elements for which both hold."""
+        """Elements that satisfy both."""
         size = max(len(self.prefix), len(other.prefix))
         return Items(
             tuple(both(self.at(i), other.at(i)) for i in range(size)),
@@ -85,7 +85,7 @@ class Items:
         )
 
     def unseen(self, node: Node) -> Items:
-        """With `node` for all elements not spoken of."""
+        """With `node` for all unevaluated elements."""
         prefix = [
             both(nodes, (node,)) if at >= self.seen else nodes
             for at, nodes in enumerate(self.prefix)
@@ -105,14 +105,14 @@ class Members:
     rest: Nodes = FREE
     required: tuple[str, ...] = ()
     names: Nodes = FREE
-    """What holds for every name."""
+    """The schema of every name."""
     seen: frozenset[str] = frozenset()
-    """Names that have been spoken of."""
+    """Evaluated names, in the sense of `unevaluatedProperties`."""
     seen_patterns: frozenset[str] = frozenset()
     all_seen: bool = False
 
     def of(self, name: str) -> Nodes:
-        """What holds for the property `name`."""
+        """The schema of the property `name`."""
         if name in self.named:
             return self.named[name]
         matching = [nodes for p, nodes in self.patterns.items() if compiled(p).search(name)]
@@ -124,7 +124,7 @@ class Members:
         return nodes
 
     def join(self, other: Members) -> Members:
-        """Properties for which both hold."""
+        """Properties that satisfy both."""
         return Members(
             {n: both(self.of(n), other.of(n)) for n in (*self.named, *other.named)},
             {
@@ -140,7 +140,7 @@ class Members:
         )
 
     def unseen(self, node: Node) -> Members:
-        """With `node` for all properties not spoken of."""
+        """With `node` for all unevaluated properties."""
         if self.all_seen:
             return self
 
@@ -159,21 +159,21 @@ class Members:
 
 @dataclass(frozen=True)
 class Shape:
-    """Values of one type; or, with `values`, just those."""
+    """Values of one type. With `values`, only these."""
 
     kind: JsonType | Literal["listed"]
-    """"listed" if `values` has them, whatever their types."""
+    """"listed" if `values` lists the values, of any type."""
     limits: dict[str, float] = field(default_factory=dict)
-    """Bounds of numbers, lengths and counts, by the name of their keyword."""
+    """Limits of numbers, lengths and counts, by keyword."""
     patterns: tuple[str, ...] = ()
     items: Items = field(default_factory=Items)
     members: Members = field(default_factory=Members)
     values: tuple[Any, ...] | None = None
     implied: bool = False
-    """The schema says nothing about this type."""
+    """The shape without conditions for this type."""
 
     def join(self, other: Shape) -> Shape | None:
-        """Values that both have; None if there are none. Neither has `values`."""
+        """Values with both shapes, or None. Neither shape has `values`."""
         kinds = {self.kind, other.kind}
         if len(kinds) > 1 and kinds != {"integer", "number"}:
             return None
@@ -195,14 +195,14 @@ class Shape:
         )
 
     def forget_seen(self) -> Shape:
-        """What a negation says makes no property spoken of."""
+        """The shape without evaluated parts, because a negation evaluates nothing."""
         nobody: frozenset[str] = frozenset()
         members = replace(self.members, seen=nobody, seen_patterns=nobody, all_seen=False)
         return replace(self, items=replace(self.items, seen=0), members=members)
 
 
 def own_shape(kind: JsonType, node: dict[str, Any], *, implied: bool) -> Shape:
-    """What `node` itself, without the schemas that it combines, says about values of `kind`."""
+    """The conditions of `node` for values of `kind`, without the schemas that it combines."""
     mine = {"string": "Length", "array": "Items", "object": "Properties"}.get(kind)
     limits = [f"min{mine}", f"max{mine}"]
     if kind in ("number", "integer"):
@@ -252,7 +252,7 @@ def _own_members(node: dict[str, Any]) -> Members:
 
 
 def is_possible(limits: dict[str, float]) -> bool:
-    """Whether a length or count can keep `limits`."""
+    """Whether a length or count can satisfy `limits`."""
     return all(
         limits.get(f"min{what}", 0) <= limits.get(f"max{what}", inf)
         for what in ("Length", "Items", "Properties")
@@ -260,7 +260,7 @@ def is_possible(limits: dict[str, float]) -> bool:
 
 
 def freeze(value: Any) -> Any:
-    """Equal for JSON values that are equal, and only for them."""
+    """A key that is equal only for equal JSON values."""
     if isinstance(value, dict):
         return ("object", *sorted((key, freeze(item)) for key, item in value.items()))
     if isinstance(value, list):
@@ -269,7 +269,7 @@ def freeze(value: Any) -> Any:
 
 
 def kind_of(value: Any) -> JsonType:
-    """The JSON type of `value`: of 1.0 it is "integer"."""
+    """The JSON type of `value`. That of 1.0 is "integer"."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else "boolean"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
@@ -282,7 +282,7 @@ def kind_of(value: Any) -> JsonType:
 
 
 def within(limits: dict[str, float], value: Any) -> bool:
-    """Whether a number, or a text's, array's or object's size, keeps `limits`."""
+    """Whether a number, or the size of a string, array or object, satisfies `limits`."""
     if isinstance(value, int | float):
         multiple = Fraction(str(limits.get("multipleOf", 0)))
         return (
@@ -296,5 +296,5 @@ def within(limits: dict[str, float], value: Any) -> bool:
 
 
 def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
-    """`values` without those that are equal to an earlier one."""
+    """`values` without duplicates."""
     return tuple({freeze(value): value for value in reversed([*values])}.values())[::-1]
