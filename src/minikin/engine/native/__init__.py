@@ -1,1 +1,1 @@
-"""Kernels in C for what PyTorch does slowly with few rows; built on the user's machine."""
+"""Kernels in C, compiled on the user's machine."""

@@ -30,7 +30,7 @@ COMPILE_SECONDS = 900
 def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL | None:
     """The kernels from the cache, or compiled now.
 
-    They use the best instruction set of the processor, up to `most` of SETS. If they can't be
+    They use the best instruction set of the processor, up to `most` of SETS. If they cannot be
     compiled, the log gives the reason and the result is None.
     """
     chosen = (*flags, *_choice(most))
@@ -50,25 +50,25 @@ def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CD
 
 
 def expects_kernels() -> bool:
-    """Whether `load_library` will find or make kernels, as far as one sees without compiling."""
+    """Whether `load_library` will probably find or make kernels. It does not compile."""
     if sys.platform == "linux" and shutil.which("gcc"):
         return True
     return _target((*FLAGS, *_choice(SETS[-1]))).exists()
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 by itself; others are faster in float32."""
+    """Whether this processor has bfloat16 products. Other processors are faster in float32."""
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_features())
 
 
 def _choice(most: str) -> tuple[str, ...]:
-    # Plain C by choice is also compiled for the oldest processor of this architecture.
+    # If plain C is requested, it is compiled for the oldest processor of this architecture.
     native = most != SETS[0] and platform.machine() in ("x86_64", "aarch64")
     return (f"-DMOST={SETS.index(most)}", *(("-march=native",) if native else ()))
 
 
 def _target(flags: tuple[str, ...]) -> Path:
-    """The file of the kernels for these sources, these flags and this processor."""
+    """The file of the kernels for these sources, flags and this processor."""
     words = (*flags, platform.machine(), *_processor_features())
     parts = [*(part.read_bytes() for part in PARTS), *map(str.encode, words)]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()
@@ -76,7 +76,7 @@ def _target(flags: tuple[str, ...]) -> Path:
 
 
 def _compile(flags: tuple[str, ...], target: Path) -> None:
-    """One process compiles; others that need the same wait. Raises OSError or SubprocessError."""
+    """Compile in one process, while others wait. Raises OSError or SubprocessError."""
     if sys.platform != "linux":
         raise OSError("The native kernels need Linux")
     compiler = shutil.which("gcc")
@@ -93,7 +93,7 @@ def _compile(flags: tuple[str, ...], target: Path) -> None:
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
-    """Why there are no compiled kernels, in one line."""
+    """The reason why there are no compiled kernels, in one line."""
     if isinstance(error, subprocess.CalledProcessError):
         lines = error.stderr.decode(errors="replace").strip().splitlines() or [str(error)]
         worst = next((line for line in lines if "error" in line.lower()), lines[-1])
@@ -104,7 +104,7 @@ def _reason(error: OSError | subprocess.SubprocessError) -> str:
 
 
 def _processor_features() -> tuple[str, ...]:
-    """The names Linux gives to what this processor can do, sorted; empty elsewhere."""
+    """Linux's names of the features of this processor, sorted. Empty on other systems."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

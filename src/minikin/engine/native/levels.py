@@ -1,4 +1,4 @@
-"""How many bits the levels of each quantized type have in the kernels; loads without torch."""
+"""The bits of the levels of each quantized type in the kernels. This loads without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantized matrices taken apart: levels, and for each group of them a scale and a minimum."""
+"""Quantized matrices as levels, with a scale and a minimum for each group of levels."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from minikin.model_file.dequantize import LAYOUTS, Parts, q3_k_scales, runs, spl
 from minikin.model_file.gguf import GGMLType
 
 LIMIT = 6e-3
-"""The most that a matrix may change by, as a share of its norm; bfloat16 costs 1.7e-3."""
+"""Maximum change of a matrix relative to its norm. bfloat16 changes it by 1.7e-3."""
 _SAMPLE = 4096
-"""Blocks, spread evenly over a matrix, whose change is measured."""
+"""The number of blocks, at equal distances in a matrix, whose change is measured."""
 
 
 @dataclass(frozen=True)
 class Blocks:
     """A quantized matrix, w = scale * level + minimum.
 
-    Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q3_K are kept exactly, and MXFP4, whose levels are doubled and
-    raised by 12, where its scales are halves. Q4_K and Q5_K have their scales and minima rounded to
-    half precision. Q6_K and Q2_K, whose groups are of 16, get new 8-bit levels in groups of 32:
-    Q6_K of a trained model changes by 4.9e-3 of its norm (six bits cost it 1.7e-2).
+    Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q3_K are exact. MXFP4 is exact if its scales fit float16: its
+    levels are doubled and raised by 12. The scales and minima of Q4_K and Q5_K are rounded to
+    float16. Q6_K and Q2_K have groups of 16 and get new 8-bit levels in groups of 32. This changes
+    Q6_K of a trained model by 4.9e-3 of its norm (its six bits change it by 1.7e-2).
     """
 
     levels: torch.Tensor
     """[out, in] uint8."""
     scale: torch.Tensor
-    """[out, in / GROUP] half."""
+    """[out, in / GROUP] float16."""
     minimum: torch.Tensor
-    """[out, in / GROUP] half."""
+    """[out, in / GROUP] float16."""
     bits: int
-    """4 or 8: levels are below 2 ** bits."""
+    """4 or 8. Levels are below 2 ** bits."""
 
     @classmethod
     def stack(cls, matrices: Run[tuple[np.ndarray, GGMLType]]) -> Blocks | None:
-        """Matrices of one width on top of each other, each as uint8 [out, bytes a row].
+        """Stack matrices of the same width, each as uint8 [out, bytes per row].
 
-        Levels of 4 bits stand as they are among levels of 8. None if one isn't quantized, or would
-        change by more than LIMIT.
+        4-bit levels are not changed beside 8-bit levels. None if one matrix is not quantized, or
+        would change by more than LIMIT.
         """
         parts: list[Blocks] = []
         for rows, kind in matrices:
@@ -72,11 +72,11 @@ class Blocks:
         def take(some: slice) -> None:
             levels[some], scale[some], minimum[some] = _regroup(blocks[some], kind)
 
-        # NumPy lets go of the interpreter's lock: loading takes half as long on two cores.
+        # NumPy releases the GIL, so loading takes half as long on two cores.
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             list(pool.map(take, runs(len(blocks), kind)))
         if not (np.isfinite(scale).all() and np.isfinite(minimum).all()):
-            return None  # outside of the sample; float32 may hold it
+            return None  # outside the sample; float32 can represent it
         return cls(
             torch.from_numpy(levels).view(len(rows), -1),
             torch.from_numpy(scale).view(len(rows), -1),
@@ -99,20 +99,20 @@ def _is_faithful(blocks: np.ndarray, kind: GGMLType) -> bool:
 
 
 def _regroup(blocks: np.ndarray, kind: GGMLType) -> _Grouped:
-    # A broken file may hold infinite scales; they end in a matrix that is refused.
+    # A broken file can have infinite scales. The resulting matrix is rejected.
     with np.errstate(invalid="ignore", over="ignore"):
         if kind == GGMLType.Q3_K:
             return _multiply_out(blocks)
         parts = split(blocks, kind)
         if parts.scale.shape[1] * GROUP != kind.block_size:
             return _requantize(parts.values())
-        # Zeros are powers of two, so that this is exact where scales are halves.
+        # Zeros are powers of two, so this is exact if the scales fit float16.
         minimum = -parts.zero * parts.scale if parts.minimum is None else parts.minimum
         return parts.levels, parts.scale.astype(np.float16), minimum.astype(np.float16)
 
 
 def _multiply_out(blocks: np.ndarray) -> _Grouped:
-    """Q3_K: w = d s q with s from -32 to 31, q from -4 to 3, so that 128 - s q fits eight bits."""
+    """Q3_K: w = d s q with s from -32 to 31 and q from -4 to 3, so 128 - s q fits eight bits."""
     parts = split(blocks, GGMLType.Q3_K)
     grouped = parts.levels.reshape(len(blocks), 16, 16).astype(np.int16) - parts.zero
     levels = 128 - q3_k_scales(blocks)[..., None].astype(np.int16) * grouped
@@ -121,7 +121,7 @@ def _multiply_out(blocks: np.ndarray) -> _Grouped:
 
 
 def _requantize(values: np.ndarray) -> _Grouped:
-    """256 levels from the least to the largest of each group."""
+    """256 levels from the smallest to the largest value of each group."""
     groups = torch.from_numpy(values).view(len(values), -1, GROUP)
     minimum = groups.amin(dim=2).half()
     scale = ((groups.amax(dim=2) - minimum.float()) / 255).half()
