@@ -21,6 +21,10 @@ FLAG = {"type": "boolean"}
 DRAFT = "http://json-schema.org/draft-07/schema#"
 
 
+BARE = CallFrame("", "", "|", "", "", "")
+"""A call is its function's name and its arguments: `f|{...}`."""
+
+
 @cache
 def verdicts():
     return begin(Vocabulary(TOKENIZER.free_bytes(), sorted(TOKENIZER.eos_ids)))
@@ -35,13 +39,13 @@ def thing(**properties):
 
 
 def verdict(schema, *, loose=True):
-    return verdicts()(Plan(answer=part(schema, loose=loose)))
+    return verdicts()(Plan(functions=(part(schema, loose=loose),), calls=BARE, may_answer=False))
 
 
 def said(grammar, count=12):
     texts = [wander(grammar, seed, 800) for seed in range(count)]
     assert any(texts)
-    return [json.loads(text) for text in texts if text]
+    return [json.loads(text.removeprefix("f|")) for text in texts if text]
 
 
 LEFT_OUT = {
@@ -183,7 +187,7 @@ def _used(schema):
 @pytest.mark.parametrize("loose", [True, False])
 def test_a_function_without_described_parameters_has_none(schema, loose):
     found = verdict(schema, loose=loose)
-    assert {wander(found.grammar, seed) for seed in range(8)} == {"{}"}
+    assert {wander(found.grammar, seed) for seed in range(8)} == {"f|{}"}
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,9 @@ def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
     """
     try:
         return _accepted(tokenizer, plan)
-    except InvalidRequest:
-        pass
+    except InvalidRequest as error:
+        if not plan.functions:
+            return Verdict.against(error)
     try:
         parts = [_followable(tokenizer, part) for part in plan.parts]
     except InvalidRequest as error:
@@ -79,9 +80,11 @@ def verdict_on(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
 def _accepted(tokenizer: LLTokenizer, plan: Plan) -> Verdict:
     """A plan's tested grammar. Raises InvalidRequest if there is none, or it cannot be followed."""
     constraint = constraint_of(plan)
-    if fault := _fault(tokenizer, constraint.grammar):
+    if (fault := _fault(tokenizer, constraint.grammar)) is None:
+        return Verdict(str(constraint))
+    if plan.functions:
         raise InvalidRequest(f"Invalid 'tools': together, {_told(fault)}", param="tools")
-    return Verdict(str(constraint))
+    raise _refusal(plan.parts[0], fault)
 
 
 def _followable(tokenizer: LLTokenizer, part: SchemaPart) -> SchemaPart:
@@ -89,16 +92,17 @@ def _followable(tokenizer: LLTokenizer, part: SchemaPart) -> SchemaPart:
     refusal: InvalidRequest = part.subject.too_complex()
     for tried in looser(part):
         try:
-            fault = _fault(tokenizer, constraint_of(Plan(answer=tried)).grammar)
+            _accepted(tokenizer, Plan(answer=tried))
         except Unfollowable as error:
             refusal = error
-            continue
-        if fault is None:
+        else:
             return tried
-        told = _told(fault)
-        subject = part.subject
-        refusal = subject.too_complex() if told == TOO_COMPLEX else subject.unfollowable(told)
     raise refusal
+
+
+def _refusal(part: SchemaPart, fault: str) -> Unfollowable:
+    told = _told(fault)
+    return part.subject.too_complex() if told == TOO_COMPLEX else part.subject.unfollowable(told)
 
 
 def _told(fault: str) -> str:

@@ -186,7 +186,7 @@ class _Writer:
             return _EMPTY
         if piece.startswith(r"\c") and len(piece) == 3:
             return f"\\x{ord(piece[2]) % 32:02x}"
-        return r"[\s\S]" if piece == "[^]" else piece
+        return {"[^]": r"[\s\S]", r"\0": r"\x00"}.get(piece, piece)
 
     def _group(self, group: _Group, within: frozenset[int]) -> str:
         if group.opening in _AROUND:
