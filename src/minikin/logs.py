@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Literal, get_args
 
 Level = Literal["debug", "info", "warning", "error"]
+_LEVELS: tuple[Level, ...] = get_args(Level)
 
 ACCESS = "minikin.access"
 """The logger of requests. It has its own switch, so the level does not change it."""
 
 
-def set_up(level: str, form: str = "%(message)s") -> None:
+def set_up(level: Level, form: str = "%(message)s") -> None:
     """Log Minikin's lines from `level` on to standard error, and warnings of all libraries."""
     handler = logging.StreamHandler()
     handler.setFormatter(_LineFormatter(form))
@@ -20,9 +21,13 @@ def set_up(level: str, form: str = "%(message)s") -> None:
     logging.getLogger(ACCESS).setLevel(logging.DEBUG if level == "debug" else logging.INFO)
 
 
-def level() -> str:
+def level() -> Level:
     """The level of this process, for `set_up` in a process that it starts."""
-    return logging.getLevelName(logging.getLogger("minikin").getEffectiveLevel()).lower()
+    number = logging.getLogger("minikin").getEffectiveLevel()
+    for name in _LEVELS:
+        if logging.getLevelName(name.upper()) >= number:
+            return name
+    return "error"
 
 
 def one_line(text: str) -> str:

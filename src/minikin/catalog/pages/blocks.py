@@ -10,7 +10,17 @@ from minikin.catalog.facts import numbers
 from minikin.catalog.facts.fact import Fact, Record
 from minikin.catalog.facts.schema import capabilities, fields
 from minikin.catalog.pages.badge import Badge
-from minikin.catalog.pages.page import Block, Cell, Code, Heading, Inline, Link, Page, Table
+from minikin.catalog.pages.page import (
+    Block,
+    Cell,
+    Code,
+    Heading,
+    Inline,
+    Link,
+    Page,
+    PageKind,
+    Table,
+)
 from minikin.catalog.pages.site_map import SiteMap
 
 _MONEY = "price_"
@@ -24,7 +34,7 @@ def make(
     site: SiteMap,
     path: str,
     title: str,
-    kind: str,
+    kind: PageKind,
     blocks: list[Block],
     trail: Iterable[Link] = (),
     author: str | None = None,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from minikin.catalog.pages.badge import Badge
 
@@ -52,13 +52,20 @@ Block = Heading | Table | list[Cell] | tuple[Inline, ...]
 """A list means bullets, a tuple a paragraph."""
 
 
+PageKind = Literal[
+    "author", "authors", "catalog", "comparison", "comparisons", "evidence", "evidence-list",
+    "model", "models", "offering", "offerings", "provider", "providers",
+]  # fmt: skip
+"""The kinds of pages, for styles and for Hugo's templates."""
+
+
 class Page(NamedTuple):
     """`trail` leads from the catalog's index to the page's own folder."""
 
     path: str
     title: str
     author: str | None
-    kind: str
+    kind: PageKind
     trail: list[Link]
     blocks: list[Block]
     footer: tuple[Inline, ...]

@@ -11,6 +11,8 @@ import sys
 import threading
 import time
 
+import msgspec
+
 from minikin import logs
 from minikin.engine.block_pool import CacheFault
 from minikin.engine.engine import Engine
@@ -49,7 +51,7 @@ def serve(make_masks: MakeMasks) -> None:
     # Ctrl-C in the terminal reaches the whole group, but the server decides when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logs.set_up(sys.argv[2], "engine: %(levelname)s %(message)s")
+    logs.set_up(msgspec.convert(sys.argv[2], logs.Level), "engine: %(levelname)s %(message)s")
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
         load = reader.read()
