@@ -1,5 +1,5 @@
 // Attention over a paged cache. For each block of BLOCK tokens and each key head the cache has the
-// keys as [dim / 2][BLOCK][2] and the values as [BLOCK / 2][dim][2]: what the tile unit takes.
+// keys as [dim / 2][BLOCK][2] and the values as [BLOCK / 2][dim][2], which the tile unit needs.
 
 #ifndef ATTENTION_H
 #define ATTENTION_H
@@ -13,7 +13,7 @@ struct attention {
     const struct step *step;
     float *qkv;  // [rows, heads + 2 kv_heads, dim]
     const float *cosine, *sine;  // [positions, dim / 2]
-    int64_t window;  // tokens that a row sees, itself the last; 0: all before it
+    int64_t window;  // tokens that a row sees, including its own; 0: all before it
     uint16_t *keys, *values;
     struct inputs out;  // [rows, heads * dim]
     const int32_t *units;
@@ -23,7 +23,7 @@ struct attention {
     float *partial;
 };
 
-// Turn each pair (i, i + dim / 2) by its position's angle.
+// Rotate each pair (i, i + dim / 2) by the angle of its position.
 static inline void rotate(const struct attention *a, int64_t row, const float *x, uint16_t *out) {
     const int64_t half = a->model->dim / 2, angle = a->step->positions[row] * half;
     for (int64_t i = 0; i < half; i += 16) {
@@ -34,14 +34,14 @@ static inline void rotate(const struct attention *a, int64_t row, const float *x
     }
 }
 
-// Put a row's keys and values into its slot.
+// Store the keys and values of a row in its slot.
 static void store_row(const struct attention *a, int64_t r) {
     const struct model *m = a->model;
     const int64_t dim = m->dim, offset = a->step->slots[r] % BLOCK;
     const int64_t block = a->step->slots[r] / BLOCK * m->kv_heads * dim * BLOCK;
     const float *key = a->qkv + (r * (m->heads + 2 * m->kv_heads) + m->heads) * dim;
     const float *value = key + m->kv_heads * dim;
-    // Not a number would spoil other rows, which weigh this slot by zero.
+    // A NaN would spoil other rows, which multiply this slot by zero.
     const floats most = v_all(3e38f), least = v_all(-3e38f);
     for (int64_t h = 0; h < m->kv_heads; h++) {
         uint16_t turned[MOST_DIM];
@@ -64,15 +64,15 @@ static void store_chunk(const void *job, int64_t chunk) {
         store_row(a, r);
 }
 
-// The lanes of x from `from` to below `to`; elsewhere `rest`.
+// The lanes of x from `from` to below `to`; all others from `rest`.
 static inline floats v_between(int64_t from, int64_t to, floats x, floats rest) {
     if (from <= 0 && to >= 16) return x;
     return v_first(to, v_first(from, rest, x), rest);
 }
 
-// Softmax over keys that come a span at a time (Milakov and Gimelshein 2018): turn a row's scores
-// `from` to below `to` into bf16 weights, with zeros around them up to `padded`, and return by how
-// much earlier sums have to shrink. `scale`, above 0, takes a score to powers of two.
+// Online softmax, one span of keys at a time (Milakov and Gimelshein 2018). Turns the scores `from` to
+// below `to` of a row into bf16 weights, with zeros around them up to `padded`. Returns the factor for
+// the earlier sums. `scale`, above 0, makes a score a power of two.
 static inline float weigh_scores(
     const float *scores, uint16_t *weights, int64_t from, int64_t to, int64_t padded, float scale,
     float *top, float *total) {
@@ -108,12 +108,12 @@ static void bend_scores(float *scores, int64_t count, float scale, float cap) {
     }
 }
 
-// Some rows of one sequence that follow each other: their queries of one key head, up to 16, and
-// what they have found in the keys of one part.
+// Consecutive rows of one sequence: their queries for one key head, at most 16, and their sums over the
+// keys of one part.
 struct unit {
     const struct attention *a;
     int64_t kv, first, end, queries;
-    int64_t begin, length;  // the tokens that its rows see between them
+    int64_t begin, length;  // the tokens that any of its rows sees
     const int32_t *blocks;
     float sums[TILE * MOST_DIM] __attribute__((aligned(64)));
     float top[TILE], total[TILE];
@@ -134,7 +134,7 @@ static void begin_unit(struct unit *u, const struct attention *a, int64_t index)
     for (int64_t q = 0; q < u->queries; q++) u->top[q] = -INFINITY, u->total[q] = 0;
 }
 
-// Its queries, turned, as tiles [dim / 32][16][32].
+// The rotated queries of a unit as tiles [dim / 32][16][32].
 static void turn_queries(const struct unit *u, uint16_t *tiles) {
     const struct model *m = u->a->model;
     const int64_t dim = m->dim, share = m->heads / m->kv_heads;
@@ -148,14 +148,14 @@ static void turn_queries(const struct unit *u, uint16_t *tiles) {
     }
 }
 
-// Where the block with the token `t` is, in keys and in values.
+// The offset of the block with token `t`, in the keys and in the values.
 static inline int64_t block_at(const struct unit *u, int64_t t) {
     const struct model *m = u->a->model;
     const int64_t block = u->blocks[smaller(t, u->length - 1) / BLOCK];
     return (block * m->kv_heads + u->kv) * m->dim * BLOCK;
 }
 
-// Look at up to SPAN keys from `t` on.
+// Attend to up to SPAN keys from `t` on.
 static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_t here) {
     const struct attention *a = u->a;
     const int64_t dim = a->model->dim, share = a->model->heads / a->model->kv_heads;
@@ -167,7 +167,7 @@ static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_
         keys[k / TILE] = a->keys + block_at(u, t + k) + k % BLOCK * 2;
     for (int64_t b = 0; b < count; b++) {
         values[b] = a->values + block_at(u, t + b * BLOCK);
-        if (u->end - u->first > 1) continue;  // many rows find them near
+        if (u->end - u->first > 1) continue;  // many rows find them in the cache
         ask_for(values[b], 2 * dim * BLOCK);
         if (t + SPAN + b * BLOCK < u->length)
             ask_for(a->keys + block_at(u, t + SPAN + b * BLOCK), 2 * dim * BLOCK);
@@ -206,7 +206,7 @@ static void write_unit(const struct unit *u) {
     }
 }
 
-// A part's sums [queries][dim], tops and totals [queries] are kept until all parts are there.
+// The sums [queries][dim], tops and totals [queries] of each part are kept until all parts are done.
 static inline float *part_at(const struct unit *u, int64_t index, int64_t part) {
     return u->a->partial + (index * u->a->parts + part) * TILE * (u->a->model->dim + 2);
 }
@@ -243,7 +243,7 @@ static void attend_part(const void *job, int64_t chunk) {
         write_unit(&u);
 }
 
-// Put a unit's parts together, each at its share of the whole.
+// Join the parts of a unit, each with its share of the total.
 static void join_parts(const void *job, int64_t index) {
     const struct attention *a = job;
     const int64_t dim = a->model->dim;
@@ -254,7 +254,7 @@ static void join_parts(const void *job, int64_t index) {
         const float *sums = part_at(&u, index, part);
         const float *tops = sums + u.queries * dim, *totals = tops + u.queries;
         for (int64_t q = 0; q < u.queries; q++) {
-            // A row may see nothing of the last part.
+            // A row can see nothing of the last part.
             if (!totals[q]) continue;
             const float top = fmaxf(u.top[q], tops[q]);
             const float old = exp2f((u.top[q] - top) * scale), more = exp2f((tops[q] - top) * scale);

@@ -16,7 +16,7 @@ enum {
     MOST_DIM = 256,  // of a head
 };
 
-// What becomes of a product.
+// What to do with a product.
 enum { STORE, ADD, GATE };
 
 // What goes into a product, in one of two forms (`inputs.h`).
@@ -36,21 +36,21 @@ struct matrix {
 // What all layers have in common.
 struct model {
     int64_t hidden, feed_forward, heads, kv_heads, dim;
-    int64_t gelu;  // whether gates are bent by GELU (its tanh form), not by SiLU
+    int64_t gelu;  // whether the activation is GELU (tanh form), not SiLU
     float epsilon, scale;
-    float softcap;  // scores are bent into (-softcap, softcap), unless it is 0
+    float softcap;  // limits scores to (-softcap, softcap), unless it is 0
 };
 
-// One decoder layer. What a family lacks is NULL.
+// One decoder layer. Parts that a family does not have are NULL.
 struct layer {
     const float *attention_norm, *feed_forward_norm;
-    const float *attention_post_norm, *feed_forward_post_norm;  // over what the part adds to x
+    const float *attention_post_norm, *feed_forward_post_norm;  // of the output of each half
     const float *qkv_bias;                                      // [heads + 2 kv_heads, dim]
     const float *query_norm, *key_norm;                         // [dim], over each head
     struct matrix qkv, output, gate_up, down;
     uint16_t *keys, *values;     // of the cache
     const float *cosine, *sine;  // [positions, dim / 2]
-    int64_t window;              // tokens that a row sees, itself the last; 0: all before it
+    int64_t window;              // tokens that a row sees, including its own; 0: all before it
 };
 
 // The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
@@ -63,11 +63,11 @@ struct step {
     int64_t few;  // rows below it are exact: they look at PART keys at a time
 };
 
-// What a step writes between its matrices.
+// Buffers of a step, between its matrices.
 struct room {
     struct inputs normed, attended, gated;
     float *qkv, *gate_up, *partial;
-    float *added;  // [rows, hidden], for layers with norms of what they add
+    float *added;  // [rows, hidden], for layers with post norms
     int32_t *units;
 };
 

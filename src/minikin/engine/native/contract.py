@@ -20,7 +20,7 @@ MOST_DIM = 256
 MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
-"""What becomes of a product."""
+"""What to do with a product."""
 
 POINTER, SIZE, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 

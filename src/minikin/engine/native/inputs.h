@@ -1,7 +1,7 @@
-// What goes into a product: rows of inputs, in the form that the product's kernel reads.
+// The inputs of a product: rows in the form that its kernel reads.
 //
-// Integers: 16 bits, x = step * integer, with a step and a sum for each group of 32; arrays
-// [rows, width], as `simd_*.h` lays them out, and [rows, width / GROUP].
+// Integers: 16 bits, x = step * integer, with a step and a sum for each group of 32. The arrays are
+// [rows, width], in the layout of `simd_*.h`, and [rows, width / GROUP].
 // Tiles, for the tile unit or VDPBF16PS (AVX-512): bf16, 16 rows by one group,
 // [rows / 16][width / GROUP][16][GROUP].
 

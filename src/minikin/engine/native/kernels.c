@@ -1,6 +1,6 @@
 // The kernels of a decoder's layers.
 //
-// Every function is called with sizes that its Python wrapper has checked.
+// The Python wrappers check all sizes.
 
 #include "attention.h"
 #include "matmul.h"
@@ -12,7 +12,7 @@ const char *instructions(void) { return tiles_are_allowed() ? INSTRUCTIONS : NUL
 // Whether products of many rows take bfloat16 tiles.
 int takes_tiles(void) { return TAKES_TILES; }
 
-// What Python compares with its own numbers.
+// The numbers that Python compares with its own.
 const struct term *contract(void) { return terms; }
 
 struct norm {
@@ -22,7 +22,7 @@ struct norm {
     float epsilon;
 };
 
-// 1 / the root of the mean of the squares of x [width].
+// 1 / the root mean square of x [width].
 static inline floats norm_scale(const float *x, int64_t width, float epsilon) {
     floats squares = v_all(0);
     for (int64_t i = 0; i < width; i += 16) squares = v_mul_add(v_load(x + i), v_load(x + i), squares);
@@ -151,7 +151,7 @@ static void finish_heads(
     run_chunks(heads_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
-// out = what the gates let pass of x times the matrix, whose panels are gates and ups in turn.
+// out = activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
 static void run_gated(
     const struct matrix *weight, const struct room *room, int64_t rows, int64_t gelu) {
     run_matmul((struct matmul){

@@ -21,7 +21,7 @@ from minikin.engine.native.contract import (
 from minikin.engine.native.quantized import Blocks
 
 WIDEST = 1 << 16
-"""Inputs of a matrix, at most: two panels, unpacked, have to fit a thread's stack."""
+"""The maximum of inputs of a matrix: two unpacked panels must fit the stack of a thread."""
 
 _SIGNATURES = {
     "pack_matrix": [POINTER] * 4 + [SIZE] * 3,
@@ -75,8 +75,8 @@ class Inputs:
 class PackedMatrix:
     """A matrix [outputs, width] of 4-bit or 8-bit levels or of bfloat16, as the kernels read it.
 
-    With `gated`, its first half are gates and its second half what they let pass: they are kept in
-    turn, a panel each, so that a product can be gated while it is at hand.
+    With `gated`, the first half of its rows are gates and the second half are ups. They are stored
+    in turn, a panel each, so that a kernel has both at once.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class PackedMatrix:
 
     @staticmethod
     def fits(outputs: int, width: int) -> bool:
-        """Whether the kernels can take a matrix of this shape."""
+        """Whether the kernels support this shape."""
         return outputs % (2 * PANEL) == 0 and width % GROUP == 0 and width <= WIDEST
 
     @property
     def bytes(self) -> int:
-        """What a step reads of it."""
+        """The bytes that a step reads."""
         return self._cells.numel()
 
     def rows(self, which: torch.Tensor) -> torch.Tensor:

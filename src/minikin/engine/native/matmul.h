@@ -10,7 +10,7 @@
 
 static void run_matmul(struct matmul job) {
     const int64_t panels = job.weight.outputs / PANEL;
-    // Four chunks a thread even out; more than six panels at once gain nothing.
+    // Four chunks per thread balance the load. More than six panels per chunk gain nothing.
     job.chunk_panels = smaller(2 * ceiling(panels, 8 * pool.threads), 6);
     run_chunks(matmul_chunk, &job, ceiling(panels, job.chunk_panels));
 }

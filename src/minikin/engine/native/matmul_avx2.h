@@ -1,4 +1,4 @@
-// Products on AVX2, by VPMADDWD: 16-bit inputs times levels, summed up exactly over a group.
+// Products on AVX2, by VPMADDWD: 16-bit inputs times levels, with exact sums over a group.
 
 #ifndef MATMUL_SET_H
 #define MATMUL_SET_H
@@ -8,8 +8,8 @@
 #include "matmul_bf16.h"
 
 enum { TAKES_TILES = 0 };
-enum { ROWS = 6 };   // that one panel meets at once: with their sums they fill the registers
-enum { UNPACKED = 16 };  // bits of a level in cells that many rows meet, whose scales are floats
+enum { ROWS = 6 };   // per pass over a panel: their sums fill the registers
+enum { UNPACKED = 16 };  // bits of a level in unpacked cells, which many rows use; their scales are floats
 
 static inline __m256i two_at(const int16_t *x) {
     int32_t two;
@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) void panel_rows(
     for (int r = 0; r < rows; r++) total[r] = v_all(0);
     for (int64_t g = 0; g < groups; g++, cell += bytes, x += GROUP) {
         if (bits != UNPACKED) ask_for(cell + AHEAD, bytes);
-        // Two pointers and a stride reach all rows; left alone, gcc keeps six, and not in registers.
+        // Two pointers and a stride reach all rows. By itself gcc keeps six pointers, in memory.
         const int16_t *half[2] = {x, x + 3 * width};
         int64_t stride = width;
         __asm__("" : "+r"(half[0]), "+r"(half[1]), "+r"(stride));
@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void panel_rows(
                     const __m256i two = two_at(half[r / 3] + r % 3 * stride + 2 * (16 / bits * j + k));
                     low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(left, two));
                     high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(right, two));
-                    // Or gcc keeps all products, to add them up in the shape of a tree.
+                    // Otherwise gcc keeps all products and adds them as a tree.
                     __asm__("" : "+x"(low[r]), "+x"(high[r]));
                 }
             }
@@ -79,7 +79,7 @@ static void panel_by_rows(
     }
 }
 
-// A panel's cells with a word a level and scales in floats.
+// Unpack the cells of a panel: 16 bits per level, scales as floats.
 static void unpack_panel(const struct matrix *m, const uint8_t *cell, uint8_t *out) {
     const int bits = m->bits;
     const __m256i mask = _mm256_set1_epi32(((1 << bits) - 1) * 0x10001);

@@ -9,7 +9,7 @@
 #include "tiles.h"
 
 enum { TAKES_TILES = 1 };
-enum { ROWS = 8 };  // that one panel meets at once without the tile unit
+enum { ROWS = 8 };  // per pass over a panel, without the tile unit
 
 // Few rows, by VPDPBUSD.
 
@@ -73,7 +73,7 @@ static inline __m512 weights_at(
     __m512i levels, int shift, const int bits, __m512 scale, __m512 minimum) {
     const __m512 small = _mm512_setr_ps(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     levels = _mm512_srli_epi32(levels, shift);
-    // The permutation looks at four bits of its index, which saves taking them out.
+    // The permutation uses only four bits of its index, so they need no mask.
     const __m512 value = bits == 4 ? _mm512_permutexvar_ps(levels, small)
                                    : _mm512_cvtepi32_ps(_mm512_and_si512(levels, _mm512_set1_epi32(255)));
     return _mm512_fmadd_ps(scale, value, minimum);
@@ -82,7 +82,7 @@ static inline __m512 weights_at(
 // A panel as tiles, [groups][16 pairs of inputs][16 outputs][2].
 static inline __attribute__((always_inline)) void unpack_bits(
     const uint8_t *cell, uint16_t *tiles, int64_t groups, const int bits) {
-    // Two runs of 16 outputs to 16 pairs.
+    // Interleaves two runs of 16 outputs into 16 pairs.
     const __m512i pairs = _mm512_or_si512(
         _mm512_set1_epi32(16 << 16),
         _mm512_mullo_epi32(
@@ -107,7 +107,7 @@ static inline __attribute__((always_inline)) void unpack_bits(
     }
 }
 
-// A panel as tiles, in `room` unless it is kept so.
+// A panel as tiles: unpacked into `room`, or as it is if it consists of tiles.
 static const uint16_t *panel_tiles(const struct matrix *m, int64_t panel, uint16_t *room) {
     const int64_t groups = m->width / GROUP;
     const uint8_t *cells = m->cells + panel * groups * cell_bytes(m->bits);
@@ -119,7 +119,7 @@ static const uint16_t *panel_tiles(const struct matrix *m, int64_t panel, uint16
     return room;
 }
 
-// Hand over the sums of up to 32 rows from the tiled row `row` on and the panels from `panel` on.
+// Store the sums of up to 32 rows from the tiled row `row` on and the panels from `panel` on.
 static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, float (*sums)[256]) {
     const int64_t outputs = m->weight.outputs, few = m->x.few;
     const int64_t rows = smaller(m->rows - few - row, 2 * TILE);

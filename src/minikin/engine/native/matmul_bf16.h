@@ -1,12 +1,12 @@
-// Products of integers with matrices of bf16, by FMA: integers become floats again, once for all
-// panels of a chunk. (Tiles are multiplied in matmul_avx512.h, where a cell of bf16 is one.)
+// Products of integers with bf16 matrices, by FMA. The integers become floats, once for all panels of a
+// chunk. (`matmul_avx512.h` multiplies tiles; there a cell of bf16 is one.)
 
 #ifndef MATMUL_BF16_H
 #define MATMUL_BF16_H
 
 #include "product.h"
 
-enum { TOGETHER_BF16 = 6 };  // rows that one panel meets at once: their sums fill AVX2's registers
+enum { TOGETHER_BF16 = 6 };  // rows per pass over a panel: their sums fill the registers of AVX2
 
 // One panel for `rows` rows of x [rows, width] from `row` on; `rows` is a constant after inlining.
 static inline __attribute__((always_inline)) void bf16_rows(
@@ -34,7 +34,7 @@ static inline __attribute__((always_inline)) void bf16_rows(
         finish(m->out + (row + r) * m->weight.outputs + panel * PANEL, total[r], m->mode);
 }
 
-// (Never inlined: its room on the stack slows the products of levels down by a tenth.)
+// (Never inlined: its arrays on the stack make the products of levels a tenth slower.)
 static __attribute__((noinline)) void bf16_panels(
     const struct matmul *m, int64_t few, int64_t first, int64_t last) {
     const int64_t width = m->weight.width, groups = width / GROUP;

@@ -1,12 +1,12 @@
 // Packed matrices.
 //
 // A packed matrix [outputs, width] is kept in panels of 16 outputs. For each panel and each group of
-// 32 inputs there is a cell: levels of 4 or 8 bits, then 16 scales and 16 minima in half precision:
-// w = scale * level + minimum, exactly as the model file has it. The levels come in lines of 64
-// bytes, 32 bits for each of the 16 outputs, which hold the levels of 8 or 4 inputs that follow each
-// other; `first_bit` of `simd_*.h` says where.
+// 32 inputs there is a cell: levels of 4 or 8 bits, then 16 scales and 16 minima in half precision.
+// A weight is scale * level + minimum, exactly as in the model file. The levels are in lines of 64 bytes.
+// A line has 32 bits for each of the 16 outputs: the levels of 8 or 4 consecutive inputs, at the bits
+// that `first_bit` of `simd_*.h` gives.
 //
-// A matrix of bf16 has cells that are tiles: 16 lines of pairs of inputs, a pair for each output.
+// The cells of a bf16 matrix are tiles: 16 lines of pairs of inputs, one pair for each output.
 
 #ifndef MATRIX_H
 #define MATRIX_H
@@ -14,7 +14,7 @@
 #include "workers.h"
 
 enum { LINE = 64, BF16 = 16 };  // BF16: the bits of a matrix that is not quantized
-enum { AHEAD = 8192 };  // weights are asked for this many bytes before they are needed
+enum { AHEAD = 8192 };  // weights are prefetched this many bytes ahead
 
 static inline int64_t cell_bytes(int bits) { return bits * LINE + (bits == BF16 ? 0 : 64); }
 
@@ -62,7 +62,7 @@ static void pack_panel(const void *job, int64_t panel) {
     k->bits == 8 ? pack_cells(k, panel, 8) : pack_cells(k, panel, 4);
 }
 
-// Levels [outputs, width] (one a byte), scales and minima [outputs, groups] half -> cells.
+// Levels [outputs, width] (one per byte), scales and minima [outputs, groups] half -> cells.
 void pack_matrix(
     const uint8_t *levels, const uint16_t *scales, const uint16_t *minima, uint8_t *cells,
     int64_t outputs, int64_t width, int64_t bits) {

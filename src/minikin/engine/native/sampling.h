@@ -5,7 +5,7 @@
 
 #include "workers.h"
 
-enum { STRETCH = 256 };  // tokens whose weights are summed up before one of them is looked for
+enum { STRETCH = 256 };  // tokens whose weights are added before the search inside them
 
 struct choosing {
     const float *logits;  // [rows, width]
@@ -19,7 +19,7 @@ static inline floats logits_at(const struct choosing *c, int64_t row, int64_t i)
     return v_load_first(c->width - i, c->logits + row * c->width + i, v_all(-INFINITY));
 }
 
-// The first of the largest logits, or -1 if one is not a number or the largest is infinite.
+// The first of the largest logits, or -1 if a logit is NaN or the largest is infinite.
 static int64_t largest_logit(const struct choosing *c, int64_t row) {
     floats most = v_all(-INFINITY);
     uint32_t spoilt = 0;
@@ -75,8 +75,8 @@ static void choose_row(const void *job, int64_t row) {
     c->tokens[row] = best >= 0 && c->temperatures[row] > 0 ? drawn_token(c, row, best) : best;
 }
 
-// A token for each row: the likeliest where the temperature is 0, otherwise by inverting the
-// cumulative distribution at the row's point in [0, 1). -1 where a logit is not a number.
+// A token for each row: the most likely one if the temperature is 0, else the inverse of the cumulative
+// distribution at the row's point in [0, 1). -1 if a logit is NaN.
 void choose_tokens(
     const float *logits, int64_t rows, int64_t width, const float *temperatures,
     const double *points, int64_t *tokens) {

@@ -92,7 +92,7 @@ static inline floats v_where_above(floats x, float limit, floats kept) {
         _mm256_and_ps(_mm256_cmp_ps(x.high, bound, _CMP_GT_OQ), kept.high));
 }
 
-// All bits of the lanes from `from` to below `count`, seen as the lanes from 0 on.
+// All bits of the lanes `from` to below `count`, as lanes that start at 0.
 static inline __m256i lanes_below(int64_t count, int from) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     const int32_t bound = count < 0 ? 0 : count > 16 ? 16 : (int32_t)count;
@@ -119,7 +119,7 @@ static inline floats v_load_half(const void *x) {
         _mm256_cvtph_ps(_mm_loadu_si128(halves)), _mm256_cvtph_ps(_mm_loadu_si128(halves + 1)));
 }
 
-// The nearest bf16, ties to even, in the low half of each lane; what is not a number stays so.
+// The nearest bf16, ties to even, in the low half of each lane. NaN stays NaN.
 static inline __m256i bf16_of(__m256 x) {
     const __m256i bits = _mm256_castps_si256(x);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));

@@ -1,6 +1,6 @@
 // Sixteen floats in a register of AVX-512, with VNNI and BF16.
 //
-// Of the integers a row has the high bytes of them all, then the low bytes, for VPDPBUSD:
+// A row of integers consists of all high bytes, then all low bytes, for VPDPBUSD:
 // integer = 256 * high + low, both signed.
 
 #ifndef SIMD_SET_H

@@ -25,7 +25,7 @@ typedef struct {
         each; \
     })
 
-// What a thread does while it waits for another.
+// A hint to the processor: this thread waits for another.
 static inline void relax(void) {}
 
 // a where the mask is -1, b where it is 0.
@@ -47,7 +47,7 @@ static inline floats v_add(floats a, floats b) { return EACH(a.at[i] + b.at[i]);
 static inline floats v_sub(floats a, floats b) { return EACH(a.at[i] - b.at[i]); }
 static inline floats v_mul(floats a, floats b) { return EACH(a.at[i] * b.at[i]); }
 
-// b where either is not a number.
+// If a or b is NaN: b.
 static inline floats v_max(floats a, floats b) {
     return EACH(chosen(a.at[i] > b.at[i], a.at[i], b.at[i]));
 }
@@ -58,7 +58,7 @@ static inline floats v_min(floats a, floats b) {
 
 static inline floats v_abs(floats x) { return EACH((four)((whole)x.at[i] & 0x7fffffff)); }
 
-// The nearest whole number, ties to even, of x within 2^22: from 2^23 on floats have no halves.
+// The nearest whole number, ties to even, for |x| up to 2^22: from 2^23 on, floats have no fractions.
 static inline floats v_round(floats x) {
     const floats shifted = EACH(x.at[i] + 12582912.0f);
     return EACH(shifted.at[i] - 12582912.0f);
@@ -88,7 +88,7 @@ static inline float v_most(floats x) {
     return most;
 }
 
-// 1 / x, to 12 bits at least.
+// 1 / x, exact to at least 12 bits.
 static inline floats v_about_inverse(floats x) { return EACH(1 / x.at[i]); }
 
 // x 2^n for whole n from -126 to 127.
@@ -96,7 +96,7 @@ static inline floats v_scale(floats x, floats n) {
     return EACH(x.at[i] * (four)((__builtin_convertvector(n.at[i], whole) + 127) << 23));
 }
 
-// Bit i: whether lane i is equal, or not a number.
+// Bit i: whether the lanes i are equal; whether lane i is NaN.
 static inline uint32_t v_equal(floats a, floats b) {
     uint32_t bits = 0;
     for (int i = 0; i < 16; i++) bits |= (uint32_t)(a.at[i / 4][i % 4] == b.at[i / 4][i % 4]) << i;
@@ -105,12 +105,12 @@ static inline uint32_t v_equal(floats a, floats b) {
 
 static inline uint32_t v_nan(floats x) { return ~v_equal(x, x) & 0xffff; }
 
-// The lanes of `kept` where x is above the limit; zeros elsewhere.
+// The lanes of `kept` if x is above the limit there, else 0.
 static inline floats v_where_above(floats x, float limit, floats kept) {
     return EACH(chosen(x.at[i] > limit, kept.at[i], (four){0}));
 }
 
-// The first `count` lanes of x, or of what lies at x; elsewhere `rest`.
+// The first `count` lanes of x, or of the array x; the others from `rest`.
 static inline floats v_first(int64_t count, floats x, floats rest) {
     const int32_t bound = (int32_t)larger(0, smaller(count, 16));
     return EACH(chosen((whole){0, 1, 2, 3} < bound - 4 * i, x.at[i], rest.at[i]));
@@ -122,7 +122,7 @@ static inline floats v_load_first(int64_t count, const float *x, floats rest) {
     return rest;
 }
 
-// Sixteen halves, all of them numbers: their bits are those of a float 2^112 times too small.
+// Sixteen finite half-precision numbers. Their bits are those of a float that is 2^112 times too small.
 static inline floats v_load_half(const void *x) {
     bits16 halves[4];
     memcpy(halves, x, sizeof halves);
@@ -135,7 +135,7 @@ static inline floats v_load_half(const void *x) {
     return all;
 }
 
-// The nearest bf16, ties to even; what is not a number stays so.
+// The nearest bf16, ties to even. NaN stays NaN.
 static inline void v_store_bf16(uint16_t *out, floats x) {
     for (int i = 0; i < 4; i++) {
         const bits32 bits = (bits32)x.at[i], nan = (bits32)(x.at[i] != x.at[i]);
@@ -145,7 +145,7 @@ static inline void v_store_bf16(uint16_t *out, floats x) {
     }
 }
 
-// Of 16 pairs of bf16, the first ones and the second ones.
+// The first, or the second, numbers of 16 pairs of bf16.
 static inline floats v_firsts(const void *pairs) {
     bits32 all[4];
     memcpy(all, pairs, sizeof all);
@@ -158,21 +158,21 @@ static inline floats v_seconds(const void *pairs) {
     return EACH((four)(all[i] & 0xffff0000));
 }
 
-// 16 values as bf16 into the first or the second of each two places.
+// Store 16 values as bf16, as the first or the second numbers of 16 pairs.
 static inline void v_store_every_other(uint16_t *out, floats x, int second) {
     uint16_t narrow[16];
     v_store_bf16(narrow, x);
     for (int i = 0; i < 16; i++) out[2 * i + second] = narrow[i];
 }
 
-// A row's group of 32 integers, as the values that they stand for.
+// The values of a group of 32 integers of a row.
 static inline void read_group(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, float *out) {
     const int16_t *from = x->integers + (row * groups + group) * GROUP;
     for (int i = 0; i < GROUP; i++) out[i] = from[i] * x->steps[row * groups + group];
 }
 
-// Round 32 values to integers, times `inverse`; returns their sum.
+// Store 32 values times `inverse`, rounded to integers. Returns their sum.
 static inline int32_t write_integers(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, floats a, floats b,
     float inverse) {
@@ -185,7 +185,7 @@ static inline int32_t write_integers(
     return (int32_t)v_sum(v_add(rounded[0], rounded[1]));
 }
 
-// Which of an output's 32 bits of a line the level of the line's input i begins at.
+// The first bit of the level of input i, in the 32 bits that a line has for an output.
 static inline int first_bit(int i, int bits) { return bits * i; }
 
 static inline floats v_all_bf16(uint16_t value) {

@@ -11,7 +11,7 @@
 
 static inline int tiles_are_allowed(void) { return !syscall(SYS_arch_prctl, 0x1023, 18); }
 
-// All tiles are full: a row too many costs nothing and is not stored.
+// All tiles are full: an extra row costs nothing and is not stored.
 static inline void begin_tiles(void) {
     struct {
         uint8_t palette, start, reserved[14];

@@ -1,7 +1,7 @@
-// The workers. A job is cut into chunks; whoever is awake takes the next one, the calling thread
-// too, so a worker that the system has put aside holds nothing up unless it is inside a chunk.
-// `ticket` holds the job's number in its high half and the chunks left to take in its low half: one
-// compare-and-swap takes a chunk of this very job, and a job's fields stay as they are until its
+// The worker threads. A job consists of chunks. Every thread that runs takes the next chunk, including
+// the calling thread. A worker that the system has suspended therefore delays a job only if it is inside
+// a chunk. The high half of `ticket` is the number of the job, the low half is the count of chunks left.
+// One compare-and-swap takes a chunk of exactly this job. The fields of a job do not change until its
 // last chunk is done.
 
 #ifndef WORKERS_H
@@ -54,7 +54,7 @@ static void *work(void *unused) {
     return unused;
 }
 
-// Start `count` workers beside the calling thread; 0 if all of them run.
+// Start `count` workers. Returns 0 if all of them run.
 int start_workers(int count) {
     for (int i = 0; i < count; i++) {
         pthread_t thread;
@@ -83,7 +83,7 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
         spin < SPINS ? relax() : (void)sched_yield();
 }
 
-// A job that goes over rows: a chunk is `rows_a_chunk` of them.
+// The rows in a chunk of a job that goes over rows.
 static inline int64_t rows_a_chunk(int64_t rows) {
     const int64_t even = (rows + 8 * pool.threads - 1) / (8 * pool.threads);
     return even < 4 ? 4 : even;
