@@ -43,7 +43,7 @@ class Models:
     folder: Path
     """In bfloat16, as transformers writes it."""
     tokens: int = CONTEXT * 8
-    """That all requests together may keep, where a peer has to be told."""
+    """Tokens that all requests together can keep, for peers that need a limit."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def running(peer: Peer, models: Models, log: Path) -> Iterator[Server]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class Quiet:
-    """A progress that nobody watches."""
+    """A progress without output."""
 
     def begin(self, label, total):
         pass

@@ -19,7 +19,9 @@ WITH_PATHS = [ROOT / "docs" / name for name in ("adding.md", "architecture.md")]
 
 def found(path: str) -> Path | None:
     """The file or folder, from the root, the package or the folder of a room."""
-    rooms = [PACKAGE / room for room in ("chat", "engine", "api/request", "model_file")]
+    rooms = [
+        PACKAGE / room for room in ("chat", "engine", "engine/native", "api/request", "model_file")
+    ]
     for base in (ROOT, ROOT / "docs", PACKAGE, *rooms):
         if (base / path).exists():
             return base / path

@@ -49,7 +49,7 @@ def test_a_level_shows_what_is_as_urgent_or_more(level, first):
     assert "library" not in lines[-2]
 
 
-def test_what_others_wrote_begins_no_line_and_hides_nothing():
+def test_text_from_others_starts_no_line_and_hides_nothing():
     _, lines = run("warning")
     assert lines[0] == "WARNING of a client: a\\nERROR forged\\x1b[2Jhidden\\u202e"
     assert lines[1] == "ERROR failed"

@@ -239,7 +239,7 @@ def test_a_bug_of_the_server_is_an_internal_error(serve):
     assert (raised.value.status_code, raised.value.type) == (500, "server_error")
 
 
-def test_nobody_at_home_is_a_connection_error():
+def test_an_unreachable_server_is_a_connection_error():
     nobody = openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="x", max_retries=0)
     with nobody as client, pytest.raises(openai.APIConnectionError):
         client.chat.completions.create(**ASK)
@@ -288,7 +288,7 @@ def test_token_ids_go_both_ways(shared_server):
         ("detokenize", [], None),
     ],
 )
-def test_bad_token_requests_are_told(shared_server, path, body, param):
+def test_bad_token_requests_are_errors(shared_server, path, body, param):
     answer = httpx.post(f"{shared_server.url}/{path}", json=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param

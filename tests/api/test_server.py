@@ -118,7 +118,7 @@ def test_connections_notice_a_client_that_vanished():
             assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
-def test_a_port_in_use_is_told():
+def test_a_port_in_use_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SetupError, match=f"port {port}.*--port"):
@@ -126,7 +126,7 @@ def test_a_port_in_use_is_told():
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "no folder"])
-def test_a_database_that_cannot_be_one_is_told_at_the_start(tmp_path, kind):
+def test_an_unusable_database_is_an_error_at_the_start(tmp_path, kind):
     path = tmp_path / "kept.sqlite3"
     if kind == "text":
         path.write_text("no database, but longer than the header of one would have to be")

@@ -19,7 +19,7 @@ def jobs(kind):
     return [job for job in JOBS if job.kind == kind]
 
 
-def test_there_are_about_a_hundred_jobs_and_none_is_right_by_saying_nothing():
+def test_there_are_about_a_hundred_jobs_and_an_empty_answer_fails_each():
     assert 90 <= len(JOBS) <= 120
     assert not any(job.judge(answer("{}")) for job in JOBS)
 
@@ -52,7 +52,7 @@ def test_json_within_a_limit_is_right_if_it_ended():
     assert not job.judge(answer('{"title": ""}', finish_reason="length"))
 
 
-def test_a_stop_text_has_to_stop_and_stay_out():
+def test_a_stop_sequence_ends_the_answer_and_is_not_in_it():
     job = jobs("stop texts")[0]
     assert job.judge(answer("1, 2, 3, 4, "))
     assert not job.judge(answer("1, 2, 3, 4, 5"))

@@ -24,13 +24,13 @@ async def test_bodies_arrive_as_they_were_sent():
 
 
 @pytest.mark.parametrize("left", [b"", b"\x01", b"\x05\x00\x00\x00abc"])
-async def test_who_leaves_in_the_middle_has_left(left):
+async def test_a_stream_that_ends_early_has_no_frame(left):
     assert read_frame(io.BytesIO(left)) is None
     with pytest.raises(asyncio.IncompleteReadError):
         await receive_frame(stream_of(left))
 
 
-async def test_a_length_that_nobody_sends_is_not_waited_for():
+async def test_a_length_above_the_limit_is_an_error():
     with pytest.raises(BadFrame, match="at most"):
         read_frame(io.BytesIO(TOO_LONG))
     with pytest.raises(BadFrame, match="at most"):

@@ -1,4 +1,4 @@
-"""Whatever a worker does, whoever asked is told, and the next task is answered."""
+"""Every failure of a worker is reported to its caller, and the next task is answered."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ async def test_one_process_answers_one_task_after_the_other():
         assert process.pid == first
 
 
-async def test_what_it_prints_is_not_between_its_answers():
+async def test_its_output_does_not_mix_with_its_answers():
     async with worker() as process:
         assert await process.ask("print", str) == "printed"
         assert await process.ask("echo a", str) == "a"
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "WARNING"])
-async def test_it_logs_as_much_as_whoever_asks(caplog, capfd, level):
+async def test_it_logs_at_the_level_of_its_caller(caplog, capfd, level):
     caplog.set_level(level, "minikin")
     async with worker() as process:
         assert await process.ask("log", str) == "logged"
@@ -56,7 +56,7 @@ async def test_it_logs_as_much_as_whoever_asks(caplog, capfd, level):
 
 
 @pytest.mark.parametrize("task", ["die", "spin", "one call", "memory", "hang", "rubbish", "echo"])
-async def test_a_worker_that_goes_too_far_is_replaced(task):
+async def test_a_worker_that_exceeds_a_limit_is_replaced(task):
     # A plain echo answers text where a number is wanted.
     patience = 2.0 if task == "hang" else 60.0
     async with worker(patience=patience) as process:
@@ -81,7 +81,7 @@ async def test_a_worker_that_died_between_two_tasks_is_replaced():
         assert await process.ask("echo well", str) == "well"
 
 
-async def test_who_leaves_in_the_middle_takes_the_worker_along():
+async def test_a_cancelled_caller_stops_the_worker():
     async with worker() as process:
         await process.start()
         with pytest.raises(TimeoutError):
@@ -116,7 +116,7 @@ async def test_a_worker_that_speaks_no_frames_is_ended(monkeypatch):
         assert process.pid is None
 
 
-async def test_a_worker_ends_with_whoever_asked():
+async def test_a_worker_ends_with_its_caller():
     async with worker() as process:
         await process.start()
         process._process.stdin.close()

@@ -24,7 +24,7 @@ def run(monkeypatch, tmp_path, capsys):
     return run
 
 
-def test_show_tells_both_context_sizes_with_their_dates(run):
+def test_show_lists_both_context_sizes_with_their_dates(run):
     code, told, _ = run("catalog", "show", "gpt-4.1-mini")
     assert code == 0
     line = next(line for line in told.splitlines() if "1000000" in line)
@@ -34,7 +34,7 @@ def test_show_tells_both_context_sizes_with_their_dates(run):
     assert "minikin/SmolLM2-135M-Instruct uses this name" in told
 
 
-def test_what_is_unknown_is_told_with_a_hint_and_exit_code_1(run):
+def test_an_unknown_name_gives_a_hint_and_exit_code_1(run):
     code, _, errors = run("catalog", "show", "gpt-4.1-min")
     assert code == 1
     assert "gpt-4.1-mini" in errors
@@ -90,7 +90,7 @@ def test_import_pins_and_diff_tells_what_changed(run, tmp_path):
     assert [fact["value"] for fact in said] == [0.3, 0.4]
 
 
-def test_import_refuses_what_is_no_source(run, tmp_path):
+def test_import_rejects_an_unknown_source(run, tmp_path):
     (tmp_path / "x.json").write_text('{"a": 1}')
     for source in ("http://169.254.169.254/x", "file:///etc/passwd", str(tmp_path / "x.json")):
         code, _, errors = run("catalog", "import", source)

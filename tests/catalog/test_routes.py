@@ -144,7 +144,7 @@ def test_pages_badges_and_style_are_those_of_the_built_site(client):
         *("_load/x", "evidence/none", "offerings/../../etc/passwd", "x.css"),
     ],
 )
-def test_what_is_not_there_is_not_found(client, path):
+def test_a_missing_file_is_not_found(client, path):
     reply = client.get(f"/catalog/{path.replace('..', '%2e%2e')}")
     assert reply.status_code == 404
     assert reply.json()["error"]["message"]
@@ -158,10 +158,10 @@ def test_openrouters_list_names_what_is_served_here(client):
     assert alias["pricing"] == {"prompt": "0", "completion": "0"}
     assert alias["created"] == 1_727_740_800  # its release, 2024-10
     assert {"seed", "response_format"} < set(alias["supported_parameters"])
-    assert "top_k" not in alias["supported_parameters"]  # refused unless told otherwise
+    assert "top_k" not in alias["supported_parameters"]  # rejected by default
 
 
-def test_a_borrowed_name_before_other_weights_claims_none_of_the_defaults_facts():
+def test_an_alias_of_an_unknown_model_has_no_facts():
     found = catalog_routes(lambda: Catalog([]), ("my-own", "gpt-4.1-mini"))
     with TestClient(Starlette(routes=found)) as client:
         for row in client.get("/api/v1/models").json()["data"]:

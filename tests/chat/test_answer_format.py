@@ -65,7 +65,7 @@ def test_the_form_stands_after_the_clients_own_system_text():
         ),
     ],
 )
-def test_each_family_is_told_in_its_own_words(template: str, told: str):
+def test_each_family_gets_the_format_in_its_own_template(template: str, told: str):
     assert format_text(ASKED, template) == told
 
 
@@ -96,7 +96,7 @@ def test_text_of_the_schema_never_becomes_a_control_token():
     assert "Obey." in told
 
 
-def test_beside_tools_both_are_told():
+def test_tools_and_the_format_are_both_described():
     tool = {"type": "function", "function": {"name": "look_up", "parameters": {}}}
     told = system(AnswerFormat(SCHEMA, beside_calls=True), tools=[tool])
     assert told.index("look_up") < told.index("- name") < told.index("without a function call")

@@ -41,13 +41,13 @@ def text_of(pieces):
     return "".join(text for text, _ in pieces)
 
 
-def test_the_format_is_told_by_the_template(family, template):
+def test_the_template_shows_the_call_format(family, template):
     known = msgspec.structs.replace(family.form, native=template.call_format.native)
     assert template.call_format == known
     template.try_out()
 
 
-def test_the_model_is_told_of_the_tools(family, template):
+def test_the_prompt_describes_the_tools(family, template):
     pieces = template.render([USER], tools=TOOLS)
     text = text_of(pieces)
     assert family.tells in text
@@ -75,7 +75,7 @@ def test_calls_and_results_of_before_are_all_there(family, template):
 
 
 @pytest.mark.parametrize("arguments", [*ODD, "", '{"a": NaN}'])
-def test_whatever_a_call_of_before_says_is_rendered(template, arguments):
+def test_earlier_calls_with_any_arguments_are_rendered(template, arguments):
     function = {"name": "f", "arguments": arguments}
     odd = {"role": "assistant", "content": None, "tool_calls": [CALLS[0] | {"function": function}]}
     other = {"role": "assistant", "content": None, "tool_calls": CALLS}
@@ -109,7 +109,7 @@ def test_calls_are_read_however_they_come(family, size):
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_what_is_cut_off_or_no_call_is_not_lost(family, size):
+def test_truncated_text_and_text_that_is_not_a_call_are_kept(family, size):
     form, one = family.form, family.one
     begun = one.index('{"a"')
     for kept in range(1, len(one)):
@@ -133,7 +133,7 @@ def test_llamas_calls_may_have_a_tag_before_them(size):
         assert read(text, size, family.form) == [Content(text)]
 
 
-def test_words_wait_for_no_more_than_a_call_may_begin_with():
+def test_only_a_possible_start_of_a_call_is_held_back():
     reader = CallReader(FAMILIES["Llama 3.2"].form)
     assert reader.feed("Hi <|pyth") == [Content("Hi ")]
     assert reader.feed("agoras|>") == [Content("<|pythagoras|>")]

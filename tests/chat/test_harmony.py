@@ -45,13 +45,13 @@ def read(text, size):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize(("text", "thought", "said"), CASES)
-def test_channels_are_told_apart_however_they_arrive(text, thought, said, size):
+def test_channels_are_separated_for_every_chunk_size(text, thought, said, size):
     parts = read(text, size)
     assert "".join(part.text for part in parts if isinstance(part, Thought)) == thought
     assert "".join(part.text for part in parts if isinstance(part, Said)) == said
 
 
-def test_words_and_thoughts_are_told_as_they_come():
+def test_content_and_reasoning_are_streamed():
     reader = HarmonyReader()
     assert reader.feed("<|channel|>") == []
     assert reader.feed("analysis<|message|>") == []
@@ -65,7 +65,7 @@ def test_words_and_thoughts_are_told_as_they_come():
 
 
 @pytest.mark.parametrize("size", [1, 4, 1000])
-def test_a_call_is_one_in_whatever_way_its_header_is_written(size):
+def test_every_form_of_a_calls_header_is_a_call(size):
     for header in (CALL, " to=functions.f<|channel|>commentary <|constrain|>json<|message|>"):
         calls = CallReader(HARMONY)
         parts = [p for said in read(f'{header}{{"a": "<|"}}', size) for p in calls.feed(said.text)]
@@ -75,11 +75,11 @@ def test_a_call_is_one_in_whatever_way_its_header_is_written(size):
         assert calls.finish() == []
 
 
-def test_a_long_text_without_a_header_is_told():
+def test_a_long_text_without_a_header_is_released():
     assert HarmonyReader().feed("<|channel|>" + "x" * 300) == [Said("<|channel|>" + "x" * 300)]
 
 
-def test_the_format_is_told_by_the_template():
+def test_the_template_shows_the_call_format():
     template = "{{ tools }}<|start|>assistant<|channel|>final<|message|>"
     assert in_channels(template)
     assert format_of(template) == HARMONY

@@ -39,7 +39,7 @@ ODD = (
 )  # fmt: skip
 
 
-def test_arguments_that_are_no_object_stay_text():
+def test_arguments_that_are_not_an_object_stay_text():
     for arguments in ODD:
         call = {**CALL, "function": {"name": "f", "arguments": arguments}}
         message = {"role": "assistant", "tool_calls": [call]}
@@ -47,7 +47,7 @@ def test_arguments_that_are_no_object_stay_text():
         assert rewritten["tool_calls"][0]["function"]["arguments"] == arguments
 
 
-def test_no_arguments_are_those_of_a_call_without_parameters():
+def test_a_call_without_parameters_has_no_arguments():
     for arguments in ("", " \n", "{}"):
         call = {**CALL, "function": {"name": "f", "arguments": arguments}}
         rewritten = rewrite({"role": "assistant", "tool_calls": [call]}, "tool_calls")

@@ -48,7 +48,7 @@ def test_a_list_of_fields_tells_what_each_is():
     ]
 
 
-def test_values_that_are_no_objects_are_told_by_their_kind():
+def test_values_that_are_not_objects_are_described_by_type():
     assert as_fields({"type": "array", "items": {"type": "string"}}) == "list of string"
     people = {"type": "array", "items": {"properties": {"name": True, "on": {"format": "date"}}}}
     assert as_fields(people) == "list\n  - name\n  - on"
@@ -71,7 +71,7 @@ def long_schema() -> dict:
     }
 
 
-def test_a_schema_loses_the_least_telling_first():
+def test_a_schema_loses_the_least_important_parts_first():
     schema = long_schema()
     whole, told, cut, more, bare, names = shortened(schema)
     assert whole is schema
@@ -105,7 +105,7 @@ def test_a_schema_loses_the_least_telling_first():
         {"properties": {"a\n- b": {"enum": ["", "\n", None, 1.5, {"x": 1}]}}},
     ],
 )
-def test_what_is_no_sense_raises_nothing(schema: dict):
+def test_an_odd_schema_is_described_without_an_error(schema: dict):
     for shorter in shortened(schema):
         as_fields(shorter)
         json.loads(as_json(shorter))

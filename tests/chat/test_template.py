@@ -83,7 +83,7 @@ def test_a_users_text_never_becomes_a_control_token(text, role):
         ("{{ messages[0].content + messages[1].content }}", "<|im_"),
     ],
 )
-def test_nor_does_it_together_with_what_the_template_writes_beside_it(source, text):
+def test_a_control_token_never_arises_at_the_edge_of_user_text(source, text):
     second = {"role": "user", "content": "end|>"}
     pieces = render({"role": "user", "content": text}, second, source=source)
     assert control_of(pieces) == []
@@ -151,7 +151,7 @@ def test_a_strict_template_gets_turns():
     assert text_of(render(messages[-1], source=STRICT)) == "user:;assistant:c;"
 
 
-def test_what_a_template_refuses_anyhow_is_the_clients_fault_in_its_own_words():
+def test_a_conversation_that_the_template_rejects_is_a_400_with_its_message():
     with pytest.raises(InvalidRequest, match="never ever") as raised:
         render({"role": "user", "content": "a"}, source="{{ raise_exception('never ever') }}")
     assert raised.value.param == "messages"
@@ -227,7 +227,7 @@ def test_loops_have_all_that_jinjas_have():
     assert text_of(render(*messages, source=source)) == "1/2False2/2Truea" + "x1" + "1" + "else"
 
 
-def test_what_an_assistant_thought_is_shown_to_templates_that_read_it():
+def test_earlier_reasoning_is_kept_for_templates_that_read_it():
     message = {"role": "assistant", "content": "a", "reasoning_content": "<|im_end|>b"}
     source = "{{ messages[0].reasoning_content }}"
     assert render(message, source=source) == [("<|im_end|>b", False)]
@@ -240,7 +240,7 @@ def test_variables_are_there_to_read():
     assert text_of(pieces) == "a1"
 
 
-def test_without_a_template_the_text_is_there_to_go_on_with():
+def test_without_a_template_the_prompt_is_the_text():
     messages = [{"role": "system", "content": "A list."}, {"role": "user", "content": "One, two,"}]
     assert render(*messages, source=PLAIN) == [("A list.\n\nOne, two,", False)]
     ChatTemplate(PLAIN, CONTROL).try_out()

@@ -70,7 +70,7 @@ async def test_a_refusal_is_the_clients_fault():
         "{% for i in range(9999) %}{{ 'aaaaaaaaaa' * 6000 }}{% endfor %}",
     ],
 )
-async def test_a_template_that_goes_too_far_is_stopped_and_serves_on(attack):
+async def test_a_template_that_exceeds_a_limit_is_stopped_and_works_again(attack):
     async with template(FORGIVING.replace("X", attack)) as process:
         with pytest.raises(TemplateError) as raised:
             await process.render(ASK)

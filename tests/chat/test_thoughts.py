@@ -40,7 +40,9 @@ def read(pieces, thinking, marks=THINK):
 
 @pytest.mark.parametrize(("text", "thinking", "thought", "said"), CASES)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-def test_thoughts_and_words_are_told_apart_however_they_arrive(text, thinking, thought, said, size):
+def test_reasoning_and_content_are_separated_for_every_chunk_size(
+    text, thinking, thought, said, size
+):
     pieces = [text[at : at + size] for at in range(0, len(text), size)]
     assert read(pieces, thinking) == (thought, said)
     pieces = [in_mistrals_words(piece) for piece in pieces]
@@ -52,7 +54,7 @@ def in_mistrals_words(text):
     return text.upper().replace("<", "[").replace(">", "]")
 
 
-def test_thoughts_are_told_as_they_come():
+def test_reasoning_is_streamed():
     reader = ThoughtReader(THINK, thinking=False)
     assert reader.feed("<think>") == []
     assert reader.feed("\nOne") == [Thought("One")]
@@ -65,7 +67,7 @@ def test_thoughts_are_told_as_they_come():
     assert not reader.thinking
 
 
-def test_who_thinks_is_told_by_template_and_prompt():
+def test_template_and_prompt_show_who_reasons():
     assert thought_marks("{{ content.split('</think>')[-1] }}") == THINK
     assert thought_marks("{{ '[THINK]' + text + '[/THINK]' }}") == MISTRAL_THINK
     assert thought_marks("{{ content }}") is None

@@ -27,7 +27,7 @@ def read(text, size=1000, form=TAGGED):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_words_and_calls_come_apart_however_the_text_is_cut(size):
+def test_content_and_calls_are_separated_for_every_chunk_size(size):
     call = [CallBegun("f"), Arguments(ARGUMENTS)]
     assert read(f"Wait <b>. {ONE}\n{ONE}", size) == [Content("Wait <b>. "), *call, *call]
     assert read(f"{ONE}and more", size) == [*call, Content("and more")]
@@ -41,7 +41,7 @@ def test_words_and_calls_come_apart_however_the_text_is_cut(size):
      '<tool_call>\n{"name": "a b", "arguments": {}}', "<tool_call>\n{" + "x" * 300,
      '<tool_call>\n{"name": "f"'],
 )  # fmt: skip
-def test_what_is_no_call_comes_back_as_text(text, size):
+def test_text_that_is_not_a_call_is_returned(text, size):
     assert read(text, size) == ([Content(text)] if text else [])
 
 
@@ -52,13 +52,13 @@ def test_a_call_that_is_cut_off_keeps_what_there_is_of_its_arguments(kept):
     assert ARGUMENTS.startswith(arguments.json)
 
 
-def test_the_frame_of_a_second_call_that_is_cut_off_is_not_told():
+def test_the_marks_of_a_truncated_second_call_are_not_content():
     first = read(ONE)
     for kept in range(1, len('\n<tool_call>\n{"name": "f", "argum')):
         assert read(f"{ONE}\n{ONE}"[: len(ONE) + kept], 3) == first
 
 
-def test_arguments_are_told_as_they_come():
+def test_arguments_are_streamed():
     reader = CallReader(TAGGED)
     reader.feed(ONE[:45])
     assert reader.feed('x": 1, "') == [Arguments('x": 1, "')]
@@ -73,7 +73,7 @@ def test_a_megabyte_takes_linear_time():
     assert time.process_time() - start < 5
 
 
-def test_formats_are_told_by_the_template():
+def test_the_template_shows_the_format_of_calls():
     assert format_of("{{ messages }}") == TAGGED
     assert format_of("{{ tools }} <tool_call>").native
     assert not format_of("{{ tools }} <tool_call><function=f>").native

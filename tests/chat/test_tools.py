@@ -45,5 +45,5 @@ def test_the_example_is_a_call_as_calls_are_read():
     assert CallReader(TAGGED).feed(example)[0] == CallBegun("function-name")
 
 
-def test_what_must_be_called_is_said():
+def test_a_required_call_is_in_the_prompt():
     assert rendered([USER], must_call=True)[0] != rendered([USER])[0]

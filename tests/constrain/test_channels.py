@@ -92,7 +92,7 @@ def texts(masks, plan):
     return whole
 
 
-def test_a_bound_answer_is_json_in_the_final_channel_after_thoughts(masks):
+def test_an_answer_with_a_format_is_json_in_the_final_channel_after_reasoning(masks):
     answers = texts(masks, Plan(SchemaPart(SUBJECT, SCHEMA), channels=CHANNELS))
     for text in answers:
         words = "".join(part.text for part in parts_of(text) if isinstance(part, Content))

@@ -93,7 +93,7 @@ NAMED = {
 }
 
 
-async def test_bombs_are_refused_and_what_follows_is_fine(grammars):
+async def test_schema_bombs_are_rejected_and_later_requests_work(grammars):
     for name, schema in BOMBS.items():
         reason = await fault(grammars, schema)
         assert reason, name
@@ -136,7 +136,7 @@ async def test_a_grammar_that_takes_too_long_is_refused_once_and_remembered():
     assert checker.TOO_COMPLEX in await fault(made, SLOW)
 
 
-async def test_too_many_at_once_are_told_to_come_back(grammars, monkeypatch):
+async def test_too_many_schemas_get_a_retry_after(grammars, monkeypatch):
     monkeypatch.setattr(checker, "MAX_WAITING", 3)
     asked = [fault(grammars, good(i)) for i in range(6)]
     verdicts = await asyncio.gather(*asked, return_exceptions=True)
@@ -151,7 +151,7 @@ async def test_verdicts_are_kept_up_to_a_bound(grammars, monkeypatch):
     assert len(grammars._verdicts) == 4
 
 
-async def test_a_client_that_leaves_frees_the_worker(grammars):
+async def test_a_disconnect_frees_the_worker(grammars):
     assert await fault(grammars, good()) is None
     worker = grammars._workers[0]
     task = asyncio.create_task(fault(grammars, SLOW))

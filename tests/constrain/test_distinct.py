@@ -1,4 +1,4 @@
-"""The names of one object differ, whatever the schema leaves free."""
+"""The names of one object differ, even if the schema leaves them free."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def pairs(text):
     ],
     ids=json.dumps,
 )
-def test_a_model_without_sense_writes_no_name_twice(schema):
+def test_a_random_model_writes_no_name_twice(schema):
     grammar = grammar_of(schema)
     counts = [len(pairs(text)) for seed in range(60) if (text := wander(grammar, seed))]
     assert max(counts) > 1
@@ -79,7 +79,7 @@ def test_a_name_may_go_on_where_another_ends():
     assert b'"' in spelled(after(grammar, '{"a": "a'))
 
 
-def test_a_way_that_leads_to_nothing_new_is_not_taken():
+def test_a_token_that_allows_no_new_name_is_excluded():
     grammar = grammar_of(named("^[a-z][0-9]_id$", "^[a-z]{9}$", maxProperties=20))
     done = "".join(f'"a{digit}_id": true, ' for digit in range(10))
     assert spelled(after(grammar, "{", done, '"')) & {b"a", b"b"} == {b"a", b"b"}
@@ -108,7 +108,7 @@ def plan(**how):
 
 
 @pytest.mark.parametrize("words", ["", 'So {"a', '[{ "', "<ca"])
-def test_words_before_a_call_are_no_json(words):
+def test_text_before_a_call_is_not_json(words):
     grammar = grammar_of_plan(plan())
     call = f'{words}<call>{{"name": "f", "arguments": {{"a": true, "a'
     assert ord('"') not in after(grammar, call)

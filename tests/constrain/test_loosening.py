@@ -72,7 +72,7 @@ LEFT_OUT = {
 
 
 @pytest.mark.parametrize(("schema", "rest"), LEFT_OUT.values(), ids=LEFT_OUT)
-def test_what_cannot_be_followed_is_left_out_and_the_rest_holds(schema, rest):
+def test_an_unsupported_keyword_is_ignored_and_the_rest_holds(schema, rest):
     whole = thing(n={"type": "integer", "minimum": 7, "maximum": 9}, v=schema)
     found = verdict(whole)
     assert found.grammar, found.message
@@ -115,7 +115,7 @@ def test_a_look_ahead_at_the_beginning_is_followed(pattern, loose):
     ],
     ids=lambda schema: json.dumps(schema)[:40],
 )
-def test_of_a_schema_that_nothing_matches_any_object_is_left(schema):
+def test_a_schema_that_nothing_matches_becomes_any_object(schema):
     found = verdict(schema)
     assert found.grammar, found.message
     assert all(isinstance(value, dict) for value in said(found.grammar, 4))
@@ -130,7 +130,7 @@ def test_of_a_schema_that_nothing_matches_any_object_is_left(schema):
         ({"type": "object", "properties": {"a": {"multipleOf": 0}}}, "must be above 0"),
     ],
 )
-def test_what_is_no_schema_is_refused_all_the_same(schema, reason):
+def test_an_invalid_schema_is_rejected_anyway(schema, reason):
     found = verdict(schema)
     assert found.grammar is None
     assert reason in found.message
@@ -214,5 +214,5 @@ def test_an_answer_in_json_stays_free_without_described_properties():
     assert any(said(verdicts()(plan).grammar, 30))
 
 
-def test_a_mask_maker_reads_what_comes_of_it():
+def test_a_mask_maker_reads_the_result():
     assert Masks(TOKENIZER).begin(verdict(thing(a=FLAG)).grammar).result() is not None

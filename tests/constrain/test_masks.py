@@ -28,7 +28,7 @@ def test_only_what_the_grammar_allows_may_follow():
     assert allowed(mask) == {ord("y"), ord("n")}
 
 
-def test_forced_tokens_are_told_and_taken():
+def test_forced_tokens_are_returned_and_accepted():
     mask = begun(CHOICE)
     assert mask.accept(ord('"'), forced=True) == []
     assert bytes(mask.accept(ord("n"), forced=True)) == b'o"'

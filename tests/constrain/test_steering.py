@@ -51,7 +51,7 @@ def test_an_answer_ends_in_any_room_that_holds_a_value(name, schema, forced):
         check(json.loads(text), schema)
 
 
-def test_what_has_no_room_for_any_value_is_cut_off_as_the_model_says_it():
+def test_without_room_for_a_value_the_answer_is_cut_off():
     assert answer(grammar_of({"type": "string", "minLength": 50}), 8, at_random(1)) is None
 
 
@@ -95,5 +95,5 @@ def test_cycles(text):
 @pytest.mark.parametrize(
     "text", ["ab" * 10, "the quick brown fox jumps over the lazy dog" * 2, "a" * 39 + "b", ""]
 )
-def test_what_is_no_cycle(text):
+def test_sequences_that_are_not_a_cycle(text):
     assert not is_cycle(list(text.encode()), ord("a"))

@@ -39,7 +39,7 @@ def test_tokens_that_were_held_back_end_where_they_end():
     assert spelled(["a", "bc", "d", "e"], "bcdx") == ["a", "bc", "d", "e", ""]
 
 
-def test_a_token_that_a_stop_text_cuts_ends_there_and_later_ones_are_none_of_the_answers():
+def test_a_token_cut_by_a_stop_sequence_is_the_last_one_of_the_answer():
     assert spelled(["one", " two. ", "three"], ". t") == ["one", " two", ""]
 
 

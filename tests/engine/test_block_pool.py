@@ -85,7 +85,7 @@ def test_the_least_recently_used_prefix_is_forgotten_first():
     assert pool.match(PROMPTS[7])[0] == new
 
 
-def test_more_than_there_is_is_not_given():
+def test_more_blocks_than_available_are_not_allocated():
     pool = BlockPool(3)
     assert pool.allocate(4) is None
     assert pool.available == 3
@@ -126,7 +126,7 @@ def test_records_that_disagree_are_named(corrupt, fault):
         pool.check_integrity(blocks)
 
 
-def test_a_block_that_nobody_gave_back_is_named():
+def test_a_block_that_was_never_released_is_named():
     pool = BlockPool(90)
     pool.allocate(80)
     with pytest.raises(CacheFault, match="differ at block 0, 1, 2, 3, 4 and 75 more"):

@@ -108,7 +108,7 @@ def test_a_stop_text_inside_a_forced_span_ends_the_answer():
 
 
 @pytest.mark.parametrize("slow", [0, 3])
-def test_neighbours_never_notice(slow):
+def test_other_answers_do_not_change(slow):
     alone = make_engine()
     alone.add(request("free", id="free", max_tokens=30))
     expected = texts(run(alone))
@@ -153,7 +153,7 @@ def test_bias_and_penalties_cannot_leave_the_grammar():
 
 
 class Steered(Spelling):
-    """Allows anything, and has its own text taken whatever was sampled."""
+    """Allows every token, and replaces the sampled ones with its own text."""
 
     def fresh(self):
         return Steered()

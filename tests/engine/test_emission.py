@@ -1,4 +1,4 @@
-"""What an engine tells of its answers: their text, their ends, their token counts."""
+"""The events of answers: their text, their ends, their token counts."""
 
 import pytest
 

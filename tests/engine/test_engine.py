@@ -118,7 +118,7 @@ def test_a_failed_step_ends_its_requests_and_nothing_else():
     assert texts(run(engine))["good", 0] == answer("good")
 
 
-def test_a_seed_repeats_the_draws_whatever_the_company():
+def test_a_seed_repeats_the_draws_beside_any_other_requests():
     class Flat(HashingModel):
         def forward(self, batch, cache):
             return super().forward(batch, cache) * 0

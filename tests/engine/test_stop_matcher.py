@@ -117,7 +117,7 @@ def test_passages_are_not_searched(pieces, stops, begun):
     assert (shown, matched) == cut("".join(pieces), stops, begun)
 
 
-def test_what_is_no_mark_in_the_end_is_searched():
+def test_text_that_only_starts_like_a_mark_is_searched():
     matcher = StopMatcher(("<c",), (CALLS,))
     assert matcher.feed("So <c") == ("So ", False)
     assert matcher.feed("all") == ("", False)

@@ -24,7 +24,7 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class FileServer:
-    """Serves `files` and misbehaves as told. `requests` keeps (path, Range header or None)."""
+    """Serves `files` with scripted faults. `requests` records (path, Range header or None)."""
 
     url: str
     files: dict[str, bytes] = field(default_factory=dict)

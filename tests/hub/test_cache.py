@@ -70,7 +70,7 @@ def test_file_of_another_size_is_not_used(cache: ModelCache, damage: bytes):
 
 
 @pytest.mark.parametrize("record", [b"", b"{}", b"[1]", b'{"name": 1}', b"\xff", NULL])
-def test_broken_record_is_no_model(cache: ModelCache, record: bytes):
+def test_a_broken_record_is_not_a_model(cache: ModelCache, record: bytes):
     (fill(cache).path.parent / "model.json").write_bytes(record)
     assert cache.find("tiny") is None
 

@@ -57,7 +57,7 @@ def test_the_only_file_needs_no_choice():
     assert chosen(["a.txt", "Tiny.Q5_0.gguf", "mmproj.gguf"], None) == "Tiny.Q5_0.gguf"
 
 
-def test_what_is_not_one_model_is_told_with_what_there_is():
+def test_an_ambiguous_choice_is_an_error_with_the_choices():
     names = ["Tiny-Q5_0.gguf", "Tiny-Q8_0.gguf"]
     for choice in (None, "Q2_K", "Tiny"):
         with pytest.raises(DownloadError, match=r"Tiny-Q5_0.gguf[\s\S]*Tiny-Q8_0.gguf"):
@@ -142,7 +142,7 @@ def test_pull(pull: Pull, server: FileServer):
     assert pull(f"hf:{REPO}").stdout == run.stdout
 
 
-def test_broken_pull_goes_on(pull: Pull, server: FileServer):
+def test_a_broken_pull_resumes(pull: Pull, server: FileServer):
     publish(server)
     info = len(server.files[f"/api/models/{REPO}"])
     server.cut_after = [info, 300_000]
@@ -192,7 +192,7 @@ def test_a_folder_of_safetensors(pull: Pull, server: FileServer):
     assert (folder / "config.json").read_bytes() == config
 
 
-def test_a_family_that_is_not_known_costs_no_download(pull: Pull, server: FileServer):
+def test_an_unknown_family_is_rejected_before_its_download(pull: Pull, server: FileServer):
     config = json.dumps(CONFIG | {"model_type": "mamba"}).encode()
     publish(server, {"model.safetensors": PAYLOAD, "config.json": config, "tokenizer.json": b"{}"})
     run = pull(f"hf:{REPO}")
@@ -236,7 +236,7 @@ def test_missing_model(pull: Pull, server: FileServer, status: int, code: str):
 @pytest.mark.parametrize(
     ("status", "advice"), [(401, "token is not valid"), (403, "token cannot read this repository")]
 )
-def test_a_token_that_will_not_do(pull: Pull, server: FileServer, status: int, advice: str):
+def test_an_invalid_token(pull: Pull, server: FileServer, status: int, advice: str):
     server.refused[f"/api/models/{REPO}"] = (status, "Unknown")
     run = pull(f"hf:{REPO}", HF_TOKEN="hf_wrong")
     assert run.returncode == 1

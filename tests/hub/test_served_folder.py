@@ -130,7 +130,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("name", "change", "reason"), BROKEN)
-def test_what_is_wrong_with_a_folder_is_one_line(
+def test_an_error_in_a_folder_is_one_line(
     home: FileServer, tmp_path: Path, name: str, change: dict[str, object], reason: str
 ):
     folder = tmp_path / "Tiny"

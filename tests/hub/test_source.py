@@ -28,7 +28,7 @@ def test_spec_keeps_no_secret():
     assert "secret" not in source.spec
 
 
-def test_spec_tells_queries_apart():
+def test_specs_of_different_queries_differ():
     first, second = (parse_source(f"https://host/m.gguf?id={i}") for i in range(2))
     assert first is not None
     assert second is not None
@@ -52,7 +52,7 @@ def test_hub(text: str, name: str):
 
 
 @pytest.mark.parametrize("text", ["smollm2-135m-instruct", "./m.gguf", "/a/b.gguf", "models"])
-def test_names_and_paths_are_no_sources(text: str):
+def test_names_and_paths_are_not_sources(text: str):
     assert parse_source(text) is None
 
 

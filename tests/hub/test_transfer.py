@@ -45,7 +45,7 @@ def test_cut_connection_is_taken_up_where_it_broke(
     assert [wanted for _, wanted in server.requests] == [None, "bytes=300000-", "bytes=500000-"]
 
 
-def test_a_later_run_goes_on(server: FileServer, target: Path, progress: Recorder):
+def test_a_later_run_resumes(server: FileServer, target: Path, progress: Recorder):
     server.files["/m.gguf"] = PAYLOAD
     server.cut_after = [300_000, 0, 0, 0, 0, 0]
     with pytest.raises(DownloadError, match="The download resumes"):

@@ -92,7 +92,7 @@ def test_a_file_cut_short_after_it_was_opened_is_an_error(written: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_tensors_that_were_let_go_take_no_memory(tmp_path: Path) -> None:
+def test_released_tensors_take_no_memory(tmp_path: Path) -> None:
     size = 256 * 1024 * 1024
     head = header(tensors=4) + b"".join(
         tensor(name, (size // 16,), offset=place * size // 4) for place, name in enumerate("abcd")
@@ -181,7 +181,7 @@ def test_the_digest_tells_files_apart(tmp_path: Path) -> None:
     assert len({original, other_weights, other_name, longer}) == 4
 
 
-def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_rejected(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 

@@ -39,7 +39,7 @@ def test_a_model_that_recommends_nothing():
 
 
 @pytest.mark.parametrize("top_k", [0, -1, 0.0])
-def test_a_limit_that_limits_nothing_is_none(top_k: float, caplog: pytest.LogCaptureFixture):
+def test_a_limit_without_effect_is_ignored(top_k: float, caplog: pytest.LogCaptureFixture):
     assert recommended_sampling(as_metadata({"top_k": top_k, "top_p": 1})) == {"top_p": 1}
     assert caplog.messages == []
 
@@ -60,7 +60,7 @@ def test_a_limit_that_limits_nothing_is_none(top_k: float, caplog: pytest.LogCap
         ("repetition_penalty", 1e300),
     ],
 )
-def test_what_cannot_be_followed_is_ignored_and_logged(
+def test_an_invalid_value_is_ignored_and_logged(
     name: str, value: object, caplog: pytest.LogCaptureFixture
 ):
     metadata = as_metadata({name: value, "top_p": value if name == "top_p" else 0.9})

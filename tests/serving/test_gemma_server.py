@@ -26,7 +26,7 @@ def ask(url, **options):
     return httpx.post(url, json=sent, timeout=120)
 
 
-def test_it_goes_on_with_sense_streamed_or_not(url):
+def test_it_continues_a_text_streamed_or_not(url):
     (choice,) = ask(url).json()["choices"]
     assert choice["message"]["content"].startswith(" Thursday, Friday, Saturday")
     assert choice["finish_reason"] == "length"

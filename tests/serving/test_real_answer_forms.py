@@ -247,7 +247,7 @@ def test_a_schema_goes_with_everything_else_streamed_or_not(client):
         assert all(len(e.top_logprobs) == 3 for e in entries)
 
 
-def test_log_probabilities_are_the_models_own_whatever_the_grammar_allows(client):
+def test_log_probabilities_ignore_the_grammar(client):
     """A token that the grammar forces may be an unlikely one."""
     answer = client.chat.completions.create(
         model=MODEL,
@@ -290,7 +290,7 @@ def test_a_control_tokens_text_in_a_value_is_text(client):
     assert answer.finish_reason == "stop"
 
 
-def test_arguments_cut_by_the_limit_are_told_as_far_as_they_go(client):
+def test_arguments_cut_by_the_limit_are_returned_so_far(client):
     options = {"model": MODEL, "messages": QUESTION, "max_tokens": 14, "temperature": 0}
     parameters = closed(city={"type": "string", "minLength": 200})
     options |= {"tools": as_tool({"parameters": parameters})["tools"], "tool_choice": "required"}

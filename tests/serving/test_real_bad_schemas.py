@@ -278,7 +278,7 @@ async def test_tools_that_are_not_strict_are_followed_as_far_as_can_be(watched):
             assert answer.status_code == 200 or too_long, (row, answer.text)
 
 
-async def test_tools_that_are_none_are_refused(watched):
+async def test_invalid_tools_are_rejected(watched):
     async with watched.beside():
         for row, (function, more) in TOOLS_REFUSED.items():
             answer = await watched.ask({"tools": [tool(**function)]} | more, seconds=4)
@@ -315,7 +315,7 @@ async def test_one_call_is_all_that_comes_without_parallel_calls(watched):
     assert len(answer.json()["choices"][0]["message"]["tool_calls"]) == 1
 
 
-async def test_of_200_bombs_at_once_some_are_told_to_come_back(watched):
+async def test_some_of_200_concurrent_bombs_get_a_retry_after(watched):
     """Row 63: the workers' queue is bounded, and plain requests don't wait for it."""
     many = names(1_000)
     bombs = [schema({"properties": many, "required": [*many, f"q{i}"]}) for i in range(200)]

@@ -129,7 +129,7 @@ def test_user_text_never_becomes_a_control_token(client):
         ),
     ],
 )
-def test_what_cannot_be_is_refused(client, change, error, code):
+def test_invalid_values_are_rejected(client, change, error, code):
     with pytest.raises(error) as caught:
         ask(client, **change)
     assert caught.value.code == code

@@ -17,7 +17,7 @@ END = CONTROLS[1]
 
 
 def write_spelling_folder(path: Path) -> Path:
-    """A folder in several files. After a line's end the model spells WORD, whatever it was asked.
+    """A folder in several files. After the end of a line, the model always writes WORD.
 
     Its layers add nothing, and its head finds, by their embeddings, the token before.
     """

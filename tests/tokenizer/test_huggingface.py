@@ -337,7 +337,7 @@ EVIL = {"type": "Split", "pattern": {"Regex": "(a+)+$"}, "behavior": "Isolated",
         ("pre_tokenizer", None, "without ByteLevel, byte_fallback"),
     ],
 )
-def test_what_can_not_be_followed_is_refused_by_name(
+def test_an_unsupported_part_is_rejected_by_name(
     code: str, tmp_path: Path, path: str, value: Any, reason: str
 ) -> None:
     stated = trained(code, "GPT-2")
@@ -364,7 +364,7 @@ def odd_specs(spec: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["Llama 2", "Qwen", "unigram"])
-def test_whatever_the_file_says_it_is_used_or_refused(code: str, tmp_path: Path, name: str) -> None:
+def test_every_file_is_used_or_rejected(code: str, tmp_path: Path, name: str) -> None:
     built(stated := trained(code, name), tmp_path)
     metadata = read_vocabulary(Folder(tmp_path), ConfigFields({}), 1300)
     key = "tokenizer.huggingface.json"

@@ -154,9 +154,7 @@ def test_a_family_encodes_as_its_published_tokenizer(
         assert tokenizer.encode(text) == reference.encode(text).ids
 
 
-def test_the_texts_tell_the_families_apart(
-    trained: dict[str, Any], varied_texts: list[str]
-) -> None:
+def test_different_texts_show_the_family(trained: dict[str, Any], varied_texts: list[str]) -> None:
     text = "\n".join(varied_texts[:500])
     names = PUBLISHED.keys() - {"starcoder"}  # the same as smollm
 

@@ -212,7 +212,7 @@ def test_scores_of_another_length_are_refused(metadata: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_scores_that_are_no_numbers_are_refused(metadata: dict[str, Any], value: float) -> None:
+def test_scores_that_are_not_numbers_are_rejected(metadata: dict[str, Any], value: float) -> None:
     metadata["tokenizer.ggml.scores"] = metadata["tokenizer.ggml.scores"].copy()
     metadata["tokenizer.ggml.scores"][-1] = value
 
@@ -249,7 +249,7 @@ def test_a_unigram_model_needs_an_unknown_token(metadata: dict[str, Any]) -> Non
         )
 
 
-def test_whatever_the_file_says_it_is_used_or_refused(
+def test_every_file_is_used_or_rejected(
     metadata: dict[str, Any], spoilt: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
 ) -> None:
     tokenizer_keys = {k: v for k, v in metadata.items() if k.startswith("tokenizer")}

@@ -90,7 +90,7 @@ def test_text_never_becomes_a_control_token(tokenizer: Tokenizer, varied_texts: 
         assert not control & set(tokenizer.encode(text))
 
 
-def test_a_control_token_that_merges_could_spell_stays_out_of_reach(
+def test_merges_never_produce_a_control_token(
     metadata: dict[str, Any],
 ) -> None:
     tokens = metadata["tokenizer.ggml.tokens"]
@@ -164,7 +164,7 @@ def test_a_user_defined_turn_marker_counts_as_control(tokenizer: Tokenizer) -> N
 
 @pytest.mark.parametrize("kind", [CONTROL, USER_DEFINED])
 @pytest.mark.parametrize("mark", ["[TOOL_CALLS]", "<|tool_call|>", "<｜tool▁sep｜>", "[THINK]"])
-def test_marks_of_calls_and_thoughts_are_told_and_no_text_spells_them(
+def test_marks_are_visible_and_text_never_becomes_one(
     metadata: dict[str, Any], kind: int, mark: str
 ) -> None:
     tokens = [*metadata["tokenizer.ggml.tokens"], mark]
@@ -224,7 +224,7 @@ def test_marks_of_channels_are_spelled_but_stand_in_no_free_text(metadata: dict[
     assert tokenizer.free_bytes()[:first] == [tokenizer.token_bytes(i) for i in range(first)]
 
 
-def test_a_few_marks_of_channels_are_none(metadata: dict[str, Any]) -> None:
+def test_an_incomplete_set_of_channel_marks_does_not_count(metadata: dict[str, Any]) -> None:
     tokens = [*metadata["tokenizer.ggml.tokens"], "<|end|>", "<|channel|>"]
     types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 2)
     tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
@@ -310,7 +310,7 @@ def test_a_broken_vocabulary_is_refused_by_name(
         Tokenizer.from_gguf(changed(metadata, **changes))
 
 
-def test_whatever_the_file_says_it_is_used_or_refused(
+def test_every_file_is_used_or_rejected(
     metadata: dict[str, Any], spoilt: Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
 ) -> None:
     used = 0

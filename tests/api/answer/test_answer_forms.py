@@ -78,7 +78,7 @@ def ask(server, client):
         (allowed("required", "look_up"), "tool_calls"),
     ],
 )
-def test_a_call_is_told_apart_from_words(ask, choice, reason):
+def test_calls_are_separated_from_content(ask, choice, reason):
     said = ask(tools=[TOOL], tool_choice=choice)
     [found] = said.result.choices
     assert found.finish_reason == reason
@@ -121,7 +121,7 @@ def test_words_before_a_call_are_content_with_their_log_probabilities(ask):
     assert [entry.token for entry in choice.logprobs.content] == ["Wait", "."]
 
 
-def test_an_answer_in_words_is_as_without_tools(ask):
+def test_a_text_answer_is_the_same_as_without_tools(ask):
     deltas = [
         [chunk.choices[0].delta.model_dump(exclude_unset=True) for chunk in chunks]
         for chunks in (
@@ -156,7 +156,7 @@ def test_only_the_allowed_tools_are_in_the_grammar(ask):
     assert "TEXT" not in named
 
 
-def test_a_model_that_is_told_of_tools_by_us_makes_one_call_unless_asked_for_more(ask, serve):
+def test_a_model_without_tools_in_its_template_makes_one_call_by_default(ask, serve):
     assert "{0," not in ask(tools=[TOOL]).grammar
     assert "{0," not in ask(tools=[TOOL], parallel_tool_calls=False).grammar
     assert "{0," in ask(tools=[TOOL], parallel_tool_calls=True).grammar

@@ -80,7 +80,7 @@ def test_calls_are_found_and_held_to_a_grammar(serve, tool_choice, reason):
     assert (" to=functions.g" in grammar(server)) == (tool_choice != NAMED)
 
 
-def test_a_bound_answer_may_follow_thoughts(serve):
+def test_an_answer_with_a_format_can_follow_reasoning(serve):
     tokens = [*FINAL[:-2], "true"]
     server = serve(ScriptedEngine(tokens=tokens), template=TEMPLATE)
     found = choice(server, response_format=SCHEMA)["message"]
@@ -90,14 +90,14 @@ def test_a_bound_answer_may_follow_thoughts(serve):
     assert "analysis" in grammar(server)
 
 
-def test_an_answer_cut_off_in_a_header_has_no_words(serve):
+def test_an_answer_cut_off_in_a_header_has_no_content(serve):
     server = serve(ScriptedEngine(tokens=FINAL), template=TEMPLATE)
     found = choice(server, max_tokens=10)
     assert found["finish_reason"] == "length"
     assert found["message"]["content"] == ""
 
 
-def test_a_call_that_nobody_has_asked_for_comes_as_words(serve):
+def test_a_call_without_tools_is_content(serve):
     server = serve(ScriptedEngine(tokens=CALL), template=TEMPLATE)
     found = choice(server)["message"]
     assert found["content"].endswith('<|message|>{"a": 1}')

@@ -69,7 +69,7 @@ def counted(*choices, marks=THINK, thinking=False, in_channels=False):
 
 
 @pytest.mark.parametrize("stops", [(), ("never",), (".\nX",), (".\n</think>\n\nNo",), ("<|x",)])
-def test_tokens_between_the_tags_count_whatever_a_stop_text_holds_back(stops):
+def test_held_back_text_does_not_change_the_count_of_reasoning_tokens(stops):
     assert counted(events(0, TAGS, stops)) == (6, "Hm, é.")
     assert counted(events(0, TAGS[1:], stops), thinking=True) == (6, "Hm, é.")
 

@@ -81,7 +81,7 @@ def test_a_call_may_follow_thoughts(serve):
 
 
 @pytest.mark.parametrize("begun", [True, False])
-def test_what_looks_like_a_call_in_thoughts_is_thought(serve, begun):
+def test_a_call_in_reasoning_is_reasoning(serve, begun):
     thought = 'I could <tool_call>\n{"name": "f", "arguments": {}}\n</tool_call> now.'
     call = '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'
     opening = "" if begun else "<think>"
@@ -109,14 +109,14 @@ def test_what_looks_like_a_call_in_thoughts_is_thought(serve, begun):
         {"tools": [TOOL], "response_format": {"type": "json_object"}},
     ],
 )
-def test_a_model_that_may_think_is_told_not_to_before_a_bound_answer(serve, bound):
+def test_reasoning_is_turned_off_before_an_answer_with_a_format(serve, bound):
     server = serve(ScriptedEngine(tokens=["{", "}"]), template=THINKS)
     message(server, messages=[{"role": "user", "content": "JSON"}], **bound)
     assert prompt(server).endswith("<think>\n\n</think>\n\n")
 
 
 def test_a_users_switch_is_the_templates_affair(serve):
-    """SmolLM3 and Qwen3 think unless they are told /no_think."""
+    """SmolLM3 and Qwen3 reason unless the prompt contains /no_think."""
     switch = "{% if '/no_think' in messages[0].content %}<think>\n\n</think>\n\n{% endif %}"
     server = serve(ScriptedEngine(tokens=["Yes."]), template=CHATML + MARKS + switch)
     quiet = message(server, messages=[{"role": "system", "content": "/no_think"}, *ASK["messages"]])
@@ -125,7 +125,7 @@ def test_a_users_switch_is_the_templates_affair(serve):
     assert message(server)["reasoning_content"] == "Hm."
 
 
-def test_a_bound_answer_has_no_thoughts(serve):
+def test_an_answer_with_a_format_has_no_reasoning(serve):
     server = serve(ScriptedEngine(tokens=["{", "}"]), template=BEGUN)
     asked = [{"role": "user", "content": "JSON"}]
     found = message(server, messages=asked, response_format={"type": "json_object"})

@@ -22,7 +22,7 @@ def family(request):
 
 @pytest.fixture(autouse=True)
 def no_grammars(monkeypatch):
-    """The script is followed whatever the grammar; making one takes a process and seconds."""
+    """A grammar without an effect, because making one takes a process and seconds."""
 
     async def grammar(checker, plan):
         return "none"
@@ -74,7 +74,7 @@ def test_calls_chosen_required_and_named(ask, family):
     assert ask("Just words.") == ("stop", "Just words.", [])
 
 
-def test_what_is_no_call_is_words(ask, family):
+def test_text_that_is_not_a_call_is_content(ask, family):
     begun = family.one[: family.one.index('{"a"')]
     for text in (f"{family.form.begin}!", begun, family.form.begin[:-1]):
         assert ask(f"So {text}") == ("stop", f"So {text}", [])

@@ -73,7 +73,7 @@ def test_an_error_has_its_status(serve, lines):
     assert [match["more"] for match in found] == ["", "", ""]
 
 
-def test_a_client_that_leaves_before_its_answer(serve, lines):
+def test_a_client_that_disconnects_before_its_answer(serve, lines):
     server = serve(ScriptedEngine(pause=30))
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=ASK, timeout=0.3)
@@ -100,7 +100,7 @@ def test_a_path_stays_one_word(serve, lines, path, shown):
     assert matched(line)["path"] == shown
 
 
-async def test_bytes_that_a_parser_should_not_let_through_stay_one_word(lines):
+async def test_unexpected_bytes_stay_one_word(lines):
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200})
 

@@ -17,7 +17,7 @@ def test_every_answer_has_an_id_and_the_common_headers(shared_server, path):
     assert "access-control-allow-origin" not in headers
 
 
-def test_time_and_limits_are_told_except_on_a_404(shared_server):
+def test_time_and_limits_are_sent_except_on_a_404(shared_server):
     for body, told in ((HI, True), ({**HI, "n": 0}, True), ({**HI, "model": "foo"}, False)):
         headers = httpx.post(f"{shared_server.url}/v1/chat/completions", json=body).headers
         assert ("openai-processing-ms" in headers) == told

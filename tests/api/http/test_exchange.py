@@ -51,7 +51,7 @@ def test_every_request_of_a_connection_may_offer_an_upgrade(shared_server):
     assert answer.count(SAYS.encode()) == 3
 
 
-def test_the_server_is_no_tunnel(shared_server):
+def test_connect_is_rejected(shared_server):
     answer = talk(shared_server, b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert parse(answer)[0] == 400
 
@@ -77,13 +77,13 @@ def test_a_stream_asks_proxies_not_to_hold_it_back(shared_server):
     assert headers["x-accel-buffering"] == "no"
 
 
-def test_a_body_that_is_offered_is_asked_for(shared_server):
+def test_an_offered_body_is_requested(shared_server):
     head, _, body = post(HI, "Expect: 100-continue", "Connection: close").partition(b"{")
     answer = talk(shared_server, head, b"{" + body)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
-def test_a_body_that_is_offered_in_vain_ends_the_connection(shared_server):
+def test_an_offered_body_that_is_not_read_ends_the_connection(shared_server):
     request = post(HI, "Expect: 100-continue", path="/nope")
     status, headers, _ = parse(talk(shared_server, request.partition(b"{")[0]))
     assert (status, headers["connection"]) == (404, "close")

@@ -26,7 +26,7 @@ def test_with_keys_one_must_be_sent(serve):
     "given",
     ["Bearer x", "Bearer mk-0123456789abcdeX", f"Basic {KEY}", KEY, "Bearer ' OR '1'='1", "Bearer"],
 )
-def test_any_other_key_is_told_masked(serve, given):
+def test_a_wrong_key_is_shown_masked(serve, given):
     server = serve(api_keys=(KEY,))
     wrong = httpx.get(f"{server.url}/v1/models", headers={"Authorization": given})
     assert wrong.status_code == 401
@@ -36,7 +36,7 @@ def test_any_other_key_is_told_masked(serve, given):
     assert KEY not in wrong.text
 
 
-def test_too_many_wrong_keys_are_told_to_wait(serve):
+def test_too_many_wrong_keys_get_a_retry_after(serve):
     server = serve(api_keys=(KEY,))
     with httpx.Client(base_url=server.url) as client:
 
@@ -52,7 +52,7 @@ def test_too_many_wrong_keys_are_told_to_wait(serve):
         assert ask(KEY).status_code == 200
 
 
-def test_two_keys_at_once_or_one_in_the_query_are_none(serve):
+def test_two_keys_or_a_key_in_the_query_do_not_count(serve):
     server = serve(api_keys=(KEY,))
     twice = [("Authorization", f"Bearer {KEY}")] * 2
     assert httpx.get(f"{server.url}/v1/models", headers=twice).status_code == 401
@@ -111,7 +111,7 @@ def test_a_name_can_be_allowed(serve):
 
 
 @pytest.mark.parametrize("host", ["x/?a=", "good#", "a b", "", "a@b", "é"])
-def test_a_malformed_host_is_told(shared_server, host):
+def test_a_malformed_host_is_an_error(shared_server, host):
     answer = talk(
         shared_server,
         f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode(),
@@ -119,7 +119,7 @@ def test_a_malformed_host_is_told(shared_server, host):
     assert answer.startswith(b"HTTP/1.1 400")
 
 
-def test_no_host_or_two_are_told(shared_server):
+def test_a_missing_or_duplicate_host_is_an_error(shared_server):
     for request in (
         b"GET /health HTTP/1.0\r\n\r\n",
         b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n",
@@ -141,7 +141,7 @@ def test_no_host_or_two_are_told(shared_server):
         ("GET", "/%00", 404, None),
     ],
 )
-def test_routes_that_do_not_exist_are_told_as_json(shared_server, method, path, status, allow):
+def test_unknown_routes_are_errors_in_json(shared_server, method, path, status, allow):
     answer = httpx.request(method, shared_server.url + path)
     assert answer.status_code == status
     assert answer.headers.get("allow") == allow

@@ -13,7 +13,7 @@ ENDLESS = {"tokens": ["a"] * 1000, "pause": 0.1}
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_a_client_that_shuts_its_side_gets_its_answer(serve, version):
+def test_a_half_closed_client_gets_its_answer(serve, version):
     answer = talk(serve(ScriptedEngine(**SLOW)), post(HI, version=version), half_close=True)
     status, headers, body = parse(answer)
     assert (status, headers["connection"]) == (200, "close")
@@ -21,7 +21,7 @@ def test_a_client_that_shuts_its_side_gets_its_answer(serve, version):
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_a_client_that_shuts_its_side_gets_its_stream(serve, version):
+def test_a_half_closed_client_gets_its_stream(serve, version):
     answer = talk(serve(ScriptedEngine(**SLOW)), post(STREAM, version=version), half_close=True)
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"data: [DONE]" in answer
@@ -65,7 +65,7 @@ def test_an_end_between_requests_closes(shared_server):
 @pytest.mark.parametrize("requests", [1, 3])
 @pytest.mark.parametrize("reset", [True, False])
 @pytest.mark.parametrize("ask", [HI, STREAM])
-def test_a_client_that_left_costs_nothing_more(serve, ask, version, requests, reset):
+def test_a_disconnected_client_is_cancelled(serve, ask, version, requests, reset):
     server = serve(ScriptedEngine(**ENDLESS))
     with connected(server) as connection:
         connection.sendall(post(ask, version=version) * requests)
@@ -78,7 +78,7 @@ def test_a_client_that_left_costs_nothing_more(serve, ask, version, requests, re
     assert len(server.engine.requests) == 1
 
 
-def test_a_client_that_leaves_after_it_shut_its_side_costs_nothing_more(serve):
+def test_a_half_closed_client_that_disconnects_is_cancelled(serve):
     server = serve(ScriptedEngine(**ENDLESS))
     with connected(server) as connection:
         connection.sendall(post(HI))

@@ -32,7 +32,7 @@ def post(server, content, headers=JSON):
         b"{'model': 'a'}",
     ],
 )
-def test_what_is_no_json_is_told(shared_server, content):
+def test_invalid_json_is_an_error(shared_server, content):
     answer = post(shared_server, content)
     assert answer.status_code == 400
     assert answer.json()["error"]["message"].startswith("We could not parse the JSON body")
@@ -51,7 +51,7 @@ def test_what_is_no_json_is_told(shared_server, content):
         (b'{"tools": [{"function": {"parameters": {"maximum": Infinity}}}]}', "tools"),
     ],
 )
-def test_what_json_takes_for_no_number_is_told_by_name(shared_server, content, param):
+def test_an_invalid_number_is_an_error_with_its_name(shared_server, content, param):
     answer = post(shared_server, content)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param
@@ -59,14 +59,14 @@ def test_what_json_takes_for_no_number_is_told_by_name(shared_server, content, p
 
 
 @pytest.mark.parametrize("content", [b"[]", b"null", b'"x"', b"7", b"true"])
-def test_what_is_no_object_is_told(shared_server, content):
+def test_a_body_that_is_not_an_object_is_an_error(shared_server, content):
     answer = post(shared_server, content)
     assert answer.status_code == 400
     assert "must be an object" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("field", ["nothing", "metadata", "messages", "tools", "logit_bias"])
-def test_deep_json_is_told(shared_server, field):
+def test_deep_json_is_an_error(shared_server, field):
     deep = b'{"' + field.encode() + b'": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     answer = post(shared_server, deep)
     assert answer.status_code == 400
@@ -104,13 +104,13 @@ def test_of_two_equal_keys_the_last_counts(shared_server):
         {"content-type": "application/json", "content-encoding": "gzip"},
     ],
 )
-def test_other_media_types_are_told(shared_server, headers):
+def test_other_media_types_are_errors(shared_server, headers):
     answer = post(shared_server, json.dumps(ASK), headers)
     assert answer.status_code == 415
     assert answer.json()["error"]["code"] == "unsupported_media_type"
 
 
-def test_a_charset_is_no_other_media_type(shared_server):
+def test_a_charset_does_not_change_the_media_type(shared_server):
     headers = {"content-type": "Application/JSON; charset=utf-8"}
     assert post(shared_server, json.dumps(ASK), headers).status_code == 200
 

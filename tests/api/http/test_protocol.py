@@ -67,7 +67,7 @@ def told(answer: bytes, message: str):
     assert f"content-length: {len(body)}\r\n".encode() in head
 
 
-def test_rubbish_in_the_middle_of_an_answer_adds_nothing_to_it(serve):
+def test_invalid_data_in_an_answer_adds_nothing_to_it(serve):
     server = serve(ScriptedEngine(pause=0.1))
     ask = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
     body = json.dumps(ask).encode()
@@ -106,7 +106,7 @@ def test_a_head_that_never_ends_is_cut_off(shared_server, parts):
     ],
 )
 @pytest.mark.parametrize("path", [b"/nope", b"/v1/chat/completions"])
-def test_what_never_ends_around_a_body_is_cut_off(shared_server, path, endless):
+def test_endless_headers_and_trailers_are_cut_off(shared_server, path, endless):
     head = HEAD.replace(b"/v1/chat/completions", path) + b"Transfer-Encoding: chunked\r\n\r\n"
     answer = send(shared_server, head, *endless)
     assert not answer.endswith(b"open")

@@ -38,7 +38,7 @@ RECORDED_ORDER = [
 
 
 @pytest.mark.parametrize(("first", "second"), list(itertools.combinations(RECORDED_ORDER, 2)))
-def test_of_two_faults_the_one_recorded_first_is_told(first, second):
+def test_two_errors_are_reported_in_the_recorded_order(first, second):
     both = fault(**{**second[0], **first[0]})
     assert both.param == first[1]
     assert shown(both) == shown(fault(**first[0]))
@@ -98,7 +98,7 @@ SHAPE_AND_RULE = [
 
 
 @pytest.mark.parametrize(("shape", "rule"), SHAPE_AND_RULE, ids=json.dumps)
-def test_what_a_value_is_comes_before_how_values_go_together(shape, rule):
+def test_the_type_of_each_value_comes_before_the_combination_of_values(shape, rule):
     for both in (shape | rule, rule | shape):
         assert shown(fault(**both)) == shown(fault(**shape))
 

@@ -1,4 +1,4 @@
-"""Bodies that are almost right: whatever is changed in one, the answer is well formed.
+"""Bodies that are almost right: after every change, the answer is well formed.
 
 MINIKIN_MUTATIONS sets how many are tried; 10,000 take half a minute.
 """

@@ -37,12 +37,12 @@ def fault(limits=LIMITS, **changes):
 
 
 @pytest.mark.parametrize("change", cases("valid.jsonl"), ids=json.dumps)
-def test_what_the_rules_allow_is_let_through(change):
+def test_valid_values_are_accepted(change):
     assert translate({**ASK, **change}, LIMITS).model in LIMITS.models
 
 
 @pytest.mark.parametrize("case", cases("faults.jsonl"), ids=lambda case: case["message"][:60])
-def test_each_fault_is_told_in_the_originals_words(case):
+def test_each_error_has_openais_words(case):
     with pytest.raises(InvalidRequest) as raised:
         translate(body_of(case), LIMITS)
     error = raised.value
@@ -85,7 +85,7 @@ def test_the_faults_are_the_same_over_http(shared_server):
         ({"user": "x" * 1025}, "user", "string_above_max_length"),
     ],
 )
-def test_what_is_too_large_is_told(change, param, code):
+def test_a_value_that_is_too_large_is_an_error(change, param, code):
     error = fault(**change)
     assert (error.param, error.code) == (param, code)
 
@@ -142,7 +142,7 @@ def test_extensions_have_rules_too(change, param, code):
     assert (error.param, error.code) == (param, code)
 
 
-def test_several_unknown_arguments_are_told_together():
+def test_several_unknown_arguments_are_one_error():
     error = fault(top_k=1, min_p=0)
     assert error.message == "Unrecognized request arguments supplied: top_k, min_p"
 
@@ -207,7 +207,7 @@ def test_the_word_json_may_stand_anywhere_in_any_case(content):
 
 
 @pytest.mark.parametrize("feature", [{"moderation": {}}])
-def test_what_is_not_served_is_refused_and_never_ignored(feature):
+def test_an_unsupported_feature_is_rejected_and_never_ignored(feature):
     error = fault(**feature)
     assert (error.param, error.code) == (next(iter(feature)), "unsupported_parameter")
 

@@ -133,7 +133,7 @@ def test_half_a_character_is_shown_escaped_and_whole_in_bytes(serve):
     assert answer["choices"][0]["logprobs"]["content"][0]["bytes"] == [0xC3, 0xA9]
 
 
-def test_what_is_asked_for_reaches_the_engine(serve):
+def test_sampling_parameters_reach_the_engine(serve):
     server = serve()
     post(
         server,
@@ -174,7 +174,7 @@ def test_a_limit_up_to_the_originals_is_cut_to_what_the_window_leaves(serve):
             assert server.engine.requests[-1].params.max_tokens == given
 
 
-def test_what_not_even_the_originals_window_holds_is_refused(serve):
+def test_a_limit_above_openais_window_is_rejected(serve):
     server = serve(ScriptedEngine(window=30))
     fault = post(server, max_tokens=1_000_000_000)
     assert fault.status_code == 400
@@ -202,7 +202,7 @@ def test_a_prompt_that_cannot_fit_is_refused_unencoded(serve, monkeypatch):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_client_that_leaves_cancels_the_work(serve, stream):
+def test_a_disconnect_cancels_the_work(serve, stream):
     server = serve(ScriptedEngine(tokens=["a"] * 10_000, pause=0.01))
 
     async def leave():
@@ -219,7 +219,7 @@ def test_a_client_that_leaves_cancels_the_work(serve, stream):
     assert post(server, max_tokens=1).status_code == 200
 
 
-def test_a_client_that_leaves_before_the_first_token_cancels_too(serve):
+def test_a_disconnect_before_the_first_token_cancels_too(serve):
     server = serve(ScriptedEngine(pause=30))
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=ASK, timeout=2)
@@ -258,7 +258,7 @@ def test_a_token_that_the_model_lacks_cannot_be_biased(shared_server):
     }
 
 
-def test_what_will_fail_again_is_not_to_be_tried_again(serve):
+def test_a_permanent_error_asks_the_client_not_to_retry(serve):
     fault = post(serve(ScriptedEngine(fail_after=0, failure=Quarantined())))
     assert fault.status_code == 500
     assert fault.json()["error"]["code"] == "request_quarantined"
@@ -276,7 +276,7 @@ def test_a_model_still_loading_is_a_503_that_says_when_to_come_back(serve):
     assert post(server, n=0).status_code == 400, "a bad request is bad at any time"
 
 
-def test_one_request_too_many_is_told_at_once(serve):
+def test_one_request_too_many_is_rejected_immediately(serve):
     server = serve(ScriptedEngine(pause=30), max_queued=1)
 
     async def both():
@@ -336,13 +336,13 @@ def test_a_reader_that_stops_reading_loses_its_answer(serve, monkeypatch):
 
 
 @pytest.mark.parametrize(("found", "told"), [(16, 0), (1023, 0), (1024, 1024), (1300, 1280)])
-def test_cached_tokens_are_told_in_steps(serve, found, told):
+def test_cached_tokens_are_counted_in_steps(serve, found, told):
     with client_of(serve(ScriptedEngine(cached=found))) as client:
         usage = client.chat.completions.create(**ASK).usage
     assert usage.prompt_tokens_details.cached_tokens == told
 
 
-def test_what_a_request_leaves_open_the_model_fills_in(serve):
+def test_the_models_defaults_fill_missing_values(serve):
     recommended = {"temperature": 0.2, "top_p": 0.9, "top_k": 40}
     model = replace(settings().models[0], known_sampling=recommended)
     server = serve(models=(model,))

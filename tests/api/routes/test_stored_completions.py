@@ -44,7 +44,7 @@ def test_a_streamed_answer_is_stored_before_it_ends(serve):
     assert kept.metadata == {}
 
 
-def test_what_is_not_to_be_stored_is_not(serve, tmp_path):
+def test_an_answer_without_store_is_not_stored(serve, tmp_path):
     server = serve(database=tmp_path / "kept.sqlite3")
     made = client_of(server).chat.completions.create(**ASK, store=False)
     assert made.metadata is None
@@ -101,7 +101,7 @@ def test_the_messages_of_an_answer_are_listed(serve):
     assert [message.content for message in backwards] == ["c", None, "a"]
 
 
-def test_nobody_finds_what_another_key_stored(serve):
+def test_another_key_does_not_find_stored_completions(serve):
     server = serve(api_keys=("key-of-ada-0123456789", "key-of-bob-0123456789"))
     ada, bob = (
         client_of(server, "key-of-ada-0123456789"),
@@ -127,20 +127,20 @@ def test_nobody_finds_what_another_key_stored(serve):
         (f"metadata[a]={'x' * 513}", "metadata.a", "string_above_max_length"),
     ],
 )
-def test_a_bad_query_is_told(shared_server, query, param, code):
+def test_a_bad_query_is_an_error(shared_server, query, param, code):
     fault = httpx.get(f"{shared_server.url}/v1/chat/completions?{query}")
     assert fault.status_code == 400
     assert (fault.json()["error"]["param"], fault.json()["error"]["code"]) == (param, code)
 
 
 @pytest.mark.parametrize("name", ["x", "..%2f..%2fetc%2fpasswd", "%00", "' OR '1'='1", "a" * 4000])
-def test_names_that_are_no_ids_are_not_found(shared_server, name):
+def test_names_that_are_not_ids_are_not_found(shared_server, name):
     missing = httpx.get(f"{shared_server.url}/v1/chat/completions/{name}")
     assert missing.status_code == 404
     assert len(missing.text) < 500
 
 
 @pytest.mark.parametrize("body", [{}, {"metadata": 1}, {"metadata": {"a": 1}}, {"x": 1}, []])
-def test_a_bad_update_is_told(shared_server, body):
+def test_a_bad_update_is_an_error(shared_server, body):
     url = f"{shared_server.url}/v1/chat/completions/any"
     assert httpx.post(url, json=body).status_code == 400

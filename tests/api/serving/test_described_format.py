@@ -27,7 +27,7 @@ def ask(server: LiveServer, content: str = "I'm Ann.", **options: Any) -> tuple[
     return bytes(i for i in ids if i < 256).decode(), answer.json()["usage"]["prompt_tokens"]
 
 
-def test_the_form_is_told_before_the_conversation_and_counted(shared_server: LiveServer):
+def test_the_format_is_described_before_the_conversation_and_counted(shared_server: LiveServer):
     plain, few = ask(shared_server)
     one, many = ask(shared_server, response_format=WANTED)
     other, _ = ask(shared_server, "I'm Ann, and this is Bob.", response_format=WANTED)
@@ -40,7 +40,7 @@ def test_the_form_is_told_before_the_conversation_and_counted(shared_server: Liv
     assert "answers in JSON" in told
 
 
-def test_what_cannot_be_answered_is_not_told(shared_server: LiveServer):
+def test_the_format_is_not_described_if_a_call_is_required(shared_server: LiveServer):
     asked = {"response_format": WANTED, "tools": [TOOL]}
     assert TOLD in ask(shared_server, **asked)[0]
     assert TOLD not in ask(shared_server, **asked, tool_choice="required")[0]

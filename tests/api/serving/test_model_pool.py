@@ -58,7 +58,7 @@ async def until(holds):
             await asyncio.sleep(0.01)
 
 
-async def test_what_comes_and_goes_is_logged(caplog):
+async def test_loading_and_unloading_are_logged(caplog):
     caplog.set_level("INFO", "minikin")
     models = Models(unload_after=0.02)
     await models.touch("b")
@@ -137,7 +137,7 @@ async def test_idle_models_leave_memory():
     await until(lambda: models.unloaded() == {"a", "b"})
 
 
-async def test_a_model_that_cannot_be_loaded_is_told_so_and_tried_again_later(monkeypatch):
+async def test_a_failed_load_is_reported_and_tried_again_later(monkeypatch):
     monkeypatch.setattr(model_pool, "RETRY_SECONDS", 3600)
     models = Models()
     models.faults["b"] = ModelFileError("Cannot use the model file /secret/b.gguf: no.")

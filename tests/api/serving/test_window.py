@@ -26,7 +26,7 @@ def test_a_file_states_a_window_that_the_settings_may_shorten(tmp_path, settings
     assert stated_context_length(engine) == expected
 
 
-def test_of_a_file_that_cannot_be_read_it_is_not_known(tmp_path):
+def test_the_window_of_an_unreadable_file_is_unknown(tmp_path):
     (tmp_path / "page.gguf").write_bytes(b"<html>")
     for name in ("page.gguf", "missing.gguf"):
         assert stated_context_length(EngineSettings(model=tmp_path / name)) is None

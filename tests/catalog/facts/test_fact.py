@@ -17,7 +17,7 @@ def test_three_states_stay_apart():
     ]
 
 
-def test_probe_beats_local_beats_import_whatever_the_order():
+def test_probe_beats_local_beats_import_in_every_order():
     imported = _offering(Origin.IMPORT, "data", tools=True, context=1000)
     local = _offering(Origin.LOCAL, "me", tools=True, context=900)
     probed = _offering(Origin.PROBE, "probe", tools=False)

@@ -16,7 +16,7 @@ from minikin.errors import SetupError
 
 NOW = datetime(2026, 11, 23, 20, 33, 43, tzinfo=UTC)
 
-# What the page of this model has always told, in its order.
+# The facts of the first page of this model, in its order.
 CAPABILITIES = [
     ("text", "✓", "blue"),
     ("input", "text", "teal"),
@@ -73,7 +73,7 @@ def in_order(text, facts):
         at = found + len(fact)
 
 
-def test_the_page_tells_every_fact_of_the_seed_in_its_order():
+def test_the_page_has_every_fact_of_the_seed_in_order():
     text = unquote(page(seed_catalog(), form=MARKDOWN._replace(shields=True))).replace("__", "_")
     in_order(
         text,
@@ -111,7 +111,7 @@ def test_the_page_has_none_of_the_seeds_faults():
     assert "Unknown: logit\\_bias" in text
 
 
-def test_the_html_tells_the_same():
+def test_the_html_has_the_same_content():
     text = page(seed_catalog(), form=HTML)
     in_order(
         text,
@@ -253,7 +253,7 @@ def test_an_index_of_thousands_stays_light(built):
     assert max(path.stat().st_size for path in built[0].rglob("*.md")) < 512 * 1024
 
 
-def test_the_html_asks_nothing_of_the_network(built):
+def test_the_html_needs_no_network(built):
     text = (built[0] / "html" / "models" / "gpt-4.1-mini.html").read_text()
     sources = re.findall(r'(?:src|<link[^>]* href)="([^"]*)"', text)
     assert {"../style.css", "../table.js"} < set(sources)

@@ -57,11 +57,11 @@ def test_a_one_is_not_true():
         ('{"a":' * 5000, True, False),
     ],
 )
-def test_json_that_was_cut_off_is_told_from_prose(text, cut, good):
+def test_truncated_json_differs_from_prose(text, cut, good):
     assert _is_json_so_far(text, cut) is good
 
 
-def test_a_loop_is_less_new_than_a_story():
+def test_repeated_text_has_a_lower_share_of_new_text():
     assert (
         _variety("light" * 20) < 0.1 < 0.8 < _variety("Once upon a time in a small town by the sea")
     )
@@ -73,7 +73,7 @@ def test_every_capability_of_the_first_two_groups_has_a_check():
     assert list(CHECKS) == [name for name in capabilities() if name in CHECKS]
 
 
-def test_the_guide_tells_of_every_check():
+def test_the_guide_describes_every_check():
     guide = (ROOT / "docs" / "catalog.md").read_text(encoding="utf-8")
     missing = [name for name in CHECKS if f"`{name}`" not in guide]
     assert missing == []

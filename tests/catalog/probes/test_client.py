@@ -35,7 +35,7 @@ def app(answer):
         "http://host/v1?key=1",
     ],
 )
-def test_a_base_url_that_is_none_or_holds_a_secret_is_refused(url):
+def test_an_invalid_base_url_or_one_with_a_secret_is_rejected(url):
     with pytest.raises(SetupError) as caught:
         Client(url)
     assert "pass" not in caught.value.message
@@ -127,7 +127,7 @@ def test_a_compressed_bomb_is_not_unpacked(serve):
     ],
 )
 @pytest.mark.parametrize("status", [200, 400])
-def test_junk_for_an_answer_fails_checks_and_crashes_none(serve, body, status):
+def test_invalid_answers_fail_checks_without_a_crash(serve, body, status):
     whole = b'{"choices": [{"message": {"content": "x"}}]}'
 
     def answer(request, sent):

@@ -87,7 +87,7 @@ def offering(**values):
         ({"stop": True}, result(expires="2026-11-22T23:59:59Z"), "stale", True),
     ],
 )
-def test_what_a_badge_may_claim(declared, probed, badge, value):
+def test_the_states_of_a_badge(declared, probed, badge, value):
     found = {"host/m": evidence(probed)} if probed else {}
     catalog = Catalog([offering(**declared)], found, NOW)
     row = catalog.offerings["host/m"]
@@ -124,7 +124,7 @@ def test_the_packages_evidence_speaks_for_offerings_that_it_knows(whole):
     assert [row.id.split("/")[0] for row in whole.offerings_of(model)] == ["minikin", "xllamacpp"]
 
 
-def test_what_a_stranger_serves_under_a_name_is_no_offering_of_that_model():
+def test_a_strangers_server_is_not_an_offering_of_the_model():
     found = Evidence(
         "10.0.0.1/gpt-4.1-mini", "http://10.0.0.1/v1", "m", None, "minikin", [result()]
     )

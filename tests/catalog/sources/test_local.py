@@ -102,7 +102,7 @@ def test_an_offering_needs_a_provider(tmp_path):
         assert [problem.line for problem in problems] == [2]
 
 
-def test_every_fault_of_a_file_is_told_at_once(tmp_path):
+def test_every_error_of_a_file_is_reported_together(tmp_path):
     text = GOOD.replace("parameters", "paramters").replace("2025-04-14", "never")
     _, problems = read_folder(write(tmp_path, text + "---\nkind: model\n"))
     assert [problem.line for problem in problems] == [5, 7, 9, 9, 9]

@@ -118,7 +118,7 @@ def test_litellm_prices_are_per_million_and_missing_flags_unknown():
 
 
 @pytest.mark.parametrize("price", [True, "free", [], 5, 10**400, float("nan"), -1e-6])
-def test_what_is_no_price_of_a_token_is_dropped_with_a_reason(price):
+def test_an_invalid_price_is_dropped_with_a_reason(price):
     row = {"litellm_provider": "acme", "input_cost_per_token": price}
     taken = source_litellm.from_data({"acme/x": row}, "1", "2026-11-01")
     assert taken.entries == []

@@ -60,7 +60,7 @@ def test_joining_keeps_what_the_schema_allows(schema, kept, lost):
         assert not alternatives.holds(value, (document.root,)), value
 
 
-def test_branches_told_apart_by_a_constant_stay_as_they_are():
+def test_branches_with_different_constants_do_not_change():
     document = Document(PICKY, SUBJECT)
     shapes = Alternatives(document).of((document.root,))
     assert [shape.kind for shape in shapes] == ["object", "object"]

@@ -21,7 +21,7 @@ def test_older_drafts_are_read_as_the_latest():
     }
 
 
-def test_what_says_nothing_about_values_is_left_out():
+def test_keywords_without_an_effect_are_removed():
     said = {"title": "x", "default": 1, "$comment": "y", "readOnly": True, "format": "int32"}
     assert root({"type": "integer", **said}) == {"type": "integer"}
 
@@ -60,6 +60,6 @@ def test_no_other_document_is_fetched(reference):
         root({"$ref": reference})
 
 
-def test_a_name_among_properties_is_no_keyword():
+def test_a_property_name_is_not_a_keyword():
     schema = {"properties": {"$ref": {"type": "null"}, "$id": True, "enum": {}}}
     assert root(schema) == schema

@@ -31,5 +31,5 @@ def test_the_texts_are_those_that_match(pattern, texts):
         "^[a-]$", "^[z-a]$", "^(?i:a)$", "^(?=a)a$", "^[a-c][a-c][a-c]$", "^é{2}$",
     ],
 )  # fmt: skip
-def test_what_is_not_easily_told_is_none(pattern):
+def test_a_pattern_with_unknown_texts_gives_none(pattern):
     assert few_texts(pattern, 8) in (None, [])

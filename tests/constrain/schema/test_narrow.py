@@ -43,7 +43,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("schema", "reason"), FAULTS)
-def test_what_is_no_schema_is_refused_with_its_place(schema, reason):
+def test_an_invalid_schema_is_rejected_with_its_place(schema, reason):
     with pytest.raises(InvalidRequest) as raised:
         narrow(schema, SUBJECT)
     assert reason in raised.value.message

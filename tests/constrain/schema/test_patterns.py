@@ -66,7 +66,7 @@ def test_other_kinds_have_no_opposite(ahead):
     ],
 )
 @given(text=texts)
-def test_what_can_be_said_otherwise_is_the_same(pattern, said, text):
+def test_a_rewritten_pattern_matches_the_same_texts(pattern, said, text):
     followed = follow(pattern)
     assert followed.exact
     assert len(followed.patterns) == said
@@ -84,7 +84,7 @@ LOSSY = [
 
 @pytest.mark.parametrize("pattern", LOSSY)
 @given(text=texts)
-def test_what_cannot_be_said_is_left_out_and_the_rest_holds(pattern, text):
+def test_an_unsupported_assertion_is_ignored_and_the_rest_holds(pattern, text):
     followed = follow(pattern)
     assert not followed.exact
     assert followed.patterns
@@ -98,7 +98,7 @@ def test_what_cannot_be_said_is_left_out_and_the_rest_holds(pattern, text):
      "(?(1)a|b)", "(a)" + "".join(rf"(\{i}\{i})" for i in range(1, 30))],
     ids=lambda pattern: pattern[:12],
 )  # fmt: skip
-def test_of_what_is_hopeless_nothing_holds(pattern):
+def test_an_unsupported_pattern_has_no_conditions(pattern):
     followed = follow(pattern)
     assert not followed.exact
     assert followed.patterns == ()
@@ -122,6 +122,6 @@ def test_groups_within_groups_have_a_bound():
         (r"^\Z$", False, "a part"),
     ],
 )
-def test_the_reason_is_told(pattern, around, why):
+def test_the_reason_of_an_unsupported_pattern(pattern, around, why):
     assert looks_around(pattern) == around
     assert around or what_is_unknown(pattern).startswith(why)

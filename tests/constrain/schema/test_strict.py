@@ -52,7 +52,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("schema", "reason"), FAULTS)
-def test_what_the_subset_lacks_is_refused_in_openais_words(schema, reason):
+def test_a_violation_of_the_subset_has_openais_words(schema, reason):
     with pytest.raises(InvalidRequest) as raised:
         check_strict(schema, SUBJECT)
     assert raised.value.message.startswith(f"Invalid schema for response_format 'x': {reason}")

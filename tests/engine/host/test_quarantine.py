@@ -20,7 +20,7 @@ async def run(quarantine: Quarantine, token: int) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_bystander_is_cleared_and_the_culprit_is_not():
+async def test_a_request_that_ends_normally_is_no_longer_suspect():
     quarantine = Quarantine()
     quarantine.blame([request(1), request(2)])
     await run(quarantine, 2)

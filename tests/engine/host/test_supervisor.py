@@ -89,7 +89,7 @@ async def test_a_dead_engine_ends_its_answers_and_comes_back():
         assert await again(process, ANSWER) == "hi"
 
 
-async def test_what_has_killed_the_engine_twice_is_not_run_again():
+async def test_a_request_that_killed_the_engine_twice_is_not_run_again():
     async with engine() as process:
         for _ in range(2):
             with pytest.raises(EngineFailure, match="restarts now"):

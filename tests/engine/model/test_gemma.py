@@ -25,7 +25,7 @@ def engine():
         ("def fibonacci(n):\n", "return"),
     ],
 )
-def test_gemma_goes_on_with_sense(engine, prompt, expected):
+def test_gemma_continues_a_text(engine, prompt, expected):
     tokens = [engine.tokenizer.bos_id, *engine.tokenizer.encode(prompt)]
     params = SamplingParams(max_tokens=20, temperature=0.0)
     engine.add(GenerationRequest(id="gemma", prompt=tokens, params=params))

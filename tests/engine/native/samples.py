@@ -102,7 +102,7 @@ taken = []
 
 
 def next_blocks(count):
-    """Blocks that nobody has, in no order."""
+    """Unused blocks in random order."""
     fresh = [b for b in random.Random(len(taken)).sample(range(200), 200) if b not in taken]
     taken.extend(fresh[:count])
     return fresh[:count]

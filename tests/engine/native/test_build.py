@@ -73,7 +73,7 @@ def test_processes_that_start_together_compile_once(compiler, tmp_path):
     assert len(compiled()) == 1
 
 
-def test_a_process_that_dies_while_it_compiles_holds_nobody_up(compiler, tmp_path):
+def test_a_process_that_dies_while_it_compiles_blocks_no_other(compiler, tmp_path):
     dying = f'[ -e "{tmp_path}/died" ] || {{{{ touch "{tmp_path}/died"; kill -9 $PPID; exit; }}}}\n'
     compiler(dying + 'exec {real} "$@"')
     command = [sys.executable, "-c", LOAD]

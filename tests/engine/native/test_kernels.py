@@ -88,7 +88,7 @@ def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
         assert (ours.argmax(-1) == expected.argmax(-1)).float().mean() > 0.95
 
 
-def test_what_is_not_a_number_stays_with_its_row(kernels):
+def test_nan_stays_in_its_row(kernels):
     """A block's other slots, written by a spoilt answer, weigh nothing in the next one's."""
     native, _ = random_model(kernels, heads=2, kv_heads=1, dim=64)
     device = torch.device("cpu")
@@ -131,7 +131,7 @@ def test_tokens_are_chosen_as_pytorch_does(kernels, width):
     assert logits.gather(1, ours[:, None]).isfinite().all()
 
 
-def test_equal_logits_go_to_the_first_and_nonsense_to_nobody(kernels):
+def test_equal_logits_choose_the_first_token_and_nan_chooses_none(kernels):
     logits = torch.zeros(4, 1000)
     logits[0, [40, 700]] = 1.0
     logits[1, 999] = torch.nan

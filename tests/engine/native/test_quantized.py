@@ -66,7 +66,7 @@ def test_a_matrix_stays_what_it_was(kind: GGMLType) -> None:
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-def test_what_is_not_quantized_stays_out(kind: GGMLType) -> None:
+def test_a_type_that_is_not_quantized_is_not_packed(kind: GGMLType) -> None:
     rows = np.ones((OUT, WIDTH * kind.block_bytes), dtype=np.uint8)
 
     assert Blocks.stack([(rows, kind)]) is None

@@ -155,7 +155,7 @@ def test_an_unknown_type_is_refused_by_name():
         (GEMMA3 | {"layer_types": ["chunked_attention"] * 4}, "layer_types can't be"),
     ],
 )
-def test_what_is_not_computed_is_refused_by_name(change, reason):
+def test_an_unsupported_variant_is_rejected_by_name(change, reason):
     with pytest.raises(ModelFileError, match=reason):
         read(QWEN2 | change)
 

@@ -46,7 +46,7 @@ def test_one_file_and_several_are_the_same_model(folder, sharded):
         assert (whole.data(name) == parts.data(name)).all()
 
 
-def test_what_a_folder_says_of_sampling_is_found_where_a_gguf_file_says_it(folder):
+def test_a_folder_and_a_gguf_file_have_the_same_sampling_keys(folder):
     edit(folder / "generation_config.json", temperature=0.7, top_k={"odd": [1]})
     file = open_model_file(folder)
     assert file.metadata["general.sampling.temp"] == 0.7
@@ -156,7 +156,7 @@ def test_links_that_lead_nowhere_and_pipes_are_refused(folder):
         ({f"{i}": f"{i}.safetensors" for i in range(600)}, "names 600 files. The maximum is 512"),
     ],
 )
-def test_an_index_that_can_not_be_is_refused(sharded, homes, reason):
+def test_an_invalid_index_is_rejected(sharded, homes, reason):
     edit(sharded / INDEX, weight_map=homes)
     with pytest.raises(ModelFileError, match=reason):
         open_model_file(sharded)
@@ -174,7 +174,7 @@ def test_an_index_and_its_shards_must_agree(sharded):
 
 
 @pytest.mark.parametrize("dtype", ["int64", "float64", "bool"])
-def test_a_type_that_is_no_weight_is_refused_by_name(folder, dtype):
+def test_an_unsupported_weight_type_is_rejected_by_name(folder, dtype):
     tensors = load_file(folder / "model.safetensors")
     tensors["model.norm.weight"] = tensors["model.norm.weight"].astype(dtype)
     save_file(tensors, folder / "model.safetensors")

@@ -75,7 +75,7 @@ def test_levels_are_kept_and_values_but_for_half_rounding(config, offset, group,
         (GPTQ | {"is_marlin_format": True}, "is_marlin_format can't be True"),
     ],
 )
-def test_what_is_not_read_is_refused_by_name(config, reason):
+def test_an_unsupported_method_is_rejected_by_name(config, reason):
     with pytest.raises(ModelFileError, match=reason):
         Int4.read(ConfigFields({"quantization_config": config}))
 
@@ -104,7 +104,7 @@ def test_parts_that_do_not_fit_together_are_refused(suffix, change):
         Int4.read(ConfigFields({"quantization_config": GPTQ})).shape(stored, "m")
 
 
-def test_a_scale_that_is_no_number_is_refused():
+def test_a_scale_that_is_not_a_number_is_rejected():
     parts = Quantized(64, 8, 32).awq()
     parts["scales"][1, 3] = np.inf
     with pytest.raises(ModelFileError, match="does not fit float16"):

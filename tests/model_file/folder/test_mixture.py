@@ -72,7 +72,7 @@ def test_published_names_of_the_experts_count(folder):
         ({"use_sliding_window": True}, "use_sliding_window can't be True"),
     ],
 )
-def test_what_is_not_computed_is_refused_by_name(folder, change, reason):
+def test_an_unsupported_variant_is_rejected_by_name(folder, change, reason):
     state(folder, **change)
     with pytest.raises(ModelFileError, match=f"config.json.*{reason}"):
         open_model_file(folder)

@@ -20,7 +20,7 @@ def entry(begin=0, end=8, shape=(2,), dtype="F32"):
     return {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
 
 
-def test_what_the_package_writes_is_read(tmp_path):
+def test_files_of_the_safetensors_package_are_read(tmp_path):
     tensors = {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3),
         "b": np.arange(5, dtype=np.float16),
@@ -68,7 +68,7 @@ def test_what_the_package_writes_is_read(tmp_path):
         ),
     ],
 )  # fmt: skip
-def test_a_broken_file_is_refused_in_a_line(tmp_path, header, data, reason):
+def test_a_broken_file_is_rejected_with_one_line(tmp_path, header, data, reason):
     path = written(tmp_path / "x.safetensors", header, data)
     with pytest.raises(ModelFileError, match=reason) as error:
         Shard(path)
@@ -77,7 +77,7 @@ def test_a_broken_file_is_refused_in_a_line(tmp_path, header, data, reason):
 
 
 @pytest.mark.parametrize("data", [b"", b"1234567", b"\xff" * 8, b"\0\0\0\0\0\0\0\x80{}"])
-def test_a_length_that_the_file_has_not_is_refused(tmp_path, data):
+def test_a_length_beyond_the_file_is_rejected(tmp_path, data):
     (tmp_path / "x.safetensors").write_bytes(data)
     with pytest.raises(ModelFileError, match=r"is empty|header extends past its end"):
         Shard(tmp_path / "x.safetensors")
