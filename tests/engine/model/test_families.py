@@ -253,8 +253,11 @@ def logits(engine, tokens, size):
 
 
 def answers(engine, prompts):
-    """Greedy answers, all computed side by side, and how many tokens of each prompt were reused."""
-    params = SamplingParams(max_tokens=NEW, temperature=0.0)
+    """The likeliest tokens, all computed side by side, and how much of each prompt was reused.
+
+    Not by temperature 0: such an answer reuses no block that an answer wrote.
+    """
+    params = SamplingParams(max_tokens=NEW, temperature=1.0, top_k=1)
     for i, prompt in enumerate(prompts):
         engine.add(GenerationRequest(id=str(i), prompt=prompt, params=params))
     texts, cached = [""] * len(prompts), [0] * len(prompts)
