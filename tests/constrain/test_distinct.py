@@ -9,10 +9,12 @@ import pytest
 
 from minikin.constrain import distinct
 from minikin.constrain.grammar import grammar_of as grammar_of_plan
-from minikin.constrain.plan import CallFrame, Plan, SchemaPart
+from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
+from minikin.marks import CHANNEL, END, MESSAGE, START
 from tests.constrain.walk import EOS, SUBJECT, TOKENIZER, grammar_of, masks, wander
 
 FLAG = {"type": "boolean"}
+MARKS = list(TOKENIZER.frame_marks.values())
 
 
 def named(*patterns, least=0, **more):
@@ -115,6 +117,30 @@ def test_text_before_a_call_is_not_json(words):
     assert ord("b") in after(grammar, call)
     free = after(grammar, words, ' {"a": 1, "a')
     assert {ord('"'), EOS} <= free
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_thoughts_before_a_call_are_no_json(begun):
+    grammar = grammar_of_plan(plan(thoughts=ThoughtFrame("<think>", "</think>", begun)))
+    thought = ("" if begun else " <think>") + 'Hm <call>{"name": "f", "arguments": {"a": 1, "a'
+    assert ord('"') in after(grammar, thought)
+    call = '</think> So <call>{"name": "f", "arguments": {"a": true, "a'
+    assert ord('"') not in after(grammar, thought, call)
+    assert ord("b") in after(grammar, thought, call)
+    if not begun:
+        assert ord('"') not in after(grammar, " <thin", call.removeprefix("</think>"))
+
+
+def test_an_answer_in_channels_begins_with_its_header():
+    marks = {mark: MARKS[at] for at, mark in enumerate((CHANNEL, MESSAGE, END, START))}
+    answer = Plan(answer=SchemaPart(SUBJECT, None), channels=marks)
+    mask = masks().begin(grammar_of_plan(answer)).result().fresh()
+    thought = [marks[CHANNEL], *b"analysis", marks[MESSAGE], *b'{"a": "a', marks[END], marks[START]]
+    final = [*b"assistant", marks[CHANNEL], *b"final", marks[MESSAGE], *b'{"a": 1, "a']
+    for token in [*thought, *final]:
+        mask.accept(token, forced=False)
+    assert not mask.allowed(5.0)[ord('"')]
+    assert mask.allowed(5.0)[ord("b")]
 
 
 def test_the_first_call_that_comes_again_ends_the_answer():

@@ -274,7 +274,8 @@ async def test_tools_that_are_not_strict_are_followed_as_far_as_can_be(watched):
     async with watched.beside():
         for row, body in bodies.items():
             answer = await watched.ask(body, seconds=60)
-            too_long = "context_length_exceeded" in answer.text  # the model reads of its tools
+            # The model reads of its tools, so they must fit its window.
+            too_long = re.search("context_length_exceeded|bytes, at most", answer.text)
             assert answer.status_code == 200 or too_long, (row, answer.text)
 
 
