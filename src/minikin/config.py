@@ -26,6 +26,8 @@ CACHE_SHARE = 0.25
 """The share of memory that a cache of this size may take."""
 MAX_CHOICES = 128
 """OpenAI's maximum of `n`."""
+MAX_TEMPERATURE = 2
+"""OpenAI's maximum of `temperature`."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from minikin import __version__
+from minikin.cli.options import SERVER_DEFAULTS
 
 from .conftest import Minikin
 
@@ -25,6 +26,10 @@ def test_the_help_of_each_command_has_an_example(minikin: Minikin, name: str):
     shown = minikin(name, "--help").stdout
     assert "Example" in shown
     assert shown.partition("Example")[2].count(f"minikin {name}") >= 1
+
+
+def test_the_help_of_the_chat_names_the_servers_default_port(minikin: Minikin):
+    assert f"port {SERVER_DEFAULTS['port']} " in minikin("chat", "--help").stdout
 
 
 def test_without_a_command_the_help_is_shown(minikin: Minikin):

@@ -14,6 +14,7 @@ import typer
 from minikin.cli.conversation import Conversation
 from minikin.cli.options import SERVER_DEFAULTS, CacheOption, locate_model, model_cache
 from minikin.cli.output import errors
+from minikin.config import MAX_TEMPERATURE
 from minikin.errors import SetupError
 from minikin.hub.known import DEFAULT_MODEL
 
@@ -44,9 +45,9 @@ def chat(
         float | None,
         typer.Option(
             min=0,
-            max=2,
+            max=MAX_TEMPERATURE,
             metavar="X",
-            help="0: most deterministic, 2: most random.",
+            help=f"0: most deterministic, {MAX_TEMPERATURE}: most random.",
             show_default="the model's own",
         ),
     ] = None,

@@ -45,7 +45,7 @@ from minikin.api.request.rules import (
     Tagged,
     Text,
 )
-from minikin.config import MAX_CHOICES
+from minikin.config import MAX_CHOICES, MAX_TEMPERATURE
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 MAX_OUTPUT_TOKENS = 32_768
@@ -156,7 +156,7 @@ PARAMETERS = (
     Parameter("stream", Nullable(Boolean()), (Request("stream"),), "false", "server-sent events"),
     Parameter(
         "temperature",
-        Nullable(Decimal(0, 2)),
+        Nullable(Decimal(0, MAX_TEMPERATURE)),
         (Sampling("temperature"), Setting("temperature", 1.0)),
         "the model's own, or 1",
         "0 selects the most likely token",
