@@ -96,7 +96,7 @@ def _prepared(source: Tokenizer) -> LLTokenizer:
 
 
 NAME_SLACK = 12
-"""Tokens to spare where names must be distinct: the way to an end can spell a name that is taken."""
+"""Tokens to spare where names are distinct: the way to an end can spell a name that is taken."""
 
 
 class GrammarMask:

@@ -39,7 +39,7 @@ class Steering:
         """`token`, or the token that replaces it.
 
         `matcher` is before the token. `room` is the number of remaining tokens, including `token`
-        and the end token.
+        and the end token. After `token`, `slack` of them remain unused.
         """
         if token in self._closing.eos_ids:
             return token
