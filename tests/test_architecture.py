@@ -90,7 +90,7 @@ LINES = {
     "engine/model": 1575,
     "engine/native": 650,
     "bounded": 330,
-    "constrain": 1480,
+    "constrain": 1510,
     "constrain/schema": 2140,
     "chat": 1620,
     "api": 560,

@@ -90,6 +90,16 @@ def test_a_token_that_allows_no_new_name_is_excluded():
     assert spelled(after(grammar, "{", done[:15], '"a')) >= {b"1", b"9"}
 
 
+def test_a_name_as_long_as_they_may_be_is_not_completed_again(monkeypatch):
+    monkeypatch.setattr(distinct, "FEW", 0)  # as in a large vocabulary
+    grammar = grammar_of(None)
+    long = "a" * 63
+    assert b"0" in spelled(after(grammar, f'{{"{long}1": true, "{long}'))
+    assert b"1" not in spelled(after(grammar, f'{{"{long}1": true, "{long}'))
+    short = "a" * 59
+    assert b"00000" not in spelled(after(grammar, f'{{"{short}00000": true, "{short}'))
+
+
 def test_an_answer_goes_on_even_if_no_name_is_left():
     grammar = grammar_of(named("^[^b-z]$", maxProperties=500))
     assert after(grammar, '{"a": true, "a') == {ord('"'), *after(grammar, '{"a": true, "a')}

@@ -67,6 +67,24 @@ def test_a_call_ends_in_time():
         assert set(call["arguments"]) == {"city", "days"}
 
 
+@pytest.mark.parametrize("room", range(9, 24))
+def test_a_name_is_not_closed_as_one_that_is_there_already(room):
+    names = ["a" * size for size in range(1, 30)]
+    said = "{" + "".join(f'"{name}": true, ' for name in names) + '"'
+    mask = masks().begin(grammar_of(None)).result().fresh()
+    for byte in said.encode():
+        mask.accept(byte, forced=False)
+    while not mask.finished:
+        assert room > 0, said
+        mask.allowed(1.0)
+        token = mask.steer(ord("a"), room)
+        taken = [token, *mask.accept(token, forced=True)]
+        said += b"".join(map(TOKENIZER.token_bytes, taken)).decode()
+        room -= len(taken)
+    found = json.loads(said, object_pairs_hook=list)
+    assert len(dict(found)) == len(found) == len(names) + 1
+
+
 def test_text_that_may_end_anywhere_is_left_alone():
     form = CallFrame("<call>", '{"name": "', '", "arguments": ', "}", ",", "</call>")
     grammar = grammar_of_plan(

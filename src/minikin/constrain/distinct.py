@@ -40,8 +40,9 @@ class DistinctNames:
             banned.update(self._escaped(state))
             rests = _rests(state.taken, state.name)
             banned.update(self._completing(rests))
-            if np.count_nonzero(allowed) <= FEW:
-                banned.update(self._hopeless(matcher, rests, allowed))
+            few = np.count_nonzero(allowed) <= FEW
+            begun = self._beginning(rests) if few else self._ids_of(rests)
+            banned.update(self._hopeless(matcher, begun, rests, allowed))
         left = allowed.copy()
         left[list(banned)] = False
         if left.any():
@@ -61,11 +62,11 @@ class DistinctNames:
             yield from self._starting_with(rest + b'"')
 
     def _hopeless(
-        self, matcher: LLMatcher, rests: list[bytes], allowed: np.ndarray
+        self, matcher: LLMatcher, tokens: set[int], rests: list[bytes], allowed: np.ndarray
     ) -> Iterator[int]:
         """Tokens after which only an existing name can follow."""
         steps = MAX_STEPS
-        for at in self._beginning(rests):
+        for at in tokens:
             if allowed[at] and steps > 0:
                 hope, steps = self._leads_on(matcher, at, rests, steps)
                 if not hope:
@@ -99,6 +100,9 @@ class DistinctNames:
         while at < len(self._sorted) and self._sorted[at][0].startswith(text):
             yield self._sorted[at][1]
             at += 1
+
+    def _ids_of(self, texts: Iterable[bytes]) -> set[int]:
+        return {self._ids[text] for text in texts if text in self._ids}
 
     def _beginning(self, texts: Iterable[bytes]) -> set[int]:
         """Tokens that are a prefix of one of the texts."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from typing import Protocol
@@ -115,7 +115,7 @@ class GrammarMask:
         self._vocabulary = vocabulary
         self._matcher = beginning.deep_copy()
         self._watch = Watch(watched)
-        self._steering = Steering(vocabulary.closing)
+        self._steering = Steering(vocabulary.closing, self._is_distinct)
         self._mask: Future[np.ndarray] | None = None
         self._started: float | None = None
 
@@ -173,6 +173,12 @@ class GrammarMask:
         for taken in (token, *following):
             self._watch.take(taken, self._vocabulary.tokens[taken])
         return following
+
+    def _is_distinct(self, tokens: Sequence[int]) -> bool:
+        """Whether these tokens, from here on, give no object a name twice."""
+        state = self._watch.json
+        spelled = b"".join(self._vocabulary.tokens[token] for token in tokens)
+        return state is None or not state.after(spelled).repeats
 
     def _forced(self) -> list[int]:
         following = self._matcher.compute_ff_tokens()

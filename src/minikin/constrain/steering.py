@@ -7,6 +7,8 @@ itself is closed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from llguidance import LLMatcher
 
 from minikin.constrain.closing import Closing
@@ -27,8 +29,10 @@ LONGEST_CYCLE = 32
 class Steering:
     """The way to the end of one answer, updated with its tokens."""
 
-    def __init__(self, closing: Closing) -> None:
+    def __init__(self, closing: Closing, is_distinct: Callable[[Sequence[int]], bool]) -> None:
+        """`is_distinct` tells whether tokens, from here on, give no object a name twice."""
         self._closing = closing
+        self._is_distinct = is_distinct
         self._way: list[int] | None = None
         """Tokens from here to an end, if known."""
         self._next: tuple[int, list[int]] | None = None
@@ -65,10 +69,12 @@ class Steering:
     def _within(self, matcher: LLMatcher, token: int, room: int, slack: int) -> int:
         """`token` if an end fits in `room` after it, otherwise the first token of the way."""
         after = self._way_after(matcher, token, room - 2 - slack)
-        if after is None:
+        if after is None or not self._is_distinct([token, *after]):
             way = self._way or self._closing.way(matcher, room - 1)
             if way is None or (not way and self._closing.is_text(matcher)):
                 return token  # no value ever fitted, or free text can end anywhere
+            if not self._is_distinct(way):
+                return token  # a name goes on until it is a new one
             if not way:
                 return self._closing.eos_ids[0]
             token, after = way[0], way[1:]

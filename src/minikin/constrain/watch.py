@@ -36,8 +36,8 @@ class JsonState:
         return (self.names[-1] if self.names else None) or frozenset()
 
     def after(self, text: bytes) -> JsonState:
-        """Where it stands after `text`; this one stays where it is."""
-        following = replace(self, names=[*self.names])
+        """Where it stands after `text`, which may repeat a name; this one stays where it is."""
+        following = replace(self, names=[*self.names], repeats=False)
         for byte in text:
             following.feed(byte)
         return following
