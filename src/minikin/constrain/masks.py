@@ -95,10 +95,6 @@ def _prepared(source: Tokenizer) -> LLTokenizer:
     return matcher_tokenizer(source.free_bytes(), sorted(source.eos_ids), source.encode)
 
 
-NAME_SLACK = 12
-"""Tokens to spare where names are distinct: the way to an end can spell a name that is taken."""
-
-
 class GrammarMask:
     """The state of one answer in its grammar."""
 
@@ -154,8 +150,7 @@ class GrammarMask:
         It is replaced if the answer could not end after it within `room` tokens, `token` and the
         end token included, or if the answer only repeats itself.
         """
-        slack = NAME_SLACK if self._watch.json is not None else 0
-        chosen = self._steering.choose(self._matcher, token, room, slack)
+        chosen = self._steering.choose(self._matcher, token, room)
         # Names stay distinct, be the way as it may.
         return chosen if self._mask is None or self._mask.result()[chosen] else token
 

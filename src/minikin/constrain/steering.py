@@ -39,11 +39,11 @@ class Steering:
         """A token that was allowed, and the way after it."""
         self._taken: list[int] = []
 
-    def choose(self, matcher: LLMatcher, token: int, room: int, slack: int = 0) -> int:
+    def choose(self, matcher: LLMatcher, token: int, room: int) -> int:
         """`token`, or the token that replaces it.
 
         `matcher` is before the token. `room` is the number of remaining tokens, including `token`
-        and the end token. After `token`, `slack` of them remain unused.
+        and the end token.
         """
         if token in self._closing.eos_ids:
             return token
@@ -55,7 +55,7 @@ class Steering:
                 token = quote
         if room > max(NEAR, SHARE * len(self._way or ())):
             return token
-        return self._within(matcher, token, room, slack)
+        return self._within(matcher, token, room)
 
     def take(self, tokens: list[int]) -> None:
         """Record the next tokens of the answer."""
@@ -66,9 +66,9 @@ class Steering:
             way = after[len(forced) :] if after[: len(forced)] == forced else None
         self._way, self._next = way, None
 
-    def _within(self, matcher: LLMatcher, token: int, room: int, slack: int) -> int:
+    def _within(self, matcher: LLMatcher, token: int, room: int) -> int:
         """`token` if an end fits in `room` after it, otherwise the first token of the way."""
-        after = self._way_after(matcher, token, room - 2 - slack)
+        after = self._way_after(matcher, token, room - 2)
         if after is None or not self._is_distinct([token, *after]):
             way = self._way or self._closing.way(matcher, room - 1)
             if way is None or (not way and self._closing.is_text(matcher)):
