@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
+from tests import postgresql
 from tests.fakes import ScriptedEngine, live_server
 from tests.patience import PATIENCE
 from tests.real_model import default_model
@@ -45,3 +46,18 @@ def serve():
 def model_path() -> Path:
     """The real default model, for tests marked `model`."""
     return default_model()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server of the tests' own."""
+    with postgresql.running() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def location(request, tmp_path) -> str:
+    """An empty database of each kind, as `--database` names it."""
+    if request.param == "sqlite":
+        return str(tmp_path / "data" / "store.sqlite3")
+    return request.getfixturevalue("postgres").new_database()

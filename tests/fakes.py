@@ -230,7 +230,7 @@ def live_server(
 ) -> Iterator[LiveServer]:
     """Serve the application over `engine` with uvicorn in a thread of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        chosen = settings(**{"database": Path(folder) / "kept.sqlite3", **overrides})
+        chosen = settings(**{"database": str(Path(folder) / "kept.sqlite3"), **overrides})
         app = app_over(engine, chosen, template, more)
         config = uvicorn.Config(
             app,

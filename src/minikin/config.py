@@ -144,9 +144,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     """Host names that clients use, beside localhost, `host` and IP addresses."""
     database: Annotated[
-        Path | None,
+        str | None,
         Meta(
-            description="SQLite file for completions that requests store with `store: true`.",
+            description="SQLite file, or the postgresql:// URL of a server, for everything that "
+            "requests store.",
             extra={"unset": "minikin/completions.sqlite3 in the user's data folder"},
         ),
     ] = None

@@ -135,10 +135,8 @@ def test_an_unusable_database_is_an_error_at_the_start(tmp_path, kind):
     else:
         (tmp_path / "file").touch()
         path = tmp_path / "file" / "kept.sqlite3"
-    with pytest.raises(
-        SetupError, match=r"Cannot store completions in .*kept\.sqlite3: .*--database"
-    ):
-        serve(settings(port=0, database=path), MoreRoutes)
+    with pytest.raises(SetupError, match=r"Cannot use the database .*kept\.sqlite3: .*--database"):
+        serve(settings(port=0, database=str(path)), MoreRoutes)
 
 
 def test_the_http_side_needs_no_torch():

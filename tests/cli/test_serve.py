@@ -106,7 +106,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             api_keys=("one", "two"),
             allowed_hosts=("box.lan", "b"),
             allowed_origins=("http://localhost:5173", "https://a.example"),
-            database=tmp_path / "kept.sqlite3",
+            database=str(tmp_path / "kept.sqlite3"),
             log_level="error",
             access_log=False,
         )
@@ -224,7 +224,7 @@ def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
         "--max-choices": "Maximum n of a request",
         "--allowed-host": "A host name that clients use",
         "--allowed-origin": "An origin whose web pages can use the server",
-        "--database": "SQLite file for completions",
+        "--database": "SQLite file, or the postgresql:// URL",
     }.items():
         assert option in shown
         assert said in shown

@@ -57,7 +57,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         models.first()
         yield
-        service.store.close()
+        await service.store.close()
         await models.stop()
 
     app = Starlette(

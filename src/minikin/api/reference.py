@@ -20,7 +20,6 @@ from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETER
 from minikin.api.request.rules import MAX_DEPTH, Object
 from minikin.api.routes.openapi import document
 from minikin.api.serving.served_model import DESCRIPTION_SHARE, LEAST_ROOM, MAX_DESCRIPTION
-from minikin.api.serving.store import MAX_STORED
 from minikin.config import ServerSettings
 from minikin.constrain.grammar import MAX_CALLS
 from minikin.constrain.schema.document import MAX_ENUM_VALUES, MAX_MULTIPLE
@@ -28,6 +27,7 @@ from minikin.constrain.schema.narrow import ANY_DEPTH, MAX_LEVEL, MOST, STEP
 from minikin.constrain.schema.objects import MAX_FREE
 from minikin.engine.host.quarantine import MAX_DEATHS
 from minikin.engine.model.block import BLOCK
+from minikin.store.completions import MAX_STORED
 
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API

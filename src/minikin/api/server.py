@@ -16,9 +16,9 @@ import uvloop
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
 from minikin.api.serving.loading import load_model
 from minikin.api.serving.model_pool import ModelPool
-from minikin.api.serving.store import check_database
 from minikin.config import ServerSettings
 from minikin.errors import SetupError
+from minikin.store.database import check_database
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -84,8 +84,10 @@ async def _serve(
         server = DrainingServer(app, settings)
         watch = asyncio.create_task(_announce(settings, models, listener, started))
         watch.add_done_callback(lambda _: server.end_if_failed(watch))
-        await server.serve(sockets=[listener])
-        server.service.store.close()
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            await server.service.store.close()
         if not watch.cancel() and (error := watch.exception()):
             raise error
     finally:

@@ -28,6 +28,7 @@ _METAVARS: dict[Any, str] = {
     float | None: "SECONDS",
     Path | None: "FILE",
     Level: "LEVEL",
+    str | None: "FILE|URL",
 }
 
 CacheOption = Annotated[

@@ -14,12 +14,12 @@ def client_of(server, key="none"):
 
 def test_a_stored_answer_comes_back_as_it_was_and_survives_a_restart(serve, tmp_path):
     database = tmp_path / "new" / "kept.sqlite3"
-    made = client_of(serve(database=database)).chat.completions.create(
+    made = client_of(serve(database=str(database))).chat.completions.create(
         **ASK, store=True, metadata={"run": "1"}, seed=4, temperature=0.5, user="me"
     )
     assert made.metadata == {"run": "1"}
     assert database.stat().st_mode & 0o077 == 0, "conversations are for their owner's eyes"
-    kept = client_of(serve(database=database)).chat.completions.retrieve(made.id)
+    kept = client_of(serve(database=str(database))).chat.completions.retrieve(made.id)
     assert kept.choices == made.choices
     assert (kept.usage, kept.metadata, kept.created) == (made.usage, made.metadata, made.created)
     extra = kept.model_extra or {}
@@ -45,7 +45,7 @@ def test_a_streamed_answer_is_stored_before_it_ends(serve):
 
 
 def test_an_answer_without_store_is_not_stored(serve, tmp_path):
-    server = serve(database=tmp_path / "kept.sqlite3")
+    server = serve(database=str(tmp_path / "kept.sqlite3"))
     made = client_of(server).chat.completions.create(**ASK, store=False)
     assert made.metadata is None
     assert not (tmp_path / "kept.sqlite3").exists()

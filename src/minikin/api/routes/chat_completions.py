@@ -18,8 +18,8 @@ from minikin.api.http.access_log import note
 from minikin.api.http.http import FAULT, json_response, read_json, while_connected
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.serving.service import Service
-from minikin.api.serving.store import Stored
 from minikin.errors import EngineFailure, MinikinError
+from minikin.store.completions import StoredCompletion
 
 log = logging.getLogger(__name__)
 
@@ -106,8 +106,8 @@ class ChatCompletions:
         answer = fold.completion(chat.metadata)
         body = msgspec.to_builtins(answer) | chat.settings
         del body["metadata"]
-        await self._service.store.add(
-            Stored(
+        await self._service.store.completions.add(
+            StoredCompletion(
                 id=answer.id,
                 owner=scope["state"]["owner"],
                 model=answer.model,

@@ -14,8 +14,9 @@ from minikin.api.request import faults
 from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Integer, Nullable, Object, OneOf, Property
 from minikin.api.serving.service import Service
-from minikin.api.serving.store import Order, Query, Stored
 from minikin.errors import NotFound
+from minikin.store.completions import Filter, StoredCompletion
+from minikin.store.paging import Order, Page
 
 LIMIT = Integer(1, 100)
 ORDER = OneOf(get_args(Order))
@@ -27,15 +28,15 @@ class StoredCompletions:
     """List, return, update and delete completions, and list their messages."""
 
     def __init__(self, service: Service) -> None:
-        self._store = service.store
+        self._store = service.store.completions
         self._max_bytes = service.settings.max_body_bytes
 
     async def all(self, request: Request) -> Response:
         """GET: a page of the completions, oldest first by default."""
-        query = _query(request)
-        found = await self._store.find(query)
-        page = [_body(stored) for stored in found[: query.limit]]
-        return json_response(_page(page, has_more=len(found) > query.limit))
+        page, only = _query(request)
+        found = await self._store.find(request.state.owner, page, only)
+        data = [_body(stored) for stored in found[: page.limit]]
+        return json_response(_page(data, has_more=len(found) > page.limit))
 
     async def one(self, request: Request) -> Response:
         """GET: one completion. Raises NotFound."""
@@ -59,17 +60,17 @@ class StoredCompletions:
     async def messages(self, request: Request) -> Response:
         """GET: a page of the messages of a completion. Raises NotFound."""
         stored = await self._find(request)
-        query = _query(request)
+        page, _ = _query(request)
         messages = [_message(stored.id, at, sent) for at, sent in enumerate(stored.messages)]
-        if query.order == "desc":
+        if page.order == "desc":
             messages.reverse()
         ids = [message["id"] for message in messages]
-        if query.after in ids:
-            messages = messages[ids.index(query.after) + 1 :]
-        page = messages[: query.limit]
-        return json_response(_page(page, has_more=len(messages) > query.limit))
+        if page.after in ids:
+            messages = messages[ids.index(page.after) + 1 :]
+        data = messages[: page.limit]
+        return json_response(_page(data, has_more=len(messages) > page.limit))
 
-    async def _find(self, request: Request) -> Stored:
+    async def _find(self, request: Request) -> StoredCompletion:
         identifier = request.path_params["id"]
         stored = await self._store.get(request.state.owner, identifier)
         if stored is None:
@@ -77,8 +78,8 @@ class StoredCompletions:
         return stored
 
 
-def _query(request: Request) -> Query:
-    """The query string as a Query. Raises InvalidRequest."""
+def _query(request: Request) -> tuple[Page, Filter]:
+    """The query string. Raises InvalidRequest."""
     params = request.query_params
     limit = params.get("limit", "20")
     number = int(limit) if re.fullmatch(r"-?[0-9]{1,9}", limit) else limit
@@ -88,17 +89,16 @@ def _query(request: Request) -> Query:
             filters[match[1]] = value
         elif key not in ("after", "limit", "order", "model"):
             raise faults.unknown(key[:64])
-    return Query(
-        owner=request.state.owner,
+    page = Page(
         after=params.get("after"),
         limit=LIMIT.check(number, "limit"),
         order=ORDER.check(params.get("order", "asc"), "order"),
-        model=reported_model(params["model"]) if "model" in params else None,
-        metadata=Metadata().check(filters, "metadata"),
     )
+    model = reported_model(params["model"]) if "model" in params else None
+    return page, Filter(model=model, metadata=Metadata().check(filters, "metadata"))
 
 
-def _body(stored: Stored) -> dict[str, Any]:
+def _body(stored: StoredCompletion) -> dict[str, Any]:
     return {**stored.body, "metadata": stored.metadata}
 
 

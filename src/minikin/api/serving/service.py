@@ -1,4 +1,4 @@
-"""The state that the routes share: models, stored completions, and places for requests."""
+"""The state that the routes share: models, the store, and places for requests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from minikin.api.request.translate import Limits
 from minikin.api.serving.model_pool import ModelPool
-from minikin.api.serving.store import CompletionStore
 from minikin.config import ServerSettings
 from minikin.errors import Overloaded
+from minikin.store.store import Store
 
 
 class Service:
@@ -24,7 +24,7 @@ class Service:
             max_choices=settings.max_choices,
             extensions=settings.extensions,
         )
-        self.store = CompletionStore(settings.database)
+        self.store = Store(settings.database)
         self.draining = False
         self.in_flight = 0
         self.idle = asyncio.Event()

@@ -1,0 +1,1 @@
+"""What the server keeps: completions, responses, items, conversations, files and batches."""

@@ -1,0 +1,102 @@
+"""Chat completions with `store: true`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from minikin.store.database import Database
+from minikin.store.paging import Page, paged
+from minikin.store.tables import completions as table
+
+MAX_STORED = 100_000
+"""Above this number, the oldest are deleted."""
+
+
+class StoredCompletion(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored completion."""
+
+    id: str
+    owner: str
+    """The owner. Other owners cannot find it."""
+    model: str
+    body: dict[str, Any]
+    """The completion as it was sent, with its settings, without `metadata`."""
+    messages: list[dict[str, Any]]
+    """The conversation that it answers."""
+    metadata: dict[str, str]
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which completions to list."""
+
+    model: str | None = None
+    metadata: dict[str, str] = {}
+    """Pairs that a completion's metadata must contain."""
+
+
+class Completions:
+    """The stored completions of all owners."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, stored: StoredCompletion) -> None:
+        """Store one more. If there are too many, the oldest is deleted."""
+        row = {name: getattr(stored, name) for name in stored.__struct_fields__}
+        async with self._database.write() as db:
+            made = await db.execute(sa.insert(table).returning(table.c.position), row)
+            oldest = made.scalar_one() - MAX_STORED
+            if oldest > 0:
+                await db.execute(sa.delete(table).where(table.c.position <= oldest))
+
+    async def get(self, owner: str, identifier: str) -> StoredCompletion | None:
+        """The completion with this id, if it belongs to `owner`."""
+        found = await self._select(sa.select(table).where(*_one(owner, identifier)))
+        return found[0] if found else None
+
+    async def find(self, owner: str, page: Page, only: Filter) -> list[StoredCompletion]:
+        """Up to `page.limit` completions, and one more if there are more."""
+        query = sa.select(table)
+        if only.model is not None:
+            query = query.where(table.c.model == only.model)
+        for pair in only.metadata.items():
+            query = query.where(_has(*pair))
+        return await self._select(paged(query, table, page, table.c.owner == owner))
+
+    async def set_metadata(self, owner: str, identifier: str, metadata: dict[str, str]) -> None:
+        """Replace the metadata of a completion."""
+        async with self._database.write() as db:
+            await db.execute(
+                sa.update(table).where(*_one(owner, identifier)).values(metadata=metadata)
+            )
+
+    async def delete(self, owner: str, identifier: str) -> bool:
+        """Delete a completion. Returns False if it does not exist."""
+        async with self._database.write() as db:
+            gone = await db.execute(sa.delete(table).where(*_one(owner, identifier)))
+            return gone.rowcount > 0
+
+    async def _select(self, query: sa.Select[Any]) -> list[StoredCompletion]:
+        async with self._database.read() as db:
+            rows = (await db.execute(query)).mappings().all()
+        names = StoredCompletion.__struct_fields__
+        return [StoredCompletion(**{name: row[name] for name in names}) for row in rows]
+
+
+def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.owner == owner, table.c.id == identifier
+
+
+def _has(name: str, value: str) -> sa.ColumnElement[bool]:
+    """Whether the metadata has this pair.
+
+    The text of the pair, after a bracket or a comma, is in the JSON text only as that pair: inside
+    of a string, its quotes would have backslashes. `replace` compares exactly in every database.
+    """
+    pair = msgspec.json.encode({name: value}).decode()[1:-1]
+    text = sa.type_coerce(table.c.metadata, sa.Text)
+    found = [sa.func.replace(text, before + pair, "") != text for before in "{,"]
+    return sa.or_(*found)

@@ -1,0 +1,217 @@
+"""One database behind SQLAlchemy: an SQLite file, or a PostgreSQL server.
+
+It opens on first use, so that a server that stores nothing writes nothing, and then it has the
+newest version of the tables (`migrations/`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from platformdirs import user_data_path
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from minikin.errors import SetupError, StoreFailure
+
+log = logging.getLogger(__name__)
+
+HEAD = "0002"
+"""The newest revision in `migrations/`."""
+WAIT_SECONDS = 30
+"""How long to wait for another process that writes to the file, or for a connection."""
+_LOCK = 0x6D696E696B696E
+"""The advisory lock of PostgreSQL for two servers that migrate at the same time."""
+_DRIVER = "Install the driver of PostgreSQL: pip install 'minikin[postgresql]'."
+
+
+def url_of(location: str | None) -> sa.URL:
+    """The URL of a PostgreSQL server or an SQLite file. None: the file in the user's data folder.
+
+    Raises SetupError if `location` is neither.
+    """
+    if not location:
+        location = str(user_data_path("minikin") / "completions.sqlite3")
+    scheme, separator, _ = location.partition("://")
+    if not separator:
+        return sa.URL.create("sqlite+aiosqlite", database=location)
+    if scheme not in ("postgresql", "postgres"):
+        raise SetupError(
+            f"--database {scheme}://... is not supported. Name a file, or a server with "
+            "postgresql://."
+        )
+    try:
+        url = sa.make_url(location).set(drivername="postgresql+asyncpg")
+    except (ArgumentError, ValueError):
+        raise SetupError("The URL of --database is not valid.") from None
+    query = {"ssl" if name == "sslmode" else name: value for name, value in url.query.items()}
+    return url.set(query=query)
+
+
+def check_database(location: str) -> None:
+    """Open the database, or create it. Raises SetupError if it cannot be used."""
+
+    async def check() -> None:
+        database = Database(location)
+        try:
+            async with database.write():
+                pass
+        finally:
+            await database.close()
+
+    try:
+        asyncio.run(check())
+    except StoreFailure as failure:
+        shown = url_of(location).render_as_string() if "://" in location else location
+        raise SetupError(
+            f"Cannot use the database {shown}: {failure.reason}. Set another one with --database."
+        ) from failure
+
+
+class Database:
+    """The connections. Statements of one block run on one of them, none on the event loop."""
+
+    def __init__(self, location: str | None = None) -> None:
+        self.url = url_of(location)
+        self.is_file = self.url.get_backend_name() == "sqlite"
+        self._engine: AsyncEngine | None = None
+        self._opening = asyncio.Lock()
+        self._writing: Any = asyncio.Lock() if self.is_file else nullcontext()
+        """SQLite has one writer at a time. Others wait here, not in a loop over its lock."""
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url.database or "")
+
+    @property
+    def exists(self) -> bool:
+        """Whether something may be stored in it. A server of PostgreSQL may always have data."""
+        return not self.is_file or self.path.exists()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for queries. Raises StoreFailure."""
+        with _failures():
+            engine = await self._open()
+            async with engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction, which is committed at the end. Raises StoreFailure."""
+        with _failures():
+            engine = await self._open()
+            async with self._writing, engine.connect() as connection:
+                await connection.execution_options(writes=True)
+                async with connection.begin():
+                    yield connection
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._engine:
+            await self._engine.dispose()
+            self._engine = None
+
+    async def _open(self) -> AsyncEngine:
+        async with self._opening:
+            if self._engine is None:
+                engine = await asyncio.to_thread(self._create)
+                try:
+                    await _migrate(engine)
+                except BaseException:
+                    await engine.dispose()
+                    raise
+                self._engine = engine
+        return self._engine
+
+    def _create(self) -> AsyncEngine:
+        if self.is_file:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.touch(mode=0o600)
+            engine = create_async_engine(
+                self.url, connect_args={"isolation_level": None, "timeout": WAIT_SECONDS}
+            )
+            event.listen(engine.sync_engine, "connect", _prepare)
+            event.listen(engine.sync_engine, "begin", _begin)
+            return engine
+        try:
+            return create_async_engine(self.url, pool_pre_ping=True, pool_timeout=WAIT_SECONDS)
+        except ModuleNotFoundError as error:
+            raise SetupError(_DRIVER) from error
+
+
+class _failures:  # noqa: N801, a context manager that reads like a function
+    """Turns the errors of the database into StoreFailure, with the details in the log."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, SQLAlchemyError | OSError):
+            reason = _reason(error)
+            log.error("The database failed: %s", reason)
+            raise StoreFailure(reason) from error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, DBAPIError):
+        return str(error.orig).partition("\n")[0]
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _prepare(connection: Any, record: object) -> None:
+    """Set up a new connection. In WAL mode, readers and the writer do not wait for each other."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    """Start a transaction that writes with the lock for writing, so that it cannot fail later."""
+    if connection.get_execution_options().get("writes"):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+async def _migrate(engine: AsyncEngine) -> None:
+    """Bring the tables to the newest revision. Raises SetupError if they are newer than that."""
+    async with engine.connect() as connection:
+        await connection.execution_options(writes=True)
+        async with connection.begin():
+            if engine.dialect.name == "postgresql":
+                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            await connection.run_sync(_upgrade)
+
+
+def _upgrade(connection: sa.Connection) -> None:
+    revision = None
+    if sa.inspect(connection).has_table("alembic_version"):
+        revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    if revision == HEAD:
+        return
+    if revision is not None and revision > HEAD:
+        raise SetupError(
+            f"The database has the version {revision} of a newer Minikin, and this one knows "
+            f"versions up to {HEAD}. Update Minikin, or set another database with --database."
+        )
+    # Alembic takes a tenth of a second to import, and most starts do not need it.
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    folder = str(Path(__file__).with_name("migrations"))
+    script = ScriptDirectory(folder, version_locations=[folder])
+    context = EnvironmentContext(
+        Config(), script, fn=lambda at, _: script._upgrade_revs(HEAD, at), destination_rev=HEAD
+    )
+    with context:
+        context.configure(connection=connection)
+        context.run_migrations()

@@ -1,0 +1,106 @@
+"""Responses with `store: true`, with the whole context of each, so that a parent can be deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from minikin.store.conversations import append
+from minikin.store.database import Database
+from minikin.store.items import Item, keep
+from minikin.store.tables import items
+from minikin.store.tables import responses as table
+
+MAX_RESPONSES = 100_000
+"""Above this number, the oldest are deleted."""
+
+
+class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """One stored response."""
+
+    id: str
+    owner: str
+    """The owner. Other owners cannot find it."""
+    created_at: int
+    expires_at: int
+    body: dict[str, Any]
+    """The response object as it was sent, with its output."""
+    context: list[Item]
+    """Every item before its output: those of earlier turns, then those of its input."""
+    request: dict[str, Any] | None = None
+    """What is needed to run it again after a restart. None if it has ended."""
+
+
+class Responses:
+    """The stored responses of all owners."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(
+        self,
+        response: StoredResponse,
+        new_items: Sequence[Item] = (),
+        *,
+        conversation: str | None = None,
+    ) -> None:
+        """Store a response, or replace it. If there are too many, the oldest is deleted.
+
+        `new_items` are items of its input and its output, which `items` finds by their ids from now
+        on. They are also appended to `conversation`, an id, in the same transaction. Raises
+        NotFound if there is no such conversation, InvalidRequest if it has one of the items.
+        """
+        row = {name: getattr(response, name) for name in response.__struct_fields__}
+        async with self._database.write() as db:
+            changed = await db.execute(
+                sa.update(table).where(*_one(response.owner, response.id)).values(row)
+            )
+            if not changed.rowcount:
+                made = await db.execute(sa.insert(table).returning(table.c.position), row)
+                if (oldest := made.scalar_one() - MAX_RESPONSES) > 0:
+                    await db.execute(sa.delete(table).where(table.c.position <= oldest))
+            await keep(
+                db,
+                response.owner,
+                new_items,
+                response=response.id,
+                expires_at=None if conversation else response.expires_at,
+            )
+            if conversation:
+                await append(db, response.owner, conversation, new_items)
+
+    async def get(self, owner: str, identifier: str) -> StoredResponse | None:
+        """The response with this id, if it belongs to `owner` and has not expired."""
+        found = await self._select(*_one(owner, identifier), table.c.expires_at > time.time())
+        return found[0] if found else None
+
+    async def unfinished(self) -> list[StoredResponse]:
+        """The responses of all owners that have not ended, oldest first."""
+        return await self._select(table.c.request.is_not(None))
+
+    async def delete(self, owner: str, identifier: str) -> bool:
+        """Delete a response, and its items that are in no conversation.
+
+        Returns False if it does not exist.
+        """
+        async with self._database.write() as db:
+            gone = await db.execute(sa.delete(table).where(*_one(owner, identifier)))
+            own = (items.c.owner == owner, items.c.response == identifier)
+            if gone.rowcount:
+                await db.execute(sa.delete(items).where(*own, items.c.expires_at.is_not(None)))
+            return gone.rowcount > 0
+
+    async def _select(self, *conditions: sa.ColumnElement[bool]) -> list[StoredResponse]:
+        query = sa.select(table).where(*conditions).order_by(table.c.position)
+        async with self._database.read() as db:
+            rows = (await db.execute(query)).mappings().all()
+        names = StoredResponse.__struct_fields__
+        return [StoredResponse(**{name: row[name] for name in names}) for row in rows]
+
+
+def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:
+    return table.c.owner == owner, table.c.id == identifier

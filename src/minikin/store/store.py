@@ -1,0 +1,42 @@
+"""The store of a server: one database, and a class for each kind of thing in it."""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+
+from minikin.store.completions import Completions
+from minikin.store.conversations import Conversations
+from minikin.store.database import Database
+from minikin.store.items import Items
+from minikin.store.responses import Responses
+from minikin.store.tables import items, responses
+
+
+class Store:
+    """Everything that a server keeps.
+
+    Everything belongs to the owner that stored it (`api/http/keys.py`). Other owners do not find
+    it, even if they know its id.
+    """
+
+    def __init__(self, location: str | None = None) -> None:
+        self.database = Database(location)
+        self.completions = Completions(self.database)
+        self.responses = Responses(self.database)
+        self.items = Items(self.database)
+        self.conversations = Conversations(self.database)
+
+    async def sweep(self) -> None:
+        """Delete what has expired."""
+        if not self.database.exists:
+            return
+        now = int(time.time())
+        async with self.database.write() as db:
+            for table in (responses, items):
+                await db.execute(sa.delete(table).where(table.c.expires_at <= now))
+
+    async def close(self) -> None:
+        """Close the database."""
+        await self.database.close()

@@ -1,0 +1,103 @@
+import time
+
+import pytest
+
+from minikin.errors import InvalidRequest, NotFound
+from minikin.store import conversations
+from minikin.store.conversations import Conversation
+from minikin.store.paging import Page
+from minikin.store.store import Store
+
+
+@pytest.fixture
+async def store(location):
+    opened = Store(location)
+    yield opened
+    await opened.close()
+
+
+def conversation(name="conv_a", owner="ada", **metadata):
+    return Conversation(id=name, owner=owner, created_at=int(time.time()), metadata=metadata)
+
+
+def items(*names):
+    return [{"id": name, "type": "message"} for name in names]
+
+
+async def ids(store, name="conv_a", page=None):
+    return [item["id"] for item in await store.conversations.items("ada", name, page)]
+
+
+async def test_a_conversation_keeps_its_items_in_order(store):
+    await store.conversations.add(conversation(a="1"), items("msg_1"))
+    await store.conversations.append("ada", "conv_a", items("msg_3", "msg_2"))
+    assert await ids(store) == ["msg_1", "msg_3", "msg_2"]
+    assert await ids(store, page=Page(limit=1)) == ["msg_2", "msg_3"]
+    assert await ids(store, page=Page(limit=9, order="asc", after="msg_1")) == ["msg_3", "msg_2"]
+    assert (await store.conversations.item("ada", "conv_a", "msg_3"))["id"] == "msg_3"
+    await store.conversations.set_metadata("ada", "conv_a", {"b": "2"})
+    assert await store.conversations.get("ada", "conv_a") == conversation(b="2")
+
+
+async def test_another_owner_finds_nothing(store):
+    await store.conversations.add(conversation(), items("msg_1"))
+    for attempt in (
+        store.conversations.get("bob", "conv_a"),
+        store.conversations.items("bob", "conv_a"),
+        store.conversations.item("bob", "conv_a", "msg_1"),
+        store.conversations.remove_item("bob", "conv_a", "msg_1"),
+        store.conversations.append("bob", "conv_a", items("msg_2")),
+        store.conversations.set_metadata("bob", "conv_a", {}),
+        store.conversations.delete("bob", "conv_a"),
+    ):
+        with pytest.raises(NotFound, match="Conversation with id 'conv_a' not found"):
+            await attempt
+    assert await ids(store) == ["msg_1"]
+
+
+async def test_an_item_is_once_in_a_conversation_but_can_be_in_two(store):
+    await store.conversations.add(conversation(), items("msg_1"))
+    with pytest.raises(InvalidRequest, match="Duplicate item found with id msg_1"):
+        await store.conversations.append("ada", "conv_a", items("msg_2", "msg_1"))
+    assert await ids(store) == ["msg_1"]
+    await store.conversations.add(conversation("conv_b"), items("msg_1"))
+    await store.conversations.remove_item("ada", "conv_a", "msg_1")
+    assert (await ids(store), await ids(store, "conv_b")) == ([], ["msg_1"])
+    with pytest.raises(NotFound, match="Item with id 'msg_1' not found"):
+        await store.conversations.item("ada", "conv_a", "msg_1")
+
+
+async def test_a_conversation_has_a_most(store, monkeypatch):
+    monkeypatch.setattr(conversations, "MAX_ITEMS", 2)
+    await store.conversations.add(conversation(), items("msg_1"))
+    with pytest.raises(InvalidRequest, match="at most 2 items"):
+        await store.conversations.append("ada", "conv_a", items("msg_2", "msg_3"))
+
+
+async def test_a_deleted_conversation_leaves_items_that_expire(store, monkeypatch):
+    await store.conversations.add(conversation(), items("msg_1", "msg_2"))
+    await store.conversations.add(conversation("conv_b"), items("msg_2"))
+    monkeypatch.setattr(conversations, "KEPT_SECONDS", -1)
+    await store.conversations.delete("ada", "conv_a")
+    await store.sweep()
+    assert set(await store.items.get("ada", ["msg_1", "msg_2"])) == {"msg_2"}
+
+
+async def test_the_oldest_make_room_with_their_items(store, monkeypatch):
+    monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 1)
+    await store.conversations.add(conversation(), items("msg_1"))
+    await store.conversations.add(conversation("conv_b"))
+    with pytest.raises(NotFound):
+        await store.conversations.get("ada", "conv_a")
+
+
+def test_one_response_at_a_time_uses_a_conversation(tmp_path):
+    uses = Store(str(tmp_path / "store.sqlite3")).conversations
+    with uses.use("ada", "conv_a"):
+        with pytest.raises(InvalidRequest) as locked, uses.use("ada", "conv_a"):
+            pass
+        assert locked.value.code == "conversation_locked"
+        with uses.use("bob", "conv_a"), uses.use("ada", "conv_b"):
+            pass
+    with uses.use("ada", "conv_a"):
+        pass
