@@ -148,7 +148,18 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="SQLite file, or the postgresql:// URL of a server, for everything that "
             "requests store.",
-            extra={"unset": "minikin/completions.sqlite3 in the user's data folder"},
+            extra={
+                "unset": "minikin/completions.sqlite3 in the user's data folder",
+                "metavar": "FILE|URL",
+            },
+        ),
+    ] = None
+    files: Annotated[
+        str | None,
+        Meta(
+            description="Folder for the contents of files, or a location of fsspec such as "
+            "s3://bucket/folder.",
+            extra={"unset": "a folder beside the SQLite file", "metavar": "FOLDER|URL"},
         ),
     ] = None
     log_level: Annotated[

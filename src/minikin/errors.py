@@ -9,7 +9,7 @@ MinikinError
 ├── EngineFailure           500 server_error
 │   └── Quarantined         500 request_quarantined: the same request will fail again
 ├── TemplateError           500 template_error
-├── StoreFailure            500 store_failed: the database failed
+├── StoreFailure            500 store_failed: the database, or the place of files, failed
 └── SetupError              no HTTP status: stops a command and names the next step
     ├── ModelFileError      a model file that cannot be used
     └── DownloadError       a model that cannot be downloaded
@@ -118,11 +118,11 @@ class TemplateError(MinikinError):
 
 
 class StoreFailure(MinikinError):
-    """The database of the server failed. The log and `reason` say how, but not the client."""
+    """The store of the server failed. The log and `reason` say how, but not the client."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(
-            "The server could not use its database. Its log contains the reason.",
+            "The server could not use its store. Its log contains the reason.",
             code="store_failed",
         )
         self.reason = reason

@@ -74,7 +74,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--extensions --max-choices 7 --api-key one --api-key two "
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
-        f"--database {tmp_path}/kept.sqlite3 --log-level error --no-access-log"
+        f"--database {tmp_path}/kept.sqlite3 --files {tmp_path}/files "
+        "--log-level error --no-access-log"
     )
     serve(*options.split())
     engine = EngineSettings(
@@ -107,6 +108,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             allowed_hosts=("box.lan", "b"),
             allowed_origins=("http://localhost:5173", "https://a.example"),
             database=str(tmp_path / "kept.sqlite3"),
+            files=str(tmp_path / "files"),
             log_level="error",
             access_log=False,
         )
@@ -224,6 +226,7 @@ def test_help_says_what_each_setting_of_the_server_does(minikin: Minikin):
         "--max-choices": "Maximum n of a request",
         "--allowed-host": "A host name that clients use",
         "--allowed-origin": "An origin whose web pages can use the server",
+        "--files": "Folder for the contents of files",
         "--database": "SQLite file, or the postgresql:// URL",
     }.items():
         assert option in shown

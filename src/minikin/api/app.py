@@ -21,6 +21,7 @@ from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
 from minikin.api.routes import docs
 from minikin.api.routes.chat_completions import ChatCompletions
+from minikin.api.routes.files import Files
 from minikin.api.routes.models import Models
 from minikin.api.routes.openapi import document, with_more
 from minikin.api.routes.stored_completions import StoredCompletions
@@ -56,8 +57,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         models.first()
+        service.start()
         yield
-        await service.store.close()
+        await service.stop()
         await models.stop()
 
     app = Starlette(
@@ -78,6 +80,7 @@ def create_app(
 
 def _routes(service: Service) -> list[BaseRoute]:
     models, stored, tokens = Models(service), StoredCompletions(service), Tokens(service)
+    files = Files(service)
 
     async def health(request: Request) -> Response:
         return json_response({"status": "ok"})
@@ -98,6 +101,11 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}", stored.update, methods=["POST"]),
         Route("/v1/chat/completions/{id}", stored.delete, methods=["DELETE"]),
         Route("/v1/chat/completions/{id}/messages", stored.messages),
+        Route("/v1/files", files.upload, methods=["POST"]),
+        Route("/v1/files", files.all),
+        Route("/v1/files/{id}", files.one),
+        Route("/v1/files/{id}", files.delete, methods=["DELETE"]),
+        Route("/v1/files/{id}/content", files.content),
         Route("/tokenize", tokens.tokenize, methods=["POST"]),
         Route("/detokenize", tokens.detokenize, methods=["POST"]),
     ]

@@ -14,6 +14,7 @@ from minikin.api.answer.identifiers import REQUEST_ID_DIGITS
 from minikin.api.http.headers import COMMON
 from minikin.api.http.keys import MAX_WRONG
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
+from minikin.api.request.file_rules import MAX_BATCH_BYTES, MAX_FILE_BYTES
 from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.request.parameter_rules import LogitBias
 from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
@@ -28,6 +29,7 @@ from minikin.constrain.schema.objects import MAX_FREE
 from minikin.engine.host.quarantine import MAX_DEATHS
 from minikin.engine.model.block import BLOCK
 from minikin.store.completions import MAX_STORED
+from minikin.store.files import MAX_FILES, MAX_TOTAL_BYTES
 
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
@@ -145,7 +147,10 @@ _DIFFERENCES = f"""\
 - If the server has no API keys, it accepts every request, with any key or without one.
 - `Host` must be localhost, the address that the server listens on, an IP address, or an allowed
   name. Web pages of another origin need `--allowed-origin`.
-- Stored completions are visible only to the key that stored them.
+- Stored completions, files and everything else that requests store are visible only to the key that
+  stored them.
+- The content of an upload is not looked at, as with OpenAI. A batch reports errors of its lines. An
+  upload whose form is not complete leaves nothing. `/v1/uploads` does not exist.
 """
 
 
@@ -229,6 +234,10 @@ def _limits() -> Iterable[tuple[str, ...]]:
     yield "nesting levels of a schema", f"{MAX_DEPTH:,}"
     yield "characters of the description of a response format", f"{MAX_DESCRIPTION:,}"
     yield "tokens that this description leaves for the answer, at least", f"{LEAST_ROOM}"
+    yield "bytes of a file", f"{MAX_FILE_BYTES:,}"
+    yield "bytes of a file with the purpose `batch`", f"{MAX_BATCH_BYTES:,}"
+    yield "files of an API key", f"{MAX_FILES:,}"
+    yield "bytes of all files of an API key", f"{MAX_TOTAL_BYTES:,}"
     yield "stored completions (the oldest are deleted first)", f"{MAX_STORED:,}"
 
 

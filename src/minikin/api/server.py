@@ -18,6 +18,7 @@ from minikin.api.serving.loading import load_model
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import ServerSettings
 from minikin.errors import SetupError
+from minikin.store.contents import Contents
 from minikin.store.database import check_database
 
 if TYPE_CHECKING:
@@ -38,11 +39,13 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
 
     `more_routes` returns routes to serve in addition to those of the API.
 
-    Raises SetupError if the address or the database cannot be used, or if the only model cannot be
+    Raises SetupError if the address or the store cannot be used, or if the only model cannot be
     loaded. Raises SystemExit(1) if answers were cut off.
     """
     if settings.database:
         check_database(settings.database)
+    if settings.files:
+        Contents(settings.files).check()
     listener = listen(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         finished = runner.run(_serve(settings, listener, more_routes))
@@ -84,10 +87,11 @@ async def _serve(
         server = DrainingServer(app, settings)
         watch = asyncio.create_task(_announce(settings, models, listener, started))
         watch.add_done_callback(lambda _: server.end_if_failed(watch))
+        server.service.start()
         try:
             await server.serve(sockets=[listener])
         finally:
-            await server.service.store.close()
+            await server.service.stop()
         if not watch.cancel() and (error := watch.exception()):
             raise error
     finally:

@@ -28,7 +28,6 @@ _METAVARS: dict[Any, str] = {
     float | None: "SECONDS",
     Path | None: "FILE",
     Level: "LEVEL",
-    str | None: "FILE|URL",
 }
 
 CacheOption = Annotated[
@@ -80,7 +79,7 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
             help=meta.description,
             min=extra.get("min", meta.ge),
             max=meta.le,
-            metavar=_METAVARS.get(bare),
+            metavar=extra.get("metavar", _METAVARS.get(bare)),
             show_default=extra.get("unset", True),
             dir_okay=False,
             hidden=extra.get("hidden", False),

@@ -92,6 +92,16 @@ class Database:
         return Path(self.url.database or "")
 
     @property
+    def files(self) -> str:
+        """The folder for the contents of files, unless the user names one: beside the SQLite file.
+
+        The data folder for a server of PostgreSQL.
+        """
+        if not self.is_file:
+            return str(user_data_path("minikin") / "files")
+        return str(self.path.with_suffix(".files").absolute())
+
+    @property
     def exists(self) -> bool:
         """Whether something may be stored in it. A server of PostgreSQL may always have data."""
         return not self.is_file or self.path.exists()

@@ -7,8 +7,10 @@ import time
 import sqlalchemy as sa
 
 from minikin.store.completions import Completions
+from minikin.store.contents import Contents
 from minikin.store.conversations import Conversations
 from minikin.store.database import Database
+from minikin.store.files import Files
 from minikin.store.items import Items
 from minikin.store.responses import Responses
 from minikin.store.tables import items, responses
@@ -21,8 +23,10 @@ class Store:
     it, even if they know its id.
     """
 
-    def __init__(self, location: str | None = None) -> None:
+    def __init__(self, location: str | None = None, files: str | None = None) -> None:
+        """`location` is that of the database, `files` a folder or a location of fsspec."""
         self.database = Database(location)
+        self.files = Files(self.database, Contents(files or self.database.files))
         self.completions = Completions(self.database)
         self.responses = Responses(self.database)
         self.items = Items(self.database)
@@ -36,6 +40,7 @@ class Store:
         async with self.database.write() as db:
             for table in (responses, items):
                 await db.execute(sa.delete(table).where(table.c.expires_at <= now))
+        await self.files.sweep()
 
     async def close(self) -> None:
         """Close the database."""

@@ -21,6 +21,11 @@ def call_id() -> str:
     return f"call_{_random(24)}"
 
 
+def file_id() -> str:
+    """`file-` and 22 letters and digits."""
+    return f"file-{_random(22)}"
+
+
 def request_id() -> str:
     """`req_` and REQUEST_ID_DIGITS hex digits."""
     return f"req_{secrets.token_hex(REQUEST_ID_DIGITS // 2)}"

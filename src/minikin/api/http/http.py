@@ -17,6 +17,8 @@ from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
 
 BODY_SECONDS = 60.0
 """Maximum time for a client to send its body."""
+WRITE_SECONDS = 60.0
+"""A client that reads no byte of an answer for this long loses the rest."""
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(float_hook=float).decode
 """`float` turns 1e999 into infinity, which the parameter's own rule then rejects by name."""

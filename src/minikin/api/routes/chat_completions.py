@@ -15,7 +15,7 @@ from minikin.api.answer.chunks import DONE, ChunkMaker, Fold, server_sent, serve
 from minikin.api.answer.identifiers import completion_id
 from minikin.api.answer.wire import ChatCompletion, Chunk, Usage
 from minikin.api.http.access_log import note
-from minikin.api.http.http import FAULT, json_response, read_json, while_connected
+from minikin.api.http.http import FAULT, WRITE_SECONDS, json_response, read_json, while_connected
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.serving.service import Service
 from minikin.errors import EngineFailure, MinikinError
@@ -23,8 +23,6 @@ from minikin.store.completions import StoredCompletion
 
 log = logging.getLogger(__name__)
 
-WRITE_SECONDS = 60.0
-"""A client that reads no byte of a stream for this long loses its answer."""
 _EVENT_STREAM = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from minikin.api.answer.identifiers import reported_model
 from minikin.api.http.http import json_response, read_json
-from minikin.api.request import faults
+from minikin.api.http.lists import Listing, listed
 from minikin.api.request.parameter_rules import Metadata
-from minikin.api.request.rules import Integer, Nullable, Object, OneOf, Property
+from minikin.api.request.rules import Nullable, Object, Property
 from minikin.api.serving.service import Service
 from minikin.errors import NotFound
 from minikin.store.completions import Filter, StoredCompletion
-from minikin.store.paging import Order, Page
+from minikin.store.paging import Page
 
-LIMIT = Integer(1, 100)
-ORDER = OneOf(get_args(Order))
+LISTING = Listing(order="asc")
 UPDATE = Object({"metadata": Property(Nullable(Metadata()), required=True)})
 _METADATA_FILTER = re.compile(r"metadata\[(.+)\]")
 
@@ -35,8 +34,7 @@ class StoredCompletions:
         """GET: a page of the completions, oldest first by default."""
         page, only = _query(request)
         found = await self._store.find(request.state.owner, page, only)
-        data = [_body(stored) for stored in found[: page.limit]]
-        return json_response(_page(data, has_more=len(found) > page.limit))
+        return json_response(listed([_body(stored) for stored in found], page))
 
     async def one(self, request: Request) -> Response:
         """GET: one completion. Raises NotFound."""
@@ -67,8 +65,7 @@ class StoredCompletions:
         ids = [message["id"] for message in messages]
         if page.after in ids:
             messages = messages[ids.index(page.after) + 1 :]
-        data = messages[: page.limit]
-        return json_response(_page(data, has_more=len(messages) > page.limit))
+        return json_response(listed(messages, page))
 
     async def _find(self, request: Request) -> StoredCompletion:
         identifier = request.path_params["id"]
@@ -80,22 +77,12 @@ class StoredCompletions:
 
 def _query(request: Request) -> tuple[Page, Filter]:
     """The query string. Raises InvalidRequest."""
-    params = request.query_params
-    limit = params.get("limit", "20")
-    number = int(limit) if re.fullmatch(r"-?[0-9]{1,9}", limit) else limit
-    filters: dict[str, str] = {}
-    for key, value in params.items():
-        if match := _METADATA_FILTER.fullmatch(key):
-            filters[match[1]] = value
-        elif key not in ("after", "limit", "order", "model"):
-            raise faults.unknown(key[:64])
-    page = Page(
-        after=params.get("after"),
-        limit=LIMIT.check(number, "limit"),
-        order=ORDER.check(params.get("order", "asc"), "order"),
-    )
-    model = reported_model(params["model"]) if "model" in params else None
-    return page, Filter(model=model, metadata=Metadata().check(filters, "metadata"))
+    query = request.query_params
+    matches = {key: _METADATA_FILTER.fullmatch(key) for key in query}
+    pairs = {match[1]: query[key] for key, match in matches.items() if match}
+    page = LISTING.page(query, ("model", *(key for key, match in matches.items() if match)))
+    model = reported_model(query["model"]) if "model" in query else None
+    return page, Filter(model=model, metadata=Metadata().check(pairs, "metadata"))
 
 
 def _body(stored: StoredCompletion) -> dict[str, Any]:
@@ -112,14 +99,4 @@ def _message(identifier: str, at: int, sent: dict[str, Any]) -> dict[str, Any]:
         "content": None if parts else content,
         "name": sent.get("name"),
         "content_parts": parts,
-    }
-
-
-def _page(data: list[dict[str, Any]], *, has_more: bool) -> dict[str, Any]:
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": data[0]["id"] if data else None,
-        "last_id": data[-1]["id"] if data else None,
-        "has_more": has_more,
     }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from minikin.api.request.translate import Limits
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import ServerSettings
-from minikin.errors import Overloaded
+from minikin.errors import Overloaded, StoreFailure
 from minikin.store.store import Store
+
+SWEEP_SECONDS = 3600.0
+"""How often what has expired is deleted. Nobody finds it before that either."""
 
 
 class Service:
@@ -24,11 +27,29 @@ class Service:
             max_choices=settings.max_choices,
             extensions=settings.extensions,
         )
-        self.store = Store(settings.database)
+        self.store = Store(settings.database, settings.files)
         self.draining = False
         self.in_flight = 0
         self.idle = asyncio.Event()
         self.idle.set()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the work that no request waits for."""
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def stop(self) -> None:
+        """End that work, and close the store."""
+        if self._sweeper:
+            self._sweeper.cancel()
+            await asyncio.wait([self._sweeper])
+        await self.store.close()
+
+    async def _sweep(self) -> None:
+        while True:
+            with suppress(StoreFailure):  # the log has it
+                await self.store.sweep()
+            await asyncio.sleep(SWEEP_SECONDS)
 
     @property
     def is_ready(self) -> bool:

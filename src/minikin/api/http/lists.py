@@ -1,0 +1,52 @@
+"""Lists in pages: the query string of a list, and the object with a page of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, get_args
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from minikin.api.request import faults
+from minikin.api.request.rules import Integer, OneOf
+from minikin.store.paging import Order, Page
+
+ORDER = OneOf(get_args(Order))
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a route lists: the range of `limit`, and the defaults."""
+
+    limit: Integer = Integer(1, 100)
+    default_limit: int = 20
+    order: Order = "desc"
+
+    def page(self, query: QueryParams, others: Iterable[str] = ()) -> Page:
+        """The page that the query asks for. `others` are parameters that the route reads itself.
+
+        Raises InvalidRequest.
+        """
+        for name in query:
+            if name not in ("after", "limit", "order", *others):
+                raise faults.unknown(name[:64])
+        limit = query.get("limit", str(self.default_limit))
+        number = int(limit) if re.fullmatch(r"-?[0-9]{1,9}", limit) else limit
+        return Page(
+            after=query.get("after"),
+            limit=self.limit.check(number, "limit"),
+            order=ORDER.check(query.get("order", self.order), "order"),
+        )
+
+
+def listed(data: list[dict[str, Any]], page: Page) -> dict[str, Any]:
+    """The list object with `data`, the entries of a page and one more if there are more."""
+    shown = data[: page.limit]
+    return {
+        "object": "list",
+        "data": shown,
+        "first_id": shown[0]["id"] if shown else None,
+        "last_id": shown[-1]["id"] if shown else None,
+        "has_more": len(data) > page.limit,
+    }
