@@ -14,7 +14,7 @@ from minikin.api.request.destinations import (
     Sampling,
     Setting,
 )
-from minikin.api.request.parameters import EXTENSIONS, PARAMETERS, going_to
+from minikin.api.request.parameters import EXTENSIONS, PARAMETERS, TABLE
 from minikin.api.request.translate import ChatRequest, Limits, translate
 from minikin.engine.messages import SamplingParams
 from minikin.errors import InvalidRequest
@@ -68,7 +68,7 @@ EXAMPLES = {
 
 
 def fed(kind: type[Sampling] | type[Request]) -> Counter[str]:
-    return Counter(to.field for _, to in going_to(kind))
+    return Counter(to.field for _, to in TABLE.going_to(kind))
 
 
 def test_every_field_of_sampling_has_one_source():
@@ -92,11 +92,11 @@ def test_a_parameter_goes_somewhere(parameter):
 
 
 def test_settings_of_a_stored_completion_have_one_source_each():
-    assert max(Counter(to.field for _, to in going_to(Setting)).values()) == 1
+    assert max(Counter(to.field for _, to in TABLE.going_to(Setting)).values()) == 1
 
 
 def test_only_these_parameters_have_no_effect():
-    assert {parameter.name for parameter, _ in going_to(NoEffect)} == {
+    assert {parameter.name for parameter, _ in TABLE.going_to(NoEffect)} == {
         "modalities", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
         "prompt_cache_options", "service_tier", "audio", "verbosity",
     }  # fmt: skip

@@ -8,7 +8,7 @@ import openai
 import pytest
 from msgspec.structs import replace
 
-from minikin.api.routes import chat_completions
+from minikin.api.routes import event_stream
 from minikin.errors import EngineFailure, Quarantined
 from tests.fakes import ByteTokenizer, ScriptedEngine, settings
 from tests.patience import until
@@ -321,7 +321,7 @@ def test_the_openai_client_reads_answers_and_streams(shared_server):
 
 
 def test_a_reader_that_stops_reading_loses_its_answer(serve, monkeypatch):
-    monkeypatch.setattr(chat_completions, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(event_stream, "WRITE_SECONDS", 0.3)
     server = serve(ScriptedEngine(tokens=["x" * 60_000] * 4000, window=10_000))
     body = json.dumps({**ASK, "stream": True, "max_tokens": 4000}).encode()
     port = int(server.url.rpartition(":")[2])

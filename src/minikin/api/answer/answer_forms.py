@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from minikin.api.request.translate import ChatRequest
+from minikin.api.request.answer_request import AnswerRequest
 from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.call_formats import CallFormat
 from minikin.chat.thoughts import ThoughtMarks
@@ -39,8 +39,6 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     """How calls are written, if the answer can have any."""
     named: bool = False
     """The request names the function. The call is the answer, and ends with `stop`."""
-    legacy: bool = False
-    """Whether the call is a `function_call`, for a request with `functions`."""
 
     def in_channels(self, marks: Mapping[str, int]) -> AnswerForm:
         """This format for a model that answers in channels. These tokens mark its messages."""
@@ -81,19 +79,19 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
         return await checker.grammar(self.plan) if self.plan else None
 
 
-def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int]) -> AnswerForm:
+def answer_form(request: AnswerRequest, calls: CallFormat, marks: Mapping[str, int]) -> AnswerForm:
     """The answer format of `request`, for a model that writes `calls`.
 
     `marks` are the tokens of its vocabulary that mark calls, text -> id. Raises InvalidRequest.
     """
-    answer = _answer(request.response_format)
+    answer = _answer(request)
     tools, must_call, named = _choose(request)
     described = _described(request.response_format) if answer and not must_call else None
     if not tools:
         return AnswerForm(plan=Plan(answer) if answer else None, described=described)
     plan = Plan(
         answer,
-        tuple(_function(_place(at, request), tool["function"]) for at, tool in tools),
+        tuple(_function(request.place_of_function(at), tool["function"]) for at, tool in tools),
         replace(msgspec.convert(calls, CallFrame, from_attributes=True), marks=dict(marks)),
         several=_several(request, calls) and not named,
         may_answer=not must_call,
@@ -105,16 +103,15 @@ def answer_form(request: ChatRequest, calls: CallFormat, marks: Mapping[str, int
         described=replace(described, beside_calls=True) if described else None,
         calls=calls,
         named=named,
-        legacy=request.legacy_calls,
     )
 
 
-def _several(request: ChatRequest, calls: CallFormat) -> bool:
+def _several(request: AnswerRequest, calls: CallFormat) -> bool:
     """Whether an answer can have several calls. A model without a call format repeats itself."""
     return calls.native if request.parallel_tool_calls is None else request.parallel_tool_calls
 
 
-def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], bool, bool]:
+def _choose(request: AnswerRequest) -> tuple[list[tuple[int, dict[str, Any]]], bool, bool]:
     """The tools that `tool_choice` allows, with their places; whether to call; whether named."""
     tools = list(enumerate(request.tools))
     choice = request.tool_choice
@@ -129,8 +126,9 @@ def _choose(request: ChatRequest) -> tuple[list[tuple[int, dict[str, Any]]], boo
     return [(at, tool) for at, tool in tools if tool["function"]["name"] in names], must, named
 
 
-def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
+def _answer(request: AnswerRequest) -> SchemaPart | None:
     """The schema of an answer that is not a call, if there is one."""
+    wanted = request.response_format
     kind = wanted.get("type", "text")
     if kind == "text":
         return None
@@ -138,19 +136,13 @@ def _answer(wanted: dict[str, Any]) -> SchemaPart | None:
         return SchemaPart(Subject("response_format", "response_format"), None)
     given = wanted["json_schema"]
     strict = bool(given.get("strict"))
-    param = "response_format" if strict else "response_format.json_schema.schema"
-    subject = Subject(f"response_format '{given['name']}'", param)
+    subject = Subject(f"response_format '{given['name']}'", *request.place_of_schema(strict=strict))
     return SchemaPart(subject, given["schema"], strict).check_size()
 
 
 def _described(wanted: dict[str, Any]) -> AnswerFormat:
     given = wanted.get("json_schema", {})
     return AnswerFormat(given.get("schema"), given.get("name", ""), given.get("description") or "")
-
-
-def _place(at: int, request: ChatRequest) -> str:
-    """The path of function number `at` in the request."""
-    return f"functions[{at}]" if request.legacy_calls else f"tools[{at}].function"
 
 
 def _function(place: str, function: dict[str, Any]) -> SchemaPart:

@@ -52,6 +52,7 @@ class ChunkMaker:
         self._prompt_tokens = len(generation.prompt)
         self._with_logprobs = generation.params.top_logprobs is not None
         self._prepared = prepared
+        self._legacy = request.legacy_calls
         self._streams: dict[int, ChoiceStream] = {}
         self._usages: list[ChoiceUsage] = []
         self._common: dict[str, Any] = {
@@ -74,8 +75,9 @@ class ChunkMaker:
         if index not in self._streams:
             self._streams[index] = ChoiceStream(
                 index,
-                self._prepared.form,
-                self._prepared.thought_reader(),
+                self._prepared.reader(),
+                named=self._prepared.form.named,
+                legacy=self._legacy,
                 with_logprobs=self._with_logprobs,
             )
         return self._streams[index]
@@ -88,7 +90,9 @@ class ChunkMaker:
             total_tokens=self._prompt_tokens + completion,
             prompt_tokens_details=PromptTokensDetails(
                 # The first choice computes the new part of the prompt, and the others reuse it.
-                cached_tokens=_told(min((u.cached_tokens for u in self._usages), default=0))
+                cached_tokens=counted_cached(
+                    min((u.cached_tokens for u in self._usages), default=0)
+                )
             ),
             completion_tokens_details=CompletionTokensDetails(
                 reasoning_tokens=sum(s.reasoning_tokens for s in self._streams.values()),
@@ -98,7 +102,7 @@ class ChunkMaker:
         )
 
 
-def _told(cached: int) -> int:
+def counted_cached(cached: int) -> int:
     """Cached tokens as OpenAI counts them (its caching guide)."""
     return cached // CACHED_STEP * CACHED_STEP if cached >= LEAST_CACHED else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
+import time
 
 from minikin.config import ORIGINAL, SNAPSHOT
 
@@ -24,6 +25,23 @@ def call_id() -> str:
 def file_id() -> str:
     """`file-` and 22 letters and digits."""
     return f"file-{_random(22)}"
+
+
+class ResponseIds:
+    """The ids of a response and its items: a prefix and 50 hex digits.
+
+    16 digits are random and the same in the whole response, then come `00`, the Unix time in 8
+    digits, and 24 random ones.
+    """
+
+    def __init__(self) -> None:
+        self.created = int(time.time())
+        self._shared = secrets.token_hex(8)
+        self.response = self.item("resp")
+
+    def item(self, prefix: str) -> str:
+        """A new id."""
+        return f"{prefix}_{self._shared}00{int(time.time()):08x}{secrets.token_hex(12)}"
 
 
 def request_id() -> str:

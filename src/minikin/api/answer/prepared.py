@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from minikin.api.answer.answer_forms import AnswerForm
+from minikin.api.answer.answer_reader import AnswerReader
 from minikin.chat.harmony import HarmonyReader
 from minikin.chat.thoughts import ThoughtMarks, ThoughtReader
 from minikin.engine.messages import GenerationRequest
@@ -21,7 +22,11 @@ class Prepared(msgspec.Struct, frozen=True):
     in_channels: bool = False
     """Whether answers are in harmony's channels."""
 
-    def thought_reader(self) -> ThoughtReader | HarmonyReader | None:
+    def reader(self) -> AnswerReader:
+        """The reader of one answer."""
+        return AnswerReader(self.form, self._thought_reader())
+
+    def _thought_reader(self) -> ThoughtReader | HarmonyReader | None:
         """The splitter for one answer. None: the answer has no reasoning."""
         if self.in_channels:
             return HarmonyReader()

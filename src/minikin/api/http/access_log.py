@@ -23,9 +23,9 @@ CLIENT_LEFT = 499
 """The status in the log where the client left before there was one (nginx has it so)."""
 
 
-def note(scope: Scope, **facts: str | int) -> None:
-    """Add facts to the request's line, such as the model and its tokens."""
-    scope["state"].setdefault("noted", {}).update(facts)
+def noted(scope: Scope) -> dict[str, Any]:
+    """Facts for the request's line, such as the model and its tokens."""
+    return scope["state"].setdefault("noted", {})
 
 
 class AccessLog:

@@ -12,7 +12,7 @@ from minikin.api.request import faults
 from minikin.api.request.destinations import Rejected
 from minikin.api.request.message_rules import check_functions, check_messages, check_tools
 from minikin.api.request.parameter_rules import MAX_BIAS
-from minikin.api.request.parameters import MAX_OUTPUT_TOKENS, ORIGINAL_WINDOW, going_to
+from minikin.api.request.parameters import MAX_OUTPUT_TOKENS, ORIGINAL_WINDOW, TABLE
 from minikin.errors import InvalidRequest
 
 Values = dict[str, Any]
@@ -138,7 +138,7 @@ def prediction_stands_alone(values: Values) -> None:
 
 def unserved_features(values: Values) -> None:
     """Parameters of the API that this server, or gpt-4.1-mini, does not support."""
-    for parameter, destination in going_to(Rejected):
+    for parameter, destination in TABLE.going_to(Rejected):
         if parameter.name in values:
             raise destination.error(parameter.name)
 

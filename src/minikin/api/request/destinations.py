@@ -23,17 +23,18 @@ class Sampling(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A field of ChatRequest. It gets the result of `convert`."""
+    """A field of the request. It gets the result of `convert`."""
 
     field: str
     convert: Callable[[Any], Any] = _unchanged
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A field that a stored completion shows, with `default` if the request has no value."""
+    """A field that an answer shows: the result of `convert`, or `default` without a value."""
 
     field: str
     default: Any = None
+    convert: Callable[[Any], Any] = _unchanged
 
 
 class DefaultOf(msgspec.Struct, frozen=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
+from minikin.api.request.answer_request import ToolChoice
 from minikin.api.request.faults import listed
 from minikin.api.request.rules import (
     Array,
@@ -150,7 +151,6 @@ _ALLOWED_TOOLS = Object(
         ),
     )
 )
-ToolChoice = Literal["none", "auto", "required"]
 TOOL_CHOICE = Either(
     "one of a string or object",
     {
@@ -241,7 +241,7 @@ def _unanswered(waiting: list[str], param: str) -> InvalidRequest:
 def check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
     """Reject duplicate names, and unknown names in `tool_choice`. Raises InvalidRequest."""
     names = [tool["function"]["name"] for tool in tools]
-    _check_distinct(names, "tools[{}].function.name")
+    check_distinct(names, "tools[{}].function.name")
     if isinstance(choice, dict):
         chosen = choice.get("allowed_tools", {}).get("tools", [choice])
         _check_known([tool["function"]["name"] for tool in chosen], names, "tool_choice", "tools")
@@ -250,12 +250,13 @@ def check_tools(tools: list[dict[str, Any]], choice: Any) -> None:
 def check_functions(functions: list[dict[str, Any]], choice: Any) -> None:
     """The same for `functions` and `function_call`."""
     names = [function["name"] for function in functions]
-    _check_distinct(names, "functions[{}].name")
+    check_distinct(names, "functions[{}].name")
     if isinstance(choice, dict):
         _check_known([choice["name"]], names, "function_call", "functions")
 
 
-def _check_distinct(names: list[str], path: str) -> None:
+def check_distinct(names: list[str], path: str) -> None:
+    """Raise InvalidRequest for a name that occurs twice. `path` has a place for its number."""
     for at, name in enumerate(names):
         if name in names[:at]:
             what = path.partition("s[")[0]

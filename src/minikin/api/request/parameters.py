@@ -6,15 +6,12 @@ document are generated from it. To add a parameter, add an entry: it says where 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal, TypeVar, get_args
-
-import msgspec
+from typing import Any, get_args
 
 from minikin.api.request import conversions, faults
+from minikin.api.request.answer_request import ReasoningEffort
 from minikin.api.request.destinations import (
     DefaultOf,
-    Destination,
     NoEffect,
     Rejected,
     Request,
@@ -29,6 +26,7 @@ from minikin.api.request.message_rules import (
     TOOL_CHOICE,
     TOOLS,
 )
+from minikin.api.request.parameter import Parameter, ParameterTable
 from minikin.api.request.parameter_rules import MAX_BIAS, LogitBias, Metadata, Modalities, Verbosity
 from minikin.api.request.rules import (
     Array,
@@ -41,32 +39,17 @@ from minikin.api.request.rules import (
     Object,
     OneOf,
     Property,
-    Rule,
     Tagged,
     Text,
 )
 from minikin.config import MAX_CHOICES, MAX_TEMPERATURE
 
-ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 MAX_OUTPUT_TOKENS = 32_768
 """The maximum number of tokens in one answer of gpt-4.1-mini."""
 ORIGINAL_WINDOW = 1_047_576
 """Its context length, in tokens."""
 MAX_STOP_CHARS = 65_536
 MAX_STOPS = 4
-
-
-class Parameter(msgspec.Struct, frozen=True):
-    """One top-level field of the body."""
-
-    name: str
-    rule: Rule
-    goes_to: tuple[Destination, ...]
-    default: str
-    """The value if the field is absent, as the reference prints it."""
-    behaviour: str
-    difference: str = ""
-    """How the answer differs from OpenAI's. Empty if it is the same."""
 
 
 def _fields(**rules: Any) -> dict[str, Property]:
@@ -378,15 +361,7 @@ EXTENSIONS = (
 )
 """Parameters that OpenAI rejects as unrecognised. A server accepts them if it is set to."""
 
-Place = TypeVar("Place", bound=Destination)
-
-
-def going_to(kind: type[Place]) -> Iterator[tuple[Parameter, Place]]:
-    """Every parameter with each of its destinations of one kind, extensions included."""
-    for parameter in PARAMETERS + EXTENSIONS:
-        for destination in parameter.goes_to:
-            if isinstance(destination, kind):
-                yield parameter, destination
+TABLE = ParameterTable(PARAMETERS + EXTENSIONS)
 
 
 def served_parameters(*, extensions: bool) -> tuple[Parameter, ...]:

@@ -140,14 +140,15 @@ class Text(_Frozen, frozen=True):
 
 
 class OneOf(_Frozen, frozen=True):
-    """One of a few strings."""
+    """One of a few strings. `expected` names the type in errors."""
 
     values: tuple[str, ...]
+    expected: str = "a string"
 
     def check(self, value: Any, path: str) -> Any:
         """See Rule."""
         if not isinstance(value, str):
-            raise faults.wrong_type(path, "a string", value)
+            raise faults.wrong_type(path, self.expected, value)
         if value not in self.values:
             raise faults.not_one_of(path, value, self.values)
         return value

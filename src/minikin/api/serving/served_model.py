@@ -1,4 +1,4 @@
-"""One loaded model: turns a checked chat request into a request for its engine."""
+"""One loaded model: turns a checked request into a request for its engine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from msgspec.structs import replace
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request import faults
-from minikin.api.request.parameters import ORIGINAL_WINDOW, ReasoningEffort
-from minikin.api.request.translate import ChatRequest
+from minikin.api.request.answer_request import AnswerRequest, ReasoningEffort
 from minikin.chat.schema_text import MAX_CHARS
 from minikin.chat.template_process import TemplateProcess
 from minikin.chat.thoughts import is_thinking
@@ -22,7 +21,7 @@ from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
 from minikin.engine.host.supervisor import EngineSupervisor
 from minikin.engine.messages import GenerationRequest
-from minikin.errors import ContextExceeded, InvalidRequest, MinikinError
+from minikin.errors import InvalidRequest, MinikinError
 from minikin.marks import CHANNEL
 from minikin.tokenizer.tokenizer import Tokenizer
 
@@ -81,37 +80,28 @@ class ServedModel:
         await self.grammars.stop()
 
     async def prepare(
-        self, request: ChatRequest, request_id: str, *, owner: str, default_max_tokens: int
+        self, request: AnswerRequest, request_id: str, *, owner: str, default_max_tokens: int
     ) -> Prepared:
-        """Turn a chat request into a request for the engine.
+        """Turn a request into a request for the engine.
 
         The engine reuses only prompts of the same `owner`.
 
-        The answer's limit is reduced to the rest of the window. Raises ContextExceeded for a limit
-        that exceeds even OpenAI's window. Raises InvalidRequest if the prompt does not fit the
-        window, a schema is not supported, a token does not exist or the model has no setting for
-        its reasoning.
+        The answer's limit is reduced to the rest of the window. Raises InvalidRequest if the prompt
+        does not fit the window, the limit is an error for its API, a schema is not supported, a
+        token does not exist or the model has no setting for its reasoning.
         """
         window = self.engine.info.context_length
-        marks = self.tokenizer.frame_marks
-        form = answer_form(request, self.template.call_format, marks)
-        if self._in_channels:
-            form = form.in_channels(marks)
-        form = self._to_describe(form, window)
         # First of all, because only the number of new schemas that wait here is bounded.
-        await form.grammar(self.grammars)
+        form = await self._form(request)
         prompt, thinking = await self._prompt(request, window, form)
-        if form.described and window - len(prompt) < LEAST_ROOM:
-            prompt, thinking = await self._prompt(request, window, replace(form, described=None))
         room = window - len(prompt)
         if room < 1:
-            raise _prompt_too_long(window, str(len(prompt)))
-        if (asked := request.max_tokens or 0) > ORIGINAL_WINDOW:
-            raise ContextExceeded(window, len(prompt), asked)
+            raise request.too_long(window, str(len(prompt)))
+        request.check_limit(window, len(prompt))
         thoughts = self.template.thought_marks
         grammar = await form.after(thoughts, thinking).grammar(self.grammars)
         unsearched = form.unsearched(thoughts, thinking, in_channels=self._in_channels)
-        most = min(asked or default_max_tokens, room)
+        most = min(request.max_tokens or default_max_tokens, room)
         # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
@@ -131,29 +121,81 @@ class ServedModel:
             )
         return replace(form, described=described)
 
+    async def count(self, request: AnswerRequest) -> int:
+        """The number of tokens in the prompt of `prepare`. Raises InvalidRequest as it does."""
+        form, window = await self._form(request), self.engine.info.context_length
+        return len((await self._prompt(request, window, form))[0])
+
+    async def _form(self, request: AnswerRequest) -> AnswerForm:
+        """The format of the answers, with grammars that work."""
+        marks = self.tokenizer.frame_marks
+        form = answer_form(request, self.template.call_format, marks)
+        if self._in_channels:
+            form = form.in_channels(marks)
+        form = self._to_describe(form, self.engine.info.context_length)
+        await form.grammar(self.grammars)
+        return form
+
     async def _prompt(
-        self, request: ChatRequest, window: int, form: AnswerForm
+        self, request: AnswerRequest, window: int, form: AnswerForm
     ) -> tuple[list[int], bool | None]:
-        """The prompt's token ids, and Prepared.thinking."""
+        """The prompt's token ids, and Prepared.thinking.
+
+        If the prompt is too long, what can be dropped is: the oldest messages, then a description
+        of the answer's format.
+        """
+        kept = await self._kept(request, window, form) if request.droppable else request
+        prompt, thinking = await self._whole_prompt(kept, window, form)
+        if form.described and window - len(prompt) < LEAST_ROOM:
+            return await self._whole_prompt(kept, window, replace(form, described=None))
+        return prompt, thinking
+
+    async def _kept(self, request: AnswerRequest, window: int, form: AnswerForm) -> AnswerRequest:
+        """The request with as many of its newest messages as leave room for an answer."""
+        room = min(request.max_tokens or LEAST_ROOM, window // 4)
+
+        async def fits(dropped: int) -> bool:
+            try:
+                shorter = request.without_oldest(dropped)
+                prompt, _ = await self._whole_prompt(shorter, window, form)
+            except InvalidRequest:
+                return False
+            return len(prompt) + room <= window
+
+        least, most = 0, request.droppable
+        if not await fits(0):
+            least = 1
+        while 0 < least < most:
+            middle = (least + most) // 2
+            least, most = (least, middle) if await fits(middle) else (middle + 1, most)
+        return request.without_oldest(least)
+
+    async def _whole_prompt(
+        self, request: AnswerRequest, window: int, form: AnswerForm
+    ) -> tuple[list[int], bool | None]:
         pieces = await self._render(request, window, form)
         thinking = self._thinking(form, pieces)
         return await self._encode_prompt(pieces), thinking
 
-    async def _render(self, request: ChatRequest, window: int, form: AnswerForm) -> list[Piece]:
+    async def _render(self, request: AnswerRequest, window: int, form: AnswerForm) -> list[Piece]:
         """The prompt as text.
 
         A conversation that cannot fit in `window` tokens is rejected before rendering.
         """
         size = sum(map(_size, request.messages)) + sum(len(str(tool)) for tool in form.tools)
         if size > window * self._longest_token:
-            raise _prompt_too_long(window, f"more than {size // self._longest_token}")
-        return await self.template.render(
-            request.messages,
-            tools=form.tools,
-            must_call=form.must_call,
-            answer=form.described,
-            variables=self._variables(request.reasoning_effort, form),
-        )
+            raise request.too_long(window, f"more than {size // self._longest_token}")
+        variables = self._variables(request, form)
+        try:
+            return await self.template.render(
+                request.messages,
+                tools=form.tools,
+                must_call=form.must_call,
+                answer=form.described,
+                variables=variables,
+            )
+        except InvalidRequest as refusal:
+            raise InvalidRequest(refusal.message, param=request.prompt_param) from refusal
 
     async def _encode_prompt(self, pieces: list[Piece]) -> list[int]:
         if sum(len(text) for text, _ in pieces) <= _QUICK_CHARS:
@@ -165,18 +207,19 @@ class ServedModel:
             return self.tokenizer.encode(text)
         return await asyncio.to_thread(self.tokenizer.encode, text)
 
-    def _variables(self, effort: ReasoningEffort | None, form: AnswerForm) -> dict[str, Any]:
+    def _variables(self, request: AnswerRequest, form: AnswerForm) -> dict[str, Any]:
         """The template variables for reasoning. A fixed answer format turns reasoning off."""
+        effort = request.reasoning_effort
         if self.template.can_choose_to_think and not form.free:
             effort = "none"
         if effort is None:
             return {}
         if self._in_channels:
             if effort not in _EFFORTS:
-                raise faults.unsupported_value("reasoning_effort", effort, _EFFORTS)
+                raise faults.unsupported_value(request.effort_param, effort, _EFFORTS)
             return {"reasoning_effort": effort}
         if not self.template.can_choose_to_think:
-            raise faults.unsupported("reasoning_effort")
+            raise faults.unsupported(request.effort_param)
         return {"enable_thinking": effort != "none", "reasoning_effort": effort}
 
     def _thinking(self, form: AnswerForm, pieces: list[Piece]) -> bool | None:
@@ -216,12 +259,3 @@ def _size(message: dict[str, Any]) -> int:
     if isinstance(content, str):
         return len(content)
     return sum(len(part.get("text", "")) for part in content)
-
-
-def _prompt_too_long(window: int, tokens: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"This model's maximum context length is {window} tokens. However, your messages resulted "
-        f"in {tokens} tokens. Please reduce the length of the messages.",
-        param="messages",
-        code="context_length_exceeded",
-    )

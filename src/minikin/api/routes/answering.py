@@ -1,0 +1,54 @@
+"""From a checked request to the engine's events, for every API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, NamedTuple
+
+from minikin.api.answer.prepared import Prepared
+from minikin.api.request.answer_request import AnswerRequest
+from minikin.api.serving.service import Service
+from minikin.engine.messages import Event
+
+
+class Answering(NamedTuple):
+    """A request that the engine answers."""
+
+    prepared: Prepared
+    events: AsyncGenerator[Event, None]
+    fingerprint: str
+    """Of the model."""
+
+
+@asynccontextmanager
+async def answering(
+    service: Service, request: AnswerRequest, identifier: str, owner: str, noted: dict[str, Any]
+) -> AsyncIterator[Answering]:
+    """The engine's events for `request`. The end of the block cancels it.
+
+    `noted` gets the token counts, for the access log. Raises MinikinError.
+    """
+    noted["model"] = request.model
+    async with service.models.use(request.model) as model:
+        prepared = await model.prepare(
+            request,
+            identifier,
+            owner=owner,
+            default_max_tokens=service.settings.default_max_tokens,
+        )
+        noted["prompt_tokens"] = len(prepared.generation.prompt)
+        generated = model.engine.generate(prepared.generation)
+        async with aclosing(generated), aclosing(_counted(generated, noted)) as events:
+            yield Answering(prepared, events, model.engine.info.fingerprint)
+
+
+async def _counted(
+    events: AsyncGenerator[Event, None], noted: dict[str, Any]
+) -> AsyncGenerator[Event, None]:
+    """The events; the token count of the answers goes to the access log."""
+    async for event in events:
+        if event.usage:
+            tokens = noted.get("completion_tokens", 0) + event.usage.completion_tokens
+            noted["completion_tokens"] = tokens
+        yield event
