@@ -24,6 +24,7 @@ from minikin.api.routes.chat_completions import ChatCompletions
 from minikin.api.routes.files import Files
 from minikin.api.routes.models import Models
 from minikin.api.routes.openapi import document, with_more
+from minikin.api.routes.responses import Responses
 from minikin.api.routes.stored_completions import StoredCompletions
 from minikin.api.routes.tokens import Tokens
 from minikin.api.serving.model_pool import ModelPool
@@ -80,7 +81,7 @@ def create_app(
 
 def _routes(service: Service) -> list[BaseRoute]:
     models, stored, tokens = Models(service), StoredCompletions(service), Tokens(service)
-    files = Files(service)
+    responses, files = Responses(service), Files(service)
 
     async def health(request: Request) -> Response:
         return json_response({"status": "ok"})
@@ -101,6 +102,8 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}", stored.update, methods=["POST"]),
         Route("/v1/chat/completions/{id}", stored.delete, methods=["DELETE"]),
         Route("/v1/chat/completions/{id}/messages", stored.messages),
+        Route("/v1/responses", responses, methods=["POST"]),
+        Route("/v1/responses/input_tokens", responses.count, methods=["POST"]),
         Route("/v1/files", files.upload, methods=["POST"]),
         Route("/v1/files", files.all),
         Route("/v1/files/{id}", files.one),

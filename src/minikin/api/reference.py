@@ -16,9 +16,12 @@ from minikin.api.http.keys import MAX_WRONG
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
 from minikin.api.request.file_rules import MAX_BATCH_BYTES, MAX_FILE_BYTES
 from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
+from minikin.api.request.parameter import Parameter
 from minikin.api.request.parameter_rules import LogitBias
-from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS, Parameter
-from minikin.api.request.rules import MAX_DEPTH, Object
+from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETERS
+from minikin.api.request.rules import MAX_DEPTH, Object, Rule
+from minikin.api.responses import item_rules
+from minikin.api.responses import parameters as responses
 from minikin.api.routes.openapi import document
 from minikin.api.serving.served_model import DESCRIPTION_SHARE, LEAST_ROOM, MAX_DESCRIPTION
 from minikin.config import ServerSettings
@@ -34,20 +37,45 @@ from minikin.store.files import MAX_FILES, MAX_TOTAL_BYTES
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
 
-This page lists what Minikin does with each part of OpenAI's chat completions API, compared with
-OpenAI's `gpt-4.1-mini`. `python -m minikin.api.reference` generates it from the rules that the
-server checks requests with. To change this page, change those rules.
+This page lists what Minikin does with each part of OpenAI's chat completions API and Responses
+API, compared with OpenAI's `gpt-4.1-mini`. `python -m minikin.api.reference` generates it from the
+rules that the server checks requests with. To change this page, change those rules.
 
 Every field is honoured or rejected with an error. No field is silently ignored. An invalid request
 gets OpenAI's status, wording, `param` and `code`. If a request has several errors, Minikin reports
-one, as OpenAI does, in this order: the model, the type and range of each parameter in the order of
-the table below, then the rules that combine parameters.
+one, as OpenAI does. For chat completions, the order is: the model, the type and range of each
+parameter in the order of its table, then the rules that combine parameters. For a response, it is:
+missing `model` or `input`, unknown parameters, each parameter in the order of its table, the name
+of the model, the stored context, then what the model can do.
 """
 _EXTENSIONS = """\
 OpenAI rejects these parameters as unrecognised. Minikin does the same, unless it is started with
 `minikin serve --extensions`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is
 applied to the distribution at the request's temperature. `repetition_penalty` is applied before the
 other penalties and `logit_bias`.
+
+"""
+_RESPONSES = """\
+- Text, messages, function calls and their outputs become the same prompt as in chat completions,
+  and the same rules apply to the answer. The differences and additions below hold for both.
+- Every call needs its output in the context, in any order, and every output needs its call.
+- A function without `strict` gets a strict schema, as at OpenAI: objects are closed, and every
+  property is required. If the schema has a part that cannot be strict, such as a free map, the
+  function has `strict: false`. Such a schema is followed as far as the grammar can, and not
+  rejected.
+- The object shows the `temperature` and `top_p` of the request, or OpenAI's default 1. If the
+  request has none, the model's own defaults apply.
+- The events have gapless sequence numbers. A delta and its padding together have a multiple of 16
+  characters. A failure after the first event sends an `error` event, then `response.failed`.
+- White space alone before or after a call is not a message.
+- The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
+  message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are
+  skipped.
+- Custom tools, hosted tools, stored prompts, `POST /v1/responses/compact` and the WebSocket mode
+  are not supported.
+"""
+_RESPONSE_EXTENSIONS = """\
+With `minikin serve --extensions`, `POST /v1/responses` also accepts these parameters:
 
 """
 _HEADERS = f"""\
@@ -159,11 +187,26 @@ def compatibility() -> str:
     sections = {
         "Routes": _table(("route", "what it does"), _routes()),
         "Parameters of POST /v1/chat/completions": _table(
-            ("parameter", "type and range", "default", "behaviour", "difference"), _parameters()
+            ("parameter", "type and range", "default", "behaviour", "difference"),
+            _parameters(PARAMETERS),
         ),
         "Extensions": _EXTENSIONS
-        + _table(("parameter", "type and range", "default", "behaviour"), _extensions()),
+        + _table(
+            ("parameter", "type and range", "default", "behaviour"), map(_described, EXTENSIONS)
+        ),
         "Messages": _table(("role", "fields"), _roles()),
+        "Parameters of POST /v1/responses": _table(
+            ("parameter", "type and range", "default", "behaviour", "difference"),
+            _parameters(responses.PARAMETERS),
+        )
+        + "\n"
+        + _RESPONSE_EXTENSIONS
+        + _table(
+            ("parameter", "type and range", "default", "behaviour"),
+            map(_described, responses.EXTENSIONS),
+        ),
+        "Input items": _table(("type", "fields"), _items()),
+        "Responses": _filled(_RESPONSES),
         "Limits": _table(("limit", "value"), _limits()),
         "Headers": _HEADERS,
         "Transport": _filled(_TRANSPORT),
@@ -185,14 +228,10 @@ def _routes() -> Iterable[tuple[str, ...]]:
             yield f"`{method.upper()} {path}`", operation["summary"]
 
 
-def _parameters() -> Iterable[tuple[str, ...]]:
+def _parameters(parameters: Iterable[Parameter]) -> Iterable[tuple[str, ...]]:
     yield "`model`", "string", "required", "a name from `GET /v1/models`", ""
-    for parameter in PARAMETERS:
+    for parameter in parameters:
         yield *_described(parameter), parameter.difference
-
-
-def _extensions() -> Iterable[tuple[str, ...]]:
-    return map(_described, EXTENSIONS)
 
 
 def _described(parameter: Parameter) -> tuple[str, ...]:
@@ -202,13 +241,26 @@ def _described(parameter: Parameter) -> tuple[str, ...]:
 
 def _roles() -> Iterable[tuple[str, ...]]:
     for role, rule in MESSAGE.kinds.items():
-        assert isinstance(rule, Object)
-        fields = [
-            f"`{name}`" if prop.required else f"`{name}` (optional)"
-            for name, prop in rule.properties.items()
-            if name != "role"
-        ]
-        yield f"`{role}`", ", ".join(fields)
+        yield f"`{role}`", _fields(rule, "role")
+
+
+def _items() -> Iterable[tuple[str, ...]]:
+    for role, rule in item_rules.MESSAGE.kinds.items():
+        yield f"`message` of `{role}`", _fields(rule, "role")
+    for kind, rule in item_rules.ITEM.kinds.items():
+        if isinstance(rule, Object):
+            yield f"`{kind}`", _fields(rule, "type")
+    yield "`reasoning`", "any"
+
+
+def _fields(rule: Rule, tag: str) -> str:
+    """The fields of an object beside its tag."""
+    assert isinstance(rule, Object)
+    return ", ".join(
+        f"`{name}`" if prop.required else f"`{name}` (optional)"
+        for name, prop in rule.properties.items()
+        if name != tag
+    )
 
 
 def _limits() -> Iterable[tuple[str, ...]]:
@@ -227,6 +279,7 @@ def _limits() -> Iterable[tuple[str, ...]]:
     )
     yield "messages", f"{MAX_MESSAGES:,}"
     yield "content parts of a message", f"{MAX_PARTS:,}"
+    yield "items of an `input`", f"{item_rules.MAX_ITEMS:,}"
     yield "tool calls of an answer", f"{MAX_CALLS}"
     yield "tools of a request, and tool calls of a message", f"{MAX_TOOLS:,}"
     yield "characters of a stop sequence", f"{MAX_STOP_CHARS:,}"

@@ -18,6 +18,7 @@ table { border-collapse: collapse; width: 100% }
 td, th { text-align: left; vertical-align: top; padding: .3rem; border-bottom: 1px solid #ccc }
 code { font-size: .9em }
 """
+_BODIES = {"/v1/chat/completions": "ChatCompletionRequest", "/v1/responses": "ResponseRequest"}
 
 
 def routes(described: dict[str, Any]) -> list[Route]:
@@ -38,13 +39,17 @@ def _page(described: dict[str, Any]) -> str:
         for path, methods in described["paths"].items()
         for method, operation in methods.items()
     ]
-    fields = described["components"]["schemas"]["ChatCompletionRequest"]["properties"]
+    schemas = described["components"]["schemas"]
+    bodies = "".join(
+        f"<h2>Body of POST {path}</h2>{_table(schemas[name]['properties'])}"
+        for path, name in _BODIES.items()
+    )
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Minikin API</title>"
         f"<style>{_STYLE}</style><h1>Minikin API</h1>"
         f"<p>{escape(described['info']['description'])} As data: "
         f"<a href=/openapi.json>openapi.json</a>.</p>{''.join(operations)}"
-        f"<h2>Body of POST /v1/chat/completions</h2>{_table(fields)}</html>"
+        f"{bodies}</html>"
     )
 
 

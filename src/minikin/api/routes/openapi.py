@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -10,8 +10,12 @@ import msgspec
 
 from minikin import __version__
 from minikin.api.answer.wire import ChatCompletion, Chunk, Error, Model, ModelList
+from minikin.api.request.parameter import Parameter
 from minikin.api.request.parameters import served_parameters
-from minikin.api.routes import files
+from minikin.api.responses import parameters as of_responses
+from minikin.api.responses.translate import COUNTED
+from minikin.api.responses.wire import InputTokens, Response
+from minikin.api.routes import files, responses
 from minikin.api.routes.operations import (
     BODY_FAULTS,
     REF,
@@ -29,7 +33,7 @@ from minikin.api.routes.tokens import IDS, TEXT
 
 _ANSWER = "ChatCompletion"
 _MODEL = {"model": {"type": "string"}}
-_WIRE = (ChatCompletion, Chunk, Error, Model, ModelList)
+_WIRE = (ChatCompletion, Chunk, Error, Model, ModelList, Response, InputTokens)
 
 
 @cache
@@ -48,7 +52,7 @@ def document(*, extensions: bool = False) -> dict[str, Any]:
         },
         "paths": _paths(),
         "components": {
-            "schemas": {"ChatCompletionRequest": _request_schema(extensions), **components},
+            "schemas": {**_bodies(extensions), **components},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -63,16 +67,26 @@ def with_more(described: dict[str, Any], paths: Mapping[str, Any]) -> dict[str, 
     return {**described, "paths": described["paths"] | more}
 
 
-def _request_schema(extensions: bool) -> dict[str, Any]:
+def _bodies(extensions: bool) -> dict[str, Any]:
+    responses = of_responses.served_parameters(extensions=extensions)
+    counted = [parameter for parameter in responses if parameter.name in COUNTED]
+    return {
+        "ChatCompletionRequest": _body(served_parameters(extensions=extensions), "messages"),
+        "ResponseRequest": _body(responses, "input"),
+        "InputTokensRequest": _body(counted, "input"),
+    }
+
+
+def _body(parameters: Iterable[Parameter], prompt: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "model": {"type": "string", "minLength": 1, "description": "a name from GET /v1/models"}
     }
-    for parameter in served_parameters(extensions=extensions):
+    for parameter in parameters:
         text = f"{parameter.behaviour}. Default: {parameter.default}."
         properties[parameter.name] = {**parameter.rule.schema, "description": text}
     return {
         "type": "object",
-        "required": ["model", "messages"],
+        "required": ["model", prompt],
         "properties": properties,
         "additionalProperties": False,
     }
@@ -99,6 +113,7 @@ def _paths() -> dict[str, Any]:
         f"{stored}/messages": {
             "get": of_path("id", listing("List its messages", LISTING, _MODEL, 404))
         },
+        **responses.paths(),
         **files.paths(),
         "/v1/models": {"get": operation("List the models", component("ModelList"))},
         "/v1/models/{model}": {

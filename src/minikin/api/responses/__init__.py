@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: the rules of its bodies, its items, and its events."""

@@ -1,0 +1,164 @@
+"""Turns a decoded JSON body into a checked request for a response.
+
+It happens in two steps, because the context of a request can be in the store: `read` checks the
+body, and `Body.with_context` what depends on the items before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import msgspec
+
+from minikin.api.request import faults
+from minikin.api.request.answer_request import AnswerRequest
+from minikin.api.request.parameter import check_each
+from minikin.api.request.translate import Limits
+from minikin.api.responses.combinations import check_context, check_input, check_model
+from minikin.api.responses.item_rules import INPUT
+from minikin.api.responses.messages import Item, to_messages, turns
+from minikin.api.responses.parameters import TABLE, served_parameters
+from minikin.api.responses.strangers import check_names, moved
+from minikin.errors import InvalidRequest
+
+COUNTED = (
+    "input", "previous_response_id", "conversation", "tools", "text", "tool_choice",
+    "parallel_tool_calls", "reasoning", "truncation", "instructions",
+)  # fmt: skip
+"""The parameters that change the number of input tokens."""
+
+
+class ResponseRequest(AnswerRequest, frozen=True, kw_only=True):
+    """A request for a response."""
+
+    prompt_param: ClassVar[str] = "input"
+    effort_param: ClassVar[str] = "reasoning.effort"
+
+    input: list[Item]
+    """The new items."""
+    context: tuple[Item, ...] = ()
+    """The items before them."""
+    instructions: str | None = None
+    stream: bool = False
+    include_obfuscation: bool = True
+    background: bool = False
+    store: bool = True
+    previous_response_id: str | None = None
+    conversation: str | None = None
+    """The id of the conversation."""
+    with_logprobs: bool = False
+    top_logprobs: int = 0
+    truncates: bool = False
+    """Whether the oldest messages can be dropped."""
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    """The settings that the response shows."""
+
+    def place_of_function(self, at: int) -> str:
+        """See AnswerRequest."""
+        return f"tools[{at}]"
+
+    def place_of_schema(self, *, strict: bool) -> tuple[str, str | None]:
+        """See AnswerRequest."""
+        return "text.format.schema", "invalid_json_schema"
+
+    def too_long(self, window: int, tokens: str) -> InvalidRequest:
+        """See AnswerRequest."""
+        return InvalidRequest(
+            "Your input exceeds the context window of this model. Please adjust your input and "
+            "try again.",
+            param="input",
+            code="context_length_exceeded",
+        )
+
+    @property
+    def droppable(self) -> int:
+        """See AnswerRequest."""
+        return max(len(turns(self._without_instructions)) - 1, 0) if self.truncates else 0
+
+    def without_oldest(self, count: int) -> AnswerRequest:
+        """See AnswerRequest."""
+        kept = [message for turn in turns(self._without_instructions)[count:] for message in turn]
+        first = self.messages[:1] if self.instructions else []
+        return msgspec.structs.replace(self, messages=[*first, *kept])
+
+    @property
+    def _without_instructions(self) -> list[dict[str, Any]]:
+        return self.messages[1:] if self.instructions else self.messages
+
+
+class Body(msgspec.Struct, frozen=True):
+    """A body that satisfies every rule of its own fields."""
+
+    model: str
+    values: dict[str, Any]
+    limits: Limits
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of ResponseRequest that the body gives."""
+        return TABLE.request(self.values)
+
+    def with_context(self, context: Sequence[Item]) -> ResponseRequest:
+        """The request, with the items before its input.
+
+        Raises InvalidRequest for what the model cannot do, and for calls without an output.
+        """
+        fields = self.fields
+        items = [*context, *fields["input"]]
+        check_input(self.values)
+        check_model(self.values, self.model, self.limits)
+        check_context(self.values, items)
+        sampling = TABLE.sampling(self.values)
+        if fields.get("with_logprobs"):
+            sampling["top_logprobs"] = fields.get("top_logprobs", 0)
+        return ResponseRequest(
+            model=self.model,
+            messages=to_messages(items, fields.get("instructions")),
+            context=tuple(context),
+            sampling=sampling,
+            settings=TABLE.settings(self.values),
+            **fields,
+        )
+
+
+def read(body: Any, limits: Limits, only: Sequence[str] | None = None) -> Body:
+    """The checked body. `only` are the names of the parameters to accept, if not all.
+
+    Raises InvalidRequest with the error that OpenAI would report: presence of `model` and `input`,
+    unknown fields, then each field in the order of the table, then the name of the model.
+    """
+    if not isinstance(body, dict):
+        raise faults.no_object(body)
+    _check_presence(body)
+    parameters = served_parameters(extensions=limits.extensions)
+    if only is not None:
+        parameters = tuple(p for p in parameters if p.name in only)
+    model = _text(body["model"])
+    check_names(body, {"model", *(parameter.name for parameter in parameters)})
+    if body["input"] is None:
+        raise faults.wrong_type("input", INPUT.expected, {})  # OpenAI calls a null here an object
+    values = check_each(body, parameters)
+    if model not in limits.models:
+        raise _no_model(model)
+    return Body(model, values, limits)
+
+
+def _check_presence(body: dict[str, Any]) -> None:
+    if "model" not in body:
+        raise faults.missing("model")
+    if "input" not in body:
+        raise moved("messages") if "messages" in body else faults.missing("input")
+
+
+def _text(model: Any) -> str:
+    if not isinstance(model, str):
+        raise faults.wrong_type("model", "a string", {} if model is None else model)
+    return model
+
+
+def _no_model(name: str) -> InvalidRequest:
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name[:64])
+    return InvalidRequest(
+        f"The requested model '{shown}' does not exist.", param="model", code="model_not_found"
+    )
