@@ -26,6 +26,7 @@ from minikin.api.routes.models import Models
 from minikin.api.routes.openapi import document, with_more
 from minikin.api.routes.responses import Responses
 from minikin.api.routes.stored_completions import StoredCompletions
+from minikin.api.routes.stored_responses import StoredResponses
 from minikin.api.routes.tokens import Tokens
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.service import Service
@@ -36,6 +37,9 @@ _CHAT_ONLY = (
     "This is a chat model and not supported in the v1/completions endpoint. "
     "Did you mean to use v1/chat/completions?"
 )
+
+_NOT_SERVED = {("POST", "/v1/responses/compact")}
+"""Routes of OpenAI whose paths look like those of an object here."""
 
 
 class MoreRoutes(NamedTuple):
@@ -81,7 +85,7 @@ def create_app(
 
 def _routes(service: Service) -> list[BaseRoute]:
     models, stored, tokens = Models(service), StoredCompletions(service), Tokens(service)
-    responses, files = Responses(service), Files(service)
+    responses, kept, files = Responses(service), StoredResponses(service), Files(service)
 
     async def health(request: Request) -> Response:
         return json_response({"status": "ok"})
@@ -104,6 +108,10 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}/messages", stored.messages),
         Route("/v1/responses", responses, methods=["POST"]),
         Route("/v1/responses/input_tokens", responses.count, methods=["POST"]),
+        Route("/v1/responses/{id}", kept.one),
+        Route("/v1/responses/{id}", kept.delete, methods=["DELETE"]),
+        Route("/v1/responses/{id}/cancel", kept.cancel, methods=["POST"]),
+        Route("/v1/responses/{id}/input_items", kept.input_items),
         Route("/v1/files", files.upload, methods=["POST"]),
         Route("/v1/files", files.all),
         Route("/v1/files/{id}", files.one),
@@ -129,8 +137,9 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
     method, path = request.method, request.scope["path"][:256]
     if (method, path) == ("POST", "/v1/completions"):
         return error_response(NotFound(_CHAT_ONLY, param="model"))
-    if error.status_code != 405:
-        return error_response(TransportFault(error.status_code, f"Invalid URL ({method} {path})"))
+    status = 404 if (method, path) in _NOT_SERVED else error.status_code
+    if status != 405:
+        return error_response(TransportFault(status, f"Invalid URL ({method} {path})"))
     response = error_response(
         TransportFault(
             405,

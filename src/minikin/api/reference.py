@@ -67,6 +67,9 @@ _RESPONSES = """\
   request has none, the model's own defaults apply.
 - The events have gapless sequence numbers. A delta and its padding together have a multiple of 16
   characters. A failure after the first event sends an `error` event, then `response.failed`.
+- A stored response has its whole context, so a response can be deleted while others continue it. The
+  list of its input items has this context, without instructions. Nothing is stored if the client
+  disconnects.
 - White space alone before or after a call is not a message.
 - The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
   message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are

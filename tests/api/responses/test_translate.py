@@ -20,7 +20,8 @@ OUTPUT = {"type": "function_call_output", "call_id": "c1", "output": "42"}
 
 
 def request(limits=LIMITS, **fields) -> ResponseRequest:
-    return read(ASK | fields, limits).with_context([])
+    body = read(ASK | fields, limits)
+    return body.with_context([], body.input)
 
 
 def fault(limits=LIMITS, **fields) -> InvalidRequest:
@@ -143,10 +144,14 @@ def test_calls_and_outputs_pair_in_any_order():
 
 def test_a_context_counts_for_pairs_and_for_the_word():
     body = read(ASK | {"input": [OUTPUT]}, LIMITS)
-    assert [m["role"] for m in body.with_context([CALL]).messages] == ["assistant", "tool"]
+    assert [m["role"] for m in body.with_context([CALL], body.input).messages] == [
+        "assistant",
+        "tool",
+    ]
     word = [{"type": "message", "role": "user", "content": "JSON please"}]
     wants = {"text": {"format": {"type": "json_object"}}}
-    assert read(ASK | wants, LIMITS).with_context(word).response_format == {"type": "json_object"}
+    body = read(ASK | wants, LIMITS)
+    assert body.with_context(word, body.input).response_format == {"type": "json_object"}
 
 
 def test_instructions_do_not_have_the_word():

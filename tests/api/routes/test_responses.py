@@ -52,7 +52,7 @@ def kinds(found: list[dict]) -> list[str]:
 
 def test_the_object_has_all_keys_in_order(shared_server):
     got = answer(shared_server)
-    assert list(got) == [f for f in Response.__struct_fields__ if f != "conversation"]
+    assert list(got) == [name for name in Response.__struct_fields__ if name != "conversation"]
     assert re.fullmatch(r"resp_[0-9a-f]{50}", got["id"])
     (message,) = got["output"]
     assert message["id"][4:20] == got["id"][5:21]

@@ -52,6 +52,7 @@ class ResponseMaker:
         self._numbers = iter(range(2**62))
         self._done: list[OutputItem] = []
         self._open: OpenItem | None = None
+        self.failure: MinikinError | None = None
         self._blank: list[Words] = []
         """White space that no message has yet."""
         self.response = Response(
@@ -77,25 +78,30 @@ class ResponseMaker:
     async def events(
         self, prepared: Prepared, events: AsyncIterator[Event]
     ) -> AsyncGenerator[ResponseEvent, None]:
-        """The events of a response, from the engine's. An error of the engine passes through."""
+        """The events of a response, from the engine's.
+
+        Raises MinikinError for an error before the first one, so that it becomes an HTTP error.
+        """
+        first = await anext(events)
+        for made in self._start():
+            yield made
         reader = prepared.reader()
-        begun = False
-        async for event in events:
-            if not begun:  # so that an error before the first token is an HTTP error
-                begun = True
-                for made in self._start():
-                    yield made
-            for part in reader.take(event):
-                for made in self._take(part):
-                    yield made
-            if event.finish_reason:
-                yield self._finish(
-                    event.finish_reason,
-                    _usage(len(prepared.generation.prompt), event.usage, reader.reasoning_tokens),
-                )
+        try:
+            async for event in _joined(first, events):
+                for part in reader.take(event):
+                    for made in self._take(part):
+                        yield made
+                if event.finish_reason:
+                    prompt = len(prepared.generation.prompt)
+                    usage = _usage(prompt, event.usage, reader.reasoning_tokens)
+                    yield self._finish(event.finish_reason, usage)
+        except MinikinError as error:
+            for made in self.fail(error):
+                yield made
 
     def fail(self, error: MinikinError) -> Iterator[ResponseEvent]:
         """The events after an error."""
+        self.failure = error
         body = msgspec.convert(error.body()["error"], ErrorBody)
         yield ErrorEvent(error=body, sequence_number=self._number())
         self.response = replace(
@@ -193,6 +199,12 @@ class ResponseMaker:
 
     def _number(self) -> int:
         return next(self._numbers)
+
+
+async def _joined(first: Event, rest: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+    yield first
+    async for event in rest:
+        yield event
 
 
 def _usage(prompt: int, usage: ChoiceUsage | None, reasoning: int) -> ResponseUsage:

@@ -15,6 +15,7 @@ from minikin.api.request import faults
 from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.request.parameter import check_each
 from minikin.api.request.translate import Limits
+from minikin.api.responses import normal_form
 from minikin.api.responses.combinations import check_context, check_input, check_model
 from minikin.api.responses.item_rules import INPUT
 from minikin.api.responses.messages import Item, to_messages, turns
@@ -95,17 +96,23 @@ class Body(msgspec.Struct, frozen=True):
     limits: Limits
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """The fields of ResponseRequest that the body gives."""
-        return TABLE.request(self.values)
+    def input(self) -> list[Item]:
+        """The new items, before references to items are resolved."""
+        return normal_form.items(self.values["input"])
 
-    def with_context(self, context: Sequence[Item]) -> ResponseRequest:
-        """The request, with the items before its input.
+    @property
+    def conversation(self) -> str | None:
+        """The id of the conversation."""
+        given = self.values.get("conversation")
+        return given and normal_form.conversation_id(given)
+
+    def with_context(self, context: Sequence[Item], new: Sequence[Item]) -> ResponseRequest:
+        """The request, with the items before its input, and those of its input.
 
         Raises InvalidRequest for what the model cannot do, and for calls without an output.
         """
-        fields = self.fields
-        items = [*context, *fields["input"]]
+        fields: dict[str, Any] = {**TABLE.request(self.values), "input": list(new)}
+        items = [*context, *new]
         check_input(self.values)
         check_model(self.values, self.model, self.limits)
         check_context(self.values, items)

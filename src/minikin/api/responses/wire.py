@@ -105,12 +105,6 @@ class Conversation(msgspec.Struct, frozen=True):
     id: str
 
 
-class Billing(msgspec.Struct, frozen=True):
-    """Who pays. Only in JSON answers that ended."""
-
-    payer: Literal["developer"] = "developer"
-
-
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """A response. Its settings are those of the request, or OpenAI's defaults."""
 
@@ -119,7 +113,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     status: Status
     background: bool
-    billing: Billing | UnsetType = UNSET
+    billing: dict[str, str] | UnsetType = UNSET
+    """Who pays. Only in JSON answers that ended."""
     completed_at: int | None = None
     conversation: Conversation | UnsetType = UNSET
     error: ResponseError | None = None

@@ -15,7 +15,7 @@ from minikin.api.request.parameters import served_parameters
 from minikin.api.responses import parameters as of_responses
 from minikin.api.responses.translate import COUNTED
 from minikin.api.responses.wire import InputTokens, Response
-from minikin.api.routes import files, responses
+from minikin.api.routes import files, responses, stored_responses
 from minikin.api.routes.operations import (
     BODY_FAULTS,
     REF,
@@ -114,6 +114,7 @@ def _paths() -> dict[str, Any]:
             "get": of_path("id", listing("List its messages", LISTING, _MODEL, 404))
         },
         **responses.paths(),
+        **stored_responses.paths(),
         **files.paths(),
         "/v1/models": {"get": operation("List the models", component("ModelList"))},
         "/v1/models/{model}": {

@@ -1,0 +1,127 @@
+"""What responses take from the store, and what they leave in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from minikin.api.answer.identifiers import ResponseIds
+from minikin.api.responses.combinations import no_prompt, one_context
+from minikin.api.responses.messages import Item
+from minikin.api.responses.translate import Body, ResponseRequest
+from minikin.api.responses.wire import Response
+from minikin.errors import InvalidRequest, NotFound
+from minikin.store.items import KEPT_SECONDS
+from minikin.store.responses import StoredResponse
+from minikin.store.store import Store
+
+BILLING = {"payer": "developer"}
+"""Who pays for a response that ended, as OpenAI's JSON answers have it."""
+_PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
+_RUNNING = ("queued", "in_progress")
+
+
+async def resolve(body: Body, store: Store, owner: str) -> ResponseRequest:
+    """The request in `body`, with its context and the items that it refers to.
+
+    Raises NotFound or InvalidRequest if `owner` has no such context or item, or if the items do not
+    fit together.
+    """
+    context = await _context(body, store, owner)
+    given = body.input
+    wanted = [item["id"] for item in given if item["type"] == "item_reference"]
+    found = await store.items.get(owner, wanted)
+    for identifier in wanted:
+        if identifier not in found:
+            raise _no_item(identifier, stored=body.values.get("store", True))
+    items = [found[i["id"]] if i["type"] == "item_reference" else i for i in given]
+    return body.with_context(context, items)
+
+
+async def _context(body: Body, store: Store, owner: str) -> list[Item]:
+    """The items before the input."""
+    one_context(body.values)
+    context: list[Item] = []
+    if conversation := body.conversation:
+        context = await store.conversations.items(owner, conversation)
+    no_prompt(body.values)
+    if previous := body.values.get("previous_response_id"):
+        parent = await store.responses.get(owner, previous)
+        if parent is None or parent.body["status"] in _RUNNING:
+            raise _no_parent(previous, running=parent is not None)
+        context = [*parent.context, *parent.body["output"]]
+    return context
+
+
+def kept_items(items: list[Item], ids: ResponseIds) -> list[Item]:
+    """Items of an input as the store has them: with an id, a status and their parts."""
+    return [_kept(item, ids) for item in items]
+
+
+def stored(
+    request: ResponseRequest,
+    response: Response,
+    items: list[Item],
+    owner: str,
+    again: dict[str, Any] | None = None,
+) -> StoredResponse:
+    """What the store keeps of a response.
+
+    `items` are the `kept_items` of its input, `again` is the body to run again after a restart.
+    """
+    return StoredResponse(
+        id=response.id,
+        owner=owner,
+        created_at=response.created_at,
+        expires_at=response.created_at + KEPT_SECONDS,
+        body=msgspec.to_builtins(response),
+        context=[*request.context, *items],
+        request=again,
+    )
+
+
+def in_full(body: dict[str, Any]) -> dict[str, Any]:
+    """A response as a JSON answer has it: with the payer after its end."""
+    if body["status"] in _RUNNING:
+        return body
+    names = list(body)
+    at = names.index("background") + 1
+    head = {name: body[name] for name in names[:at]}
+    return {**head, "billing": BILLING, **{name: body[name] for name in names[at:]}}
+
+
+def _kept(item: Item, ids: ResponseIds) -> Item:
+    kind = item["type"]
+    if kind not in _PREFIXES:
+        return item if item.get("id") else item | {"id": ids.item("rs")}
+    known = {"id": item.get("id") or ids.item(_PREFIXES[kind]), "type": kind}
+    status = item.get("status") or "completed"
+    rest = {k: v for k, v in item.items() if k not in ("id", "type", "status")}
+    if kind == "message" and isinstance(item["content"], str):
+        part = "output_text" if item["role"] == "assistant" else "input_text"
+        rest["content"] = [{"type": part, "text": item["content"]}]
+    return {**known, "status": status, **rest}
+
+
+def _no_item(identifier: str, *, stored: bool) -> NotFound:
+    reason = (
+        ""
+        if stored
+        else " Items are not persisted when `store` is set to false. Try again with `store` set to "
+        "true, or remove this item from your input."
+    )
+    return NotFound(f"Item with id '{identifier[:64]}' not found.{reason}", param="input")
+
+
+def _no_parent(identifier: str, *, running: bool) -> InvalidRequest:
+    if running:
+        return InvalidRequest(
+            f"Previous response with id '{identifier}' has not ended yet.",
+            param="previous_response_id",
+        )
+    return InvalidRequest(
+        f"Previous response with id '{identifier}' not found.",
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )

@@ -1,0 +1,71 @@
+"""One response in the making: from a checked request to its events and to the store."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
+from typing import Any
+
+import msgspec
+
+from minikin.api.answer.identifiers import ResponseIds
+from minikin.api.responses.events import ResponseEvent
+from minikin.api.responses.maker import ResponseMaker
+from minikin.api.responses.state import in_full, kept_items, stored
+from minikin.api.responses.translate import ResponseRequest
+from minikin.api.routes.answering import answering
+from minikin.api.serving.service import Service
+
+
+class ResponseTurn:
+    """One response in the making."""
+
+    def __init__(self, service: Service, request: ResponseRequest, owner: str) -> None:
+        self._service = service
+        self.request = request
+        self.owner = owner
+        ids = ResponseIds()
+        self.maker = ResponseMaker(request, ids)
+        self.items = kept_items(request.input, ids)
+        """The items of the input, as the store has them."""
+
+    async def events(self, noted: dict[str, Any]) -> AsyncGenerator[ResponseEvent, None]:
+        """The events. The response is stored before the last one, so that it can be continued.
+
+        `noted` gets facts for the access log. Raises MinikinError before the first event.
+        """
+        service, identifier = self._service, self.maker.response.id
+        with self._reserved():
+            async with (
+                answering(service, self.request, identifier, self.owner, noted) as answer,
+                aclosing(self.maker.events(answer.prepared, answer.events)) as events,
+            ):
+                async for event in events:
+                    if self.maker.ended:
+                        await self.keep()
+                    yield event
+
+    async def whole(self, noted: dict[str, Any]) -> dict[str, Any]:
+        """The response without a stream: the fold of the same events. Raises MinikinError."""
+        async with aclosing(self.events(noted)) as events:
+            async for _ in events:
+                pass
+        if self.maker.failure:
+            raise self.maker.failure
+        return in_full(msgspec.to_builtins(self.maker.response))
+
+    async def keep(self) -> None:
+        """Store the response and its items, if the request wants that."""
+        if not self.request.store:
+            return
+        response = stored(self.request, self.maker.response, self.items, self.owner)
+        new = [*self.items, *response.body["output"]]
+        await self._service.store.responses.put(
+            response, new, conversation=self.request.conversation
+        )
+
+    def _reserved(self) -> Any:
+        """The conversation, for as long as this response uses it."""
+        if not self.request.conversation:
+            return nullcontext()
+        return self._service.store.conversations.use(self.owner, self.request.conversation)

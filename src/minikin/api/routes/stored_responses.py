@@ -1,0 +1,118 @@
+"""The routes of responses that are stored: return, delete, and list their input items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from minikin.api.http.http import json_response
+from minikin.api.http.lists import Listing, listed
+from minikin.api.request import faults
+from minikin.api.request.rules import OneOf
+from minikin.api.responses.parameters import INCLUDABLE
+from minikin.api.responses.state import in_full
+from minikin.api.routes.operations import any_object, component, listing, of_path, operation
+from minikin.api.serving.service import Service
+from minikin.errors import InvalidRequest, NotFound
+from minikin.store.responses import StoredResponse
+
+LISTING = Listing()
+_INCLUDE = ("include", "include[]")
+_RETRIEVAL = (*_INCLUDE, "include_obfuscation", "starting_after", "stream")
+_BOOLEAN = OneOf(("true", "false"))
+
+
+def paths() -> dict[str, Any]:
+    """The routes of this module, for the OpenAPI document."""
+    one = "/v1/responses/{id}"
+    return {
+        one: {
+            "get": of_path("id", operation("Return a response", component("Response"), 400, 404)),
+            "delete": of_path("id", operation("Delete a response", any_object(), 404)),
+        },
+        f"{one}/cancel": {
+            "post": of_path(
+                "id", operation("Cancel a background response", component("Response"), 400, 404)
+            )
+        },
+        f"{one}/input_items": {
+            "get": of_path("id", listing("List the items before its output", LISTING, {}, 404))
+        },
+    }
+
+
+class StoredResponses:
+    """Return, delete and cancel responses, and list their input items."""
+
+    def __init__(self, service: Service) -> None:
+        self._store = service.store.responses
+
+    async def one(self, request: Request) -> Response:
+        """GET: one response. Raises NotFound, InvalidRequest."""
+        check_query(request, _RETRIEVAL)
+        found = await self._find(request)
+        if request.query_params.get("stream") == "true":
+            raise InvalidRequest(
+                "Only a background response that was created with `stream` can be streamed, until "
+                "some minutes after its end.",
+                param="stream",
+            )
+        return json_response(in_full(found.body))
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE: delete a response. Those that continue it stay. Raises NotFound."""
+        identifier = request.path_params["id"]
+        if not await self._store.delete(request.state.owner, identifier):
+            raise not_found(identifier)
+        return json_response({"id": identifier, "object": "response", "deleted": True})
+
+    async def cancel(self, request: Request) -> Response:
+        """POST: cancel a background response. Raises NotFound, InvalidRequest."""
+        found = await self._find(request)
+        if not found.body["background"]:
+            raise InvalidRequest("Cannot cancel a synchronous response.")
+        return json_response(in_full(found.body))
+
+    async def input_items(self, request: Request) -> Response:
+        """GET: a page of the items before its output, newest first. Raises NotFound."""
+        page = LISTING.page(request.query_params, _INCLUDE)
+        _check_include(request)
+        items = (await self._find(request)).context
+        if page.order == "desc":
+            items.reverse()
+        ids = [item["id"] for item in items]
+        if page.after in ids:
+            items = items[ids.index(page.after) + 1 :]
+        return json_response(listed(items, page))
+
+    async def _find(self, request: Request) -> StoredResponse:
+        identifier = request.path_params["id"]
+        found = await self._store.get(request.state.owner, identifier)
+        if found is None:
+            raise not_found(identifier)
+        return found
+
+
+def not_found(identifier: str) -> NotFound:
+    """The error for an unknown response."""
+    return NotFound(f"Response with id '{identifier[:64]}' not found.")
+
+
+def check_query(request: Request, known: tuple[str, ...]) -> None:
+    """Raise InvalidRequest for a query string that the route does not have."""
+    for name, value in request.query_params.items():
+        if name not in known:
+            raise faults.unknown(name[:64])
+        if name in ("stream", "include_obfuscation"):
+            _BOOLEAN.check(value, name)
+        if name == "starting_after" and not (value.isascii() and value.isdigit()):
+            raise faults.wrong_type(name, "an integer", value)
+    _check_include(request)
+
+
+def _check_include(request: Request) -> None:
+    for name in _INCLUDE:
+        for at, value in enumerate(request.query_params.getlist(name)):
+            OneOf(INCLUDABLE).check(value, f"include[{at}]")
