@@ -20,6 +20,7 @@ from minikin.api.http.edge import Edge
 from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
 from minikin.api.routes import docs
+from minikin.api.routes.background import Background
 from minikin.api.routes.chat_completions import ChatCompletions
 from minikin.api.routes.files import Files
 from minikin.api.routes.models import Models
@@ -85,7 +86,9 @@ def create_app(
 
 def _routes(service: Service) -> list[BaseRoute]:
     models, stored, tokens = Models(service), StoredCompletions(service), Tokens(service)
-    responses, kept, files = Responses(service), StoredResponses(service), Files(service)
+    background, files = Background(service), Files(service)
+    service.workers.append(background)
+    responses, kept = Responses(service, background), StoredResponses(service, background)
 
     async def health(request: Request) -> Response:
         return json_response({"status": "ok"})

@@ -67,9 +67,11 @@ _RESPONSES = """\
   request has none, the model's own defaults apply.
 - The events have gapless sequence numbers. A delta and its padding together have a multiple of 16
   characters. A failure after the first event sends an `error` event, then `response.failed`.
-- A stored response has its whole context, so a response can be deleted while others continue it. The
-  list of its input items has this context, without instructions. Nothing is stored if the client
-  disconnects.
+- A stored response has its whole context, so a response can be deleted while others continue it.
+  The list of its input items has this context, without instructions. Nothing is stored if the
+  client disconnects, except of a background response.
+- A background response that is stored runs again after a restart of the server, from its beginning.
+  Its events, and all of it without `store`, are kept in memory for 10 minutes after its end.
 - White space alone before or after a call is not a message.
 - The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
   message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are

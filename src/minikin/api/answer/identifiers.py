@@ -34,10 +34,11 @@ class ResponseIds:
     digits, and 24 random ones.
     """
 
-    def __init__(self) -> None:
-        self.created = int(time.time())
-        self._shared = secrets.token_hex(8)
-        self.response = self.item("resp")
+    def __init__(self, response: str | None = None, created: int | None = None) -> None:
+        """New ids, or more of those of a response that exists."""
+        self.created = created or int(time.time())
+        self._shared = response[5:21] if response else secrets.token_hex(8)
+        self.response = response or self.item("resp")
 
     def item(self, prefix: str) -> str:
         """A new id."""

@@ -56,8 +56,6 @@ def check_model(values: Values, model: str, limits: Limits) -> None:
     for param in ("moderation", "context_management"):
         if values.get(param):
             raise faults.unsupported(param)
-    if values.get("background"):
-        raise faults.unsupported("background")
     if "stream_options" in values and not values.get("stream"):
         raise faults.only_with("stream_options", "stream")
 

@@ -5,6 +5,8 @@ After `type`, the keys of an event are in alphabetical order, as they were recor
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -180,3 +182,13 @@ def server_sent(event: ResponseEvent) -> bytes:
     """The event as it is sent."""
     name = event.__struct_config__.tag
     return b"event: %s\ndata: %s\n\n" % (str(name).encode(), _encode(event))
+
+
+async def without_padding(
+    events: AsyncIterator[ResponseEvent],
+) -> AsyncGenerator[ResponseEvent, None]:
+    """The events without the random text in their deltas."""
+    async for event in events:
+        if isinstance(event, TextDelta | ReasoningDelta | ArgumentsDelta):
+            event = msgspec.structs.replace(event, obfuscation=UNSET)
+        yield event

@@ -15,6 +15,7 @@ from minikin.api.answer.identifiers import ResponseIds, reported_model
 from minikin.api.answer.prepared import Prepared
 from minikin.api.answer.wire import ErrorBody
 from minikin.api.responses.events import (
+    Cancelled,
     Completed,
     Created,
     ErrorEvent,
@@ -113,15 +114,15 @@ class ResponseMaker:
         )
         yield Failed(response=self.response, sequence_number=self._number())
 
-    def cancel(self) -> Response:
-        """The response after its cancellation, with the output so far."""
+    def cancel(self) -> Cancelled:
+        """The event of a cancellation. The response has the output so far."""
         self.response = replace(
             self.response,
             status="cancelled",
             output=self._output("incomplete"),
             service_tier="default",
         )
-        return self.response
+        return Cancelled(response=self.response, sequence_number=self._number())
 
     def _start(self) -> Iterator[ResponseEvent]:
         if not self._request.background:

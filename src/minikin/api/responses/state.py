@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from minikin.api.answer.identifiers import ResponseIds
 from minikin.api.responses.combinations import no_prompt, one_context
 from minikin.api.responses.messages import Item
 from minikin.api.responses.translate import Body, ResponseRequest
 from minikin.api.responses.wire import Response
-from minikin.errors import InvalidRequest, NotFound
+from minikin.errors import InvalidRequest, MinikinError, NotFound
 from minikin.store.items import KEPT_SECONDS
 from minikin.store.responses import StoredResponse
 from minikin.store.store import Store
@@ -79,6 +80,13 @@ def stored(
         context=[*request.context, *items],
         request=again,
     )
+
+
+def failed(response: StoredResponse, error: MinikinError) -> StoredResponse:
+    """A stored response that cannot run again."""
+    reason = {"code": "server_error", "message": error.message}
+    body = response.body | {"status": "failed", "error": reason, "service_tier": "default"}
+    return replace(response, body=body, request=None)
 
 
 def in_full(body: dict[str, Any]) -> dict[str, Any]:

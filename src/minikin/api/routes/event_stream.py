@@ -27,7 +27,7 @@ async def send_events(
 
     An error before the first event is raised, so that it becomes an HTTP error.
     """
-    event: bytes | None = await anext(events)
+    event = await anext(events, None)
     await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
     try:
         while event is not None:

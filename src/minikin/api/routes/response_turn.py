@@ -20,11 +20,14 @@ from minikin.api.serving.service import Service
 class ResponseTurn:
     """One response in the making."""
 
-    def __init__(self, service: Service, request: ResponseRequest, owner: str) -> None:
+    def __init__(
+        self, service: Service, request: ResponseRequest, owner: str, ids: ResponseIds | None = None
+    ) -> None:
+        """`ids` are those of a response that runs again."""
         self._service = service
         self.request = request
         self.owner = owner
-        ids = ResponseIds()
+        ids = ids or ResponseIds()
         self.maker = ResponseMaker(request, ids)
         self.items = kept_items(request.input, ids)
         """The items of the input, as the store has them."""
@@ -55,14 +58,27 @@ class ResponseTurn:
         return in_full(msgspec.to_builtins(self.maker.response))
 
     async def keep(self) -> None:
-        """Store the response and its items, if the request wants that."""
-        if not self.request.store:
+        """Store the response and its items, if the request wants that.
+
+        A background response that the end of the server fails runs again after the next start.
+        """
+        again = self.maker.failure and self.request.background and self._service.draining
+        if again or not self.request.store:
             return
         response = stored(self.request, self.maker.response, self.items, self.owner)
         new = [*self.items, *response.body["output"]]
         await self._service.store.responses.put(
             response, new, conversation=self.request.conversation
         )
+
+    async def keep_queued(self, body: Any) -> None:
+        """Store the response before it runs, with what is needed to run it after a restart."""
+        with self._reserved():
+            if not self.request.store:
+                return
+            again = {"body": body, "inputs": len(self.items)}
+            queued = stored(self.request, self.maker.response, self.items, self.owner, again)
+            await self._service.store.responses.put(queued)
 
     def _reserved(self) -> Any:
         """The conversation, for as long as this response uses it."""

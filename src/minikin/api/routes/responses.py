@@ -17,6 +17,7 @@ from minikin.api.responses.maker import ResponseMaker
 from minikin.api.responses.state import resolve
 from minikin.api.responses.translate import COUNTED, read
 from minikin.api.responses.wire import InputTokens
+from minikin.api.routes.background import Background
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.operations import BODY_FAULTS, component, operation
 from minikin.api.routes.response_turn import ResponseTurn
@@ -43,8 +44,9 @@ def paths() -> dict[str, Any]:
 class Responses:
     """The route, as an ASGI application, because it must see when the client disconnects."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, background: Background) -> None:
         self._service = service
+        self._background = background
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises MinikinError only before the first byte of the answer."""
@@ -52,16 +54,18 @@ class Responses:
         with service.place():
             body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
             asked = await resolve(read(body, service.limits), service.store, owner)
-            turn = ResponseTurn(service, asked, owner)
-            async with while_connected(receive):
+            if asked.background:
+                job = await self._background.begin(asked, body, owner)
+                turn, events, whole = job.turn, job.follow(0), job.body
+            else:
+                turn, whole = ResponseTurn(service, asked, owner), None
+                events = turn.events(noted(scope))
+            async with while_connected(receive), aclosing(events):
                 if asked.stream:
-                    async with (
-                        aclosing(turn.events(noted(scope))) as events,
-                        aclosing(_sent(events)) as sent,
-                    ):
-                        await send_events(sent, lambda error: _failure(turn.maker, error), send)
+                    async with aclosing(sent(events)) as frames:
+                        await send_events(frames, lambda error: _failure(turn.maker, error), send)
                 else:
-                    response = await turn.whole(noted(scope))
+                    response = whole or await turn.whole(noted(scope))
                     await json_response(response)(scope, receive, send)
 
     async def count(self, request: Request) -> HttpResponse:
@@ -75,7 +79,8 @@ class Responses:
         return json_response(InputTokens(input_tokens=tokens))
 
 
-async def _sent(events: AsyncGenerator[ResponseEvent, None]) -> AsyncGenerator[bytes, None]:
+async def sent(events: AsyncGenerator[ResponseEvent, None]) -> AsyncGenerator[bytes, None]:
+    """The events as they are sent."""
     async for event in events:
         yield server_sent(event)
 

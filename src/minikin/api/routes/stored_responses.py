@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from minikin.api.http.http import json_response
+from minikin.api.http.http import json_response, while_connected
 from minikin.api.http.lists import Listing, listed
 from minikin.api.request import faults
 from minikin.api.request.rules import OneOf
+from minikin.api.responses.events import without_padding
 from minikin.api.responses.parameters import INCLUDABLE
 from minikin.api.responses.state import in_full
+from minikin.api.routes.background import Background, Job
+from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.operations import any_object, component, listing, of_path, operation
+from minikin.api.routes.responses import sent
 from minikin.api.serving.service import Service
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.responses import StoredResponse
@@ -46,30 +52,44 @@ def paths() -> dict[str, Any]:
 class StoredResponses:
     """Return, delete and cancel responses, and list their input items."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, background: Background) -> None:
         self._store = service.store.responses
+        self._background = background
 
     async def one(self, request: Request) -> Response:
-        """GET: one response. Raises NotFound, InvalidRequest."""
+        """GET: one response, or the events of a background response. Raises NotFound."""
         check_query(request, _RETRIEVAL)
-        found = await self._find(request)
-        if request.query_params.get("stream") == "true":
-            raise InvalidRequest(
-                "Only a background response that was created with `stream` can be streamed, until "
-                "some minutes after its end.",
-                param="stream",
-            )
-        return json_response(in_full(found.body))
+        query = request.query_params
+        job = self._job(request)
+        if query.get("stream") == "true":
+            if job is None:
+                await self._find(request)
+            if job is None or not job.turn.request.stream:
+                raise InvalidRequest(
+                    "Only a background response that was created with `stream` can be streamed, "
+                    "until some minutes after its end.",
+                    param="stream",
+                )
+            first = int(query["starting_after"]) + 1 if "starting_after" in query else 0
+            return _Events(job, first, padded=query.get("include_obfuscation") != "false")
+        return json_response(job.body if job else in_full((await self._find(request)).body))
 
     async def delete(self, request: Request) -> Response:
         """DELETE: delete a response. Those that continue it stay. Raises NotFound."""
         identifier = request.path_params["id"]
-        if not await self._store.delete(request.state.owner, identifier):
+        job = self._job(request)
+        if job:
+            await self._background.cancel(job)
+            self._background.forget(job)
+        if not await self._store.delete(request.state.owner, identifier) and not job:
             raise not_found(identifier)
         return json_response({"id": identifier, "object": "response", "deleted": True})
 
     async def cancel(self, request: Request) -> Response:
         """POST: cancel a background response. Raises NotFound, InvalidRequest."""
+        if job := self._job(request):
+            await self._background.cancel(job)
+            return json_response(job.body)
         found = await self._find(request)
         if not found.body["background"]:
             raise InvalidRequest("Cannot cancel a synchronous response.")
@@ -87,12 +107,35 @@ class StoredResponses:
             items = items[ids.index(page.after) + 1 :]
         return json_response(listed(items, page))
 
+    def _job(self, request: Request) -> Job | None:
+        """The response, while it runs in the background and for some minutes after."""
+        return self._background.find(request.state.owner, request.path_params["id"])
+
     async def _find(self, request: Request) -> StoredResponse:
         identifier = request.path_params["id"]
         found = await self._store.get(request.state.owner, identifier)
         if found is None:
             raise not_found(identifier)
         return found
+
+
+class _Events(Response):
+    """The events of a background response. A client that leaves does not cancel it."""
+
+    def __init__(self, job: Job, first: int, *, padded: bool) -> None:
+        self._job = job
+        self._first = first
+        self._padded = padded
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them, from the first one that the client does not have."""
+        async with (
+            while_connected(receive),
+            aclosing(self._job.follow(self._first)) as events,
+            aclosing(sent(events if self._padded else without_padding(events))) as frames,
+        ):
+            await send_events(frames, lambda error: b"", send)
 
 
 def not_found(identifier: str) -> NotFound:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from minikin.api.request.translate import Limits
 from minikin.api.serving.model_pool import ModelPool
@@ -14,6 +15,18 @@ from minikin.store.store import Store
 
 SWEEP_SECONDS = 3600.0
 """How often what has expired is deleted. Nobody finds it before that either."""
+
+
+class Worker(Protocol):
+    """Work that runs beside the requests, as long as the server."""
+
+    def start(self) -> None:
+        """Start it."""
+        ...
+
+    async def stop(self) -> None:
+        """End it. What it stored is kept."""
+        ...
 
 
 class Service:
@@ -32,14 +45,20 @@ class Service:
         self.in_flight = 0
         self.idle = asyncio.Event()
         self.idle.set()
+        self.workers: list[Worker] = []
+        """What runs beside the requests."""
         self._sweeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the work that no request waits for."""
         self._sweeper = asyncio.create_task(self._sweep())
+        for worker in self.workers:
+            worker.start()
 
     async def stop(self) -> None:
         """End that work, and close the store."""
+        for worker in self.workers:
+            await worker.stop()
         if self._sweeper:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])

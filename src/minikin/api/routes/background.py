@@ -1,0 +1,203 @@
+"""Responses with `background: true`: they run without their client, and after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from minikin.api.answer.identifiers import ResponseIds
+from minikin.api.http.http import FAULT
+from minikin.api.responses.events import ResponseEvent
+from minikin.api.responses.state import failed, in_full
+from minikin.api.responses.translate import ResponseRequest, read
+from minikin.api.routes.response_turn import ResponseTurn
+from minikin.api.serving.service import Service
+from minikin.errors import EngineFailure, MinikinError, Overloaded, StoreFailure
+from minikin.store.responses import StoredResponse
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+"""Between two tries to run a response, while the model loads."""
+KEPT_SECONDS = 600.0
+"""How long events, and responses without `store`, are kept after the end."""
+Key = tuple[str, str]
+"""The owner and the id of a response."""
+
+
+class Job:
+    """One background response."""
+
+    def __init__(self, turn: ResponseTurn) -> None:
+        self.turn = turn
+        self.events: list[ResponseEvent] = []
+        """All its events. Empty if the request does not stream."""
+        self.task: asyncio.Task[None] | None = None
+        self.cancelled = False
+        """Whether the client cancels it. Otherwise, a cancellation is the end of the server."""
+        self._ended = False
+        self._news = asyncio.Event()
+
+    @property
+    def key(self) -> Key:
+        """The owner and the id."""
+        return self.turn.owner, self.turn.maker.response.id
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The response at this moment."""
+        return in_full(msgspec.to_builtins(self.turn.maker.response))
+
+    def add(self, event: ResponseEvent) -> None:
+        """Note the next event."""
+        if self.turn.request.stream:
+            self.events.append(event)
+            self._tell()
+
+    def end(self) -> None:
+        """There are no more events."""
+        self._ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def follow(self, first: int) -> AsyncGenerator[ResponseEvent, None]:
+        """Its events from sequence number `first` on, until its end."""
+        while True:
+            news = self._news
+            while first < len(self.events):
+                yield self.events[first]
+                first += 1
+            if self._ended:
+                return
+            await news.wait()
+
+
+class Background:
+    """The background responses of a server. A Worker of its Service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._jobs: dict[Key, Job] = {}
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def start(self) -> None:
+        """Run again what an earlier server did not end."""
+        self._spawn(self._resume())
+
+    async def stop(self) -> None:
+        """End all work. Stored responses run again after the next start."""
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running)
+
+    async def begin(self, request: ResponseRequest, body: Any, owner: str) -> Job:
+        """Queue a response. Raises Overloaded if there are too many."""
+        if self._service.draining:
+            raise Overloaded("The server is shutting down.", retry_after=5)
+        if len(self._running) >= self._service.settings.max_queued:
+            raise Overloaded("The server has too many background responses. Try again in a moment.")
+        turn = ResponseTurn(self._service, request, owner)
+        await turn.keep_queued(body)
+        return self._run(turn)
+
+    def find(self, owner: str, identifier: str) -> Job | None:
+        """The response with this id, while it runs and for some minutes after."""
+        return self._jobs.get((owner, identifier))
+
+    async def cancel(self, job: Job) -> None:
+        """Cancel a response, and wait for its end. No effect on one that has ended."""
+        if job.task and not job.task.done():
+            if not job.turn.maker.ended:
+                job.cancelled = True
+                job.task.cancel()
+            await asyncio.wait([job.task])
+
+    def forget(self, job: Job) -> None:
+        """Drop a response."""
+        self._jobs.pop(job.key, None)
+
+    def _run(self, turn: ResponseTurn) -> Job:
+        job = Job(turn)
+        self._jobs[job.key] = job
+        for event in turn.maker.begin():
+            job.add(event)
+        job.task = self._spawn(self._work(job))
+        return job
+
+    def _spawn(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def _work(self, job: Job) -> None:
+        """Run a response to its end."""
+        try:
+            while not await self._try(job):
+                await asyncio.sleep(RETRY_SECONDS)
+        except asyncio.CancelledError:
+            if not job.cancelled:
+                raise
+            await self._end(job, [job.turn.maker.cancel()])
+        except MinikinError as error:
+            await self._end(job, list(job.turn.maker.fail(error)))
+        except Exception:
+            log.exception("A background response failed")
+            await self._end(job, list(job.turn.maker.fail(EngineFailure(FAULT))))
+        finally:
+            found_in_store = job.turn.request.store and not job.turn.request.stream
+            later = 0 if found_in_store else KEPT_SECONDS
+            asyncio.get_running_loop().call_later(later, self.forget, job)
+            job.end()
+
+    async def _try(self, job: Job) -> bool:
+        """Run a response. Returns False if there is no time or no model for it yet."""
+        try:
+            async with aclosing(job.turn.events({})) as events:
+                async for event in events:
+                    job.add(event)
+        except Overloaded:
+            return False
+        return True
+
+    async def _end(self, job: Job, events: list[ResponseEvent]) -> None:
+        """The end of a response that the engine did not end."""
+        try:
+            await job.turn.keep()
+        except MinikinError as error:
+            log.error("Cannot store the end of a background response: %s", error.message)
+        for event in events:
+            job.add(event)
+
+    async def _resume(self) -> None:
+        if not self._service.store.database.exists:
+            return
+        try:
+            for response in await self._service.store.responses.unfinished():
+                await self._again(response)
+        except StoreFailure as error:
+            log.error("Cannot resume background responses: %s", error.message)
+
+    async def _again(self, response: StoredResponse) -> None:
+        """Run a response of an earlier server. If it is not possible here, it ends as failed."""
+        assert response.request
+        inputs = response.request["inputs"]
+        at = len(response.context) - inputs
+        try:
+            body = read(response.request["body"], self._service.limits)
+            request = body.with_context(response.context[:at], response.context[at:])
+        except MinikinError as error:
+            await self._service.store.responses.put(failed(response, error))
+            return
+        ids = ResponseIds(response.id, response.created_at)
+        self._run(ResponseTurn(self._service, request, response.owner, ids))
+        log.info("Running %s again", response.id)

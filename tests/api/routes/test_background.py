@@ -1,0 +1,171 @@
+"""Responses with `background: true`: polled, streamed, cancelled, and run after a restart."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from minikin.errors import EngineFailure
+from tests.fakes import ScriptedEngine
+from tests.patience import PATIENCE, until
+
+SLOW = {"tokens": [f"{n} " for n in range(40)], "pause": 0.02}
+STUCK = {"tokens": ["a", "b"], "pause": 3600.0}
+
+
+def create(server, **fields):
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, **fields}
+    got = httpx.post(f"{server.url}/v1/responses", json=body, timeout=PATIENCE)
+    assert got.status_code == 200, got.text
+    return got.json()
+
+
+def get(server, path, method="GET", status=200):
+    got = httpx.request(method, f"{server.url}/v1/responses/{path}", timeout=PATIENCE)
+    assert got.status_code == status, got.text
+    return got.json()
+
+
+def read_events(lines):
+    for line in lines:
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+def follow(server, path):
+    with httpx.stream("GET", f"{server.url}/v1/responses/{path}", timeout=PATIENCE) as answer:
+        assert answer.status_code == 200
+        return list(read_events(answer.iter_lines()))
+
+
+def ended(server, identifier):
+    def has_ended():
+        return get(server, identifier)["status"] not in ("queued", "in_progress")
+
+    until(has_ended)
+    return get(server, identifier)
+
+
+@pytest.mark.parametrize("store", [True, False])
+def test_a_response_is_queued_and_then_polled(serve, store):
+    server = serve()
+    made = create(server, store=store)
+    assert (made["status"], made["output"], made["usage"]) == ("queued", [], None)
+    assert made["service_tier"] == "auto"
+    assert "billing" not in made
+    done = ended(server, made["id"])
+    assert done["status"] == "completed"
+    assert done["output"][0]["content"][0]["text"] == "Hello there!"
+    assert done["billing"] == {"payer": "developer"}
+
+
+def test_a_stream_begins_with_queued_and_can_be_resumed(serve):
+    server = serve(ScriptedEngine(**SLOW))
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, "stream": True}
+    url = f"{server.url}/v1/responses"
+    with httpx.stream("POST", url, json=body, timeout=PATIENCE) as answer:
+        some = []
+        for event in read_events(answer.iter_lines()):
+            some.append(event)
+            if len(some) == 8:
+                break  # the client leaves, the response goes on
+    assert [e["type"] for e in some[:3]] == [
+        "response.created", "response.queued", "response.in_progress",
+    ]  # fmt: skip
+    assert some[0]["response"]["status"] == "queued"
+    identifier = some[0]["response"]["id"]
+    rest = follow(server, f"{identifier}?stream=true&starting_after=7")
+    assert [e["sequence_number"] for e in rest] == list(range(8, 8 + len(rest)))
+    assert rest[-1]["type"] == "response.completed"
+    text = "".join(e.get("delta", "") for e in some + rest)
+    assert text == "".join(SLOW["tokens"])
+    again = follow(server, f"{identifier}?stream=true&include_obfuscation=false")
+    assert not any("obfuscation" in event for event in again)
+    assert len(again) == len(some) + len(rest)
+    assert follow(server, f"{identifier}?stream=true&starting_after=999") == []
+
+
+def test_only_a_response_that_streams_can_be_streamed(serve):
+    server = serve()
+    made = create(server)
+    ended(server, made["id"])
+    get(server, f"{made['id']}?stream=true", status=400)
+    get(server, "resp_x?stream=true", status=404)
+
+
+def test_a_cancelled_response_stays_so(serve):
+    server = serve(ScriptedEngine(**STUCK))
+    made = create(server)
+    until(lambda: server.engine.requests)
+    cancelled = get(server, f"{made['id']}/cancel", "POST")
+    assert cancelled["status"] == "cancelled"
+    assert server.engine.cancelled == [made["id"]]
+    assert get(server, f"{made['id']}/cancel", "POST")["status"] == "cancelled"
+    assert get(server, made["id"])["status"] == "cancelled"
+
+
+def test_a_running_response_cannot_be_continued(serve):
+    server = serve(ScriptedEngine(**STUCK))
+    made = create(server)
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "previous_response_id": made["id"]}
+    got = httpx.post(f"{server.url}/v1/responses", json=body, timeout=PATIENCE)
+    assert got.json()["error"]["param"] == "previous_response_id"
+
+
+def test_a_deleted_response_is_cancelled(serve):
+    server = serve(ScriptedEngine(**STUCK))
+    made = create(server)
+    until(lambda: server.engine.requests)
+    get(server, made["id"], "DELETE")
+    assert server.engine.cancelled == [made["id"]]
+    get(server, made["id"], status=404)
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_a_failure_is_a_status(serve, after):
+    failure = EngineFailure("The engine stopped.")
+    server = serve(ScriptedEngine(fail_after=after, failure=failure))
+    done = ended(server, create(server)["id"])
+    assert done["status"] == "failed"
+    assert done["error"] == {"code": "server_error", "message": "The engine stopped."}
+
+
+def test_too_many_get_503(serve):
+    server = serve(ScriptedEngine(**STUCK), max_queued=2)
+    create(server)
+    create(server)
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True}
+    got = httpx.post(f"{server.url}/v1/responses", json=body, timeout=PATIENCE)
+    assert got.status_code == 503
+
+
+def test_a_response_runs_again_after_a_restart(serve, tmp_path):
+    place = {"database": str(tmp_path / "kept.sqlite3")}
+    first = serve(ScriptedEngine(tokens=["One"]), **place)
+    parent = httpx.post(
+        f"{first.url}/v1/responses",
+        json={"model": "gpt-4.1-mini", "input": "Before?"},
+        timeout=PATIENCE,
+    ).json()
+    stuck = serve(ScriptedEngine(**STUCK), **place)
+    made = create(stuck, input="And?", previous_response_id=parent["id"], instructions="Brief.")
+    until(lambda: stuck.engine.requests)
+    second = serve(ScriptedEngine(tokens=["Two"]), **place)
+    done = ended(second, made["id"])
+    assert done["output"][0]["content"][0]["text"] == "Two"
+    assert (done["id"], done["created_at"]) == (made["id"], made["created_at"])
+    assert second.engine.requests[0].prompt == stuck.engine.requests[0].prompt
+    listed = get(second, f"{made['id']}/input_items")["data"]
+    assert [item["content"][0]["text"] for item in listed] == ["And?", "One", "Before?"]
+
+
+def test_what_cannot_run_again_ends_as_failed(serve, tmp_path):
+    place = {"database": str(tmp_path / "kept.sqlite3")}
+    stuck = serve(ScriptedEngine(**STUCK), extensions=True, **place)
+    made = create(stuck, seed=3)
+    second = serve(ScriptedEngine(), **place)
+    done = ended(second, made["id"])
+    assert done["status"] == "failed"
+    assert "Unknown parameter: 'seed'." in done["error"]["message"]
