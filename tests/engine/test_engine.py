@@ -202,3 +202,21 @@ def test_with_many_answers_at_once_nothing_is_guessed():
     run(engine)
     assert max(model.rows) <= 8 * len("abc")
     assert len(model.rows) >= 50
+
+
+@pytest.mark.parametrize(
+    ("prompts", "roles"),
+    [
+        ([("short", None)], ["exact"]),
+        ([("short", 7)], ["prompt"]),  # its result must not depend on the others' lengths
+        ([("short", None), ("short too", None)], ["prompt", "prompt"]),
+        ([("short", None), ("l" * 30, None)], ["prompt", "prompt"]),
+        ([("l" * 30, None)], ["prompt"]),
+    ],
+    ids=["short", "seeded", "many rows", "beside a long one", "long"],
+)
+def test_only_short_prompts_that_need_not_repeat_use_the_kernels_for_answers(prompts, roles):
+    engine = make_engine()
+    for i, (prompt, seed) in enumerate(prompts):
+        engine.add(request(prompt, id=str(i), temperature=1.0, seed=seed))
+    assert [span.role for span in engine.scheduler.schedule()] == roles

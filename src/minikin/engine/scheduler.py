@@ -94,6 +94,7 @@ class Scheduler:
         for span in spans:
             sequence = span.sequence
             sequence.computed = span.start + span.length
+            sequence.pure = sequence.pure and span.role == "prompt"
             self._remember(sequence)
 
     def check_integrity(self) -> None:
@@ -200,7 +201,7 @@ class Scheduler:
                 sequence.prefix_node,
                 sequence.tokens[start : start + BLOCK],
                 sequence.blocks[sequence.registered],
-                pure=sequence.pure and start + BLOCK <= len(sequence.request.prompt),
+                pure=sequence.pure,
             )
             sequence.registered += 1
 
@@ -214,15 +215,26 @@ def _chunk(sequence: Sequence, length: int) -> Span:
 def _by_kernel(spans: list[Span]) -> list[Span]:
     """The spans in the order of rows that the kernels expect.
 
-    An answer that must be repeatable is always exact, others only while they are few.
+    An answer that must be repeatable is always exact. Other answers are exact while they are few. So
+    is a short end of a prompt, unless the step computes longer prompts too.
     """
-    answers = [span for span in spans if span.start >= len(span.sequence.request.prompt)]
-    free = sum(span.length for span in answers if not span.sequence.repeatable)
-    chosen = [span for span in spans if span.start < len(span.sequence.request.prompt)]
-    for span in answers:
-        exact = free < MANY_ROWS or span.sequence.repeatable
-        chosen.append(replace(span, role="exact" if exact else "other"))
+    prompts = [span for span in spans if _in_prompt(span)]
+    answers = [span for span in spans if not _in_prompt(span)]
+    short = prompts if all(map(_is_short_end, prompts)) else []
+    free = sum(span.length for span in answers + short if not span.sequence.repeatable)
+    few: Role = "exact" if free < MANY_ROWS else "other"
+    chosen = [replace(span, role="exact") for span in short] if short and few == "exact" else prompts
+    chosen += [replace(s, role="exact" if s.sequence.repeatable else few) for s in answers]
     return sorted(chosen, key=lambda span: (_ROLES.index(span.role), span.rows > 1))
+
+
+def _in_prompt(span: Span) -> bool:
+    return span.start < len(span.sequence.request.prompt)
+
+
+def _is_short_end(span: Span) -> bool:
+    """Whether the span ends a prompt, and the kernels for few rows compute it faster."""
+    return span.samples and span.length < MANY_ROWS and not span.sequence.repeatable
 
 
 def _shared(some: Run[int], others: Run[int]) -> int:

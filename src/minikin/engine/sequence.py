@@ -46,7 +46,7 @@ class Sequence:
     registered: int = 0
     """How many of `blocks` are in the prefix cache."""
     pure: bool = True
-    """Whether only prompts computed the blocks from the prefix cache."""
+    """Whether the kernels for prompts computed all keys and values so far."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was sampled."""
 
