@@ -1,7 +1,7 @@
 """Compare the engine's logits with a float32 reference: `make numerics`.
 
-Every path that can compute a token is compared: a prompt at once, in chunks, a token at a time,
-beside neighbours, and on a reused prefix.
+Every path that can compute a token is compared: a prompt at once, in chunks and on a reused prefix;
+and, with the kernels for answers, a token at a time, in short spans, and few or many at once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.model.block import BLOCK
 from minikin.engine.native.build import SETS, load_library
-from minikin.engine.scheduler import Span
+from minikin.engine.scheduler import Role, Span
 from minikin.engine.sequence import Sequence
 from minikin.model_file.gguf import GGUFFile
 
@@ -89,18 +89,19 @@ class Paths:
         self.all: dict[str, Callable[[list[Sequence]], list[torch.Tensor]]] = {
             "at once": lambda texts: [self._run(text, size=len(text.tokens)) for text in texts],
             "chunks of 7": lambda texts: [self._run(text, size=7) for text in texts],
-            "chunks of 3": lambda texts: [self._run(text, size=3) for text in texts],
-            "one by one": lambda texts: [self._run(text, size=1) for text in texts],
-            "side by side": self._side_by_side,
             "on a reused prefix": lambda texts: [self._on_prefix(text) for text in texts],
+            "answers one by one": lambda texts: [self._run(t, size=1, role="exact") for t in texts],
+            "forced spans of 3": lambda texts: [self._run(t, size=3, role="exact") for t in texts],
+            "few answers": partial(self._side_by_side, role="exact"),
+            "many answers": partial(self._side_by_side, role="other"),
         }
 
-    def _side_by_side(self, texts: list[Sequence]) -> list[torch.Tensor]:
+    def _side_by_side(self, texts: list[Sequence], *, role: Role) -> list[torch.Tensor]:
         """One token of every text a step; short texts leave the batch earlier."""
         rows: list[list[torch.Tensor]] = [[] for _ in texts]
         for at in range(max(len(text.tokens) for text in texts)):
             here = [i for i, text in enumerate(texts) if at < len(text.tokens)]
-            logits = self._forward([Span(texts[i], at, 1) for i in here])
+            logits = self._forward([Span(texts[i], at, 1, role=role) for i in here])
             for i, row in zip(here, logits, strict=True):
                 rows[i].append(row)
         return [torch.stack(found) for found in rows]
@@ -111,10 +112,13 @@ class Paths:
         first = self._run(text, size=len(text.tokens))
         return torch.cat([first[:half], self._run(text, size=len(text.tokens), start=half)])
 
-    def _run(self, text: Sequence, *, size: int, start: int = 0) -> torch.Tensor:
+    def _run(
+        self, text: Sequence, *, size: int, start: int = 0, role: Role = "prompt"
+    ) -> torch.Tensor:
         """`size` tokens a step."""
         end = len(text.tokens)
-        spans = [Span(text, at, min(size, end - at)) for at in range(start, end, size)]
+        steps = range(start, end, size)
+        spans = [Span(text, at, min(size, end - at), role=role) for at in steps]
         return torch.cat([self._forward([span]) for span in spans])
 
     def _forward(self, spans: list[Span]) -> torch.Tensor:

@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
 
 def test_every_path_agrees_with_transformers():
     compared = compare(default_model(), threads=1)
-    assert len(compared) == 6 * len(list(kinds()))
+    assert len(compared) == 7 * len(list(kinds()))
     for path, found in compared.items():
         assert found.clear > 80, path
         assert found.wrong == 0, path
