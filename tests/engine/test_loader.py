@@ -99,3 +99,18 @@ def test_a_file_with_more_or_fewer_tokens_than_embeddings_is_refused(stretched, 
     message = f"has {tokens} tokens, but the model has {VOCABULARY}"
     with pytest.raises(ModelFileError, match=message):
         stretched(tokens)
+
+
+@pytest.mark.model
+def test_the_fingerprint_names_the_weights_and_what_computes_with_them(model_path, monkeypatch):
+    def fingerprint(find):
+        settings = EngineSettings(model=model_path, threads=1, kv_cache_tokens=512)
+        return loader.load_engine(settings, find_kernels=find)[1].fingerprint
+
+    native, plain = fingerprint(load_library), fingerprint(lambda: load_library("plain C"))
+    assert len(native) == 13
+    assert fingerprint(load_library) == native
+    assert plain != native
+    assert plain[:9] == native[:9], "the weights are the same"
+    monkeypatch.setattr(loader, "NUMERICS", 99)
+    assert fingerprint(load_library) not in (native, plain)

@@ -173,6 +173,8 @@ _DIFFERENCES = f"""\
   restart. This is true for one model file on one instruction set, if the native kernels compute
   whole layers. Mixtures of experts, F16 and F32 weights run in PyTorch, where the last digits can
   depend on the other requests. Such a request does not reuse cached text that answers wrote.
+  `system_fingerprint` changes with the weights, the instruction set and the arithmetic: compare
+  answers to seeds only where it is equal.
 - `POST /tokenize` accepts `{{"text": "..."}}` and returns `{{"ids": [...], "tokens": [...]}}`.
   `POST /detokenize` accepts `{{"ids": [...]}}` and returns `{{"text": "..."}}`. If there are
   several models, both also accept `model`. OpenAI does not have these routes. They are for

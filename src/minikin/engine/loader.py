@@ -6,10 +6,10 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable
+from hashlib import blake2b
 
 import torch
 
-from minikin import __version__
 from minikin.config import CACHE_SHARE, MOST_TOKENS, EngineSettings
 from minikin.engine.engine import Engine
 from minikin.engine.mask import MakeMasks
@@ -23,10 +23,13 @@ from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.errors import ModelFileError
-from minikin.model_file.model_file import open_model_file
+from minikin.model_file.model_file import ModelFile, open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+
+NUMERICS = 1
+"""Raise it with each change that can change one bit of the answer to a request with a seed."""
 
 
 def load_engine(
@@ -62,7 +65,8 @@ def load_engine(
     architecture = Architecture.read(file, context)
     cache = KVCache(architecture, tokens, dtype=cached, device=device)
     decoder = Decoder(architecture, weights, device, kernels)
-    log.info("Computing with %s", _what_computes(decoder, kernels, dtype))
+    computed = _what_computes(decoder, kernels, dtype)
+    log.info("Computing with %s", computed)
     engine = Engine(
         decoder,
         cache,
@@ -77,7 +81,7 @@ def load_engine(
     info = ModelInfo(
         context_length=context,
         vocab_size=architecture.vocab_size,
-        fingerprint=f"fp_{file.digest()[:6]}{_version_digits()}",
+        fingerprint=_fingerprint(file, computed),
     )
     return engine, info
 
@@ -109,6 +113,7 @@ def _warm(engine: Engine, context: int) -> None:
             engine.step()
 
 
-def _version_digits() -> str:
-    major, minor, patch = (int(part) for part in __version__.split(".")[:3])
-    return f"{major % 16:x}{minor % 256:02x}{patch % 16:x}"
+def _fingerprint(file: ModelFile, computed: str) -> str:
+    """Six digits of the weights, and four of what else decides the bits of a seeded answer."""
+    rest = blake2b(f"{computed}, numerics {NUMERICS}".encode(), digest_size=2).hexdigest()
+    return f"fp_{file.digest()[:6]}{rest}"

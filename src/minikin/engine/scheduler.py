@@ -215,15 +215,17 @@ def _chunk(sequence: Sequence, length: int) -> Span:
 def _by_kernel(spans: list[Span]) -> list[Span]:
     """The spans in the order of rows that the kernels expect.
 
-    An answer that must be repeatable is always exact. Other answers are exact while they are few. So
-    is a short end of a prompt, unless the step computes longer prompts too.
+    An answer that must be repeatable is always exact. Other answers are exact while they are few.
+    So is a short end of a prompt, unless the step computes longer prompts too.
     """
     prompts = [span for span in spans if _in_prompt(span)]
     answers = [span for span in spans if not _in_prompt(span)]
     short = prompts if all(map(_is_short_end, prompts)) else []
     free = sum(span.length for span in answers + short if not span.sequence.repeatable)
     few: Role = "exact" if free < MANY_ROWS else "other"
-    chosen = [replace(span, role="exact") for span in short] if short and few == "exact" else prompts
+    chosen = (
+        [replace(span, role="exact") for span in short] if short and few == "exact" else prompts
+    )
     chosen += [replace(s, role="exact" if s.sequence.repeatable else few) for s in answers]
     return sorted(chosen, key=lambda span: (_ROLES.index(span.role), span.rows > 1))
 

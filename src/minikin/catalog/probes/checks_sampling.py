@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import secrets
 from typing import Any
 
 from minikin.catalog.probes.checks_text import STORY
@@ -11,6 +12,8 @@ from minikin.catalog.probes.probe import Asker, Body, Failed, Ignored, Inconclus
 
 _TOKENS = 24
 """Enough tokens for sampled answers to differ."""
+_NEIGHBOURS = 4
+"""Requests beside the one that is checked."""
 
 
 def _distinct(asker: Asker, times: int, **fields: Any) -> int:
@@ -41,16 +44,28 @@ def top_p(asker: Asker) -> str:
 
 
 def seed(asker: Asker) -> str:
-    """One seed gives one sampled answer, other seeds give other answers."""
-    same = _distinct(asker, 3, temperature=1, seed=11)
-    others = {
-        asker.ask(STORY, max_tokens=_TOKENS, temperature=1, seed=s).text for s in (12, 13, 14)
-    }
-    if same > 1:
-        raise Ignored(f"one seed gave {same} different answers in 3 trials")
+    """One seed gives one sampled answer, other seeds give other answers.
+
+    The prompt is new, so that the first answer comes from a cold prefix cache and the next ones
+    from a warm one. The last answer is beside others, and may differ: OpenAI's seed is best effort.
+    """
+    story = f"{secrets.randbelow(10**9)}. {STORY}"
+
+    def text(number: int) -> str:
+        return asker.ask(story, max_tokens=_TOKENS, temperature=1, seed=number).text
+
+    same = {text(11) for _ in range(3)}
+    others = {text(number) for number in (12, 13, 14)}
+    if len(same) > 1:
+        raise Ignored(f"one seed gave {len(same)} different answers in 3 trials")
     if len(others) == 1:
         raise Ignored("three seeds gave one answer")
-    return f"3 trials of one seed: 1 answer; 3 seeds: {len(others)} answers"
+    with asker.company(_NEIGHBOURS, STORY, max_tokens=8 * _TOKENS, temperature=1):
+        beside = "the same" if text(11) in same else "another"
+    return (
+        f"3 trials of one seed: 1 answer, and {beside} one beside {_NEIGHBOURS} others; "
+        f"3 seeds: {len(others)} answers"
+    )
 
 
 def frequency_penalty(asker: Asker) -> str:

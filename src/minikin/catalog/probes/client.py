@@ -98,6 +98,10 @@ class Client:
         self.tape.seconds.append(reply.seconds)
         return reply
 
+    def post_unrecorded(self, path: str, body: Any) -> None:
+        """Send JSON once, and wait for any answer. Neither is in the tape. Raises Unreachable."""
+        self._once(path, json.dumps(body).encode())
+
     def _once(self, path: str, data: bytes) -> tuple[Reply, float]:
         start = time.perf_counter()
         headers = {"Content-Type": "application/json"}

@@ -8,7 +8,9 @@ that another check tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from minikin.catalog.facts.evidence import TIME_TO_LIVE, Evidence, Outcome, Resu
 from minikin.catalog.probes.client import Client, Reply, Tape, Unreachable
 
 Body = dict[str, Any]
+_PATH = "/chat/completions"
 
 
 class Failed(Exception):
@@ -53,12 +56,22 @@ class Asker:
 
     def send(self, messages: str | list[Body] | None, **fields: Any) -> Reply:
         """The raw reply, with any status."""
+        return self.client.post(_PATH, self._request(messages, fields))
+
+    @contextmanager
+    def company(self, count: int, prompt: str, **fields: Any) -> Iterator[None]:
+        """Send `count` requests that run beside those of the block. Their answers do not count."""
+        request = self._request(prompt, fields)
+        with ThreadPoolExecutor(count) as pool:
+            for _ in range(count):
+                pool.submit(self.client.post_unrecorded, _PATH, request)
+            yield
+
+    def _request(self, messages: str | list[Body] | None, fields: Body) -> Body:
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         body = {"model": self.model, **fields}
-        if messages is not None:
-            body["messages"] = messages
-        return self.client.post("/chat/completions", body)
+        return body if messages is None else {**body, "messages": messages}
 
     def body(self, messages: str | list[Body], **fields: Any) -> Body:
         """The completion. Raises Failed if the request is rejected or the format is wrong."""
