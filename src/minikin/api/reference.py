@@ -80,7 +80,9 @@ _RESPONSES = """\
   are not supported.
 """
 _RESPONSE_EXTENSIONS = """\
-With `minikin serve --extensions`, `POST /v1/responses` also accepts these parameters:
+With `minikin serve --extensions`, `POST /v1/responses` also accepts these parameters. It accepts
+what Codex sends: `reasoning.encrypted_content` in `include`, a summary of the reasoning, and hosted
+tools. They have no effect. A `warning` header names the tools that were left out.
 
 """
 _HEADERS = f"""\

@@ -53,6 +53,50 @@ EXTRAS = {
     "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}},
     "verbosity": "medium",
 }
+RESPONSE = {
+    "model": "gpt-4.1-mini",
+    "input": [
+        {"role": "user", "content": "Answer in JSON."},
+        {"type": "message", "role": "assistant", "id": "msg_1", "content": [
+            {"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}
+        ]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}", "id": "fc_1"},
+        {"type": "function_call_output", "call_id": "c", "output": [
+            {"type": "input_text", "text": "42"}
+        ]},
+        {"type": "reasoning", "id": "rs_1", "content": [{"type": "reasoning_text", "text": "x"}]},
+        {"type": "item_reference", "id": "msg_2"},
+    ],
+    "instructions": "Be brief.",
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_output_tokens": 16,
+    "include": ["message.output_text.logprobs"],
+    "top_logprobs": 2,
+    "frequency_penalty": 0.1,
+    "stream": True,
+    "stream_options": {"include_obfuscation": False},
+    "store": False,
+    "metadata": {"a": "b"},
+    "text": {"format": {"type": "text"}, "verbosity": "medium"},
+    "truncation": "auto",
+    "reasoning": {"effort": None},
+    "user": "me",
+}  # fmt: skip
+FUNCTION = {"type": "function", "name": "f", "parameters": {
+    "type": "object", "properties": {"a": {"type": "object", "properties": {}}}, "required": ["a"]
+}}  # fmt: skip
+RESPONSE_EXTRAS = {
+    "tools": [FUNCTION],
+    "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [
+        {"type": "function", "name": "f"}
+    ]},
+    "parallel_tool_calls": True,
+    "text": {"format": {"type": "json_schema", "name": "s", "schema": {}, "strict": False}},
+    "previous_response_id": "resp_1",
+    "conversation": {"id": "conv_1"},
+    "prompt": {"id": "pmpt_1", "variables": {}},
+}  # fmt: skip
 scalars = (
     st.none()
     | st.booleans()
@@ -80,11 +124,12 @@ def places(value, path=()):
 
 
 @st.composite
-def mutated(draw):
-    body = copy.deepcopy(FULL)
-    for name in draw(st.sets(st.sampled_from(sorted(EXTRAS)))):
-        body[name] = copy.deepcopy(EXTRAS[name])
-    for name in draw(st.sets(st.sampled_from(sorted(set(body) - {"model", "messages"})))):
+def mutated(draw, full, extras):
+    body = copy.deepcopy(full)
+    for name in draw(st.sets(st.sampled_from(sorted(extras)))):
+        body[name] = copy.deepcopy(extras[name])
+    prompt = {"model", "messages", "input"}
+    for name in draw(st.sets(st.sampled_from(sorted(set(body) - prompt)))):
         del body[name]
     for _ in range(draw(st.integers(0, 3))):
         path = draw(st.sampled_from([path for path in places(body) if path]))
@@ -110,12 +155,26 @@ def client(shared_server):
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(body=mutated())
+@given(body=mutated(FULL, EXTRAS))
 def test_a_mutated_body_gets_an_answer_or_a_well_formed_error(client, body):
     answer = client.post("/v1/chat/completions", json=body)
     if answer.status_code == 200:
         assert "[DONE]" in answer.text or "choices" in answer.json()
         return
+    check_error(answer, body)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=mutated(RESPONSE, RESPONSE_EXTRAS))
+def test_a_mutated_response_body_gets_an_answer_or_a_well_formed_error(client, body):
+    answer = client.post("/v1/responses", json=body)
+    if answer.status_code == 200:
+        assert "event: response.in" in answer.text or answer.json()["object"] == "response"
+        return
+    check_error(answer, body)
+
+
+def check_error(answer, body):
     assert answer.status_code in (400, 404), (answer.text, json.dumps(body))
     error = answer.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}

@@ -257,3 +257,38 @@ def test_a_prompt_that_is_too_long_has_the_words_of_this_api(serve):
 def test_faults_of_schemas_have_the_places_of_this_api(shared_server, fields, param, code):
     error = post(shared_server, **fields).json()["error"]
     assert (error["param"], error["code"]) == (param, code)
+
+
+def test_extensions_drop_hosted_tools_with_a_warning(serve):
+    server = serve(extensions=True)
+    hosted = [{"type": "web_search"}, {"type": "namespace", "name": "n", "tools": []}]
+    for stream in (False, True):
+        got = post(server, tools=[TOOL, *hosted], stream=stream)
+        assert got.headers["warning"] == (
+            '299 minikin "Dropped hosted tools: web_search, namespace"'
+        )
+    assert [tool["type"] for tool in answer(server, tools=[TOOL, *hosted])["tools"]] == ["function"]
+    assert "warning" not in post(server, tools=[TOOL]).headers
+
+
+def test_what_codex_sends_is_accepted_with_extensions(serve):
+    server = serve(extensions=True)
+    sent = {
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "reasoning": {"summary": "auto"},
+        "client_metadata": {"a": "b"},
+        "prompt_cache_key": "k",
+        "parallel_tool_calls": False,
+        "tool_choice": "auto",
+        "tools": [TOOL | {"strict": False}, {"type": "web_search"}],
+        "input": [
+            {"type": "message", "role": "developer", "content": [
+                {"type": "input_text", "text": "Be brief."}
+            ], "id": "msg_0199-a"},
+            {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
+            {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+        ],
+    }  # fmt: skip
+    assert post(server, **sent).status_code == 200

@@ -50,7 +50,7 @@ def check_model(values: Values, model: str, limits: Limits) -> None:
     if not limits.extensions:
         _no_reasoning(values)
     _one_verbosity(values, name)
-    _no_hosted_tools(values, name, limits)
+    _no_hosted_tools(values, name)
     if "reasoning.encrypted_content" in values.get("include", ()) and not limits.extensions:
         raise InvalidRequest("Encrypted content is not supported with this model.", param="include")
     for param in ("moderation", "context_management"):
@@ -83,7 +83,7 @@ def _one_verbosity(values: Values, model: str) -> None:
         )
 
 
-def _no_hosted_tools(values: Values, model: str, limits: Limits) -> None:
+def _no_hosted_tools(values: Values, model: str) -> None:
     for tool in values.get("tools", ()):
         if tool["type"] in HOSTED:
             raise InvalidRequest(

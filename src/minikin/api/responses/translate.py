@@ -21,6 +21,7 @@ from minikin.api.responses.item_rules import INPUT
 from minikin.api.responses.messages import Item, to_messages, turns
 from minikin.api.responses.parameters import TABLE, served_parameters
 from minikin.api.responses.strangers import check_names, moved
+from minikin.api.responses.tool_rules import HOSTED
 from minikin.errors import InvalidRequest
 
 COUNTED = (
@@ -54,6 +55,8 @@ class ResponseRequest(AnswerRequest, frozen=True, kw_only=True):
     """Whether the oldest messages can be dropped."""
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
     """The settings that the response shows."""
+    dropped_tools: tuple[str, ...] = ()
+    """The types of hosted tools that were left out."""
 
     def place_of_function(self, at: int) -> str:
         """See AnswerRequest."""
@@ -94,6 +97,7 @@ class Body(msgspec.Struct, frozen=True):
     model: str
     values: dict[str, Any]
     limits: Limits
+    dropped_tools: tuple[str, ...] = ()
 
     @property
     def input(self) -> list[Item]:
@@ -125,6 +129,7 @@ class Body(msgspec.Struct, frozen=True):
             context=tuple(context),
             sampling=sampling,
             settings=TABLE.settings(self.values),
+            dropped_tools=self.dropped_tools,
             **fields,
         )
 
@@ -148,7 +153,18 @@ def read(body: Any, limits: Limits, only: Sequence[str] | None = None) -> Body:
     values = check_each(body, parameters)
     if model not in limits.models:
         raise _no_model(model)
+    if limits.extensions:
+        return _without_hosted_tools(Body(model, values, limits))
     return Body(model, values, limits)
+
+
+def _without_hosted_tools(body: Body) -> Body:
+    """`body` with only the tools that this server has: Codex always sends others too."""
+    tools = body.values.get("tools", [])
+    dropped = tuple(tool["type"] for tool in tools if tool["type"] in HOSTED)
+    kept = [tool for tool in tools if tool["type"] not in HOSTED]
+    values = body.values | ({"tools": kept} if dropped else {})
+    return msgspec.structs.replace(body, values=values, dropped_tools=dropped)
 
 
 def _check_presence(body: dict[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
+from types import MappingProxyType
 
 from starlette.types import Send
 
@@ -18,17 +19,22 @@ _HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # otherwise nginx buffers events
 ]
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 async def send_events(
-    events: AsyncGenerator[bytes, None], failure: Callable[[MinikinError], bytes], send: Send
+    events: AsyncGenerator[bytes, None],
+    failure: Callable[[MinikinError], bytes],
+    send: Send,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> None:
     """Send `events` as they arrive. `failure` makes the last one after an error.
 
     An error before the first event is raised, so that it becomes an HTTP error.
     """
     event = await anext(events, None)
-    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+    more = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *more]})
     try:
         while event is not None:
             async with asyncio.timeout(WRITE_SECONDS):

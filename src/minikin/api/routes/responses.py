@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +16,7 @@ from minikin.api.http.http import json_response, read_json, while_connected
 from minikin.api.responses.events import ResponseEvent, server_sent
 from minikin.api.responses.maker import ResponseMaker
 from minikin.api.responses.state import resolve
-from minikin.api.responses.translate import COUNTED, read
+from minikin.api.responses.translate import COUNTED, ResponseRequest, read
 from minikin.api.responses.wire import InputTokens
 from minikin.api.routes.background import Background
 from minikin.api.routes.event_stream import send_events
@@ -63,10 +64,12 @@ class Responses:
             async with while_connected(receive), aclosing(events):
                 if asked.stream:
                     async with aclosing(sent(events)) as frames:
-                        await send_events(frames, lambda error: _failure(turn.maker, error), send)
+                        failure = partial(_failure, turn.maker)
+                        await send_events(frames, failure, send, _warnings(asked))
                 else:
-                    response = whole or await turn.whole(noted(scope))
-                    await json_response(response)(scope, receive, send)
+                    answer = json_response(whole or await turn.whole(noted(scope)))
+                    answer.headers.update(_warnings(asked))
+                    await answer(scope, receive, send)
 
     async def count(self, request: Request) -> HttpResponse:
         """POST /v1/responses/input_tokens. Equal to `usage.input_tokens` of the same response."""
@@ -83,6 +86,14 @@ async def sent(events: AsyncGenerator[ResponseEvent, None]) -> AsyncGenerator[by
     """The events as they are sent."""
     async for event in events:
         yield server_sent(event)
+
+
+def _warnings(asked: ResponseRequest) -> dict[str, str]:
+    """The header that names dropped tools."""
+    if not asked.dropped_tools:
+        return {}
+    names = ", ".join(dict.fromkeys(asked.dropped_tools))
+    return {"warning": f'299 minikin "Dropped hosted tools: {names}"'}
 
 
 def _failure(maker: ResponseMaker, error: MinikinError) -> bytes:
