@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence as Run
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -48,8 +48,11 @@ class Scheduler:
     Every sequence past its prompt gets one token in each step. Prompts, and spans that a grammar
     forces, share the rest of the step's budget. The oldest of them gets a quarter of it, so that it
     always progresses. The rest goes to the shortest first, so that small prompts do not wait behind
-    a large one. If there are no free blocks, the youngest sequence is preempted: it releases its
+    a large one. If there are no free blocks, the last sequence is preempted: it releases its
     blocks and is computed again later.
+
+    Sequences in the background run only in steps without others. They keep their blocks until then,
+    unless a sequence in the foreground needs the place or the blocks.
     """
 
     def __init__(
@@ -59,13 +62,13 @@ class Scheduler:
         self.context_length = context_length
         self.max_running = max_running
         self.prefill_chunk = prefill_chunk
-        self.waiting: deque[Sequence] = deque()
+        self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
-        """In order of arrival."""
+        """Both in order of arrival, and all in the foreground before those in the background."""
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
-        self.waiting.append(sequence)
+        self.waiting.insert(bisect_right(self.waiting, sequence.in_background, key=_rank), sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Remove a finished or cancelled sequence. Its blocks stay cached as a prefix."""
@@ -81,11 +84,12 @@ class Scheduler:
         Empty if there is nothing to compute.
         """
         self._admit()
-        # A later reservation never preempts an earlier sequence, because that one is older.
-        for sequence in [s for s in self.running if s.sampled]:
+        # A later reservation never preempts an earlier sequence, because that one is before it.
+        for sequence in [s for s in self._active() if s.sampled]:
             self._reserve(sequence)
-        singles = [s for s in self.running if s.pending == 1]
-        chunks = self._prompt_chunks()
+        active = self._active()
+        singles = [s for s in active if s.pending == 1]
+        chunks = self._prompt_chunks([s for s in active if s.pending > 1])
         spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
         return _by_kernel([self._next_token(s, max(0, spare)) for s in singles] + chunks)
 
@@ -101,20 +105,30 @@ class Scheduler:
         """Raise CacheFault if the records of the cache do not match the sequences."""
         self.pool.check_integrity(block for s in self.running for block in s.blocks)
 
+    def _active(self) -> list[Sequence]:
+        """The sequences that the next step can compute."""
+        return [s for s in self.running if not s.in_background] or self.running
+
     def _admit(self) -> None:
         held = 0
-        while held < len(self.waiting) and len(self.running) < self.max_running:
+        while held < len(self.waiting):
             sequence = self.waiting[held]
+            if sequence.in_background and not all(s.in_background for s in self.running):
+                return
             if self._comes_soon(sequence):
                 held += 1
                 continue
-            known, node = self._match(sequence)
-            fresh = self.pool.allocate(_blocks_for(len(sequence.tokens)) - len(known))
-            if fresh is None:
-                self.pool.release(known)
+            if len(self.running) >= self.max_running and not self._push_aside(sequence):
                 return
+            known, node = self._match(sequence)
+            need = _blocks_for(len(sequence.tokens)) - len(known)
+            while (fresh := self.pool.allocate(need)) is None:
+                if not self._push_aside(sequence):
+                    self.pool.release(known)
+                    return
             del self.waiting[held]
-            self.running.append(sequence)
+            at = bisect_right(self.running, sequence.in_background, key=_rank)
+            self.running.insert(at, sequence)
             sequence.blocks, sequence.prefix_node = known + fresh, node
             sequence.registered = len(known)
             sequence.computed = len(known) * BLOCK
@@ -134,17 +148,27 @@ class Scheduler:
         sequence.pure = pure
         return known, node
 
+    def _push_aside(self, sequence: Sequence) -> bool:
+        """Preempt a sequence in the background for one in the foreground, if there is one."""
+        if sequence.in_background or not self.running or not self.running[-1].in_background:
+            return False
+        self._preempt(self.running[-1])
+        return True
+
     def _comes_soon(self, sequence: Sequence) -> bool:
-        """Whether to wait for a running prompt that computes more of this one than is cached."""
+        """Whether to wait for a running prompt that computes more of this one than is cached.
+
+        A sequence in the foreground does not wait for one in the background, which may be paused.
+        """
         return any(
             other.pending > 1
+            and other.in_background <= sequence.in_background
             and other.request.scope == sequence.request.scope
             and _shared(other.tokens, sequence.tokens) > other.computed
             for other in self.running
         )
 
-    def _prompt_chunks(self) -> list[Span]:
-        prompts = [s for s in self.running if s.pending > 1]
+    def _prompt_chunks(self, prompts: list[Sequence]) -> list[Span]:
         if not prompts:
             return []
         budget = self.prefill_chunk
@@ -170,7 +194,7 @@ class Scheduler:
         return Span(sequence, sequence.computed, 1, guesses)
 
     def _reserve(self, sequence: Sequence) -> None:
-        """Reserve blocks for the tokens of `sequence`, and preempt younger ones if necessary.
+        """Reserve blocks for the tokens of `sequence`, and preempt later ones if necessary.
 
         The sequence itself can be preempted, now or before.
         """
@@ -178,16 +202,16 @@ class Scheduler:
             return
         need = _blocks_for(len(sequence.tokens)) - len(sequence.blocks)
         while (blocks := self.pool.allocate(need)) is None:
-            youngest = self.running[-1]
-            self._preempt(youngest)
-            if youngest is sequence:
+            last = self.running[-1]
+            self._preempt(last)
+            if last is sequence:
                 return
         sequence.blocks += blocks
 
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)
         self._release(sequence)
-        self.waiting.appendleft(sequence)
+        self.waiting.insert(bisect_left(self.waiting, sequence.in_background, key=_rank), sequence)
 
     def _release(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)
@@ -204,6 +228,10 @@ class Scheduler:
                 pure=sequence.pure,
             )
             sequence.registered += 1
+
+
+def _rank(sequence: Sequence) -> bool:
+    return sequence.in_background
 
 
 def _chunk(sequence: Sequence, length: int) -> Span:

@@ -75,6 +75,11 @@ class Sequence:
         return self.request.params
 
     @property
+    def in_background(self) -> bool:
+        """Whether the sequence gives way to others."""
+        return self.request.in_background
+
+    @property
     def repeatable(self) -> bool:
         """Whether the same request must give the same answer to the last bit, beside any others."""
         return self.params.seed is not None or self.params.temperature < GREEDY_BELOW
