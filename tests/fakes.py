@@ -7,7 +7,7 @@ import contextlib
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -214,6 +214,7 @@ class LiveServer:
     url: str
     engine: ScriptedEngine
     app: object
+    stop: Callable[[], None]
 
     @property
     def service(self):
@@ -244,8 +245,12 @@ def live_server(
         with socket.create_server(("127.0.0.1", 0)) as listener:
             thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
             thread.start()
-            try:
-                yield LiveServer(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, app)
-            finally:
+
+            def stop() -> None:
                 server.should_exit = True
                 thread.join(timeout=60)
+
+            try:
+                yield LiveServer(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, app, stop)
+            finally:
+                stop()

@@ -55,12 +55,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "store", "tokenizer",
     },
     "api/http": {"api/answer", "api/request", "api/serving", "store"},
+    "api/batches": {"api/answer", "api/http", "api/request", "store"},
     "api/routes": {
-        "api/answer", "api/http", "api/request", "api/responses", "api/serving", "engine", "store",
+        "api/answer", "api/batches", "api/http", "api/request", "api/responses", "api/serving",
+        "engine", "store",
     },
     "api": {
-        "api/answer", "api/http", "api/request", "api/responses", "api/routes", "api/serving",
-        "constrain", "constrain/schema", "engine/host", "engine/model", "store",
+        "api/answer", "api/batches", "api/http", "api/request", "api/responses", "api/routes",
+        "api/serving", "constrain", "constrain/schema", "engine/host", "engine/model", "store",
     },
     # Facts about models, and their evidence. Reaches every server over HTTP alone.
     "catalog/facts": set(),
@@ -103,6 +105,7 @@ LINES = {
     "chat": 1620,
     "api": 680,
     "api/answer": 945,
+    "api/batches": 460,
     "api/http": 1170,
     "api/request": 1995,
     "api/responses": 2310,

@@ -222,15 +222,15 @@ def test_only_short_prompts_that_need_not_repeat_use_the_kernels_for_answers(pro
     assert [span.role for span in engine.scheduler.schedule()] == roles
 
 
-def in_background(prompt, **options):
-    return msgspec.structs.replace(request(prompt, **options), in_background=True)
+def gives_way(prompt, **options):
+    return msgspec.structs.replace(request(prompt, **options), gives_way=True)
 
 
 def test_a_request_in_the_background_waits_for_all_others():
     model = HashingModel()
     engine = make_engine(model)
     for i in range(4):
-        engine.add(in_background(f"below {i}", id=f"below {i}", max_tokens=30))
+        engine.add(gives_way(f"below {i}", id=f"below {i}", max_tokens=30))
     for _ in range(5):
         engine.step()
     engine.add(request("above", id="above", max_tokens=20))
@@ -256,7 +256,7 @@ def test_the_background_makes_room_and_still_gets_its_whole_answers():
         prompt = "".join(rng.choices("xyz", k=rng.randint(1, 90)))
         length = rng.randint(1, 128 - 90)
         wanted[str(i), 0] = answer(prompt, max_tokens=length)
-        make = request if i % 3 else in_background
+        make = request if i % 3 else gives_way
         engine.add(make(prompt, id=str(i), max_tokens=length))
         for _ in range(rng.randint(0, 12)):
             events += engine.step()
@@ -268,21 +268,21 @@ def test_the_background_makes_room_and_still_gets_its_whole_answers():
 def test_a_full_house_of_the_background_does_not_keep_a_request_out():
     engine = make_engine(max_running=3)
     for i in range(5):
-        engine.add(in_background(f"below {i}", id=f"below {i}", max_tokens=30))
+        engine.add(gives_way(f"below {i}", id=f"below {i}", max_tokens=30))
     for _ in range(3):
         engine.step()
     assert len(engine.scheduler.running) == 3
     for i in range(3):
         engine.add(request(f"above {i}", id=f"above {i}", max_tokens=3))
     engine.step()
-    assert all(not s.in_background for s in engine.scheduler.running)
+    assert all(not s.gives_way for s in engine.scheduler.running)
     ends = [event.id for event in run(engine) if event.ends]
     assert [name[:5] for name in ends] == ["above"] * 3 + ["below"] * 5
 
 
 def test_a_request_does_not_wait_for_a_prefix_of_the_background():
     engine = make_engine(prefill_chunk=16)
-    engine.add(in_background("p" * 400, id="below", max_tokens=1))
+    engine.add(gives_way("p" * 400, id="below", max_tokens=1))
     engine.step()
     engine.add(request("p" * 300, id="above", max_tokens=1))
     ends = [event.id for event in run(engine) if event.ends]

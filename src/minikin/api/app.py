@@ -14,13 +14,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
+from minikin.api.batches.runner import BatchRunner
 from minikin.api.http.access_log import AccessLog
 from minikin.api.http.cors import Cors
 from minikin.api.http.edge import Edge
 from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
+from minikin.api.request.batch_rules import ENDPOINTS
 from minikin.api.routes import docs
 from minikin.api.routes.background import Background
+from minikin.api.routes.batches import Batches
 from minikin.api.routes.chat_completions import ChatCompletions
 from minikin.api.routes.files import Files
 from minikin.api.routes.models import Models
@@ -30,7 +33,7 @@ from minikin.api.routes.stored_completions import StoredCompletions
 from minikin.api.routes.stored_responses import StoredResponses
 from minikin.api.routes.tokens import Tokens
 from minikin.api.serving.model_pool import ModelPool
-from minikin.api.serving.service import Service
+from minikin.api.serving.service import BatchService, Service
 from minikin.config import ServerSettings
 from minikin.errors import MinikinError, NotFound
 
@@ -89,6 +92,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     background, files = Background(service), Files(service)
     service.workers.append(background)
     responses, kept = Responses(service, background), StoredResponses(service, background)
+    batches = Batches(service, _batch_runner(service, background))
 
     async def health(request: Request) -> Response:
         return json_response({"status": "ok"})
@@ -120,9 +124,26 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/files/{id}", files.one),
         Route("/v1/files/{id}", files.delete, methods=["DELETE"]),
         Route("/v1/files/{id}/content", files.content),
+        Route("/v1/batches", batches.create, methods=["POST"]),
+        Route("/v1/batches", batches.all),
+        Route("/v1/batches/{id}", batches.one),
+        Route("/v1/batches/{id}/cancel", batches.cancel, methods=["POST"]),
         Route("/tokenize", tokens.tokenize, methods=["POST"]),
         Route("/detokenize", tokens.detokenize, methods=["POST"]),
     ]
+
+
+def _batch_runner(service: Service, background: Background) -> BatchRunner:
+    """Runs batches with the routes that interactive requests use too."""
+    below = BatchService(service)
+    endpoints = {
+        "/v1/responses": Responses(below, background),
+        "/v1/chat/completions": ChatCompletions(below),
+    }
+    assert tuple(endpoints) == ENDPOINTS
+    runner = BatchRunner(service.store, endpoints, max_line_bytes=service.settings.max_body_bytes)
+    service.workers.append(runner)
+    return runner
 
 
 def _docs(settings: ServerSettings, more: MoreRoutes) -> list[Route]:

@@ -70,7 +70,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     n: int = 1
     scope: str = ""
     """Earlier prompts are reused only from requests with the same scope."""
-    in_background: bool = False
+    gives_way: bool = False
     """It gives way: it runs only in steps without any other request."""
 
 

@@ -68,7 +68,7 @@ class Scheduler:
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
-        self.waiting.insert(bisect_right(self.waiting, sequence.in_background, key=_rank), sequence)
+        self.waiting.insert(bisect_right(self.waiting, sequence.gives_way, key=_rank), sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Remove a finished or cancelled sequence. Its blocks stay cached as a prefix."""
@@ -107,13 +107,13 @@ class Scheduler:
 
     def _active(self) -> list[Sequence]:
         """The sequences that the next step can compute."""
-        return [s for s in self.running if not s.in_background] or self.running
+        return [s for s in self.running if not s.gives_way] or self.running
 
     def _admit(self) -> None:
         held = 0
         while held < len(self.waiting):
             sequence = self.waiting[held]
-            if sequence.in_background and not all(s.in_background for s in self.running):
+            if sequence.gives_way and not all(s.gives_way for s in self.running):
                 return
             if self._comes_soon(sequence):
                 held += 1
@@ -127,7 +127,7 @@ class Scheduler:
                     self.pool.release(known)
                     return
             del self.waiting[held]
-            at = bisect_right(self.running, sequence.in_background, key=_rank)
+            at = bisect_right(self.running, sequence.gives_way, key=_rank)
             self.running.insert(at, sequence)
             sequence.blocks, sequence.prefix_node = known + fresh, node
             sequence.registered = len(known)
@@ -150,7 +150,7 @@ class Scheduler:
 
     def _push_aside(self, sequence: Sequence) -> bool:
         """Preempt a sequence in the background for one in the foreground, if there is one."""
-        if sequence.in_background or not self.running or not self.running[-1].in_background:
+        if sequence.gives_way or not self.running or not self.running[-1].gives_way:
             return False
         self._preempt(self.running[-1])
         return True
@@ -162,7 +162,7 @@ class Scheduler:
         """
         return any(
             other.pending > 1
-            and other.in_background <= sequence.in_background
+            and other.gives_way <= sequence.gives_way
             and other.request.scope == sequence.request.scope
             and _shared(other.tokens, sequence.tokens) > other.computed
             for other in self.running
@@ -211,7 +211,7 @@ class Scheduler:
     def _preempt(self, sequence: Sequence) -> None:
         self.running.remove(sequence)
         self._release(sequence)
-        self.waiting.insert(bisect_left(self.waiting, sequence.in_background, key=_rank), sequence)
+        self.waiting.insert(bisect_left(self.waiting, sequence.gives_way, key=_rank), sequence)
 
     def _release(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)
@@ -231,7 +231,7 @@ class Scheduler:
 
 
 def _rank(sequence: Sequence) -> bool:
-    return sequence.in_background
+    return sequence.gives_way
 
 
 def _chunk(sequence: Sequence, length: int) -> Span:

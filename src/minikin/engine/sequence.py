@@ -75,9 +75,9 @@ class Sequence:
         return self.request.params
 
     @property
-    def in_background(self) -> bool:
-        """Whether the sequence gives way to others."""
-        return self.request.in_background
+    def gives_way(self) -> bool:
+        """Whether the sequence runs only in steps without others."""
+        return self.request.gives_way
 
     @property
     def repeatable(self) -> bool:

@@ -109,7 +109,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for queries. Raises StoreFailure."""
-        with _failures():
+        with failures():
             engine = await self._open()
             async with engine.connect() as connection:
                 yield connection
@@ -117,12 +117,17 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction, which is committed at the end. Raises StoreFailure."""
-        with _failures():
+        with failures():
             engine = await self._open()
             async with self._writing, engine.connect() as connection:
                 await connection.execution_options(writes=True)
                 async with connection.begin():
                     yield connection
+
+    async def connect(self) -> AsyncConnection:
+        """A connection of its own. The caller closes it."""
+        engine = await self._open()
+        return await engine.connect()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -158,7 +163,7 @@ class Database:
             raise SetupError(_DRIVER) from error
 
 
-class _failures:  # noqa: N801, a context manager that reads like a function
+class failures:  # noqa: N801, a context manager that reads like a function
     """Turns the errors of the database into StoreFailure, with the details in the log."""
 
     def __enter__(self) -> None:

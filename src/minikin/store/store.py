@@ -6,6 +6,8 @@ import time
 
 import sqlalchemy as sa
 
+from minikin.store.batches import Batches
+from minikin.store.claim import Claim
 from minikin.store.completions import Completions
 from minikin.store.contents import Contents
 from minikin.store.conversations import Conversations
@@ -31,6 +33,8 @@ class Store:
         self.responses = Responses(self.database)
         self.items = Items(self.database)
         self.conversations = Conversations(self.database)
+        self.batches = Batches(self.database)
+        self.claim = Claim(self.database)
 
     async def sweep(self) -> None:
         """Delete what has expired."""
@@ -44,4 +48,5 @@ class Store:
 
     async def close(self) -> None:
         """Close the database."""
+        await self.claim.release()
         await self.database.close()

@@ -147,7 +147,7 @@ batch_lines = sa.Table(
     sa.Column("batch", Name, primary_key=True),
     sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("state", Name, nullable=False),
-    sa.Column("request", Json, nullable=False),
+    sa.Column("request", sa.LargeBinary, nullable=False),
     sa.Column("result", Json),
     sa.Index("batch_lines_by_state", "batch", "state", "line"),
 )

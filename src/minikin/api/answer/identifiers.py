@@ -45,6 +45,16 @@ class ResponseIds:
         return f"{prefix}_{self._shared}00{int(time.time()):08x}{secrets.token_hex(12)}"
 
 
+def batch_id() -> str:
+    """`batch_` and 32 hex digits."""
+    return f"batch_{secrets.token_hex(16)}"
+
+
+def batch_request_id() -> str:
+    """`batch_req_` and 32 hex digits."""
+    return f"batch_req_{secrets.token_hex(16)}"
+
+
 def request_id() -> str:
     """`req_` and REQUEST_ID_DIGITS hex digits."""
     return f"req_{secrets.token_hex(REQUEST_ID_DIGITS // 2)}"

@@ -36,6 +36,7 @@ async def answering(
             identifier,
             owner=owner,
             default_max_tokens=service.settings.default_max_tokens,
+            gives_way=service.gives_way,
         )
         noted["prompt_tokens"] = len(prepared.generation.prompt)
         generated = model.engine.generate(prepared.generation)

@@ -80,11 +80,18 @@ class ServedModel:
         await self.grammars.stop()
 
     async def prepare(
-        self, request: AnswerRequest, request_id: str, *, owner: str, default_max_tokens: int
+        self,
+        request: AnswerRequest,
+        request_id: str,
+        *,
+        owner: str,
+        default_max_tokens: int,
+        gives_way: bool = False,
     ) -> Prepared:
         """Turn a request into a request for the engine.
 
-        The engine reuses only prompts of the same `owner`.
+        The engine reuses only prompts of the same `owner`. A request in the background gives way
+        to all others.
 
         The answer's limit is reduced to the rest of the window. Raises InvalidRequest if the prompt
         does not fit the window, the limit is an error for its API, a schema is not supported, a
@@ -108,7 +115,12 @@ class ServedModel:
         params = request.sampling_params(most, prediction, grammar, unsearched, self._sampling)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
-            id=request_id, prompt=prompt, params=params, n=request.n, scope=owner
+            id=request_id,
+            prompt=prompt,
+            params=params,
+            n=request.n,
+            scope=owner,
+            gives_way=gives_way,
         )
         return Prepared(generation, form, thinking, thoughts, in_channels=self._in_channels)
 

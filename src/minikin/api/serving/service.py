@@ -32,6 +32,9 @@ class Worker(Protocol):
 class Service:
     """The state of one server, without HTTP."""
 
+    gives_way = False
+    """Whether its requests give way to all others."""
+
     def __init__(self, settings: ServerSettings, models: ModelPool) -> None:
         self.settings = settings
         self.models = models
@@ -90,3 +93,17 @@ class Service:
             self.in_flight -= 1
             if not self.in_flight:
                 self.idle.set()
+
+
+class BatchService(Service):
+    """The same server for lines of batches: they give way to requests, and take no place of them."""
+
+    gives_way = True
+
+    def __init__(self, service: Service) -> None:
+        vars(self).update(vars(service))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """The runner of batches limits how many lines run."""
+        yield

@@ -1,0 +1,1 @@
+"""Runs batches in the background: reads their lines, runs them, and writes their results."""

@@ -1,0 +1,92 @@
+"""Runs one line of a batch: a call of the endpoint's own route, without HTTP around it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Message
+
+from minikin.api.answer.identifiers import request_id
+from minikin.api.http.http import FAULT, decode_json
+from minikin.errors import EngineFailure, InvalidRequest, MinikinError
+
+log = logging.getLogger(__name__)
+
+_FINAL = ("request_quarantined", "model_load_failed", "template_error")
+"""Failures of the server that another try would not change."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """The answer of a route, as it is in the results of a batch."""
+
+    status_code: int
+    request_id: str
+    body: dict[str, Any]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another try would give the same answer."""
+        return self.status_code < 500 or self.body["error"]["code"] in _FINAL
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the server did not begin."""
+        return self.status_code == 503
+
+
+async def call(endpoint: ASGIApp, owner: str, content: bytes) -> Answer:
+    """Call a route with this JSON body."""
+    identifier = request_id()
+    try:
+        _check(content)
+        status, body = await _called(endpoint, owner, identifier, content)
+    except MinikinError as error:
+        status, body = error.status, error.body()
+    except Exception:
+        log.exception("Request %s of a batch failed", identifier)
+        status, body = 500, EngineFailure(FAULT).body()
+    return Answer(status, identifier, body)
+
+
+def _check(content: bytes) -> None:
+    """Raise InvalidRequest for what an endpoint supports and a batch does not."""
+    body = decode_json(content)
+    for name in ("stream", "background"):
+        if body.get(name) is True:
+            raise InvalidRequest(f"The Batch API does not support '{name}'.", param=name)
+
+
+async def _called(
+    endpoint: ASGIApp, owner: str, identifier: str, content: bytes
+) -> tuple[int, dict[str, Any]]:
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "",
+        "query_string": b"",
+        "headers": [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+        ],
+        "state": {"owner": owner, "request_id": identifier},
+    }
+    requests: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+    status, parts = 500, []
+
+    async def receive() -> Message:
+        if not requests:
+            await asyncio.Event().wait()  # this client never leaves
+        return requests.pop()
+
+    async def send(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+        else:
+            parts.append(message.get("body", b""))
+
+    await endpoint(scope, receive, send)
+    return status, decode_json(b"".join(parts))

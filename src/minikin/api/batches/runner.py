@@ -1,0 +1,93 @@
+"""Runs the batches of a server in the background, from any state that an earlier server left.
+
+Each finished line is in the database before the next begins, and the files of a batch appear in the
+transaction that ends it. So a server that is killed loses no finished line, and no line is twice in
+the files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+
+from starlette.types import ASGIApp
+
+from minikin.api.batches.batch_run import BatchRun
+from minikin.errors import StoreFailure
+from minikin.store.store import Store
+
+log = logging.getLogger(__name__)
+
+MAX_RUNNING = 32
+"""Lines of all batches that run at the same time. Batches take turns."""
+POLL_SECONDS = 10.0
+"""How often the runner looks for batches that another server of the database accepted."""
+
+
+class BatchRunner:
+    """One task for each batch that has not ended. `endpoints` are the routes for their lines."""
+
+    def __init__(
+        self, store: Store, endpoints: Mapping[str, ASGIApp], *, max_line_bytes: int
+    ) -> None:
+        self._store = store
+        self._endpoints = endpoints
+        self._max_line_bytes = max_line_bytes
+        self._places = asyncio.Semaphore(MAX_RUNNING)
+        self._news = asyncio.Event()
+        self._runs: dict[str, tuple[BatchRun, asyncio.Task[None]]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start to run batches."""
+        self._task = asyncio.create_task(self._watch())
+
+    def wake(self) -> None:
+        """Look for new and for cancelled batches now."""
+        self._news.set()
+
+    async def stop(self) -> None:
+        """Stop. Lines that run now run again after the next start."""
+        tasks = [task for _, task in self._runs.values()] + ([self._task] if self._task else [])
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                if self._store.database.exists:
+                    await self._look()
+            except StoreFailure:
+                pass  # the log has it, and the next look may succeed
+            except Exception:
+                log.exception("The batches could not be looked up")
+            try:
+                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+            self._news.clear()
+
+    async def _look(self) -> None:
+        """Start a task for each new batch, and end the lines of each cancelled one."""
+        if not await self._store.claim.take():
+            return  # another server runs the batches of this database
+        for batch in await self._store.batches.unended():
+            if batch.id not in self._runs:
+                run = BatchRun(
+                    self._store, batch, self._endpoints, self._places, self._max_line_bytes
+                )
+                task = asyncio.create_task(self._run(run, batch.id))
+                self._runs[batch.id] = run, task
+            elif batch.body["status"] == "cancelling":
+                self._runs[batch.id][0].cancel()
+
+    async def _run(self, run: BatchRun, identifier: str) -> None:
+        try:
+            await run.run()
+        except Exception:
+            log.exception("Batch %s stopped. It goes on later", identifier)
+        finally:
+            del self._runs[identifier]

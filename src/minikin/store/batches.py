@@ -1,0 +1,185 @@
+"""Batches and the state of each of their lines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+
+from minikin.errors import InvalidRequest, NotFound
+from minikin.store.database import Database
+from minikin.store.files import StoredFile, publish
+from minikin.store.paging import Page, paged
+from minikin.store.tables import batch_lines as lines
+from minikin.store.tables import batches as table
+
+MAX_UNENDED = 100
+"""Maximum batches of an owner that have not ended."""
+PAGE = 100
+"""Results that are in memory at a time."""
+LineState = Literal["pending", "completed", "failed"]
+Body = dict[str, Any]
+
+
+class StoredBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """One batch."""
+
+    id: str
+    owner: str
+    """The owner. Other owners cannot find it."""
+    ended: bool = False
+    body: Body
+    """The batch object as it is sent. The counts are right only when it has ended."""
+    options: dict[str, Any] = {}
+    """What the object does not show."""
+
+
+class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the input file."""
+
+    line: int
+    """Its number, from 1."""
+    request: bytes
+    """The line as it is in the file."""
+
+
+class Batches:
+    """The batches of all owners."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, batch: StoredBatch) -> None:
+        """Store a new batch. Raises InvalidRequest if the owner has too many."""
+        row = {name: getattr(batch, name) for name in batch.__struct_fields__}
+        count = sa.select(sa.func.count()).select_from(table)
+        unended = count.where(table.c.owner == batch.owner, ~table.c.ended)
+        async with self._database.write() as db:
+            if (await db.scalar(unended) or 0) >= MAX_UNENDED:
+                raise InvalidRequest(
+                    f"You have {MAX_UNENDED} batches that have not ended. Wait until one ends, or "
+                    "cancel one."
+                )
+            await db.execute(sa.insert(table), row)
+
+    async def get(self, owner: str, identifier: str) -> StoredBatch:
+        """The batch with this id, with its counts. Raises NotFound."""
+        query = sa.select(table).where(table.c.owner == owner, table.c.id == identifier)
+        found = await self._select(query)
+        if not found:
+            raise NotFound(f"No batch found with id '{identifier[:64]}'.")
+        return found[0]
+
+    async def find(self, owner: str, page: Page) -> list[StoredBatch]:
+        """Up to `page.limit` batches, and one more if there are more."""
+        return await self._select(paged(sa.select(table), table, page, table.c.owner == owner))
+
+    async def unended(self) -> list[StoredBatch]:
+        """The batches of all owners that have not ended, oldest first."""
+        return await self._select(sa.select(table).where(~table.c.ended).order_by(table.c.position))
+
+    async def change(self, identifier: str, changed: Callable[[Body], Body | None]) -> Body:
+        """Replace the body by `changed(body)`, unless that is None. Returns the new one.
+
+        `changed` sees the latest body, and nobody else changes it meanwhile.
+        """
+        one = table.c.id == identifier
+        async with self._database.write() as db:
+            latest = await db.execute(sa.select(table.c.body).where(one).with_for_update())
+            body: Body = latest.scalar_one()
+            new = changed(body)
+            if new is None:
+                return body
+            await db.execute(sa.update(table).where(one).values(body=new))
+            return new
+
+    async def clear_lines(self, identifier: str) -> None:
+        """Delete the lines of a batch."""
+        async with self._database.write() as db:
+            await db.execute(sa.delete(lines).where(lines.c.batch == identifier))
+
+    async def add_lines(self, identifier: str, new: Sequence[BatchLine]) -> None:
+        """Store lines that wait to run."""
+        rows = [
+            {"batch": identifier, "line": line.line, "state": "pending", "request": line.request}
+            for line in new
+        ]
+        async with self._database.write() as db:
+            await db.execute(sa.insert(lines), rows)
+
+    async def pending(self, identifier: str) -> list[int]:
+        """The numbers of the lines that wait to run."""
+        query = sa.select(lines.c.line).where(*_in_state(identifier, "pending"))
+        async with self._database.read() as db:
+            return list((await db.scalars(query.order_by(lines.c.line))).all())
+
+    async def request(self, identifier: str, line: int) -> bytes:
+        """A line as it is in the file."""
+        query = sa.select(lines.c.request)
+        async with self._database.read() as db:
+            one = query.where(lines.c.batch == identifier, lines.c.line == line)
+            return (await db.execute(one)).scalar_one()
+
+    async def finish_line(
+        self, identifier: str, line: int, state: LineState, result: dict[str, Any]
+    ) -> None:
+        """Store the result of a line. The first result stays."""
+        one = (*_in_state(identifier, "pending"), lines.c.line == line)
+        async with self._database.write() as db:
+            await db.execute(sa.update(lines).where(*one).values(state=state, result=result))
+
+    async def results(
+        self, identifier: str, state: LineState
+    ) -> AsyncGenerator[tuple[bytes, dict[str, Any] | None], None]:
+        """The request and the result of each line in this state, in the order of the lines."""
+        last = 0
+        query = sa.select(lines.c.line, lines.c.request, lines.c.result)
+        while True:
+            page = query.where(*_in_state(identifier, state), lines.c.line > last)
+            async with self._database.read() as db:
+                rows = (await db.execute(page.order_by(lines.c.line).limit(PAGE))).all()
+            for row in rows:
+                yield row.request, row.result
+            if len(rows) < PAGE:
+                return
+            last = rows[-1].line
+
+    async def end(self, identifier: str, body: Body, files: Sequence[StoredFile] = ()) -> None:
+        """Store the last body, publish the files of the results, and delete the lines, at once."""
+        async with self._database.write() as db:
+            for file in files:
+                await publish(db, file)
+            change = sa.update(table).where(table.c.id == identifier)
+            await db.execute(change.values(body=body, ended=True))
+            await db.execute(sa.delete(lines).where(lines.c.batch == identifier))
+
+    async def counts(self, identifier: str) -> dict[str, int]:
+        """The wire's `request_counts`, from the state of the lines."""
+        query = sa.select(lines.c.state, sa.func.count()).where(lines.c.batch == identifier)
+        async with self._database.read() as db:
+            rows = (await db.execute(query.group_by(lines.c.state))).all()
+        found = {row[0]: row[1] for row in rows}
+        return {
+            "total": sum(found.values()),
+            "completed": found.get("completed", 0),
+            "failed": found.get("failed", 0),
+        }
+
+    async def _select(self, query: sa.Select[Any]) -> list[StoredBatch]:
+        async with self._database.read() as db:
+            rows = (await db.execute(query)).mappings().all()
+        names = StoredBatch.__struct_fields__
+        found = [StoredBatch(**{name: row[name] for name in names}) for row in rows]
+        return [await self._counted(batch) for batch in found]
+
+    async def _counted(self, batch: StoredBatch) -> StoredBatch:
+        if batch.ended or batch.body["status"] == "validating":
+            return batch
+        body = batch.body | {"request_counts": await self.counts(batch.id)}
+        return msgspec.structs.replace(batch, body=body)
+
+
+def _in_state(identifier: str, state: LineState) -> tuple[sa.ColumnElement[bool], ...]:
+    return lines.c.batch == identifier, lines.c.state == state

@@ -1,0 +1,62 @@
+"""Makes one server the only one that runs the batches of a database.
+
+The system ends the claim of a server that is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import sqlalchemy as sa
+from filelock import FileLock, Timeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from minikin.store.database import Database, failures
+
+_LOCK = 0x6D696E696B696F
+"""The advisory lock of PostgreSQL."""
+
+
+class Claim:
+    """A lock beside the SQLite file, or one of the PostgreSQL server."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        lock = FileLock(f"{database.path}.lock", thread_local=False)
+        self._lock = lock if database.is_file else None
+        self._connection: AsyncConnection | None = None
+
+    async def take(self) -> bool:
+        """Whether this server has the claim, now or already. Raises StoreFailure."""
+        with failures():
+            if not self._lock:
+                return await self._take_on_server()
+            try:
+                await asyncio.to_thread(self._lock.acquire, timeout=0)
+            except Timeout:
+                return False
+            return True
+
+    async def release(self) -> None:
+        """Give the claim up."""
+        if self._lock:
+            self._lock.release(force=True)
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.invalidate()  # closing alone would return it to the pool
+            await connection.close()
+
+    async def _take_on_server(self) -> bool:
+        if self._connection is None:
+            connection = await self._database.connect()
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not await connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LOCK))):
+                await connection.close()
+                return False
+            self._connection = connection
+        try:
+            await self._connection.execute(sa.select(1))
+        except Exception:
+            await self.release()
+            raise
+        return True

@@ -1,0 +1,75 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+
+from minikin.store.batches import Batches
+from tests.api.routes.test_batches import begin, client_of, ended, line, results
+from tests.patience import until
+
+ROOT = Path(__file__).parents[3]
+
+
+def start(folder):
+    """A server process, and a client for it."""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("server_process.py"), folder],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert process.stdout
+    url = process.stdout.readline().strip()
+    return process, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+
+def test_a_killed_server_loses_no_line_and_repeats_none(tmp_path):
+    names = {f"r{i}" for i in range(600)}
+    process, client = start(tmp_path)
+    made = begin(client, *map(line, sorted(names)), line("refused", n=0))
+
+    def completed():
+        return client.batches.retrieve(made.id).request_counts.completed
+
+    try:
+        for killed_at in (0, 50, 150, 250):
+            until(lambda least=killed_at: completed() >= least)
+            finished = completed()
+            process.kill()
+            process.communicate()
+            process, client = start(tmp_path)
+            assert completed() >= finished, "a finished line is never lost"
+        batch = ended(client, made)
+        assert batch.request_counts.to_dict() == {"total": 601, "completed": 600, "failed": 1}
+        assert set(results(client, batch.output_file_id)) == names
+        assert list(results(client, batch.error_file_id)) == ["refused"]
+        assert len(client.files.list().data) == 3
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_server_that_dies_when_a_batch_ends_shows_its_files_once(serve, monkeypatch, moment):
+    monkeypatch.setattr("minikin.api.batches.runner.POLL_SECONDS", 0.05)
+    end, ends = Batches.end, []
+
+    async def dies(self, *args):
+        ends.append(args)
+        if moment == "after":
+            await end(self, *args)
+        if len(ends) == 1:
+            raise RuntimeError("killed")
+        await end(self, *args)
+
+    monkeypatch.setattr(Batches, "end", dies)
+    client = client_of(serve())
+    made = begin(client, line("a"), line("b", n=0))
+    batch = ended(client, made)
+    until(lambda: len(ends) == (2 if moment == "before" else 1))
+    assert set(results(client, batch.output_file_id)) == {"a"}
+    assert len(client.files.list().data) == 3
