@@ -8,6 +8,8 @@ from minikin.store.conversations import Conversation
 from minikin.store.paging import Page
 from minikin.store.store import Store
 
+NOW = int(time.time())
+
 
 @pytest.fixture
 async def store(location):
@@ -17,7 +19,7 @@ async def store(location):
 
 
 def conversation(name="conv_a", owner="ada", **metadata):
-    return Conversation(id=name, owner=owner, created_at=int(time.time()), metadata=metadata)
+    return Conversation(id=name, owner=owner, created_at=NOW, metadata=metadata)
 
 
 def items(*names):

@@ -11,9 +11,11 @@ from textwrap import TextWrapper
 
 from minikin.api.answer.chunks import CACHED_STEP, LEAST_CACHED
 from minikin.api.answer.identifiers import REQUEST_ID_DIGITS
+from minikin.api.batches.runner import MAX_RUNNING
 from minikin.api.http.headers import COMMON
 from minikin.api.http.keys import MAX_WRONG
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
+from minikin.api.request.batch_rules import MAX_LINES
 from minikin.api.request.file_rules import MAX_BATCH_BYTES, MAX_FILE_BYTES
 from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.request.parameter import Parameter
@@ -31,6 +33,7 @@ from minikin.constrain.schema.narrow import ANY_DEPTH, MAX_LEVEL, MOST, STEP
 from minikin.constrain.schema.objects import MAX_FREE
 from minikin.engine.host.quarantine import MAX_DEATHS
 from minikin.engine.model.block import BLOCK
+from minikin.store.batches import MAX_UNENDED
 from minikin.store.completions import MAX_STORED
 from minikin.store.files import MAX_FILES, MAX_TOTAL_BYTES
 
@@ -188,6 +191,13 @@ _DIFFERENCES = f"""\
   stored them.
 - The content of an upload is not looked at, as with OpenAI. A batch reports errors of its lines. An
   upload whose form is not complete leaves nothing. `/v1/uploads` does not exist.
+- Lines of batches run only while no other request does, so a batch never delays one. Several
+  batches take turns. A line with `stream` or `background` is rejected. A line that fails because of
+  the server runs again, up to three times. An unknown `input_file_id` is a 404, where OpenAI
+  creates a batch that fails. An unknown field of a line is an error.
+- A server that was killed continues its batches after its next start. Finished lines do not run
+  again, and every line is in one file, once. Of several servers with one database, one runs the
+  batches.
 """
 
 
@@ -298,6 +308,10 @@ def _limits() -> Iterable[tuple[str, ...]]:
     yield "tokens that this description leaves for the answer, at least", f"{LEAST_ROOM}"
     yield "bytes of a file", f"{MAX_FILE_BYTES:,}"
     yield "bytes of a file with the purpose `batch`", f"{MAX_BATCH_BYTES:,}"
+    yield "lines of a batch", f"{MAX_LINES:,}"
+    yield "bytes of a line of a batch", "as of a request body"
+    yield "batches of an API key that have not ended", f"{MAX_UNENDED:,}"
+    yield "lines of batches that run at the same time", f"{MAX_RUNNING:,}"
     yield "files of an API key", f"{MAX_FILES:,}"
     yield "bytes of all files of an API key", f"{MAX_TOTAL_BYTES:,}"
     yield "stored completions (the oldest are deleted first)", f"{MAX_STORED:,}"

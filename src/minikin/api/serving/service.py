@@ -96,7 +96,7 @@ class Service:
 
 
 class BatchService(Service):
-    """The same server for lines of batches: they give way to requests, and take no place of them."""
+    """The same server for lines of batches: they give way to all requests, and take no place."""
 
     gives_way = True
 
