@@ -109,7 +109,7 @@ LINES = {
     "api/http": 1170,
     "api/request": 2120,
     "api/responses": 2310,
-    "api/routes": 1570,
+    "api/routes": 1600,
     "api/serving": 890,
     "catalog": 775,
     "catalog/facts": 560,
