@@ -25,12 +25,14 @@ class Claim:
         lock = FileLock(f"{database.path}.lock", thread_local=False)
         self._lock = lock if database.is_file else None
         self._connection: AsyncConnection | None = None
+        self._turn = asyncio.Lock()
 
     async def take(self) -> bool:
         """Whether this server has the claim, now or already. Raises StoreFailure."""
         with failures():
             if not self._lock:
-                return await self._take_on_server()
+                async with self._turn:
+                    return await self._take_on_server()
             try:
                 await asyncio.to_thread(self._lock.acquire, timeout=0)
             except Timeout:

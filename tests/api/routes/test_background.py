@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from minikin.errors import EngineFailure
-from tests.fakes import ScriptedEngine
+from tests.fakes import ScriptedEngine, live_server
 from tests.patience import PATIENCE, until
 
 SLOW = {"tokens": [f"{n} " for n in range(40)], "pause": 0.02}
@@ -143,15 +143,13 @@ def test_too_many_get_503(serve):
 
 def test_a_response_runs_again_after_a_restart(serve, tmp_path):
     place = {"database": str(tmp_path / "kept.sqlite3")}
-    first = serve(ScriptedEngine(tokens=["One"]), **place)
-    parent = httpx.post(
-        f"{first.url}/v1/responses",
-        json={"model": "gpt-4.1-mini", "input": "Before?"},
-        timeout=PATIENCE,
-    ).json()
-    stuck = serve(ScriptedEngine(**STUCK), **place)
-    made = create(stuck, input="And?", previous_response_id=parent["id"], instructions="Brief.")
-    until(lambda: stuck.engine.requests)
+    with live_server(ScriptedEngine(tokens=["One"]), **place) as first:
+        body = {"model": "gpt-4.1-mini", "input": "Before?"}
+        url = f"{first.url}/v1/responses"
+        parent = httpx.post(url, json=body, timeout=PATIENCE).json()
+    with live_server(ScriptedEngine(**STUCK), **place) as stuck:
+        made = create(stuck, input="And?", previous_response_id=parent["id"], instructions="Brief.")
+        until(lambda: stuck.engine.requests)
     second = serve(ScriptedEngine(tokens=["Two"]), **place)
     done = ended(second, made["id"])
     assert done["output"][0]["content"][0]["text"] == "Two"
@@ -161,10 +159,24 @@ def test_a_response_runs_again_after_a_restart(serve, tmp_path):
     assert [item["content"][0]["text"] for item in listed] == ["And?", "One", "Before?"]
 
 
+def test_another_server_of_the_database_does_not_run_it_too(serve, tmp_path):
+    place = {"database": str(tmp_path / "kept.sqlite3")}
+    with live_server(ScriptedEngine(), **place) as first:
+        ended(first, create(first)["id"])  # the database exists
+    stuck = serve(ScriptedEngine(**STUCK), **place)
+    made = create(stuck)
+    until(lambda: stuck.engine.requests)
+    other = serve(ScriptedEngine(), **place)
+    done = ended(other, create(other)["id"])
+    assert done["status"] == "completed"
+    assert get(other, made["id"])["status"] == "queued"
+    assert [request.id for request in other.engine.requests] == [done["id"]]
+
+
 def test_what_cannot_run_again_ends_as_failed(serve, tmp_path):
     place = {"database": str(tmp_path / "kept.sqlite3")}
-    stuck = serve(ScriptedEngine(**STUCK), extensions=True, **place)
-    made = create(stuck, seed=3)
+    with live_server(ScriptedEngine(**STUCK), extensions=True, **place) as stuck:
+        made = create(stuck, seed=3)
     second = serve(ScriptedEngine(), **place)
     done = ended(second, made["id"])
     assert done["status"] == "failed"

@@ -131,6 +131,15 @@ def test_an_empty_input_continues_a_response(client):
     assert client.create([], status=400)["code"] == "missing_required_parameter"
 
 
+def test_a_context_is_counted_without_new_items(client):
+    made = client.create("One?")
+    body = {"model": "gpt-4.1-mini", "previous_response_id": made["id"]}
+    counted = client.http.post("/responses/input_tokens", json=body).json()["input_tokens"]
+    assert counted > made["usage"]["input_tokens"]
+    assert counted == client.create([], previous_response_id=made["id"])["usage"]["input_tokens"]
+    assert client.http.post("/responses/input_tokens", json={"model": "gpt-4.1-mini"}).is_error
+
+
 def test_items_are_referred_to_by_their_ids(client):
     made = client.create("One?")
     reference = {"type": "item_reference", "id": made["output"][0]["id"]}

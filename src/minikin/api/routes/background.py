@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 """Between two tries to run a response, while the model loads."""
+CLAIM_SECONDS = 10.0
+"""Between two tries to be the only server that resumes the responses of a database."""
 KEPT_SECONDS = 600.0
 """How long events, and responses without `store`, are kept after the end."""
 Key = tuple[str, str]
@@ -179,11 +181,16 @@ class Background:
             job.add(event)
 
     async def _resume(self) -> None:
-        if not self._service.store.database.exists:
+        """Run again what an earlier server of this database left, once there is no such server."""
+        store = self._service.store
+        if not store.database.exists:
             return
         try:
-            for response in await self._service.store.responses.unfinished():
-                await self._again(response)
+            while not await store.claim.take():
+                await asyncio.sleep(CLAIM_SECONDS)
+            for response in await store.responses.unfinished():
+                if (response.owner, response.id) not in self._jobs:
+                    await self._again(response)
         except StoreFailure as error:
             log.error("Cannot resume background responses: %s", error.message)
 

@@ -73,11 +73,11 @@ def _bodies(extensions: bool) -> dict[str, Any]:
     return {
         "ChatCompletionRequest": _body(served_parameters(extensions=extensions), "messages"),
         "ResponseRequest": _body(responses, "input"),
-        "InputTokensRequest": _body(counted, "input"),
+        "InputTokensRequest": _body(counted),
     }
 
 
-def _body(parameters: Iterable[Parameter], prompt: str) -> dict[str, Any]:
+def _body(parameters: Iterable[Parameter], *required: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
         "model": {"type": "string", "minLength": 1, "description": "a name from GET /v1/models"}
     }
@@ -86,7 +86,7 @@ def _body(parameters: Iterable[Parameter], prompt: str) -> dict[str, Any]:
         properties[parameter.name] = {**parameter.rule.schema, "description": text}
     return {
         "type": "object",
-        "required": ["model", prompt],
+        "required": ["model", *required],
         "properties": properties,
         "additionalProperties": False,
     }
