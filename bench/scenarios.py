@@ -121,6 +121,17 @@ async def fixed_shape(url: str) -> float:
     return _time(free) / _time(shaped)
 
 
+async def repeats(url: str) -> float:
+    """Of 12 seeded answers at temperature 1, how many come again beside 15 other requests."""
+    prompts = [f"Tell me a long story. {unique(8)}" for _ in range(12)]
+    chosen = {"temperature": 1, "seed": 1}
+    alone = [await _text(url, prompt, 60, chosen) for prompt in prompts]
+    others = [ask(url, unique(20), 100, temperature=1) for _ in range(15)]
+    again = [_text(url, prompt, 60, chosen) for prompt in prompts]
+    texts, _ = await asyncio.gather(asyncio.gather(*again), asyncio.gather(*others))
+    return float(sum(one == other for one, other in zip(alone, texts, strict=True)))
+
+
 def _time(answer: Answer) -> float:
     return answer.last / answer.tokens
 
@@ -132,7 +143,7 @@ def _schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 async def _text(url: str, content: str, tokens: int, chosen: dict[str, Any]) -> str:
     """The answer's text."""
-    import httpx  # the one request that is not timed
+    import httpx  # these requests are not timed
 
     body = {
         "model": "gpt-4.1-mini",
@@ -141,7 +152,7 @@ async def _text(url: str, content: str, tokens: int, chosen: dict[str, Any]) -> 
         "logit_bias": ENDLESS,
         **chosen,
     }
-    async with httpx.AsyncClient(timeout=60) as client:
+    async with httpx.AsyncClient(timeout=300) as client:
         answer = await client.post(f"{url}/v1/chat/completions", json=body)
     return answer.json()["choices"][0]["message"]["content"]
 
@@ -158,4 +169,5 @@ SCENARIOS = (
     Scenario("predicted text of 300 tokens, one word off, times sooner", prediction, ours=True),
     Scenario("string in a JSON schema, speed as a share of free text's", constrained),
     Scenario("object of a fixed shape, times faster than free text", fixed_shape),
+    Scenario("seeded answers that repeat beside 15 others, of 12", repeats),
 )
