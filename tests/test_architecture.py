@@ -108,7 +108,7 @@ LINES = {
     "api/batches": 530,
     "api/http": 1170,
     "api/request": 2120,
-    "api/responses": 2310,
+    "api/responses": 2480,
     "api/routes": 1600,
     "api/serving": 890,
     "catalog": 775,

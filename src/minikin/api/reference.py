@@ -79,7 +79,8 @@ _RESPONSES = """\
 - The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
   message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are
   skipped.
-- Custom tools, hosted tools, stored prompts, `POST /v1/responses/compact` and the WebSocket mode
+- A custom tool is a function with one text for the model. Its grammar can be a regular expression.
+- Hosted tools, Lark grammars, stored prompts, `POST /v1/responses/compact` and the WebSocket mode
   are not supported.
 """
 _RESPONSE_EXTENSIONS = """\

@@ -62,6 +62,10 @@ def test_every_destination_exists():
         ({"text": {"verbosity": "low"}}, "text.verbosity", "unsupported_value"),
         ({"include": ["reasoning.encrypted_content"]}, "include", None),
         ({"tools": [{"type": "mcp"}]}, "tools", None),
+        ({"tools": [{"type": "custom", "name": "c", "format": {
+            "type": "grammar", "syntax": "lark", "definition": "x"
+        }}]}, "tools[0].format.syntax", "unsupported_value"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "name": "f"}}, "tool_choice", None),
         ({"tools": [{"type": "zzz"}]}, "tools[0].type", "invalid_value"),
         ({"tools": [{"name": "f"}]}, "tools[0].type", "missing_required_parameter"),
         ({"tools": [TOOL, TOOL]}, "tools[1].name", "invalid_value"),

@@ -259,6 +259,29 @@ def test_faults_of_schemas_have_the_places_of_this_api(shared_server, fields, pa
     assert (error["param"], error["code"]) == (param, code)
 
 
+def test_a_custom_tool_gets_a_text(serve):
+    custom = {"type": "custom", "name": "shell", "description": "Runs a command."}
+    tokens = [
+        '<tool_call>\n{"name": "shell", "arguments": {"input": "ls ',
+        "-l",
+        '\\n"}}\n</tool_call>',
+    ]
+    server = serve(ScriptedEngine(tokens=tokens))
+    found = events(server, tools=[custom], tool_choice={"type": "custom", "name": "shell"})
+    last = found[-1]["response"]
+    (call,) = last["output"]
+    assert list(call) == ["id", "type", "status", "call_id", "input", "name"]
+    assert (call["type"], call["input"], call["id"][:4]) == ("custom_tool_call", "ls -l\n", "ctc_")
+    deltas = [e["delta"] for e in found if e["type"] == "response.custom_tool_call_input.delta"]
+    assert "".join(deltas) == call["input"]
+    assert last["tools"] == [custom | {"format": {"type": "text"}}]
+    output = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "42"}
+    again = answer(server, input=[call, output], tools=[custom])
+    assert again["status"] == "completed"
+    prompt = bytes(t for t in server.engine.requests[-1].prompt if t < 256).decode()
+    assert prompt.index('{"input": "ls -l') < prompt.index("42")
+
+
 def test_extensions_drop_hosted_tools_with_a_warning(serve):
     server = serve(extensions=True)
     hosted = [{"type": "web_search"}, {"type": "namespace", "name": "n", "tools": []}]

@@ -9,8 +9,8 @@ from typing import Any
 from minikin.api.request import faults
 from minikin.api.request.message_rules import check_distinct
 from minikin.api.request.translate import Limits
-from minikin.api.responses.messages import Item
-from minikin.api.responses.tool_rules import HOSTED
+from minikin.api.responses.messages import CALLS, OUTPUTS, Item
+from minikin.api.responses.tool_rules import HOSTED, OWN
 from minikin.config import ORIGINAL, SNAPSHOT
 from minikin.errors import InvalidRequest, NotFound
 
@@ -51,6 +51,7 @@ def check_model(values: Values, model: str, limits: Limits) -> None:
         _no_reasoning(values)
     _one_verbosity(values, name)
     _no_hosted_tools(values, name)
+    _no_lark(values, name)
     if "reasoning.encrypted_content" in values.get("include", ()) and not limits.extensions:
         raise InvalidRequest("Encrypted content is not supported with this model.", param="include")
     for param in ("moderation", "context_management"):
@@ -91,6 +92,17 @@ def _no_hosted_tools(values: Values, model: str) -> None:
             )
 
 
+def _no_lark(values: Values, model: str) -> None:
+    for at, tool in enumerate(values.get("tools", ())):
+        if (tool.get("format") or {}).get("syntax") == "lark":
+            raise InvalidRequest(
+                f"Unsupported value: 'lark' is not supported with the '{model}' model. "
+                "Supported values are: 'regex'.",
+                param=f"tools[{at}].format.syntax",
+                code="unsupported_value",
+            )
+
+
 def _only_text(values: Values, items: list[Item]) -> None:
     """Images and files, which no model here reads."""
     given = values["input"] if isinstance(values["input"], list) else []
@@ -119,8 +131,8 @@ def _distinct_ids(values: Values, items: list[Item]) -> None:
 
 def _calls_have_outputs(values: Values, items: list[Item]) -> None:
     """Every call has its output, and every output its call, in any order."""
-    calls = Counter(item["call_id"] for item in items if item["type"] == "function_call")
-    outputs = Counter(i["call_id"] for i in items if i["type"] == "function_call_output")
+    calls = Counter(item["call_id"] for item in items if item["type"] in CALLS)
+    outputs = Counter(item["call_id"] for item in items if item["type"] in OUTPUTS)
     if lost := list(outputs - calls):
         raise InvalidRequest(
             f"No tool call found for function call output with call_id {lost[0]}.", param="input"
@@ -131,18 +143,18 @@ def _calls_have_outputs(values: Values, items: list[Item]) -> None:
 
 def _known_choice(values: Values, items: list[Item]) -> None:
     """Tools have different names, and `tool_choice` names one of them."""
-    names = [tool["name"] for tool in values.get("tools", ()) if tool["type"] == "function"]
-    check_distinct(names, "tools[{}].name")
+    tools = [(tool["type"], tool["name"]) for tool in values.get("tools", ())]
+    check_distinct([name for _, name in tools], "tools[{}].name")
     choice = values.get("tool_choice")
-    if choice == "required" and not names:
+    if choice == "required" and not tools:
         raise InvalidRequest(
             "Tool choice 'required' must be specified with 'tools' parameter.",
             param="tool_choice",
         )
     if isinstance(choice, dict):
         for tool in choice.get("tools", [choice]):
-            chosen = tool.get("name") if tool["type"] == "function" else tool["type"]
-            if tool["type"] != "function" or chosen not in names:
+            if (tool["type"], tool.get("name")) not in tools:
+                chosen = tool["name"] if tool["type"] in OWN else tool["type"]
                 raise InvalidRequest(
                     f"Tool choice '{chosen}' not found in 'tools' parameter.", param="tool_choice"
                 )

@@ -155,6 +155,25 @@ class ArgumentsDone(_Event, frozen=True, kw_only=True, tag="response.function_ca
     sequence_number: int
 
 
+class InputDelta(_Event, frozen=True, kw_only=True, tag="response.custom_tool_call_input.delta"):
+    """More of the input of a custom tool."""
+
+    delta: str
+    item_id: str
+    obfuscation: str | UnsetType = UNSET
+    output_index: int
+    sequence_number: int
+
+
+class InputDone(_Event, frozen=True, kw_only=True, tag="response.custom_tool_call_input.done"):
+    """The whole input of a custom tool."""
+
+    input: str
+    item_id: str
+    output_index: int
+    sequence_number: int
+
+
 ResponseEvent = (
     Created
     | Queued
@@ -174,6 +193,8 @@ ResponseEvent = (
     | ReasoningDone
     | ArgumentsDelta
     | ArgumentsDone
+    | InputDelta
+    | InputDone
 )
 _encode = msgspec.json.Encoder().encode
 
@@ -189,6 +210,6 @@ async def without_padding(
 ) -> AsyncGenerator[ResponseEvent, None]:
     """The events without the random text in their deltas."""
     async for event in events:
-        if isinstance(event, TextDelta | ReasoningDelta | ArgumentsDelta):
+        if isinstance(event, TextDelta | ReasoningDelta | ArgumentsDelta | InputDelta):
             event = msgspec.structs.replace(event, obfuscation=UNSET)
         yield event

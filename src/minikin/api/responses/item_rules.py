@@ -128,7 +128,11 @@ ITEM = Variant(
         "message": MESSAGE,
         "function_call": _call("function_call", "fc", **required(name=NAME, arguments=Text())),
         "function_call_output": _call("function_call_output", "fc", **required(output=_OUTPUT)),
-        "item_reference": _kind("item_reference", **required(id=Text(MAX_OUTPUT_CHARS))),
+        "custom_tool_call": _call("custom_tool_call", "ctc", **required(name=NAME, input=Text())),
+        "custom_tool_call_output": _call(
+            "custom_tool_call_output", "ctc", **required(output=_OUTPUT)
+        ),
+        "item_reference": _kind("item_reference", **required(id=Text(max_length=512))),
         "reasoning": FreeForm(),
     },
     known=ITEM_TYPES,

@@ -25,7 +25,14 @@ from minikin.api.responses.events import (
     Queued,
     ResponseEvent,
 )
-from minikin.api.responses.open_items import OpenCall, OpenItem, OpenMessage, OpenReasoning, Place
+from minikin.api.responses.open_items import (
+    OpenCall,
+    OpenCustomCall,
+    OpenItem,
+    OpenMessage,
+    OpenReasoning,
+    Place,
+)
 from minikin.api.responses.translate import ResponseRequest
 from minikin.api.responses.wire import (
     Conversation,
@@ -141,14 +148,19 @@ class ResponseMaker:
                 yield from self._words(part)
             case Call():
                 self._blank.clear()
-                yield from self._next(OpenCall(self._place("fc"), part))
+                yield from self._next(self._call(part))
             case Arguments(json):
-                assert isinstance(self._open, OpenCall)
+                assert isinstance(self._open, OpenCall | OpenCustomCall)
                 yield from self._open.add(json)
             case End(reason):
                 if not self._open:
                     yield from self._message()
                 yield from self._close("incomplete" if reason == "length" else "completed")
+
+    def _call(self, call: Call) -> OpenItem:
+        if call.name in self._request.custom_tools:
+            return OpenCustomCall(self._place("ctc"), call)
+        return OpenCall(self._place("fc"), call)
 
     def _words(self, words: Words) -> Iterator[ResponseEvent]:
         """Text. White space opens no message of its own, for example before a call."""

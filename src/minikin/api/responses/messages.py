@@ -6,6 +6,10 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from minikin.api.responses import custom_tools
+
+CALLS = ("function_call", "custom_tool_call")
+OUTPUTS = ("function_call_output", "custom_tool_call_output")
 Item = dict[str, Any]
 Message = dict[str, Any]
 
@@ -25,7 +29,7 @@ def to_messages(items: Iterable[Item], instructions: str | None) -> list[Message
         if kind == "reasoning":
             thought, joins = _thought(item), False
             continue
-        if kind == "function_call_output":
+        if kind in OUTPUTS:
             outputs[item["call_id"]].append(item)
         elif kind == "message":
             messages.append({"role": item["role"], "content": _content(item["content"])})
@@ -33,7 +37,7 @@ def to_messages(items: Iterable[Item], instructions: str | None) -> list[Message
             messages[-1].setdefault("tool_calls", []).append(_call(item))
         else:
             messages.append({"role": "assistant", "content": None, "tool_calls": [_call(item)]})
-        joins = kind == "function_call" or item.get("role") == "assistant"
+        joins = kind in CALLS or item.get("role") == "assistant"
         if joins and thought:
             messages[-1]["reasoning_content"], thought = thought, ""
     return [*first, *_with_outputs(messages, outputs)]
@@ -65,7 +69,9 @@ def _with_outputs(
 
 
 def _call(item: Item) -> Message:
-    function = {"name": item["name"], "arguments": item["arguments"]}
+    custom = item["type"] == "custom_tool_call"
+    given = custom_tools.arguments(item["input"]) if custom else item["arguments"]
+    function = {"name": item["name"], "arguments": given}
     return {"id": item["call_id"], "type": "function", "function": function}
 
 

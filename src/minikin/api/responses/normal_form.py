@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minikin.api.responses import custom_tools
 from minikin.constrain.schema.made_strict import made_strict
 
 _NO_PARAMETERS = {"type": "object", "properties": {}}
@@ -20,27 +21,42 @@ def items(value: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def tools(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tools as a response shows them."""
-    return [_shown(tool) if _is_function(tool) else tool for tool in given]
+    return [_shown(tool) if tool["type"] == "function" else _custom(tool) for tool in given]
 
 
 def nested_tools(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The functions in the form of chat completions.
+    """The tools in the form of chat completions.
 
     A schema that was made strict is not checked as if the client had called it strict.
     """
-    functions = [(_shown(tool), bool(tool.get("strict"))) for tool in given if _is_function(tool)]
+    functions = [
+        _shown(tool) | {"strict": bool(tool.get("strict"))}
+        if tool["type"] == "function"
+        else _custom(tool) | {"parameters": custom_tools.parameters(tool), "strict": True}
+        for tool in given
+    ]
+    names = ("name", "description", "parameters", "strict")
     return [
         {
             "type": "function",
-            "function": {k: v for k, v in shown.items() if k != "type" and v is not None}
-            | {"strict": strict},
+            "function": {name: f[name] for name in names if f.get(name) is not None},
         }
-        for shown, strict in functions
+        for f in functions
     ]
 
 
-def _is_function(tool: dict[str, Any]) -> bool:
-    return tool["type"] == "function"
+def custom_names(given: list[dict[str, Any]]) -> frozenset[str]:
+    """The names of the custom tools."""
+    return frozenset(tool["name"] for tool in given if tool["type"] == "custom")
+
+
+def _custom(tool: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "custom",
+        "description": tool.get("description") or None,
+        "name": tool.get("name"),
+        "format": tool.get("format") or {"type": "text"},
+    }
 
 
 def _shown(tool: dict[str, Any]) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from msgspec import UNSET, UnsetType
 from minikin.api.answer.answer_reader import Call, Words
 from minikin.api.answer.choice_stream import token_logprob
 from minikin.api.answer.wire import TokenLogprob
+from minikin.api.responses.custom_tools import InputReader
 from minikin.api.responses.events import (
     ArgumentsDelta,
     ArgumentsDone,
     ContentPartAdded,
     ContentPartDone,
+    InputDelta,
+    InputDone,
     OutputItemAdded,
     OutputItemDone,
     ReasoningDelta,
@@ -26,6 +29,7 @@ from minikin.api.responses.events import (
     TextDone,
 )
 from minikin.api.responses.wire import (
+    CustomToolCallItem,
     FunctionCallItem,
     ItemStatus,
     MessageItem,
@@ -225,7 +229,54 @@ class OpenCall:
         )
 
 
-OpenItem = OpenMessage | OpenReasoning | OpenCall
+class OpenCustomCall:
+    """A call of a custom tool. Its input is read out of the arguments of a function."""
+
+    def __init__(self, place: Place, call: Call) -> None:
+        self._place = place
+        self._call = call
+        self._reader = InputReader()
+        self._input: list[str] = []
+
+    def begin(self) -> Iterator[ResponseEvent]:
+        """The event at its start."""
+        yield self._place.added(self.item("in_progress"))
+
+    def add(self, arguments: str) -> Iterator[ResponseEvent]:
+        """More of its input."""
+        if not (text := self._reader.feed(arguments)):
+            return
+        self._input.append(text)
+        yield InputDelta(
+            delta=text,
+            item_id=self._place.id,
+            obfuscation=self._place.padding(text),
+            output_index=self._place.output_index,
+            sequence_number=self._place.number(),
+        )
+
+    def end(self, status: ItemStatus) -> Iterator[ResponseEvent]:
+        """The events at its end."""
+        yield InputDone(
+            input="".join(self._input),
+            item_id=self._place.id,
+            output_index=self._place.output_index,
+            sequence_number=self._place.number(),
+        )
+        yield self._place.done(self.item(status))
+
+    def item(self, status: ItemStatus) -> CustomToolCallItem:
+        """The call so far."""
+        return CustomToolCallItem(
+            id=self._place.id,
+            status=status,
+            call_id=self._call.id,
+            input="".join(self._input),
+            name=self._call.name,
+        )
+
+
+OpenItem = OpenMessage | OpenReasoning | OpenCall | OpenCustomCall
 
 
 def _rounded(entry: TokenLogprob) -> TokenLogprob:

@@ -120,10 +120,15 @@ PARAMETERS = (
     Parameter(
         "tools",
         Nullable(TOOLS),
-        (Request("tools", normal_form.nested_tools), Setting("tools", [], normal_form.tools)),
+        (
+            Request("tools", normal_form.nested_tools),
+            Request("custom_tools", normal_form.custom_names),
+            Setting("tools", [], normal_form.tools),
+        ),
         "`[]`",
-        "functions that the model can call; hosted tools are rejected; without `strict`, the "
-        "schema is made strict if that is possible",
+        "functions and custom tools that the model can call; hosted tools are rejected; without "
+        "`strict`, the schema of a function is made strict if that is possible",
+        "a custom tool can have a `regex` grammar, not a `lark` one",
     ),
     Parameter(
         "metadata",

@@ -19,7 +19,13 @@ from minikin.store.store import Store
 
 BILLING = {"payer": "developer"}
 """Who pays for a response that ended, as OpenAI's JSON answers have it."""
-_PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco"}
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+}
 _RUNNING = ("queued", "in_progress")
 
 

@@ -31,16 +31,34 @@ _FUNCTION = Object(
         description=Nullable(Text()), parameters=Nullable(FreeForm()), strict=Nullable(Boolean())
     )
 )
+_GRAMMAR = Object(
+    required(type=OneOf(("grammar",)), syntax=word("lark", "regex"), definition=Text())
+)
+_CUSTOM = Object(
+    required(type=OneOf(("custom",)), name=NAME)
+    | optional(
+        description=Nullable(Text()),
+        format=Nullable(
+            Tagged("type", {"text": Object(required(type=OneOf(("text",)))), "grammar": _GRAMMAR})
+        ),
+    )
+)
 _HOSTED: dict[str, Rule] = {kind: FreeForm() for kind in HOSTED}
-TOOLS = Array(Tagged("type", {"function": _FUNCTION, **_HOSTED}), "an array of tools", MAX_TOOLS)
+TOOLS = Array(
+    Tagged("type", {"function": _FUNCTION, "custom": _CUSTOM, **_HOSTED}),
+    "an array of tools",
+    MAX_TOOLS,
+)
 
-_NAMED = Object(required(type=OneOf(("function",)), name=NAME))
+OWN = ("function", "custom")
+"""Tools that the client runs."""
+_NAMED: dict[str, Rule] = {kind: Object(required(type=OneOf((kind,)), name=NAME)) for kind in OWN}
 _ALLOWED = Object(
     required(
         type=OneOf(("allowed_tools",)),
         mode=word("auto", "required"),
         tools=Array(
-            Tagged("type", {"function": _NAMED, **_HOSTED}),
+            Tagged("type", {**_NAMED, **_HOSTED}),
             "an array of objects",
             MAX_TOOLS,
             min_length=1,
@@ -52,7 +70,7 @@ TOOL_CHOICE = Either(
     f"one of an object or {alternatives(_CHOICES)}",
     {
         str: OneOf(_CHOICES),
-        dict: Tagged("type", {"function": _NAMED, "allowed_tools": _ALLOWED, **_HOSTED}),
+        dict: Tagged("type", {**_NAMED, "allowed_tools": _ALLOWED, **_HOSTED}),
     },
 )
 

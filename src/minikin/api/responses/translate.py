@@ -49,6 +49,8 @@ class ResponseRequest(AnswerRequest, frozen=True, kw_only=True):
     previous_response_id: str | None = None
     conversation: str | None = None
     """The id of the conversation."""
+    custom_tools: frozenset[str] = frozenset()
+    """The names of tools whose calls have a text instead of arguments."""
     with_logprobs: bool = False
     top_logprobs: int = 0
     truncates: bool = False

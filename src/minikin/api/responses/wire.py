@@ -51,6 +51,17 @@ class FunctionCallItem(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
+class CustomToolCallItem(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a custom tool. `input` is any text."""
+
+    id: str
+    type: Literal["custom_tool_call"] = "custom_tool_call"
+    status: ItemStatus
+    call_id: str
+    input: str
+    name: str
+
+
 class ReasoningItem(msgspec.Struct, frozen=True, kw_only=True):
     """The reasoning before an answer, of models that reason. gpt-4.1-mini does not."""
 
@@ -61,7 +72,7 @@ class ReasoningItem(msgspec.Struct, frozen=True, kw_only=True):
     status: ItemStatus
 
 
-OutputItem = MessageItem | FunctionCallItem | ReasoningItem
+OutputItem = MessageItem | FunctionCallItem | CustomToolCallItem | ReasoningItem
 
 
 class InputTokensDetails(msgspec.Struct, frozen=True):
