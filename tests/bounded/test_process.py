@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -79,6 +80,16 @@ async def test_a_worker_that_died_between_two_tasks_is_replaced():
         os.kill(process.pid, 9)
         await process._process.wait()
         assert await process.ask("echo well", str) == "well"
+
+
+async def test_an_interrupt_of_the_terminal_is_for_its_caller(capfd):
+    async with worker() as process:
+        await process.start()
+        first = process.pid
+        os.kill(first, signal.SIGINT)
+        assert await process.ask("echo well", str) == "well"
+        assert process.pid == first
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_cancelled_caller_stops_the_worker():
