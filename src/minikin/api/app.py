@@ -25,6 +25,7 @@ from minikin.api.routes import docs
 from minikin.api.routes.background import Background
 from minikin.api.routes.batches import Batches
 from minikin.api.routes.chat_completions import ChatCompletions
+from minikin.api.routes.conversations import Conversations
 from minikin.api.routes.files import Files
 from minikin.api.routes.models import Models
 from minikin.api.routes.openapi import document, with_more
@@ -92,6 +93,7 @@ def _routes(service: Service) -> list[BaseRoute]:
     background, files = Background(service), Files(service)
     service.workers.append(background)
     responses, kept = Responses(service, background), StoredResponses(service, background)
+    talks = Conversations(service)
     batches = Batches(service, _batch_runner(service, background))
 
     async def health(request: Request) -> Response:
@@ -119,6 +121,14 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/responses/{id}", kept.delete, methods=["DELETE"]),
         Route("/v1/responses/{id}/cancel", kept.cancel, methods=["POST"]),
         Route("/v1/responses/{id}/input_items", kept.input_items),
+        Route("/v1/conversations", talks.create, methods=["POST"]),
+        Route("/v1/conversations/{id}", talks.one),
+        Route("/v1/conversations/{id}", talks.update, methods=["POST"]),
+        Route("/v1/conversations/{id}", talks.delete, methods=["DELETE"]),
+        Route("/v1/conversations/{id}/items", talks.items),
+        Route("/v1/conversations/{id}/items", talks.add, methods=["POST"]),
+        Route("/v1/conversations/{id}/items/{item}", talks.item),
+        Route("/v1/conversations/{id}/items/{item}", talks.remove, methods=["DELETE"]),
         Route("/v1/files", files.upload, methods=["POST"]),
         Route("/v1/files", files.all),
         Route("/v1/files/{id}", files.one),

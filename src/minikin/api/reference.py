@@ -24,6 +24,7 @@ from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETER
 from minikin.api.request.rules import MAX_DEPTH, Object, Rule
 from minikin.api.responses import item_rules
 from minikin.api.responses import parameters as responses
+from minikin.api.responses.conversation_rules import MAX_NEW_ITEMS
 from minikin.api.routes.openapi import document
 from minikin.api.serving.served_model import DESCRIPTION_SHARE, LEAST_ROOM, MAX_DESCRIPTION
 from minikin.config import ServerSettings
@@ -35,7 +36,9 @@ from minikin.engine.host.quarantine import MAX_DEATHS
 from minikin.engine.model.block import BLOCK
 from minikin.store.batches import MAX_UNENDED
 from minikin.store.completions import MAX_STORED
+from minikin.store.conversations import MAX_CONVERSATIONS, MAX_ITEMS
 from minikin.store.files import MAX_FILES, MAX_TOTAL_BYTES
+from minikin.store.responses import MAX_RESPONSES
 
 _INTRODUCTION = """\
 # Compatibility with OpenAI's API
@@ -190,6 +193,9 @@ _DIFFERENCES = f"""\
   name. Web pages of another origin need `--allowed-origin`.
 - Stored completions, files and everything else that requests store are visible only to the key that
   stored them.
+- Conversations and their items do not expire. Items of a deleted conversation are found by their
+  ids for 30 days. An item that is in no conversation belongs to its response, and is deleted with
+  it. Images and files in items are rejected, because the models read only text.
 - The content of an upload is not looked at, as with OpenAI. A batch reports errors of its lines. An
   upload whose form is not complete leaves nothing. `/v1/uploads` does not exist.
 - Lines of batches run only while no other request does, so a batch never delays one. Several
@@ -309,6 +315,10 @@ def _limits() -> Iterable[tuple[str, ...]]:
     yield "tokens that this description leaves for the answer, at least", f"{LEAST_ROOM}"
     yield "bytes of a file", f"{MAX_FILE_BYTES:,}"
     yield "bytes of a file with the purpose `batch`", f"{MAX_BATCH_BYTES:,}"
+    yield "stored responses (the oldest are deleted first)", f"{MAX_RESPONSES:,}"
+    yield "conversations (the oldest are deleted first)", f"{MAX_CONVERSATIONS:,}"
+    yield "items of a conversation", f"{MAX_ITEMS:,}"
+    yield "new items of one request for a conversation", f"{MAX_NEW_ITEMS:,}"
     yield "lines of a batch", f"{MAX_LINES:,}"
     yield "bytes of a line of a batch", "as of a request body"
     yield "batches of an API key that have not ended", f"{MAX_UNENDED:,}"

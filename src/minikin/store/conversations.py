@@ -146,8 +146,10 @@ async def append(db: AsyncConnection, owner: str, identifier: str, new: Sequence
     if not new:
         return
     ids = [item["id"] for item in new]
+    known = next((i for at, i in enumerate(ids) if i in ids[:at]), None)
     there = sa.select(members.c.id).where(members.c.conversation == identifier)
-    if known := await db.scalar(there.where(members.c.id.in_(ids)).limit(1)):
+    known = known or await db.scalar(there.where(members.c.id.in_(ids)).limit(1))
+    if known:
         raise InvalidRequest(
             f"Duplicate item found with id {known}. Remove duplicate items from your input and try "
             "again.",

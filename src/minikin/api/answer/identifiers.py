@@ -45,6 +45,11 @@ class ResponseIds:
         return f"{prefix}_{self._shared}00{int(time.time()):08x}{secrets.token_hex(12)}"
 
 
+def conversation_id() -> str:
+    """`conv_` and 48 hex digits."""
+    return f"conv_{secrets.token_hex(24)}"
+
+
 def batch_id() -> str:
     """`batch_` and 32 hex digits."""
     return f"batch_{secrets.token_hex(16)}"

@@ -104,8 +104,11 @@ def _no_lark(values: Values, model: str) -> None:
 
 
 def _only_text(values: Values, items: list[Item]) -> None:
-    """Images and files, which no model here reads."""
-    given = values["input"] if isinstance(values["input"], list) else []
+    only_text(values["input"] if isinstance(values["input"], list) else [], "input")
+
+
+def only_text(given: list[Item], path: str) -> None:
+    """Raise InvalidRequest for images and files, which no model here reads."""
     for at, item in enumerate(given):
         for field in ("content", "output"):
             parts = item.get(field)
@@ -114,7 +117,7 @@ def _only_text(values: Values, items: list[Item]) -> None:
                     raise InvalidRequest(
                         f"Invalid content type. {part['type']} is only supported by certain "
                         "models.",
-                        param=f"input[{at}].{field}[{index}].type",
+                        param=f"{path}[{at}].{field}[{index}].type",
                     )
 
 

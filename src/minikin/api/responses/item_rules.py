@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from minikin.api.request.message_rules import NAME
 from minikin.api.request.rules import (
     Array,
@@ -118,6 +122,24 @@ def _identified(prefix: str) -> dict[str, Property]:
     return optional(id=Nullable(Identifier(prefix)), status=_STATUS)
 
 
+class Reasoning(msgspec.Struct, frozen=True):
+    """A reasoning item. Its id is checked, because the store finds it by this."""
+
+    def check(self, value: Any, path: str) -> dict[str, Any]:
+        """See Rule."""
+        FreeForm().check(value, path)
+        Nullable(Identifier("")).check(value.get("id"), f"{path}.id")
+        return value
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return FreeForm().schema
+
+    def __str__(self) -> str:
+        return "object"
+
+
 _OUTPUT = Either(
     "one of an array of objects or string",
     {str: Text(MAX_OUTPUT_CHARS), list: _INPUT.by_type[list]},
@@ -133,7 +155,7 @@ ITEM = Variant(
             "custom_tool_call_output", "ctc", **required(output=_OUTPUT)
         ),
         "item_reference": _kind("item_reference", **required(id=Text(max_length=512))),
-        "reasoning": FreeForm(),
+        "reasoning": Reasoning(),
     },
     known=ITEM_TYPES,
     absent="message",

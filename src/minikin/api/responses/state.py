@@ -36,14 +36,22 @@ async def resolve(body: Body, store: Store, owner: str) -> ResponseRequest:
     fit together.
     """
     context = await _context(body, store, owner)
-    given = body.input
+    is_stored = body.values.get("store", True)
+    return body.with_context(
+        context, await referenced(body.input, store, owner, is_stored=is_stored)
+    )
+
+
+async def referenced(
+    given: list[Item], store: Store, owner: str, *, param: str = "input", is_stored: bool = True
+) -> list[Item]:
+    """The items, with stored ones in the place of references to them. Raises NotFound."""
     wanted = [item["id"] for item in given if item["type"] == "item_reference"]
     found = await store.items.get(owner, wanted)
     for identifier in wanted:
         if identifier not in found:
-            raise _no_item(identifier, stored=body.values.get("store", True))
-    items = [found[i["id"]] if i["type"] == "item_reference" else i for i in given]
-    return body.with_context(context, items)
+            raise _no_item(identifier, param, stored=is_stored)
+    return [found[i["id"]] if i["type"] == "item_reference" else i for i in given]
 
 
 async def _context(body: Body, store: Store, owner: str) -> list[Item]:
@@ -118,14 +126,14 @@ def _kept(item: Item, ids: ResponseIds) -> Item:
     return {**known, "status": status, **rest}
 
 
-def _no_item(identifier: str, *, stored: bool) -> NotFound:
+def _no_item(identifier: str, param: str, *, stored: bool) -> NotFound:
     reason = (
         ""
         if stored
         else " Items are not persisted when `store` is set to false. Try again with `store` set to "
         "true, or remove this item from your input."
     )
-    return NotFound(f"Item with id '{identifier[:64]}' not found.{reason}", param="input")
+    return NotFound(f"Item with id '{identifier[:64]}' not found.{reason}", param=param)
 
 
 def _no_parent(identifier: str, *, running: bool) -> InvalidRequest:

@@ -15,7 +15,7 @@ from minikin.api.request.parameters import served_parameters
 from minikin.api.responses import parameters as of_responses
 from minikin.api.responses.translate import COUNTED
 from minikin.api.responses.wire import InputTokens, Response
-from minikin.api.routes import batches, files, responses, stored_responses
+from minikin.api.routes import batches, conversations, files, responses, stored_responses
 from minikin.api.routes.operations import (
     BODY_FAULTS,
     REF,
@@ -115,6 +115,7 @@ def _paths() -> dict[str, Any]:
         },
         **responses.paths(),
         **stored_responses.paths(),
+        **conversations.paths(),
         **files.paths(),
         **batches.paths(),
         "/v1/models": {"get": operation("List the models", component("ModelList"))},

@@ -25,8 +25,8 @@ from minikin.errors import InvalidRequest, NotFound
 from minikin.store.responses import StoredResponse
 
 LISTING = Listing()
-_INCLUDE = ("include", "include[]")
-_RETRIEVAL = (*_INCLUDE, "include_obfuscation", "starting_after", "stream")
+INCLUDE = ("include", "include[]")
+_RETRIEVAL = (*INCLUDE, "include_obfuscation", "starting_after", "stream")
 _BOOLEAN = OneOf(("true", "false"))
 
 
@@ -97,8 +97,8 @@ class StoredResponses:
 
     async def input_items(self, request: Request) -> Response:
         """GET: a page of the items before its output, newest first. Raises NotFound."""
-        page = LISTING.page(request.query_params, _INCLUDE)
-        _check_include(request)
+        page = LISTING.page(request.query_params, INCLUDE)
+        check_include(request)
         items = (await self._find(request)).context
         if page.order == "desc":
             items.reverse()
@@ -152,10 +152,11 @@ def check_query(request: Request, known: tuple[str, ...]) -> None:
             _BOOLEAN.check(value, name)
         if name == "starting_after" and not (value.isascii() and value.isdigit()):
             raise faults.wrong_type(name, "an integer", value)
-    _check_include(request)
+    check_include(request)
 
 
-def _check_include(request: Request) -> None:
-    for name in _INCLUDE:
+def check_include(request: Request) -> None:
+    """Raise InvalidRequest for a value that `include` does not have. None changes the answer."""
+    for name in INCLUDE:
         for at, value in enumerate(request.query_params.getlist(name)):
             OneOf(INCLUDABLE).check(value, f"include[{at}]")
