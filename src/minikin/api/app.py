@@ -20,6 +20,8 @@ from minikin.api.http.cors import Cors
 from minikin.api.http.edge import Edge
 from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
+from minikin.api.page import controls
+from minikin.api.page import files as page_files
 from minikin.api.request.batch_rules import ENDPOINTS
 from minikin.api.routes import docs
 from minikin.api.routes.background import Background
@@ -73,7 +75,13 @@ def create_app(
         await models.stop()
 
     app = Starlette(
-        routes=[*_routes(service), *more.routes, *_docs(settings, more)],
+        routes=[
+            *_routes(service),
+            *more.routes,
+            *_docs(settings, more),
+            *page_files.routes(),
+            *controls.routes(service),
+        ],
         middleware=[
             Middleware(Edge, service),
             *([Middleware(AccessLog)] if settings.access_log else []),

@@ -11,13 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from minikin.api.http.http import FAULT, TransportFault, error_response
 from minikin.api.http.keys import Keys
+from minikin.api.http.public import is_public
 from minikin.config import ServerSettings
 from minikin.errors import EngineFailure, MinikinError
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
-"""Probes need no key."""
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?")
 
 
@@ -55,7 +54,7 @@ class Gate:
     def _admit(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         self._check_host(headers)
-        if scope["path"] not in OPEN_PATHS:
+        if not is_public(scope):
             address = scope["client"][0] if scope.get("client") else ""
             scope["state"]["owner"] = self._keys.owner(headers, address)
 

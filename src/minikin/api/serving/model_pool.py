@@ -80,6 +80,13 @@ class ModelPool:
             return place.model.engine.info.context_length
         return await asyncio.to_thread(stated_context_length, place.settings.engine)
 
+    def sampling(self, name: str) -> dict[str, float]:
+        """The sampling defaults of the model of that name, as far as they are known."""
+        place = self._by_name[name]
+        if place.model:
+            return dict(place.model.sampling)
+        return {} if place.settings.sampling == "openai" else place.settings.known_sampling
+
     def first(self) -> asyncio.Task[ServedModel]:
         """The task that loads the first model. It is started if necessary. Raises SetupError."""
         return self._begin(self._places[0])

@@ -58,7 +58,7 @@ class ServedModel:
         self.tokenizer = tokenizer
         self.template = template
         self._hides_format = hide_format
-        self._sampling = sampling
+        self.sampling = sampling
         """The default SamplingParams of requests."""
         self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
@@ -112,7 +112,7 @@ class ServedModel:
         # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
-        params = request.sampling_params(most, prediction, grammar, unsearched, self._sampling)
+        params = request.sampling_params(most, prediction, grammar, unsearched, self.sampling)
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
             id=request_id,

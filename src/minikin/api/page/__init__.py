@@ -1,0 +1,1 @@
+"""The page for people at `/`: a playground without a build step, in static files."""

@@ -1,0 +1,129 @@
+/** One column of the chat: its messages, and the request that runs. */
+import { Fold, newAnswer } from "./answer.js";
+import { streamed } from "./api.js";
+import { announce, h } from "./dom.js";
+import { textOf } from "./heat.js";
+import { AnswerView, sentView } from "./message.js";
+import { requestOf } from "./request.js";
+import { showSnippets } from "./snippets.js";
+
+const NEAR = 60;
+
+export class Lane {
+  /** `state` is `{settings, messages}`; `onchange` is called when a request begins and ends. */
+  constructor(state, { label, canContinue, welcome, onchange }) {
+    this.state = state;
+    this.canContinue = canContinue;
+    this.welcome = welcome;
+    this.onchange = onchange;
+    this.running = null;
+    this.log = h("div", { className: "log", role: "log", tabIndex: 0, "aria-label": label });
+    this.element = h("section", { className: "lane", "aria-label": label }, this.log);
+    this.draw();
+  }
+
+  get settings() {
+    return this.state.settings;
+  }
+
+  get messages() {
+    return this.state.messages;
+  }
+
+  isLast(message) {
+    return this.messages.at(-1) === message;
+  }
+
+  draw() {
+    this.log.replaceChildren(...this.messages.map((message) => this.viewOf(message).element));
+    if (!this.messages.length) this.log.append(this.welcome());
+    this.log.scrollTop = this.log.scrollHeight;
+  }
+
+  viewOf(message) {
+    if (message.role !== "assistant") return { element: sentView(message, this) };
+    const view = new AnswerView(message, this);
+    view.update(true);
+    return view;
+  }
+
+  send(text, seed = null) {
+    return this.run([...this.messages, { role: "user", content: text }], { seed });
+  }
+
+  sendAgain(message, text) {
+    const at = this.messages.indexOf(message);
+    return this.run([...this.messages.slice(0, at), { role: "user", content: text }]);
+  }
+
+  sendResults(results) {
+    return this.run([...this.messages, ...results]);
+  }
+
+  retry(message) {
+    return this.run(this.messages.slice(0, this.messages.indexOf(message)));
+  }
+
+  /** Answer again with these tokens as the beginning. */
+  continueFrom(message, tokens) {
+    const before = this.messages.slice(0, this.messages.indexOf(message));
+    return this.run(before, { tokens });
+  }
+
+  showCode(message) {
+    const before = this.messages.slice(0, this.messages.indexOf(message));
+    showSnippets(() => requestOf(this.settings, before));
+  }
+
+  stop() {
+    this.running?.abort();
+  }
+
+  async run(messages, { seed = null, tokens = [] } = {}) {
+    this.stop();
+    const { format, heat } = this.settings;
+    const message = { ...newAnswer(), format, wantsHeat: heat, tokens: [...tokens], content: textOf(tokens) };
+    this.state.messages = [...messages, message];
+    this.draw();
+    this.view = this.viewOf(message);
+    this.log.lastElementChild.replaceWith(this.view.element);
+    const running = (this.running = new AbortController());
+    this.log.setAttribute("aria-busy", "true");
+    this.onchange();
+    try {
+      const fold = new Fold(message);
+      const sent = tokens.length ? [...messages, { role: "assistant", content: message.content }] : messages;
+      const body = requestOf(this.settings, sent, seed, tokens.length > 0);
+      for await (const chunk of streamed(body, running.signal)) {
+        fold.add(chunk);
+        this.drawSoon();
+      }
+    } catch (error) {
+      if (running.signal.aborted) message.finish ??= "stopped";
+      else message.error = error.message;
+    }
+    if (this.running === running) this.end(message);
+  }
+
+  end(message) {
+    this.running = null;
+    this.log.removeAttribute("aria-busy");
+    this.following(() => this.view.update(true));
+    announce(message.error ?? `The answer is complete: ${message.content.slice(0, 500)}`);
+    this.onchange();
+  }
+
+  drawSoon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.running) this.following(() => this.view.update(false));
+    });
+  }
+
+  /** Change the log; keep its end in view if it was. */
+  following(change) {
+    const isAtEnd = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
+    change();
+    if (isAtEnd) this.log.scrollTop = this.log.scrollHeight;
+  }
+}

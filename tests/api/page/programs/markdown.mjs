@@ -1,0 +1,43 @@
+// Text of a model: Markdown is shown, and nothing in it becomes markup, a script or a request.
+import assert from "node:assert/strict";
+import { inBrowser } from "./browser.mjs";
+
+const TEXT = `# Title
+
+A **bold** word, \`code\` and [a link](https://example.org/).
+
+<img src=x onerror="window.hacked = 1"><script>window.hacked = 1</script>
+
+![a picture](https://example.org/pixel.png) [bad](javascript:window.hacked=1) <b onclick="window.hacked=1">b</b>
+
+\`\`\`html
+<script>window.hacked = 1</script>
+\`\`\`
+
+| a | b |
+|---|---|
+| 1 | 2 |
+`;
+
+await inBrowser(async (page) => {
+  await page.getByLabel("Message", { exact: true }).waitFor();
+  const grown = await page.evaluate(async (text) => {
+    const { MarkdownView } = await import("/page/markdown.js");
+    const view = new MarkdownView();
+    for (let end = 1; end <= text.length; end += 7) view.update(text.slice(0, end));
+    view.update(text);
+    const whole = new MarkdownView();
+    whole.update(text);
+    document.body.append(view.element);
+    return { same: view.element.innerHTML === whole.element.innerHTML, html: view.element.innerHTML };
+  }, TEXT);
+  assert.ok(grown.same, "text that grows looks like text that was there at once");
+  for (const part of ["<h1>Title</h1>", "<strong>bold</strong>", "<code>code</code>", "<td>2</td>", "rel=\"noopener noreferrer\""]) {
+    assert.ok(grown.html.includes(part), `${part} in ${grown.html}`);
+  }
+  const view = page.locator("body > .markdown");
+  assert.equal(await view.locator("img, script, [onclick], [onerror], a[href^='javascript']").count(), 0);
+  assert.match(await view.textContent(), /<img src=x onerror=/);
+  await view.getByText("bad", { exact: false }).first().click();
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+});

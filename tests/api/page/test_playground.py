@@ -1,0 +1,79 @@
+"""The page in a real browser, on a server with a real model: one program for each of its panes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.node_packages import node_packages
+from tests.real_model import default_model, real_server
+
+pytestmark = [pytest.mark.model, pytest.mark.browser]
+PROGRAMS = Path(__file__).parent / "programs"
+PACKAGES = ("playwright-core@1.65.1", "axe-core@4.14.1")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+KEY = "mk-0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def url():
+    default_model()
+    with real_server() as server:
+        yield server.url
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run a program with a server's URL. Returns what it prints."""
+    node = shutil.which("node") or pytest.skip("Node is not installed")
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not browser:
+        pytest.skip("Chromium is not installed")
+    folder = tmp_path_factory.mktemp("programs")
+    (folder / "node_modules").symlink_to(node_packages(PACKAGES))
+    for program in PROGRAMS.iterdir():
+        shutil.copy(program, folder)
+
+    def start(name: str, *arguments: str) -> str:
+        command = [node, folder / f"{name}.mjs", arguments[0], browser, *arguments[1:]]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return start
+
+
+@pytest.mark.parametrize("pane", ["chat", "markdown", "heat", "tools", "schema", "access"])
+def test_a_pane_works(run, url, pane):
+    run(pane, url)
+
+
+def test_the_key_is_asked_for_once(run):
+    with real_server("--api-key", KEY) as server:
+        run("key", server.url, KEY)
+
+
+def test_the_code_of_a_request_gives_its_answer(run, url, tmp_path):
+    shown = json.loads(run("code", url))
+    (tmp_path / "node_modules").symlink_to(node_packages())
+    (tmp_path / "chat.mjs").write_text(shown["Node"])
+    (tmp_path / "chat.py").write_text(shown["Python"])
+    env = {**os.environ, "OPENAI_API_KEY": "any"}
+    for command in (
+        [shutil.which("node"), tmp_path / "chat.mjs"],
+        [sys.executable, tmp_path / "chat.py"],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=240)
+        assert done.stdout.split() == shown["answer"].split(), done.stderr
+    curl = shutil.which("curl") or pytest.skip("curl is not installed")
+    script = shown["curl"].replace("curl", f"{curl} --no-progress-meter", 1)
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=env)
+    events = [line[6:] for line in done.stdout.splitlines() if line.startswith("data: {")]
+    deltas = [c["delta"] for e in events for c in json.loads(e)["choices"]]
+    assert "".join(d.get("content") or "" for d in deltas).split() == shown["answer"].split()
