@@ -25,6 +25,7 @@ from minikin.api.request.rules import MAX_DEPTH, Object, Rule
 from minikin.api.responses import item_rules
 from minikin.api.responses import parameters as responses
 from minikin.api.responses.conversation_rules import MAX_NEW_ITEMS
+from minikin.api.routes.background import KEPT_SECONDS, MAX_KEPT
 from minikin.api.routes.openapi import document
 from minikin.api.serving.served_model import DESCRIPTION_SHARE, LEAST_ROOM, MAX_DESCRIPTION
 from minikin.config import ServerSettings
@@ -61,7 +62,7 @@ applied to the distribution at the request's temperature. `repetition_penalty` i
 other penalties and `logit_bias`.
 
 """
-_RESPONSES = """\
+_RESPONSES = f"""\
 - Text, messages, function calls and their outputs become the same prompt as in chat completions,
   and the same rules apply to the answer. The differences and additions below hold for both.
 - Every call needs its output in the context, in any order, and every output needs its call.
@@ -77,7 +78,8 @@ _RESPONSES = """\
   The list of its input items has this context, without instructions. Nothing is stored if the
   client disconnects, except of a background response.
 - A background response that is stored runs again after a restart of the server, from its beginning.
-  Its events, and all of it without `store`, are kept in memory for 10 minutes after its end.
+  Its events, and all of it without `store`, are kept in memory for {KEPT_SECONDS / 60:.0f} minutes
+  after its end, for the {MAX_KEPT} latest ones.
 - White space alone before or after a call is not a message.
 - The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
   message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are

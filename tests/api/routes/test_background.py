@@ -7,6 +7,7 @@ import json
 import httpx
 import pytest
 
+from minikin.api.routes import background
 from minikin.errors import EngineFailure
 from tests.fakes import ScriptedEngine, live_server
 from tests.patience import PATIENCE, until
@@ -181,3 +182,14 @@ def test_what_cannot_run_again_ends_as_failed(serve, tmp_path):
     done = ended(second, made["id"])
     assert done["status"] == "failed"
     assert "Unknown parameter: 'seed'." in done["error"]["message"]
+
+
+def test_only_the_latest_ended_ones_are_kept_in_memory(serve, monkeypatch):
+    monkeypatch.setattr(background, "MAX_KEPT", 2)
+    server = serve()
+    made = []
+    for _ in range(3):
+        made.append(create(server, store=False)["id"])
+        ended(server, made[-1])
+    get(server, made[0], status=404)
+    assert get(server, made[1])["status"] == "completed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -28,6 +29,8 @@ CLAIM_SECONDS = 10.0
 """Between two tries to be the only server that resumes the responses of a database."""
 KEPT_SECONDS = 600.0
 """How long events, and responses without `store`, are kept after the end."""
+MAX_KEPT = 64
+"""Ended responses that are kept so, at most. The oldest are dropped first."""
 Key = tuple[str, str]
 """The owner and the id of a response."""
 
@@ -89,6 +92,7 @@ class Background:
         self._service = service
         self._jobs: dict[Key, Job] = {}
         self._running: set[asyncio.Task[Any]] = set()
+        self._ended: deque[Job] = deque()
 
     def start(self) -> None:
         """Run again what an earlier server did not end."""
@@ -156,10 +160,18 @@ class Background:
             log.exception("A background response failed")
             await self._end(job, list(job.turn.maker.fail(EngineFailure(FAULT))))
         finally:
-            found_in_store = job.turn.request.store and not job.turn.request.stream
-            later = 0 if found_in_store else KEPT_SECONDS
-            asyncio.get_running_loop().call_later(later, self.forget, job)
             job.end()
+            self._keep(job)
+
+    def _keep(self, job: Job) -> None:
+        """Keep an ended response for some time, unless the store has all of it."""
+        if job.turn.request.store and not job.turn.request.stream:
+            self.forget(job)
+            return
+        self._ended.append(job)
+        if len(self._ended) > MAX_KEPT:
+            self.forget(self._ended.popleft())
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, self.forget, job)
 
     async def _try(self, job: Job) -> bool:
         """Run a response. Returns False if there is no time or no model for it yet."""
