@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from minikin import __version__
+from minikin.cli.batch import batch
 from minikin.cli.catalog import PASS_ON, catalog, probe
 from minikin.cli.chat import chat
 from minikin.cli.models import models, pull, rm
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, chat, pull, models, rm):
+for command in (serve, chat, batch, pull, models, rm):
     app.command()(command)
 for command in (catalog, probe):
     app.command(context_settings=PASS_ON, add_help_option=False)(command)

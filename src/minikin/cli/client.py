@@ -121,16 +121,19 @@ class ChatClient:
         return chunk
 
     def _check(self, response: httpx.Response) -> None:
-        if response.status_code == 200:
-            return
-        try:
-            message = msgspec.json.decode(response.content, type=_Refusal).error.message
-        except msgspec.MsgspecError:
-            message = f"{response.url} returned status {response.status_code}."
-        raise SetupError(message)
+        if response.status_code != 200:
+            raise refusal(response)
 
     def _unreachable(self, error: Exception) -> SetupError:
         return SetupError(f"Cannot reach {self.base_url}: {error}. Is the server running?")
+
+
+def refusal(response: httpx.Response) -> SetupError:
+    """The error in an answer without status 200."""
+    try:
+        return SetupError(msgspec.json.decode(response.content, type=_Refusal).error.message)
+    except msgspec.MsgspecError:
+        return SetupError(f"{response.url} returned status {response.status_code}.")
 
 
 def sse_data(lines: Iterable[str]) -> Iterator[str]:

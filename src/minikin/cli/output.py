@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
@@ -51,6 +52,22 @@ class DownloadBar:
     def note(self, text: str) -> None:
         """Print a line above the bars."""
         self._bars.console.print(text)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """A bar that exists while the block runs. It shows a label, and how many of how many."""
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda label, done, total: bars.update(
+            task, description=label, completed=done, total=total
+        )
 
 
 @contextmanager

@@ -1,0 +1,54 @@
+"""The server that a command talks to: a running one, or one of its own."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from minikin.cli.options import SERVER_DEFAULTS, locate_model, model_cache
+from minikin.errors import SetupError
+from minikin.hub.known import DEFAULT_MODEL
+
+_USUAL_URL = f"http://{SERVER_DEFAULTS['host']}:{SERVER_DEFAULTS['port']}/v1"
+
+
+def leave_on_signals() -> None:
+    """End the command in order at a signal, so that its own server stops too."""
+    for leave in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(leave, lambda *_: sys.exit(1))
+    # If a script starts the command in the background, Ctrl-C would be ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextmanager
+def reached_server(
+    base_url: str | None, api_key: str | None, model: str | None, cache: Path | None
+) -> Iterator[tuple[str, str | None]]:
+    """The address to talk to and the model to request.
+
+    The address is the given one, the usual one if a server answers there, or that of our own
+    server.
+    """
+    if base_url is not None or _serves(_USUAL_URL, api_key, model):
+        yield base_url or _USUAL_URL, model
+        return
+    from minikin.cli.chat_server import chat_server
+
+    source = model or DEFAULT_MODEL
+    local = locate_model(source, cache)  # here, so that the user sees the progress
+    with chat_server(source, model_cache(cache).folder) as url:
+        yield url, local.id
+
+
+def _serves(url: str, api_key: str | None, model: str | None) -> bool:
+    """Whether a server at `url` offers `model`, or any model if `model` is None."""
+    from minikin.cli.client import ChatClient
+
+    try:
+        offered = ChatClient(url, api_key).models()
+    except SetupError:
+        return False
+    return model in offered if model else bool(offered)
