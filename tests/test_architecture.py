@@ -120,7 +120,7 @@ LINES = {
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,
-    "cli": 1355,
+    "cli": 1610,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 
