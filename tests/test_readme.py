@@ -45,6 +45,15 @@ def test_curl_example(address: str):
 
 
 @pytest.mark.model
+def test_responses_example(address: str):
+    sent = re.search(r"-d '(.*?)'", block("sh", "/v1/responses"), re.DOTALL)
+    assert sent is not None
+    url = f"http://{address}/v1/responses"
+    answer: dict[str, Any] = httpx.post(url, json=json.loads(sent[1]), timeout=60).json()
+    assert "Paris" in answer["output"][0]["content"][0]["text"]
+
+
+@pytest.mark.model
 def test_chat_example(address: str):
     """The conversation on the first screen."""
     command, question, answer = block("console").strip().splitlines()

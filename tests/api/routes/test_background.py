@@ -9,6 +9,7 @@ import pytest
 
 from minikin.api.routes import background
 from minikin.errors import EngineFailure
+from tests.api.batches.test_killed import start
 from tests.fakes import ScriptedEngine, live_server
 from tests.patience import PATIENCE, until
 
@@ -158,6 +159,20 @@ def test_a_response_runs_again_after_a_restart(serve, tmp_path):
     assert second.engine.requests[0].prompt == stuck.engine.requests[0].prompt
     listed = get(second, f"{made['id']}/input_items")["data"]
     assert [item["content"][0]["text"] for item in listed] == ["And?", "One", "Before?"]
+
+
+def test_a_killed_server_loses_no_response(tmp_path):
+    process, client = start(tmp_path)
+    try:
+        made = client.responses.create(model="gpt-4.1-mini", input="Hi", background=True)
+        process.kill()
+        process.communicate()
+        process, client = start(tmp_path)
+        until(lambda: client.responses.retrieve(made.id).status == "completed")
+        assert client.responses.retrieve(made.id).output_text == "Hello there!"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_another_server_of_the_database_does_not_run_it_too(serve, tmp_path):
