@@ -57,7 +57,8 @@ of the model, the stored context, then what the model can do.
 """
 _EXTENSIONS = """\
 OpenAI rejects these parameters as unrecognised. Minikin does the same, unless it is started with
-`minikin serve --extensions`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is
+`minikin serve --extensions`, or a chat completion request has the header
+`X-Minikin-Extensions: true`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is
 applied to the distribution at the request's temperature. `repetition_penalty` is applied before the
 other penalties and `logit_bias`.
 

@@ -112,6 +112,13 @@ def test_how_much_to_think_goes_to_the_template(serve):
     assert (fault["param"], fault["code"]) == ("reasoning_effort", "unsupported_value")
 
 
+def test_an_answer_in_channels_continues_nothing(serve):
+    server = serve(ScriptedEngine(tokens=FINAL), template=TEMPLATE, extensions=True)
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}]
+    fault = post(server, messages=messages, continue_final_message=True).json()["error"]
+    assert fault["param"] == "continue_final_message"
+
+
 def test_stop_texts_count_in_the_final_channel_alone(serve):
     server = serve(ScriptedEngine(tokens=FINAL), template=TEMPLATE)
     for stop in ("final", "analysis", "Hm", "<|", "channel", "assistant"):

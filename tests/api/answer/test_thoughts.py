@@ -49,6 +49,22 @@ def test_thoughts_stand_apart_and_are_counted(serve, template, tokens, counted):
     assert answer["usage"]["completion_tokens"] == len(tokens) + 1
 
 
+@pytest.mark.parametrize(
+    ("template", "end"),
+    [
+        (CHATML, "\nYes"),
+        (THINKS, "<think>\n\n</think>\n\nYes"),
+        (BEGUN, "<think>\n\n</think>\n\nYes"),
+    ],
+)
+def test_an_answer_with_a_beginning_has_no_thoughts(serve, template, end):
+    server = serve(ScriptedEngine(tokens=[",", " sir"]), template=template, extensions=True)
+    messages = [*ASK["messages"], {"role": "assistant", "content": "Yes"}]
+    said = message(server, messages=messages, continue_final_message=True)
+    assert said["content"] == ", sir"
+    assert prompt(server).endswith(end)
+
+
 def test_thoughts_are_streamed_before_the_words(serve):
     server = serve(ScriptedEngine(tokens=TOKENS), template=THINKS)
     lines = post(server, stream=True).text.split("\n\n")

@@ -25,11 +25,14 @@ def test_a_control_has_the_range_and_the_default_of_its_rule(shared_server):
 
 
 def test_every_control_is_a_parameter_of_the_server(shared_server, serve):
-    names = set(by_name(shared_server))
-    assert {"temperature", "top_p", "seed", "stop", "logit_bias", "max_completion_tokens"} <= names
-    assert names <= {parameter.name for parameter in PARAMETERS}
-    more = set(by_name(serve(extensions=True))) - names
-    assert more == {parameter.name for parameter in EXTENSIONS}
+    controls = by_name(shared_server)
+    plain = {name for name, control in controls.items() if not control["is_extension"]}
+    assert {"temperature", "top_p", "seed", "stop", "logit_bias", "max_completion_tokens"} <= plain
+    assert plain <= {parameter.name for parameter in PARAMETERS}
+    assert set(controls) - plain <= {parameter.name for parameter in EXTENSIONS}
+    assert set(controls) > plain
+    opened = by_name(serve(extensions=True))
+    assert not any(control["is_extension"] for control in opened.values())
 
 
 def test_the_limit_of_an_answer_is_the_servers(serve):

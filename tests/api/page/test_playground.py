@@ -49,7 +49,9 @@ def run(tmp_path_factory):
     return start
 
 
-@pytest.mark.parametrize("pane", ["chat", "markdown", "heat", "tools", "schema", "access"])
+@pytest.mark.parametrize(
+    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "access"]
+)
 def test_a_pane_works(run, url, pane):
     run(pane, url)
 

@@ -142,6 +142,37 @@ def test_extensions_have_rules_too(change, param, code):
     assert (error.param, error.code) == (param, code)
 
 
+USER, BEGUN = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "We"}
+CALLED = {"role": "assistant", "content": "We", "function_call": {"name": "f", "arguments": ""}}
+PARTS = {"role": "assistant", "content": [{"type": "text", "text": t} for t in ("W", "e")]}
+TOOL = {"type": "function", "function": {"name": "f"}}
+
+
+@pytest.mark.parametrize("last", [BEGUN, PARTS])
+def test_an_answer_can_continue_a_text(last):
+    asked = {**ASK, "messages": [USER, last], "continue_final_message": True}
+    assert translate(asked, EXTENDED).beginning == "We"
+    assert fault(**asked).message.startswith("Unrecognized request argument")
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"messages": [USER]}, "messages"),
+        ({"messages": [BEGUN]}, "messages"),
+        ({"messages": [USER, {**BEGUN, "content": ""}]}, "messages"),
+        ({"messages": [USER, CALLED]}, "messages"),
+        ({"tools": [TOOL]}, "tools"),
+        ({"functions": [TOOL["function"]]}, "functions"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"continue_final_message": "yes"}, "continue_final_message"),
+    ],
+)
+def test_an_answer_continues_nothing_else(change, param):
+    asked = {"messages": [{**USER, "content": "JSON"}, BEGUN], "continue_final_message": True}
+    assert fault(EXTENDED, **{**asked, **change}).param == param
+
+
 def test_several_unknown_arguments_are_one_error():
     error = fault(top_k=1, min_p=0)
     assert error.message == "Unrecognized request arguments supplied: top_k, min_p"

@@ -8,11 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from minikin.api.http.extensions import HEADER
 from minikin.api.http.http import json_response
 from minikin.api.request.combinations import MAX_OUTPUT_TOKENS
 from minikin.api.request.destinations import Sampling, Setting
 from minikin.api.request.parameter import Parameter
-from minikin.api.request.parameters import served_parameters
+from minikin.api.request.parameters import EXTENSIONS, served_parameters
 from minikin.api.serving.service import Service
 
 _ALSO = ("max_completion_tokens", "reasoning_effort")
@@ -24,23 +25,29 @@ def routes(service: Service) -> list[Route]:
 
     async def data(request: Request) -> Response:
         models = [await _model(service, place.id) for place in service.settings.models]
-        return json_response({"models": models, "controls": controls(service)})
+        return json_response(
+            {"models": models, "controls": controls(service), "extensions_header": HEADER}
+        )
 
     return [Route("/playground.json", data)]
 
 
 def controls(service: Service) -> list[dict[str, Any]]:
-    """Every parameter that changes how an answer is sampled."""
+    """Every parameter that changes how an answer is sampled.
+
+    With an extension, a request needs the header of `extensions.py`.
+    """
     limit = service.settings.default_max_tokens
     return [
         {
             "name": parameter.name,
+            "is_extension": parameter in EXTENSIONS and not service.settings.extensions,
             "schema": parameter.rule.schema,
             "default": limit if parameter.name == "max_completion_tokens" else _default(parameter),
             "default_text": parameter.default.replace("`", ""),
             "behaviour": parameter.behaviour,
         }
-        for parameter in served_parameters(extensions=service.settings.extensions)
+        for parameter in served_parameters(extensions=True)
         if parameter.name in _ALSO or _samples(parameter)
     ]
 

@@ -40,6 +40,8 @@ class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The effort for reasoning. None: the model's default."""
     sampling: dict[str, Any] = {}
     """Arguments of SamplingParams, without those of `sampling_params`."""
+    continues: bool = False
+    """Whether the answer continues the last message, a text of the assistant."""
     prediction: str = ""
     """The answer that the client predicts."""
 
@@ -63,6 +65,16 @@ class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
             grammar=grammar,
             unsearched=unsearched,
             **{**defaults, **self.sampling},
+        )
+
+    @property
+    def beginning(self) -> str:
+        """The text of the last message if the answer continues it."""
+        content = self.messages[-1]["content"] if self.continues else ""
+        return (
+            content
+            if isinstance(content, str)
+            else "".join(part.get("text", "") for part in content)
         )
 
     def place_of_function(self, at: int) -> str:

@@ -136,6 +136,28 @@ def prediction_stands_alone(values: Values) -> None:
             raise faults.clashes(param, "prediction")
 
 
+def continuation_of_a_text(values: Values) -> None:
+    """An answer that continues a message which is not an assistant's text, or in a fixed format."""
+    if not values.get("continue_final_message"):
+        return
+    *before, last = values["messages"]
+    calls = last.get("tool_calls") or last.get("function_call")
+    if not before or last["role"] != "assistant" or calls or not "".join(_texts([last])):
+        raise InvalidRequest(
+            "'continue_final_message' needs a last message with the role 'assistant' and a text, "
+            "after at least one other message.",
+            param="messages",
+        )
+    used = {
+        "tools": bool(values.get("tools")),
+        "functions": bool(values.get("functions")),
+        "response_format": values.get("response_format", {}).get("type", "text") != "text",
+    }
+    for param, clash in used.items():
+        if clash:
+            raise faults.clashes(param, "continue_final_message")
+
+
 def unserved_features(values: Values) -> None:
     """Parameters of the API that this server, or gpt-4.1-mini, does not support."""
     for parameter, destination in TABLE.going_to(Rejected):
@@ -157,6 +179,7 @@ AFTER_UNKNOWN: tuple[Callable[[Values], None], ...] = (
     metadata_needs_store,
     logit_bias_in_range,
     prediction_stands_alone,
+    continuation_of_a_text,
     more_than_the_original_writes,
     unserved_features,
 )

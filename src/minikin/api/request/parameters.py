@@ -358,6 +358,15 @@ EXTENSIONS = (
         "`none` turns reasoning off, every other value turns it on; gpt-oss accepts `low`, "
         "`medium` and `high`; rejected for models whose chat template has no such setting",
     ),
+    Parameter(
+        "continue_final_message",
+        Nullable(Boolean()),
+        (Request("continues"),),
+        "false",
+        "the answer continues the last message, an assistant's text, and contains only what "
+        "follows; not with `tools`, `functions` or a fixed `response_format`; rejected for models "
+        "that answer in channels",
+    ),
 )
 """Parameters that OpenAI rejects as unrecognised. A server accepts them if it is set to."""
 

@@ -13,6 +13,7 @@ from minikin.api.answer.chunks import DONE, ChunkMaker, Fold, server_sent, serve
 from minikin.api.answer.identifiers import completion_id
 from minikin.api.answer.wire import ChatCompletion, Chunk
 from minikin.api.http.access_log import noted
+from minikin.api.http.extensions import limits_of
 from minikin.api.http.http import json_response, read_json, while_connected
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.routes.answering import answering
@@ -34,7 +35,7 @@ class ChatCompletions:
         owner = scope["state"]["owner"]
         with service.place():
             body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
-            chat = translate(body, service.limits)
+            chat = translate(body, limits_of(scope, service.limits))
             async with (
                 while_connected(receive),
                 answering(service, chat, completion_id(), owner, noted(scope)) as answer,

@@ -185,8 +185,12 @@ class ServedModel:
     async def _whole_prompt(
         self, request: AnswerRequest, window: int, form: AnswerForm
     ) -> tuple[list[int], bool | None]:
+        if request.continues and self._in_channels:
+            raise faults.unsupported("continue_final_message")
         pieces = await self._render(request, window, form)
-        thinking = self._thinking(form, pieces)
+        thinking = self._thinking(form, pieces, continues=request.continues)
+        if request.continues:
+            pieces.append((request.beginning, False))
         return await self._encode_prompt(pieces), thinking
 
     async def _render(self, request: AnswerRequest, window: int, form: AnswerForm) -> list[Piece]:
@@ -200,7 +204,7 @@ class ServedModel:
         variables = self._variables(request, form)
         try:
             return await self.template.render(
-                request.messages,
+                request.messages[:-1] if request.continues else request.messages,
                 tools=form.tools,
                 must_call=form.must_call,
                 answer=form.described,
@@ -220,9 +224,9 @@ class ServedModel:
         return await asyncio.to_thread(self.tokenizer.encode, text)
 
     def _variables(self, request: AnswerRequest, form: AnswerForm) -> dict[str, Any]:
-        """The template variables for reasoning. A fixed answer format turns reasoning off."""
+        """The template variables for reasoning. A fixed format or a beginning turns it off."""
         effort = request.reasoning_effort
-        if self.template.can_choose_to_think and not form.free:
+        if self.template.can_choose_to_think and (not form.free or request.continues):
             effort = "none"
         if effort is None:
             return {}
@@ -234,13 +238,13 @@ class ServedModel:
             raise faults.unsupported(request.effort_param)
         return {"enable_thinking": effort != "none", "reasoning_effort": effort}
 
-    def _thinking(self, form: AnswerForm, pieces: list[Piece]) -> bool | None:
-        """See Prepared. If the answer's format is fixed, reasoning that `pieces` begin is ended."""
+    def _thinking(self, form: AnswerForm, pieces: list[Piece], *, continues: bool) -> bool | None:
+        """See Prepared. A fixed format or a beginning ends the reasoning that `pieces` begin."""
         marks = self.template.thought_marks
         if marks is None:
             return None
         begun = is_thinking("".join(text for text, _ in pieces[-2:]), marks)
-        if form.free:
+        if form.free and not continues:
             return begun
         if begun:
             end = (marks.end, marks.end in self.tokenizer.control_tokens)

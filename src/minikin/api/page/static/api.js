@@ -10,10 +10,10 @@ export async function fetchJson(path) {
 }
 
 /** The chunks of a streamed chat completion. Throws an Error with the server's message. */
-export async function* streamed(body, signal) {
+export async function* streamed(body, headers, signal) {
   const response = await answered("v1/chat/completions", {
     method: "POST",
-    headers: { "content-type": "application/json" },
+    headers: { "content-type": "application/json", ...headers },
     body: JSON.stringify(body),
     signal,
   });

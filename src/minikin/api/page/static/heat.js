@@ -14,7 +14,7 @@ export function textOf(tokens) {
   return new TextDecoder("utf-8", { fatal: true }).decode(new Uint8Array(bytes));
 }
 
-/** `onpick(tokens)`, if there is one, continues from those tokens. */
+/** `onpick(tokens)` continues from those tokens. */
 export class HeatView {
   constructor(message, onpick) {
     this.message = message;
@@ -96,13 +96,12 @@ export class HeatView {
     const token = this.message.tokens[at];
     const title = newId();
     const choices = token.top_logprobs.map((other) => this.choice(at, other));
-    const note = this.onpick ? "Pick a token to continue from there." : "";
     return h("div", {
       className: "alternatives", role: "dialog", "aria-labelledby": title,
       onmouseenter: () => clearTimeout(this.timer), onmouseleave: () => this.closeSoon(),
       onfocusin: () => clearTimeout(this.timer), onfocusout: () => this.closeSoon(),
       onkeydown: (event) => this.boxKey(event),
-    }, h("p", { id: title }, `${JSON.stringify(token.token)} was ${percent(token.logprob)}. ${note}`), choices);
+    }, h("p", { id: title }, `${JSON.stringify(token.token)} was ${percent(token.logprob)}. Pick a token to continue from there.`), choices);
   }
 
   choice(at, other) {
@@ -114,7 +113,7 @@ export class HeatView {
     };
     const probability = Math.exp(other.logprob);
     return h("button", {
-      type: "button", onclick: pick, disabled: !this.onpick || !isText(kept),
+      type: "button", onclick: pick, disabled: !isText(kept),
       "aria-current": other.token === tokens[at].token ? "true" : null,
     }, h("code", {}, JSON.stringify(other.token)),
       h("meter", { value: probability, "aria-hidden": "true" }), h("small", {}, percent(other.logprob)));

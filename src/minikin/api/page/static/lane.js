@@ -1,24 +1,29 @@
 /** One column of the chat: its messages, and the request that runs. */
 import { Fold, newAnswer } from "./answer.js";
 import { streamed } from "./api.js";
-import { announce, h } from "./dom.js";
+import { announce, button, h } from "./dom.js";
 import { textOf } from "./heat.js";
 import { AnswerView, sentView } from "./message.js";
-import { requestOf } from "./request.js";
+import { parted, requestOf } from "./request.js";
 import { showSnippets } from "./snippets.js";
 
 const NEAR = 60;
 
 export class Lane {
-  /** `state` is `{settings, messages}`; `onchange` is called when a request begins and ends. */
-  constructor(state, { label, canContinue, welcome, onchange }) {
+  /**
+   * `state` is `{settings, messages}`. `extensions` has the names of parameters that OpenAI does not
+   * have, and the `headers` for them. `onchange` is called when a request begins and ends, `onchoose`
+   * when one of several lanes is chosen.
+   */
+  constructor(state, { label, extensions, welcome, onchange, onchoose = null }) {
     this.state = state;
-    this.canContinue = canContinue;
+    this.extensions = extensions;
     this.welcome = welcome;
     this.onchange = onchange;
     this.running = null;
     this.log = h("div", { className: "log", role: "log", tabIndex: 0, "aria-label": label });
-    this.element = h("section", { className: "lane", "aria-label": label }, this.log);
+    this.title = onchoose && button(label, onchoose, { className: "quiet" });
+    this.element = h("section", { className: "lane", "aria-label": label }, onchoose && h("h2", {}, this.title), this.log);
     this.draw();
   }
 
@@ -72,7 +77,7 @@ export class Lane {
 
   showCode(message) {
     const before = this.messages.slice(0, this.messages.indexOf(message));
-    showSnippets(() => requestOf(this.settings, before));
+    showSnippets(() => message.body ?? requestOf(this.settings, before), this.extensions);
   }
 
   stop() {
@@ -93,8 +98,10 @@ export class Lane {
     try {
       const fold = new Fold(message);
       const sent = tokens.length ? [...messages, { role: "assistant", content: message.content }] : messages;
-      const body = requestOf(this.settings, sent, seed, tokens.length > 0);
-      for await (const chunk of streamed(body, running.signal)) {
+      message.body = requestOf(this.settings, sent, { seed, continues: tokens.length > 0 });
+      const [, own] = parted(message.body, this.extensions.names);
+      const headers = Object.keys(own).length ? this.extensions.headers : {};
+      for await (const chunk of streamed(message.body, headers, running.signal)) {
         fold.add(chunk);
         this.drawSoon();
       }

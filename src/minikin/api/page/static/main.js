@@ -34,7 +34,6 @@ class Playground {
     this.stop();
     this.closeDrawers();
     this.conversations.current = conversation;
-    this.active = 0;
     this.drawLanes();
     this.drawList();
   }
@@ -58,12 +57,45 @@ class Playground {
     for (const { settings } of lanes) this.chooseModel(settings);
     this.lanes = lanes.map((state, index) => new Lane(state, {
       label: lanes.length > 1 ? `Answers ${"AB"[index]}` : "Answers",
-      canContinue: this.offer.can_continue,
+      extensions: this.extensions,
       welcome: () => this.welcome(),
       onchange: () => this.changed(),
+      onchoose: lanes.length > 1 ? () => this.choose(index) : null,
     }));
     at("lanes").replaceChildren(...this.lanes.map((lane) => lane.element));
+    this.choose(0);
+  }
+
+  /** Show the settings of a lane. */
+  choose(index) {
+    this.active = index;
+    this.lanes.forEach((lane, at) => lane.title?.setAttribute("aria-pressed", String(at === index)));
     this.drawPanel();
+  }
+
+  get extensions() {
+    const own = this.offer.controls.filter((control) => control.is_extension);
+    return { names: [...own.map(({ name }) => name), "continue_final_message"], headers: { [this.offer.extensions_header]: "true" } };
+  }
+
+  /** One lane, or two with the same conversation so far. */
+  compare() {
+    const { lanes } = this.conversation;
+    this.stop();
+    if (lanes.length > 1) lanes.pop();
+    else lanes.push({ settings: structuredClone(lanes[0].settings), messages: [...lanes[0].messages] });
+    this.drawLanes();
+    if (lanes.length > 1) this.choose(1);
+    this.conversations.save();
+  }
+
+  comparing() {
+    const isTwo = this.lanes.length > 1;
+    const names = isTwo ? this.lanes.map((lane, index) => button(`Settings of ${"AB"[index]}`, () => this.choose(index), {
+      "aria-pressed": String(index === this.active),
+    })) : [];
+    return h("section", { className: "row", "aria-label": "Comparison" }, names,
+      button(isTwo ? "Close B" : "Compare side by side", () => this.compare()));
   }
 
   /** A conversation can be older than the server's models. */
@@ -77,6 +109,7 @@ class Playground {
       settings: this.lanes[this.active].settings,
       offer: this.offer,
       changed: () => this.conversations.save(),
+      extra: this.comparing(),
     });
   }
 
@@ -97,7 +130,8 @@ class Playground {
     if (!text.trim() || this.isRunning) return;
     at("prompt").value = "";
     this.conversation.title ||= text.trim().slice(0, MOST_OF_A_TITLE);
-    for (const lane of this.lanes) lane.send(text);
+    const seed = this.lanes.length > 1 ? crypto.getRandomValues(new Uint32Array(1))[0] : null;
+    for (const lane of this.lanes) lane.send(text, seed);
     this.drawList();
   }
 

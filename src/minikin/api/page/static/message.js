@@ -53,8 +53,7 @@ export class AnswerView {
     this.heat?.close();
     this.heat = null;
     if (this.showsHeat) {
-      const pick = this.lane.canContinue ? (tokens) => this.lane.continueFrom(this.message, tokens) : null;
-      this.heat = new HeatView(this.message, pick);
+      this.heat = new HeatView(this.message, (tokens) => this.lane.continueFrom(this.message, tokens));
     }
     this.view = this.heat ?? new MarkdownView();
     this.body.replaceChildren(this.view.element);

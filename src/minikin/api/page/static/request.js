@@ -1,7 +1,10 @@
 /** The body of a request, from the settings and messages of a lane. */
 
-/** Throws an Error that names the field if a text of the settings is not JSON. */
-export function requestOf(settings, messages, seed = null) {
+/**
+ * `seed` is used if the settings have none. With `continues`, the answer continues the last message.
+ * Throws an Error that names the field if a text of the settings is not JSON.
+ */
+export function requestOf(settings, messages, { seed = null, continues = false } = {}) {
   const system = settings.system.trim();
   const body = {
     model: settings.model,
@@ -11,9 +14,17 @@ export function requestOf(settings, messages, seed = null) {
   if (seed !== null) body.seed ??= seed;
   if (settings.heat) Object.assign(body, { logprobs: true, top_logprobs: settings.alternatives });
   const tools = toolsOf(settings.tools);
-  if (tools.length) Object.assign(body, { tools, tool_choice: settings.toolChoice });
-  if (settings.format === "json_schema") body.response_format = formatOf(settings.schema);
+  if (continues) body.continue_final_message = true;
+  else if (tools.length) Object.assign(body, { tools, tool_choice: settings.toolChoice });
+  if (settings.format === "json_schema" && !continues) body.response_format = formatOf(settings.schema);
   return { ...body, stream: true, stream_options: { include_usage: true, include_obfuscation: false } };
+}
+
+/** The parameters that OpenAI has too, and the others. */
+export function parted(body, extensions) {
+  const isOwn = ([name]) => extensions.includes(name);
+  const all = Object.entries(body);
+  return [Object.fromEntries(all.filter((each) => !isOwn(each))), Object.fromEntries(all.filter(isOwn))];
 }
 
 /** The tools in a text: a JSON array of tools, or of functions. */

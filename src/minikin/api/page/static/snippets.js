@@ -1,21 +1,27 @@
 /** A request as code: curl, Python and Node. The key stays out of it. */
 import { SERVER } from "./api.js";
 import { button, h } from "./dom.js";
+import { parted } from "./request.js";
 
 const BASE = `${SERVER}v1`;
 
-export function curl(body) {
+export function curl(body, { names, headers }) {
+  const [, own] = parted(body, names);
+  const lines = Object.keys(own).length ? Object.entries(headers).map(([name, value]) => `  -H "${name}: ${value}" \\`) : [];
   const data = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
   return [
     `curl ${BASE}/chat/completions \\`,
     '  -H "Authorization: Bearer $OPENAI_API_KEY" \\',
     '  -H "Content-Type: application/json" \\',
+    ...lines,
     `  -d '${data}'`,
   ].join("\n");
 }
 
-export function python(body) {
-  const fields = Object.entries(body).map(([name, value]) => `    ${name}=${literal(value, 1)},`);
+export function python(body, { names, headers }) {
+  const [known, own] = parted(body, names);
+  if (Object.keys(own).length) Object.assign(known, { extra_headers: headers, extra_body: own });
+  const fields = Object.entries(known).map(([name, value]) => `    ${name}=${literal(value, 1)},`);
   return [
     "import os", "", "from openai import OpenAI", "",
     `client = OpenAI(base_url=${JSON.stringify(BASE)}, api_key=os.environ.get("OPENAI_API_KEY", "unused"))`,
@@ -25,11 +31,13 @@ export function python(body) {
   ].join("\n");
 }
 
-export function node(body) {
+export function node(body, { names, headers }) {
+  const [, own] = parted(body, names);
+  const options = Object.keys(own).length ? `, { headers: ${JSON.stringify(headers)} }` : "";
   return [
     'import OpenAI from "openai";', "",
     `const client = new OpenAI({ baseURL: ${JSON.stringify(BASE)}, apiKey: process.env.OPENAI_API_KEY ?? "unused" });`,
-    `const stream = await client.chat.completions.create(${JSON.stringify(body, null, 2)});`,
+    `const stream = await client.chat.completions.create(${JSON.stringify(body, null, 2)}${options});`,
     "for await (const chunk of stream) {",
     '  process.stdout.write(chunk.choices[0]?.delta.content ?? "");', "}",
   ].join("\n");
@@ -51,12 +59,12 @@ function literal(value, depth) {
 
 const FORMS = { curl, Python: python, Node: node };
 
-/** A dialog with the request that `make` returns. */
-export function showSnippets(make) {
+/** A dialog with the request that `make` returns. `extensions` is as in `lane.js`. */
+export function showSnippets(make, extensions) {
   const shown = h("pre", { tabIndex: 0 });
   const copied = h("span", { role: "status" });
   const choose = (name) => {
-    shown.textContent = attempt(() => FORMS[name](make()));
+    shown.textContent = attempt(() => FORMS[name](make(), extensions));
     copied.textContent = "";
     for (const each of tabs) each.setAttribute("aria-pressed", String(each.textContent === name));
   };

@@ -40,7 +40,7 @@ export class Conversations {
     const kept = this.all.filter((each) => each.title);
     for (;;) {
       try {
-        localStorage.setItem(PLACE, JSON.stringify(kept, withoutTokens));
+        localStorage.setItem(PLACE, JSON.stringify(kept, withoutMemory));
         return;
       } catch {
         if (!kept.pop()) return;
@@ -49,9 +49,9 @@ export class Conversations {
   }
 }
 
-/** Log probabilities are large and quickly made again. */
-function withoutTokens(name, value) {
-  return name === "tokens" ? undefined : value;
+/** Log probabilities and requests are large and quickly made again. */
+function withoutMemory(name, value) {
+  return name === "tokens" || name === "body" ? undefined : value;
 }
 
 function read() {
