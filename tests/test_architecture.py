@@ -114,13 +114,13 @@ LINES = {
     "api/responses": 2530,
     "api/routes": 1760,
     "api/serving": 890,
-    "catalog": 775,
+    "catalog": 835,
     "catalog/facts": 560,
     "catalog/pages": 1265,
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,
-    "cli": 1610,
+    "cli": 1620,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

@@ -67,7 +67,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             "they end in a valid form, and strings that only repeat themselves are closed."
         ),
     ] = False
-    device: Annotated[str, Meta(description="Device that computes: cpu, cuda, cuda:1.")] = "cpu"
+    device: Annotated[
+        str,
+        Meta(description="Device that computes: cpu, cuda, cuda:1.", extra={"metavar": "DEVICE"}),
+    ] = "cpu"
 
 
 class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +108,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[ModelSettings, ...]
     """At least one; the first is loaded at start."""
     host: Annotated[
-        str, Meta(description="Address to listen on. 0.0.0.0 accepts other machines.")
+        str,
+        Meta(
+            description="Address to listen on. 0.0.0.0 accepts other machines.",
+            extra={"metavar": "ADDRESS"},
+        ),
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8000
     unload_after: Annotated[

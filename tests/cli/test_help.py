@@ -28,6 +28,13 @@ def test_the_help_of_each_command_has_an_example(minikin: Minikin, name: str):
     assert shown.partition("Example")[2].count(f"minikin {name}") >= 1
 
 
+@pytest.mark.parametrize("words", ["", "serve", "probe", "catalog", "catalog build"])
+def test_the_help_shows_no_value_beside_a_switch(minikin: Minikin, words: str):
+    shown = minikin(*words.split(), "--help").stdout
+    assert "--help" in shown
+    assert "<bool>" not in shown
+
+
 def test_the_help_of_the_chat_names_the_servers_default_port(minikin: Minikin):
     assert f"port {SERVER_DEFAULTS['port']} " in minikin("chat", "--help").stdout
 

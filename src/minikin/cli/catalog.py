@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from minikin.cli.switches import command_of
+
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 """All arguments, including `--help`, are passed to the inner command."""
 
@@ -12,7 +14,7 @@ def catalog(context: typer.Context) -> None:
     """List, compare and publish facts about models, their authors and providers."""
     from minikin.catalog.commands import catalog_app
 
-    catalog_app(context.args, prog_name="minikin catalog")
+    command_of(catalog_app)(context.args, prog_name="minikin catalog")
 
 
 def probe(context: typer.Context) -> None:
@@ -21,4 +23,4 @@ def probe(context: typer.Context) -> None:
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
-    app(context.args, prog_name="minikin probe")
+    command_of(app)(context.args, prog_name="minikin probe")

@@ -18,21 +18,31 @@ def chat(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The model to talk to. Default: the first model of the server.", show_default=False
+            metavar="NAME",
+            help="The model to talk to. Default: the first model of the server.",
+            show_default=False,
         ),
     ] = None,
     base_url: Annotated[
         str | None,
-        typer.Option(help="The address of a running server, ending in /v1.", show_default=False),
+        typer.Option(
+            metavar="URL",
+            help="The address of a running server, ending in /v1.",
+            show_default=False,
+        ),
     ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(
-            help="The API key for that server.", envvar="MINIKIN_API_KEY", show_default=False
+            metavar="KEY",
+            help="The API key for that server.",
+            envvar="MINIKIN_API_KEY",
+            show_default=False,
         ),
     ] = None,
     system: Annotated[
-        str | None, typer.Option(help="A system message for the model.", show_default=False)
+        str | None,
+        typer.Option(metavar="TEXT", help="A system message for the model.", show_default=False),
     ] = None,
     temperature: Annotated[
         float | None,

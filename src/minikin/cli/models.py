@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 def pull(
     model: Annotated[
-        str, typer.Argument(help="A name of `minikin models`, or a source.", show_default=False)
+        str, typer.Argument(metavar="MODEL", help="A name from `minikin models`, or a source.")
     ],
     name: Annotated[
         str | None,
-        typer.Option(help="The name to give it.", show_default="from the source"),
+        typer.Option(metavar="NAME", help="The name to give it.", show_default="from the source"),
     ] = None,
     cache: CacheOption = None,
 ) -> None:
@@ -85,11 +85,11 @@ def models(cache: CacheOption = None) -> None:
 
 def rm(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="Names from `minikin models`.")
+        list[str], typer.Argument(metavar="NAME", help="Names from `minikin models`.")
     ],
     cache: CacheOption = None,
 ) -> None:
-    """Delete downloaded models and the parts of broken downloads.
+    """Delete downloaded models and the parts of incomplete downloads.
 
     Example:
 

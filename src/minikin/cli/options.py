@@ -33,6 +33,7 @@ _METAVARS: dict[Any, str] = {
 CacheOption = Annotated[
     Path | None,
     typer.Option(
+        metavar="FOLDER",
         help="Folder for models. Default: MINIKIN_CACHE, else minikin in the user's cache folder.",
         file_okay=False,
         show_default=False,
