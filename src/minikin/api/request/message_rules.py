@@ -28,6 +28,8 @@ NAME = Text(max_length=64, min_length=1, pattern="^[a-zA-Z0-9_-]+$")
 _SPEAKER = Text(max_length=64, pattern=r"^[^\s<|\\/>]+$")
 """The `name` of a message."""
 _CALL_ID = Text(max_length=40)
+_CACHED = {"cache_control": Property(Nullable(FreeForm()))}
+"""Anthropic's mark that the text so far is worth caching. gpt-4o and gpt-4.1 accept it."""
 
 
 def _required(**rules: Any) -> dict[str, Property]:
@@ -38,12 +40,12 @@ def _optional(**rules: Any) -> dict[str, Property]:
     return {name: Property(rule) for name, rule in rules.items()}
 
 
-def _part(kind: str, body: Any) -> Object:
-    return Object(_required(type=OneOf((kind,)), **{kind: body}))
+def _part(kind: str, body: Any, **more: Property) -> Object:
+    return Object(_required(type=OneOf((kind,)), **{kind: body}) | more)
 
 
 _PARTS = {
-    "text": _part("text", Text()),
+    "text": _part("text", Text(), **_CACHED),
     "image_url": _part(
         "image_url",
         Object(_required(url=Text()) | _optional(detail=OneOf(("auto", "low", "high")))),
@@ -99,6 +101,7 @@ MESSAGE = Tagged(
                 function_call=_LEGACY_CALL,
                 audio=Nullable(Object(_required(id=Text()))),
                 annotations=Array(FreeForm(), "an array of objects", MAX_PARTS),
+                provider_specific_fields=Nullable(FreeForm()),
             ),
             **_NAMED,
         ),
