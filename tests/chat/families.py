@@ -86,7 +86,7 @@ FAMILIES = {
         ("<start_of_turn>", "<end_of_turn>"),
         _TAGGED[0],
         "\n".join(_TAGGED),
-        "described in JSON:\n",
+        "access to the following tools",
     ),
     "Qwen3-Coder": ToolFamily(
         "{% for t in tools or [] %}<tool_call><function=f>{% endfor %}{% for m in messages %}"
@@ -95,7 +95,7 @@ FAMILIES = {
         _TAGS,
         _TAGGED[0],
         "\n".join(_TAGGED),
-        "described in JSON:\n",
+        "access to the following tools",
     ),
     "Llama 3.2": ToolFamily(
         "{% if tools %}Environment: ipython\n{% for t in tools %}{{ t | tojson }}{% endfor %}"
@@ -169,6 +169,6 @@ FAMILIES = {
         _DEEPSEEK_CONTROL,
         f"{_D[0]}{_D_F}{_D[1]}",
         f"{_D[0]}{_D_F}\n{_D_G}{_D[1]}",
-        "described in JSON:\n",
+        "access to the following tools",
     ),
 }  # fmt: skip

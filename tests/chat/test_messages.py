@@ -60,7 +60,14 @@ def test_a_result_stands_without_the_name_of_its_function():
     named = {"content": "42", "name": "f"}
     for role in ({"role": "tool", "tool_call_id": "c"}, {"role": "function"}):
         assert rewrite(named | role, "{% if role == 'tool' %}")["content"] == "42"
-        assert rewrite(named | role)["content"] == "<tool_response>\n42\n</tool_response>"
+        assert rewrite(named | role)["content"].startswith("The function returned: 42\n")
+
+
+def test_the_names_of_speakers_are_written_but_not_the_models_own():
+    for role in ("user", "system", "assistant"):
+        said = {"role": role, "name": "ann", "content": "Hi"}
+        assert rewrite(said)["content"] == ("Hi" if role == "assistant" else "ann: Hi")
+        assert rewrite(said, "message.name")["content"] == "Hi"
 
 
 def test_a_legacy_call_and_its_result_have_the_same_id():
@@ -77,8 +84,16 @@ def test_results_reach_the_model_either_way():
     assert known == {"role": "tool", "tool_call_id": "c", "content": "42"}
     assert rewrite(message) == {
         "role": "user",
-        "content": "<tool_response>\n42\n</tool_response>",
+        "content": "The function returned: 42\n\nNow answer my question.",
     }
+
+
+def test_only_after_the_last_of_several_results_the_question_is_due():
+    results = [{"role": "tool", "tool_call_id": name, "content": name} for name in "abc"]
+    said = {"role": "assistant", "content": "d"}
+    for_model = for_template([*results[:2], said, results[2]], "", str, TAGGED)
+    due = [message["content"].endswith("Now answer my question.") for message in for_model]
+    assert due == [False, True, False, True]
 
 
 def test_turns_alternate_from_the_user_on():

@@ -40,9 +40,10 @@ def test_the_users_own_system_text_stays_first():
 
 
 def test_the_example_is_a_call_as_calls_are_read():
-    system = with_tools([USER], [TOOL], TAGGED, must=True)[0]["content"]
-    example = system[system.index(TAGGED.begin) : system.index(TAGGED.end) + len(TAGGED.end)]
-    assert CallReader(TAGGED).feed(example)[0] == CallBegun("function-name")
+    for must in (True, False):
+        system = with_tools([USER], [TOOL], TAGGED, must=must)[0]["content"]
+        example = system[system.index(TAGGED.begin) : system.index(TAGGED.end) + len(TAGGED.end)]
+        assert CallReader(TAGGED).feed(example)[0] == CallBegun("function-name")
 
 
 def test_a_required_call_is_in_the_prompt():

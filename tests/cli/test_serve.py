@@ -60,7 +60,8 @@ def test_the_record_of_a_known_model_says_how_to_sample_it(
     model = replace(KNOWN_MODELS[DEFAULT_MODEL], size=4, sha256=digest)
     monkeypatch.setitem(KNOWN_MODELS, DEFAULT_MODEL, model)
     serve("--model", f"mine={file}")
-    assert served[0].models[0].known_sampling == {"temperature": 0.2, "top_p": 0.9}
+    expected = {"temperature": 0.2, "top_p": 0.9, "call_bias": 3.8}
+    assert served[0].models[0].known_sampling == expected
 
 
 def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free_port: int):

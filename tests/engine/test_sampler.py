@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 import torch
 
-from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.messages import GenerationRequest, Opening, SamplingParams
 from minikin.engine.sampler import logprobs, sample
 from minikin.engine.sequence import Sequence
 from tests.engine.fakes import ByteTokenizer
@@ -141,6 +141,19 @@ def test_bias_forces_and_bans():
     assert draws(logits, count=50, logit_bias={0: -100.0})[0] == 0
     everything = dict.fromkeys(range(3), -100.0)
     assert draws(logits, count=50, logit_bias=everything, temperature=0) == [1, 0, 0]
+
+
+def test_an_opening_is_likelier_while_the_answer_is_a_part_of_it():
+    opening = {"opening": Opening((1, 2), 2.0), "temperature": 0.0}
+    logits = [1.0, 0.0, 0.0, 0.5]
+
+    def chosen(*sampled, **more):
+        return sample(torch.tensor([logits]), [sequence(sampled=sampled, **opening | more)], [0])
+
+    assert chosen() == [1]
+    assert chosen(1) == [2]
+    assert chosen(0) == chosen(1, 2) == chosen(1, 0) == [0]
+    assert chosen(logit_bias={1: -1.5}) == [0]
 
 
 def test_rows_keep_their_own_settings():

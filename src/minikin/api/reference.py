@@ -126,8 +126,8 @@ _DIFFERENCES = f"""\
   answers to `gpt-4.1-mini` report the dated name. Answers to another name report that name.
 - `GET /v1/models` also gives the `context_length` and `max_output_tokens` of each model, in tokens.
 - If the chat template does not support a message's `name`, the name is written before the content,
-  as `name: content`. If the template supports only `system` messages, a `developer` message becomes
-  one.
+  as `name: content`, except that of an assistant message. If the template supports only `system`
+  messages, a `developer` message becomes one.
 - `cached_tokens` counts a reused prefix of {LEAST_CACHED:,} or more tokens, in steps of
   {CACHED_STEP}, as OpenAI does. Shorter prefixes are also reused, in blocks of {BLOCK} tokens, but
   not counted.
@@ -153,6 +153,13 @@ _DIFFERENCES = f"""\
   model writes around them.
 - One answer does not have the same tool call, name and arguments, twice. If the chat template does
   not support tools, an answer has at most one call, unless `parallel_tool_calls` is true.
+- If the chat template does not support tools, the system message describes them, and the result of
+  a call becomes a user message: `The function returned: ...`. Small models then rarely call a
+  function on their own. Minikin's record of the default model makes the start of a call more
+  likely, if the answer can be a call or not and the last message is not the result of one.
+  `minikin serve --sampling openai` turns this off.
+- `cache_control` of text parts and `provider_specific_fields` of assistant messages, which
+  libraries for several providers send, have no effect. Every prompt is cached.
 - The format in `response_format` is described to the model at the end of the system message, in the
   wording that its family was trained on: as JSON, or as a list of fields for models without tools.
   The description counts as prompt tokens, and the prompt cache reuses it. It has at most

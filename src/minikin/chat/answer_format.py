@@ -60,7 +60,7 @@ _HARMONY = _Style(
 _SCHEMA = _Style("Answer in JSON.", "Answer in JSON that follows this schema:\n{schema}")
 """For other models with tools: they were trained on JSON Schema."""
 _FIELDS = _Style(
-    "You are a helpful assistant that answers in JSON.",
+    "Answer in JSON.",
     "Read the user's message and answer in JSON.{description} The fields are:\n{schema}",
     as_fields,
     description=" {}",

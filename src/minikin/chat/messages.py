@@ -22,8 +22,11 @@ _NINE = re.compile(r"length\s*!=\s*9")
 _ONE_CALL = re.compile(r"tool_calls\s*\|\s*length\s*==\s*1")
 """How Llama's templates check the number of calls of a message."""
 
-_RESULTS = ("tool", "function")
-"""The roles of call results. The call itself names the function."""
+RESULTS = ("tool", "function")
+"""The roles of call results."""
+_UNNAMED = (*RESULTS, "assistant")
+"""The roles whose names are not written into the text. The call itself names the function of a
+result, and a model that reads its own name before each answer writes it before the next."""
 _MAX_DEPTH = 64
 """Maximum nesting of an earlier call's arguments. Deeper arguments stay text."""
 
@@ -40,7 +43,13 @@ def for_template(
     """
     if _ONE_CALL.search(source) or form == HARMONY:
         messages = _one_call_each(messages)
-    return [_rewrite(message, source, hide, form) for message in messages]
+    given = list(messages)
+    rewritten = [_rewrite(message, source, hide, form) for message in given]
+    for at, message in enumerate(rewritten):
+        if message["role"] == "user" and given[at]["role"] in RESULTS:
+            last = at + 1 == len(given) or given[at + 1]["role"] not in RESULTS
+            message["content"] = _in_words(message["content"], last=last)
+    return rewritten
 
 
 def alternating(messages: Iterable[Message], form: CallFormat) -> list[Message]:
@@ -119,7 +128,7 @@ def _with_written(message: Message, calls: str) -> Message:
 def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat) -> Message:
     role, text = message["role"], _text(message, hide)
     name = message.get("name")
-    if name and not _NAMES.search(source) and role not in _RESULTS:
+    if name and not _NAMES.search(source) and role not in _UNNAMED:
         text = f"{hide(name)}: {text}"
     if role == "developer" and "developer" not in source:
         role = "system"
@@ -136,7 +145,7 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
         calls = [{"id": "", "function": legacy}]
     if calls:
         rewritten = _with_calls(rewritten, calls, source, hide, form)
-    if role in _RESULTS:
+    if role in RESULTS:
         _put_result(rewritten, message, source, hide)
     return rewritten
 
@@ -169,14 +178,22 @@ def _with_calls(
 
 
 def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hide: Hide) -> None:
-    """A tool result, in the template's format or as tagged text in the user's turn."""
+    """A tool result, in the template's format or as text in the user's turn."""
     if "'tool'" in source or '"tool"' in source:
         rewritten["role"] = "tool"
         answered = message.get("tool_call_id", "")  # missing for a `function_call`
         rewritten["tool_call_id"] = _call_id({"id": answered}, source, hide)
     else:
         rewritten["role"] = "user"
-        rewritten["content"] = f"<tool_response>\n{rewritten['content']}\n</tool_response>"
+
+
+def _in_words(result: str, *, last: bool) -> str:
+    """A call's result in the user's words, for templates without a role for results.
+
+    docs/performance.md compares the wordings. After the last result the model must continue,
+    otherwise a small model repeats the result or the call.
+    """
+    return f"The function returned: {result}" + "\n\nNow answer my question." * last
 
 
 def _call_id(call: Message, source: str, hide: Hide) -> str:

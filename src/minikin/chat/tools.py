@@ -9,6 +9,26 @@ from typing import Any
 from minikin.chat.call_formats import CallFormat
 from minikin.chat.messages import Message
 
+_MUST_CALL = """\
+You can call these functions, described in JSON:
+{tools}
+
+To call a function, write its name and its arguments like this:
+{example}
+
+Answer with a function call and nothing else."""
+_MAY_CALL = """\
+You are an expert in composing functions. You are given a question and a set of possible \
+functions. Based on the question, you will need to make one or more function/tool calls to achieve \
+the purpose. If none of the functions can be used, answer in plain words.
+
+You have access to the following tools:
+<tools>{tools}</tools>
+
+A call MUST strictly adhere to the following format:
+{example}"""
+"""After the card of SmolLM2-1.7B-Instruct. docs/performance.md compares the wordings."""
+
 
 def with_tools(
     messages: Sequence[Message], tools: Sequence[dict[str, Any]], form: CallFormat, *, must: bool
@@ -42,12 +62,4 @@ def with_system(messages: Sequence[Message]) -> list[Message]:
 def _instructions(tools: Sequence[dict[str, Any]], form: CallFormat, *, must: bool) -> str:
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
     example = form.write([{"name": "function-name", "arguments": {"argument": "value"}}])
-    duty = (
-        "Answer with a function call and nothing else."
-        if must
-        else "Call a function if it helps to answer; otherwise answer in plain words."
-    )
-    return (
-        f"You can call these functions, described in JSON:\n{listed}\n\n"
-        f"To call a function, write its name and its arguments like this:\n{example}\n\n{duty}"
-    )
+    return (_MUST_CALL if must else _MAY_CALL).format(tools=listed, example=example)

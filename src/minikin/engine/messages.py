@@ -25,6 +25,14 @@ class Unsearched(msgspec.Struct, frozen=True):
     """The text at its end, with white space after it. Empty: it has no end."""
 
 
+class Opening(msgspec.Struct, frozen=True):
+    """A text at the start of an answer, such as that of a tool call, which becomes more likely."""
+
+    tokens: tuple[int, ...] = ()
+    bias: float = 0.0
+    """Added to the logit of each token of the text, while the answer is a part of it."""
+
+
 class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How to choose tokens and when to end. The caller checks the ranges."""
 
@@ -46,6 +54,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """Subtracted from the logit of each token that this answer sampled."""
     logit_bias: dict[int, float] = {}
     """Token id -> value added to its logit. 100 forces the token, -100 bans it."""
+    opening: Opening = Opening()
+    """A text that answers rarely begin with, but should more often."""
     seed: int | None = None
     """The same request and seed give the same text."""
     stop: tuple[str, ...] = ()

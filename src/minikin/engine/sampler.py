@@ -155,7 +155,7 @@ def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None
 
 
 def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
-    """Add logit_bias and subtract the penalties, in place.
+    """Add logit_bias and the bias of `opening`, and subtract the penalties, in place.
 
     logit -= count * frequency_penalty + (count > 0) * presence_penalty, with the counts of this
     answer's sampled tokens (OpenAI's guide on advanced usage).
@@ -164,7 +164,7 @@ def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
     columns: list[int] = []
     amounts: list[float] = []
     for row, sequence in enumerate(sequences):
-        change = _changes(sequence.params, sequence.counts)
+        change = _changes(sequence)
         rows += [row] * len(change)
         columns += change.keys()
         amounts += change.values()
@@ -184,10 +184,13 @@ def _forbid(row: torch.Tensor, allowed: np.ndarray) -> None:
     row[len(forbidden) :] = -torch.inf
 
 
-def _changes(params: SamplingParams, counts: dict[int, int]) -> dict[int, float]:
+def _changes(sequence: Sequence) -> dict[int, float]:
+    params = sequence.params
     change = dict(params.logit_bias)
+    if (token := sequence.opens_with) is not None:
+        change[token] = change.get(token, 0.0) + params.opening.bias
     if params.frequency_penalty or params.presence_penalty:
-        for token, count in counts.items():
+        for token, count in sequence.counts.items():
             penalty = count * params.frequency_penalty + params.presence_penalty
             change[token] = change.get(token, 0.0) - penalty
     return change

@@ -94,6 +94,14 @@ class Sequence:
         """The number of tokens to compute before the next can be sampled."""
         return len(self.tokens) - self.computed
 
+    @property
+    def opens_with(self) -> int | None:
+        """The next token of `params.opening`, if the answer is a part of it so far."""
+        opening, sampled = self.params.opening.tokens, self.sampled
+        if sampled >= len(opening) or opening[:sampled] != tuple(self.tokens[-sampled:][:sampled]):
+            return None
+        return opening[sampled]
+
     def room(self, context_length: int) -> int:
         """The number of tokens that can still be sampled."""
         return min(self.params.max_tokens - self.sampled, context_length - len(self.tokens))

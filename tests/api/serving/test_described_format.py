@@ -37,7 +37,7 @@ def test_the_format_is_described_before_the_conversation_and_counted(shared_serv
     assert other.startswith(before + TOLD)
     assert many - few >= len(TOLD)
     told, _ = ask(shared_server, "JSON!", response_format={"type": "json_object"})
-    assert "answers in JSON" in told
+    assert "Answer in JSON" in told
 
 
 def test_the_format_is_not_described_if_a_call_is_required(shared_server: LiveServer):

@@ -5,7 +5,7 @@ It is made from `response_format`, `tools` and related parameters, once per requ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from minikin.api.request.answer_request import AnswerRequest
 from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.call_formats import CallFormat
+from minikin.chat.messages import RESULTS
 from minikin.chat.thoughts import ThoughtMarks
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
@@ -73,6 +74,15 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
             opened = self.calls.opener + self.calls.begin
             found += [Unsearched(begin) for begin in (opened, self.calls.begin)]
         return tuple(found)
+
+    def opening(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """How an answer to `messages` can begin with a call, for a model that rarely begins one.
+
+        Empty if it must call, if it knows tools, or if it has the result of a call.
+        """
+        if self.calls is None or self.calls.native or self.must_call:
+            return ""
+        return "" if messages[-1]["role"] in RESULTS else self.calls.begin
 
     async def grammar(self, checker: GrammarChecker) -> str | None:
         """The grammar. Raises InvalidRequest, or Overloaded if there is no time to make it."""

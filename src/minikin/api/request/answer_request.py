@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from minikin.engine.messages import SamplingParams, Unsearched
+from minikin.engine.messages import Opening, SamplingParams, Unsearched
 from minikin.errors import InvalidRequest
 
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
@@ -51,19 +51,21 @@ class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
         prediction: list[int],
         grammar: str | None,
         unsearched: tuple[Unsearched, ...],
+        opening: Opening,
         defaults: Mapping[str, Any],
     ) -> SamplingParams:
         """How to sample this request's answers, with at most `max_tokens` tokens each.
 
         `prediction` contains the token ids of the predicted text. The answers match `grammar`.
-        Stop sequences have no effect in `unsearched` parts. `defaults` are the model's defaults
-        for values that the request does not set.
+        Stop sequences have no effect in `unsearched` parts. `opening` becomes more likely at their
+        start. `defaults` are the model's defaults for values that the request does not set.
         """
         return SamplingParams(
             max_tokens=max_tokens,
             prediction=tuple(prediction),
             grammar=grammar,
             unsearched=unsearched,
+            opening=opening,
             **{**defaults, **self.sampling},
         )
 

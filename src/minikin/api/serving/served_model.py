@@ -20,7 +20,7 @@ from minikin.chat.thoughts import is_thinking
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
 from minikin.engine.host.supervisor import EngineSupervisor
-from minikin.engine.messages import GenerationRequest
+from minikin.engine.messages import GenerationRequest, Opening
 from minikin.errors import InvalidRequest, MinikinError
 from minikin.marks import CHANNEL
 from minikin.tokenizer.tokenizer import Tokenizer
@@ -58,8 +58,9 @@ class ServedModel:
         self.tokenizer = tokenizer
         self.template = template
         self._hides_format = hide_format
-        self.sampling = sampling
+        self.sampling = {name: sampling[name] for name in sampling if name != "call_bias"}
         """The default SamplingParams of requests."""
+        self._call_bias = sampling.get("call_bias", 0.0)
         self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
         self._longest_token = max(
@@ -112,7 +113,11 @@ class ServedModel:
         # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []
-        params = request.sampling_params(most, prediction, grammar, unsearched, self.sampling)
+        begin = form.opening(request.messages) if self._call_bias else ""
+        opening = Opening(tuple(self.tokenizer.encode(begin)), self._call_bias)
+        params = request.sampling_params(
+            most, prediction, grammar, unsearched, opening, self.sampling
+        )
         self._check_tokens(params.logit_bias)
         generation = GenerationRequest(
             id=request_id,
