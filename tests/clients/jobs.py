@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -33,6 +33,13 @@ class Review(BaseModel):
 def weather(city: Literal["Paris", "Rome", "Oslo"], days: int) -> str:
     """The weather in a city, for some days."""
     return f"Sunny in {city} for {days} days."
+
+
+def printed(command: list[str | Path]) -> dict[str, Any]:
+    """Run a program, and return the JSON object of its last line."""
+    run = subprocess.run(command, capture_output=True, text=True, timeout=500)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout.splitlines()[-1])
 
 
 def chat_in_both_ways(base_url: str, command: list[str | Path]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node_packages import node_packages
+from tests.client_packages import node, node_modules
 from tests.real_model import default_model, real_server
 
 pytestmark = [pytest.mark.model, pytest.mark.browser]
@@ -31,17 +31,16 @@ def url():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Run a program with a server's URL. Returns what it prints."""
-    node = shutil.which("node") or pytest.skip("Node is not installed")
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if not browser:
         pytest.skip("Chromium is not installed")
     folder = tmp_path_factory.mktemp("programs")
-    (folder / "node_modules").symlink_to(node_packages(PACKAGES))
+    (folder / "node_modules").symlink_to(node_modules(PACKAGES))
     for program in PROGRAMS.iterdir():
         shutil.copy(program, folder)
 
     def start(name: str, *arguments: str) -> str:
-        command = [node, folder / f"{name}.mjs", arguments[0], browser, *arguments[1:]]
+        command = [node(), folder / f"{name}.mjs", arguments[0], browser, *arguments[1:]]
         done = subprocess.run(command, capture_output=True, text=True, timeout=500)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -63,12 +62,12 @@ def test_the_key_is_asked_for_once(run):
 
 def test_the_code_of_a_request_gives_its_answer(run, url, tmp_path):
     shown = json.loads(run("code", url))
-    (tmp_path / "node_modules").symlink_to(node_packages())
+    (tmp_path / "node_modules").symlink_to(node_modules())
     (tmp_path / "chat.mjs").write_text(shown["Node"])
     (tmp_path / "chat.py").write_text(shown["Python"])
     env = {**os.environ, "OPENAI_API_KEY": "any"}
     for command in (
-        [shutil.which("node"), tmp_path / "chat.mjs"],
+        [node(), tmp_path / "chat.mjs"],
         [sys.executable, tmp_path / "chat.py"],
     ):
         done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=240)
