@@ -35,7 +35,11 @@ class Models:
             )
             for name in self.engines
         )
-        self.pool = ModelPool(settings(models=models, **options), self.load)
+        self.options = {"models": models, **options}
+        self.pool = ModelPool(self.settings(), self.load)
+
+    def settings(self, **more):
+        return settings(**self.options, **more)
 
     async def load(self, model):
         self.loads.append(model.id)

@@ -31,13 +31,14 @@ async def answering(
     """
     noted["model"] = request.model
     async with service.models.use(request.model) as model:
-        prepared = await model.prepare(
-            request,
-            identifier,
-            owner=owner,
-            default_max_tokens=service.settings.default_max_tokens,
-            gives_way=service.gives_way,
-        )
+        async with service.preparing():
+            prepared = await model.prepare(
+                request,
+                identifier,
+                owner=owner,
+                default_max_tokens=service.settings.default_max_tokens,
+                gives_way=service.gives_way,
+            )
         noted["prompt_tokens"] = len(prepared.generation.prompt)
         generated = model.engine.generate(prepared.generation)
         async with aclosing(generated), aclosing(_counted(generated, noted)) as events:

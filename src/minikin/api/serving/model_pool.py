@@ -53,6 +53,8 @@ class ModelPool:
         self._loading = asyncio.Lock()
         self._unused = asyncio.Event()
         """Set when a model loses its last user."""
+        self.is_short = False
+        """Whether a request waits until other models are not in use any more."""
         self._unloading: set[asyncio.Task[None]] = set()
 
     @property
@@ -175,7 +177,11 @@ class ModelPool:
                 await self._unload(min(unused, key=lambda other: other.used_at))
                 continue
             self._unused.clear()
-            await self._unused.wait()
+            self.is_short = True
+            try:
+                await self._unused.wait()
+            finally:
+                self.is_short = False
             if not place.users:
                 raise Overloaded("Other models are in use, and memory is short.")
 

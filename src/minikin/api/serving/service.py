@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
 from minikin.api.request.translate import Limits
@@ -78,6 +78,10 @@ class Service:
         """Whether a new request can be answered."""
         return self.models.is_ready and not self.draining
 
+    def preparing(self) -> AbstractAsyncContextManager[None]:
+        """A block that turns a request into one for an engine."""
+        return nullcontext()
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """A place for one request. Raises Overloaded if all are in use, or at shutdown."""
@@ -95,6 +99,11 @@ class Service:
                 self.idle.set()
 
 
+PREPARED_AT_ONCE = 2
+"""Lines of batches whose prompts and schemas are prepared at the same time. Requests wait for the
+same processes."""
+
+
 class BatchService(Service):
     """The same server for lines of batches: they give way to all requests, and take no place."""
 
@@ -102,8 +111,18 @@ class BatchService(Service):
 
     def __init__(self, service: Service) -> None:
         vars(self).update(vars(service))
+        self._preparing = asyncio.Semaphore(PREPARED_AT_ONCE)
+
+    def preparing(self) -> AbstractAsyncContextManager[None]:
+        """See Service."""
+        return self._preparing
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """The runner of batches limits how many lines run."""
+        """The runner of batches limits how many lines run.
+
+        Raises Overloaded while a request waits for the memory of a model that lines use.
+        """
+        if self.models.is_short:
+            raise Overloaded("A request waits for another model.")
         yield
