@@ -111,7 +111,7 @@ LINES = {
     "api/http": 1215,
     "api/page": 150,
     "api/request": 2165,
-    "api/responses": 2530,
+    "api/responses": 2510,
     "api/routes": 1760,
     "api/serving": 890,
     "catalog": 835,

@@ -45,6 +45,7 @@ def test_every_destination_exists():
     ("fields", "param", "code"),
     [
         ({"zzz": 1, "temperature": "x"}, "zzz", "unknown_parameter"),
+        ({"zzz": 1, "model": 7}, "zzz", "unknown_parameter"),
         ({"moderation": 7, "input": 7}, "moderation", "invalid_type"),
         ({"input": 7, "include": 7}, "input", "invalid_type"),
         ({"include": 7, "tools": 7}, "include", "invalid_type"),

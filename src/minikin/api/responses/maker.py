@@ -150,7 +150,7 @@ class ResponseMaker:
                 self._blank.clear()
                 yield from self._next(self._call(part))
             case Arguments(json):
-                assert isinstance(self._open, OpenCall | OpenCustomCall)
+                assert isinstance(self._open, OpenCall)
                 yield from self._open.add(json)
             case End(reason):
                 if not self._open:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import string
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from minikin.api.answer.answer_reader import Call, Words
 from minikin.api.answer.choice_stream import token_logprob
@@ -47,7 +48,7 @@ _PADDING = string.ascii_letters + string.digits
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where an item is in its response."""
+    """Where an item is in its response, and the fields that its events share."""
 
     id: str
     output_index: int
@@ -55,23 +56,41 @@ class Place(msgspec.Struct, frozen=True):
     """Returns the next sequence number."""
     padded: bool
 
-    def added(self, item: OutputItem) -> OutputItemAdded:
-        """The event at the item's start."""
-        return OutputItemAdded(
-            item=item, output_index=self.output_index, sequence_number=self.number()
+    def of_item(self, kind: Callable[..., ResponseEvent], item: OutputItem) -> ResponseEvent:
+        """The event at the item's start or end."""
+        return kind(item=item, output_index=self.output_index, sequence_number=self.number())
+
+    def event(self, kind: Callable[..., ResponseEvent], **fields: Any) -> ResponseEvent:
+        """An event between the two."""
+        return kind(
+            item_id=self.id,
+            output_index=self.output_index,
+            sequence_number=self.number(),
+            **fields,
         )
 
-    def done(self, item: OutputItem) -> OutputItemDone:
-        """The event at the item's end."""
-        return OutputItemDone(
-            item=item, output_index=self.output_index, sequence_number=self.number()
-        )
+    def delta(self, kind: Callable[..., ResponseEvent], text: str, **fields: Any) -> ResponseEvent:
+        """More text of the item, with random text that makes its length reveal less."""
+        padding = UNSET
+        if self.padded:
+            padding = "".join(random.choices(_PADDING, k=-len(text) % PADDED_TO))
+        return self.event(kind, delta=text, obfuscation=padding, **fields)
 
-    def padding(self, delta: str) -> str | UnsetType:
-        """Random text, so that packet sizes reveal less of the answer."""
-        if not self.padded:
-            return UNSET
-        return "".join(random.choices(_PADDING, k=-len(delta) % PADDED_TO))
+
+class OpenItem(Protocol):
+    """An item that grows."""
+
+    def begin(self) -> Iterator[ResponseEvent]:
+        """The events at its start."""
+        ...
+
+    def end(self, status: ItemStatus) -> Iterator[ResponseEvent]:
+        """The events at its end."""
+        ...
+
+    def item(self, status: ItemStatus) -> OutputItem:
+        """The item so far."""
+        ...
 
 
 class OpenMessage:
@@ -83,52 +102,28 @@ class OpenMessage:
         self._logprobs: list[TokenLogprob] = []
 
     def begin(self) -> Iterator[ResponseEvent]:
-        """The events at its start."""
-        place = self._place
-        yield place.added(MessageItem(id=place.id, status="in_progress", content=[]))
-        yield ContentPartAdded(
-            item_id=place.id,
-            output_index=place.output_index,
-            part=OutputText(text=""),
-            sequence_number=place.number(),
-        )
+        """See OpenItem."""
+        item = MessageItem(id=self._place.id, status="in_progress", content=[])
+        yield self._place.of_item(OutputItemAdded, item)
+        yield self._place.event(ContentPartAdded, part=OutputText(text=""))
 
     def add(self, words: Words) -> Iterator[ResponseEvent]:
         """More of its text."""
-        if not words.text and not words.entries:
-            return
-        logprobs = list(map(token_logprob, words.entries))
-        self._texts.append(words.text)
-        self._logprobs += logprobs
-        yield TextDelta(
-            delta=words.text,
-            item_id=self._place.id,
-            logprobs=logprobs,
-            obfuscation=self._place.padding(words.text),
-            output_index=self._place.output_index,
-            sequence_number=self._place.number(),
-        )
+        if words.text or words.entries:
+            logprobs = list(map(token_logprob, words.entries))
+            self._texts.append(words.text)
+            self._logprobs += logprobs
+            yield self._place.delta(TextDelta, words.text, logprobs=logprobs)
 
     def end(self, status: ItemStatus) -> Iterator[ResponseEvent]:
-        """The events at its end."""
-        place, text = self._place, "".join(self._texts)
-        yield TextDone(
-            item_id=place.id,
-            logprobs=self._logprobs,
-            output_index=place.output_index,
-            sequence_number=place.number(),
-            text=text,
-        )
-        yield ContentPartDone(
-            item_id=place.id,
-            output_index=place.output_index,
-            part=OutputText(text=text),
-            sequence_number=place.number(),
-        )
-        yield place.done(self.item(status))
+        """See OpenItem."""
+        text = "".join(self._texts)
+        yield self._place.event(TextDone, logprobs=self._logprobs, text=text)
+        yield self._place.event(ContentPartDone, part=OutputText(text=text))
+        yield self._place.of_item(OutputItemDone, self.item(status))
 
     def item(self, status: ItemStatus) -> MessageItem:
-        """The message so far."""
+        """See OpenItem."""
         part = OutputText(text="".join(self._texts), logprobs=list(map(_rounded, self._logprobs)))
         return MessageItem(id=self._place.id, status=status, content=[part])
 
@@ -141,46 +136,25 @@ class OpenReasoning:
         self._texts: list[str] = []
 
     def begin(self) -> Iterator[ResponseEvent]:
-        """The events at its start."""
-        place = self._place
-        yield place.added(ReasoningItem(id=place.id, status="in_progress", content=[]))
-        yield ContentPartAdded(
-            item_id=place.id,
-            output_index=place.output_index,
-            part=ReasoningText(text=""),
-            sequence_number=place.number(),
-        )
+        """See OpenItem."""
+        item = ReasoningItem(id=self._place.id, status="in_progress", content=[])
+        yield self._place.of_item(OutputItemAdded, item)
+        yield self._place.event(ContentPartAdded, part=ReasoningText(text=""))
 
     def add(self, text: str) -> Iterator[ResponseEvent]:
         """More of its text."""
         self._texts.append(text)
-        yield ReasoningDelta(
-            delta=text,
-            item_id=self._place.id,
-            obfuscation=self._place.padding(text),
-            output_index=self._place.output_index,
-            sequence_number=self._place.number(),
-        )
+        yield self._place.delta(ReasoningDelta, text)
 
     def end(self, status: ItemStatus) -> Iterator[ResponseEvent]:
-        """The events at its end."""
-        place, text = self._place, "".join(self._texts)
-        yield ReasoningDone(
-            item_id=place.id,
-            output_index=place.output_index,
-            sequence_number=place.number(),
-            text=text,
-        )
-        yield ContentPartDone(
-            item_id=place.id,
-            output_index=place.output_index,
-            part=ReasoningText(text=text),
-            sequence_number=place.number(),
-        )
-        yield place.done(self.item(status))
+        """See OpenItem."""
+        text = "".join(self._texts)
+        yield self._place.event(ReasoningDone, text=text)
+        yield self._place.event(ContentPartDone, part=ReasoningText(text=text))
+        yield self._place.of_item(OutputItemDone, self.item(status))
 
     def item(self, status: ItemStatus) -> ReasoningItem:
-        """The reasoning so far."""
+        """See OpenItem."""
         content = [ReasoningText(text="".join(self._texts))]
         return ReasoningItem(id=self._place.id, status=status, content=content)
 
@@ -191,92 +165,60 @@ class OpenCall:
     def __init__(self, place: Place, call: Call) -> None:
         self._place = place
         self._call = call
-        self._arguments: list[str] = []
+        self._texts: list[str] = []
 
     def begin(self) -> Iterator[ResponseEvent]:
-        """The event at its start."""
-        yield self._place.added(self.item("in_progress"))
+        """See OpenItem."""
+        yield self._place.of_item(OutputItemAdded, self.item("in_progress"))
 
-    def add(self, text: str) -> Iterator[ResponseEvent]:
+    def add(self, arguments: str) -> Iterator[ResponseEvent]:
         """More of its arguments."""
-        self._arguments.append(text)
-        yield ArgumentsDelta(
-            delta=text,
-            item_id=self._place.id,
-            obfuscation=self._place.padding(text),
-            output_index=self._place.output_index,
-            sequence_number=self._place.number(),
-        )
+        self._texts.append(arguments)
+        yield self._place.delta(ArgumentsDelta, arguments)
 
     def end(self, status: ItemStatus) -> Iterator[ResponseEvent]:
-        """The events at its end."""
-        yield ArgumentsDone(
-            arguments="".join(self._arguments),
-            item_id=self._place.id,
-            output_index=self._place.output_index,
-            sequence_number=self._place.number(),
-        )
-        yield self._place.done(self.item(status))
+        """See OpenItem."""
+        yield self._place.event(ArgumentsDone, arguments="".join(self._texts))
+        yield self._place.of_item(OutputItemDone, self.item(status))
 
-    def item(self, status: ItemStatus) -> FunctionCallItem:
-        """The call so far."""
+    def item(self, status: ItemStatus) -> OutputItem:
+        """See OpenItem."""
         return FunctionCallItem(
             id=self._place.id,
             status=status,
-            arguments="".join(self._arguments),
+            arguments="".join(self._texts),
             call_id=self._call.id,
             name=self._call.name,
         )
 
 
-class OpenCustomCall:
+class OpenCustomCall(OpenCall):
     """A call of a custom tool. Its input is read out of the arguments of a function."""
 
     def __init__(self, place: Place, call: Call) -> None:
-        self._place = place
-        self._call = call
+        super().__init__(place, call)
         self._reader = InputReader()
-        self._input: list[str] = []
-
-    def begin(self) -> Iterator[ResponseEvent]:
-        """The event at its start."""
-        yield self._place.added(self.item("in_progress"))
 
     def add(self, arguments: str) -> Iterator[ResponseEvent]:
-        """More of its input."""
-        if not (text := self._reader.feed(arguments)):
-            return
-        self._input.append(text)
-        yield InputDelta(
-            delta=text,
-            item_id=self._place.id,
-            obfuscation=self._place.padding(text),
-            output_index=self._place.output_index,
-            sequence_number=self._place.number(),
-        )
+        """More of its input, as arguments."""
+        if text := self._reader.feed(arguments):
+            self._texts.append(text)
+            yield self._place.delta(InputDelta, text)
 
     def end(self, status: ItemStatus) -> Iterator[ResponseEvent]:
-        """The events at its end."""
-        yield InputDone(
-            input="".join(self._input),
-            item_id=self._place.id,
-            output_index=self._place.output_index,
-            sequence_number=self._place.number(),
-        )
-        yield self._place.done(self.item(status))
+        """See OpenItem."""
+        yield self._place.event(InputDone, input="".join(self._texts))
+        yield self._place.of_item(OutputItemDone, self.item(status))
 
-    def item(self, status: ItemStatus) -> CustomToolCallItem:
-        """The call so far."""
+    def item(self, status: ItemStatus) -> OutputItem:
+        """See OpenItem."""
         return CustomToolCallItem(
             id=self._place.id,
             status=status,
             call_id=self._call.id,
-            input="".join(self._input),
+            input="".join(self._texts),
             name=self._call.name,
         )
-
-
-OpenItem = OpenMessage | OpenReasoning | OpenCall | OpenCustomCall
 
 
 def _rounded(entry: TokenLogprob) -> TokenLogprob:

@@ -150,8 +150,8 @@ def read(body: Any, limits: Limits, only: Sequence[str] | None = None) -> Body:
     parameters = served_parameters(extensions=limits.extensions)
     if only is not None:
         parameters = tuple(p for p in parameters if p.name in only)
-    model = _text(body["model"])
     check_names(body, {"model", *(parameter.name for parameter in parameters)})
+    model = _text(body["model"])
     if body["input"] is None:
         raise faults.wrong_type("input", INPUT.expected, {})  # OpenAI calls a null here an object
     values = check_each(body, parameters)
