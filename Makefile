@@ -32,16 +32,16 @@ test-clients: $(VENV)/.installed-test  ## run other clients, which it installs f
 numerics: $(VENV)/.installed-test  ## compare the engine's logits with transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
-determinism: $(VENV)/.installed-test  ## run 2,000 seeded requests alone and in company; count what differs
+determinism: $(VENV)/.installed-test  ## run 2,000 seeded requests alone and among others; count different answers
 	$(BIN)/python -m bench.determinism "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
-quality: $(VENV)/.installed-test  ## count the right answers to 107 small jobs, beside llama.cpp's server
+quality: $(VENV)/.installed-test  ## count the right answers to 107 small jobs, also those of llama.cpp's server
 	$(BIN)/python -m bench.quality "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
-bench: $(VENV)/.installed-test  ## measure speed beside other servers; takes up to an hour on a quiet machine
+bench: $(VENV)/.installed-test  ## compare the speed with other servers; takes up to an hour on an idle machine
 	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
-bench-large: $(VENV)/.installed-test  ## measure a model of 7B size beside llama.cpp's server; needs 4 GB of disk
+bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.cpp's server; needs 4 GB of disk
 	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 profile: $(VENV)/.installed-test  ## show where the time of a step goes, with perf; e.g. ARGS="--answers 32"

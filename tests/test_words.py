@@ -18,9 +18,10 @@ SOURCES = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.[ch]")]
 BANNED = re.compile(
     r"""
     (?<!here\s)\b(is|are|was)\sno\s(?!longer|more|less|other|faster|slower|better|larger)\w+
-    | \btold\b | \btells?\s(of|from)\b | \btaken\sfor\b
-    | \blets?\s(\w+\s)?in\b | \bgo(es)?\son\s(with|where)\b
-    | \bwith\s\S+\salone\b | \bnobody\swho\b | \bforbids?\sto\b
+    | \btold\b | \btells?\s(of|\w+\sfrom|from|whether)\b | \btaken\sfor\b
+    | \blets?\s(\w+\s)?in\b | \bgo(es)?\son\b | \b(stands?|stood)\b
+    | \bwith\s\S+\salone\b | \b(nobody|anyone)\b | \bforbids?\b
+    | \bbroken\sdownloads?\b | \bsoberest\b | \bwildest\b | \bhalf\snumber\b | \bhostile\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -100,7 +100,7 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
     call: str = ""
     """What a call begins with."""
     head: str = ""
-    """What stands between a call's name and its arguments. Empty: there are no calls."""
+    """The text between a call's name and its arguments. Empty: there are no calls."""
     marks: dict[str, int] = {}
     """Texts that are one token each -> its id."""
     thoughts: ThoughtFrame | None = None

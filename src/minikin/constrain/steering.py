@@ -30,7 +30,7 @@ class Steering:
     """The way to the end of one answer, updated with its tokens."""
 
     def __init__(self, closing: Closing, is_distinct: Callable[[Sequence[int]], bool]) -> None:
-        """`is_distinct` tells whether tokens, from here on, give no object a name twice."""
+        """`is_distinct`: whether tokens, from here on, give no object a name twice."""
         self._closing = closing
         self._is_distinct = is_distinct
         self._way: list[int] | None = None
@@ -74,7 +74,7 @@ class Steering:
             if way is None or (not way and self._closing.is_text(matcher)):
                 return token  # no value ever fitted, or free text can end anywhere
             if not self._is_distinct(way):
-                return token  # a name goes on until it is a new one
+                return token  # a name continues until it is a new one
             if not way:
                 return self._closing.eos_ids[0]
             token, after = way[0], way[1:]

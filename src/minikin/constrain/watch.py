@@ -17,7 +17,7 @@ _QUOTE, _BACKSLASH, _COMMA, _OPEN = b'"\\,{'
 
 @dataclass
 class JsonState:
-    """Where a text stands in JSON: the brackets that are open, and the string that it is in."""
+    """The position in a text of JSON: the brackets that are open, and the string around it."""
 
     names: list[frozenset[bytes] | None] = field(default_factory=list)
     """For each open bracket the names that its object has, as they are spelt; None: an array."""
@@ -36,7 +36,7 @@ class JsonState:
         return (self.names[-1] if self.names else None) or frozenset()
 
     def after(self, text: bytes) -> JsonState:
-        """Where it stands after `text`, which may repeat a name; this one stays where it is."""
+        """The position after `text`, which may repeat a name. This one does not change."""
         following = replace(self, names=[*self.names], repeats=False)
         for byte in text:
             following.feed(byte)

@@ -74,15 +74,15 @@ class ModelCache:
         return [model for name in _names(self.models_folder) if (model := self.find(name))]
 
     def parts(self) -> list[str]:
-        """Names of models whose download is broken or in progress."""
+        """Names of models whose download is incomplete or in progress."""
         return _names(self.folder / "partial")
 
     @contextmanager
     def filling(self, name: str, progress: Progress) -> Iterator[Path]:
         """The folder to download `name` into, locked by this process.
 
-        It still contains the parts of an earlier, broken download. End with `commit`. An OSError
-        becomes a DownloadError: the folder is not writable, or its disk is full.
+        It still contains the parts of an earlier, incomplete download. End with `commit`. An
+        OSError becomes a DownloadError: the folder is not writable, or its disk is full.
         """
         work = self.folder / "partial" / name
         try:

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class _Setting(NamedTuple):
-    """One recommendation: where it stands, and the values that can be followed."""
+    """One recommendation: its source, and the values that can be followed."""
 
     key: str
     """In a GGUF file: llama.cpp, gguf-py/gguf/constants.py."""

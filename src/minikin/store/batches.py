@@ -83,7 +83,7 @@ class Batches:
     async def change(self, identifier: str, changed: Callable[[Body], Body | None]) -> Body:
         """Replace the body by `changed(body)`, unless that is None. Returns the new one.
 
-        `changed` sees the latest body, and nobody else changes it meanwhile.
+        `changed` gets the latest body. Nothing else changes it meanwhile.
         """
         one = table.c.id == identifier
         async with self._database.write() as db:

@@ -24,7 +24,7 @@ MAX_FILES = 100_000
 DRAFT_SECONDS = 24 * 3600
 """When a file that was never finished is deleted."""
 _DRAFT = ""
-"""The purpose of an unfinished file. Nobody finds it."""
+"""The purpose of an unfinished file. No query finds it."""
 
 
 class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class Files:
 
     @asynccontextmanager
     async def draft(self, owner: str, identifier: str) -> AsyncIterator[Writer]:
-        """The content of a new file, which nobody finds before `publish`.
+        """The content of a new file, which no query finds before `publish`.
 
         Its row exists before its content, so that a content never remains without one. Raises
         InvalidRequest if the owner has too many files.

@@ -88,6 +88,6 @@ class BatchRunner:
         try:
             await run.run()
         except Exception:
-            log.exception("Batch %s stopped. It goes on later", identifier)
+            log.exception("Batch %s stopped. It continues later", identifier)
         finally:
             del self._runs[identifier]

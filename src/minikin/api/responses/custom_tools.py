@@ -22,7 +22,7 @@ _COMPLETE = re.compile(
 
 
 def parameters(tool: dict[str, Any]) -> dict[str, Any]:
-    """The schema of the function that stands for a custom tool."""
+    """The schema of the function that represents a custom tool."""
     text = {"type": "string"}
     wanted = tool.get("format") or {}
     if wanted.get("type") == "grammar":

@@ -14,7 +14,7 @@ from minikin.errors import Overloaded, StoreFailure
 from minikin.store.store import Store
 
 SWEEP_SECONDS = 3600.0
-"""How often what has expired is deleted. Nobody finds it before that either."""
+"""How often expired objects are deleted. No request finds them before that either."""
 
 
 class Worker(Protocol):
