@@ -205,6 +205,23 @@ def test_a_conversation_grows_by_input_and_output(client):
     assert len(listed) == 4
 
 
+def test_one_response_at_a_time_uses_a_conversation(serve):
+    client = Client(serve(ScriptedEngine(tokens=["a", "b"], pause=0.2)))
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "stream": True}
+    with client.http:
+        body["conversation"] = client.http.post("/conversations", json={}).json()["id"]
+        for _ in range(2):
+            with client.http.stream("POST", "/responses", json=body) as answer:
+                assert answer.status_code == 200
+                for line in answer.iter_lines():
+                    if line == "event: response.created":
+                        busy = client.create(conversation=body["conversation"], status=400)
+                        assert busy["code"] == "conversation_locked"
+                    if line == "event: response.completed":
+                        break
+            # the client has seen the last event, so the conversation is free
+
+
 @pytest.mark.parametrize("query", ["zzz=1", "stream=maybe", "starting_after=x", "include=zzz"])
 def test_a_wrong_query_is_rejected(client, query):
     made = client.create()

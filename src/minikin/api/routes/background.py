@@ -18,7 +18,7 @@ from minikin.api.responses.state import failed, in_full
 from minikin.api.responses.translate import ResponseRequest, read
 from minikin.api.routes.response_turn import ResponseTurn
 from minikin.api.serving.service import Service
-from minikin.errors import EngineFailure, MinikinError, Overloaded, StoreFailure
+from minikin.errors import EngineFailure, InvalidRequest, MinikinError, Overloaded, StoreFailure
 from minikin.store.responses import StoredResponse
 
 log = logging.getLogger(__name__)
@@ -174,12 +174,19 @@ class Background:
         asyncio.get_running_loop().call_later(KEPT_SECONDS, self.forget, job)
 
     async def _try(self, job: Job) -> bool:
-        """Run a response. Returns False if there is no time or no model for it yet."""
+        """Run a response. Returns False if there is no time or no model for it yet.
+
+        Another response can have taken its conversation in the meantime.
+        """
         try:
             async with aclosing(job.turn.events({})) as events:
                 async for event in events:
                     job.add(event)
         except Overloaded:
+            return False
+        except InvalidRequest as error:
+            if error.code != "conversation_locked":
+                raise
             return False
         return True
 

@@ -33,11 +33,13 @@ class ResponseTurn:
         """The items of the input, as the store has them."""
 
     async def events(self, noted: dict[str, Any]) -> AsyncGenerator[ResponseEvent, None]:
-        """The events. The response is stored before the last one, so that it can be continued.
+        """The events. Before the last one, the response is stored and its conversation is free.
 
-        `noted` gets facts for the access log. Raises MinikinError before the first event.
+        So a client that has seen the end can continue it. `noted` gets facts for the access log.
+        Raises MinikinError before the first event.
         """
         service, identifier = self._service, self.maker.response.id
+        last: ResponseEvent | None = None
         with self._reserved():
             async with (
                 answering(service, self.request, identifier, self.owner, noted) as answer,
@@ -46,7 +48,11 @@ class ResponseTurn:
                 async for event in events:
                     if self.maker.ended:
                         await self.keep()
-                    yield event
+                        last = event
+                    else:
+                        yield event
+        if last:
+            yield last
 
     async def whole(self, noted: dict[str, Any]) -> dict[str, Any]:
         """The response without a stream: the fold of the same events. Raises MinikinError."""
