@@ -69,7 +69,8 @@ def check_database(location: str) -> None:
     try:
         asyncio.run(check())
     except StoreFailure as failure:
-        shown = url_of(location).render_as_string() if "://" in location else location
+        url = url_of(location).set(drivername="postgresql")
+        shown = url.render_as_string() if "://" in location else location
         raise SetupError(
             f"Cannot use the database {shown}: {failure.reason}. Set another one with --database."
         ) from failure
