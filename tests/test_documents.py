@@ -12,7 +12,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "minikin"
 PATH = re.compile(r"`((?:[\w-]+/)*[\w-]+(?:\.(?:py|h|jsonl|md)|/))(?:::(\w+))?`")
-LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 WITH_PATHS = [ROOT / "docs" / name for name in ("adding.md", "architecture.md")]
 
@@ -41,9 +42,13 @@ def test_named_files_and_tests_exist(document: Path):
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_to_files(document: Path):
-    for target in LINK.findall(document.read_text()):
-        assert (document.parent / target).exists(), target
+def test_links_lead_to_files_and_headings(document: Path):
+    for target, anchor in LINK.findall(document.read_text()):
+        file = document.parent / target if target else document
+        assert file.exists(), target
+        if anchor:
+            headings = [heading.lower() for heading in HEADING.findall(file.read_text())]
+            assert anchor in [re.sub(r"[^\w -]", "", text).replace(" ", "-") for text in headings]
 
 
 def test_ci_runs_what_a_merge_needs_on_every_python():
