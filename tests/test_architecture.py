@@ -100,7 +100,7 @@ LINES = {
     "engine/host": 580,
     "engine/model": 1575,
     "engine/native": 650,
-    "store": 1600,
+    "store": 1602,
     "bounded": 330,
     "constrain": 1510,
     "constrain/schema": 2190,
@@ -120,7 +120,7 @@ LINES = {
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,
-    "cli": 1620,
+    "cli": 1630,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

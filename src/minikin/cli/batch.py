@@ -49,17 +49,26 @@ def batch(
     model: Annotated[
         str | None,
         typer.Option(
-            help="The model to serve if no server is running.", show_default="the default model"
+            metavar="MODEL",
+            help="The model to serve if no server is running.",
+            show_default="the default model",
         ),
     ] = None,
     base_url: Annotated[
         str | None,
-        typer.Option(help="The address of a running server, ending in /v1.", show_default=False),
+        typer.Option(
+            metavar="URL",
+            help="The address of a running server, ending in /v1.",
+            show_default=False,
+        ),
     ] = None,
     api_key: Annotated[
         str | None,
         typer.Option(
-            help="The API key for that server.", envvar="MINIKIN_API_KEY", show_default=False
+            metavar="KEY",
+            help="The API key for that server.",
+            envvar="MINIKIN_API_KEY",
+            show_default=False,
         ),
     ] = None,
     cache: CacheOption = None,
