@@ -15,8 +15,8 @@ from minikin.api.batches.runner import MAX_RUNNING
 from minikin.api.http.headers import COMMON
 from minikin.api.http.keys import MAX_WRONG
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
-from minikin.api.request.batch_rules import MAX_LINES
-from minikin.api.request.file_rules import MAX_BATCH_BYTES, MAX_FILE_BYTES
+from minikin.api.request.batch_rules import BATCH, LINE, MAX_LINES
+from minikin.api.request.file_rules import MAX_BATCH_BYTES, MAX_FILE_BYTES, UPLOAD
 from minikin.api.request.message_rules import MAX_MESSAGES, MAX_PARTS, MAX_TOOLS, MESSAGE
 from minikin.api.request.parameter import Parameter
 from minikin.api.request.parameter_rules import LogitBias
@@ -24,7 +24,7 @@ from minikin.api.request.parameters import EXTENSIONS, MAX_STOP_CHARS, PARAMETER
 from minikin.api.request.rules import MAX_DEPTH, Object, Rule
 from minikin.api.responses import item_rules
 from minikin.api.responses import parameters as responses
-from minikin.api.responses.conversation_rules import MAX_NEW_ITEMS
+from minikin.api.responses.conversation_rules import ADD, CREATE, MAX_NEW_ITEMS, UPDATE
 from minikin.api.routes.background import KEPT_SECONDS, MAX_KEPT
 from minikin.api.routes.openapi import document
 from minikin.api.serving.served_model import DESCRIPTION_SHARE, LEAST_ROOM, MAX_DESCRIPTION
@@ -88,6 +88,11 @@ _RESPONSES = f"""\
 - A custom tool is a function with one text for the model. Its grammar can be a regular expression.
 - Hosted tools, Lark grammars, stored prompts, `POST /v1/responses/compact` and the WebSocket mode
   are not supported.
+"""
+_BODIES = """\
+An item of a conversation is an item of an `input`, see above. The body of a line is that of its
+route, which checks it when the line runs.
+
 """
 _RESPONSE_EXTENSIONS = """\
 With `minikin serve --extensions`, `POST /v1/responses` also accepts these parameters. It accepts
@@ -243,6 +248,7 @@ def compatibility() -> str:
         ),
         "Input items": _table(("type", "fields"), _items()),
         "Responses": _filled(_RESPONSES),
+        "Other bodies": _BODIES + _table(("route", "field", "type and range"), _bodies()),
         "Limits": _table(("limit", "value"), _limits()),
         "Headers": _HEADERS,
         "Transport": _filled(_TRANSPORT),
@@ -273,6 +279,21 @@ def _parameters(parameters: Iterable[Parameter]) -> Iterable[tuple[str, ...]]:
 def _described(parameter: Parameter) -> tuple[str, ...]:
     rule = str(parameter.rule)
     return f"`{parameter.name}`", rule, parameter.default, parameter.behaviour
+
+
+def _bodies() -> Iterable[tuple[str, ...]]:
+    bodies = {
+        "`POST /v1/files`, as a form with `file`": UPLOAD,
+        "`POST /v1/batches`": BATCH,
+        "a line of a batch": LINE,
+        "`POST /v1/conversations`": CREATE,
+        "`POST /v1/conversations/{id}`": UPDATE,
+        "`POST /v1/conversations/{id}/items`": ADD,
+    }
+    for route, rule in bodies.items():
+        for name, prop in rule.properties.items():
+            needed = "" if prop.required else " (optional)"
+            yield route, f"`{name}`{needed}", str(prop.rule)
 
 
 def _roles() -> Iterable[tuple[str, ...]]:

@@ -208,8 +208,9 @@ def test_the_wrong_ending_has_the_second_key_that_openai_sends(serve):
         ((), b""),
     ],
 )
-def test_a_form_that_is_not_one_is_an_error(shared_server, parts, ending):
+def test_a_form_that_is_not_one_is_an_error(shared_server, caplog, parts, ending):
     fault = raw(shared_server, *parts, ending=ending)
+    assert not [record for record in caplog.records if record.name.startswith("python_multipart")]
     assert fault.status_code == 400, fault.text
     assert set(fault.json()["error"]) == {"message", "type", "param", "code"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -12,6 +13,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from minikin.api.http.http import TransportFault
 from minikin.errors import InvalidRequest
+
+# It logs every form that is broken, and a client could fill the log with that.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 MAX_FIELDS = 16
 MAX_FIELD_BYTES = 4_096

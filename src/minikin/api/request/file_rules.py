@@ -45,6 +45,14 @@ class Purpose(msgspec.Struct, frozen=True):
         return ", ".join(f"`{purpose}`" for purpose in PURPOSES)
 
 
+UPLOAD = Object(
+    {
+        "purpose": Property(Purpose(), required=True),
+        "expires_after": Property(EXPIRES_AFTER),
+    }
+)
+
+
 class NotForBatches(InvalidRequest):
     """A file for batches with another ending than .jsonl. Its body has a second key."""
 
@@ -70,9 +78,8 @@ def check_upload(fields: dict[str, str], filename: str | None) -> UploadRequest:
         raise _missing("file")
     if "purpose" not in fields:
         raise _missing("purpose")
-    purpose = Purpose().check(fields["purpose"], "purpose")
-    body = _nested({name: value for name, value in fields.items() if name != "purpose"})
-    Object({"expires_after": Property(EXPIRES_AFTER)}).check(body, "")
+    body = UPLOAD.check(_nested(fields), "")
+    purpose = body["purpose"]
     if purpose == "batch" and not filename.lower().endswith(".jsonl"):
         raise NotForBatches
     default = BATCH_SECONDS if purpose == "batch" else None
