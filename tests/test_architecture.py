@@ -102,7 +102,7 @@ LINES = {
     "engine/native": 650,
     "store": 1602,
     "bounded": 330,
-    "constrain": 1510,
+    "constrain": 1535,
     "constrain/schema": 2190,
     "chat": 1640,
     "api": 790,

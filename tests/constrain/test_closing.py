@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -58,6 +59,21 @@ def test_every_schema_has_a_way_that_gives_a_valid_value(name, schema):
 )
 def test_the_way_is_the_shortest(schema, begun, ending):
     assert way(schema, begun, most=len(ending)) == ending
+
+
+@pytest.mark.parametrize(
+    ("pattern", "begun"),
+    [
+        (r"^[a-z]+@[a-z]+\.[a-z]{2,}$", "ann"),
+        (r"^[a-z]+@([a-z]+\.)+[a-z]{2,}$", "ann"),
+        (r"^[a-z]+://[a-z]+/[a-z]+\.pdf#page=[0-9]+$", "ab"),
+        (r"^[A-Z]{2}-[a-z]+_[a-z]+=[a-z]+;$", "AB"),
+        (r"^([a-z]+/)+[a-z]+\.(txt|md)$", "ab/c"),
+    ],
+)
+def test_punctuation_that_a_pattern_needs_is_found(pattern, begun):
+    ending = way({"type": "string", "pattern": pattern}, f'"{begun}', most=24)
+    assert re.fullmatch(pattern, json.loads(f'"{begun}{ending}'))
 
 
 def test_a_way_that_is_too_long_is_none():

@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 
+from minikin.constrain.closing import Closing
 from minikin.constrain.grammar import grammar_of as grammar_of_plan
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart
 from minikin.constrain.steering import is_cycle
@@ -83,6 +84,20 @@ def test_a_name_is_not_closed_as_one_that_is_there_already(room):
         room -= len(taken)
     found = json.loads(said, object_pairs_hook=list)
     assert len(dict(found)) == len(found) == len(names) + 1
+
+
+def test_a_search_in_vain_is_rarely_repeated(monkeypatch):
+    searches = []
+    monkeypatch.setattr(Closing, "way", lambda self, matcher, most: searches.append(most))
+    grammar = grammar_of(thing(name=TEXT))
+    letters = b"a search in vain would be made again, "
+
+    def stuck(allowed, taken):
+        token = letters[len(taken) % len(letters)]
+        return token if token in allowed else allowed[0]
+
+    assert answer(grammar, 200, stuck) is None
+    assert 2 <= len(searches) <= 60
 
 
 def test_text_that_may_end_anywhere_is_left_alone():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -23,12 +23,15 @@ FEW = 16
 """If the grammar allows at most this many tokens, a wide search tries each."""
 SHARE = 96
 """The number of tokens of each kind that a wide search tries: all single ASCII bytes."""
+SAMPLE = 2
+"""The same for the first wide search. It also tries all punctuation, which ends what a pattern
+repeats, such as the parts of an address."""
 IN_STRING = 16
 """If more than one in this many tokens is allowed, the answer is inside a string."""
 _SIGNS = re.compile(rb'\\.|["{}\[\]]')
 _LEAST = (b"null", b"true", b"false", *(b"%d" % digit for digit in range(10)))
 
-TokenKind = Literal["end", "quote", "least", "filler", "sign", "other"]
+TokenKind = Literal["end", "quote", "least", "filler", "letter", "sign", "other"]
 """How a token can help to end an answer."""
 
 
@@ -39,10 +42,22 @@ class _State:
     in_string: bool
     way: list[int]
     matcher: LLMatcher
+    news: int = 0
+    """How often the way reached tokens that no way had reached: how far it is in a pattern."""
 
     @property
-    def rank(self) -> tuple[int, bool, int]:
-        return self.depth, self.in_string, len(self.way)
+    def rank(self) -> tuple[int, bool, int, int]:
+        return self.depth, self.in_string, -self.news, len(self.way)
+
+
+@dataclass
+class _Seen:
+    """What a wide search has reached."""
+
+    masks: set[bytes] = field(default_factory=set)
+    """The sets of tokens allowed next."""
+    states: set[tuple[int, int, int, bytes]] = field(default_factory=set)
+    """The depth, the length, the news and the mask of each state."""
 
 
 class Closing:
@@ -62,20 +77,24 @@ class Closing:
         self._quotes = _ranked(tokens, quotes, "quote", partial(_end_rank, in_string=True))
         self._least = _ranked(tokens, kinds, "least", len)
         self._fillers = _ranked(tokens, kinds, "filler", lambda token: -min(len(token), 8))
-        self._signs = _ranked(tokens, kinds, "sign", lambda token: not token.isalnum())
+        self._letters = _ranked(tokens, kinds, "letter", len)
+        self._signs = _ranked(tokens, kinds, "sign", len)
 
     def way(self, matcher: LLMatcher, most: int) -> list[int] | None:
         """The fewest known tokens that end the answer. None if there are more than `most`.
 
-        The obvious way is tried first. A wide search follows only if that is too long. `matcher`
+        The obvious way is tried first. Wide searches follow only if that is too long. `matcher`
         does not change.
         """
         if most < 0:
             return None
-        for limit, width in ((SHORT, 1), (SHORT, WIDTH), (MAX_WAY, 1), (MAX_WAY, WIDTH)):
-            found = self._search(matcher, min(most, limit), width)
-            if found is not None or (most <= limit and width > 1):
-                return found
+        for limit in (SHORT, MAX_WAY):
+            for width, share in ((1, 1), (WIDTH, SAMPLE), (WIDTH, SHARE)):
+                found = self._search(matcher, min(most, limit), width, share)
+                if found is not None:
+                    return found
+            if most <= limit:
+                break
         return None
 
     def ends(self, matcher: LLMatcher, way: Sequence[int]) -> bool:
@@ -99,20 +118,20 @@ class Closing:
         plain = [i for i in self._quotes.tolist() if self._tokens[i] == b'"' and allowed[i]]
         return (plain or way)[0]
 
-    def _search(self, matcher: LLMatcher, most: int, width: int) -> list[int] | None:
+    def _search(self, matcher: LLMatcher, most: int, width: int, share: int) -> list[int] | None:
         """Breadth-first search that keeps the `width` best states at each length."""
         states = [_State(0, self.is_text(matcher), [], matcher.deep_copy())]
-        seen: set[tuple[int, bytes]] = set()
+        seen = _Seen()
         steps = MAX_STEPS
         while states:
             following: list[_State] = []
             for state in states:
                 if state.matcher.is_accepting():
                     return state.way
-                for tokens in self._choices(state.matcher, width):
+                for tokens in self._choices(state.matcher, width, share):
                     steps -= 1
                     after = self._after(state, tokens, most)
-                    if after and (width == 1 or self._is_new(after, seen)):
+                    if after and (width == 1 or self._is_new(after, state, seen)):
                         following.append(after)
                 if steps < 0:
                     return None
@@ -128,27 +147,38 @@ class Closing:
         opened, in_string = _scan(text, in_string=state.in_string)
         return _State(state.depth + opened, in_string, state.way + tokens, matcher)
 
-    def _is_new(self, state: _State, seen: set[tuple[int, bytes]]) -> bool:
-        """Whether the state is not `seen`: no equal depth with the same next tokens."""
-        alike = state.depth, b"" if state.matcher.is_stopped() else state.matcher.compute_bitmask()
-        if alike in seen:
+    def _is_new(self, state: _State, before: _State, seen: _Seen) -> bool:
+        """Whether no state that was `seen` is like this one.
+
+        Equal tokens alone do not make states alike: letters follow both signs of an address.
+        """
+        mask = b"" if state.matcher.is_stopped() else state.matcher.compute_bitmask()
+        state.news = before.news + (mask not in seen.masks)
+        seen.masks.add(mask)
+        alike = state.depth, len(state.way), state.news, mask
+        if alike in seen.states:
             return False
-        seen.add(alike)
+        seen.states.add(alike)
         return True
 
-    def _choices(self, matcher: LLMatcher, width: int) -> list[list[int]]:
+    def _choices(self, matcher: LLMatcher, width: int, share: int) -> list[list[int]]:
         """The next tokens to try: the forced ones, or those that close most or need least."""
         if forced := matcher.compute_ff_tokens():
             return [forced]
         allowed = self._allowed(matcher)
         count = np.count_nonzero(allowed)
-        kinds = (self._ends, self._least, self._fillers, self._signs)
+        kinds = (self._ends, self._least, self._fillers, self._letters, self._signs)
         if count > self._many:
-            kinds = (self._quotes, self._fillers, self._least, self._signs)
+            kinds = (self._quotes, self._fillers, self._least, self._letters, self._signs)
         if width > 1 and count <= FEW:
             found = np.flatnonzero(allowed).tolist()
         elif width > 1:
-            found = [i for ranked in kinds for i in ranked[allowed[ranked]][:SHARE].tolist()]
+            shares = [*[share] * (len(kinds) - 1), SHARE]
+            found = [
+                i
+                for ranked, most in zip(kinds, shares, strict=True)
+                for i in ranked[allowed[ranked]][:most].tolist()
+            ]
         else:
             found = next((r[allowed[r]][:1].tolist() for r in kinds if allowed[r].any()), [])
         return [[token] for token in found or np.flatnonzero(allowed)[:width].tolist()]
@@ -161,13 +191,15 @@ class Closing:
 
 
 def _kind(token: bytes) -> TokenKind:
-    """How a token can help: it ends values, is a small value, fills a string, or is a sign."""
+    """How a token can help: it ends values, is a small value, or fills a string."""
     text = token.strip(b" ")
     if text and not text.strip(b'"}],'):
         return "end"
     if text in _LEAST:
         return "least"
     if len(token) == 1:
+        if token.isalpha():
+            return "letter"
         return "sign" if 0x20 <= token[0] < 0x7F and token != b"\\" else "other"
     return "filler" if token.isalnum() else "other"
 

@@ -22,6 +22,9 @@ CYCLES = 4
 """A string is closed if its tokens repeat this often,"""
 CYCLE_TOKENS = 40
 """over this many tokens,"""
+PATIENCE = 0.75
+"""If no way to an end is found, there is no search until the room is this share of what it was. A
+search without result takes up to half a second, in which no other answer continues."""
 LONGEST_CYCLE = 32
 """in a cycle of at most this length."""
 
@@ -38,6 +41,8 @@ class Steering:
         self._next: tuple[int, list[int]] | None = None
         """A token that was allowed, and the way after it."""
         self._taken: list[int] = []
+        self._search_below: float = float("inf")
+        """The room from which the next search is due."""
 
     def choose(self, matcher: LLMatcher, token: int, room: int) -> int:
         """`token`, or the token that replaces it.
@@ -48,12 +53,13 @@ class Steering:
         if token in self._closing.eos_ids:
             return token
         if is_cycle(self._taken, token):
+            self._taken.clear()  # a cycle that goes on is found again
             way = self._closing.way(matcher, room)
             quote = self._closing.quote(matcher, way) if way else None
-            if quote is not None:
-                self._taken.clear()
-                token = quote
+            token = token if quote is None else quote
         if room > max(NEAR, SHARE * len(self._way or ())):
+            return token
+        if self._way is None and room > self._search_below:
             return token
         return self._within(matcher, token, room)
 
@@ -71,6 +77,7 @@ class Steering:
         after = self._way_after(matcher, token, room - 2)
         if after is None or not self._is_distinct([token, *after]):
             way = self._way or self._closing.way(matcher, room - 1)
+            self._search_below = room * PATIENCE if way is None else float("inf")
             if way is None or (not way and self._closing.is_text(matcher)):
                 return token  # no value ever fitted, or free text can end anywhere
             if not self._is_distinct(way):
