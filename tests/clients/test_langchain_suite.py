@@ -18,7 +18,8 @@ TESTS = 44
 """Those that a model without images, audio and PDF files has to pass."""
 
 
-def test_the_suite_passes(base_url, tmp_path: Path):
+@pytest.mark.parametrize("api", ["chat_completions", "responses"])
+def test_the_suite_passes(base_url, api, tmp_path: Path):
     # ChatOpenAI keeps its connections for all event loops of a process, so the tests share one.
     loop = [f"asyncio_default_{what}_loop_scope=session" for what in ("test", "fixture")]
     options = [f"--override-ini={option}" for option in ("asyncio_mode=auto", *loop)]
@@ -29,7 +30,7 @@ def test_the_suite_passes(base_url, tmp_path: Path):
         capture_output=True,
         text=True,
         timeout=550,
-        env={**os.environ, "BASE_URL": base_url, "LANGSMITH_TRACING": "false"},
+        env={**os.environ, "BASE_URL": base_url, "API": api, "LANGSMITH_TRACING": "false"},
     )
     failed = re.findall(r"^(?:FAILED|ERROR) (.*)", run.stdout, re.MULTILINE)
     passed = re.findall(r"^PASSED", run.stdout, re.MULTILINE)

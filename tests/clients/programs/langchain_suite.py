@@ -22,5 +22,6 @@ class TestChatOpenAI(ChatModelIntegrationTests):
             "temperature": 0,
             "max_tokens": 256,
             "max_retries": 0,
+            "use_responses_api": os.environ["API"] == "responses",
             "stream_usage": True,  # the default at OpenAI's own URL
         }
