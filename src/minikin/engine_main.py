@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 from minikin.engine.host.channel import LoadFailed, frame
@@ -10,6 +11,10 @@ from minikin.engine.host.channel import LoadFailed, frame
 
 def main() -> None:
     """Serve the socket of the server. See `engine.host.worker`."""
+    # Ctrl-C in the terminal reaches the whole group, but the server decides when to end. Before the
+    # imports, because they take seconds.
+    for interrupt in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(interrupt, signal.SIG_IGN)
     try:
         from minikin.constrain.masks import Masks
         from minikin.engine.host.worker import serve

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import queue
-import signal
 import socket
 import sys
 import threading
@@ -48,9 +47,6 @@ def serve(make_masks: MakeMasks) -> None:
 
     The second argument is the log level.
     """
-    # Ctrl-C in the terminal reaches the whole group, but the server decides when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.set_up(msgspec.convert(sys.argv[2], logs.Level), "engine: %(levelname)s %(message)s")
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
