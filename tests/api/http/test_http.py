@@ -4,7 +4,7 @@ import socket
 import httpx
 import pytest
 
-from minikin.api.http import http
+from minikin.api.http import bodies
 from tests.patience import PATIENCE
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -135,7 +135,7 @@ def test_a_body_of_unknown_size_is_refused_when_it_grows_too_large(serve):
 
 
 def test_a_body_that_does_not_come_is_given_up(serve, monkeypatch):
-    monkeypatch.setattr(http, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.2)
     server = serve()
     port = int(server.url.rpartition(":")[2])
     head = (

@@ -291,7 +291,7 @@ def test_a_cancelled_batch_ends_with_what_is_done(serve):
 
 
 def test_an_expired_batch_lists_what_did_not_run(serve, monkeypatch):
-    monkeypatch.setattr("minikin.api.routes.batches.WINDOW_SECONDS", 2)
+    monkeypatch.setattr("minikin.api.routes.batches.WINDOW_SECONDS", 10)
     client = client_of(serve(Held()))
     made = begin(client, line("a", "fast"), line("b"), line("c", n=0))
     batch = ended(client, made, status="expired")

@@ -15,7 +15,7 @@ from minikin.api.answer.identifiers import batch_request_id, reported_model
 from minikin.api.batches.call import Answer, call
 from minikin.api.batches.input_lines import InputLine, split_lines
 from minikin.api.batches.results import Results
-from minikin.api.http.http import decode_json
+from minikin.api.http.bodies import decode_json
 from minikin.api.request.batch_rules import MAX_LINES, LineChecker, LineError
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.batches import BatchLine, LineState, StoredBatch

@@ -10,7 +10,8 @@ import msgspec
 from starlette.types import ASGIApp, Message
 
 from minikin.api.answer.identifiers import request_id
-from minikin.api.http.http import FAULT, decode_json
+from minikin.api.http.bodies import decode_json
+from minikin.api.http.http import FAULT
 from minikin.errors import EngineFailure, InvalidRequest, MinikinError
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -10,7 +11,8 @@ from starlette.responses import Response
 
 from minikin.api.answer.identifiers import batch_id
 from minikin.api.batches.runner import BatchRunner
-from minikin.api.http.http import json_response, read_json
+from minikin.api.http.bodies import read_json
+from minikin.api.http.http import json_response
 from minikin.api.http.lists import Listing, listed
 from minikin.api.request.batch_rules import BATCH
 from minikin.api.request.file_rules import BATCH_SECONDS
@@ -30,12 +32,12 @@ class Batches:
     def __init__(self, service: Service, runner: BatchRunner) -> None:
         self._batches = service.store.batches
         self._files = service.store.files
-        self._max_bytes = service.settings.max_body_bytes
+        self._service = service
         self._runner = runner
 
     async def create(self, request: Request) -> Response:
         """POST: a new batch. Errors of its lines appear later. Raises InvalidRequest, NotFound."""
-        body = BATCH.check(await read_json(request, self._max_bytes), "")
+        body = await read_json(request, self._service, partial(BATCH.check, path=""))
         await self._check_file(request.state.owner, body["input_file_id"])
         expires_after = (body.get("output_expires_after") or {}).get("seconds", BATCH_SECONDS)
         batch = StoredBatch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import partial
 
 import msgspec
 from starlette.requests import Request
@@ -13,8 +14,9 @@ from minikin.api.answer.chunks import DONE, ChunkMaker, Fold, server_sent, serve
 from minikin.api.answer.identifiers import completion_id
 from minikin.api.answer.wire import ChatCompletion, Chunk
 from minikin.api.http.access_log import noted
+from minikin.api.http.bodies import read_json
 from minikin.api.http.extensions import limits_of
-from minikin.api.http.http import json_response, read_json, while_connected
+from minikin.api.http.http import json_response, while_connected
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
@@ -33,9 +35,11 @@ class ChatCompletions:
         """Answer one request. Raises MinikinError only before the first byte of the answer."""
         service = self._service
         owner = scope["state"]["owner"]
+        service.require_place()
+        request = Request(scope, receive)
+        limits = limits_of(scope, service.limits)
+        chat = await read_json(request, service, partial(translate, limits=limits))
         with service.place():
-            body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
-            chat = translate(body, limits_of(scope, service.limits))
             async with (
                 while_connected(receive),
                 answering(service, chat, completion_id(), owner, noted(scope)) as answer,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from minikin.api.answer.identifiers import ResponseIds, conversation_id
-from minikin.api.http.http import json_response, read_json
+from minikin.api.http.bodies import read_json
+from minikin.api.http.http import json_response
 from minikin.api.http.lists import Listing, listed
 from minikin.api.responses import normal_form
 from minikin.api.responses.combinations import only_text
@@ -30,11 +32,11 @@ class Conversations:
     def __init__(self, service: Service) -> None:
         self._store = service.store
         self._conversations = service.store.conversations
-        self._max_bytes = service.settings.max_body_bytes
+        self._service = service
 
     async def create(self, request: Request) -> Response:
         """POST: a new conversation, with its first items. Raises InvalidRequest, NotFound."""
-        body = CREATE.check(await read_json(request, self._max_bytes), "")
+        body = await read_json(request, self._service, partial(CREATE.check, path=""))
         conversation = Conversation(
             id=conversation_id(),
             owner=request.state.owner,
@@ -50,7 +52,7 @@ class Conversations:
 
     async def update(self, request: Request) -> Response:
         """POST: new metadata for a conversation. Raises InvalidRequest, NotFound."""
-        body = UPDATE.check(await read_json(request, self._max_bytes), "")
+        body = await read_json(request, self._service, partial(UPDATE.check, path=""))
         await self._conversations.set_metadata(*_place(request), body["metadata"] or {})
         return await self.one(request)
 
@@ -63,7 +65,7 @@ class Conversations:
     async def add(self, request: Request) -> Response:
         """POST: append items. Raises InvalidRequest, NotFound."""
         check_query(request, INCLUDE)
-        body = ADD.check(await read_json(request, self._max_bytes), "")
+        body = await read_json(request, self._service, partial(ADD.check, path=""))
         await self._find(request)
         items = await self._items(request, body)
         await self._conversations.append(*_place(request), items)

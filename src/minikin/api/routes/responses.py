@@ -12,11 +12,12 @@ from starlette.responses import Response as HttpResponse
 from starlette.types import Receive, Scope, Send
 
 from minikin.api.http.access_log import noted
-from minikin.api.http.http import json_response, read_json, while_connected
+from minikin.api.http.bodies import read_json
+from minikin.api.http.http import json_response, while_connected
 from minikin.api.responses.events import ResponseEvent, server_sent
 from minikin.api.responses.maker import ResponseMaker
 from minikin.api.responses.state import resolve
-from minikin.api.responses.translate import COUNTED, ResponseRequest, read
+from minikin.api.responses.translate import COUNTED, Body, ResponseRequest, read
 from minikin.api.responses.wire import InputTokens
 from minikin.api.routes.background import Background
 from minikin.api.routes.event_stream import send_events
@@ -52,9 +53,10 @@ class Responses:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises MinikinError only before the first byte of the answer."""
         service, owner = self._service, scope["state"]["owner"]
+        service.require_place()
+        body, asked = await self._read(Request(scope, receive))
         with service.place():
-            body = await read_json(Request(scope, receive), service.settings.max_body_bytes)
-            asked = await resolve(read(body, service.limits), service.store, owner)
+            asked = await resolve(asked, service.store, owner)
             if asked.background:
                 job = await self._background.begin(asked, body, owner)
                 turn, events, whole = job.turn, job.follow(0), job.body
@@ -71,12 +73,23 @@ class Responses:
                     answer.headers.update(_warnings(asked))
                     await answer(scope, receive, send)
 
+    async def _read(
+        self, request: Request, names: tuple[str, ...] | None = None
+    ) -> tuple[Any, Body]:
+        """The body, and the request in it. Raises InvalidRequest."""
+        service = self._service
+
+        def checked(body: Any) -> tuple[Any, Body]:
+            return body, read(body, service.limits, names)
+
+        return await read_json(request, service, checked)
+
     async def count(self, request: Request) -> HttpResponse:
         """POST /v1/responses/input_tokens. Equal to `usage.input_tokens` of the same response."""
         service, owner = self._service, request.state.owner
-        body = await read_json(request, service.settings.max_body_bytes)
+        _, asked = await self._read(request, COUNTED)
         with service.place():
-            asked = await resolve(read(body, service.limits, COUNTED), service.store, owner)
+            asked = await resolve(asked, service.store, owner)
             async with service.models.use(asked.model) as model:
                 tokens = await model.count(asked)
         return json_response(InputTokens(input_tokens=tokens))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from minikin.api.answer.identifiers import reported_model
-from minikin.api.http.http import json_response, read_json
+from minikin.api.http.bodies import read_json
+from minikin.api.http.http import json_response
 from minikin.api.http.lists import Listing, listed
 from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Nullable, Object, Property
@@ -28,7 +30,7 @@ class StoredCompletions:
 
     def __init__(self, service: Service) -> None:
         self._store = service.store.completions
-        self._max_bytes = service.settings.max_body_bytes
+        self._service = service
 
     async def all(self, request: Request) -> Response:
         """GET: a page of the completions, oldest first by default."""
@@ -42,7 +44,7 @@ class StoredCompletions:
 
     async def update(self, request: Request) -> Response:
         """POST: new metadata for a completion. Raises InvalidRequest, NotFound."""
-        body = UPDATE.check(await read_json(request, self._max_bytes), "")
+        body = await read_json(request, self._service, partial(UPDATE.check, path=""))
         stored = await self._find(request)
         await self._store.set_metadata(stored.owner, stored.id, body["metadata"] or {})
         return await self.one(request)

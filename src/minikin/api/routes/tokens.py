@@ -7,12 +7,14 @@ file.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from minikin.api.http.http import json_response, read_json
+from minikin.api.http.bodies import read_json
+from minikin.api.http.http import json_response
 from minikin.api.request import faults
 from minikin.api.request.rules import Array, Integer, Object, Property, Text
 from minikin.api.request.translate import check_model
@@ -55,6 +57,6 @@ class Tokens:
     async def _read(self, request: Request, rule: Object) -> tuple[dict[str, Any], str]:
         """The checked body, and the model that it names. Raises InvalidRequest, NotFound."""
         service = self._service
-        body = rule.check(await read_json(request, service.settings.max_body_bytes), "")
+        body = await read_json(request, service, partial(rule.check, path=""))
         name = body.get("model", service.settings.models[0].id)
         return body, check_model(name, service.limits.models)

@@ -46,6 +46,8 @@ class Service:
         self.store = Store(settings.database, settings.files)
         self.draining = False
         self.in_flight = 0
+        self.held_bytes = 0
+        """Of bodies that arrive or are read."""
         self.idle = asyncio.Event()
         self.idle.set()
         self.workers: list[Worker] = []
@@ -82,13 +84,20 @@ class Service:
         """A block that turns a request into one for an engine."""
         return nullcontext()
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place for one request. Raises Overloaded if all are in use, or at shutdown."""
+    def require_place(self) -> None:
+        """Raise Overloaded if all places are in use, or at shutdown.
+
+        A request takes its place when its body is there: slow clients keep none from others.
+        """
         if self.draining:
             raise Overloaded("The server is shutting down.", retry_after=5)
         if self.in_flight >= self.settings.max_queued:
             raise Overloaded("The server has too many requests. Try again in a moment.")
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """A place for one request. Raises Overloaded if all are in use, or at shutdown."""
+        self.require_place()
         self.in_flight += 1
         self.idle.clear()
         try:
@@ -116,6 +125,9 @@ class BatchService(Service):
     def preparing(self) -> AbstractAsyncContextManager[None]:
         """See Service."""
         return self._preparing
+
+    def require_place(self) -> None:
+        """The runner of batches limits how many lines run."""
 
     @contextmanager
     def place(self) -> Iterator[None]:
