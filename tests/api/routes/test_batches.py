@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import json
+import sqlite3
 import time
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 
 from minikin.api.batches import batch_run, runner
 from minikin.errors import EngineFailure, Overloaded, Quarantined
+from minikin.store.database import check_database
 from tests.fakes import ScriptedEngine
 from tests.patience import until
 
@@ -407,6 +410,20 @@ def test_one_server_of_a_database_runs_its_batches(serve, tmp_path, monkeypatch)
     made = begin(client_of(second), line("b"))
     ended(client_of(second), made)
     assert {len(server.engine.requests) for server in (first, second)} == {0, 2}
+
+
+def test_a_database_of_a_newer_minikin_stops_batches_but_not_answers(serve, tmp_path, caplog):
+    path = tmp_path / "kept.sqlite3"
+    serve(database=str(path)).stop()
+    check_database(str(path))
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+    client = client_of(serve(database=str(path)))
+    answer = client.chat.completions.create(**line()["body"])
+    assert answer.choices[0].message.content == "Hello there!"
+    until(lambda: "Batches do not run" in caplog.text)
+    with pytest.raises(openai.InternalServerError, match="9999 of a newer Minikin"):
+        client.batches.retrieve("batch_x")
 
 
 def test_a_batch_runs_on_either_database(serve, location, tmp_path):

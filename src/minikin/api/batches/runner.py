@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from starlette.types import ASGIApp
 
 from minikin.api.batches.batch_run import BatchRun
-from minikin.errors import StoreFailure
+from minikin.errors import SetupError, StoreFailure
 from minikin.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,9 @@ class BatchRunner:
                     await self._look()
             except StoreFailure:
                 pass  # the log has it, and the next look may succeed
+            except SetupError as error:
+                log.error("Batches do not run: %s", error.message)
+                return
             except Exception:
                 log.exception("The batches could not be looked up")
             try:

@@ -10,7 +10,7 @@ from typing import Protocol
 from minikin.api.request.translate import Limits
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import ServerSettings
-from minikin.errors import Overloaded, StoreFailure
+from minikin.errors import Overloaded, SetupError, StoreFailure
 from minikin.store.store import Store
 
 SWEEP_SECONDS = 3600.0
@@ -71,8 +71,8 @@ class Service:
 
     async def _sweep(self) -> None:
         while True:
-            with suppress(StoreFailure):  # the log has it
-                await self.store.sweep()
+            with suppress(StoreFailure, SetupError):  # the log has the first, and a request
+                await self.store.sweep()  # that uses the store gets the second
             await asyncio.sleep(SWEEP_SECONDS)
 
     @property
