@@ -15,7 +15,7 @@ def ignores_interrupts(pid: int) -> bool:
     return all(ignored >> (number - 1) & 1 for number in (signal.SIGINT, signal.SIGTERM))
 
 
-def test_ctrl_c_while_it_starts_is_for_the_server():
+def test_only_the_server_ends_it_also_while_it_starts():
     ours, its = socket.socketpair()
     with ours, its:
         program = [sys.executable, "-m", "minikin.engine_main", str(its.fileno()), "info"]

@@ -11,8 +11,7 @@ from minikin.engine.host.channel import LoadFailed, frame
 
 def main() -> None:
     """Serve the socket of the server. See `engine.host.worker`."""
-    # Ctrl-C in the terminal reaches the whole group, but the server decides when to end. Before the
-    # imports, because they take seconds.
+    # Only the server decides when to end. This is before the imports, because they take seconds.
     for interrupt in (signal.SIGINT, signal.SIGTERM):
         signal.signal(interrupt, signal.SIG_IGN)
     try:

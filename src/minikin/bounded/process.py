@@ -125,6 +125,7 @@ class BoundedProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path},
+            start_new_session=True,  # Ctrl-C in the terminal is for the caller
         )
 
     async def _write(self, body: bytes) -> None:

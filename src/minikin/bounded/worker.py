@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, BinaryIO, TypeVar
@@ -30,8 +29,6 @@ def serve(
 
     The program's only argument is the log level.
     """
-    # Ctrl-C in the terminal reaches the whole group, but the caller decides when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     logs.set_up(msgspec.convert(sys.argv[1], logs.Level), "worker: %(levelname)s %(message)s")
     os.nice(3)  # running answers have priority
     leave_no_core()

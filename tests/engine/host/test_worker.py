@@ -41,6 +41,11 @@ async def test_an_idle_engine_stays(engine, caplog):
     assert caplog.text == ""
 
 
+async def test_ctrl_c_in_the_terminal_is_for_the_server(engine):
+    await engine.start()
+    assert os.getpgid(engine._child.pid) != os.getpgid(0), "the terminal signals a whole group"
+
+
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 async def test_it_logs_as_much_as_the_server(engine, caplog, capfd, level):
     caplog.set_level(level, "minikin")

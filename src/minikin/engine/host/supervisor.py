@@ -161,6 +161,7 @@ class EngineSupervisor:
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 env=ENVIRONMENT | os.environ,
+                start_new_session=True,  # Ctrl-C in the terminal is for the server
             )
         return ours
 
