@@ -75,7 +75,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Where models come from.
     "hub": set(),
     # The commands.
-    "cli": {"api", "catalog", "catalog/sources", "engine/model", "hub", "model_file"},
+    "cli": {
+        "api", "api/page", "catalog", "catalog/pages", "catalog/sources", "engine/model", "hub",
+        "model_file",
+    },
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
@@ -109,14 +112,14 @@ LINES = {
     "api/answer": 965,
     "api/batches": 530,
     "api/http": 1340,
-    "api/page": 150,
+    "api/page": 215,
     "api/request": 2195,
     "api/responses": 2530,
     "api/routes": 1800,
     "api/serving": 890,
-    "catalog": 835,
+    "catalog": 860,
     "catalog/facts": 560,
-    "catalog/pages": 1265,
+    "catalog/pages": 1285,
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,

@@ -20,10 +20,9 @@ from minikin.api.http.cors import Cors
 from minikin.api.http.edge import Edge
 from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
-from minikin.api.page import controls
+from minikin.api.page import controls, docs
 from minikin.api.page import files as page_files
 from minikin.api.request.batch_rules import ENDPOINTS
-from minikin.api.routes import docs
 from minikin.api.routes.background import Background
 from minikin.api.routes.batches import Batches
 from minikin.api.routes.chat_completions import ChatCompletions

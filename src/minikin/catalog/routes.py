@@ -30,7 +30,7 @@ from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages.badge import Badge
-from minikin.catalog.pages.page import HTML, render
+from minikin.catalog.pages.page import HTML, Frame, no_frame, render
 from minikin.catalog.pages.site import ASSETS, Site
 from minikin.catalog.pages.site_map import FOLDERS, Kind
 from minikin.catalog.sources import query
@@ -42,10 +42,15 @@ _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "defaul
 _STATES: tuple[BadgeState, ...] = ("verified", "declared", "failed", "stale")
 
 
-def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) -> list[Route]:
+def catalog_routes(
+    load: Callable[[], Catalog],
+    served: tuple[str, ...] = (),
+    frame: Callable[[str], Frame] = no_frame,
+) -> list[Route]:
     """Routes for the catalog that `load` returns. It is called once, at the first request.
 
-    `served` are the names of this server's models, each model's id first.
+    `served` are the names of this server's models, each model's id first. `frame` is what its pages
+    have in common.
     """
     lock = threading.Lock()
     made = cache(lambda: Site(load()))
@@ -70,7 +75,7 @@ def catalog_routes(load: Callable[[], Catalog], served: tuple[str, ...] = ()) ->
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
         if path.endswith((".html", ".svg", *ASSETS)):
-            return _file(site(), path)
+            return _file(site(), path, frame)
         if _is_browser(request) and (page := _page(site(), path)):
             return RedirectResponse(f"/catalog/{HTML.file(page)}")
         return _record(site().catalog, path)
@@ -136,7 +141,7 @@ def _record(catalog: Catalog, path: str) -> Response:
     return JSONResponse(found)
 
 
-def _file(site: Site, path: str) -> Response:
+def _file(site: Site, path: str, frame: Callable[[str], Frame]) -> Response:
     """A page, a badge or the style sheet, as from `catalog build`. Raises NotFound."""
     name, _, suffix = path.rpartition(".")
     if path in ASSETS:
@@ -150,4 +155,4 @@ def _file(site: Site, path: str) -> Response:
         return Response(drawing, media_type="image/svg+xml", headers=_SAFE)
     if name.split("/")[-1] == "index":
         name = f"{name.removesuffix('index')}_index"
-    return Response(render(site.page(name), HTML), media_type="text/html", headers=_SAFE)
+    return Response(render(site.page(name), HTML, frame), media_type="text/html", headers=_SAFE)

@@ -198,8 +198,14 @@ def _memory(model: ModelSettings) -> int:
 def catalog_routes(settings: ServerSettings) -> MoreRoutes:
     """The catalog, as part of the server."""
     from minikin.api.app import MoreRoutes
+    from minikin.api.page.frame import head, header
     from minikin.catalog import openapi, routes
+    from minikin.catalog.pages.page import Frame
     from minikin.catalog.sources.catalog import load
 
     served = tuple(name for model in settings.models for name in model.names)
-    return MoreRoutes(routes.catalog_routes(load, served), openapi.paths())
+
+    def frame(home: str) -> Frame:
+        return Frame(head(home), header("catalog", home))
+
+    return MoreRoutes(routes.catalog_routes(load, served, frame), openapi.paths())

@@ -77,13 +77,14 @@ def test_a_file_that_a_browser_has_is_not_sent_again(shared_server):
 
 
 def test_every_file_that_a_file_names_is_there():
-    for file in [STATIC / "index.html", *STATIC.glob("*.js")]:
+    for file in [*STATIC.glob("*.html"), *STATIC.glob("*.js")]:
         for name in re.findall(r'(?:from |import )"\./([^"]+)"|"page/([^"]+)"', file.read_text()):
             assert (STATIC / "".join(name)).is_file(), f"{file.name}: {name}"
 
 
-def test_the_page_is_light_and_its_libraries_have_their_licences():
-    files = [file for file in STATIC.rglob("*") if file.is_file() and file.suffix != ".LICENSE"]
-    assert sum(file.stat().st_size for file in files) < MOST_BYTES
+def test_the_playground_is_light_and_libraries_have_their_licences():
+    files = [file for file in STATIC.rglob("*") if file.suffix in (".html", ".css", ".js", ".svg")]
+    loaded = [file for file in files if not file.name.startswith(("docs", "swagger-ui"))]
+    assert sum(file.stat().st_size for file in loaded) < MOST_BYTES
     for library in (STATIC / "vendor").glob("*.js"):
         assert library.with_suffix(".LICENSE").is_file(), library.name

@@ -49,7 +49,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "access"]
+    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "docs", "access"]
 )
 def test_a_pane_works(run, url, pane):
     run(pane, url)

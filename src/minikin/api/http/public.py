@@ -7,13 +7,16 @@ from starlette.types import Scope
 
 PROBES = frozenset({"/health", "/ready"})
 PAGE = "/"
+DOCS = "/docs"
 PAGE_FILES = "/page/"
 
 
 def is_public(scope: Scope) -> bool:
     """Whether a request needs no key."""
     path: str = scope["path"]
-    return path in PROBES or path.startswith(PAGE_FILES) or (path == PAGE and wants_page(scope))
+    if path in PROBES or path.startswith(PAGE_FILES):
+        return True
+    return path in (PAGE, DOCS) and wants_page(scope)
 
 
 def wants_page(scope: Scope) -> bool:

@@ -11,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from minikin.api.http.public import PAGE, PAGE_FILES, wants_page
+from minikin.api.page.frame import Place, head, header
 
 STATIC = Path(__file__).parent / "static"
 POLICY = "; ".join(
@@ -23,11 +24,11 @@ POLICY = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types dompurify",
     )
 )
-"""Only this server's own files run and load. A model's text cannot become a script or a request."""
+"""Only this server's own files run and load."""
+TRUSTED = "; require-trusted-types-for 'script'; trusted-types dompurify"
+"""For pages that show a model's text: only what DOMPurify has cleaned becomes markup."""
 HEADERS = {
     "content-security-policy": POLICY,
     "cache-control": "no-cache",  # a browser asks whether its copy is current
@@ -46,22 +47,25 @@ class BrowserRoute(Route):
 
 
 def routes() -> list[Route]:
-    """The routes of the page and its files."""
+    """The routes of the playground and of every page's files."""
     files = StaticFiles(directory=STATIC)
+    playground = (STATIC / "playground.html").read_text(encoding="utf-8")
 
     async def file(request: Request) -> Response:
-        return await _served(files, request.path_params["path"], request.scope)
+        response = await files.get_response(request.path_params["path"], request.scope)
+        response.headers.update(HEADERS)
+        return response
 
     async def page(request: Request) -> Response:
-        response = await _served(files, "index.html", request.scope)
+        response = html_page(playground, "")
+        response.headers["content-security-policy"] = POLICY + TRUSTED
         response.headers["vary"] = "Accept"
         return response
 
     return [BrowserRoute(PAGE, page), Route(PAGE_FILES + "{path:path}", file)]
 
 
-async def _served(files: StaticFiles, path: str, scope: Scope) -> Response:
-    """A file with its headers. Raises HTTPException(404)."""
-    response = await files.get_response(path, scope)
-    response.headers.update(HEADERS)
-    return response
+def html_page(text: str, place: Place) -> Response:
+    """A page in the server's root, with what all pages have in place of its marks."""
+    framed = text.replace("<!-- head -->", head()).replace("<!-- header -->", header(place))
+    return Response(framed, media_type="text/html", headers=HEADERS)

@@ -30,8 +30,10 @@ from minikin.api.routes.operations import (
 )
 from minikin.api.routes.stored_completions import LISTING, UPDATE
 from minikin.api.routes.tokens import IDS, TEXT
+from minikin.config import ORIGINAL
 
 _ANSWER = "ChatCompletion"
+_QUESTION = "What is the capital of France?"
 _MODEL = {"model": {"type": "string"}}
 _WIRE = (ChatCompletion, Chunk, Error, Model, ModelList, Response, InputTokens)
 
@@ -71,13 +73,17 @@ def _bodies(extensions: bool) -> dict[str, Any]:
     responses = of_responses.served_parameters(extensions=extensions)
     counted = [parameter for parameter in responses if parameter.name in COUNTED]
     return {
-        "ChatCompletionRequest": _body(served_parameters(extensions=extensions), "messages"),
+        "ChatCompletionRequest": _body(
+            served_parameters(extensions=extensions),
+            messages=[{"role": "user", "content": _QUESTION}],
+        ),
         "ResponseRequest": _body(responses, "input"),
         "InputTokensRequest": _body(counted),
     }
 
 
-def _body(parameters: Iterable[Parameter], *required: str) -> dict[str, Any]:
+def _body(parameters: Iterable[Parameter], *required: str, **example: Any) -> dict[str, Any]:
+    """The schema of a body. `example` has required properties, beside those that are `required`."""
     properties: dict[str, Any] = {
         "model": {"type": "string", "minLength": 1, "description": "a name from GET /v1/models"}
     }
@@ -86,9 +92,10 @@ def _body(parameters: Iterable[Parameter], *required: str) -> dict[str, Any]:
         properties[parameter.name] = {**parameter.rule.schema, "description": text}
     return {
         "type": "object",
-        "required": ["model", *required],
+        "required": ["model", *required, *example],
         "properties": properties,
         "additionalProperties": False,
+        **({"examples": [{"model": ORIGINAL, **example}]} if example else {}),
     }
 
 

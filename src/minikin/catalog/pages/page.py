@@ -98,12 +98,27 @@ class Form(NamedTuple):
     most_rows: int = 1_000_000
 
 
-def render(page: Page, form: Form) -> str:
+class Frame(NamedTuple):
+    """What a server adds to its pages: links in the head, and a header. See `no_frame`."""
+
+    head: str
+    header: str
+
+
+def no_frame(home: str) -> Frame:
+    """The frame of pages in a folder. `home` is the relative path to the server's root."""
+    return Frame("", "")
+
+
+def render(page: Page, form: Form, frame: Callable[[str], Frame] = no_frame) -> str:
     """The complete file. Links are relative, so that a site works at any URL and in a folder."""
+    framed = frame("../" * (page.path.count("/") + 1))
     title = form.text(page.title)
     head = {"title": page.title, "author": page.author, "type": page.kind}
     return form.page.format(
         matter="\n".join(f"{name}: {json.dumps(text)}" for name, text in head.items() if text),
+        head=framed.head,
+        site=framed.header,
         kind=page.kind,
         root="../" * page.path.count("/"),
         navigation=" ".join(_inline(link, page, form) for link in NAVIGATION),
