@@ -24,7 +24,7 @@ await inBrowser(async (page) => {
   const grown = await page.evaluate(async (text) => {
     const { MarkdownView } = await import("/page/markdown.js");
     const view = new MarkdownView();
-    for (let end = 1; end <= text.length; end += 7) view.update(text.slice(0, end));
+    for (let end = 1; end <= text.length; end += 7) view.grow(text.slice(0, end));
     view.update(text);
     const whole = new MarkdownView();
     whole.update(text);

@@ -20,7 +20,8 @@ export class HeatView {
     this.message = message;
     this.onpick = onpick;
     this.decoder = new TextDecoder();
-    this.shown = 0;
+    this.spans = [];
+    this.line = null;
     this.tokens = h("div", {
       className: "heat", role: "group", "aria-label": "Tokens by probability. Arrow keys move, Enter shows alternatives.",
       onkeydown: (event) => this.key(event),
@@ -35,9 +36,15 @@ export class HeatView {
   }
 
   update() {
-    const added = this.message.tokens.slice(this.shown).map((token, at) => this.span(token, this.shown + at));
-    this.shown += added.length;
-    this.tokens.append(...added);
+    for (const token of this.message.tokens.slice(this.spans.length)) this.add(this.span(token, this.spans.length));
+  }
+
+  /** Each line is a block of its own, so that a browser lays out only the last one anew. */
+  add(span) {
+    if (!this.line) this.tokens.append(this.line = h("div"));
+    this.line.append(span);
+    this.spans.push(span);
+    if (span.textContent.endsWith("\n")) this.line = null;
   }
 
   span(token, at) {
@@ -54,8 +61,9 @@ export class HeatView {
   key(event) {
     const span = event.target.closest("span");
     if (!span) return;
-    const to = { ArrowRight: span.nextElementSibling, ArrowLeft: span.previousElementSibling,
-      Home: this.tokens.firstElementChild, End: this.tokens.lastElementChild }[event.key];
+    const at = Number(span.dataset.at);
+    const to = { ArrowRight: this.spans[at + 1], ArrowLeft: this.spans[at - 1],
+      Home: this.spans[0], End: this.spans.at(-1) }[event.key];
     if (to) {
       span.tabIndex = -1;
       to.tabIndex = 0;

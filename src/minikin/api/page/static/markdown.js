@@ -41,9 +41,20 @@ export class MarkdownView {
     this.blocks = [];
   }
 
+  /** Show `text`, which grows: only the last block is read again. */
+  grow(text) {
+    const kept = this.blocks.slice(0, -1);
+    const end = kept.reduce((sum, { raw }) => sum + raw.length, 0);
+    const isSame = text.startsWith(this.blocks.map(({ raw }) => raw).join("").slice(0, end));
+    this.show(isSame ? [...kept, ...marked.lexer(text.slice(end))] : marked.lexer(text));
+  }
+
   /** Show `text`. Only blocks that changed since the last call are made again. */
   update(text) {
-    const tokens = marked.lexer(text);
+    this.show(marked.lexer(text));
+  }
+
+  show(tokens) {
     tokens.forEach((token, at) => {
       const block = this.blocks[at];
       if (block?.raw === token.raw) return;

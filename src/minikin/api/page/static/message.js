@@ -62,7 +62,8 @@ export class AnswerView {
   /** Show what the message is now. `isOver`: it grows no more. */
   update(isOver) {
     const { message } = this;
-    this.view.update(message.content);
+    if (isOver || this.heat) this.view.update(message.content);
+    else this.view.grow(message.content);
     this.thoughts.hidden = !message.reasoning;
     if (this.thought.textContent !== message.reasoning) this.thought.textContent = message.reasoning ?? "";
     if (isOver) this.finish();

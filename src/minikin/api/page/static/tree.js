@@ -19,7 +19,7 @@ function listOf(value) {
 function item(name, value) {
   const label = [h("b", {}, name), ": "];
   if (typeof value !== "object" || value === null) return h("li", {}, label, leaf(value));
-  return h("li", {}, label, Array.isArray(value) ? `${value.length} items` : "", listOf(value));
+  return h("li", {}, label, Array.isArray(value) ? `${value.length} ${value.length === 1 ? "item" : "items"}` : "", listOf(value));
 }
 
 function leaf(value) {
