@@ -53,7 +53,7 @@ class Steering:
         if token in self._closing.eos_ids:
             return token
         if is_cycle(self._taken, token):
-            self._taken.clear()  # a cycle that goes on is found again
+            self._taken.clear()  # a cycle that continues is found again
             way = self._closing.way(matcher, room)
             quote = self._closing.quote(matcher, way) if way else None
             token = token if quote is None else quote
