@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import socket
+import subprocess
+import sys
 
 import pytest
 
+from minikin.bounded.frames import read_frame
 from minikin.config import EngineSettings
 from minikin.engine.host import supervisor as module
+from minikin.engine.host.channel import Load, Submit, frame
 from minikin.engine.host.supervisor import EngineSupervisor
 from tests.engine.fakes import answer, request
+from tests.patience import PATIENCE
 from tests.real_model import ROOT
 
 
@@ -44,6 +51,25 @@ async def test_an_idle_engine_stays(engine, caplog):
 async def test_ctrl_c_in_the_terminal_is_for_the_server(engine):
     await engine.start()
     assert os.getpgid(engine._child.pid) != os.getpgid(0), "the terminal signals a whole group"
+
+
+@pytest.mark.parametrize("unread", [False, True], ids=["idle", "with unread reports"])
+def test_it_ends_when_its_server_is_killed(tmp_path, unread):
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", module.PROGRAM, str(theirs.fileno()), "error"]
+    with ours, theirs, subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT) as engine:
+        theirs.close()
+        ours.sendall(frame(Load(EngineSettings(model=tmp_path / "model"))))
+        with ours.makefile("rb", buffering=0) as reports:
+            read_frame(reports)
+        if unread:
+            ours.sendall(frame(Submit(request("one"))))
+            select.select([ours], [], [], PATIENCE)
+        ours.close()
+        try:
+            engine.wait(PATIENCE)
+        finally:
+            engine.kill()
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])

@@ -69,8 +69,11 @@ class BlockingReader:
         self._decoder = msgspec.msgpack.Decoder(Command, dec_hook=_decode_extra)
 
     def read(self) -> Command | None:
-        """The next command. None if the server closed the socket."""
-        body = read_frame(self._file)
+        """The next command. None if the server closed the socket, or ended with reports unread."""
+        try:
+            body = read_frame(self._file)
+        except ConnectionError:
+            return None
         return None if body is None else self._decoder.decode(body)
 
 

@@ -129,6 +129,6 @@ def _obey(engine: Engine, command: Command) -> None:
 def _send(connection: socket.socket, report: Report) -> None:
     try:
         connection.sendall(frame(report))
-    except BrokenPipeError:
+    except ConnectionError:
         # The server closed the socket. The reader's end of file ends the loop.
         return
