@@ -9,8 +9,6 @@ from minikin.store.files import StoredFile
 from minikin.store.paging import Page
 from minikin.store.store import Store
 
-NOW = int(time.time())
-
 
 @pytest.fixture
 async def store(location, tmp_path):
@@ -20,9 +18,10 @@ async def store(location, tmp_path):
 
 
 def file(name, *, lives=None, **more):
-    expires_at = None if lives is None else NOW + lives
+    now = int(time.time())
+    expires_at = None if lives is None else now + lives
     facts = {"owner": "ada", "purpose": "batch", "filename": "a\0é.jsonl", "bytes": 1, **more}
-    return StoredFile(id=name, created_at=NOW, expires_at=expires_at, **facts)
+    return StoredFile(id=name, created_at=now, expires_at=expires_at, **facts)
 
 
 async def contents(store, name):

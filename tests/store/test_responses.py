@@ -25,7 +25,7 @@ def response(name, owner="ada", *, lives=KEPT_SECONDS, **more):
         id=name,
         owner=owner,
         created_at=NOW,
-        expires_at=NOW + lives,
+        expires_at=int(time.time()) + lives,
         body={"id": name, "status": "completed"},
         context=[{"id": "msg_1", "text": "\0é"}],
         **more,

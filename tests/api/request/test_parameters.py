@@ -62,6 +62,10 @@ EXAMPLES = {
     "top_k": {"top_k": 3},
     "min_p": {"min_p": 0.1},
     "repetition_penalty": {"repetition_penalty": 1.1},
+    "continue_final_message": {
+        "messages": [{"role": "assistant", "content": "One"}],
+        "continue_final_message": True,
+    },
     "reasoning_effort": {"reasoning_effort": "low"},
 }
 """For each parameter a body that has it, with what else it needs."""
