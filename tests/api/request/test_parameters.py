@@ -63,7 +63,7 @@ EXAMPLES = {
     "min_p": {"min_p": 0.1},
     "repetition_penalty": {"repetition_penalty": 1.1},
     "continue_final_message": {
-        "messages": [{"role": "assistant", "content": "One"}],
+        "messages": [*ASK["messages"], {"role": "assistant", "content": "One"}],
         "continue_final_message": True,
     },
     "reasoning_effort": {"reasoning_effort": "low"},
