@@ -188,6 +188,8 @@ _DIFFERENCES = f"""\
 - A tool has no parameters if its schema describes none: `{{"type": "object"}}` or empty
   `properties`.
 - A JSON object in an answer does not have the same property name twice.
+- A structured answer has one space after each colon and comma. OpenAI's is compact, like the
+  arguments of a `strict` function here. Small models make fewer mistakes with spaces.
 - A structured answer and a tool call end in a valid form when `max_tokens` is near, with
   `finish_reason` `stop` or `tool_calls`. OpenAI cuts them off. If there is no room for the shortest
   valid value, the answer is cut off with `length`. A string in such an answer is closed when its

@@ -64,12 +64,16 @@ def _grammar(plan: Plan) -> str:
 
 
 def _laid_out(part: SchemaPart) -> Schema:
-    """The narrowed schema with its layout: compact if strict, otherwise with single spaces."""
+    """The narrowed schema with its layout: single spaces, or compact for a strict function.
+
+    OpenAI's arguments are compact if the function is strict. Its structured answers are compact
+    too, but small models make more mistakes in that layout (`docs/performance.md`).
+    """
     if part.schema is None:
         return any_object() | {"x-guidance": _SPACED}
     if part.strict:
         check_strict(part.schema, part.subject)
-    layout: Any = _COMPACT if part.strict else _SPACED
+    layout: Any = _COMPACT if part.strict and part.function else _SPACED
     schema = narrow(part.schema, part.subject, lenient=part.loose, closed=bool(part.function))
     return schema | {"x-guidance": layout}
 

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
+from minikin.constrain import grammar
+from minikin.constrain.plan import CallFrame, Plan, SchemaPart
 from tests.constrain.schemas import FORMATS, SCHEMAS
-from tests.constrain.walk import check, grammar_of, wander
+from tests.constrain.walk import SUBJECT, check, grammar_of, wander
 
 
 def test_there_are_over_200_schemas():
@@ -41,7 +43,11 @@ def test_keys_come_in_the_schemas_order():
     assert list(json.loads(wander(grammar_of(schema), 1))) == ["z", "a", "m"]
 
 
-def test_strict_answers_are_compact_and_others_have_single_spaces():
+def test_answers_have_single_spaces_and_strict_arguments_are_compact():
     schema = dict(SCHEMAS)["key order"]
-    assert " " not in wander(grammar_of(schema, strict=True), 1)
-    assert wander(grammar_of(schema), 1).count('": ') == 3
+    for strict in (True, False):
+        assert wander(grammar_of(schema, strict=strict), 1).count('": ') == 3
+        part = SchemaPart(SUBJECT, schema, strict, "call")
+        frame = CallFrame("", "", "|", "", "", "")
+        called = wander(grammar.grammar_of(Plan(calls=frame, functions=(part,))), 1)
+        assert (" " in called) != strict
