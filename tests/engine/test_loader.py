@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from minikin.config import EngineSettings
 from minikin.engine import loader
 from minikin.engine.native.build import load_library
-from minikin.errors import ModelFileError
+from minikin.errors import ModelFileError, SetupError
 from tests.engine.tiny_models import FAMILIES, LONG, SHORT, VOCABULARY, write_gguf
 
 
@@ -83,6 +84,29 @@ def test_rotary_factors_are_those_of_the_context_there_is_room_for(
     plain = [10_000.0 ** (-2 * i / 48) for i in range(24)]
     expected = [turn / factor for turn, factor in zip(plain, factors, strict=True)]
     assert turns == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"context_length": 257}, "256 tokens, not the 257 of --context-length: the model has"),
+        ({"context_length": 200, "kv_cache_tokens": 64}, "64 tokens, not the 200 .*: the cache"),
+        ({"context_length": 256}, None),
+        ({"kv_cache_tokens": 64}, None),
+    ],
+)
+def test_a_shorter_context_than_wanted_is_reported(stretched, caplog, settings, said):
+    stretched(**settings)
+    warnings = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert len(warnings) == bool(said)
+    assert said is None or re.search(said, warnings[0])
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "mps", "", "cuda cuda"])
+def test_a_device_that_cannot_compute_is_named_with_a_next_step(stretched, device):
+    with pytest.raises(SetupError, match=rf"--device {device}: .* Use --device cpu") as error:
+        stretched(device=device)
+    assert "\n" not in error.value.message
 
 
 @pytest.mark.parametrize("context", [1, 2, 3, 31, 65])

@@ -22,7 +22,7 @@ from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import has_bfloat16, load_library
 from minikin.engine.native.kernels import Kernels
-from minikin.errors import ModelFileError
+from minikin.errors import ModelFileError, SetupError
 from minikin.model_file.model_file import ModelFile, open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
@@ -39,11 +39,12 @@ def load_engine(
 ) -> tuple[Engine, ModelInfo]:
     """Load the model and run it once, so that the first request is fast.
 
-    Without `make_masks`, requests cannot have grammars. Raises ModelFileError.
+    Without `make_masks`, requests cannot have grammars. Raises ModelFileError, or SetupError for a
+    device that cannot be used.
     """
     threads = settings.threads or os.cpu_count() or 1
     torch.set_num_threads(threads)
-    device = torch.device(settings.device)
+    device = _device(settings.device)
     file = open_model_file(settings.model)
     architecture = Architecture.read(file, settings.context_length)
     tokenizer = Tokenizer.from_gguf(file.metadata)
@@ -61,6 +62,7 @@ def load_engine(
     tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, cached, device)
     tokens = max(tokens, BLOCK)  # the minimum
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
+    _report_less(settings.context_length, context, architecture.context_length)
     # Read again, because the RoPE angles can depend on the context length.
     architecture = Architecture.read(file, context)
     cache = KVCache(architecture, tokens, dtype=cached, device=device)
@@ -84,6 +86,33 @@ def load_engine(
         fingerprint=_fingerprint(file, computed),
     )
     return engine, info
+
+
+def _device(name: str) -> torch.device:
+    """The device with this name, after a computation on it. Raises SetupError."""
+    try:
+        device = torch.device(name)
+        torch.ones(1, device=device).item()
+        return device
+    except Exception as error:  # each device has its own kinds of errors
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise SetupError(
+            f"Cannot compute on --device {name[:64]}: {reason.rstrip('.')}. Use --device cpu. An "
+            "NVIDIA GPU is --device cuda, and needs a CUDA build of PyTorch."
+        ) from error
+
+
+def _report_less(wanted: int | None, given: int, of_model: int) -> None:
+    """Log why a context is shorter than `wanted`. `of_model` is the model's, up to that."""
+    if wanted and given < wanted:
+        reason = (
+            "the model has no more"
+            if given == of_model
+            else "the cache has room for no more. To set its size: --kv-cache-tokens"
+        )
+        log.warning(
+            "The context has %d tokens, not the %d of --context-length: %s", given, wanted, reason
+        )
 
 
 def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype) -> str:

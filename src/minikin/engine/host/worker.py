@@ -29,7 +29,7 @@ from minikin.engine.host.channel import (
 )
 from minikin.engine.loader import load_engine
 from minikin.engine.mask import MakeMasks
-from minikin.errors import ModelFileError
+from minikin.errors import SetupError
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def serve(make_masks: MakeMasks) -> None:
 
 def _reason(error: Exception, model: str) -> str:
     """The reason of a failed load in one line. Unexpected errors go to the log in full."""
-    if isinstance(error, ModelFileError):
+    if isinstance(error, SetupError):
         return error.message
     if not isinstance(error, _FORESEEN):
         log.error("Loading failed", exc_info=error)
