@@ -180,7 +180,8 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
         return error_response(NotFound(_CHAT_ONLY, param="model"))
     status = 404 if (method, path) in _NOT_SERVED else error.status_code
     if status != 405:
-        return error_response(TransportFault(status, f"Invalid URL ({method} {path})"))
+        hint = _near(request, path) if status == 404 else ""
+        return error_response(TransportFault(status, f"Invalid URL ({method} {path}){hint}"))
     response = error_response(
         TransportFault(
             405,
@@ -191,6 +192,17 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
     )
     response.headers["allow"] = ", ".join(_methods(request))
     return response
+
+
+def _near(request: Request, path: str) -> str:
+    """A hint at the path that a client means whose base URL lacks /v1, or has it twice."""
+    for meant in (f"/v1{path}", path.removeprefix("/v1")):
+        scope = {**request.scope, "path": meant}
+        if meant.startswith("/v1/") and any(
+            route.matches(scope)[0] is Match.FULL for route in request.app.routes
+        ):
+            return f". Did you mean {meant}? The base URL ends in one /v1."
+    return ""
 
 
 def _methods(request: Request) -> list[str]:

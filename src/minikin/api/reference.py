@@ -127,6 +127,7 @@ _DECIMALS = round(-log10(STEP))
 _DIFFERENCES = f"""\
 - Images, audio and files in messages are rejected, because the models accept only text.
 - `POST /v1/completions` gets OpenAI's 404 for a chat model.
+- The 404 for a path whose `/v1` is missing or doubled also names the right path.
 - The first model answers to `gpt-4.1-mini` and to `gpt-4.1-mini-2025-04-14`. As with OpenAI,
   answers to `gpt-4.1-mini` report the dated name. Answers to another name report that name.
 - `GET /v1/models` also gives the `context_length` and `max_output_tokens` of each model, in tokens.

@@ -152,6 +152,28 @@ def test_unknown_routes_are_errors_in_json(shared_server, method, path, status, 
         assert error["message"].startswith(f"Invalid URL ({method} /")
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "meant"),
+    [
+        ("POST", "/chat/completions", "/v1/chat/completions"),
+        ("POST", "/responses", "/v1/responses"),
+        ("GET", "/models", "/v1/models"),
+        ("GET", "/models/a/b", "/v1/models/a/b"),
+        ("POST", "/v1/v1/chat/completions", "/v1/chat/completions"),
+        ("POST", "/v1/audio/speech", None),
+        ("POST", "/audio/speech", None),
+        ("PUT", "/responses", None),
+        ("POST", "/v1/responses/compact", None),
+        ("POST", "/responses/compact", None),
+    ],
+)
+def test_a_base_url_without_v1_is_answered_with_the_right_path(shared_server, method, path, meant):
+    answer = httpx.request(method, f"{shared_server.url}{path}", json={})
+    assert answer.status_code == 404
+    hint = f". Did you mean {meant}? The base URL ends in one /v1." if meant else ""
+    assert answer.json()["error"]["message"] == f"Invalid URL ({method} {path}){hint}"
+
+
 def test_the_older_completions_are_for_other_models(shared_server):
     client = openai.OpenAI(base_url=f"{shared_server.url}/v1", api_key="any")
     with client, pytest.raises(openai.NotFoundError, match="mean to use v1/chat/completions") as e:
