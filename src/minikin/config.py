@@ -84,6 +84,8 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Estimated bytes that the model needs."""
     known_sampling: dict[str, float] = {}
     """The recommended defaults of a known model, by the names of SamplingParams."""
+    note: str = ""
+    """What the user should know about the model when it is ready."""
     sampling: Annotated[
         Literal["model", "openai"],
         Meta(

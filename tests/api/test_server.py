@@ -126,7 +126,7 @@ def test_a_port_in_use_is_an_error():
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "no folder"])
-def test_an_unusable_database_is_an_error_at_the_start(tmp_path, kind):
+def test_an_unusable_database_is_one_error_at_the_start(tmp_path, caplog, kind):
     path = tmp_path / "kept.sqlite3"
     if kind == "text":
         path.write_text("no database, but longer than the header of one would have to be")
@@ -137,6 +137,7 @@ def test_an_unusable_database_is_an_error_at_the_start(tmp_path, kind):
         path = tmp_path / "file" / "kept.sqlite3"
     with pytest.raises(SetupError, match=r"Cannot use the database .*kept\.sqlite3: .*--database"):
         serve(settings(port=0, database=str(path)), MoreRoutes)
+    assert caplog.text == "", "the command prints the error"
 
 
 def test_the_http_side_needs_no_torch():

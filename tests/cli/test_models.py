@@ -59,10 +59,15 @@ def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_pa
         ["broken", "2", "MB", "unreadable", "no", "yes"],
         ["half", "partly"],
         ["odd", "2", "MB", "falcon", "Q4_K_M", "4,096", "45_", "MB", "unknown", "yes"],
+        ["qwen3-1.7b", "1.8", "GB", "qwen3", "Q8_0", "40,960", "no"],
+        ["qwen3-30b-a3b", "18.6", "GB", "qwen3moe", "Q4_K_M", "40,960", "no"],
+        ["qwen3-4b", "2.5", "GB", "qwen3", "Q4_K_M", "40,960", "no"],
+        ["qwen3-8b", "5.0", "GB", "qwen3", "Q4_K_M", "40,960", "no"],
         ["smollm2-135m-instruct", "98", "MB", "llama", "Q4_1", "8,192", "no"],
         ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "45_", "MB", "yes", "yes"],
     ]
     assert str(tmp_path / "cache" / "models") in run.stderr
+    assert minikin("list").stdout == run.stdout
 
 
 def test_models_compiles_nothing_and_loads_no_torch(

@@ -64,6 +64,39 @@ def test_the_record_of_a_known_model_says_how_to_sample_it(
     assert served[0].models[0].known_sampling == expected
 
 
+@pytest.mark.parametrize(("gigabytes", "command"), [(8, "serve qwen3-4b"), (1, None)])
+def test_the_default_model_has_a_note_that_names_a_better_one(
+    served: list[ServerSettings],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gigabytes: int,
+    command: str | None,
+):
+    file = tmp_path / "renamed.gguf"
+    file.write_bytes(b"GGUF")
+    digest = hashlib.sha256(b"GGUF").hexdigest()
+    model = replace(KNOWN_MODELS[DEFAULT_MODEL], size=4, sha256=digest)
+    monkeypatch.setitem(KNOWN_MODELS, DEFAULT_MODEL, model)
+    monkeypatch.setattr("minikin.cli.facts.machine_memory", lambda: gigabytes * 10**9)
+    serve(str(file))
+    note = served[0].models[0].note
+    assert "small" in note
+    assert note.endswith(f"minikin {command}") if command else "serve" not in note
+
+
+def test_models_can_be_given_without_the_option(
+    served: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("tiny.gguf", "other.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    serve(f"{tmp_path}/tiny.gguf")
+    assert [model.id for model in served[0].models] == ["tiny"]
+    facts = types.SimpleNamespace(memory=1, family="llama")
+    monkeypatch.setattr("minikin.cli.facts.read_facts", lambda path: facts)
+    serve(f"a={tmp_path}/tiny.gguf", "--model", f"b={tmp_path}/other.gguf")
+    assert [model.id for model in served[1].models] == ["a", "b"]
+
+
 def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free_port: int):
     file = tmp_path / "tiny.gguf"
     file.write_bytes(b"GGUF")
@@ -257,7 +290,7 @@ def test_a_file_that_is_not_a_model(minikin: Minikin, tmp_path: Path, free_port:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("smollm2", "There is no model 'smollm2'. Did you mean smollm2-135m-instruct?"),
+        ("smollm2", "There is no model 'smollm2'. Did you mean smollm2-135m-instruct (98 MB)?"),
         ("./missing.gguf", "There is no file or folder missing.gguf."),
         ("https://host/page.html", "is not the URL of a .gguf file"),
     ],

@@ -12,7 +12,7 @@ from minikin.errors import DownloadError, ModelFileError, SetupError
 from minikin.hub import fetch
 from minikin.hub.cache import ModelCache
 from minikin.hub.fetch import locate, pull
-from minikin.hub.known import KNOWN_MODELS, KnownModel, known_file
+from minikin.hub.known import KNOWN_MODELS, KnownModel, better_model, known_file
 from minikin.hub.source import WheelSource
 from tests.patience import until
 
@@ -142,10 +142,33 @@ def test_missing_file(path: str, cache: ModelCache, progress: Recorder):
 
 
 def test_unknown_name_is_answered_with_a_near_one(cache: ModelCache, progress: Recorder):
-    with pytest.raises(SetupError, match=r"Did you mean smollm2-135m-instruct\?"):
+    with pytest.raises(SetupError, match=r"Did you mean smollm2-135m-instruct \(98 MB\)\?"):
         locate("smollm2-135m-instrukt", cache, progress)
-    with pytest.raises(SetupError, match="Known models: smollm2-135m-instruct"):
+    with pytest.raises(SetupError, match=r"Known models: .*smollm2-135m-instruct \(98 MB\)\."):
         locate("zzz", cache, progress)
+
+
+@pytest.mark.parametrize("name", ["qwen3", "Qwen3:14b", "qwen3-4b-instruct"])
+def test_a_name_that_people_know_is_answered_with_sizes(
+    cache: ModelCache, progress: Recorder, name: str
+):
+    with pytest.raises(SetupError, match=r"Did you mean .*qwen3-4b \(2\.5 GB\)"):
+        pull(name, cache, progress)
+
+
+def test_a_known_name_in_the_form_of_ollama(
+    known: KnownModel, cache: ModelCache, progress: Recorder
+):
+    assert pull("tiny:instruct", cache, progress).record.name == known.name
+    assert locate("tiny:instruct", cache, progress).known == known
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "name"), [(2, None), (4, "qwen3-1.7b"), (8, "qwen3-4b"), (64, "qwen3-30b-a3b")]
+)
+def test_the_better_model_fits_the_machine(gigabytes: int, name: str | None):
+    found = better_model(gigabytes * 10**9)
+    assert (found and found.name) == name
 
 
 _CHILD = """

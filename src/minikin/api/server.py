@@ -6,7 +6,8 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import uvloop
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
 from minikin.api.serving.loading import load_model
 from minikin.api.serving.model_pool import ModelPool
+from minikin.api.welcome import base_url, is_open, welcome
 from minikin.config import ServerSettings
 from minikin.errors import SetupError
 from minikin.store.contents import Contents
@@ -32,6 +34,10 @@ log = logging.getLogger(__name__)
 BACKLOG = 1024
 _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Seconds of silence before the first probe, seconds between two, and how many go unanswered."""
+_NO_KEYS = (
+    "WARNING: Other machines can use this server without an API key. To require one, start it "
+    "with: --api-key-file FILE"
+)
 
 
 def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> None:
@@ -42,15 +48,30 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
     Raises SetupError if the address or the store cannot be used, or if the only model cannot be
     loaded. Raises SystemExit(1) if answers were cut off.
     """
-    if settings.database:
-        check_database(settings.database)
-    if settings.files:
-        Contents(settings.files).check()
+    with _unlogged("minikin.store"):  # its errors stop the command, which prints them
+        if settings.database:
+            check_database(settings.database)
+        if settings.files:
+            Contents(settings.files).check()
     listener = listen(settings)
+    if is_open(listener) and not settings.api_keys:
+        log.warning(_NO_KEYS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         finished = runner.run(_serve(settings, listener, more_routes))
     if not finished:
         raise SystemExit(1)
+
+
+@contextmanager
+def _unlogged(name: str) -> Iterator[None]:
+    """Log nothing of the modules below `name` while the block runs."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def listen(settings: ServerSettings) -> socket.socket:
@@ -110,18 +131,19 @@ def _application(
 async def _announce(
     settings: ServerSettings, models: ModelPool, listener: socket.socket, started: float
 ) -> None:
-    """Print the address of the server when its first model is ready.
+    """Print where the server is, and what to do next, when its first model is ready.
 
     Raises SetupError if the only model cannot be loaded, now or after a crash.
     """
-    host, port = listener.getsockname()[:2]
-    where = f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+    where = base_url(listener)
     names = ", ".join(models.names)
     try:
         model = await models.first()
         seconds, window = time.perf_counter() - started, model.engine.info.context_length
         served = f"{names} at {where} (context of {window} tokens)"
         print(f"Ready after {seconds:.1f} s: {served}", flush=True)
+        if settings.log_level in ("debug", "info"):
+            print(f"\n{welcome(settings, where)}\n", flush=True)
         raise await model.engine.given_up()
     except SetupError as error:
         if len(settings.models) == 1:
@@ -169,7 +191,8 @@ class DrainingServer(uvicorn.Server):
             self._loop.call_soon_threadsafe(self._begin_drain)
 
     def _begin_drain(self) -> None:
-        log.info("Draining: %d requests in flight", self.service.in_flight)
+        running = self.service.in_flight
+        log.info("Draining: %d request%s in flight", running, "" if running == 1 else "s")
         self._drain = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:

@@ -8,8 +8,9 @@ import typer
 from rich.table import Table
 
 from minikin.cli.options import CacheOption, model_cache
-from minikin.cli.output import console, download_bar, errors, readable_size, wide
+from minikin.cli.output import console, download_bar, errors, wide
 from minikin.errors import ModelFileError
+from minikin.hub.progress import readable_size
 
 if TYPE_CHECKING:
     from minikin.hub.cache import CachedModel

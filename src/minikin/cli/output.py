@@ -23,11 +23,6 @@ wide = Console(highlight=False, markup=False, emoji=False, width=1000)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
-def readable_size(size: int) -> str:
-    """A readable size in bytes: `98 MB`, `4.1 GB`."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
-
-
 class DownloadBar:
     """Shows a download on stderr, with one bar for each stage."""
 

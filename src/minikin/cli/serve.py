@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +15,10 @@ from msgspec.structs import replace
 from minikin import logs
 from minikin.cli.access import read_api_keys, read_origins
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
-from minikin.cli.output import readable_size
 from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import ModelFileError, SetupError
-from minikin.hub.known import DEFAULT_MODEL, known_file
+from minikin.hub.known import DEFAULT_MODEL, KnownModel, better_model, known_file
+from minikin.hub.progress import readable_size
 
 if TYPE_CHECKING:
     from minikin.api.app import MoreRoutes
@@ -24,11 +27,16 @@ _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
 
 _Models = Annotated[
-    list[str],
+    list[str] | None,
+    typer.Argument(metavar="[NAME=]MODEL", help="The same as --model.", show_default=DEFAULT_MODEL),
+]
+_MoreModels = Annotated[
+    list[str] | None,
     typer.Option(
         metavar="[NAME=]MODEL",
         help="A name from `minikin models`, a GGUF file, a safetensors folder, or a source as for "
         "`minikin pull`. Repeatable. NAME= sets the name for clients.",
+        show_default=False,
     ),
 ]
 _Budget = Annotated[
@@ -74,7 +82,8 @@ _Origins = Annotated[
 
 @with_settings(ServerSettings, ModelSettings, EngineSettings)
 def serve(
-    model: _Models = [DEFAULT_MODEL],  # noqa: B006, typer takes a list
+    models: _Models = None,
+    model: _MoreModels = None,
     memory_budget: _Budget = None,
     api_key: _Keys = None,
     api_key_file: _KeyFile = None,
@@ -92,9 +101,11 @@ def serve(
 
     `minikin serve`
 
-    `minikin serve --model ./Qwen3-4B-Q4_K_M.gguf --port 9000`
+    `minikin serve qwen3-4b`
 
-    `minikin serve --model ./Qwen3-4B-AWQ`
+    `minikin serve ./Qwen3-4B-Q4_K_M.gguf --port 9000`
+
+    `minikin serve ./Qwen3-4B-AWQ`
 
     `minikin serve --model small=smollm2-135m-instruct --model large=./Qwen3-4B-Q4_K_M.gguf`
 
@@ -103,10 +114,10 @@ def serve(
     `minikin serve --allowed-origin http://localhost:5173`
     """
     keys = read_api_keys(api_key or [], api_key_file)
-    models = _models(model, cache, settings)
-    models, budget = _within(models, memory_budget)
+    wanted = [*(models or ()), *(model or ())] or [DEFAULT_MODEL]
+    served, budget = _within(_models(wanted, cache, settings), memory_budget)
     chosen = ServerSettings(
-        models=models,
+        models=served,
         memory_budget=budget,
         api_keys=keys,
         allowed_hosts=tuple(allowed_host or ()),
@@ -132,7 +143,8 @@ def _models(
             raise SetupError(
                 f"Two models have the name {name}. Set another name for one: NAME={text}."
             )
-        models.append(_model(name, local.path, settings))
+        known = local.known or known_file(local.path)
+        models.append(_model(name, local.path, known, settings))
     return _with_aliases(models)
 
 
@@ -145,14 +157,35 @@ def _with_aliases(models: list[ModelSettings]) -> tuple[ModelSettings, ...]:
     return tuple(models)
 
 
-def _model(name: str, path: Path, settings: dict[str, Any]) -> ModelSettings:
-    known = known_file(path)
+def _model(
+    name: str, path: Path, known: KnownModel | None, settings: dict[str, Any]
+) -> ModelSettings:
     return ModelSettings(
         id=name,
         engine=EngineSettings(model=path, **settings_of(EngineSettings, settings)),
         known_sampling=known.sampling if known else {},
+        note=_advice() if known and known.name == DEFAULT_MODEL else "",
         **settings_of(ModelSettings, settings),
     )
+
+
+def _advice() -> str:
+    """What the default model is good for, and the command for a better one on this machine."""
+    from minikin.cli.facts import machine_memory
+
+    advice = "The default model is small: good for trying things out, but it makes mistakes."
+    if (better := better_model(machine_memory())) is None:
+        return advice
+    return (
+        f"{advice}\nA better one for this machine, a download of {readable_size(better.size)}:\n\n"
+        f"  {_own_name()} serve {better.name}"
+    )
+
+
+def _own_name() -> str:
+    """How the user types `minikin` here."""
+    beside = Path(sys.executable).with_name("minikin")
+    return "minikin" if which("minikin") or not beside.exists() else os.path.relpath(beside)
 
 
 def _within(

@@ -12,8 +12,8 @@ import msgspec
 from minikin.errors import DownloadError, ModelFileError, SetupError
 from minikin.hub.cache import CachedModel, ModelCache
 from minikin.hub.digest import check_sha256
-from minikin.hub.known import KNOWN_MODELS
-from minikin.hub.progress import Progress
+from minikin.hub.known import KNOWN_MODELS, KnownModel, known_model
+from minikin.hub.progress import Progress, readable_size
 from minikin.hub.source import (
     HubSource,
     Source,
@@ -35,6 +35,8 @@ class LocalModel(msgspec.Struct, frozen=True):
     """Its id in /v1/models."""
     path: Path
     """A GGUF file, the first of several, or a safetensors folder."""
+    known: KnownModel | None = None
+    """The record of a model that the user names by its known name."""
 
 
 def locate(
@@ -45,8 +47,9 @@ def locate(
     `model` is a name (known or in the cache), a source (see `parse_source`), a GGUF file or a
     folder with one model. Raises ModelFileError, DownloadError, or SetupError for an unknown name.
     """
-    if model in KNOWN_MODELS or parse_source(model) is not None:
-        return _local(pull(model, cache, progress, accept=accept))
+    known = known_model(model)
+    if known or parse_source(model) is not None:
+        return _local(pull(model, cache, progress, accept=accept), known)
     if (cached := cache.find(model)) is not None:
         return _local(cached)
     path = Path(model).expanduser()
@@ -69,7 +72,7 @@ def pull(
     with a model's config.json before the weights are downloaded, and raises an error to reject it.
     Raises DownloadError, or SetupError for an unknown model and a name that another model has.
     """
-    known = KNOWN_MODELS.get(model)
+    known = known_model(model)
     source = known.source if known else parse_source(model)
     if source is None:
         raise _unknown(model, cache)
@@ -136,8 +139,8 @@ def _check_kind(path: Path, source: UrlSource) -> None:
         )
 
 
-def _local(cached: CachedModel) -> LocalModel:
-    return LocalModel(cached.record.name, cached.path)
+def _local(cached: CachedModel, known: KnownModel | None = None) -> LocalModel:
+    return LocalModel(cached.record.name, cached.path, known)
 
 
 def _model_at(path: Path) -> Path:
@@ -162,10 +165,13 @@ def _model_at(path: Path) -> Path:
 
 
 def _unknown(name: str, cache: ModelCache) -> SetupError:
-    names = sorted({*KNOWN_MODELS, *(model.record.name for model in cache.models())})
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-    hint = f"Did you mean {near[0]}?" if near else f"Known models: {', '.join(names)}."
+    sizes = {model.name: model.size for model in KNOWN_MODELS.values()}
+    sizes |= {model.record.name: model.record.size for model in cache.models()}
+    near = difflib.get_close_matches(name.lower().replace(":", "-"), sizes, n=3, cutoff=0.5)
+    shown = [f"{each} ({readable_size(sizes[each])})" for each in near or sorted(sizes)]
+    hint = f"Did you mean {' or '.join(shown)}?" if near else f"Known models: {', '.join(shown)}."
     return SetupError(
-        f"There is no model '{name}'. {hint} You can also give the path of a GGUF file or a "
-        "folder. `minikin models` lists the names."
+        f"There is no model '{name}'. {hint} You can also give a source such as "
+        "hf:OWNER/REPOSITORY, or the path of a GGUF file or a folder. `minikin models` lists the "
+        "names."
     )

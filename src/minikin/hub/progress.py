@@ -1,8 +1,13 @@
-"""How a download reports its progress."""
+"""How a download reports its progress, and how sizes are written."""
 
 from __future__ import annotations
 
 from typing import Protocol
+
+
+def readable_size(size: int) -> str:
+    """A readable size in bytes: `98 MB`, `4.1 GB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
 class Progress(Protocol):
