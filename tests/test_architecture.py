@@ -99,7 +99,7 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1380,
     "model_file": 2650,
-    "engine": 1940,
+    "engine": 1970,
     "engine/host": 580,
     "engine/model": 1575,
     "engine/native": 650,
@@ -108,7 +108,7 @@ LINES = {
     "constrain": 1535,
     "constrain/schema": 2190,
     "chat": 1640,
-    "api": 790,
+    "api": 850,
     "api/answer": 965,
     "api/batches": 530,
     "api/http": 1340,
@@ -123,7 +123,7 @@ LINES = {
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,
-    "cli": 1630,
+    "cli": 1765,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

@@ -12,6 +12,7 @@ MinikinError
 ├── StoreFailure            500 store_failed: the database, or the place of files, failed
 └── SetupError              no HTTP status: stops a command and names the next step
     ├── ModelFileError      a model file that cannot be used
+    ├── KeyRefused          a server that asks for an API key, or for another one
     └── DownloadError       a model that cannot be downloaded
 """
 
@@ -134,6 +135,10 @@ class SetupError(MinikinError):
 
 class ModelFileError(SetupError):
     """A model file is broken, malicious or not supported."""
+
+
+class KeyRefused(SetupError):
+    """A server needs an API key, or does not accept the given one."""
 
 
 class DownloadError(SetupError):

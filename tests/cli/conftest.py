@@ -42,6 +42,7 @@ class Server:
     """Seconds between two events."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
+    needs_key: str | None = None
 
     @property
     def base_url(self) -> str:
@@ -59,8 +60,11 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        if self.path == "/v1/models":
-            models = [{"id": "tiny"}, {"id": "gpt-4.1-mini"}]
+        key = self.state.needs_key
+        if key and self.headers.get("Authorization") != f"Bearer {key}":
+            self._send(401, b'{"error": {"message": "You did not provide an API key."}}')
+        elif self.path == "/v1/models":
+            models = [{"id": "tiny", "context_length": 8192}, {"id": "gpt-4.1-mini"}]
             self._send(200, json.dumps({"object": "list", "data": models}).encode())
         else:
             self._send(

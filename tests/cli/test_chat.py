@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 from minikin.cli.client import sse_data
+from minikin.cli.reach import reached_server
+from minikin.errors import KeyRefused
 from tests.patience import PATIENCE
 from tests.real_model import default_model
 
@@ -124,6 +126,58 @@ def test_no_server_there(minikin: Minikin):
     assert run.returncode == 1
     assert "Cannot reach http://127.0.0.1:1/v1" in run.stderr
     assert len(run.stderr.splitlines()) == 1
+
+
+def test_one_question_is_answered_once(minikin: Minikin, server: Server):
+    server.say("Par", "is.")
+    run = minikin("chat", "Capital of France?", "--base-url", server.base_url, input="ignored\n")
+    assert (run.returncode, run.stdout) == (0, "Paris.\n")
+    assert [m["content"] for m in server.requests[0]["messages"]] == ["Capital of France?"]
+    assert len(server.requests) == 1
+
+
+def test_one_question_without_an_answer_fails(minikin: Minikin, server: Server):
+    server.answers.append([{"status": 400, "body": {"error": {"message": "Too long."}}}])
+    run = minikin("chat", "Hi", "--base-url", server.base_url)
+    assert run.returncode == 1
+    assert "Too long." in run.stderr
+
+
+def test_run_takes_the_model_first(minikin: Minikin, server: Server):
+    server.say("Paris.")
+    run = minikin("run", "gpt-4.1-mini", "Capital?", "--base-url", server.base_url)
+    assert run.stdout == "Paris.\n"
+    assert server.requests[0]["model"] == "gpt-4.1-mini"
+
+
+def test_ps_lists_the_models_of_the_running_server(minikin: Minikin, server: Server):
+    run = minikin("ps", "--base-url", server.base_url)
+    lines = [line.split() for line in run.stdout.splitlines()]
+    assert lines == [["NAME", "CONTEXT"], ["tiny", "8,192"], ["gpt-4.1-mini"]]
+
+
+def test_ps_without_a_server(minikin: Minikin):
+    run = minikin("ps", "--base-url", "http://127.0.0.1:1/v1")
+    assert run.returncode == 1
+    assert "`minikin serve` starts one" in run.stderr
+
+
+@pytest.mark.parametrize("command", [("chat",), ("ps",)])
+@pytest.mark.parametrize(("key", "message"), [((), "needs an"), (("--api-key", "x"), "this")])
+def test_a_missing_or_wrong_key_names_the_option(
+    minikin: Minikin, server: Server, command: tuple[str], key: tuple[str, ...], message: str
+):
+    server.needs_key = "sk-1"
+    run = minikin(*command, "--base-url", server.base_url, *key)
+    assert run.returncode == 1
+    assert f"{message} API key. Set one with --api-key or MINIKIN_API_KEY." in run.stderr
+
+
+def test_a_server_that_needs_a_key_is_not_replaced(server: Server, monkeypatch: pytest.MonkeyPatch):
+    server.needs_key = "sk-1"
+    monkeypatch.setattr("minikin.cli.reach.USUAL_URL", server.base_url)
+    with pytest.raises(KeyRefused), reached_server(None, None, None, None):
+        pass
 
 
 @pytest.mark.model

@@ -11,7 +11,7 @@ from minikin.cli.options import SERVER_DEFAULTS
 
 from .conftest import Minikin
 
-COMMANDS = ("serve", "chat", "batch", "pull", "models", "rm")
+COMMANDS = ("serve", "chat", "run", "ps", "batch", "pull", "models", "rm")
 
 
 def test_the_help_lists_every_command(minikin: Minikin):

@@ -13,9 +13,10 @@ import typer
 from minikin import __version__
 from minikin.cli.batch import batch
 from minikin.cli.catalog import PASS_ON, catalog, probe
-from minikin.cli.chat import chat
+from minikin.cli.chat import chat, run
 from minikin.cli.models import models, pull, rm
 from minikin.cli.output import errors
+from minikin.cli.ps import ps
 from minikin.cli.serve import serve
 from minikin.cli.switches import command_of
 from minikin.errors import SetupError
@@ -29,8 +30,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (serve, chat, batch, pull, models, rm):
+for command in (serve, chat, run, ps, batch, pull, models, rm):
     app.command()(command)
+app.command("list", hidden=True)(models)
 for command in (catalog, probe):
     app.command(context_settings=PASS_ON, add_help_option=False)(command)
 

@@ -7,14 +7,34 @@ from typing import Annotated
 import typer
 
 from minikin.cli.conversation import Conversation
-from minikin.cli.options import CacheOption
+from minikin.cli.options import CacheOption, KeyOption, UrlOption
 from minikin.cli.output import errors
 from minikin.cli.reach import leave_on_signals, reached_server
 from minikin.config import MAX_TEMPERATURE
 from minikin.errors import SetupError
 
+_Question = Annotated[
+    str | None,
+    typer.Argument(metavar="QUESTION", help="Answer only this, then end.", show_default=False),
+]
+_System = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="A system message for the model.", show_default=False),
+]
+_Temperature = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=MAX_TEMPERATURE,
+        metavar="X",
+        help=f"0: most deterministic, {MAX_TEMPERATURE}: most random.",
+        show_default="the model's own",
+    ),
+]
+
 
 def chat(
+    question: _Question = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -23,37 +43,10 @@ def chat(
             show_default=False,
         ),
     ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="The address of a running server, ending in /v1.",
-            show_default=False,
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY",
-            help="The API key for that server.",
-            envvar="MINIKIN_API_KEY",
-            show_default=False,
-        ),
-    ] = None,
-    system: Annotated[
-        str | None,
-        typer.Option(metavar="TEXT", help="A system message for the model.", show_default=False),
-    ] = None,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=MAX_TEMPERATURE,
-            metavar="X",
-            help=f"0: most deterministic, {MAX_TEMPERATURE}: most random.",
-            show_default="the model's own",
-        ),
-    ] = None,
+    base_url: UrlOption = None,
+    api_key: KeyOption = None,
+    system: _System = None,
+    temperature: _Temperature = None,
     cache: CacheOption = None,
 ) -> None:
     """Talk with a model in this terminal.
@@ -65,6 +58,8 @@ def chat(
 
     `minikin chat`
 
+    `minikin chat "What is the capital of France?"`
+
     `minikin chat --system "Answer in one sentence." --temperature 0`
     """
     from minikin.cli.client import ChatClient
@@ -74,8 +69,39 @@ def chat(
     with reached_server(base_url, api_key, model, cache) as (url, wanted):
         client = ChatClient(url, api_key)
         chosen = _choose(client.models(), wanted)
+        dialog = Dialog(client, chosen, Conversation(system), temperature)
+        if question is not None:
+            dialog.ask(question)
+            return
         errors.print(f"Talking to {chosen} at {url}. Type /help for help.")
-        Dialog(client, chosen, Conversation(system), temperature).run()
+        dialog.run()
+
+
+def run(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name that the running server has, or a model as for `minikin serve`.",
+            show_default=False,
+        ),
+    ] = None,
+    question: _Question = None,
+    base_url: UrlOption = None,
+    api_key: KeyOption = None,
+    system: _System = None,
+    temperature: _Temperature = None,
+    cache: CacheOption = None,
+) -> None:
+    """Talk with a model in this terminal: `minikin chat`, with the model's name first.
+
+    Examples:
+
+    `minikin run qwen3-4b`
+
+    `minikin run qwen3-4b "What is the capital of France?"`
+    """
+    chat(question, model, base_url, api_key, system, temperature, cache)
 
 
 def _choose(offered: list[str], model: str | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Iterator
 import httpx
 import msgspec
 
-from minikin.errors import SetupError
+from minikin.errors import KeyRefused, SetupError
 
 _TIMEOUT = httpx.Timeout(300, connect=5)
 
@@ -50,12 +50,16 @@ class Chunk(msgspec.Struct, frozen=True):
         return self.choices[0].finish_reason if self.choices else None
 
 
-class _Model(msgspec.Struct, frozen=True):
+class ServedModel(msgspec.Struct, frozen=True):
+    """A name that a server offers."""
+
     id: str
+    context_length: int | None = None
+    """Tokens. None: the server does not say."""
 
 
 class _ModelList(msgspec.Struct, frozen=True):
-    data: list[_Model]
+    data: list[ServedModel]
 
 
 class _Refusal(msgspec.Struct, frozen=True):
@@ -72,15 +76,17 @@ class ChatClient:
 
     def models(self) -> list[str]:
         """The model ids that the server lists, in its order."""
+        return [model.id for model in self.served()]
+
+    def served(self) -> list[ServedModel]:
+        """The models that the server lists, in its order."""
         try:
             response = self._http.get(f"{self.base_url}/models", timeout=5)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise self._unreachable(error) from error
         self._check(response)
         try:
-            return [
-                model.id for model in msgspec.json.decode(response.content, type=_ModelList).data
-            ]
+            return msgspec.json.decode(response.content, type=_ModelList).data
         except msgspec.MsgspecError as error:
             raise SetupError(
                 f"{self.base_url} is not an OpenAI-compatible server: {error}."
@@ -125,15 +131,28 @@ class ChatClient:
             raise refusal(response)
 
     def _unreachable(self, error: Exception) -> SetupError:
-        return SetupError(f"Cannot reach {self.base_url}: {error}. Is the server running?")
+        return SetupError(
+            f"Cannot reach {self.base_url}: {error}. Is the server running? `minikin serve` starts "
+            "one."
+        )
 
 
 def refusal(response: httpx.Response) -> SetupError:
     """The error in an answer without status 200."""
+    if response.status_code == 401:
+        return _key_refused(response.request)
     try:
         return SetupError(msgspec.json.decode(response.content, type=_Refusal).error.message)
     except msgspec.MsgspecError:
         return SetupError(f"{response.url} returned status {response.status_code}.")
+
+
+def _key_refused(request: httpx.Request) -> KeyRefused:
+    server = f"{request.url.scheme}://{request.url.netloc.decode()}"
+    verdict = "does not accept this" if "authorization" in request.headers else "needs an"
+    return KeyRefused(
+        f"The server at {server} {verdict} API key. Set one with --api-key or MINIKIN_API_KEY."
+    )
 
 
 def sse_data(lines: Iterable[str]) -> Iterator[str]:

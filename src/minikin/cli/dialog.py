@@ -51,6 +51,12 @@ class Dialog:
                 elif line:
                     self._answer(line)
 
+    def ask(self, question: str) -> None:
+        """Print one answer, and nothing else to stdout. Raises SetupError."""
+        messages = self._conversation.asking(question)
+        Answer(self._model).show(self._client.stream(self._model, messages, self._temperature))
+        print()
+
     def _obey(self, line: str) -> None:
         command, _, rest = line.partition(" ")
         rest = rest.strip()

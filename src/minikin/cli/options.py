@@ -40,6 +40,24 @@ CacheOption = Annotated[
     ),
 ]
 
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The address of a running server, ending in /v1.",
+        show_default=False,
+    ),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KEY",
+        help="The API key for that server.",
+        envvar="MINIKIN_API_KEY",
+        show_default=False,
+    ),
+]
+
 
 def with_settings(*kinds: type[msgspec.Struct]) -> Callable[[Command], Command]:
     """Replace `**settings` of a command by an option for each setting with a description.

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minikin.cli.options import SERVER_DEFAULTS, locate_model, model_cache
-from minikin.errors import SetupError
+from minikin.errors import KeyRefused, SetupError
 from minikin.hub.known import DEFAULT_MODEL
 
-_USUAL_URL = f"http://{SERVER_DEFAULTS['host']}:{SERVER_DEFAULTS['port']}/v1"
+USUAL_URL = f"http://{SERVER_DEFAULTS['host']}:{SERVER_DEFAULTS['port']}/v1"
 
 
 def leave_on_signals() -> None:
@@ -32,8 +32,8 @@ def reached_server(
     The address is the given one, the usual one if a server answers there, or that of our own
     server.
     """
-    if base_url is not None or _serves(_USUAL_URL, api_key, model):
-        yield base_url or _USUAL_URL, model
+    if base_url is not None or _serves(USUAL_URL, api_key, model):
+        yield base_url or USUAL_URL, model
         return
     from minikin.cli.chat_server import chat_server
 
@@ -44,11 +44,16 @@ def reached_server(
 
 
 def _serves(url: str, api_key: str | None, model: str | None) -> bool:
-    """Whether a server at `url` offers `model`, or any model if `model` is None."""
+    """Whether a server at `url` offers `model`, or any model if `model` is None.
+
+    Raises KeyRefused: to start a second server beside the one that the user means is a surprise.
+    """
     from minikin.cli.client import ChatClient
 
     try:
         offered = ChatClient(url, api_key).models()
+    except KeyRefused:
+        raise
     except SetupError:
         return False
     return model in offered if model else bool(offered)
