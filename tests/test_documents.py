@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from minikin.hub.known import KNOWN_MODELS
+from minikin.hub.progress import readable_size
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "minikin"
 PATH = re.compile(r"`((?:[\w-]+/)*[\w-]+(?:\.(?:py|h|jsonl|md)|/))(?:::(\w+))?`")
@@ -49,6 +52,12 @@ def test_links_lead_to_files_and_headings(document: Path):
         if anchor:
             headings = [heading.lower() for heading in HEADING.findall(file.read_text())]
             assert anchor in [re.sub(r"[^\w -]", "", text).replace(" ", "-") for text in headings]
+
+
+def test_the_readme_names_every_known_model_with_its_size():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    for model in KNOWN_MODELS.values():
+        assert f"`{model.name}` ({readable_size(model.size)})" in text
 
 
 def test_ci_runs_what_a_merge_needs_on_every_python():
