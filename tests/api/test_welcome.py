@@ -75,7 +75,9 @@ def test_an_open_server_without_keys_warns(monkeypatch, caplog, host, keys, warn
 
     monkeypatch.setattr("minikin.api.server.asyncio.Runner", run)
     caplog.set_level(logging.WARNING)
-    with pytest.raises(Started):
-        serve(settings(host=host, port=0, api_keys=keys), MoreRoutes)
+    with socket.create_server((host, 0)) as listener:
+        monkeypatch.setattr("minikin.api.server.listen", lambda _: listener)
+        with pytest.raises(Started):
+            serve(settings(host=host, port=0, api_keys=keys), MoreRoutes)
     assert ("without an API key" in caplog.text) == warned
     assert ("--api-key-file" in caplog.text) == warned
