@@ -108,7 +108,7 @@ LINES = {
     "constrain": 1535,
     "constrain/schema": 2190,
     "chat": 1640,
-    "api": 850,
+    "api": 865,
     "api/answer": 965,
     "api/batches": 530,
     "api/http": 1340,
