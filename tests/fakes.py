@@ -23,6 +23,7 @@ from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
 from minikin.engine.messages import (
     ChoiceUsage,
+    EngineStats,
     Event,
     GenerationRequest,
     ModelInfo,
@@ -104,6 +105,8 @@ class ScriptedEngine:
     requests: list[GenerationRequest] = field(default_factory=list)
     finished: list[str] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
+    stats: EngineStats = field(default_factory=EngineStats)
+    restarts: int = 0
     stopped: int = 0
 
     async def wait_ready(self) -> None:

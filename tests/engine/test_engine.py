@@ -3,6 +3,7 @@ import random
 import msgspec
 import pytest
 
+from minikin.engine.messages import EngineStats
 from tests.engine.fakes import HashingModel, answer, make_engine, request, run, texts
 
 
@@ -287,3 +288,16 @@ def test_a_request_does_not_wait_for_a_prefix_of_the_background():
     engine.add(request("p" * 300, id="above", max_tokens=1))
     ends = [event.id for event in run(engine) if event.ends]
     assert ends == ["above", "below"]
+
+
+def test_its_stats_are_those_of_the_moment():
+    engine = make_engine(max_running=1)
+    assert engine.stats == EngineStats()
+    for name in ("one", "two"):
+        engine.add(request("z" * 64, id=name, max_tokens=4))
+    engine.step()
+    stats = engine.stats
+    assert (stats.running, stats.waiting) == (1, 1)
+    assert 2 / 64 <= stats.cache_used <= 4 / 64
+    run(engine)
+    assert engine.stats == EngineStats()

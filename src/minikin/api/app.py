@@ -20,6 +20,7 @@ from minikin.api.http.cors import Cors
 from minikin.api.http.edge import Edge
 from minikin.api.http.gate import Gate
 from minikin.api.http.http import TransportFault, error_response, json_response
+from minikin.api.http.public import METRICS
 from minikin.api.page import controls, docs
 from minikin.api.page import files as page_files
 from minikin.api.request.batch_rules import ENDPOINTS
@@ -34,6 +35,7 @@ from minikin.api.routes.responses import Responses
 from minikin.api.routes.stored_completions import StoredCompletions
 from minikin.api.routes.stored_responses import StoredResponses
 from minikin.api.routes.tokens import Tokens
+from minikin.api.serving.metrics import METRICS_TYPE
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.service import BatchService, Service
 from minikin.config import ServerSettings
@@ -111,7 +113,11 @@ def _routes(service: Service) -> list[BaseRoute]:
             return json_response({"status": "ready"})
         return json_response({"status": "draining" if service.draining else "loading"}, 503)
 
+    async def metrics(request: Request) -> Response:
+        return Response(service.metrics.text(), media_type=METRICS_TYPE)
+
     return [
+        Route(METRICS, metrics),
         Route("/health", health),
         Route("/ready", ready),
         Route("/v1/models", models.all),

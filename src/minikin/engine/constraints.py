@@ -46,9 +46,9 @@ class Constraints:
         self._compiling: dict[str, tuple[GenerationRequest, Future[Mask]]] = {}
 
     @property
-    def busy(self) -> bool:
-        """Whether a grammar is in compilation."""
-        return bool(self._compiling)
+    def compiling(self) -> int:
+        """The number of grammars in compilation."""
+        return len(self._compiling)
 
     def begin(self, request: GenerationRequest, grammar: str) -> None:
         """Compile the grammar of the request in another thread."""

@@ -11,7 +11,7 @@ from minikin.engine.block_pool import BlockPool
 from minikin.engine.constraints import Constraints, Ready
 from minikin.engine.emission import Emission, failure, failures
 from minikin.engine.mask import Mask, MaskMaker
-from minikin.engine.messages import Event, GenerationRequest
+from minikin.engine.messages import EngineStats, Event, GenerationRequest
 from minikin.engine.model.decoder import Decoder
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.sampler import Sampled, sample_spans
@@ -54,7 +54,17 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether there is work."""
-        return bool(self._choices) or self._constraints.busy
+        return bool(self._choices) or self._constraints.compiling > 0
+
+    @property
+    def stats(self) -> EngineStats:
+        """What the engine does now."""
+        scheduler, pool = self.scheduler, self.scheduler.pool
+        return EngineStats(
+            running=len(scheduler.running),
+            waiting=len(scheduler.waiting) + self._constraints.compiling,
+            cache_used=1 - pool.available / pool.size,
+        )
 
     def add(self, request: GenerationRequest) -> None:
         """Queue a request. Its other choices start after the first one computed the prompt."""

@@ -139,6 +139,17 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         return self.finish_reason is not None or self.error is not None
 
 
+class EngineStats(msgspec.Struct, frozen=True, kw_only=True):
+    """What the engine does at one moment."""
+
+    running: int = 0
+    """Choices that are computed now."""
+    waiting: int = 0
+    """Choices that wait for a place, for a prefix or for their grammar."""
+    cache_used: float = 0.0
+    """The part of the KV cache that running choices use, from 0 to 1."""
+
+
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of the loaded model for the server."""
 

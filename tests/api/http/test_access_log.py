@@ -118,6 +118,7 @@ async def test_unexpected_bytes_stay_one_word(lines):
 def test_probes_are_for_those_who_debug(serve, lines, caplog):
     server = serve()
     httpx.get(f"{server.url}/health")
+    httpx.get(f"{server.url}/metrics")
     httpx.get(f"{server.url}/v1/models")
     assert [matched(line)["path"] for line in lines()] == ["/v1/models"]
     caplog.set_level(logging.DEBUG, ACCESS)

@@ -19,5 +19,6 @@ def load(settings, make_masks):
 
 if __name__ == "__main__":
     worker.IDLE_SECONDS = 0.01
+    worker.STATS_SECONDS = 0.0
     worker.load_engine = load
     worker.serve(None)

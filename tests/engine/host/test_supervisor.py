@@ -87,6 +87,7 @@ async def test_a_dead_engine_ends_its_answers_and_comes_back():
         )
         assert [(type(error), str(error)) for error in both] == [(EngineFailure, DIED)] * 2
         assert await again(process, ANSWER) == "hi"
+        assert process.restarts == 1
 
 
 async def test_a_request_that_killed_the_engine_twice_is_not_run_again():

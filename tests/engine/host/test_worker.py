@@ -16,6 +16,7 @@ from minikin.config import EngineSettings
 from minikin.engine.host import supervisor as module
 from minikin.engine.host.channel import Load, Submit, frame
 from minikin.engine.host.supervisor import EngineSupervisor
+from minikin.engine.messages import EngineStats
 from tests.engine.fakes import answer, request
 from tests.patience import PATIENCE
 from tests.real_model import ROOT
@@ -46,6 +47,16 @@ async def test_an_idle_engine_stays(engine, caplog):
         await asyncio.sleep(0.1)
     assert engine.is_ready
     assert caplog.text == ""
+
+
+async def test_it_reports_what_it_does_and_that_it_is_idle(engine):
+    await engine.start()
+    await engine.wait_ready()
+    seen = [engine.stats async for _ in engine.generate(request("one", max_tokens=40))]
+    assert max(stats.running for stats in seen) == 1
+    assert max(stats.cache_used for stats in seen) > 0
+    while engine.stats != EngineStats():
+        await asyncio.sleep(0.01)
 
 
 async def test_ctrl_c_in_the_terminal_is_for_the_server(engine):

@@ -12,7 +12,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from minikin.api.http.public import PAGE_FILES, PROBES
+from minikin.api.http.public import METRICS, PAGE_FILES, PROBES
 from minikin.logs import ACCESS, one_line
 
 log = logging.getLogger(ACCESS)
@@ -51,7 +51,8 @@ class AccessLog:
         try:
             await self._app(scope, receive, watched_send)
         finally:
-            is_minor = scope["path"] in PROBES or scope["path"].startswith(PAGE_FILES)
+            path: str = scope["path"]
+            is_minor = path in (*PROBES, METRICS) or path.startswith(PAGE_FILES)
             seconds = time.perf_counter() - begun
             log.log(logging.DEBUG if is_minor else logging.INFO, _line(scope, status, seconds))
 

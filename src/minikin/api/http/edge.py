@@ -30,6 +30,7 @@ class Edge:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._add_headers(message, identifier, time.perf_counter() - begun)
+                self._service.metrics.answered(message["status"])
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

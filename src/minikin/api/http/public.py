@@ -6,6 +6,8 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 PROBES = frozenset({"/health", "/ready"})
+METRICS = "/metrics"
+"""Programs ask for it all the time, as for the probes, but it needs a key."""
 PAGE = "/"
 DOCS = "/docs"
 PAGE_FILES = "/page/"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple
 
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request.answer_request import AnswerRequest
+from minikin.api.serving.metrics import Progress
 from minikin.api.serving.service import Service
 from minikin.engine.messages import Event
 
@@ -30,6 +32,7 @@ async def answering(
     `noted` gets the token counts, for the access log. Raises MinikinError.
     """
     noted["model"] = request.model
+    begun = time.perf_counter()
     async with service.models.use(request.model) as model:
         async with service.preparing():
             prepared = await model.prepare(
@@ -41,16 +44,24 @@ async def answering(
             )
         noted["prompt_tokens"] = len(prepared.generation.prompt)
         generated = model.engine.generate(prepared.generation)
-        async with aclosing(generated), aclosing(_counted(generated, noted)) as events:
-            yield Answering(prepared, events, model.engine.info.fingerprint)
+        name = service.models.names[request.model].id
+        with service.metrics.answer(name, prepared.generation, begun) as progress:
+            counted = _counted(generated, noted, progress)
+            async with aclosing(generated), aclosing(counted) as events:
+                yield Answering(prepared, events, model.engine.info.fingerprint)
 
 
 async def _counted(
-    events: AsyncGenerator[Event, None], noted: dict[str, Any]
+    events: AsyncGenerator[Event, None], noted: dict[str, Any], progress: Progress
 ) -> AsyncGenerator[Event, None]:
-    """The events; the token count of the answers goes to the access log."""
-    async for event in events:
-        if event.usage:
-            tokens = noted.get("completion_tokens", 0) + event.usage.completion_tokens
-            noted["completion_tokens"] = tokens
-        yield event
+    """The events; the token count of the answers goes to the access log and the metrics."""
+    try:
+        async for event in events:
+            progress.add(event)
+            if event.usage:
+                tokens = noted.get("completion_tokens", 0) + event.usage.completion_tokens
+                noted["completion_tokens"] = tokens
+            yield event
+    except Exception:
+        progress.failed = True
+        raise

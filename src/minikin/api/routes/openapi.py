@@ -35,6 +35,7 @@ from minikin.config import ORIGINAL
 _ANSWER = "ChatCompletion"
 _QUESTION = "What is the capital of France?"
 _MODEL = {"model": {"type": "string"}}
+_METRICS = {"text/plain": {"schema": {"type": "string"}}}
 _WIRE = (ChatCompletion, Chunk, Error, Model, ModelList, Response, InputTokens)
 
 
@@ -133,6 +134,7 @@ def _paths() -> dict[str, Any]:
         "/detokenize": {
             "post": taking(IDS.schema, "Turn token ids into text", None, 404, 500, 503)
         },
+        "/metrics": {"get": operation("Return counts and times, for Prometheus", _METRICS)},
         "/health": {"get": operation("Return whether the server is alive", status)},
         "/ready": {"get": ready},
     }

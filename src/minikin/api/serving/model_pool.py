@@ -63,6 +63,11 @@ class ModelPool:
         return {name: place.settings for name, place in self._by_name.items()}
 
     @property
+    def loaded(self) -> dict[str, ServedModel | None]:
+        """The models by id. None: not in memory."""
+        return {place.settings.id: place.model for place in self._places}
+
+    @property
     def is_ready(self) -> bool:
         """Whether the first model is ready or unloaded, or failed while there are others."""
         first, *others = self._places

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext,
 from typing import Protocol
 
 from minikin.api.request.translate import Limits
+from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import ServerSettings
 from minikin.errors import Overloaded, SetupError, StoreFailure
@@ -44,6 +45,7 @@ class Service:
             extensions=settings.extensions,
         )
         self.store = Store(settings.database, settings.files)
+        self.metrics = Metrics(models, lambda: self.in_flight)
         self.draining = False
         self.in_flight = 0
         self.held_bytes = 0

@@ -11,7 +11,7 @@ import msgspec
 
 from minikin.bounded.frames import BadFrame, framed, read_frame, receive_frame
 from minikin.config import EngineSettings
-from minikin.engine.messages import Event, GenerationRequest, ModelInfo
+from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -48,6 +48,8 @@ class Events(msgspec.Struct, frozen=True, tag=True):
     """From the engine: the events of one step."""
 
     events: list[Event]
+    stats: EngineStats | None = None
+    """A few times a second."""
 
 
 Command = Load | Submit | Cancel

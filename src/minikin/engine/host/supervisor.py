@@ -25,7 +25,7 @@ from minikin.engine.host.channel import (
     frame,
 )
 from minikin.engine.host.quarantine import Quarantine
-from minikin.engine.messages import Event, GenerationRequest, ModelInfo
+from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
 from minikin.errors import EngineFailure, ModelFileError, Overloaded, SetupError
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,9 @@ class EngineSupervisor:
 
     def __init__(self, settings: EngineSettings, *, stuck_seconds: float = STUCK_SECONDS) -> None:
         self.settings = settings
+        self.stats = EngineStats()
+        """What the engine did at its last report."""
+        self.restarts = 0
         self._stuck_seconds = stuck_seconds
         self._info: ModelInfo | None = None
         self._ready = asyncio.Event()
@@ -185,6 +188,7 @@ class EngineSupervisor:
                 return
             log.error("The engine process %s. Restarting it", ending)
             starts += 1
+            self.restarts += 1
             connection = await self._spawn()
 
     async def _attend(self, connection: socket.socket) -> None:
@@ -194,7 +198,8 @@ class EngineSupervisor:
         self._writer.write(frame(Load(self.settings)))
         while (report := await reader.read()) is not None:
             match report:
-                case Events(events):
+                case Events(events, stats):
+                    self.stats = stats or self.stats
                     for event in events:
                         if waiting := self._streams.get(event.id):
                             waiting.tell(event)
@@ -222,6 +227,7 @@ class EngineSupervisor:
     async def _lose_engine(self) -> None:
         self._ready.clear()
         self._owing_since = None
+        self.stats = EngineStats()
         for stream in self._streams.values():
             stream.put_nowait(None)
         self._streams.clear()

@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 SIGN_OF_LIFE = 1.0
 """Maximum seconds between two reports while there is work."""
 IDLE_SECONDS = 1.0
-"""After this idle time, the engine checks its cache once."""
+"""After this idle time, the engine checks its cache once, and reports that it is idle."""
+STATS_SECONDS = 0.5
+"""Minimum time between two reports of what the engine does."""
 
 _FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
 """The errors of PyTorch if memory or the requested device is missing."""
@@ -77,28 +79,33 @@ def _reason(error: Exception, model: str) -> str:
 def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> None:
     inbox: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(reader, inbox), daemon=True).start()
-    reported = time.monotonic()
+    reported = described = time.monotonic()
     while True:
         # Sleep without work. Between steps, read only the commands that are there.
         while not engine.busy or not inbox.empty():
-            command = _next(inbox, engine)
+            command = _next(inbox, engine, connection)
             if command is None:
                 return
             _obey(engine, command)
             if isinstance(command, Cancel):
                 _send(connection, Events([]))
         events = engine.step()
-        if events or time.monotonic() - reported > SIGN_OF_LIFE:
-            _send(connection, Events(events))
-            reported = time.monotonic()
+        now = time.monotonic()
+        if events or now - reported > SIGN_OF_LIFE:
+            is_due = now - described > STATS_SECONDS
+            _send(connection, Events(events, engine.stats if is_due else None))
+            reported, described = now, now if is_due else described
 
 
-def _next(inbox: queue.SimpleQueue[Command | None], engine: Engine) -> Command | None:
+def _next(
+    inbox: queue.SimpleQueue[Command | None], engine: Engine, connection: socket.socket
+) -> Command | None:
     """The next command. If the idle check finds a corrupt cache, the process ends."""
     try:
         return inbox.get(timeout=IDLE_SECONDS)
     except queue.Empty:
         _check(engine)
+        _send(connection, Events([], engine.stats))
         return inbox.get()
 
 
