@@ -6,6 +6,7 @@ MinikinError
 │   ├── NotFound            404
 │   └── ContextExceeded     400 context_length_exceeded
 ├── Overloaded              503 service_unavailable_error
+│   └── ShuttingDown        503 the server ends: the request can run after its next start
 ├── EngineFailure           500 server_error
 │   └── Quarantined         500 request_quarantined: the same request will fail again
 ├── TemplateError           500 template_error
@@ -94,6 +95,13 @@ class Overloaded(MinikinError):
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message, code="server_is_overloaded")
         self.retry_after = retry_after
+
+
+class ShuttingDown(Overloaded):
+    """The server ends before the answer does."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down.", retry_after=5)
 
 
 class EngineFailure(MinikinError):

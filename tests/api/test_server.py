@@ -1,8 +1,10 @@
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -27,7 +29,26 @@ async def main():
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     await server.serve(sockets=[listener])
-    raise SystemExit(int(server.cut_off))
+
+asyncio.run(main())
+"""
+ENDLESS = """
+import asyncio, socket
+from pathlib import Path
+from minikin.api.server import DrainingServer
+from minikin.config import EngineSettings
+from minikin.engine.host import supervisor
+from tests.fakes import app_over, settings
+
+async def main():
+    chosen = settings(drain_seconds={drain})
+    supervisor.PROGRAM = "tests.engine.host.scripted_worker"
+    engine = supervisor.EngineSupervisor(EngineSettings(model=Path("endless")))
+    await engine.start()
+    server = DrainingServer(app_over(engine, chosen), chosen)
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    await server.serve(sockets=[listener])
 
 asyncio.run(main())
 """
@@ -38,9 +59,9 @@ def start():
     """Start a server in a process of its own; gives the process and its address."""
     running = []
 
-    def start(tokens=100, drain=600.0):
+    def start(tokens=100, drain=600.0, script=SCRIPT):
         process = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT.format(tokens=tokens, drain=drain)],
+            [sys.executable, "-c", script.format(tokens=tokens, drain=drain)],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
             stdout=subprocess.PIPE,
@@ -75,26 +96,29 @@ def test_the_first_signal_drains(start):
     assert process.wait(timeout=PATIENCE) == 0
 
 
-def test_a_drain_that_takes_too_long_is_cut_short(start):
-    process, url = start(tokens=1000, drain=0.3)
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK) as stream:
-        lines = stream.iter_lines()
-        next(lines)
-        process.send_signal(signal.SIGTERM)
-        with pytest.raises(httpx.RemoteProtocolError):
-            list(lines)
-    assert process.wait(timeout=PATIENCE) == 1
-
-
-def test_the_second_signal_ends_at_once(start):
-    process, url = start(tokens=100_000, drain=3600)
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=ASK) as stream:
-        lines = stream.iter_lines()
-        next(lines)
-        process.send_signal(signal.SIGTERM)
-        until(lambda: httpx.get(f"{url}/ready").json() == {"status": "draining"})
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=PATIENCE) == 1
+@pytest.mark.parametrize("signals", [1, 2], ids=["at the limit", "at the second signal"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_answers_that_do_not_end_are_cut_off_with_true_words(start, stream, signals):
+    process, url = start(script=ENDLESS, drain=0.5 if signals == 1 else 3600)
+    with ThreadPoolExecutor() as pool:
+        ask = ASK | {"stream": stream}
+        asked = pool.submit(httpx.post, f"{url}/v1/chat/completions", json=ask, timeout=PATIENCE)
+        begun = 'vllm:time_to_first_token_seconds_count{model_name="tiny"} 1.0'
+        until(lambda: begun in httpx.get(f"{url}/metrics").text)
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            if signals == 2:
+                until(lambda: httpx.get(f"{url}/ready").json() == {"status": "draining"})
+        answer = asked.result()
+    if stream:
+        assert answer.status_code == 200
+        error = json.loads(events(answer.text.splitlines())[-1])["error"]
+    else:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        error = answer.json()["error"]
+    assert error["message"] == "The server is shutting down."
+    assert error["type"] == "service_unavailable_error"
+    assert process.wait(timeout=PATIENCE) == 0
 
 
 def test_an_idle_server_ends_at_once(start):

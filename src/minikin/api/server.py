@@ -41,12 +41,12 @@ _NO_KEYS = (
 
 
 def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> None:
-    """Serve until a signal. The first SIGTERM or SIGINT drains, the second stops immediately.
+    """Serve until a signal. The first SIGTERM or SIGINT drains, the second ends all answers.
 
     `more_routes` returns routes to serve in addition to those of the API.
 
     Raises SetupError if the address or the store cannot be used, or if the only model cannot be
-    loaded. Raises SystemExit(1) if answers were cut off.
+    loaded.
     """
     with _unlogged("minikin.store"):  # its errors stop the command, which prints them
         if settings.database:
@@ -57,9 +57,7 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
     if is_open(listener) and not settings.api_keys:
         log.warning(_NO_KEYS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        finished = runner.run(_serve(settings, listener, more_routes))
-    if not finished:
-        raise SystemExit(1)
+        runner.run(_serve(settings, listener, more_routes))
 
 
 @contextmanager
@@ -97,8 +95,7 @@ def listen(settings: ServerSettings) -> socket.socket:
 
 async def _serve(
     settings: ServerSettings, listener: socket.socket, more_routes: Callable[[], MoreRoutes]
-) -> bool:
-    """Serve. Returns whether every answer was finished."""
+) -> None:
     started = time.perf_counter()
     models = ModelPool(settings, load_model)
     models.first()
@@ -113,11 +110,10 @@ async def _serve(
             await server.serve(sockets=[listener])
         finally:
             await server.service.stop()
-        if not watch.cancel() and (error := watch.exception()):
+        if not watch.cancel() and not watch.cancelled() and (error := watch.exception()):
             raise error
     finally:
         await models.stop()
-    return not server.cut_off
 
 
 def _application(
@@ -170,11 +166,12 @@ class DrainingServer(uvicorn.Server):
                 timeout_graceful_shutdown=1,
             )
         )
-        self.cut_off = False
         self.service: Service = app.state.service
         self._drain_seconds = settings.drain_seconds
         self._loop = asyncio.get_running_loop()
         self._drain: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        """Set at the second signal."""
 
     def end_if_failed(self, watch: asyncio.Task[None]) -> None:
         """Stop immediately if the finished task `watch` failed."""
@@ -182,13 +179,9 @@ class DrainingServer(uvicorn.Server):
             self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler: drain at the first signal, stop at the second."""
-        if self.service.draining:
-            self.cut_off = self.service.in_flight > 0
-            self.should_exit = self.force_exit = True
-        else:
-            self.service.draining = True
-            self._loop.call_soon_threadsafe(self._begin_drain)
+        """Signal handler: drain at the first signal, end all answers at the second."""
+        again, self.service.draining = self.service.draining, True
+        self._loop.call_soon_threadsafe(self._hurry.set if again else self._begin_drain)
 
     def _begin_drain(self) -> None:
         running = self.service.in_flight
@@ -196,10 +189,15 @@ class DrainingServer(uvicorn.Server):
         self._drain = asyncio.create_task(self._finish())
 
     async def _finish(self) -> None:
-        try:
-            await asyncio.wait_for(self.service.idle.wait(), self._drain_seconds)
-        except TimeoutError:
-            self.cut_off = True
+        service = self.service
+        reasons = [asyncio.create_task(event.wait()) for event in (service.idle, self._hurry)]
+        await asyncio.wait(
+            reasons, timeout=self._drain_seconds, return_when=asyncio.FIRST_COMPLETED
+        )
+        for reason in reasons:
+            reason.cancel()
+        if service.in_flight:
+            log.warning("Ending %d requests in flight", service.in_flight)
             # Each running answer ends with an error that its client sees.
-            await self.service.models.stop()
+            await service.models.stop()
         self.should_exit = True

@@ -12,7 +12,7 @@ import pytest
 from minikin.api.serving import model_pool
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import EngineSettings, ModelSettings
-from minikin.errors import EngineFailure, ModelFileError, Overloaded
+from minikin.errors import EngineFailure, ModelFileError, Overloaded, ShuttingDown
 from tests.fakes import ScriptedEngine, served, settings
 from tests.patience import PATIENCE
 
@@ -70,6 +70,28 @@ async def test_loading_and_unloading_are_logged(caplog):
     loading, loaded, unloading = caplog.messages
     assert (loading, unloading) == ("Loading b", "Unloading b")
     assert re.fullmatch(r"Loaded b in \d+\.\d s", loaded)
+
+
+async def test_who_waits_for_a_model_hears_of_the_shutdown():
+    models = Models()
+    models.may_load.clear()
+    waiting = [asyncio.create_task(models.touch(name)) for name in "ab"]
+    await until(lambda: models.loads)
+    await models.pool.stop()
+    for end in (*waiting, models.touch("c")):
+        with pytest.raises(ShuttingDown):
+            await end
+    assert models.loads == ["a"]
+
+
+async def test_a_request_that_is_cancelled_while_it_waits_stays_cancelled():
+    models = Models()
+    models.may_load.clear()
+    waiting = asyncio.create_task(models.touch("a"))
+    await until(lambda: models.loads)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
 
 
 async def test_a_model_is_loaded_once_when_it_is_first_asked_for():

@@ -1,6 +1,7 @@
 """An engine's process without an engine: the first token of a prompt says what it does.
 
-The model's file name says how it starts: `crash`, `refuse`, or anything else to load.
+The model's file name says how it starts: `crash`, `refuse`, or anything else to load. An engine
+for the model `endless` begins each answer and never ends it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,13 @@ def main() -> None:
         connection.sendall(frame(Loaded(INFO)))
         while command := reader.read():
             if isinstance(command, Submit):
-                obey(command.request, connection)
+                begin(command.request, connection) if name == "endless" else obey(
+                    command.request, connection
+                )
+
+
+def begin(request, connection) -> None:
+    connection.sendall(frame(Events([Event(id=request.id, index=0, text="a", token_ends=(1,))])))
 
 
 def obey(request, connection) -> None:

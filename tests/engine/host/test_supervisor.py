@@ -13,7 +13,14 @@ from minikin.config import EngineSettings
 from minikin.engine.host import supervisor as module
 from minikin.engine.host.supervisor import DIED, EngineSupervisor
 from minikin.engine.messages import GenerationRequest, SamplingParams
-from minikin.errors import EngineFailure, ModelFileError, Overloaded, Quarantined, SetupError
+from minikin.errors import (
+    EngineFailure,
+    ModelFileError,
+    Overloaded,
+    Quarantined,
+    SetupError,
+    ShuttingDown,
+)
 from tests.real_model import ROOT
 
 from .scripted_worker import ANSWER, ANSWER_LATE, DIE, HANG, INFO
@@ -88,6 +95,27 @@ async def test_a_dead_engine_ends_its_answers_and_comes_back():
         assert [(type(error), str(error)) for error in both] == [(EngineFailure, DIED)] * 2
         assert await again(process, ANSWER) == "hi"
         assert process.restarts == 1
+
+
+async def test_a_stop_is_not_a_crash():
+    async with engine("endless") as process:
+        await process.wait_ready()
+        running = asyncio.create_task(answer(process, ANSWER))
+        while not process._streams:
+            await asyncio.sleep(0.01)
+        await process.stop()
+        for end in (running, answer(process, ANSWER), process.wait_ready()):
+            with pytest.raises(ShuttingDown, match="shutting down"):
+                await end
+
+
+async def test_who_waits_for_an_engine_hears_of_its_stop():
+    async with engine() as process:
+        waiting = asyncio.create_task(process.wait_ready())
+        await asyncio.sleep(0)
+        await process.stop()
+        with pytest.raises(ShuttingDown):
+            await waiting
 
 
 async def test_a_request_that_killed_the_engine_twice_is_not_run_again():

@@ -12,6 +12,7 @@ from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.serving.metrics import Progress
 from minikin.api.serving.service import Service
 from minikin.engine.messages import Event
+from minikin.errors import MinikinError, ShuttingDown
 
 
 class Answering(NamedTuple):
@@ -35,13 +36,19 @@ async def answering(
     begun = time.perf_counter()
     async with service.models.use(request.model) as model:
         async with service.preparing():
-            prepared = await model.prepare(
-                request,
-                identifier,
-                owner=owner,
-                default_max_tokens=service.settings.default_max_tokens,
-                gives_way=service.gives_way,
-            )
+            try:
+                prepared = await model.prepare(
+                    request,
+                    identifier,
+                    owner=owner,
+                    default_max_tokens=service.settings.default_max_tokens,
+                    gives_way=service.gives_way,
+                )
+            except MinikinError as error:
+                if service.models.is_stopped:
+                    # Its processes are lost, so the error can be untrue.
+                    raise ShuttingDown from error
+                raise
         noted["prompt_tokens"] = len(prepared.generation.prompt)
         generated = model.engine.generate(prepared.generation)
         name = service.models.names[request.model].id

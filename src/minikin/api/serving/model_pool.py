@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from minikin.api.serving.served_model import ServedModel
 from minikin.api.serving.window import stated_context_length
 from minikin.config import ModelSettings, ServerSettings
-from minikin.errors import EngineFailure, Overloaded, SetupError
+from minikin.errors import EngineFailure, Overloaded, SetupError, ShuttingDown
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class ModelPool:
         """Set when a model loses its last user."""
         self.is_short = False
         """Whether a request waits until other models are not in use any more."""
+        self.is_stopped = False
         self._unloading: set[asyncio.Task[None]] = set()
 
     @property
@@ -103,7 +104,8 @@ class ModelPool:
         """The model with this name. It stays in memory while the block runs.
 
         Waits until the model is loaded, and until models in use leave room for it. Raises
-        Overloaded if this takes too long, EngineFailure if the model cannot be loaded.
+        Overloaded if this takes too long, EngineFailure if the model cannot be loaded, ShuttingDown
+        after `stop`.
         """
         place = self._by_name[name]
         place.users += 1
@@ -117,11 +119,14 @@ class ModelPool:
                 self._unload_later(place)
 
     async def stop(self) -> None:
-        """Unload all models. Running answers end with EngineFailure."""
+        """Unload all models. Requests that use them or wait for them end with ShuttingDown."""
+        self.is_stopped = True
         for place in self._places:
             await self._unload(place)
 
     async def _ready(self, place: _Place) -> ServedModel:
+        if self.is_stopped:
+            raise ShuttingDown
         if place.failed_at is not None and _now() - place.failed_at > RETRY_SECONDS:
             place.failed_at = None
             await self._unload(place)
@@ -135,6 +140,11 @@ class ModelPool:
             raise Overloaded(
                 f"The model '{place.settings.id}' is not loaded yet. Try again in a moment."
             ) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            raise ShuttingDown from None  # not this request was cancelled, but the loading
         except SetupError as error:
             place.failed_at = place.failed_at or _now()
             file = place.settings.engine.model

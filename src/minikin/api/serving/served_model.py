@@ -73,7 +73,7 @@ class ServedModel:
         self._warming = asyncio.create_task(self._warm())
 
     async def stop(self) -> None:
-        """Stop the model's processes. Running answers end with EngineFailure."""
+        """Stop the model's processes. Running answers end with ShuttingDown."""
         if self._warming:
             self._warming.cancel()
         await self.engine.stop()

@@ -11,7 +11,7 @@ from minikin.api.request.translate import Limits
 from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import ServerSettings
-from minikin.errors import Overloaded, SetupError, StoreFailure
+from minikin.errors import Overloaded, SetupError, ShuttingDown, StoreFailure
 from minikin.store.store import Store
 
 SWEEP_SECONDS = 3600.0
@@ -92,7 +92,7 @@ class Service:
         A request takes its place when its body is there: slow clients keep none from others.
         """
         if self.draining:
-            raise Overloaded("The server is shutting down.", retry_after=5)
+            raise ShuttingDown
         if self.in_flight >= self.settings.max_queued:
             raise Overloaded("The server has too many requests. Try again in a moment.")
 

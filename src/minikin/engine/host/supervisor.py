@@ -26,7 +26,14 @@ from minikin.engine.host.channel import (
 )
 from minikin.engine.host.quarantine import Quarantine
 from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
-from minikin.errors import EngineFailure, ModelFileError, Overloaded, SetupError
+from minikin.errors import (
+    EngineFailure,
+    MinikinError,
+    ModelFileError,
+    Overloaded,
+    SetupError,
+    ShuttingDown,
+)
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +51,8 @@ that they wait for: a prompt of 1,000 tokens took ten times as long."""
 DIED = "The engine stopped while it ran this request. It restarts now. Try again."
 
 
-class _Stream(asyncio.Queue[Event | None]):
-    """The events of one request. None: the engine died."""
+class _Stream(asyncio.Queue[Event | MinikinError]):
+    """The events of one request. An error: the engine is lost."""
 
     def __init__(self, request: GenerationRequest) -> None:
         super().__init__()
@@ -76,6 +83,7 @@ class EngineSupervisor:
         self._ready = asyncio.Event()
         self._hopeless = asyncio.Event()
         self._fault: SetupError | None = None
+        self._stopping = False
         self._child: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._streams: dict[str, _Stream] = {}
@@ -87,7 +95,7 @@ class EngineSupervisor:
     @property
     def is_ready(self) -> bool:
         """Whether the model is ready."""
-        return self._ready.is_set() and self._fault is None
+        return self._ready.is_set() and self._fault is None and not self._stopping
 
     @property
     def info(self) -> ModelInfo:
@@ -105,10 +113,15 @@ class EngineSupervisor:
         ]
 
     async def wait_ready(self) -> None:
-        """Wait until the model is ready. Raises SetupError if the engine cannot start."""
+        """Wait until the model is ready.
+
+        Raises SetupError if the engine cannot start, ShuttingDown after `stop`.
+        """
         await self._ready.wait()
         if self._fault:
             raise self._fault
+        if self._stopping:
+            raise ShuttingDown
 
     async def given_up(self) -> SetupError:
         """Wait until the engine cannot start any more. Returns the reason."""
@@ -117,12 +130,14 @@ class EngineSupervisor:
         return self._fault
 
     async def stop(self) -> None:
-        """Stop the process. Running requests end with EngineFailure."""
+        """Stop the process. Running and waiting requests end with ShuttingDown."""
+        self._stopping = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._lose_engine()
+        self._ready.set()  # for those who wait
         if self._child and self._child.returncode is None:
             self._child.kill()
             await self._child.wait()
@@ -131,9 +146,11 @@ class EngineSupervisor:
         """The events of all choices of the request. To cancel it, close the generator.
 
         Raises Overloaded while there is no engine, EngineFailure if the engine dies or fails at a
-        choice, Quarantined if this request stopped the engine before.
+        choice, ShuttingDown if it is stopped, Quarantined if this request stopped it before.
         """
         async with self._quarantine.admit(request):
+            if self._stopping:
+                raise ShuttingDown
             if not self.is_ready:
                 raise Overloaded("The model is loading. Try again in a moment.")
             stream = self._streams[request.id] = _Stream(request)
@@ -142,8 +159,8 @@ class EngineSupervisor:
             try:
                 while unfinished:
                     event = await stream.get()
-                    if event is None:
-                        raise EngineFailure(DIED)
+                    if isinstance(event, MinikinError):
+                        raise event
                     if event.error:
                         raise EngineFailure(f"The engine failed at this request ({event.error}).")
                     unfinished -= event.finish_reason is not None
@@ -229,7 +246,7 @@ class EngineSupervisor:
         self._owing_since = None
         self.stats = EngineStats()
         for stream in self._streams.values():
-            stream.put_nowait(None)
+            stream.put_nowait(ShuttingDown() if self._stopping else EngineFailure(DIED))
         self._streams.clear()
         writer, self._writer = self._writer, None
         if writer:
