@@ -109,11 +109,12 @@ class EngineFailure(MinikinError):
 
 
 class Quarantined(EngineFailure):
-    """The engine process crashed twice while it computed this request."""
+    """The engine process crashed several times while it computed this request."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The engine stopped twice while it computed this request. It does not run it again.",
+            "The engine stopped several times while it computed this request. It does not run it "
+            "again for some minutes.",
             code="request_quarantined",
         )
 

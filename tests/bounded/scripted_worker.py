@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 from minikin.bounded.limits import OverTime
 from minikin.bounded.worker import serve
@@ -17,6 +20,9 @@ from minikin.errors import SetupError
 def begin(setup: str) -> Callable[[str], str]:
     if setup == "refuse":
         raise SetupError("I can't.")
+    if setup.startswith("kill once "):
+        once(kill, setup.removeprefix("kill once "))
+        return act
     return act if setup == "fine" else {"die": die, "hang": hang, "spin": spin}[setup]()
 
 
@@ -24,7 +30,10 @@ def act(task: str) -> str:
     word, _, rest = task.partition(" ")
     known = {"echo": lambda: rest, "print": print_much, "die": die, "hang": hang, "spin": spin}
     known |= {"catch": catch, "one call": one_call, "memory": memory, "rubbish": rubbish}
-    known["log"] = log_some
+    known |= {"log": log_some, "kill": kill}
+    known |= {
+        f"{name} once {rest[5:]}": partial(once, known[name], rest[5:]) for name in ("die", "kill")
+    }
     return known.get(task, known.get(word, die))()
 
 
@@ -43,6 +52,19 @@ def log_some():
 
 def die():
     os.abort()
+
+
+def kill():
+    """As by somebody else."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(3600)
+
+
+def once(act, path):
+    if not Path(path).exists():
+        Path(path).touch()
+        act()
+    return "done"
 
 
 def hang():

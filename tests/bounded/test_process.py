@@ -81,6 +81,28 @@ async def test_a_worker_that_died_between_two_tasks_is_replaced():
         assert await process.ask("echo well", str) == "well"
 
 
+async def test_a_task_whose_worker_is_killed_from_outside_runs_once_more(tmp_path):
+    async with worker() as process:
+        assert await process.ask(f"kill once {tmp_path / 'task'}", str) == "done"
+        with pytest.raises(WorkerLost):
+            await process.ask("kill", str)
+        assert await process.ask("echo well", str) == "well"
+
+
+async def test_a_worker_that_is_killed_from_outside_while_it_starts_starts_once_more(tmp_path):
+    async with worker(f"kill once {tmp_path / 'setup'}") as process:
+        assert await process.ask("echo well", str) == "well"
+    async with worker(f"kill once {tmp_path / 'start'}") as process:
+        await process.start()
+        assert await process.ask("echo well", str) == "well"
+
+
+async def test_a_task_that_ends_its_worker_itself_does_not_run_again(tmp_path):
+    async with worker() as process:
+        with pytest.raises(WorkerLost):
+            await process.ask(f"die once {tmp_path / 'task'}", str)
+
+
 async def test_ctrl_c_in_the_terminal_is_for_its_caller():
     async with worker() as process:
         await process.start()

@@ -33,7 +33,7 @@ from minikin.constrain.grammar import MAX_CALLS
 from minikin.constrain.schema.document import MAX_ENUM_VALUES, MAX_MULTIPLE
 from minikin.constrain.schema.narrow import ANY_DEPTH, MAX_LEVEL, MOST, STEP
 from minikin.constrain.schema.objects import MAX_FREE
-from minikin.engine.host.quarantine import MAX_DEATHS
+from minikin.engine.host.quarantine import FORGET_SECONDS
 from minikin.engine.model.block import BLOCK
 from minikin.store.batches import MAX_UNENDED
 from minikin.store.completions import MAX_STORED
@@ -151,7 +151,8 @@ _DIFFERENCES = f"""\
   that were used. `minikin serve --sampling openai` turns all model defaults off.
 - A server can have several models. A request for a model that is not in memory waits until it is
   loaded. It gets 503 after the server's `load_seconds`, or 500 with code `model_load_failed`.
-- A request that stopped the engine {MAX_DEATHS} times gets 500 with code `request_quarantined`.
+- A request that crashed the engine twice gets 500 with code `request_quarantined` for
+  {FORGET_SECONDS / 60:.0f} minutes.
 - A prefix is reused only for the API key that sent it.
 - Arguments of earlier tool calls do not have to be JSON: they can be cut off or empty. The chat
   template gets the `name` of a `tool` message if it supports one.

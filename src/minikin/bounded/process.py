@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from minikin import logs
+from minikin.bounded.death import is_from_outside
 from minikin.bounded.frames import BadFrame, framed, receive_frame
 from minikin.bounded.limits import Limits
 
@@ -29,6 +30,10 @@ _LOST = (
 )
 """The errors of a worker that hangs, died or writes invalid data. uvloop raises the last one
 for a closed pipe."""
+_CLOSED = (asyncio.IncompleteReadError, ConnectionError, RuntimeError)
+"""Those of them that a death causes."""
+_REAP_SECONDS = 1.0
+"""How long to wait for the exit status of a process that closed its pipes."""
 _ROOT = str(Path(__file__).parents[2])
 """The folder where the worker finds this package, installed or not."""
 _Reply = TypeVar("_Reply")
@@ -58,6 +63,8 @@ class BoundedProcess:
         self._setup = setup
         self._limits = limits
         self._process: asyncio.subprocess.Process | None = None
+        self._was_killed = False
+        """Whether a signal from outside ended the last process."""
 
     @property
     def pid(self) -> int | None:
@@ -67,13 +74,31 @@ class BoundedProcess:
     async def ask(self, task: Any, reply: type[_Reply]) -> _Reply:
         """The worker's reply to a task. The caller sends one task at a time.
 
-        Raises WorkerLost, or WorkerNotReady if there is none. A caller that cancels ends the
-        worker, so that the next caller does not wait for an unwanted result.
+        Raises WorkerLost, or WorkerNotReady if there is none. If a signal from outside ends the
+        worker, the task runs once more: it is not the cause. A caller that cancels ends the worker,
+        so that the next caller does not wait for an unwanted result.
         """
         body = msgspec.json.encode(task)
+        return await self._again_if_killed(lambda: self._ask(body, reply))
+
+    async def start(self) -> None:
+        """Start the worker if it does not run. Raises WorkerNotReady."""
+        await self._again_if_killed(self._start)
+
+    async def _again_if_killed(self, attempt: Callable[[], Awaitable[_Reply]]) -> _Reply:
+        self._was_killed = False
+        try:
+            return await attempt()
+        except (WorkerLost, WorkerNotReady):
+            if not self._was_killed:
+                raise
+            log.warning("%s: killed from outside. Trying once more", self._module)
+            return await attempt()
+
+    async def _ask(self, body: bytes, reply: type[_Reply]) -> _Reply:
         try:
             async with self._ended_unless_done():
-                await self.start()
+                await self._start()
                 async with asyncio.timeout(self._limits.patience):
                     await self._write(body)
                     return await self._read(reply)
@@ -81,8 +106,7 @@ class BoundedProcess:
             log.debug("%s: lost: %r", self._module, error)
             raise WorkerLost from error
 
-    async def start(self) -> None:
-        """Start the worker if it does not run. Raises WorkerNotReady."""
+    async def _start(self) -> None:
         if self._process is not None and self._process.returncode is None:
             return
         await self.stop()
@@ -111,8 +135,12 @@ class BoundedProcess:
         """Stops the process if the block fails or is cancelled, because a task can be running."""
         try:
             yield
-        except BaseException:
-            await self.stop()
+        except BaseException as error:
+            try:
+                if self._process is not None and isinstance(error, _CLOSED):
+                    self._was_killed = await _is_killed(self._process)
+            finally:
+                await self.stop()
             raise
 
     async def _spawn(self) -> asyncio.subprocess.Process:
@@ -138,3 +166,11 @@ class BoundedProcess:
         assert self._process is not None
         assert self._process.stdout is not None
         return msgspec.json.decode(await receive_frame(self._process.stdout), type=kind)
+
+
+async def _is_killed(process: asyncio.subprocess.Process) -> bool:
+    """Whether a signal from outside ended a process that closed its pipes."""
+    try:
+        return is_from_outside(await asyncio.wait_for(process.wait(), _REAP_SECONDS))
+    except TimeoutError:
+        return False

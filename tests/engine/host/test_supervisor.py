@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
@@ -129,6 +130,29 @@ async def test_a_request_that_killed_the_engine_twice_is_not_run_again():
         assert await answer(process, ANSWER) == "hi", "others go on"
         with pytest.raises(EngineFailure, match="restarts now"):
             await answer(process, DIE, 8)
+
+
+async def killed(process, sign):
+    """How a request ends when a signal from outside ends the engine."""
+    await process.wait_ready()
+    running = asyncio.create_task(answer(process, HANG))
+    while not process._streams:
+        await asyncio.sleep(0.01)
+    os.kill(process._child.pid, sign)
+    with pytest.raises(EngineFailure) as raised:
+        await running
+    return str(raised.value)
+
+
+async def test_a_request_that_runs_when_somebody_kills_the_engine_is_not_the_cause():
+    async with engine() as process:
+        for sign in (signal.SIGKILL, signal.SIGHUP, signal.SIGHUP, signal.SIGKILL, signal.SIGHUP):
+            assert await killed(process, sign) == DIED
+        assert await killed(process, signal.SIGKILL) == DIED
+        await process.wait_ready()
+        with pytest.raises(Quarantined):
+            await answer(process, HANG)
+        assert await answer(process, ANSWER) == "hi"
 
 
 async def test_a_step_that_never_ends_is_ended():

@@ -1,11 +1,12 @@
-"""Requests that ran when the engine died. They run one at a time, and at most twice."""
+"""Requests that ran when the engine died. They run one at a time, and not for ever."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from hashlib import blake2b
 
 import msgspec
@@ -13,7 +14,13 @@ import msgspec
 from minikin.engine.messages import GenerationRequest
 from minikin.errors import Quarantined
 
-MAX_DEATHS = 2
+SUSPECT = 3
+"""From this suspicion on, a request runs only while no other suspect does: after one crash, or two
+deaths by SIGKILL. See `ending.py`."""
+CONDEMNED = 6
+"""From this suspicion on, it does not run: after two crashes, or three deaths by SIGKILL."""
+FORGET_SECONDS = 600.0
+"""This long after the last death, a request is no longer suspicious."""
 MAX_KNOWN = 1_024
 """Above this number of suspects, the oldest are forgotten."""
 
@@ -21,32 +28,40 @@ MAX_KNOWN = 1_024
 class Quarantine:
     """Finds the request that kills the engine among those that only ran at the same time.
 
-    Every request that ran when the engine died is a suspect. Suspects run one at a time, so only
-    the cause runs at a second death. A request that ends normally is no longer a suspect.
+    Every request that ran when the engine died is suspicious. Suspects run one at a time, so only
+    the cause runs at a second death. A request that ends normally is no longer suspicious.
     """
 
     def __init__(self) -> None:
-        self._deaths: OrderedDict[bytes, int] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[int, float]] = OrderedDict()
+        """Suspicion, and the time of the last death."""
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def admit(self, request: GenerationRequest) -> AsyncIterator[None]:
-        """Runs the block when it is the request's turn. Raises Quarantined after two deaths."""
-        if not self._deaths or (mark := _mark(request)) not in self._deaths:
+        """Runs the block when it is the request's turn. Raises Quarantined instead if condemned."""
+        if not self._known or (mark := _mark(request)) not in self._known:
             yield
             return
-        async with self._turn:
-            if self._deaths.get(mark, 0) >= MAX_DEATHS:
+        async with self._turn if self._suspicion(mark) >= SUSPECT else nullcontext():
+            if self._suspicion(mark) >= CONDEMNED:
                 raise Quarantined
             yield
-            self._deaths.pop(mark, None)
+            self._known.pop(mark, None)
 
-    def blame(self, requests: Iterable[GenerationRequest]) -> None:
-        """Record that the engine died while it ran these requests."""
+    def blame(self, requests: Iterable[GenerationRequest], suspicion: int) -> None:
+        """Record that the engine died while it ran these requests, and how suspicious that is."""
+        if not suspicion:
+            return
         for mark in map(_mark, requests):
-            self._deaths[mark] = self._deaths.get(mark, 0) + 1
-        while len(self._deaths) > MAX_KNOWN:
-            self._deaths.popitem(last=False)
+            self._known[mark] = self._suspicion(mark) + suspicion, time.monotonic()
+            self._known.move_to_end(mark)
+        while len(self._known) > MAX_KNOWN:
+            self._known.popitem(last=False)
+
+    def _suspicion(self, mark: bytes) -> int:
+        suspicion, since = self._known.get(mark, (0, 0.0))
+        return suspicion if time.monotonic() - since < FORGET_SECONDS else 0
 
 
 def _mark(request: GenerationRequest) -> bytes:

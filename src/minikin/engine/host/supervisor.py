@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncGenerator
@@ -24,6 +23,7 @@ from minikin.engine.host.channel import (
     Submit,
     frame,
 )
+from minikin.engine.host.ending import Ending
 from minikin.engine.host.quarantine import Quarantine
 from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
 from minikin.errors import (
@@ -89,6 +89,8 @@ class EngineSupervisor:
         self._streams: dict[str, _Stream] = {}
         self._owing_since: float | None = None
         """The time of the last command, or of the last report while there is work."""
+        self._is_stuck = False
+        """Whether the server killed the engine for it."""
         self._quarantine = Quarantine()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -190,12 +192,14 @@ class EngineSupervisor:
         starts = 1
         while True:
             await self._attend(connection)
-            if self._ready.is_set():
-                starts = 0
-                self._quarantine.blame(stream.request for stream in self._streams.values())
+            was_ready = self._ready.is_set()
+            running = [stream.request for stream in self._streams.values()]
             await self._lose_engine()
             assert self._child is not None
-            ending = _ending(await self._reap(self._child))
+            ending = await self._reap(self._child)
+            if was_ready:
+                starts = 0
+                self._quarantine.blame(running, ending.suspicion)
             if self._fault is None and starts == MAX_STARTS:
                 reason = f"The engine cannot load {self.settings.model.name}: its process"
                 self._fault = SetupError(f"{reason} {ending}, {MAX_STARTS} times in a row.")
@@ -237,7 +241,7 @@ class EngineSupervisor:
             if since is not None and self._now() - since > self._stuck_seconds:
                 log.error("The engine did no step for %.0f s. Killing it", self._now() - since)
                 assert self._child is not None
-                self._owing_since = None
+                self._owing_since, self._is_stuck = None, True
                 with suppress(ProcessLookupError):
                     self._child.kill()
 
@@ -254,12 +258,15 @@ class EngineSupervisor:
             with suppress(OSError):
                 await writer.wait_closed()
 
-    async def _reap(self, child: asyncio.subprocess.Process) -> int:
+    async def _reap(self, child: asyncio.subprocess.Process) -> Ending:
         try:
-            return await asyncio.wait_for(child.wait(), timeout=1.0)
+            status = await asyncio.wait_for(child.wait(), timeout=1.0)
         except TimeoutError:
+            self._is_stuck = True
             child.kill()
-            return await child.wait()
+            status = await child.wait()
+        was_stuck, self._is_stuck = self._is_stuck, False
+        return Ending(status, by_server=was_stuck)
 
     def _send(self, command: Command) -> None:
         if self._writer:
@@ -269,11 +276,3 @@ class EngineSupervisor:
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
-
-
-def _ending(status: int) -> str:
-    """A readable description of an exit status."""
-    if status >= 0:
-        return f"ended with status {status}"
-    hint = " (is there enough memory?)" if -status == signal.SIGKILL else ""
-    return f"was killed by {signal.Signals(-status).name}{hint}"
