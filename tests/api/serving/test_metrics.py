@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,6 +13,7 @@ from minikin.engine.messages import EngineStats
 from minikin.errors import EngineFailure
 from tests.fakes import ScriptedEngine, live_server
 from tests.patience import until
+from tests.real_model import ROOT
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 TINY = {"model_name": "tiny"}
@@ -118,6 +122,22 @@ def test_they_need_a_key_if_the_server_has_keys():
     with live_server(ScriptedEngine(), api_keys=("a key of the operator",)) as server:
         assert httpx.get(f"{server.url}/metrics").status_code == 401
         assert read(server, authorization="Bearer a key of the operator")
+
+
+def test_the_dashboard_and_readme_name_only_what_there_is():
+    dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text())
+    shown = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+    described = (ROOT / "README.md").read_text()
+    with live_server(ScriptedEngine()) as server:
+        ask(server)
+        ask(server, n=0)
+        there = {name for name, *_ in read(server)}
+    named = set(re.findall(r"(?:vllm:|minikin_)\w+", shown))
+    assert len(named) > 10
+    assert named <= there
+    table = set(re.findall(r"`((?:vllm:|minikin_)\w+)`", described))
+    assert {name.removesuffix("_bucket") for name in named} <= table
+    assert all(name in there or f"{name}_count" in there for name in table)
 
 
 def test_two_servers_in_one_process_count_for_themselves():
