@@ -121,6 +121,22 @@ def test_answers_that_do_not_end_are_cut_off_with_true_words(start, stream, sign
     assert process.wait(timeout=PATIENCE) == 0
 
 
+@pytest.mark.parametrize("background", [False, True])
+def test_responses_that_do_not_end_are_cut_off_with_true_words(start, background):
+    process, url = start(script=ENDLESS, drain=3600)
+    body = {"model": "tiny", "input": "Hi", "stream": True, "background": background}
+    with httpx.stream("POST", f"{url}/v1/responses", json=body, timeout=PATIENCE) as stream:
+        lines = stream.iter_lines()
+        next(line for line in lines if "output_text.delta" in line)
+        process.send_signal(signal.SIGTERM)
+        until(lambda: httpx.get(f"{url}/ready").json() == {"status": "draining"})
+        process.send_signal(signal.SIGTERM)
+        last = [json.loads(event) for event in events(lines) if event.startswith("{")][-1]
+    assert last["type"] == "response.failed"
+    assert last["response"]["error"]["message"] == "The server is shutting down."
+    assert process.wait(timeout=PATIENCE) == 0
+
+
 def test_an_idle_server_ends_at_once(start):
     process, url = start()
     assert httpx.get(f"{url}/health").status_code == 200

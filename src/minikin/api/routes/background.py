@@ -18,7 +18,14 @@ from minikin.api.responses.state import failed, in_full
 from minikin.api.responses.translate import ResponseRequest, read
 from minikin.api.routes.response_turn import ResponseTurn
 from minikin.api.serving.service import Service
-from minikin.errors import EngineFailure, InvalidRequest, MinikinError, Overloaded, StoreFailure
+from minikin.errors import (
+    EngineFailure,
+    InvalidRequest,
+    MinikinError,
+    Overloaded,
+    ShuttingDown,
+    StoreFailure,
+)
 from minikin.store.responses import StoredResponse
 
 log = logging.getLogger(__name__)
@@ -182,6 +189,8 @@ class Background:
             async with aclosing(job.turn.events({})) as events:
                 async for event in events:
                     job.add(event)
+        except ShuttingDown:  # those who follow it hear so, and it runs again after the next start
+            raise
         except Overloaded:
             return False
         except InvalidRequest as error:
