@@ -66,8 +66,8 @@ def test_times_are_those_of_the_answer():
         first = value(server, "vllm:time_to_first_token_seconds_sum", **TINY)
         between = value(server, "vllm:inter_token_latency_seconds_sum", **TINY)
         whole = value(server, "vllm:e2e_request_latency_seconds_sum", **TINY)
-    assert first >= 0.1
-    assert between >= 0.3
+    assert first >= 0.09
+    assert between >= 0.28
     assert whole == pytest.approx(first + between, abs=0.001)
 
 
@@ -112,7 +112,8 @@ def test_a_client_that_leaves_ends_an_answer():
     with live_server(ScriptedEngine(tokens=["a"] * 10_000, pause=0.01)) as server:
         ask_stream = ASK | {"stream": True}
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=ask_stream) as stream:
-            next(stream.iter_lines())
+            lines = stream.iter_lines()
+            next(lines)
             assert value(server, "minikin_requests_in_flight") == 1
         labels = {**TINY, "finished_reason": "abort"}
         until(lambda: value(server, "vllm:request_success_total", **labels) == 1)

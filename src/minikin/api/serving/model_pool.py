@@ -121,8 +121,7 @@ class ModelPool:
     async def stop(self) -> None:
         """Unload all models. Requests that use them or wait for them end with ShuttingDown."""
         self.is_stopped = True
-        for place in self._places:
-            await self._unload(place)
+        await asyncio.gather(*map(self._unload, self._places))
 
     async def _ready(self, place: _Place) -> ServedModel:
         if self.is_stopped:
