@@ -69,7 +69,7 @@ def test_errors_of_the_server_are_shown(minikin: Minikin, serve, requests: Path,
         "batch", str(requests), "--base-url", f"{server.url}/v1", "--api-key", "key-of-bob"
     )
     assert wrong.returncode == 1
-    assert "Incorrect API key" in wrong.stderr
+    assert "does not accept this API key. Set one with --api-key" in wrong.stderr
     gone = minikin("batch", str(requests), "--base-url", "http://127.0.0.1:1/v1")
     assert "Cannot reach" in gone.stderr
     text = tmp_path / "requests.txt"
