@@ -105,10 +105,10 @@ def test_answers_that_do_not_end_are_cut_off_with_true_words(start, stream, sign
         asked = pool.submit(httpx.post, f"{url}/v1/chat/completions", json=ask, timeout=PATIENCE)
         begun = 'vllm:time_to_first_token_seconds_count{model_name="tiny"} 1.0'
         until(lambda: begun in httpx.get(f"{url}/metrics").text)
-        for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        if signals == 2:
+            until(lambda: httpx.get(f"{url}/ready").json() == {"status": "draining"})
             process.send_signal(signal.SIGTERM)
-            if signals == 2:
-                until(lambda: httpx.get(f"{url}/ready").json() == {"status": "draining"})
         answer = asked.result()
     if stream:
         assert answer.status_code == 200
