@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import asdict
 
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.database import Database
@@ -53,7 +54,7 @@ class Batches:
 
     async def add(self, batch: StoredBatch) -> None:
         """Store a new batch. Raises InvalidRequest if the owner has too many."""
-        row = {name: getattr(batch, name) for name in batch.__struct_fields__}
+        row = asdict(batch)
         count = sa.select(sa.func.count()).select_from(table)
         unended = count.where(table.c.owner == batch.owner, ~table.c.ended)
         async with self._database.write() as db:
@@ -168,10 +169,7 @@ class Batches:
         }
 
     async def _select(self, query: sa.Select[Any]) -> list[StoredBatch]:
-        async with self._database.read() as db:
-            rows = (await db.execute(query)).mappings().all()
-        names = StoredBatch.__struct_fields__
-        found = [StoredBatch(**{name: row[name] for name in names}) for row in rows]
+        found = await self._database.select(StoredBatch, query)
         return [await self._counted(batch) for batch in found]
 
     async def _counted(self, batch: StoredBatch) -> StoredBatch:

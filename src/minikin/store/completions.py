@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import asdict
 
 from minikin.store.database import Database
 from minikin.store.paging import Page, paged
@@ -45,7 +46,7 @@ class Completions:
 
     async def add(self, stored: StoredCompletion) -> None:
         """Store one more. If there are too many, the oldest is deleted."""
-        row = {name: getattr(stored, name) for name in stored.__struct_fields__}
+        row = asdict(stored)
         async with self._database.write() as db:
             made = await db.execute(sa.insert(table).returning(table.c.position), row)
             oldest = made.scalar_one() - MAX_STORED
@@ -54,7 +55,8 @@ class Completions:
 
     async def get(self, owner: str, identifier: str) -> StoredCompletion | None:
         """The completion with this id, if it belongs to `owner`."""
-        found = await self._select(sa.select(table).where(*_one(owner, identifier)))
+        query = sa.select(table).where(*_one(owner, identifier))
+        found = await self._database.select(StoredCompletion, query)
         return found[0] if found else None
 
     async def find(self, owner: str, page: Page, only: Filter) -> list[StoredCompletion]:
@@ -64,7 +66,8 @@ class Completions:
             query = query.where(table.c.model == only.model)
         for pair in only.metadata.items():
             query = query.where(_has(*pair))
-        return await self._select(paged(query, table, page, table.c.owner == owner))
+        query = paged(query, table, page, table.c.owner == owner)
+        return await self._database.select(StoredCompletion, query)
 
     async def set_metadata(self, owner: str, identifier: str, metadata: dict[str, str]) -> None:
         """Replace the metadata of a completion."""
@@ -78,12 +81,6 @@ class Completions:
         async with self._database.write() as db:
             gone = await db.execute(sa.delete(table).where(*_one(owner, identifier)))
             return gone.rowcount > 0
-
-    async def _select(self, query: sa.Select[Any]) -> list[StoredCompletion]:
-        async with self._database.read() as db:
-            rows = (await db.execute(query)).mappings().all()
-        names = StoredCompletion.__struct_fields__
-        return [StoredCompletion(**{name: row[name] for name in names}) for row in rows]
 
 
 def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:

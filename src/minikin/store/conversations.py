@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.errors import InvalidRequest, NotFound
@@ -60,7 +61,7 @@ class Conversations:
 
     async def add(self, conversation: Conversation, first: Sequence[Item] = ()) -> None:
         """Store a new conversation with its first items. Raises InvalidRequest, see `append`."""
-        row = {name: getattr(conversation, name) for name in conversation.__struct_fields__}
+        row = asdict(conversation)
         async with self._database.write() as db:
             made = await db.execute(sa.insert(table).returning(table.c.position), row)
             oldest = table.c.position <= made.scalar_one() - MAX_CONVERSATIONS
@@ -71,11 +72,10 @@ class Conversations:
     async def get(self, owner: str, identifier: str) -> Conversation:
         """The conversation with this id, if it belongs to `owner`."""
         query = sa.select(table).where(*_one(owner, identifier))
-        async with self._database.read() as db:
-            row = (await db.execute(query)).mappings().first()
-        if row is None:
+        found = await self._database.select(Conversation, query)
+        if not found:
             raise not_found(identifier)
-        return Conversation(**{name: row[name] for name in Conversation.__struct_fields__})
+        return found[0]
 
     async def set_metadata(self, owner: str, identifier: str, metadata: dict[str, str]) -> None:
         """Replace the metadata of a conversation."""

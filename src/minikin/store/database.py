@@ -11,8 +11,9 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 from platformdirs import user_data_path
 from sqlalchemy import event
@@ -22,6 +23,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from minikin.errors import SetupError, StoreFailure
 
 log = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 HEAD = "0002"
 """The newest revision in `migrations/`."""
@@ -114,6 +117,13 @@ class Database:
             engine = await self._open()
             async with engine.connect() as connection:
                 yield connection
+
+    async def select(self, kind: type[Row], query: sa.Select[Any]) -> list[Row]:
+        """What the query finds, as structs of this kind. Raises StoreFailure."""
+        async with self.read() as connection:
+            found = await connection.execute(query)
+            names = kind.__struct_fields__
+            return [kind(**{name: row[name] for name in names}) for row in found.mappings()]
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.errors import InvalidRequest, NotFound
@@ -70,20 +70,18 @@ class Files:
     async def get(self, owner: str, identifier: str) -> StoredFile:
         """The file with this id. Raises NotFound unless it belongs to `owner` and is alive."""
         query = sa.select(table).where(*_alive(owner), table.c.id == identifier)
-        async with self._database.read() as db:
-            row = (await db.execute(query)).mappings().first()
-        if row is None:
+        found = await self._database.select(StoredFile, query)
+        if not found:
             raise not_found(identifier)
-        return _file(row)
+        return found[0]
 
     async def find(self, owner: str, page: Page, purpose: str | None = None) -> list[StoredFile]:
         """Up to `page.limit` files, and one more if there are more."""
         query = sa.select(table)
         if purpose is not None:
             query = query.where(table.c.purpose == purpose)
-        async with self._database.read() as db:
-            rows = await db.execute(paged(query, table, page, *_alive(owner)))
-            return [_file(row) for row in rows.mappings()]
+        query = paged(query, table, page, *_alive(owner))
+        return await self._database.select(StoredFile, query)
 
     def content(self, identifier: str) -> AsyncGenerator[bytes, None]:
         """The content of a file, in chunks."""
@@ -133,8 +131,7 @@ class Files:
 
 async def publish(db: AsyncConnection, file: StoredFile) -> None:
     """Make a finished draft a file, within a transaction."""
-    row = {name: getattr(file, name) for name in file.__struct_fields__}
-    await db.execute(sa.update(table).where(table.c.id == file.id).values(row))
+    await db.execute(sa.update(table).where(table.c.id == file.id).values(asdict(file)))
 
 
 def not_found(identifier: str) -> NotFound:
@@ -145,7 +142,3 @@ def not_found(identifier: str) -> NotFound:
 def _alive(owner: str) -> tuple[sa.ColumnElement[bool], ...]:
     is_alive = sa.or_(table.c.expires_at.is_(None), table.c.expires_at > int(time.time()))
     return table.c.owner == owner, table.c.purpose != _DRAFT, is_alive
-
-
-def _file(row: Any) -> StoredFile:
-    return StoredFile(**{name: row[name] for name in StoredFile.__struct_fields__})

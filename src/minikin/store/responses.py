@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec.structs import asdict
 
 from minikin.store.conversations import append
 from minikin.store.database import Database
@@ -54,7 +55,7 @@ class Responses:
         on. They are also appended to `conversation`, an id, in the same transaction. Raises
         NotFound if there is no such conversation, InvalidRequest if it has one of the items.
         """
-        row = {name: getattr(response, name) for name in response.__struct_fields__}
+        row = asdict(response)
         async with self._database.write() as db:
             changed = await db.execute(
                 sa.update(table).where(*_one(response.owner, response.id)).values(row)
@@ -96,10 +97,7 @@ class Responses:
 
     async def _select(self, *conditions: sa.ColumnElement[bool]) -> list[StoredResponse]:
         query = sa.select(table).where(*conditions).order_by(table.c.position)
-        async with self._database.read() as db:
-            rows = (await db.execute(query)).mappings().all()
-        names = StoredResponse.__struct_fields__
-        return [StoredResponse(**{name: row[name] for name in names}) for row in rows]
+        return await self._database.select(StoredResponse, query)
 
 
 def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:
