@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from minikin.cli.options import CacheOption
+from minikin.cli.options import CacheOption, KeyOption, UrlOption
 from minikin.cli.output import errors, progress_bar
 from minikin.cli.reach import leave_on_signals, reached_server
 from minikin.errors import SetupError
@@ -54,23 +54,8 @@ def batch(
             show_default="the default model",
         ),
     ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="The address of a running server, ending in /v1.",
-            show_default=False,
-        ),
-    ] = None,
-    api_key: Annotated[
-        str | None,
-        typer.Option(
-            metavar="KEY",
-            help="The API key for that server.",
-            envvar="MINIKIN_API_KEY",
-            show_default=False,
-        ),
-    ] = None,
+    base_url: UrlOption = None,
+    api_key: KeyOption = None,
     cache: CacheOption = None,
 ) -> None:
     """Run a file of requests as a batch, and fetch the results.
