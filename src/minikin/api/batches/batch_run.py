@@ -16,6 +16,7 @@ from minikin.api.batches.call import Answer, call
 from minikin.api.batches.input_lines import InputLine, split_lines
 from minikin.api.batches.results import Results
 from minikin.api.http.bodies import decode_json
+from minikin.api.http.large import off_loop
 from minikin.api.request.batch_rules import MAX_LINES, LineChecker, LineError
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.batches import BatchLine, LineState, StoredBatch
@@ -89,9 +90,8 @@ class BatchRun:
         lines = split_lines(content, self._max_line_bytes)
         async with aclosing(content), aclosing(lines):
             async for number, line in lines:
-                if line is not None:
-                    line = line.removeprefix(b"\xef\xbb\xbf")
-                self._check(checker, number, line)
+                line = line and line.removeprefix(b"\xef\xbb\xbf")
+                await self._check(checker, number, line)
                 if checker.count > MAX_LINES:
                     return
                 if line is None or checker.errors:
@@ -104,12 +104,12 @@ class BatchRun:
         if waiting and not checker.errors:
             await self._batches.add_lines(self._batch.id, waiting)
 
-    def _check(self, checker: LineChecker, number: int, line: bytes | None) -> None:
+    async def _check(self, checker: LineChecker, number: int, line: bytes | None) -> None:
         if line is None:
             checker.too_long(number, self._max_line_bytes)
             return
         try:
-            value = decode_json(line)
+            value = await off_loop(len(line), lambda: decode_json(line))
         except InvalidRequest:
             checker.not_json(number)
         else:
