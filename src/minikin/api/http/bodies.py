@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from minikin.api.http.http import TransportFault
+from minikin.api.http.http import TransportFault, arrival
 from minikin.api.http.large import LARGE, off_loop
 from minikin.api.serving.service import Service
 from minikin.errors import InvalidRequest, Overloaded
@@ -47,18 +47,16 @@ async def read_json(request: Request, service: Service, check: Callable[[Any], T
     _check_headers(request)
     parts: list[bytes] = []
     try:
-        async with asyncio.timeout(BODY_SECONDS), aclosing(_parts(request, service)) as received:
-            async for part in received:
-                parts.append(part)
-                service.held_bytes += len(part)
+        with arrival():
+            async with (
+                asyncio.timeout(BODY_SECONDS),
+                aclosing(_parts(request, service)) as sent,
+            ):
+                async for part in sent:
+                    parts.append(part)
+                    service.held_bytes += len(part)
         body = b"".join(parts)
         return await off_loop(len(body), lambda: check(_limited(body)))
-    except TimeoutError:
-        raise TransportFault(408, "The body of the request did not arrive in time.") from None
-    except ClientDisconnect:
-        raise TransportFault(
-            400, "The connection ended before the body of the request was complete."
-        ) from None
     finally:
         service.held_bytes -= sum(map(len, parts))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive
 
@@ -27,6 +28,19 @@ class TransportFault(InvalidRequest):
     def __init__(self, status: int, message: str, *, code: str | None = None) -> None:
         super().__init__(message, code=code)
         self.status = status
+
+
+@contextmanager
+def arrival() -> Iterator[None]:
+    """A block that reads a body within a time limit. Raises TransportFault if it does not come."""
+    try:
+        yield
+    except TimeoutError:
+        raise TransportFault(408, "The body of the request did not arrive in time.") from None
+    except ClientDisconnect:
+        raise TransportFault(
+            400, "The connection ended before the body of the request was complete."
+        ) from None
 
 
 def json_response(content: Any, status: int = 200) -> Response:

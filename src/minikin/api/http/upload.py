@@ -9,9 +9,9 @@ from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from minikin.api.http.http import TransportFault
+from minikin.api.http.http import TransportFault, arrival
 from minikin.errors import InvalidRequest
 
 # It logs every form that is broken, and a client could fill the log with that.
@@ -114,18 +114,13 @@ async def read_form(
     boundary = _boundary(request)
     try:
         parser = MultipartParser(boundary, _callbacks(form))
-        async with asyncio.timeout(UPLOAD_SECONDS), asyncio.timeout(IDLE_SECONDS) as idle:
-            async for chunk in request.stream():
-                parser.write(chunk)
-                if content := form.take_content():
-                    await write(content)
-                idle.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
-    except TimeoutError:
-        raise TransportFault(408, "The body of the request did not arrive in time.") from None
-    except ClientDisconnect:
-        raise TransportFault(
-            400, "The connection ended before the body of the request was complete."
-        ) from None
+        with arrival():
+            async with asyncio.timeout(UPLOAD_SECONDS), asyncio.timeout(IDLE_SECONDS) as idle:
+                async for chunk in request.stream():
+                    parser.write(chunk)
+                    if content := form.take_content():
+                        await write(content)
+                    idle.reschedule(asyncio.get_running_loop().time() + IDLE_SECONDS)
     except FormParserError:
         raise InvalidRequest(_BROKEN) from None
     if not form.is_complete:
