@@ -40,6 +40,13 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+def part_of(data: list[dict[str, Any]], page: Page) -> list[dict[str, Any]]:
+    """The entries of a page and all after it, of a list in memory with the oldest first."""
+    ordered = data[::-1] if page.order == "desc" else data
+    ids = [entry["id"] for entry in ordered]
+    return ordered[ids.index(page.after) + 1 :] if page.after in ids else ordered
+
+
 def listed(data: list[dict[str, Any]], page: Page) -> dict[str, Any]:
     """The list object with `data`, the entries of a page and one more if there are more."""
     shown = data[: page.limit]

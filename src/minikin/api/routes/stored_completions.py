@@ -12,7 +12,7 @@ from starlette.responses import Response
 from minikin.api.answer.identifiers import reported_model
 from minikin.api.http.bodies import read_json
 from minikin.api.http.http import json_response
-from minikin.api.http.lists import Listing, listed
+from minikin.api.http.lists import Listing, listed, part_of
 from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Nullable, Object, Property
 from minikin.api.serving.service import Service
@@ -62,12 +62,7 @@ class StoredCompletions:
         stored = await self._find(request)
         page, _ = _query(request)
         messages = [_message(stored.id, at, sent) for at, sent in enumerate(stored.messages)]
-        if page.order == "desc":
-            messages.reverse()
-        ids = [message["id"] for message in messages]
-        if page.after in ids:
-            messages = messages[ids.index(page.after) + 1 :]
-        return json_response(listed(messages, page))
+        return json_response(listed(part_of(messages, page), page))
 
     async def _find(self, request: Request) -> StoredCompletion:
         identifier = request.path_params["id"]
