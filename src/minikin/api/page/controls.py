@@ -13,7 +13,7 @@ from minikin.api.http.http import json_response
 from minikin.api.request.combinations import MAX_OUTPUT_TOKENS
 from minikin.api.request.destinations import Sampling, Setting
 from minikin.api.request.parameter import Parameter
-from minikin.api.request.parameters import EXTENSIONS, served_parameters
+from minikin.api.request.parameters import EXTENSIONS, TABLE
 from minikin.api.serving.service import Service
 
 _ALSO = ("max_completion_tokens", "reasoning_effort")
@@ -47,7 +47,7 @@ def controls(service: Service) -> list[dict[str, Any]]:
             "default_text": parameter.default.replace("`", ""),
             "behaviour": parameter.behaviour,
         }
-        for parameter in served_parameters(extensions=True)
+        for parameter in TABLE.parameters
         if parameter.name in _ALSO or _samples(parameter)
     ]
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import msgspec
 
-from minikin.api.request import faults
 from minikin.api.request.file_rules import EXPIRES_AFTER
 from minikin.api.request.parameter_rules import Metadata
-from minikin.api.request.rules import Nullable, Object, OneOf, Property, Text
+from minikin.api.request.rules import FreeForm, Nullable, Object, OneOf, Property, Text
 from minikin.errors import InvalidRequest
 
 MAX_LINES = 50_000
@@ -25,34 +24,15 @@ BATCH = Object(
         "output_expires_after": Property(Nullable(EXPIRES_AFTER)),
     }
 )
-
-
-class _AnyObject(msgspec.Struct, frozen=True):
-    """An object. Its route checks it when the line runs."""
-
-    def check(self, value: Any, path: str) -> dict[str, Any]:
-        """See Rule."""
-        if not isinstance(value, dict):
-            raise faults.wrong_type(path, "an object", value)
-        return value
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """See Rule."""
-        return {"type": "object"}
-
-    def __str__(self) -> str:
-        return "object"
-
-
 LINE = Object(
     {
         "custom_id": Property(Text(max_length=512, min_length=1), required=True),
         "method": Property(OneOf(("POST",)), required=True),
         "url": Property(Text(), required=True),
-        "body": Property(_AnyObject(), required=True),
+        "body": Property(FreeForm(levels=None), required=True),
     }
 )
+"""The route of `url` checks the body when the line runs."""
 
 
 class LineError(msgspec.Struct, frozen=True):

@@ -28,17 +28,21 @@ Place = TypeVar("Place", bound=Destination)
 
 
 class ParameterTable:
-    """Distributes the values of a body to their destinations.
+    """The parameters of an endpoint. Distributes the values of a body to their destinations."""
 
-    `parameters` are all of an endpoint, extensions included.
-    """
-
-    def __init__(self, parameters: tuple[Parameter, ...]) -> None:
-        self.parameters = parameters
+    def __init__(
+        self, parameters: tuple[Parameter, ...], extensions: tuple[Parameter, ...]
+    ) -> None:
+        self._originals = parameters
+        self.parameters = parameters + extensions
         self._sampling = tuple(self.going_to(Sampling))
         self._request = tuple(self.going_to(Request))
         self._settings = tuple(self.going_to(Setting))
         self._defaults = tuple(self.going_to(DefaultOf))
+
+    def served(self, *, extensions: bool) -> tuple[Parameter, ...]:
+        """What a server accepts beside `model`, with or without the extensions."""
+        return self.parameters if extensions else self._originals
 
     def going_to(self, kind: type[Place]) -> Iterator[tuple[Parameter, Place]]:
         """Every parameter with each of its destinations of one kind."""

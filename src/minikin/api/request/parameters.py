@@ -370,9 +370,4 @@ EXTENSIONS = (
 )
 """Parameters that OpenAI rejects as unrecognised. A server accepts them if it is set to."""
 
-TABLE = ParameterTable(PARAMETERS + EXTENSIONS)
-
-
-def served_parameters(*, extensions: bool) -> tuple[Parameter, ...]:
-    """The parameters that a server accepts beside `model`, with or without the extensions."""
-    return PARAMETERS + EXTENSIONS if extensions else PARAMETERS
+TABLE = ParameterTable(PARAMETERS, EXTENSIONS)

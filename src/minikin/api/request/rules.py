@@ -304,15 +304,17 @@ class Nullable(_Frozen, frozen=True):
 
 
 class FreeForm(_Frozen, frozen=True):
-    """Any JSON object with at most MAX_DEPTH levels."""
+    """Any JSON object with at most `levels` levels. None: of any depth."""
+
+    levels: int | None = MAX_DEPTH
 
     def check(self, value: Any, path: str) -> dict[str, Any]:
         """See Rule."""
         if not isinstance(value, dict):
             raise faults.wrong_type(path, "an object", value)
-        if _is_deeper(value, MAX_DEPTH):
+        if self.levels is not None and _is_deeper(value, self.levels):
             raise InvalidRequest(
-                f"Invalid '{path}': nested too deeply. Expected at most {MAX_DEPTH} levels.",
+                f"Invalid '{path}': nested too deeply. Expected at most {self.levels} levels.",
                 param=path,
                 code="json_too_deep",
             )

@@ -10,7 +10,7 @@ from minikin.api.request import faults
 from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.request.combinations import AFTER_UNKNOWN, BEFORE_UNKNOWN
 from minikin.api.request.parameter import check_each
-from minikin.api.request.parameters import ORIGINAL_WINDOW, TABLE, served_parameters
+from minikin.api.request.parameters import ORIGINAL_WINDOW, TABLE
 from minikin.config import MAX_CHOICES
 from minikin.engine.messages import SamplingParams
 from minikin.errors import ContextExceeded, InvalidRequest, NotFound
@@ -78,7 +78,7 @@ def translate(body: Any, limits: Limits) -> ChatRequest:
     model = check_model(body.get("model"), limits.models)
     if "messages" not in body:
         raise faults.missing("messages")
-    parameters = served_parameters(extensions=limits.extensions)
+    parameters = TABLE.served(extensions=limits.extensions)
     values = check_each(body, parameters)
     if values.get("n", 1) > limits.max_choices:
         raise faults.out_of_range("n", "integer", values["n"], limits.max_choices, above=True)

@@ -58,20 +58,18 @@ class ErrorEvent(_Event, frozen=True, kw_only=True, tag="error"):
     sequence_number: int
 
 
-class OutputItemAdded(_Event, frozen=True, kw_only=True, tag="response.output_item.added"):
+class _OfItem(_Event, frozen=True, kw_only=True):
+    item: OutputItem
+    output_index: int
+    sequence_number: int
+
+
+class OutputItemAdded(_OfItem, frozen=True, kw_only=True, tag="response.output_item.added"):
     """An item begins."""
 
-    item: OutputItem
-    output_index: int
-    sequence_number: int
 
-
-class OutputItemDone(_Event, frozen=True, kw_only=True, tag="response.output_item.done"):
+class OutputItemDone(_OfItem, frozen=True, kw_only=True, tag="response.output_item.done"):
     """An item ends."""
-
-    item: OutputItem
-    output_index: int
-    sequence_number: int
 
 
 class _OfPart(_Event, frozen=True, kw_only=True):
@@ -134,16 +132,18 @@ class ReasoningDone(_Event, frozen=True, kw_only=True, tag="response.reasoning_t
     text: str
 
 
-class ArgumentsDelta(
-    _Event, frozen=True, kw_only=True, tag="response.function_call_arguments.delta"
-):
-    """More of a call's arguments."""
-
+class _OfCall(_Event, frozen=True, kw_only=True):
     delta: str
     item_id: str
     obfuscation: str | UnsetType = UNSET
     output_index: int
     sequence_number: int
+
+
+class ArgumentsDelta(
+    _OfCall, frozen=True, kw_only=True, tag="response.function_call_arguments.delta"
+):
+    """More of a call's arguments."""
 
 
 class ArgumentsDone(_Event, frozen=True, kw_only=True, tag="response.function_call_arguments.done"):
@@ -155,14 +155,8 @@ class ArgumentsDone(_Event, frozen=True, kw_only=True, tag="response.function_ca
     sequence_number: int
 
 
-class InputDelta(_Event, frozen=True, kw_only=True, tag="response.custom_tool_call_input.delta"):
+class InputDelta(_OfCall, frozen=True, kw_only=True, tag="response.custom_tool_call_input.delta"):
     """More of the input of a custom tool."""
-
-    delta: str
-    item_id: str
-    obfuscation: str | UnsetType = UNSET
-    output_index: int
-    sequence_number: int
 
 
 class InputDone(_Event, frozen=True, kw_only=True, tag="response.custom_tool_call_input.done"):

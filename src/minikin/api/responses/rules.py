@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from minikin.api.request import faults
-from minikin.api.request.rules import OneOf, Property, Rule, Text
+from minikin.api.request.rules import OneOf, Property, Rule, Tagged, Text
 from minikin.errors import InvalidRequest
 
 MAX_ID = 64
@@ -74,13 +74,9 @@ def _bad_id(path: str, value: str, expected: str) -> InvalidRequest:
     )
 
 
-class Variant(msgspec.Struct, frozen=True, kw_only=True):
-    """An object of one of several kinds, like Tagged, with other places in its errors."""
+class Variant(Tagged, frozen=True, kw_only=True):
+    """A Tagged object with other places in its errors, and perhaps without a tag."""
 
-    tag: str
-    kinds: Mapping[str, Rule]
-    known: tuple[str, ...]
-    """The kinds that errors list. Some of them are not in `kinds`."""
     absent: str | None = None
     """The kind of an object without `tag`. None: the tag is required."""
     expected: str = "an object"
@@ -101,11 +97,3 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         if kind not in self.kinds:
             raise faults.not_one_of(path, kind, tuple(self.kinds))
         return self.kinds[kind].check(value, path)
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """See Rule."""
-        return {"anyOf": [rule.schema for rule in self.kinds.values()]}
-
-    def __str__(self) -> str:
-        return f"object with `{self.tag}` one of " + ", ".join(f"`{kind}`" for kind in self.kinds)

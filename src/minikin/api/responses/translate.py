@@ -19,7 +19,7 @@ from minikin.api.responses import normal_form
 from minikin.api.responses.combinations import check_context, check_input, check_model
 from minikin.api.responses.item_rules import INPUT
 from minikin.api.responses.messages import Item, to_messages, turns
-from minikin.api.responses.parameters import TABLE, served_parameters
+from minikin.api.responses.parameters import TABLE
 from minikin.api.responses.strangers import check_names, moved
 from minikin.api.responses.tool_rules import HOSTED
 from minikin.errors import InvalidRequest
@@ -147,7 +147,7 @@ def read(body: Any, limits: Limits, only: Sequence[str] | None = None) -> Body:
     if only is not None and body.get("input") is None:
         body = body | {"input": []}  # a count needs no new items
     _check_presence(body)
-    parameters = served_parameters(extensions=limits.extensions)
+    parameters = TABLE.served(extensions=limits.extensions)
     if only is not None:
         parameters = tuple(p for p in parameters if p.name in only)
     check_names(body, {"model", *(parameter.name for parameter in parameters)})

@@ -11,7 +11,7 @@ import msgspec
 from minikin import __version__
 from minikin.api.answer.wire import ChatCompletion, Chunk, Error, Model, ModelList
 from minikin.api.request.parameter import Parameter
-from minikin.api.request.parameters import served_parameters
+from minikin.api.request.parameters import TABLE
 from minikin.api.responses import parameters as of_responses
 from minikin.api.responses.translate import COUNTED
 from minikin.api.responses.wire import InputTokens, Response
@@ -71,11 +71,11 @@ def with_more(described: dict[str, Any], paths: Mapping[str, Any]) -> dict[str, 
 
 
 def _bodies(extensions: bool) -> dict[str, Any]:
-    responses = of_responses.served_parameters(extensions=extensions)
+    responses = of_responses.TABLE.served(extensions=extensions)
     counted = [parameter for parameter in responses if parameter.name in COUNTED]
     return {
         "ChatCompletionRequest": _body(
-            served_parameters(extensions=extensions),
+            TABLE.served(extensions=extensions),
             messages=[{"role": "user", "content": _QUESTION}],
         ),
         "ResponseRequest": _body(responses, "input"),
