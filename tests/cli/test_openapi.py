@@ -8,25 +8,14 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from minikin.api.routes.openapi import document, with_more
 from minikin.catalog import openapi
 from minikin.cli.serve import catalog_routes
 from tests.api.page.routes_of_people import OF_PEOPLE
 from tests.fakes import ScriptedEngine, live_server
+from tests.openapi_checks import CHECKS
 
-CHECKS = (
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-)
 DESCRIBED = with_more(document(), openapi.paths())
 schema = schemathesis.openapi.from_dict(DESCRIBED)
 

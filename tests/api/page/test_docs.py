@@ -4,24 +4,13 @@ import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-)
 
 from minikin.api.request.parameters import EXTENSIONS, PARAMETERS
 from minikin.api.routes.openapi import document
 from tests.api.page.routes_of_people import OF_PEOPLE
 from tests.fakes import ScriptedEngine, live_server
+from tests.openapi_checks import CHECKS
 
-CHECKS = (
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_schema_conformance,
-)
 schema = schemathesis.openapi.from_dict(document())
 
 
