@@ -23,8 +23,8 @@ CYCLES = 4
 CYCLE_TOKENS = 40
 """over this many tokens,"""
 PATIENCE = 0.75
-"""If no way to an end is found, there is no search until the room is this share of what it was. A
-search without result takes up to half a second, in which no other answer continues."""
+"""After a search that finds no way to an end, the next one waits until the room is this share of
+what it was. A search without result takes up to half a second, and other answers wait for it."""
 LONGEST_CYCLE = 32
 """in a cycle of at most this length."""
 

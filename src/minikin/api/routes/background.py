@@ -181,7 +181,7 @@ class Background:
         asyncio.get_running_loop().call_later(KEPT_SECONDS, self.forget, job)
 
     async def _try(self, job: Job) -> bool:
-        """Run a response. Returns False if there is no time or no model for it yet.
+        """Run a response. Returns False if it cannot run yet, because the server is busy.
 
         Another response can have taken its conversation in the meantime.
         """
@@ -209,7 +209,7 @@ class Background:
             job.add(event)
 
     async def _resume(self) -> None:
-        """Run again what an earlier server of this database left, once there is no such server."""
+        """Run again what an earlier server of this database left, when that server has ended."""
         store = self._service.store
         if not store.database.exists:
             return

@@ -89,7 +89,8 @@ class Service:
     def require_place(self) -> None:
         """Raise Overloaded if all places are in use, or at shutdown.
 
-        A request takes its place when its body is there: slow clients keep none from others.
+        A request takes its place when its JSON body is there: clients that send it slowly keep none
+        from others.
         """
         if self.draining:
             raise ShuttingDown

@@ -20,7 +20,7 @@ deaths by SIGKILL. See `ending.py`."""
 CONDEMNED = 6
 """From this suspicion on, it does not run: after two crashes, or three deaths by SIGKILL."""
 FORGET_SECONDS = 600.0
-"""This long after the last death, a request is no longer suspicious."""
+"""How long a request is suspicious after the last death."""
 MAX_KNOWN = 1_024
 """Above this number of suspects, the oldest are forgotten."""
 
@@ -29,7 +29,8 @@ class Quarantine:
     """Finds the request that kills the engine among those that only ran at the same time.
 
     Every request that ran when the engine died is suspicious. Suspects run one at a time, so only
-    the cause runs at a second death. A request that ends normally is no longer suspicious.
+    the cause runs at a second death. A request that ends normally is free of
+    suspicion.
     """
 
     def __init__(self) -> None:

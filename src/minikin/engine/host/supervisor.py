@@ -147,7 +147,7 @@ class EngineSupervisor:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """The events of all choices of the request. To cancel it, close the generator.
 
-        Raises Overloaded while there is no engine, EngineFailure if the engine dies or fails at a
+        Raises Overloaded before the engine is ready, EngineFailure if the engine dies or fails at a
         choice, ShuttingDown if it is stopped, Quarantined if this request stopped it before.
         """
         async with self._quarantine.admit(request):
