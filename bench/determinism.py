@@ -122,6 +122,8 @@ def in_company(
     waiting = list(wanted)
     running = 0
     while waiting or engine.busy:
+        if not engine.busy:
+            engine.renew()
         while running < size and waiting:
             engine.add(next(others))
             running += 1
@@ -138,10 +140,12 @@ def trial(engine: Engine, chance: random.Random) -> Iterator[tuple[str, bool]]:
     """Eight requests, alone and in company: what each was, and whether it repeated."""
     requests = Requests(engine, chance)
     wanted = [requests.one() for _ in range(7)]
-    # A conversation goes on: its prompt begins with a prompt and an answer that are in the cache.
-    first = wanted[0]
-    wanted.append(requests.one(prompt=first.prompt + requests.prompt()))
     expected = {request.id: alone(engine, request) for request in wanted}
+    # A conversation goes on: its prompt begins with a prompt and an answer that are in the cache.
+    first = wanted[-1]
+    said = engine.tokenizer.encode(expected[first.id][0][0])
+    wanted.insert(0, requests.one(prompt=first.prompt + said + requests.prompt()))
+    expected[wanted[0].id] = alone(engine, wanted[0])
     size, chunk = chance.choice([0, 1, 3, 12, 31]), chance.choice([64, 512])
     reset(engine, chunk, chance.choice([engine.cache.blocks, 120]))
 

@@ -99,7 +99,7 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1380,
     "model_file": 2650,
-    "engine": 1995,
+    "engine": 2100,
     "engine/host": 635,
     "engine/model": 1575,
     "engine/native": 650,

@@ -62,6 +62,34 @@ def test_the_next_turn_computes_only_what_is_new():
     assert texts(events)["next", 0] == answer("z" * 160 + "more", max_tokens=4)
 
 
+def test_an_idle_engine_prepares_the_next_turn_of_an_answer_with_a_seed():
+    def cached_in_the_next_turn(pause):
+        engine = make_engine()
+        engine.add(request("z" * 100, max_tokens=60, seed=1))
+        said = texts(run(engine))["r", 0]
+        for _ in range(pause):
+            engine.renew()
+        engine.check_integrity()
+        engine.add(request("z" * 100 + said + "more", id="next", max_tokens=4, seed=1))
+        return run(engine)[-1].usage.cached_tokens
+
+    # Blocks have 32 tokens: 3 are of the prompt, and 1 is of the answer alone.
+    assert [cached_in_the_next_turn(pause) for pause in (0, 1, 9)] == [96, 128, 128]
+
+
+def test_an_answer_that_cannot_be_prepared_costs_nothing_but_that():
+    model = HashingModel()
+    engine = make_engine(model)
+    engine.add(request("z" * 100, max_tokens=60, seed=1))
+    run(engine)
+    model.fail_on = ord("z")
+    assert engine.renew()
+    assert not engine.renew()
+    engine.check_integrity()
+    engine.add(request("other", id="next", max_tokens=4))
+    assert texts(run(engine))["next", 0] == answer("other", max_tokens=4)
+
+
 def test_a_prefix_that_many_bring_at_once_is_computed_once():
     model = HashingModel()
     engine = make_engine(model, max_running=8)

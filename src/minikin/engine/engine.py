@@ -14,6 +14,7 @@ from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import EngineStats, Event, GenerationRequest
 from minikin.engine.model.decoder import Decoder
 from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.renewal import Renewals
 from minikin.engine.sampler import Sampled, sample_spans
 from minikin.engine.scheduler import Scheduler, Span
 from minikin.engine.sequence import Sequence
@@ -47,6 +48,7 @@ class Engine:
             max_running=max_running,
             prefill_chunk=prefill_chunk,
         )
+        self._renewals = Renewals()
         self._constraints = Constraints(masks, None if cut_at_limit else context_length)
         self._emission = Emission(tokenizer, context_length)
         self._choices: dict[str, list[Sequence]] = {}
@@ -82,6 +84,26 @@ class Engine:
     def check_integrity(self) -> None:
         """Raise CacheFault if the records of the cache are wrong. Call it when idle."""
         self.scheduler.check_integrity()
+
+    @torch.inference_mode()
+    def renew(self) -> bool:
+        """Compute a block of a finished answer again as a prompt. Call it when idle.
+
+        Returns whether there was one.
+        """
+        pool = self.scheduler.pool
+        span = self._renewals.begin(pool)
+        if span is None:
+            return False
+        try:
+            self._run([span])
+            self.scheduler.computed([span])
+            self._renewals.add(span.sequence)
+        except (RuntimeError, FloatingPointError):
+            log.exception("A finished answer cannot be computed as a prompt")
+        finally:
+            self._renewals.end(pool, span.sequence)
+        return True
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
@@ -140,6 +162,8 @@ class Engine:
         events = list(self._emission.accept(span, sampled))
         if events and events[-1].ends:
             self._end(sequence)
+            if sequence.repeatable and not request.gives_way:
+                self._renewals.add(sequence)
         return events
 
     def _fail(self, sequence: Sequence, error: Exception) -> Event:

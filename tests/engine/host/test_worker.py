@@ -49,6 +49,21 @@ async def test_an_idle_engine_stays(engine, caplog):
     assert caplog.text == ""
 
 
+async def test_an_idle_engine_prepares_the_next_turn_by_itself(engine):
+    await engine.start()
+    await engine.wait_ready()
+    cached = 0
+    for pause in (0.1, 1, 10):
+        prompt = f"{pause} " + "z" * 96
+        said = "".join([e.text async for e in engine.generate(request(prompt, max_tokens=60))])
+        await asyncio.sleep(pause)
+        turn = [e async for e in engine.generate(request(prompt + said + "more"))]
+        cached = turn[-1].usage.cached_tokens
+        if cached == 128:
+            break
+    assert cached == 128, "the prompt alone is 96"
+
+
 async def test_it_reports_what_it_does_and_that_it_is_idle(engine):
     await engine.start()
     await engine.wait_ready()

@@ -101,6 +101,8 @@ def _next(
     inbox: queue.SimpleQueue[Command | None], engine: Engine, connection: socket.socket
 ) -> Command | None:
     """The next command. If the idle check finds a corrupt cache, the process ends."""
+    while inbox.empty() and engine.renew():
+        pass
     try:
         return inbox.get(timeout=IDLE_SECONDS)
     except queue.Empty:
