@@ -143,7 +143,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         bool,
         Meta(
             description="Accept top_k, min_p, repetition_penalty and reasoning_effort, which "
-            "OpenAI rejects as unrecognised."
+            "OpenAI rejects as unrecognised, and raw completions (POST /v1/completions)."
         ),
     ] = False
     api_keys: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ from minikin.api.request.batch_rules import ENDPOINTS
 from minikin.api.routes.background import Background
 from minikin.api.routes.batches import Batches
 from minikin.api.routes.chat_completions import ChatCompletions
+from minikin.api.routes.completions import Completions
 from minikin.api.routes.conversations import Conversations
 from minikin.api.routes.files import Files
 from minikin.api.routes.models import Models
@@ -39,12 +40,7 @@ from minikin.api.serving.metrics import METRICS_TYPE
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.service import BatchService, Service
 from minikin.config import ServerSettings
-from minikin.errors import MinikinError, NotFound
-
-_CHAT_ONLY = (
-    "This is a chat model and not supported in the v1/completions endpoint. "
-    "Did you mean to use v1/chat/completions?"
-)
+from minikin.errors import MinikinError
 
 _NOT_SERVED = {("POST", "/v1/responses/compact")}
 """Routes of OpenAI whose paths look like those of an object here."""
@@ -128,6 +124,7 @@ def _routes(service: Service) -> list[BaseRoute]:
         Route("/v1/chat/completions/{id}", stored.update, methods=["POST"]),
         Route("/v1/chat/completions/{id}", stored.delete, methods=["DELETE"]),
         Route("/v1/chat/completions/{id}/messages", stored.messages),
+        Route("/v1/completions", Completions(service), methods=["POST"]),
         Route("/v1/responses", responses, methods=["POST"]),
         Route("/v1/responses/input_tokens", responses.count, methods=["POST"]),
         Route("/v1/responses/{id}", kept.one),
@@ -182,8 +179,6 @@ async def _on_no_route(request: Request, error: Exception) -> Response:
     """The answer to an unknown path or method, in OpenAI's words."""
     assert isinstance(error, HTTPException)
     method, path = request.method, request.scope["path"][:256]
-    if (method, path) == ("POST", "/v1/completions"):
-        return error_response(NotFound(_CHAT_ONLY, param="model"))
     status = 404 if (method, path) in _NOT_SERVED else error.status_code
     if status != 405:
         hint = _near(request, path) if status == 404 else ""

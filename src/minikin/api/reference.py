@@ -12,6 +12,7 @@ from textwrap import TextWrapper
 from minikin.api.answer.chunks import CACHED_STEP, LEAST_CACHED
 from minikin.api.answer.identifiers import REQUEST_ID_DIGITS
 from minikin.api.batches.runner import MAX_RUNNING
+from minikin.api.completions import parameters as completions
 from minikin.api.http.headers import COMMON
 from minikin.api.http.keys import MAX_WRONG
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
@@ -61,6 +62,13 @@ OpenAI rejects these parameters as unrecognised. Minikin does the same, unless i
 `X-Minikin-Extensions: true`. A token must pass each of `top_k`, `min_p` and `top_p`. Each is
 applied to the distribution at the request's temperature. `repetition_penalty` is applied before the
 other penalties and `logit_bias`.
+
+"""
+_COMPLETIONS = """\
+Only with `minikin serve --extensions`, or with the header `X-Minikin-Extensions: true`. Base models
+need this route. Errors come in the order of chat completions. The choices of several prompts are
+numbered in the order of the prompts. `text_offset` counts the characters of the prompt too, as at
+OpenAI. A prompt that does not fit the window is an error.
 
 """
 _RESPONSES = f"""\
@@ -126,7 +134,9 @@ _TRANSPORT = f"""\
 _DECIMALS = round(-log10(STEP))
 _DIFFERENCES = f"""\
 - Images, audio and files in messages are rejected, because the models accept only text.
-- `POST /v1/completions` gets OpenAI's 404 for a chat model.
+- `POST /v1/completions` gets OpenAI's 404 for a chat model. With `--extensions`, or with the header
+  `X-Minikin-Extensions: true`, it continues prompts as they are, see above. Text in a prompt never
+  becomes a control token. Token ids can be any tokens.
 - The 404 for a path whose `/v1` is missing or doubled also names the right path.
 - The first model answers to `gpt-4.1-mini` and to `gpt-4.1-mini-2025-04-14`. As with OpenAI,
   answers to `gpt-4.1-mini` report the dated name. Answers to another name report that name.
@@ -249,6 +259,11 @@ def compatibility() -> str:
         + _table(
             ("parameter", "type and range", "default", "behaviour"),
             map(_described, responses.EXTENSIONS),
+        ),
+        "Parameters of POST /v1/completions": _COMPLETIONS
+        + _table(
+            ("parameter", "type and range", "default", "behaviour", "difference"),
+            _parameters(completions.PARAMETERS),
         ),
         "Input items": _table(("type", "fields"), _items()),
         "Responses": _filled(_RESPONSES),

@@ -137,7 +137,7 @@ def test_a_missing_or_duplicate_host_is_an_error(shared_server):
         ("GET", "/nope", 404, None),
         ("GET", "/v1/chat/completions/", 404, None),
         ("POST", "/v1/embeddings", 404, None),
-        ("GET", "/v1/completions", 404, None),
+        ("GET", "/v1/completions", 405, "POST"),
         ("GET", "/%00", 404, None),
     ],
 )

@@ -17,6 +17,11 @@ def completion_id() -> str:
     return f"chatcmpl-{_random(29)}"
 
 
+def text_completion_id() -> str:
+    """`cmpl-` and 29 letters and digits."""
+    return f"cmpl-{_random(29)}"
+
+
 def call_id() -> str:
     """`call_` and 24 letters and digits."""
     return f"call_{_random(24)}"

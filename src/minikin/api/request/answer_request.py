@@ -70,6 +70,11 @@ class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def raw_prompt(self) -> str | list[int] | None:
+        """The prompt as it is, a text or token ids. None: the model gets `messages`."""
+        return None
+
+    @property
     def beginning(self) -> str:
         """The text of the last message if the answer continues it."""
         content = self.messages[-1]["content"] if self.continues else ""

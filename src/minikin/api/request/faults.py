@@ -168,6 +168,14 @@ def unsupported(param: str) -> InvalidRequest:
     )
 
 
+def no_token(token: int, most: int) -> InvalidRequest:
+    """An id in a prompt that is not a token of the model."""
+    return InvalidRequest(
+        f"Invalid token in prompt: {token}. Minimum value is 0, maximum value is {most} "
+        "(inclusive)."
+    )
+
+
 def no_web_search(param: str) -> InvalidRequest:
     """Web search, which has its own error."""
     return InvalidRequest("Web search options not supported with this model.", param=param)

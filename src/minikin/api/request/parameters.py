@@ -6,7 +6,10 @@ document are generated from it. To add a parameter, add an entry: it says where 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, get_args
+
+from msgspec.structs import replace
 
 from minikin.api.request import conversions, faults
 from minikin.api.request.answer_request import ReasoningEffort
@@ -371,3 +374,11 @@ EXTENSIONS = (
 """Parameters that OpenAI rejects as unrecognised. A server accepts them if it is set to."""
 
 TABLE = ParameterTable(PARAMETERS, EXTENSIONS)
+
+
+def of_sampling(*names: str) -> Iterator[Parameter]:
+    """These parameters for another endpoint: only what they do to the sampling."""
+    for parameter in TABLE.parameters:
+        if parameter.name in names:
+            sampling = tuple(to for to in parameter.goes_to if isinstance(to, Sampling))
+            yield replace(parameter, goes_to=sampling)

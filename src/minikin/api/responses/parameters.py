@@ -5,18 +5,14 @@ docs/compatibility.md and the OpenAPI document are generated from this table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import get_args
-
-from msgspec.structs import replace
 
 from minikin.api.request import conversions
 from minikin.api.request.answer_request import ReasoningEffort
 from minikin.api.request.destinations import NoEffect, Rejected, Request, Sampling, Setting
 from minikin.api.request.parameter import Parameter, ParameterTable
 from minikin.api.request.parameter_rules import Metadata
-from minikin.api.request.parameters import EXTENSIONS as CHAT_EXTENSIONS
-from minikin.api.request.parameters import PARAMETERS as CHAT_PARAMETERS
+from minikin.api.request.parameters import of_sampling
 from minikin.api.request.rules import (
     Array,
     Boolean,
@@ -308,19 +304,8 @@ PARAMETERS = (
         "this server does not compact contexts",
     ),
 )
-_OF_CHAT = ("seed", "top_k", "min_p", "repetition_penalty")
-
-
-def _of_chat() -> Iterator[Parameter]:
-    """Parameters of sampling that only chat completions have."""
-    for parameter in (*CHAT_PARAMETERS, *CHAT_EXTENSIONS):
-        if parameter.name in _OF_CHAT:
-            sampling = tuple(to for to in parameter.goes_to if isinstance(to, Sampling))
-            yield replace(parameter, goes_to=sampling)
-
-
 EXTENSIONS = (
-    *_of_chat(),
+    *of_sampling("seed", "top_k", "min_p", "repetition_penalty"),
     Parameter(
         "client_metadata",
         Nullable(FreeForm()),

@@ -49,7 +49,8 @@ async def answering(
                     # Its processes are lost, so the error can be untrue.
                     raise ShuttingDown from error
                 raise
-        noted["prompt_tokens"] = len(prepared.generation.prompt)
+        prompt = len(prepared.generation.prompt)
+        noted["prompt_tokens"] = noted.get("prompt_tokens", 0) + prompt
         generated = model.engine.generate(prepared.generation)
         name = service.models.names[request.model].id
         with service.metrics.answer(name, prepared.generation, begun) as progress:

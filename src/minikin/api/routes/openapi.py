@@ -10,12 +10,21 @@ import msgspec
 
 from minikin import __version__
 from minikin.api.answer.wire import ChatCompletion, Chunk, Error, Model, ModelList
+from minikin.api.completions import parameters as of_completions
+from minikin.api.completions.wire import TextCompletion
 from minikin.api.request.parameter import Parameter
 from minikin.api.request.parameters import TABLE
 from minikin.api.responses import parameters as of_responses
 from minikin.api.responses.translate import COUNTED
 from minikin.api.responses.wire import InputTokens, Response
-from minikin.api.routes import batches, conversations, files, responses, stored_responses
+from minikin.api.routes import (
+    batches,
+    completions,
+    conversations,
+    files,
+    responses,
+    stored_responses,
+)
 from minikin.api.routes.operations import (
     BODY_FAULTS,
     REF,
@@ -36,7 +45,7 @@ _ANSWER = "ChatCompletion"
 _QUESTION = "What is the capital of France?"
 _MODEL = {"model": {"type": "string"}}
 _METRICS = {"text/plain": {"schema": {"type": "string"}}}
-_WIRE = (ChatCompletion, Chunk, Error, Model, ModelList, Response, InputTokens)
+_WIRE = (ChatCompletion, Chunk, Error, Model, ModelList, Response, InputTokens, TextCompletion)
 
 
 @cache
@@ -80,6 +89,7 @@ def _bodies(extensions: bool) -> dict[str, Any]:
         ),
         "ResponseRequest": _body(responses, "input"),
         "InputTokensRequest": _body(counted),
+        "CompletionRequest": _body(of_completions.PARAMETERS, prompt="Once upon a time"),
     }
 
 
@@ -121,6 +131,7 @@ def _paths() -> dict[str, Any]:
         f"{stored}/messages": {
             "get": of_path("id", listing("List its messages", LISTING, _MODEL, 404))
         },
+        **completions.paths(),
         **responses.paths(),
         **stored_responses.paths(),
         **conversations.paths(),

@@ -106,9 +106,10 @@ class ServedModel:
         if room < 1:
             raise request.too_long(window, str(len(prompt)))
         request.check_limit(window, len(prompt))
+        in_channels = self._in_channels and request.raw_prompt is None
         thoughts = self.template.thought_marks
         grammar = await form.after(thoughts, thinking).grammar(self.grammars)
-        unsearched = form.unsearched(thoughts, thinking, in_channels=self._in_channels)
+        unsearched = form.unsearched(thoughts, thinking, in_channels=in_channels)
         most = min(request.max_tokens or default_max_tokens, room)
         # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
@@ -127,7 +128,7 @@ class ServedModel:
             scope=owner,
             gives_way=gives_way,
         )
-        return Prepared(generation, form, thinking, thoughts, in_channels=self._in_channels)
+        return Prepared(generation, form, thinking, thoughts, in_channels=in_channels)
 
     def _to_describe(self, form: AnswerForm, window: int) -> AnswerForm:
         """`form` with a description of its format that is short enough for the window."""
@@ -161,11 +162,25 @@ class ServedModel:
         If the prompt is too long, what can be dropped is: the oldest messages, then a description
         of the answer's format.
         """
+        if request.raw_prompt is not None:
+            return await self._raw(request, request.raw_prompt, window), None
         kept = await self._kept(request, window, form) if request.droppable else request
         prompt, thinking = await self._whole_prompt(kept, window, form)
         if form.described and window - len(prompt) < LEAST_ROOM:
             return await self._whole_prompt(kept, window, replace(form, described=None))
         return prompt, thinking
+
+    async def _raw(self, request: AnswerRequest, prompt: str | list[int], window: int) -> list[int]:
+        """The token ids of a prompt without a template."""
+        if isinstance(prompt, list):
+            most = self.tokenizer.vocab_size - 1
+            for token in prompt:
+                if not 0 <= token <= most:
+                    raise faults.no_token(token, most)
+            return prompt
+        if len(prompt) > window * self._longest_token:
+            raise request.too_long(window, f"more than {len(prompt) // self._longest_token}")
+        return await self._encode_prompt([(prompt, False)])
 
     async def _kept(self, request: AnswerRequest, window: int, form: AnswerForm) -> AnswerRequest:
         """The request with as many of its newest messages as leave room for an answer."""
