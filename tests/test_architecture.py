@@ -125,7 +125,7 @@ LINES = {
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,
-    "cli": 1765,
+    "cli": 2200,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

@@ -118,6 +118,12 @@ def command(*args: str) -> list[str]:
     return [sys.executable, "-m", "minikin", *args]
 
 
+@pytest.fixture(autouse=True)
+def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of the user who runs the tests changes nothing."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """An environment with an empty home."""

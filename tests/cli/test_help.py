@@ -11,7 +11,9 @@ from minikin.cli.options import SERVER_DEFAULTS
 
 from .conftest import Minikin
 
-COMMANDS = ("serve", "chat", "run", "ps", "batch", "pull", "models", "rm")
+COMMANDS = (
+    "serve", "chat", "run", "ps", "batch", "pull", "models", "rm", "config", "completion",
+)  # fmt: skip
 
 
 def test_the_help_lists_every_command(minikin: Minikin):
@@ -33,6 +35,14 @@ def test_the_help_shows_no_value_beside_a_switch(minikin: Minikin, words: str):
     shown = minikin(*words.split(), "--help").stdout
     assert "--help" in shown
     assert "<bool>" not in shown
+
+
+def test_the_help_of_serve_groups_its_options(minikin: Minikin):
+    shown = minikin("serve", "--help").stdout
+    topics = ("Models", "Network", "Keys", "Answers", "Memory and speed", "Storage", "Logs")
+    places = [shown.index(f"─ {topic} ─") for topic in topics]
+    assert places == sorted(places)
+    assert places[1] < shown.index("--port  ") < places[2]
 
 
 def test_the_help_of_the_chat_names_the_servers_default_port(minikin: Minikin):

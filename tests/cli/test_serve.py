@@ -149,8 +149,33 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     ]
 
 
-def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatch):
+def test_one_model_under_several_names_is_loaded_once(served: list[ServerSettings], tmp_path: Path):
+    file = tmp_path / "tiny.gguf"
+    file.write_bytes(b"GGUF")
+    (tmp_path / "link.gguf").symlink_to(file)
+    serve(f"small={file}", f"fast={tmp_path}/link.gguf", f"small={file}")
+    assert [model.names for model in served[0].models] == [("small", "fast", *ALIASES)]
+
+
+def test_a_file_of_configuration_names_models_and_their_aliases(
+    served: list[ServerSettings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     for name in ("tiny.gguf", "other.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF")
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[aliases]\nsmall = "{tmp_path}/tiny.gguf"\n[serve]\nmodel = "small"\nmax-queued = 3\n'
+    )
+    monkeypatch.setenv("MINIKIN_CONFIG", str(config))
+    serve()
+    serve(f"{tmp_path}/other.gguf", "--max-queued", "4")
+    assert [model.names for model in served[0].models] == [("tiny", "small", *ALIASES)]
+    assert [model.names for model in served[1].models] == [("other", *ALIASES)]
+    assert [settings.max_queued for settings in served] == [3, 4]
+
+
+def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatch):
+    for name in ("tiny.gguf", "other.gguf", "third.gguf"):
         (tmp_path / name).write_bytes(b"GGUF")
     facts = types.SimpleNamespace(memory=3 * 10**9, family="llama")
     monkeypatch.setattr("minikin.cli.facts.read_facts", lambda path: facts)
@@ -162,9 +187,9 @@ def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatc
     ]
     assert served[0].models[1].engine.model.name == "other.gguf"
     assert served[0].memory_budget == 3_500_000_000
-    serve(*models, "--model", f"gpt-4.1-mini={tmp_path}/tiny.gguf")
+    serve(*models, "--model", f"gpt-4.1-mini={tmp_path}/third.gguf")
     assert [model.names for model in served[1].models] == [("tiny",), ("big",), ALIASES]
-    serve(*models, "--model", f"gpt-4.1-mini-2025-04-14={tmp_path}/tiny.gguf")
+    serve(*models, "--model", f"gpt-4.1-mini-2025-04-14={tmp_path}/third.gguf")
     assert [model.names for model in served[2].models] == [
         ("tiny", "gpt-4.1-mini"),
         ("big",),
@@ -174,7 +199,7 @@ def test_several_models(served: list[ServerSettings], tmp_path: Path, monkeypatc
         with pytest.raises(SetupError, match=r"tiny needs about 3\.0 GB"):
             serve(*chosen, "--memory-budget", "2")
     with pytest.raises(SetupError, match="Two models have the name big"):
-        serve(*models[2:], *models[2:])
+        serve(*models[2:], "--model", f"big={tmp_path}/third.gguf")
 
 
 def test_one_of_several_that_cannot_be_used_is_named_at_the_start(

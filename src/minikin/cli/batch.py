@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from minikin.cli.configuration import resolved
 from minikin.cli.options import CacheOption, KeyOption, UrlOption
 from minikin.cli.output import errors, progress_bar
 from minikin.cli.reach import leave_on_signals, reached_server
@@ -52,6 +53,7 @@ def batch(
             metavar="MODEL",
             help="The model to serve if no server is running.",
             show_default="the default model",
+            callback=resolved,
         ),
     ] = None,
     base_url: UrlOption = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from minikin.cli.configuration import resolved
 from minikin.cli.conversation import Conversation
 from minikin.cli.options import CacheOption, KeyOption, UrlOption
 from minikin.cli.output import errors
@@ -41,6 +42,7 @@ def chat(
             metavar="NAME",
             help="The model to talk to. Default: the first model of the server.",
             show_default=False,
+            callback=resolved,
         ),
     ] = None,
     base_url: UrlOption = None,
@@ -84,6 +86,7 @@ def run(
             metavar="MODEL",
             help="A name that the running server has, or a model as for `minikin serve`.",
             show_default=False,
+            callback=resolved,
         ),
     ] = None,
     question: _Question = None,

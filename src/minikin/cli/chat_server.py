@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -15,11 +16,13 @@ from typing import IO
 
 import httpx
 
+from minikin.cli.configuration import PREFIX
 from minikin.cli.output import errors
 from minikin.errors import SetupError
 
 _START_SECONDS = 300
 _STOP_SECONDS = 10
+_OPTIONS = f"{PREFIX}_SERVE_"
 
 
 @contextmanager
@@ -29,8 +32,8 @@ def chat_server(model: str, cache: Path) -> Iterator[str]:
     Raises SetupError with the last lines of the server's log if it does not become ready.
     """
     port = _free_port()
-    command = [sys.executable, "-m", "minikin", "serve", "--model", model, "--port", str(port)]
-    command += ["--cache", str(cache)]
+    command = [sys.executable, "-m", "minikin", "--config", os.devnull]
+    command += ["serve", "--model", model, "--port", str(port), "--cache", str(cache)]
     with tempfile.TemporaryFile() as log:
         # In its own session: Ctrl-C in the chat stops an answer, not the server.
         server = subprocess.Popen(
@@ -39,6 +42,7 @@ def chat_server(model: str, cache: Path) -> Iterator[str]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=_without_options(),
         )
         try:
             with errors.status(f"Starting {model}"):
@@ -46,6 +50,11 @@ def chat_server(model: str, cache: Path) -> Iterator[str]:
             yield f"http://127.0.0.1:{port}/v1"
         finally:
             _stop(server)
+
+
+def _without_options() -> dict[str, str]:
+    """The environment without options of the user's own server, such as its address and keys."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OPTIONS)}
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from minikin.cli.configuration import resolved
 from minikin.cli.options import CacheOption, model_cache
 from minikin.cli.output import console, download_bar, errors, wide
 from minikin.errors import ModelFileError
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 def pull(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A name from `minikin models`, or a source.")
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A name from `minikin models`, or a source.", callback=resolved
+        ),
     ],
     name: Annotated[
         str | None,

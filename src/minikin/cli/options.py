@@ -35,6 +35,7 @@ CacheOption = Annotated[
     typer.Option(
         metavar="FOLDER",
         help="Folder for models. Default: MINIKIN_CACHE, else minikin in the user's cache folder.",
+        envvar="MINIKIN_CACHE",
         file_okay=False,
         show_default=False,
     ),
@@ -45,6 +46,7 @@ UrlOption = Annotated[
     typer.Option(
         metavar="URL",
         help="The address of a running server, ending in /v1.",
+        envvar="MINIKIN_BASE_URL",
         show_default=False,
     ),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from msgspec.structs import replace
 
 from minikin import logs
 from minikin.cli.access import read_api_keys, read_origins
+from minikin.cli.configuration import resolved
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
 from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import ModelFileError, SetupError
@@ -28,7 +30,12 @@ _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
 _Models = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[NAME=]MODEL", help="The same as --model.", show_default=DEFAULT_MODEL),
+    typer.Argument(
+        metavar="[NAME=]MODEL",
+        help="The same as --model.",
+        show_default=DEFAULT_MODEL,
+        callback=resolved,
+    ),
 ]
 _MoreModels = Annotated[
     list[str] | None,
@@ -37,6 +44,7 @@ _MoreModels = Annotated[
         help="A name from `minikin models`, a GGUF file, a safetensors folder, or a source as for "
         "`minikin pull`. Repeatable. NAME= sets the name for clients.",
         show_default=False,
+        callback=resolved,
     ),
 ]
 _Budget = Annotated[
@@ -82,6 +90,7 @@ _Origins = Annotated[
 
 @with_settings(ServerSettings, ModelSettings, EngineSettings)
 def serve(
+    context: typer.Context,
     models: _Models = None,
     model: _MoreModels = None,
     memory_budget: _Budget = None,
@@ -114,8 +123,12 @@ def serve(
     `minikin serve --allowed-origin http://localhost:5173`
     """
     keys = read_api_keys(api_key or [], api_key_file)
+    source = context.get_parameter_source("model")
+    if models and source and source.name != "COMMANDLINE":
+        model = None  # the command line has priority
     wanted = [*(models or ()), *(model or ())] or [DEFAULT_MODEL]
-    served, budget = _within(_models(wanted, cache, settings), memory_budget)
+    served = _models(wanted, context.find_root().obj.aliases, cache, settings)
+    served, budget = _within(served, memory_budget)
     chosen = ServerSettings(
         models=served,
         memory_budget=budget,
@@ -131,29 +144,40 @@ def serve(
 
 
 def _models(
-    wanted: list[str], cache: Path | None, settings: dict[str, Any]
+    wanted: list[str], aliases: Mapping[str, str], cache: Path | None, settings: dict[str, Any]
 ) -> tuple[ModelSettings, ...]:
-    """The settings of each model. Downloads missing models. Raises SetupError."""
-    models: list[ModelSettings] = []
+    """The settings of each model. Downloads missing models. Raises SetupError.
+
+    The same model under several names is one model, with aliases.
+    """
+    models: dict[Path, ModelSettings] = {}
     for text in wanted:
         named = _NAMED.fullmatch(text)
-        local = locate_model(named[2] if named else text, cache)
-        name = named[1] if named else local.id
-        if name in [model.id for model in models]:
-            raise SetupError(
-                f"Two models have the name {name}. Set another name for one: NAME={text}."
-            )
-        known = local.known or known_file(local.path)
-        models.append(_model(name, local.path, known, settings))
-    return _with_aliases(models)
+        source = named[2] if named else text
+        local = locate_model(source, cache)
+        names = [named[1] if named else local.id, *(a for a, m in aliases.items() if m == source)]
+        place = local.path.resolve()
+        if place not in models:
+            known = local.known or known_file(local.path)
+            models[place] = _model(names[0], local.path, known, settings)
+        model = models[place]
+        more = tuple(name for name in dict.fromkeys(names) if name not in model.names)
+        models[place] = replace(model, aliases=(*model.aliases, *more))
+    return _with_original(list(models.values()))
 
 
-def _with_aliases(models: list[ModelSettings]) -> tuple[ModelSettings, ...]:
-    """The same models. The one named gpt-4.1-mini, or else the first, gets OpenAI's names."""
-    ids = [model.id for model in models]
-    place = ids.index(ORIGINAL) if ORIGINAL in ids else 0
-    aliases = tuple(name for name in (ORIGINAL, SNAPSHOT) if name not in ids)
-    models[place] = replace(models[place], aliases=aliases)
+def _with_original(models: list[ModelSettings]) -> tuple[ModelSettings, ...]:
+    """The same models. The one named gpt-4.1-mini, or else the first, gets OpenAI's names.
+
+    Raises SetupError if two models have the same name.
+    """
+    names = [name for model in models for name in model.names]
+    for name in names:
+        if names.count(name) > 1:
+            raise SetupError(f"Two models have the name {name}. Set another one: NAME=MODEL.")
+    place = next((at for at, model in enumerate(models) if ORIGINAL in model.names), 0)
+    more = tuple(name for name in (ORIGINAL, SNAPSHOT) if name not in names)
+    models[place] = replace(models[place], aliases=(*models[place].aliases, *more))
     return tuple(models)
 
 

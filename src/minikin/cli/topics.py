@@ -1,0 +1,32 @@
+"""The topics of `minikin serve --help`: which options are together."""
+
+from __future__ import annotations
+
+from typer.core import TyperCommand, TyperGroup, TyperOption
+
+_TOPICS = {
+    "Models": ("model", "memory_budget", "unload_after", "load_seconds", "cache"),
+    "Network": ("host", "port", "allowed_host", "allowed_origin"),
+    "Keys": ("api_key", "api_key_file"),
+    "Answers": ("default_max_tokens", "max_choices", "sampling", "extensions", "hide_format",
+                "cut_at_limit"),
+    "Memory and speed": ("context_length", "kv_cache_tokens", "max_running", "max_queued",
+                         "threads", "device"),
+    "Storage": ("database", "files"),
+    "Logs": ("log_level", "access_log"),
+}  # fmt: skip
+"""Topic -> its options. Others come before them, as "Options"."""
+_TOPIC_OF = {name: topic for topic, names in _TOPICS.items() for name in names}
+
+
+def group_options(root: TyperCommand | TyperGroup) -> None:
+    """Sort the options of `serve` by topic."""
+    serve = root.commands.get("serve") if isinstance(root, TyperGroup) else None
+    order = list(_TOPICS)
+    for option in serve.params if serve else ():
+        if isinstance(option, TyperOption):
+            option.rich_help_panel = _TOPIC_OF.get(option.name)
+    if serve:
+        serve.params.sort(
+            key=lambda param: order.index(topic) if (topic := _TOPIC_OF.get(param.name)) else -1
+        )
