@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test test-clients lint format numerics determinism quality bench bench-large profile clean
+.PHONY: install help serve test test-clients hostile lint format numerics determinism quality bench bench-large profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -28,6 +28,10 @@ test-clients: $(VENV)/.installed-test  ## run other clients, which it installs f
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+hostile: $(VENV)/.installed-test  ## send every hostile request of tests/hostile to a server; e.g. ARGS="--sections ab"
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
+	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m tests.hostile $(ARGS)
 
 numerics: $(VENV)/.installed-test  ## compare the engine's logits with transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"

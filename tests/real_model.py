@@ -73,13 +73,13 @@ class RunningServer:
 
 
 @contextmanager
-def real_server(*options: str):
-    """`minikin serve` with its default model on a free port."""
+def real_server(*options: str, log=None):
+    """`minikin serve` with its default model on a free port. It logs to `log`, if given."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "minikin", "serve", "--port", str(port), *options]
-    process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL, stderr=log)
     server = RunningServer(f"http://127.0.0.1:{port}", process)
     try:
         server.wait_ready(300)

@@ -118,7 +118,7 @@ LINES = {
     "api/request": 2195,
     "api/responses": 2530,
     "api/routes": 1920,
-    "api/serving": 955,
+    "api/serving": 995,
     "catalog": 860,
     "catalog/facts": 560,
     "catalog/pages": 1285,

@@ -30,6 +30,8 @@ _NEXT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.
 _WHOLE = (0.1, 0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0,
           120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0)  # fmt: skip
 """Upper limits in seconds: those of vLLM, with smaller ones for small models."""
+_LAG = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0,
+        5.0, 10.0)  # fmt: skip
 
 disable_created_metrics()  # a second line for each counter, with the time of its first increment
 
@@ -57,6 +59,8 @@ class Metrics:
                                _MODEL, registry=own, buckets=_NEXT)  # fmt: skip
         self._whole = Histogram("vllm:e2e_request_latency_seconds", "Until the last token.",
                                 _MODEL, registry=own, buckets=_WHOLE)  # fmt: skip
+        self.lag = Histogram("minikin_event_loop_lag_seconds", "How late timers run because the "
+                             "process computes.", registry=own, buckets=_LAG)  # fmt: skip
 
     def text(self) -> bytes:
         """Everything, in the text format of Prometheus."""

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext,
 from typing import Protocol
 
 from minikin.api.request.translate import Limits
+from minikin.api.serving.lag import LagMeter
 from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
 from minikin.config import ServerSettings
@@ -52,7 +53,7 @@ class Service:
         """Of bodies that arrive or are read."""
         self.idle = asyncio.Event()
         self.idle.set()
-        self.workers: list[Worker] = []
+        self.workers: list[Worker] = [LagMeter(self.metrics.lag.observe)]
         """What runs beside the requests."""
         self._sweeper: asyncio.Task[None] | None = None
 
