@@ -13,11 +13,11 @@ from tests.patience import until
 ROOT = Path(__file__).parents[3]
 
 
-def start(folder):
+def start(database, folder):
     """A server process, and a client for it."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     process = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("server_process.py"), folder],
+        [sys.executable, Path(__file__).with_name("server_process.py"), database, folder],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
@@ -27,9 +27,9 @@ def start(folder):
     return process, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
 
 
-def test_a_killed_server_loses_no_line_and_repeats_none(tmp_path):
+def test_a_killed_server_loses_no_line_and_repeats_none(location, tmp_path):
     names = {f"r{i}" for i in range(600)}
-    process, client = start(tmp_path)
+    process, client = start(location, tmp_path / "files")
     made = begin(client, *map(line, sorted(names)), line("refused", n=0))
 
     def completed():
@@ -41,7 +41,7 @@ def test_a_killed_server_loses_no_line_and_repeats_none(tmp_path):
             finished = completed()
             process.kill()
             process.communicate()
-            process, client = start(tmp_path)
+            process, client = start(location, tmp_path / "files")
             assert completed() >= finished, "a finished line is never lost"
         batch = ended(client, made)
         assert batch.request_counts.to_dict() == {"total": 601, "completed": 600, "failed": 1}
