@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test test-clients hostile lint format numerics determinism quality bench bench-large profile clean
+.PHONY: install help serve test test-clients fuzz hostile lint format numerics determinism quality bench bench-large profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -32,6 +32,12 @@ test-clients: $(VENV)/.installed-test  ## run other clients, which it installs f
 hostile: $(VENV)/.installed-test  ## send every hostile request of tests/hostile to a server; e.g. ARGS="--sections ab"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m tests.hostile $(ARGS)
+
+fuzz: $(VENV)/.installed-test  ## send 10,000 changed bodies a route to the default model, and what the OpenAPI document allows
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
+	MINIKIN_TEST_MODEL="$$model" MINIKIN_MUTATIONS=10000 MINIKIN_EXAMPLES=100 \
+	    $(BIN)/python -m pytest -m slow -k real \
+	    tests/api/request/test_mutations.py tests/api/page/test_docs.py $(ARGS)
 
 numerics: $(VENV)/.installed-test  ## compare the engine's logits with transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"

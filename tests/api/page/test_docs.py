@@ -1,3 +1,4 @@
+import os
 import re
 
 import httpx
@@ -10,13 +11,35 @@ from minikin.api.routes.openapi import document
 from tests.api.page.routes_of_people import OF_PEOPLE
 from tests.fakes import ScriptedEngine, live_server
 from tests.openapi_checks import CHECKS
+from tests.real_model import real_server
 
 schema = schemathesis.openapi.from_dict(document())
+extended = schemathesis.openapi.from_dict(document(extensions=True)).include(path="/v1/completions")
+EXAMPLES = int(os.environ.get("MINIKIN_EXAMPLES", "12"))
 
 
-@pytest.fixture(scope="module")
-def server():
-    with live_server(ScriptedEngine()) as server:
+def _server(request, *options, **settings):
+    """A server with a scripted engine, or with the default model."""
+    if request.param == "script":
+        return live_server(ScriptedEngine(), **settings)
+    return real_server("--default-max-tokens", "8", *options)
+
+
+in_both_ways = pytest.fixture(
+    scope="module",
+    params=["script", pytest.param("real", marks=[pytest.mark.model, pytest.mark.slow])],
+)
+
+
+@in_both_ways
+def server(request):
+    with _server(request) as server:
+        yield server
+
+
+@in_both_ways
+def extended_server(request):
+    with _server(request, "--extensions", extensions=True) as server:
         yield server
 
 
@@ -56,6 +79,12 @@ def test_the_document_has_every_route_but_its_own(shared_server):
 
 
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_the_document_says(case, server):
     case.call_and_validate(base_url=server.url, checks=CHECKS)
+
+
+@extended.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_of_an_extension_are_as_the_document_says(case, extended_server):
+    case.call_and_validate(base_url=extended_server.url, checks=CHECKS)

@@ -1,6 +1,7 @@
 """Bodies that are almost right: after every change, the answer is well formed.
 
-MINIKIN_MUTATIONS sets how many are tried; 10,000 take half a minute.
+MINIKIN_MUTATIONS sets how many are tried; 10,000 take half a minute. `make fuzz` sends that many to
+a server with the default model.
 """
 
 import copy
@@ -11,6 +12,10 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.fakes import ScriptedEngine, live_server
+from tests.patience import PATIENCE
+from tests.real_model import real_server
 
 EXAMPLES = int(os.environ.get("MINIKIN_MUTATIONS", "500"))
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -97,6 +102,32 @@ RESPONSE_EXTRAS = {
     "conversation": {"id": "conv_1"},
     "prompt": {"id": "pmpt_1", "variables": {}},
 }  # fmt: skip
+COMPLETION = {
+    "model": "gpt-4.1-mini",
+    "prompt": ["Once", ""],
+    "max_tokens": 4,
+    "n": 2,
+    "best_of": 2,
+    "echo": False,
+    "logprobs": 2,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+    "stop": ["a"],
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "seed": 1,
+    "logit_bias": {"5": 1.5},
+    "top_k": 5,
+    "min_p": 0.1,
+    "user": "me",
+}
+COMPLETION_EXTRAS = {
+    "prompt": [[1, 2], [3]],
+    "suffix": None,
+    "best_of": 3,
+    "repetition_penalty": 1.1,
+    "frequency_penalty": 0.1,
+}
 scalars = (
     st.none()
     | st.booleans()
@@ -128,7 +159,7 @@ def mutated(draw, full, extras):
     body = copy.deepcopy(full)
     for name in draw(st.sets(st.sampled_from(sorted(extras)))):
         body[name] = copy.deepcopy(extras[name])
-    prompt = {"model", "messages", "input"}
+    prompt = {"model", "messages", "input", "prompt"}
     for name in draw(st.sets(st.sampled_from(sorted(set(body) - prompt)))):
         del body[name]
     for _ in range(draw(st.integers(0, 3))):
@@ -148,9 +179,15 @@ def mutated(draw, full, extras):
     return body
 
 
-@pytest.fixture(scope="module")
-def client(shared_server):
-    with httpx.Client(base_url=shared_server.url, timeout=30) as client:
+@pytest.fixture(
+    scope="module",
+    params=["script", pytest.param("real", marks=[pytest.mark.model, pytest.mark.slow])],
+)
+def client(request):
+    """Of a server with a scripted engine, or with the default model."""
+    script, short = request.param == "script", ("--extensions", "--default-max-tokens", "8")
+    started = live_server(ScriptedEngine(), extensions=True) if script else real_server(*short)
+    with started as server, httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
         yield client
 
 
@@ -170,6 +207,16 @@ def test_a_mutated_response_body_gets_an_answer_or_a_well_formed_error(client, b
     answer = client.post("/v1/responses", json=body)
     if answer.status_code == 200:
         assert "event: response.in" in answer.text or answer.json()["object"] == "response"
+        return
+    check_error(answer, body)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(body=mutated(COMPLETION, COMPLETION_EXTRAS))
+def test_a_mutated_completion_body_gets_an_answer_or_a_well_formed_error(client, body):
+    answer = client.post("/v1/completions", json=body)
+    if answer.status_code == 200:
+        assert "[DONE]" in answer.text or answer.json()["object"] == "text_completion"
         return
     check_error(answer, body)
 

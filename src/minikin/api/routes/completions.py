@@ -22,7 +22,7 @@ from minikin.api.http.http import json_response, while_connected
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.merge import merged
-from minikin.api.routes.operations import BODY_FAULTS, component, operation
+from minikin.api.routes.operations import BODY_FAULTS, CHUNKS, component, operation, streaming
 from minikin.api.serving.service import Service
 from minikin.errors import MinikinError, NotFound
 
@@ -43,10 +43,7 @@ def paths() -> dict[str, Any]:
         503,
     )
     described["requestBody"] = {"required": True, "content": component("CompletionRequest")}
-    described["responses"]["200"]["content"]["text/event-stream"] = {
-        "schema": {"type": "string", "description": "chunks, one per `data:` line"}
-    }
-    return {"/v1/completions": {"post": described}}
+    return {"/v1/completions": {"post": streaming(described, CHUNKS)}}
 
 
 class Completions:

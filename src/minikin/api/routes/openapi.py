@@ -27,6 +27,7 @@ from minikin.api.routes import (
 )
 from minikin.api.routes.operations import (
     BODY_FAULTS,
+    CHUNKS,
     REF,
     any_object,
     component,
@@ -34,6 +35,7 @@ from minikin.api.routes.operations import (
     listing,
     of_path,
     operation,
+    streaming,
     taking,
     with_failures,
 )
@@ -154,10 +156,7 @@ def _paths() -> dict[str, Any]:
 def _chat() -> dict[str, Any]:
     chat = operation("Answer a conversation", component(_ANSWER), *BODY_FAULTS, 404, 500, 503)
     chat["requestBody"] = {"required": True, "content": component("ChatCompletionRequest")}
-    chat["responses"]["200"]["content"]["text/event-stream"] = {
-        "schema": {"type": "string", "description": "chunks, one per `data:` line"}
-    }
-    return chat
+    return streaming(chat, CHUNKS)
 
 
 def _update() -> dict[str, Any]:

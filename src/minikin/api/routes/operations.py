@@ -8,6 +8,7 @@ from typing import Any
 from minikin.api.http.lists import ORDER, Listing
 
 BODY_FAULTS = (400, 408, 413, 415)
+CHUNKS = "chunks, one per `data:` line"
 REF = "#/components/schemas/{name}"
 
 
@@ -53,6 +54,14 @@ def listing(
         {"name": name, "in": "query", "schema": schema} for name, schema in parameters.items()
     ]
     return described
+
+
+def streaming(operation: dict[str, Any], events: str) -> dict[str, Any]:
+    """`operation` with an answer that can also be a stream of `events`."""
+    # Without a type: some tools check the whole stream against the schema, and some each event.
+    stream = {"text/event-stream": {"schema": {"description": events}}}
+    operation["responses"]["200"]["content"] |= stream
+    return operation
 
 
 def of_path(name: str, operation: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from minikin.api.responses.translate import COUNTED, Body, ResponseRequest, read
 from minikin.api.responses.wire import InputTokens
 from minikin.api.routes.background import Background
 from minikin.api.routes.event_stream import send_events
-from minikin.api.routes.operations import BODY_FAULTS, component, operation
+from minikin.api.routes.operations import BODY_FAULTS, component, operation, streaming
 from minikin.api.routes.response_turn import ResponseTurn
 from minikin.api.serving.service import Service
 from minikin.errors import MinikinError
@@ -32,9 +32,7 @@ def paths() -> dict[str, Any]:
     failures = (*BODY_FAULTS, 404, 500, 503)
     create = operation("Make a response", component("Response"), *failures)
     create["requestBody"] = {"required": True, "content": component("ResponseRequest")}
-    create["responses"]["200"]["content"]["text/event-stream"] = {
-        "schema": {"type": "string", "description": "events, with a name and `data:` each"}
-    }
+    streaming(create, "events, with a name and `data:` each")
     count = operation("Count the input tokens", component("InputTokens"), *failures)
     count["requestBody"] = {"required": True, "content": component("InputTokensRequest")}
     return {
