@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The engine's program gives the engine its grammars.
     "engine_main": {"constrain", "engine/host"},
     # OpenAI's API, from the rules of a request up to the routes.
+    "api/access": set(),
     "api/request": {"engine"},
     "api/answer": {"api/request", "chat", "constrain", "constrain/schema", "engine"},
     "api/responses": {
@@ -52,20 +53,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "api/completions": {"api/answer", "api/request", "engine"},
     "api/serving": {
-        "api/answer", "api/request", "chat", "constrain", "engine", "engine/host", "model_file",
-        "store", "tokenizer",
+        "api/access", "api/answer", "api/request", "chat", "constrain", "engine", "engine/host",
+        "model_file", "store", "tokenizer",
     },
-    "api/http": {"api/answer", "api/request", "api/serving", "store"},
+    "api/http": {"api/access", "api/answer", "api/request", "api/serving", "store"},
     "api/batches": {"api/answer", "api/http", "api/request", "store"},
     "api/routes": {
-        "api/answer", "api/batches", "api/completions", "api/http", "api/request", "api/responses",
-        "api/serving", "engine", "store",
+        "api/access", "api/answer", "api/batches", "api/completions", "api/http", "api/request",
+        "api/responses", "api/serving", "engine", "store",
     },
     "api/page": {"api/http", "api/request", "api/serving"},
     "api": {
-        "api/answer", "api/batches", "api/completions", "api/http", "api/page", "api/request",
-        "api/responses", "api/routes", "api/serving", "constrain", "constrain/schema",
-        "engine/host", "engine/model", "store",
+        "api/access", "api/answer", "api/batches", "api/completions", "api/http", "api/page",
+        "api/request", "api/responses", "api/routes", "api/serving", "constrain",
+        "constrain/schema", "engine/host", "engine/model", "store",
     },
     # Facts about models, and their evidence. Reaches every server over HTTP alone.
     "catalog/facts": set(),
@@ -77,8 +78,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hub": set(),
     # The commands.
     "cli": {
-        "api", "api/page", "catalog", "catalog/pages", "catalog/sources", "engine/model", "hub",
-        "model_file",
+        "api", "api/access", "api/page", "catalog", "catalog/pages", "catalog/sources",
+        "engine/model", "hub", "model_file",
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -91,8 +92,8 @@ OF_THE_ENGINE = {
 LIGHT = OF_THE_ENGINE | {"minikin.engine.host.supervisor"}
 """Modules of the engine that load without torch, because other rooms use them."""
 LINES = {
-    "config": 195,
-    "errors": 155,
+    "config": 225,
+    "errors": 190,
     "logs": 60,
     "marks": 60,
     "__init__": 10,
@@ -109,23 +110,24 @@ LINES = {
     "constrain": 1535,
     "constrain/schema": 2190,
     "chat": 1640,
-    "api": 870,
+    "api": 880,
     "api/answer": 965,
     "api/batches": 530,
     "api/completions": 560,
-    "api/http": 1340,
+    "api/http": 1600,
     "api/page": 215,
     "api/request": 2195,
     "api/responses": 2530,
-    "api/routes": 1920,
-    "api/serving": 995,
+    "api/routes": 1990,
+    "api/serving": 1100,
+    "api/access": 480,
     "catalog": 860,
     "catalog/facts": 560,
     "catalog/pages": 1285,
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1210,
-    "cli": 2200,
+    "cli": 2260,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

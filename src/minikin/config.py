@@ -147,7 +147,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
     api_keys: tuple[str, ...] = ()
-    """API keys that clients can use. Empty: no authentication."""
+    """API keys that clients can use, beside those of `api_key_file`."""
+    api_key_file: Path | None = None
+    """A file with API keys. Without it and without `api_keys`: no authentication."""
+    admin_keys: tuple[str, ...] = ()
+    """Keys of the operator, for the metrics and the dashboard too."""
     allowed_origins: tuple[str, ...] = ()
     """Origins whose web pages can use the server. `*`: every web page."""
     allowed_hosts: tuple[str, ...] = ()
@@ -184,6 +188,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The help names its option at `log_level`: a pair of switches takes a column of its own."""
     drain_seconds: float = 30.0
     """Maximum time that running answers continue after the first SIGTERM."""
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether requests need an API key."""
+        return bool(self.api_keys) or self.api_key_file is not None
 
 
 def cache_folder() -> Path:

@@ -3,9 +3,12 @@
 MinikinError
 ├── InvalidRequest          400 invalid_request_error
 │   ├── Unauthorized        401
+│   ├── Forbidden           403 the key does not open this page
 │   ├── NotFound            404
+│   ├── RequestTooLarge     429 more tokens than a key can use in a minute
 │   └── ContextExceeded     400 context_length_exceeded
 ├── Overloaded              503 service_unavailable_error
+│   ├── RateLimited         429 a key has used its limit
 │   └── ShuttingDown        503 the server ends: the request can run after its next start
 ├── EngineFailure           500 server_error
 │   └── Quarantined         500 request_quarantined: the same request will fail again
@@ -22,7 +25,7 @@ from __future__ import annotations
 from typing import Literal
 
 ErrorType = Literal[
-    "invalid_request_error", "service_unavailable_error", "server_error", "requests"
+    "invalid_request_error", "service_unavailable_error", "server_error", "requests", "tokens"
 ]
 """OpenAI's values of an error's `type`."""
 
@@ -64,6 +67,22 @@ class Unauthorized(InvalidRequest):
     status = 401
 
 
+class Forbidden(InvalidRequest):
+    """The API key does not open this page."""
+
+    status = 403
+
+
+class RequestTooLarge(InvalidRequest):
+    """A request with more tokens than its key can use in a minute. No later try can succeed."""
+
+    status = 429
+    type: ErrorType = "tokens"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="rate_limit_exceeded")
+
+
 class NotFound(InvalidRequest):
     """No such route, model or stored object."""
 
@@ -92,9 +111,20 @@ class Overloaded(MinikinError):
     status = 503
     type: ErrorType = "service_unavailable_error"
 
-    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+    def __init__(self, message: str, *, retry_after: float = 1) -> None:
         super().__init__(message, code="server_is_overloaded")
         self.retry_after = retry_after
+
+
+class RateLimited(Overloaded):
+    """A client has used one of its limits: requests or tokens."""
+
+    status = 429
+
+    def __init__(self, message: str, unit: ErrorType, *, retry_after: float) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.type = unit
+        self.code = "rate_limit_exceeded"
 
 
 class ShuttingDown(Overloaded):

@@ -105,7 +105,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
         "--unload-after 8 --load-seconds 9 "
         "--sampling openai --hide-format "
-        "--extensions --max-choices 7 --api-key one --api-key two "
+        "--extensions --max-choices 7 --api-key one --api-key two --admin-key ops "
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
         f"--database {tmp_path}/kept.sqlite3 --files {tmp_path}/files "
@@ -139,6 +139,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             max_choices=7,
             extensions=True,
             api_keys=("one", "two"),
+            admin_keys=("ops",),
             allowed_hosts=("box.lan", "b"),
             allowed_origins=("http://localhost:5173", "https://a.example"),
             database=str(tmp_path / "kept.sqlite3"),
@@ -227,7 +228,8 @@ def test_keys_come_from_a_file_too(served: list[ServerSettings], tmp_path: Path)
     (tmp_path / "keys").write_text("  first\n\nsecond \r\n")
     files = ("--model", str(tmp_path / "tiny.gguf"), "--api-key-file", str(tmp_path / "keys"))
     serve(*files, "--api-key", "given")
-    assert served[0].api_keys == ("given", "first", "second")
+    assert served[0].api_keys == ("given",)
+    assert served[0].api_key_file == tmp_path / "keys"
 
 
 @pytest.mark.parametrize(
@@ -235,8 +237,8 @@ def test_keys_come_from_a_file_too(served: list[ServerSettings], tmp_path: Path)
     [
         (b"", "contains no API key"),
         (b"\n \n", "contains no API key"),
-        (b"good\ntwo words", "API key 2 of 2 is not valid"),
-        ("schlüssel".encode(), "API key 1 of 1 is not valid"),
+        (b"good\ntwo words", "API key 2 is not valid"),
+        ("schlüssel".encode(), "API key 1 is not valid"),
         (b"\xff\xfe", "it is not a text file"),
     ],
 )

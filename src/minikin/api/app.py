@@ -62,6 +62,7 @@ def create_app(
 ) -> Starlette:
     """The application for these models. Its `state.service` is the Service behind the routes."""
     service = Service(settings, models)
+    service.workers.append(service.keys)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -83,7 +84,7 @@ def create_app(
             Middleware(Edge, service),
             *([Middleware(AccessLog)] if settings.access_log else []),
             Middleware(Cors, settings.allowed_origins),
-            Middleware(Gate, settings),
+            Middleware(Gate, settings, service.keys),
         ],
         exception_handlers={MinikinError: _on_error, HTTPException: _on_no_route},
         lifespan=lifespan,

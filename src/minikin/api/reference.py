@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from math import log10
 from textwrap import TextWrapper
 
+from minikin.api.access.keys import MAX_WRONG
 from minikin.api.answer.chunks import CACHED_STEP, LEAST_CACHED
 from minikin.api.answer.identifiers import REQUEST_ID_DIGITS
 from minikin.api.batches.runner import MAX_RUNNING
 from minikin.api.completions import parameters as completions
 from minikin.api.http.headers import COMMON
-from minikin.api.http.keys import MAX_WRONG
 from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, MAX_CONNECTIONS
 from minikin.api.request.batch_rules import BATCH, LINE, MAX_LINES
 from minikin.api.request.file_rules import MAX_BATCH_BYTES, MAX_FILE_BYTES, UPLOAD
@@ -116,9 +116,12 @@ the log contains it |
 | `openai-processing-ms` | time to the first byte. As with OpenAI, a 404 does not have it |
 | `openai-version` | `{COMMON["openai-version"]}` |
 | `openai-organization` | `{COMMON["openai-organization"]}` |
-| `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` | requests in flight. The \
-server has no other limit, so the other rate limit headers are not sent |
-| `retry-after` | seconds, with a 503, and with the 429 after too many wrong keys or new schemas |
+| `x-ratelimit-limit-requests`, `-remaining-requests`, `-reset-requests` | of the API key, if it \
+has a limit of requests. Otherwise the first two are the requests in flight |
+| `x-ratelimit-limit-tokens`, `-remaining-tokens`, `-reset-tokens` | of the API key, if it has a \
+limit of tokens. An answer counts with its `max_tokens` until it ends, then with its length |
+| `retry-after`, `retry-after-ms` | the time to wait, with every 503 and 429, except for a request \
+that has more tokens than its key can use in a minute |
 | `x-accel-buffering` | `no` on a stream, so that nginx passes each event on at once |
 """
 _TRANSPORT = f"""\

@@ -54,7 +54,7 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
         if settings.files:
             Contents(settings.files).check()
     listener = listen(settings)
-    if is_open(listener) and not settings.api_keys:
+    if is_open(listener) and not settings.needs_key:
         log.warning(_NO_KEYS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listener, more_routes))

@@ -45,7 +45,7 @@ def welcome(settings: ServerSettings, url: str) -> str:
 def _curl(settings: ServerSettings, url: str) -> str:
     """A command that asks the model something. The key stays in a variable of the user's shell."""
     body = {"model": ORIGINAL, "messages": [{"role": "user", "content": "Hello"}]}
-    key = ' -H "Authorization: Bearer $MINIKIN_API_KEY"' if settings.api_keys else ""
+    key = ' -H "Authorization: Bearer $MINIKIN_API_KEY"' if settings.needs_key else ""
     where = shlex.quote(f"{url}/chat/completions")
     return f"curl {where} -H 'Content-Type: application/json'{key} -d '{json.dumps(body)}'"
 

@@ -26,6 +26,7 @@ from minikin.cli.configuration import (
     commands_of,
     read_configuration,
 )
+from minikin.cli.key import key
 from minikin.cli.models import models, pull, rm
 from minikin.cli.output import errors
 from minikin.cli.ps import ps
@@ -51,6 +52,7 @@ _TOPICS = {
 for topic, commands in _TOPICS.items():
     for command in commands:
         app.command(rich_help_panel=topic)(command)
+app.add_typer(key, rich_help_panel="Models")
 app.command("list", hidden=True)(models)
 for command in (catalog, probe):
     app.command(context_settings=PASS_ON, add_help_option=False, rich_help_panel="Facts")(command)

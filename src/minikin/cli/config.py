@@ -21,7 +21,7 @@ from minikin.cli.configuration import (
 from minikin.cli.output import console, errors
 from minikin.errors import SetupError
 
-_SECRETS = {"api_key"}
+_SECRETS = {"api_key", "admin_key"}
 _PASSWORD = re.compile(r"(?<=:)[^:@/]+(?=@)")
 """In a URL such as postgresql://user:password@host."""
 _HIDDEN = "********"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +14,7 @@ import typer
 from msgspec.structs import replace
 
 from minikin import logs
-from minikin.cli.access import read_api_keys, read_origins
+from minikin.cli.access import read_origins
 from minikin.cli.configuration import resolved
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
 from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
@@ -67,7 +67,18 @@ _Keys = Annotated[
 _KeyFile = Annotated[
     Path | None,
     typer.Option(
-        exists=True, dir_okay=False, metavar="FILE", help="A file with API keys, one per line."
+        exists=True,
+        dir_okay=False,
+        metavar="FILE",
+        help="A file with API keys, one per line, with limits (see `minikin key new`). The server "
+        "follows its changes.",
+    ),
+]
+_AdminKeys = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        help="A key of the operator. Repeatable. With one, /metrics and the dashboard need it.",
     ),
 ]
 _Hosts = Annotated[
@@ -96,6 +107,7 @@ def serve(
     memory_budget: _Budget = None,
     api_key: _Keys = None,
     api_key_file: _KeyFile = None,
+    admin_key: _AdminKeys = None,
     allowed_host: _Hosts = None,
     allowed_origin: _Origins = None,
     cache: CacheOption = None,
@@ -122,7 +134,7 @@ def serve(
 
     `minikin serve --allowed-origin http://localhost:5173`
     """
-    keys = read_api_keys(api_key or [], api_key_file)
+    check_keys(api_key or (), admin_key or (), api_key_file)
     source = context.get_parameter_source("model")
     if models and source and source.name != "COMMANDLINE":
         model = None  # the command line has priority
@@ -132,7 +144,9 @@ def serve(
     chosen = ServerSettings(
         models=served,
         memory_budget=budget,
-        api_keys=keys,
+        api_keys=tuple(api_key or ()),
+        api_key_file=api_key_file,
+        admin_keys=tuple(admin_key or ()),
         allowed_hosts=tuple(allowed_host or ()),
         allowed_origins=read_origins(allowed_origin or []),
         **settings_of(ServerSettings, settings),
@@ -141,6 +155,16 @@ def serve(
     from minikin.api.server import serve as run_server
 
     run_server(chosen, lambda: catalog_routes(chosen))
+
+
+def check_keys(given: Iterable[str], admin: Iterable[str], file: Path | None) -> None:
+    """Raise SetupError for keys that no client can send, and for a file that is not valid."""
+    from minikin.api.access.key import read_file, read_keys
+
+    for keys in (given, admin):
+        read_keys(keys)
+    if file:
+        read_file(file)
 
 
 def _models(

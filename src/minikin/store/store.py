@@ -21,7 +21,7 @@ from minikin.store.tables import items, responses
 class Store:
     """Everything that a server keeps.
 
-    Everything belongs to the owner that stored it (`api/http/keys.py`). Other owners do not find
+    Everything belongs to the owner that stored it (`api/access/keys.py`). Other owners do not find
     it, even if they know its id.
     """
 

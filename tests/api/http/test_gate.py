@@ -2,7 +2,7 @@ import httpx
 import openai
 import pytest
 
-from minikin.api.http.keys import MAX_WRONG
+from minikin.api.access.keys import MAX_WRONG
 from minikin.errors import MinikinError
 from tests.fakes import ByteTokenizer
 from tests.raw_http import HI, talk

@@ -120,9 +120,9 @@ def test_a_client_that_leaves_ends_an_answer():
 
 
 def test_they_need_a_key_if_the_server_has_keys():
-    with live_server(ScriptedEngine(), api_keys=("a key of the operator",)) as server:
+    with live_server(ScriptedEngine(), api_keys=("key-of-the-operator",)) as server:
         assert httpx.get(f"{server.url}/metrics").status_code == 401
-        assert read(server, authorization="Bearer a key of the operator")
+        assert read(server, authorization="Bearer key-of-the-operator")
 
 
 def test_the_dashboard_and_readme_name_only_what_there_is():

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from minikin.api.access.keys import ANYONE
 from minikin.api.serving import service as module
 from minikin.api.serving.service import BatchService, Service
 from minikin.errors import Overloaded
@@ -18,9 +19,9 @@ def over(models, tmp_path, **options):
 async def test_a_line_of_a_batch_takes_no_place_of_a_request(tmp_path):
     service = over(Models(), tmp_path, max_queued=1)
     below = BatchService(service)
-    with below.place(), below.place(), service.place():
+    with below.place(ANYONE), below.place(ANYONE), service.place(ANYONE):
         assert service.in_flight == 1
-        with pytest.raises(Overloaded), service.place():
+        with pytest.raises(Overloaded), service.place(ANYONE):
             pass
 
 
@@ -28,15 +29,15 @@ async def test_no_line_begins_while_a_request_waits_for_the_memory_of_another_mo
     models = Models(memory_budget=5)
     below = BatchService(over(models, tmp_path))
     async with models.pool.use("a"):
-        with below.place():
+        with below.place(ANYONE):
             pass
         waiting = asyncio.create_task(models.touch("b"))
         await until(lambda: models.pool.is_short)
-        with pytest.raises(Overloaded), below.place():
+        with pytest.raises(Overloaded), below.place(ANYONE):
             pass
     async with asyncio.timeout(PATIENCE):
         await waiting
-    with below.place():
+    with below.place(ANYONE):
         pass
 
 

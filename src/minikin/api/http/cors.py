@@ -15,7 +15,9 @@ log = logging.getLogger(__name__)
 
 EXPOSED = (
     "X-Request-ID", "OpenAI-Processing-MS", "OpenAI-Version", "OpenAI-Organization", "Retry-After",
-    "X-Should-Retry", "X-RateLimit-Limit-Requests", "X-RateLimit-Remaining-Requests",
+    "Retry-After-Ms", "X-Should-Retry", "X-RateLimit-Limit-Requests",
+    "X-RateLimit-Remaining-Requests", "X-RateLimit-Reset-Requests", "X-RateLimit-Limit-Tokens",
+    "X-RateLimit-Remaining-Tokens", "X-RateLimit-Reset-Tokens",
 )  # fmt: skip
 """Headers that a page can read, beside those that every page can."""
 _MOST_LOGGED = 100

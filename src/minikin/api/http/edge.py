@@ -25,21 +25,22 @@ class Edge:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        identifier = scope.setdefault("state", {})["request_id"] = request_id()
+        scope.setdefault("state", {})["request_id"] = request_id()
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._add_headers(message, identifier, time.perf_counter() - begun)
+                self._add_headers(message, scope, time.perf_counter() - begun)
                 self._service.metrics.answered(message["status"])
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
-    def _add_headers(self, start: Message, identifier: str, seconds: float) -> None:
+    def _add_headers(self, start: Message, scope: Scope, seconds: float) -> None:
         """The headers that OpenAI sends. As at OpenAI, a 404 has no time and no limits.
 
-        The server has only one rate limit, the requests in flight. The others are not sent.
+        The limits are those of the key. Without a limit of requests, it is the places for them.
         """
+        identifier, owner = scope["state"]["request_id"], scope["state"].get("owner")
         headers = MutableHeaders(raw=list(start.get("headers", [])))
         for name, value in common_headers(identifier).items():
             headers.setdefault(name, value)
@@ -50,4 +51,5 @@ class Edge:
             headers["openai-processing-ms"] = str(round(seconds * 1000))
             headers["x-ratelimit-limit-requests"] = str(limit)
             headers["x-ratelimit-remaining-requests"] = str(limit - self._service.in_flight)
+            headers.update(self._service.keys.account(owner).headers() if owner else {})
         start["headers"] = headers.raw

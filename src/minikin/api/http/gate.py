@@ -9,9 +9,10 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from minikin.api.access.keys import Keys
+from minikin.api.http.access_log import noted
 from minikin.api.http.http import FAULT, TransportFault, error_response
-from minikin.api.http.keys import Keys
-from minikin.api.http.public import is_public
+from minikin.api.http.public import is_for_operator, is_public
 from minikin.config import ServerSettings
 from minikin.errors import EngineFailure, MinikinError
 
@@ -23,9 +24,9 @@ _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:\d
 class Gate:
     """Wraps the application `app`. Routes find the request's `owner` in the scope's state."""
 
-    def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, keys: Keys) -> None:
         self._app = app
-        self._keys = Keys(settings.api_keys)
+        self._keys = keys
         names = {"localhost", settings.host, *settings.allowed_hosts}
         self._host_names = {name.lower() for name in names} - {"0.0.0.0", "::"}
 
@@ -56,7 +57,10 @@ class Gate:
         self._check_host(headers)
         if not is_public(scope):
             address = scope["client"][0] if scope.get("client") else ""
-            scope["state"]["owner"] = self._keys.owner(headers, address)
+            owner = self._keys.owner(headers, address, as_admin=is_for_operator(scope))
+            scope["state"]["owner"] = owner
+            if name := self._keys.account(owner).name:
+                noted(scope)["key"] = name
 
     def _check_host(self, headers: Headers) -> None:
         """Reject the names of other hosts, so that their web pages cannot use this server.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive
 
-from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
+from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined, RequestTooLarge
 
 WRITE_SECONDS = 60.0
 """A client that reads no byte of an answer for this long loses the rest."""
@@ -52,8 +53,9 @@ def error_response(error: MinikinError) -> Response:
     """The error object, with the error's own status."""
     response = json_response(error.body(), error.status)
     if isinstance(error, Overloaded):
-        response.headers["retry-after"] = str(error.retry_after)
-    if isinstance(error, Quarantined):
+        response.headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        response.headers["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
+    if isinstance(error, Quarantined | RequestTooLarge):
         response.headers["x-should-retry"] = "false"
     if error.status == 401:
         response.headers["www-authenticate"] = "Bearer"

@@ -1,4 +1,7 @@
-"""Which paths need no key: the probes, and the files of the page, which hold no data."""
+"""Which paths need no key: the probes, and the files of the page, which hold no data.
+
+And which need a key of the operator, if the server has one.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from starlette.types import Scope
 PROBES = frozenset({"/health", "/ready"})
 METRICS = "/metrics"
 """Programs ask for it all the time, as for the probes, but it needs a key."""
+FOR_OPERATOR = frozenset({METRICS})
+"""What shows the work of all keys."""
+FOR_OPERATOR_BELOW = "/admin/"
 PAGE = "/"
 DOCS = "/docs"
 PAGE_FILES = "/page/"
@@ -19,6 +25,12 @@ def is_public(scope: Scope) -> bool:
     if path in PROBES or path.startswith(PAGE_FILES):
         return True
     return path in (PAGE, DOCS) and wants_page(scope)
+
+
+def is_for_operator(scope: Scope) -> bool:
+    """Whether a request asks for what only the operator sees."""
+    path: str = scope["path"]
+    return path in FOR_OPERATOR or path.startswith(FOR_OPERATOR_BELOW)
 
 
 def wants_page(scope: Scope) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 
+from minikin.api.access.account import Account
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.serving.metrics import Progress
@@ -53,10 +54,32 @@ async def answering(
         noted["prompt_tokens"] = noted.get("prompt_tokens", 0) + prompt
         generated = model.engine.generate(prepared.generation)
         name = service.models.names[request.model].id
-        with service.metrics.answer(name, prepared.generation, begun) as progress:
+        with (
+            service.metrics.answer(name, prepared.generation, begun) as progress,
+            _tokens(service.account(owner), request, prepared, progress),
+        ):
             counted = _counted(generated, noted, progress)
             async with aclosing(generated), aclosing(counted) as events:
                 yield Answering(prepared, events, model.engine.info.fingerprint)
+
+
+@contextmanager
+def _tokens(
+    account: Account, request: AnswerRequest, prepared: Prepared, progress: Progress
+) -> Iterator[None]:
+    """A block whose tokens count against the limits of a key.
+
+    A limit of the answer counts as if the answer had that length until its end is known, as at
+    OpenAI. Raises RateLimited, RequestTooLarge.
+    """
+    prompt, n = len(prepared.generation.prompt), prepared.generation.n
+    limit = prepared.generation.params.max_tokens if request.max_tokens else 0
+    taken = prompt + limit * n
+    account.take_tokens(taken)
+    try:
+        yield
+    finally:
+        account.settle_tokens(prompt + progress.generated - taken)
 
 
 async def _counted(

@@ -36,10 +36,11 @@ class ChatCompletions:
         service = self._service
         owner = scope["state"]["owner"]
         service.require_place()
+        service.account(owner).take_request()
         request = Request(scope, receive)
         limits = limits_of(scope, service.limits)
         chat = await read_json(request, service, partial(translate, limits=limits))
-        with service.place():
+        with service.place(owner):
             async with (
                 while_connected(receive),
                 answering(service, chat, completion_id(), owner, noted(scope)) as answer,

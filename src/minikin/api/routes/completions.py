@@ -59,9 +59,10 @@ class Completions:
         if not limits.extensions:
             raise NotFound(_CHAT_ONLY, param="model")
         service.require_place()
+        service.account(owner).take_request()
         checked = partial(translate, limits=limits)
         asked = await read_json(Request(scope, receive), service, checked)
-        with service.place():
+        with service.place(owner):
             async with (
                 while_connected(receive),
                 self._answered(asked, owner, noted(scope)) as chunks,

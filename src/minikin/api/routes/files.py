@@ -49,7 +49,7 @@ class Files:
         """POST: a form with a file and its purpose, in any order. Raises InvalidRequest."""
         owner, identifier = request.state.owner, file_id()
         form = Form(MAX_FILE_BYTES)
-        with self._service.place():
+        with self._service.upload():
             async with self._files.draft(owner, identifier) as writer:
                 await read_form(request, form, writer.write)
                 wanted = check_upload(form.fields, form.filename)

@@ -52,8 +52,9 @@ class Responses:
         """Answer one request. Raises MinikinError only before the first byte of the answer."""
         service, owner = self._service, scope["state"]["owner"]
         service.require_place()
+        service.account(owner).take_request()
         body, asked = await self._read(Request(scope, receive))
-        with service.place():
+        with service.place(owner):
             asked = await resolve(asked, service.store, owner)
             if asked.background:
                 job = await self._background.begin(asked, body, owner)
@@ -86,7 +87,7 @@ class Responses:
         """POST /v1/responses/input_tokens. Equal to `usage.input_tokens` of the same response."""
         service, owner = self._service, request.state.owner
         _, asked = await self._read(request, COUNTED)
-        with service.place():
+        with service.place(owner):
             asked = await resolve(asked, service.store, owner)
             async with service.models.use(asked.model) as model:
                 tokens = await model.count(asked)

@@ -121,6 +121,11 @@ class Progress:
         self._counted[event.index] = tokens
         self._generated.inc(tokens - before)
 
+    @property
+    def generated(self) -> int:
+        """The tokens of all choices so far."""
+        return sum(self._counted.values())
+
     def _measure(self, event: Event) -> None:
         now = time.perf_counter()
         if event.index in self._seen_at:

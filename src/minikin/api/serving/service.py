@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
+from minikin.api.access.account import Account
+from minikin.api.access.keys import ANYONE, Keys
 from minikin.api.request.translate import Limits
 from minikin.api.serving.lag import LagMeter
 from minikin.api.serving.metrics import Metrics
@@ -17,6 +19,10 @@ from minikin.store.store import Store
 
 SWEEP_SECONDS = 3600.0
 """How often expired objects are deleted. No request finds them before that either."""
+
+
+MAX_UPLOADS = 32
+"""Forms with a file that can arrive at the same time."""
 
 
 class Worker(Protocol):
@@ -47,8 +53,12 @@ class Service:
         )
         self.store = Store(settings.database, settings.files)
         self.metrics = Metrics(models, lambda: self.in_flight)
+        self.keys = Keys(settings)
         self.draining = False
         self.in_flight = 0
+        self.uploads = 0
+        """Forms that arrive. They take no place of a request."""
+        self._blocks = 0
         self.held_bytes = 0
         """Of bodies that arrive or are read."""
         self.idle = asyncio.Event()
@@ -87,6 +97,10 @@ class Service:
         """A block that turns a request into one for an engine."""
         return nullcontext()
 
+    def account(self, owner: str) -> Account:
+        """What the key of `owner` has used of its limits."""
+        return self.keys.account(owner)
+
     def require_place(self) -> None:
         """Raise Overloaded if all places are in use, or at shutdown.
 
@@ -99,16 +113,41 @@ class Service:
             raise Overloaded("The server has too many requests. Try again in a moment.")
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, owner: str) -> Iterator[None]:
         """A place for one request. Raises Overloaded if all are in use, or at shutdown."""
         self.require_place()
-        self.in_flight += 1
+        with self.account(owner).place():
+            self.in_flight += 1
+            try:
+                with self._at_work():
+                    yield
+            finally:
+                self.in_flight -= 1
+
+    @contextmanager
+    def upload(self) -> Iterator[None]:
+        """A place for a form while it arrives. Raises Overloaded if all are in use."""
+        if self.draining:
+            raise ShuttingDown
+        if self.uploads >= MAX_UPLOADS:
+            raise Overloaded("The server receives too many files. Try again in a moment.")
+        self.uploads += 1
+        try:
+            with self._at_work():
+                yield
+        finally:
+            self.uploads -= 1
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """A block that a shutdown waits for."""
+        self._blocks += 1
         self.idle.clear()
         try:
             yield
         finally:
-            self.in_flight -= 1
-            if not self.in_flight:
+            self._blocks -= 1
+            if not self._blocks:
                 self.idle.set()
 
 
@@ -130,11 +169,15 @@ class BatchService(Service):
         """See Service."""
         return self._preparing
 
+    def account(self, owner: str) -> Account:
+        """Lines of batches do not count against the limits of their key, as at OpenAI."""
+        return self.keys.account(ANYONE)
+
     def require_place(self) -> None:
         """The runner of batches limits how many lines run."""
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self, owner: str) -> Iterator[None]:
         """The runner of batches limits how many lines run.
 
         Raises Overloaded while a request waits for the memory of a model that lines use.

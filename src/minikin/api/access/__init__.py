@@ -1,0 +1,1 @@
+"""Who uses the server: API keys, their file, and their limits."""
