@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test test-clients fuzz hostile lint format numerics determinism quality bench bench-large profile clean
+.PHONY: install help serve test test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-state profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -53,6 +53,9 @@ bench: $(VENV)/.installed-test  ## compare the speed with other servers; takes u
 
 bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.cpp's server; needs 4 GB of disk
 	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-state: $(VENV)/.installed-test  ## measure what storing and batches cost other requests; e.g. ARGS="--only batch"
+	$(BIN)/python -m bench.state "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 profile: $(VENV)/.installed-test  ## show where the time of a step goes, with perf; e.g. ARGS="--answers 32"
 	$(BIN)/python -m bench.profile "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

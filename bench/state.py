@@ -1,0 +1,171 @@
+"""What it costs others that the server stores answers, and that it runs a batch.
+
+Two comparisons on one server with the default model, in pairs that take turns (A B B A):
+
+- `store`: tokens a second of answers at once, with `store: true` over without it
+- `batch`: time to the first token of single requests, beside a batch of 2,000 lines over without it
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from rich.progress import track
+
+from bench.client import ENDLESS, ask
+from bench.peers import free_port
+from bench.scenarios import unique
+
+LINES = 2_000
+ANSWER_TOKENS = 100
+REQUESTS = 24
+"""Interactive requests of one turn."""
+MODEL = "gpt-4.1-mini"
+
+
+@contextmanager
+def server(model: Path, database: str | None) -> Iterator[str]:
+    """A server with this database, or with a new file of SQLite."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        where = ("--database", database or f"{folder}/store.sqlite3", "--files", f"{folder}/files")
+        command = (sys.executable, "-m", "minikin", "serve", str(model), "--port", str(port))
+        process = subprocess.Popen([*command, *where, "--no-access-log"])
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(url)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(120)
+
+
+def _wait(url: str) -> None:
+    while True:
+        try:
+            if httpx.get(f"{url}/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+
+
+async def throughput(url: str, count: int, *, store: bool) -> float:
+    """Tokens a second of `count` answers at once."""
+    prompts = [f"Tell me a long story. {unique(8)}" for _ in range(count)]
+    started = time.perf_counter()
+    answers = await asyncio.gather(
+        *(ask(url, prompt, ANSWER_TOKENS, store=store) for prompt in prompts)
+    )
+    return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
+
+
+async def cost_of_storing(url: str, count: int, pairs: int) -> list[float]:
+    """The rate with `store` over the rate without it, for each pair."""
+    await throughput(url, count, store=True)
+    ratios = []
+    for pair in track(range(pairs), f"{count} answers at once"):
+        rates = dict.fromkeys((True, False), 0.0)
+        for store in (True, False) if pair % 2 else (False, True):
+            rates[store] = await throughput(url, count, store=store)
+        ratios.append(rates[True] / rates[False])
+    return ratios
+
+
+async def first_tokens(url: str) -> list[float]:
+    """Seconds to the first token of single requests, one after the other."""
+    times = []
+    for _ in range(REQUESTS):
+        times.append((await ask(url, f"Tell me a story. {unique(30)}", 8)).first)
+        await asyncio.sleep(random.uniform(0.05, 0.25))
+    return times
+
+
+async def cost_of_a_batch(url: str, pairs: int) -> list[float]:
+    """The median time to first token beside a batch over that without one, for each pair."""
+    await first_tokens(url)
+    ratios = []
+    with httpx.Client(base_url=f"{url}/v1", timeout=120) as client:
+        file = _upload(client)
+        for pair in track(range(pairs), "First tokens beside a batch"):
+            times = dict.fromkeys((True, False), 0.0)
+            for beside in (True, False) if pair % 2 else (False, True):
+                batch = _begin(client, file) if beside else None
+                times[beside] = statistics.median(await first_tokens(url))
+                if batch:
+                    _cancel(client, batch)
+            ratios.append(times[True] / times[False])
+    return ratios
+
+
+def _upload(client: httpx.Client) -> str:
+    def line(number: int) -> str:
+        body = {
+            "model": MODEL,
+            "messages": [{"role": "user", "content": f"Tell me a story. {unique(8)}"}],
+            "max_tokens": ANSWER_TOKENS,
+            "logit_bias": ENDLESS,
+        }
+        where = {"method": "POST", "url": "/v1/chat/completions"}
+        return json.dumps({"custom_id": str(number), **where, "body": body})
+
+    content = "\n".join(map(line, range(LINES)))
+    form = {"file": ("lines.jsonl", content)}
+    return client.post("/files", files=form, data={"purpose": "batch"}).json()["id"]
+
+
+def _begin(client: httpx.Client, file: str) -> str:
+    body = {
+        "input_file_id": file,
+        "endpoint": "/v1/chat/completions",
+        "completion_window": "24h",
+    }
+    batch = client.post("/batches", json=body).json()["id"]
+    while client.get(f"/batches/{batch}").json()["request_counts"]["completed"] < 1:
+        time.sleep(0.1)
+    return batch
+
+
+def _cancel(client: httpx.Client, batch: str) -> None:
+    client.post(f"/batches/{batch}/cancel")
+    while client.get(f"/batches/{batch}").json()["status"] != "cancelled":
+        time.sleep(0.1)
+
+
+def _shown(name: str, ratios: list[float]) -> str:
+    low, high = min(ratios), max(ratios)
+    return f"{name}: median {statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})"
+
+
+async def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path, help="a GGUF file or a folder")
+    parser.add_argument("--database", help="a postgresql:// URL; without it a new SQLite file")
+    parser.add_argument("--pairs", type=int, default=8)
+    parser.add_argument("--only", choices=("store", "batch"))
+    options = parser.parse_args()
+    with server(options.model, options.database) as url:
+        if options.only != "batch":
+            for count in (32, 64):
+                ratios = await cost_of_storing(url, count, options.pairs)
+                print(_shown(f"rate with store over rate without, {count} answers", ratios))
+        if options.only != "store":
+            ratios = await cost_of_a_batch(url, options.pairs)
+            print(_shown("time to first token beside a batch over without", ratios))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
