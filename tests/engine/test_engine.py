@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from minikin.engine.messages import EngineStats
+from minikin.engine.scheduler import CALM_SECONDS, SHORT_CHUNK, SHORT_ROWS, Scheduler
 from tests.engine.fakes import HashingModel, answer, make_engine, request, run, texts
 
 
@@ -329,3 +330,46 @@ def test_its_stats_are_those_of_the_moment():
     assert 2 / 64 <= stats.cache_used <= 4 / 64
     run(engine)
     assert engine.stats == EngineStats()
+
+
+def test_the_background_takes_short_steps_while_requests_come():
+    now, model = [0.0], HashingModel()
+    engine = make_engine(model, max_running=32)
+    engine.scheduler = Scheduler(
+        engine.scheduler.pool, context_length=128, max_running=32, prefill_chunk=64,
+        clock=lambda: now[0],
+    )  # fmt: skip
+    for i in range(20):
+        engine.add(gives_way(f"below {i}", id=f"below {i}", max_tokens=60))
+    while any(s.pending > 1 for s in engine.scheduler.running) or not engine.scheduler.running:
+        engine.step()
+    engine.step()
+    assert model.rows[-1] == 20, "without requests, a step has all of them"
+    engine.add(request("above", id="above", max_tokens=3))
+    while not any(event.id == "above" and event.ends for event in engine.step()):
+        pass
+    tokens = {s.request.id: s.sampled for s in engine.scheduler.running}
+    model.rows.clear()
+    for _ in range(10):
+        engine.step()
+    assert max(model.rows) <= SHORT_ROWS
+    gained = [s.sampled - tokens[s.request.id] for s in engine.scheduler.running]
+    assert min(gained) >= 3, "they take turns"
+    now[0] += CALM_SECONDS
+    engine.step()
+    assert model.rows[-1] == 20
+    events = run(engine)
+    for name, index in texts(events):
+        assert answer(name, max_tokens=60).endswith(texts(events)[name, index])
+    engine.check_integrity()
+
+
+def test_a_long_prompt_of_the_background_is_read_in_short_steps_while_requests_come():
+    model = HashingModel()
+    engine = make_engine(model, prefill_chunk=64)
+    engine.add(request("above", id="above", max_tokens=1))
+    run(engine)
+    engine.add(gives_way("p" * 200, id="below", max_tokens=1))
+    model.rows.clear()
+    assert texts(run(engine))["below", 0] == answer("p" * 200, max_tokens=1)
+    assert max(model.rows) <= SHORT_CHUNK

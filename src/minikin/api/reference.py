@@ -230,10 +230,11 @@ _DIFFERENCES = f"""\
   it. Images and files in items are rejected, because the models read only text.
 - The content of an upload is not looked at, as with OpenAI. A batch reports errors of its lines. An
   upload whose form is not complete leaves nothing. `/v1/uploads` does not exist.
-- Lines of batches run only while no other request does, so a batch never delays one. Several
-  batches take turns. A line with `stream` or `background` is rejected. A line that fails because of
-  the server runs again, up to three times. An unknown `input_file_id` is a 404, where OpenAI
-  creates a batch that fails. An unknown field of a line is an error.
+- Lines of batches run only while no other request does. A new request waits only for the step that
+  runs, and steps of batches are short while other requests come. Several batches take turns. A line
+  with `stream` or `background` is rejected. A line that fails because of the server runs again, up
+  to three times. An unknown `input_file_id` is a 404, where OpenAI creates a batch that fails. An
+  unknown field of a line is an error.
 - A server that was killed continues its batches after its next start. Finished lines do not run
   again, and every line is in one file, once. Of several servers with one database, one runs the
   batches.

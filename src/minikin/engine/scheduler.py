@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from collections.abc import Sequence as Run
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -18,6 +20,12 @@ or few answers, then prompts, then many answers."""
 _ROLES: tuple[Role, ...] = get_args(Role)
 GUESSED_ROWS = 8
 """Up to this number of rows in a step, including guesses, a row costs a fifth of a step."""
+CALM_SECONDS = 10.0
+"""So long after a step with a request in the foreground, steps in the background stay short."""
+SHORT_ROWS = 8
+"""Sequences in a short step. On a CPU, 32 take four times as long, and give hardly more tokens."""
+SHORT_CHUNK = 32
+"""Prompt tokens in a short step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +60,18 @@ class Scheduler:
     blocks and is computed again later.
 
     Sequences in the background run only in steps without others. They keep their blocks until then,
-    unless a sequence in the foreground needs the place or the blocks.
+    unless a sequence in the foreground needs the place or the blocks. A new one in the foreground
+    waits for the step that runs, so steps in the background are short while such requests come.
     """
 
     def __init__(
-        self, pool: BlockPool, *, context_length: int, max_running: int, prefill_chunk: int
+        self,
+        pool: BlockPool,
+        *,
+        context_length: int,
+        max_running: int,
+        prefill_chunk: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
         self.context_length = context_length
@@ -65,6 +80,11 @@ class Scheduler:
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         """Both in order of arrival, and all in the foreground before those in the background."""
+        self._clock = clock
+        self._foreground_at = -CALM_SECONDS
+        """When the last step with a sequence in the foreground was."""
+        self._turn = 0
+        """Which of the sequences in the background are next in a short step."""
 
     def add(self, sequence: Sequence) -> None:
         """Queue a sequence."""
@@ -84,12 +104,13 @@ class Scheduler:
         Empty if there is nothing to compute.
         """
         self._admit()
+        chosen, budget = self._choose()
         # A later reservation never preempts an earlier sequence, because that one is before it.
-        for sequence in [s for s in self._active() if s.sampled]:
+        for sequence in [s for s in chosen if s.sampled]:
             self._reserve(sequence)
-        active = self._active()
+        active = [s for s in chosen if s.blocks]
         singles = [s for s in active if s.pending == 1]
-        chunks = self._prompt_chunks([s for s in active if s.pending > 1])
+        chunks = _prompt_chunks([s for s in active if s.pending > 1], budget)
         spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
         return _by_kernel([self._next_token(s, max(0, spare)) for s in singles] + chunks)
 
@@ -105,9 +126,18 @@ class Scheduler:
         """Raise CacheFault if the records of the cache do not match the sequences."""
         self.pool.check_integrity(block for s in self.running for block in s.blocks)
 
-    def _active(self) -> list[Sequence]:
-        """The sequences that the next step can compute."""
-        return [s for s in self.running if not s.gives_way] or self.running
+    def _choose(self) -> tuple[list[Sequence], int]:
+        """The sequences that the next step can compute, and how many tokens of their prompts."""
+        foreground = [s for s in self.running if not s.gives_way]
+        if foreground:
+            self._foreground_at = self._clock()
+            return foreground, self.prefill_chunk
+        count = len(self.running)
+        if not count or self._clock() - self._foreground_at >= CALM_SECONDS:
+            return list(self.running), self.prefill_chunk
+        first, self._turn = self._turn % count, self._turn + SHORT_ROWS
+        few = [s for at, s in enumerate(self.running) if (at - first) % count < SHORT_ROWS]
+        return few, min(SHORT_CHUNK, self.prefill_chunk)
 
     def _admit(self) -> None:
         held = 0
@@ -168,19 +198,6 @@ class Scheduler:
             for other in self.running
         )
 
-    def _prompt_chunks(self, prompts: list[Sequence]) -> list[Span]:
-        if not prompts:
-            return []
-        budget = self.prefill_chunk
-        oldest = prompts[0]
-        grants = {id(oldest): min(oldest.pending, budget // 4)}
-        left = budget - grants[id(oldest)]
-        for sequence in sorted(prompts, key=lambda s: s.pending):
-            more = min(sequence.pending - grants.get(id(sequence), 0), left)
-            grants[id(sequence)] = grants.get(id(sequence), 0) + more
-            left -= more
-        return [_chunk(s, grants[id(s)]) for s in prompts if grants[id(s)]]
-
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
         """A span of one token, with as many guesses as there is room for."""
         guesses = sequence.guess(self.context_length, spare)
@@ -232,6 +249,19 @@ class Scheduler:
 
 def _rank(sequence: Sequence) -> bool:
     return sequence.gives_way
+
+
+def _prompt_chunks(prompts: list[Sequence], budget: int) -> list[Span]:
+    if not prompts:
+        return []
+    oldest = prompts[0]
+    grants = {id(oldest): min(oldest.pending, budget // 4)}
+    left = budget - grants[id(oldest)]
+    for sequence in sorted(prompts, key=lambda s: s.pending):
+        more = min(sequence.pending - grants.get(id(sequence), 0), left)
+        grants[id(sequence)] = grants.get(id(sequence), 0) + more
+        left -= more
+    return [_chunk(s, grants[id(s)]) for s in prompts if grants[id(s)]]
 
 
 def _chunk(sequence: Sequence, length: int) -> Span:

@@ -163,7 +163,10 @@ def mutated(draw, full, extras):
     for name in draw(st.sets(st.sampled_from(sorted(set(body) - prompt)))):
         del body[name]
     for _ in range(draw(st.integers(0, 3))):
-        path = draw(st.sampled_from([path for path in places(body) if path]))
+        paths = [path for path in places(body) if path]
+        if not paths:
+            break
+        path = draw(st.sampled_from(paths))
         holder = body
         for key in path[:-1]:
             holder = holder[key]
