@@ -31,7 +31,7 @@ from minikin.engine.messages import (
     TokenLogprob,
 )
 from minikin.engine.stop_matcher import StopMatcher
-from minikin.errors import Overloaded, SetupError
+from minikin.errors import Cancelled, Overloaded, SetupError
 
 CHATML = (
     "{% for message in messages %}"
@@ -108,6 +108,12 @@ class ScriptedEngine:
     stats: EngineStats = field(default_factory=EngineStats)
     restarts: int = 0
     stopped: int = 0
+    pid: int | None = None
+    told_to_cancel: set[str] = field(default_factory=set)
+
+    def cancel(self, identifier: str) -> bool:
+        self.told_to_cancel.add(identifier)
+        return True
 
     async def wait_ready(self) -> None:
         while not self.is_ready:
@@ -136,6 +142,8 @@ class ScriptedEngine:
         try:
             for event in self._events(request):
                 await asyncio.sleep(self.pause)
+                if request.id in self.told_to_cancel:
+                    raise Cancelled
                 yield event
             done = True
         finally:

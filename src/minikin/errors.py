@@ -4,6 +4,7 @@ MinikinError
 ├── InvalidRequest          400 invalid_request_error
 │   ├── Unauthorized        401
 │   ├── Forbidden           403 the key does not open this page
+│   ├── Cancelled           403 request_cancelled: the server's operator ended it
 │   ├── NotFound            404
 │   ├── RequestTooLarge     429 more tokens than a key can use in a minute
 │   └── ContextExceeded     400 context_length_exceeded
@@ -81,6 +82,17 @@ class RequestTooLarge(InvalidRequest):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, code="rate_limit_exceeded")
+
+
+class Cancelled(InvalidRequest):
+    """The server's operator ended the request. Clients do not try again after this status."""
+
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The operator of this server cancelled the request.", code="request_cancelled"
+        )
 
 
 class NotFound(InvalidRequest):

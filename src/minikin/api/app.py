@@ -23,6 +23,7 @@ from minikin.api.http.http import TransportFault, error_response, json_response
 from minikin.api.http.public import METRICS
 from minikin.api.page import controls, docs
 from minikin.api.page import files as page_files
+from minikin.api.page.dashboard import Dashboard
 from minikin.api.request.batch_rules import ENDPOINTS
 from minikin.api.routes.background import Background
 from minikin.api.routes.batches import Batches
@@ -79,6 +80,7 @@ def create_app(
             *_docs(settings, more),
             *page_files.routes(),
             *controls.routes(service),
+            *Dashboard(service).routes(),
         ],
         middleware=[
             Middleware(Edge, service),

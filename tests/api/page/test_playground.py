@@ -55,6 +55,11 @@ def test_a_pane_works(run, url, pane):
     run(pane, url)
 
 
+def test_the_dashboard_works(run):
+    with real_server() as server:  # of its own: it unloads the model
+        run("dashboard", server.url)
+
+
 def test_the_key_is_asked_for_once(run):
     with real_server("--api-key", KEY) as server:
         run("key", server.url, KEY)

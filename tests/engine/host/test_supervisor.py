@@ -15,6 +15,7 @@ from minikin.engine.host import supervisor as module
 from minikin.engine.host.supervisor import DIED, EngineSupervisor
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.errors import (
+    Cancelled,
     EngineFailure,
     ModelFileError,
     Overloaded,
@@ -96,6 +97,22 @@ async def test_a_dead_engine_ends_its_answers_and_comes_back():
         assert [(type(error), str(error)) for error in both] == [(EngineFailure, DIED)] * 2
         assert await again(process, ANSWER) == "hi"
         assert process.restarts == 1
+
+
+async def test_a_cancelled_request_ends_with_an_error_and_the_engine_stays():
+    async with engine("endless") as process:
+        await process.wait_ready()
+        running = asyncio.create_task(answer(process, ANSWER))
+        while not process._streams:
+            await asyncio.sleep(0.01)
+        [identifier] = process._streams
+        assert not process.cancel("another")
+        assert process.cancel(identifier)
+        with pytest.raises(Cancelled, match="operator"):
+            await running
+        assert not process._streams
+        assert process.is_ready
+        assert process.pid
 
 
 async def test_a_stop_is_not_a_crash():

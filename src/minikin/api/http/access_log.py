@@ -12,11 +12,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from minikin.api.http.public import METRICS, PAGE_FILES, PROBES
+from minikin.api.http.public import DASHBOARD, METRICS, PAGE_FILES, PROBES
 from minikin.logs import ACCESS, one_line
 
 log = logging.getLogger(ACCESS)
 
+_MINOR = {*PROBES, METRICS, f"{DASHBOARD}.json"}
+"""Programs and pages ask for them all the time."""
 MAX_PATH = 256
 """Characters of a path that are logged."""
 CLIENT_LEFT = 499
@@ -52,7 +54,7 @@ class AccessLog:
             await self._app(scope, receive, watched_send)
         finally:
             path: str = scope["path"]
-            is_minor = path in (*PROBES, METRICS) or path.startswith(PAGE_FILES)
+            is_minor = path in _MINOR or path.startswith(PAGE_FILES)
             seconds = time.perf_counter() - begun
             log.log(logging.DEBUG if is_minor else logging.INFO, _line(scope, status, seconds))
 

@@ -16,6 +16,7 @@ FOR_OPERATOR = frozenset({METRICS})
 FOR_OPERATOR_BELOW = "/admin/"
 PAGE = "/"
 DOCS = "/docs"
+DASHBOARD = "/dashboard"
 PAGE_FILES = "/page/"
 
 
@@ -24,7 +25,7 @@ def is_public(scope: Scope) -> bool:
     path: str = scope["path"]
     if path in PROBES or path.startswith(PAGE_FILES):
         return True
-    return path in (PAGE, DOCS) and wants_page(scope)
+    return path in (PAGE, DOCS, DASHBOARD) and wants_page(scope)
 
 
 def is_for_operator(scope: Scope) -> bool:

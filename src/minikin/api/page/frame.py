@@ -5,9 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import Literal
 
-Place = Literal["", "docs", "catalog"]
+Place = Literal["", "dashboard", "docs", "catalog"]
 """The pages, by their paths from the server's root."""
-_PLACES: dict[Place, str] = {"": "Playground", "docs": "API", "catalog": "Catalog"}
+_PLACES: dict[Place, str] = {
+    "": "Playground",
+    "dashboard": "Dashboard",
+    "docs": "API",
+    "catalog": "Catalog",
+}
 
 
 def head(home: str = "") -> str:

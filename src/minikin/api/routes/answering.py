@@ -13,7 +13,7 @@ from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.serving.metrics import Progress
 from minikin.api.serving.service import Service
 from minikin.engine.messages import Event
-from minikin.errors import MinikinError, ShuttingDown
+from minikin.errors import Cancelled, MinikinError, ShuttingDown
 
 
 class Answering(NamedTuple):
@@ -93,6 +93,6 @@ async def _counted(
                 tokens = noted.get("completion_tokens", 0) + event.usage.completion_tokens
                 noted["completion_tokens"] = tokens
             yield event
-    except Exception:
-        progress.failed = True
+    except Exception as error:
+        progress.failed = not isinstance(error, Cancelled)
         raise

@@ -7,6 +7,7 @@ have few values: the names of the server's models, the reasons why answers end, 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from minikin.api.serving.memory import resident_bytes
 from minikin.api.serving.model_pool import ModelPool
 from minikin.engine.messages import EngineStats, Event, GenerationRequest
 
@@ -41,6 +43,8 @@ class Metrics:
 
     def __init__(self, models: ModelPool, in_flight: Callable[[], int]) -> None:
         own = self._registry = CollectorRegistry()
+        self.running: dict[str, Progress] = {}
+        """The requests that an engine has, by id, in the order of their start."""
         own.register(_State(models, in_flight))
         self._errors = Counter("minikin_errors", "Answers with a status of 400 or more.",
                                ("status",), registry=own)  # fmt: skip
@@ -66,6 +70,14 @@ class Metrics:
         """Everything, in the text format of Prometheus."""
         return generate_latest(self._registry)
 
+    def numbers(self) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """The same without the buckets of times: name -> labels and value, for each value."""
+        found: dict[str, list[tuple[dict[str, str], float]]] = {}
+        for sample in (sample for metric in self._registry.collect() for sample in metric.samples):
+            if not sample.name.endswith("_bucket"):
+                found.setdefault(sample.name, []).append((sample.labels, sample.value))
+        return found
+
     def answered(self, status: int) -> None:
         """Count the status of an answer."""
         if status >= 400:
@@ -74,10 +86,11 @@ class Metrics:
     @contextmanager
     def answer(self, model: str, request: GenerationRequest, begun: float) -> Iterator[Progress]:
         """A block that makes the answers to `request`, which came at the time `begun`."""
-        progress = Progress(self, model, request, begun)
+        progress = self.running[request.id] = Progress(self, model, request, begun)
         try:
             yield progress
         finally:
+            del self.running[request.id]
             self._ended_as(model, "error" if progress.failed else "abort", progress.unfinished)
 
     def _ended_as(self, model: str, reason: str, count: int = 1) -> None:
@@ -93,9 +106,11 @@ class Progress:
         self, metrics: Metrics, model: str, request: GenerationRequest, begun: float
     ) -> None:
         self._metrics = metrics
-        self._model = model
-        self._request = request
-        self._begun = begun
+        self.model = model
+        """The model's id."""
+        self.request = request
+        self.begun = begun
+        """A time of time.perf_counter()."""
         self._counted: dict[int, int] = {}
         """Choice -> its tokens so far."""
         self._seen_at: dict[int, float] = {}
@@ -107,12 +122,17 @@ class Progress:
         self._next = metrics._next.labels(model)
         self._generated = metrics._generated.labels(model)
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of all its answers so far."""
+        return sum(self._counted.values())
+
     def add(self, event: Event) -> None:
         """Count an event. The engine makes it from one step, with one or more tokens."""
-        if not self._request.gives_way:
+        if not self.request.gives_way:
             self._measure(event)
         if not self._counted:
-            self._metrics._prompt.labels(self._model).inc(len(self._request.prompt))
+            self._metrics._prompt.labels(self.model).inc(len(self.request.prompt))
         before = self._counted.get(event.index, 0)
         tokens = before + len(event.token_ends)
         if event.usage and event.finish_reason:
@@ -131,16 +151,16 @@ class Progress:
         if event.index in self._seen_at:
             self._next.observe(now - self._seen_at[event.index])
         elif not self._seen_at:
-            self._first.observe(now - self._begun)
+            self._first.observe(now - self.begun)
         self._seen_at[event.index] = now
         if event.finish_reason and self.unfinished == 1:
-            self._metrics._whole.labels(self._model).observe(now - self._begun)
+            self._metrics._whole.labels(self.model).observe(now - self.begun)
 
     def _end(self, reason: str, cached: int) -> None:
         self.unfinished -= 1
-        self._metrics._ended_as(self._model, reason)
-        self._metrics._queries.labels(self._model).inc(len(self._request.prompt))
-        self._metrics._hits.labels(self._model).inc(cached)
+        self._metrics._ended_as(self.model, reason)
+        self._metrics._queries.labels(self.model).inc(len(self.request.prompt))
+        self._metrics._hits.labels(self.model).inc(cached)
 
 
 class _State(Collector):
@@ -155,6 +175,10 @@ class _State(Collector):
         yield GaugeMetricFamily(
             "minikin_requests_in_flight", "Requests that have a place.", self._in_flight()
         )
+        yield GaugeMetricFamily(
+            "process_resident_memory_bytes", "Resident memory of the server.",
+            resident_bytes(os.getpid()),
+        )  # fmt: skip
         loaded = GaugeMetricFamily("minikin_model_loaded", "Whether it is loaded.", labels=_MODEL)
         restarts = CounterMetricFamily(
             "minikin_engine_restarts", "Restarts of the engine since it was loaded.", labels=_MODEL
@@ -168,6 +192,9 @@ class _State(Collector):
         used = GaugeMetricFamily(
             "vllm:kv_cache_usage_perc", "Used part of the cache, 0 to 1.", labels=_MODEL
         )
+        memory = GaugeMetricFamily(
+            "minikin_engine_memory_bytes", "Resident memory of the engine.", labels=_MODEL
+        )
         for name, model in self._models.loaded.items():
             stats = model.engine.stats if model else EngineStats()
             loaded.add_metric([name], model is not None and model.engine.is_ready)
@@ -175,4 +202,5 @@ class _State(Collector):
             running.add_metric([name], stats.running)
             waiting.add_metric([name], stats.waiting)
             used.add_metric([name], stats.cache_used)
-        yield from (loaded, restarts, running, waiting, used)
+            memory.add_metric([name], resident_bytes(model.engine.pid) if model else 0)
+        yield from (loaded, restarts, running, waiting, used, memory)

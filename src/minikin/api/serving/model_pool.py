@@ -7,16 +7,19 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from minikin.api.serving.served_model import ServedModel
 from minikin.api.serving.window import stated_context_length
 from minikin.config import ModelSettings, ServerSettings
-from minikin.errors import EngineFailure, Overloaded, SetupError, ShuttingDown
+from minikin.errors import EngineFailure, InvalidRequest, Overloaded, SetupError, ShuttingDown
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 30.0
 """After this time, the next request tries again to load a model that failed to load."""
+State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
+"""`restarting`: the engine of a loaded model is not ready."""
 Load = Callable[[ModelSettings], Awaitable[ServedModel]]
 
 
@@ -94,6 +97,32 @@ class ModelPool:
         if place.model:
             return dict(place.model.sampling)
         return {} if place.settings.sampling == "openai" else place.settings.known_sampling
+
+    def state(self, name: str) -> State:
+        """What the model with this id does."""
+        place = self._by_name[name]
+        if place.model:
+            return "ready" if place.model.engine.is_ready else "restarting"
+        if place.task is None:
+            return "unloaded"
+        return "failed" if place.task.done() else "loading"
+
+    async def load(self, name: str) -> None:
+        """Begin to load the model with this id, if it is not in memory. Raises ShuttingDown."""
+        place = self._by_name[name]
+        if self.is_stopped:
+            raise ShuttingDown
+        if self.state(name) == "failed":
+            place.failed_at = None
+            await self._unload(place)
+        self._begin(place)
+
+    async def unload(self, name: str) -> None:
+        """Remove the model with this id from memory. Raises InvalidRequest while it is in use."""
+        place = self._by_name[name]
+        if place.users:
+            raise InvalidRequest(f"Requests use the model '{place.settings.id}'.", code="in_use")
+        await self._unload(place)
 
     def first(self) -> asyncio.Task[ServedModel]:
         """The task that loads the first model. It is started if necessary. Raises SetupError."""

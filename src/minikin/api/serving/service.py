@@ -93,6 +93,12 @@ class Service:
         """Whether a new request can be answered."""
         return self.models.is_ready and not self.draining
 
+    def cancel(self, identifier: str) -> bool:
+        """End a running request with Cancelled. Returns whether there is such a request."""
+        progress = self.metrics.running.get(identifier)
+        model = self.models.loaded[progress.model] if progress else None
+        return model is not None and model.engine.cancel(identifier)
+
     def preparing(self) -> AbstractAsyncContextManager[None]:
         """A block that turns a request into one for an engine."""
         return nullcontext()

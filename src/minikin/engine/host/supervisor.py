@@ -27,6 +27,7 @@ from minikin.engine.host.ending import Ending
 from minikin.engine.host.quarantine import Quarantine
 from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
 from minikin.errors import (
+    Cancelled,
     EngineFailure,
     MinikinError,
     ModelFileError,
@@ -106,6 +107,18 @@ class EngineSupervisor:
             raise Overloaded("The model is still loading. Try again in a moment.")
         return self._info
 
+    @property
+    def pid(self) -> int | None:
+        """The id of the engine process, while there is one."""
+        return self._child.pid if self._child and self._child.returncode is None else None
+
+    def cancel(self, identifier: str) -> bool:
+        """End a running request with Cancelled. Returns whether there is such a request."""
+        stream = self._streams.get(identifier)
+        if stream:
+            stream.put_nowait(Cancelled())
+        return stream is not None
+
     async def start(self) -> None:
         """Start the engine process. It loads in parallel to the caller."""
         connection = await self._spawn()
@@ -148,7 +161,8 @@ class EngineSupervisor:
         """The events of all choices of the request. To cancel it, close the generator.
 
         Raises Overloaded before the engine is ready, EngineFailure if the engine dies or fails at a
-        choice, ShuttingDown if it is stopped, Quarantined if this request stopped it before.
+        choice, ShuttingDown if it is stopped, Quarantined if this request stopped it before,
+        Cancelled after `cancel`.
         """
         async with self._quarantine.admit(request):
             if self._stopping:

@@ -1,18 +1,7 @@
 // Everyone: axe finds nothing serious, in light and dark, on a desktop and a phone; a phone's page does not scroll sideways.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { check } from "./axe.mjs";
 import { ask, inBrowser, set } from "./browser.mjs";
-
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core"), "utf8");
-
-async function check(page, where) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
-  const found = serious.map(({ id, nodes }) => `${where}: ${id}: ${nodes.map(({ html }) => html).join("\n")}`);
-  assert.deepEqual(found, []);
-}
 
 await inBrowser(async (page) => {
   await check(page, "empty");

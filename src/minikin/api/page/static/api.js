@@ -9,6 +9,11 @@ export async function fetchJson(path) {
   return (await answered(path, {})).json();
 }
 
+/** The JSON that the server answers to a POST without a body. Throws an Error with its message. */
+export async function post(path) {
+  return (await answered(path, { method: "POST" })).json();
+}
+
 /** The chunks of a streamed chat completion. Throws an Error with the server's message. */
 export async function* streamed(body, headers, signal) {
   const response = await answered("v1/chat/completions", {
