@@ -53,7 +53,7 @@ def test_an_option_of_several_commands_may_stand_once(minikin: Minikin, file: Pa
 
 def test_keys_and_passwords_are_not_shown(minikin: Minikin, file: Path):
     file.write_text(
-        '[serve]\napi-key = ["mk-secret"]\ndatabase = "postgresql://me:secret@db.lan/minikin"\n'
+        '[serve]\napi-key = ["mk-secret"]\nadmin-key = "mk-secret"\ndatabase = "postgresql://me:secret@db.lan/minikin"\n'
     )
     shown = minikin("config").stdout
     assert "secret" not in shown

@@ -87,7 +87,7 @@ def _lines(context: typer.Context, options: list[TyperOption]) -> Iterator[str]:
 
 def _shown(option: TyperOption, value: Any) -> str:
     """The value in TOML, without secrets."""
-    if value and option.name in _SECRETS:
+    if value and option.name.endswith("key"):
         return _word(_HIDDEN)
     if isinstance(value, bool | int | float):
         return json.dumps(value)

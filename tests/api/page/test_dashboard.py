@@ -149,6 +149,27 @@ def test_other_web_pages_press_no_button(serve):
     assert own.status_code == 200
 
 
+def test_with_a_key_of_the_operator_no_other_key_sees_or_does_anything(serve, tmp_path):
+    keys = tmp_path / "keys"
+    keys.write_text(f"{KEY} name=ada\nmk-operator admin\n")
+    server = serve(endless(), api_key_file=keys)
+    own, operator = ({"authorization": f"Bearer {key}"} for key in (KEY, "mk-operator"))
+    body = ASK | {"stream": True}
+    url = f"{server.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, headers=own) as answer:
+        next(answer.iter_lines())
+        until(lambda: numbers(server, **operator)["requests"])
+        [row] = numbers(server, **operator)["requests"]
+        assert row["key"] == "ada"
+        path = f"{server.url}/dashboard/requests/{row['id']}/cancel"
+        for refused in (
+            httpx.get(f"{server.url}/dashboard.json", headers=own),
+            httpx.post(path, headers=own),
+        ):
+            assert refused.json()["error"]["code"] == "admin_key_needed"
+        assert httpx.post(path, headers=operator).status_code == 200
+
+
 def test_only_the_page_itself_needs_no_key(serve):
     server = serve(api_keys=(KEY,))
     page = httpx.get(f"{server.url}/dashboard", headers={"accept": "text/html"})

@@ -11,12 +11,12 @@ from starlette.types import Scope
 PROBES = frozenset({"/health", "/ready"})
 METRICS = "/metrics"
 """Programs ask for it all the time, as for the probes, but it needs a key."""
-FOR_OPERATOR = frozenset({METRICS})
-"""What shows the work of all keys."""
-FOR_OPERATOR_BELOW = "/admin/"
 PAGE = "/"
 DOCS = "/docs"
 DASHBOARD = "/dashboard"
+FOR_OPERATOR = frozenset({METRICS, f"{DASHBOARD}.json"})
+"""What shows the work of all keys."""
+FOR_OPERATOR_BELOW = ("/admin/", f"{DASHBOARD}/")
 PAGE_FILES = "/page/"
 
 

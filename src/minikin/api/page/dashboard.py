@@ -37,7 +37,7 @@ class Dashboard:
         self._numbers: dict[str, Any] = {}
 
     def routes(self) -> list[Route]:
-        """The routes. All but the page itself need a key if the server has keys."""
+        """The routes. All but the page itself need a key of the operator if the server has one."""
         models = f"{DASHBOARD}/models/{{model:path}}"
         return [
             Route(DASHBOARD, self.page),
@@ -102,7 +102,7 @@ def _numbers(service: Service) -> dict[str, Any]:
         "at": time.time(),
         "metrics": service.metrics.numbers(),
         "running": len(service.metrics.running),
-        "requests": [_row(progress, now) for progress in running],
+        "requests": [_row(service, progress, now) for progress in running],
         "models": [
             {
                 "id": place.id,
@@ -116,12 +116,12 @@ def _numbers(service: Service) -> dict[str, Any]:
     }
 
 
-def _row(progress: Progress, now: float) -> dict[str, Any]:
+def _row(service: Service, progress: Progress, now: float) -> dict[str, Any]:
     request = progress.request
     return {
         "id": request.id,
         "model": progress.model,
-        "key": request.scope,
+        "key": service.keys.account(request.scope).name or request.scope[:8],
         "seconds": now - progress.begun,
         "prompt_tokens": len(request.prompt),
         "tokens": progress.tokens,

@@ -58,15 +58,16 @@ async function answered(path, options) {
       throw new Error("The server does not answer. Is it still running?");
     });
     if (response.ok) return response;
-    const message = await failure(response);
-    if (response.status !== 401 || !(await askForKey(message))) throw new Error(message);
+    const { message, code } = await failure(response);
+    const needsKey = response.status === 401 || code === "admin_key_needed";
+    if (!needsKey || !(await askForKey(message))) throw new Error(message);
   }
 }
 
 async function failure(response) {
   try {
-    return (await response.json()).error.message;
+    return (await response.json()).error;
   } catch {
-    return `The server answered with status ${response.status}.`;
+    return { message: `The server answered with status ${response.status}.` };
   }
 }
