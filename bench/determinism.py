@@ -27,6 +27,7 @@ from minikin.engine.block_pool import BlockPool
 from minikin.engine.engine import Engine
 from minikin.engine.loader import load_engine
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
+from minikin.engine.native.build import load_library
 from minikin.engine.scheduler import Scheduler
 
 WORDS = (
@@ -92,6 +93,7 @@ def reset(engine: Engine, chunk: int, blocks: int) -> None:
         context_length=engine.context_length,
         max_running=engine.scheduler.max_running,
         prefill_chunk=chunk,
+        apart=engine.scheduler.apart,
     )
 
 
@@ -161,9 +163,15 @@ def trial(engine: Engine, chance: random.Random) -> Iterator[tuple[str, bool]]:
         yield kind, found[request.id] == expected[request.id]
 
 
-def run(model: Path, trials: int, seed: int) -> tuple[Counter[str], Counter[str]]:
-    """How many answers there were of each kind, and how many of them differed."""
-    engine, _ = load_engine(EngineSettings(model=model, context_length=2048), Masks)
+def run(
+    model: Path, trials: int, seed: int, *, pytorch: bool = False
+) -> tuple[Counter[str], Counter[str]]:
+    """How many answers there were of each kind, and how many of them differed.
+
+    With `pytorch`, its products replace the native kernels.
+    """
+    settings = EngineSettings(model=model, context_length=2048)
+    engine, _ = load_engine(settings, Masks, (lambda: None) if pytorch else load_library)
     asked: Counter[str] = Counter()
     differing: Counter[str] = Counter()
     for number in track(range(-(-trials // 8)), "Asking twice"):
@@ -179,8 +187,9 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="a GGUF file or a folder")
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--pytorch", action="store_true", help="without native kernels")
     options = parser.parse_args()
-    asked, differing = run(options.model, options.trials, options.seed)
+    asked, differing = run(options.model, options.trials, options.seed, pytorch=options.pytorch)
     for kind in sorted(asked):
         print(f"{kind}: {differing[kind]} of {asked[kind]} differ")
     print(json.dumps({"asked": asked.total(), "differing": differing.total()}))

@@ -37,6 +37,7 @@ class HashingModel:
 
     dtype = torch.float32
     device = torch.device("cpu")
+    native = True
 
     def __init__(self):
         self.rows = []

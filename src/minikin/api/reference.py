@@ -211,11 +211,12 @@ _DIFFERENCES = f"""\
   tokens only repeat themselves. `minikin serve --cut-at-limit` turns both off.
 - A request with a `seed`, or with temperature 0, gets the same answer and the same log
   probabilities each time: alone or beside others, with a cold or a warm prompt cache, after a
-  restart. This is true for one model file on one instruction set, if the native kernels compute
-  whole layers. Mixtures of experts, F16 and F32 weights run in PyTorch, where the last digits can
-  depend on the other requests. Such a request does not reuse cached text that answers wrote.
-  `system_fingerprint` changes with the weights, the instruction set and the arithmetic: compare
-  answers to seeds only where it is equal.
+  restart. This is true for one model file on one instruction set. Such a request does not reuse
+  cached text that answers wrote. An idle engine computes that text again, so that the next turn of
+  the conversation finds it. Where PyTorch computes the layers, such requests do not share steps
+  with others: PyTorch's sums depend on the number of rows. `system_fingerprint`
+  changes with the weights, the instruction set and the arithmetic: compare answers to seeds only
+  where it is equal.
 - `POST /tokenize` accepts `{{"text": "..."}}` and returns `{{"ids": [...], "tokens": [...]}}`.
   `POST /detokenize` accepts `{{"ids": [...]}}` and returns `{{"text": "..."}}`. If there are
   several models, both also accept `model`. OpenAI does not have these routes. They are for

@@ -6,6 +6,7 @@ import logging
 
 import torch
 
+from minikin.engine.apart import forward_apart
 from minikin.engine.batch import make_batch
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.constraints import Constraints, Ready
@@ -47,6 +48,7 @@ class Engine:
             context_length=context_length,
             max_running=max_running,
             prefill_chunk=prefill_chunk,
+            apart=not decoder.native,
         )
         self._renewals = Renewals()
         self._constraints = Constraints(masks, None if cut_at_limit else context_length)
@@ -146,6 +148,11 @@ class Engine:
         self.scheduler.add(sequence)
 
     def _run(self, spans: list[Span]) -> torch.Tensor:
+        if self.scheduler.apart:
+            return forward_apart(spans, self._forward)
+        return self._forward(spans)
+
+    def _forward(self, spans: list[Span]) -> torch.Tensor:
         batch = make_batch(spans, device=self.decoder.device)
         return self.decoder.forward(batch, self.cache)
 

@@ -71,12 +71,15 @@ class Scheduler:
         context_length: int,
         max_running: int,
         prefill_chunk: int,
+        apart: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
         self.context_length = context_length
         self.max_running = max_running
         self.prefill_chunk = prefill_chunk
+        self.apart = apart
+        """Whether repeatable sequences are computed apart from others (see `forward_apart`)."""
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         """Both in order of arrival, and all in the foreground before those in the background."""
@@ -110,7 +113,7 @@ class Scheduler:
             self._reserve(sequence)
         active = [s for s in chosen if s.blocks]
         singles = [s for s in active if s.pending == 1]
-        chunks = _prompt_chunks([s for s in active if s.pending > 1], budget)
+        chunks = self._prompt_chunks([s for s in active if s.pending > 1], budget)
         spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
         return _by_kernel([self._next_token(s, max(0, spare)) for s in singles] + chunks)
 
@@ -119,7 +122,8 @@ class Scheduler:
         for span in spans:
             sequence = span.sequence
             sequence.computed = span.start + span.length
-            sequence.pure = sequence.pure and span.role == "prompt"
+            alike = span.role == "prompt" and (sequence.repeatable or not self.apart)
+            sequence.pure = sequence.pure and alike
             self._remember(sequence)
 
     def check_integrity(self) -> None:
@@ -198,9 +202,32 @@ class Scheduler:
             for other in self.running
         )
 
+    def _prompt_chunks(self, prompts: list[Sequence], budget: int) -> list[Span]:
+        if not prompts:
+            return []
+        oldest = prompts[0]
+        # Apart from others, a chunk ends with a whole block.
+        least = BLOCK if self.apart else 0
+        grants = {id(oldest): min(oldest.pending, max(budget // 4, least))}
+        left = max(0, budget - grants[id(oldest)])
+        for sequence in sorted(prompts, key=lambda s: s.pending):
+            more = min(sequence.pending - grants.get(id(sequence), 0), left)
+            grants[id(sequence)] = grants.get(id(sequence), 0) + more
+            left -= more
+        chunks = [self._chunk(s, grants[id(s)]) for s in prompts]
+        return [chunk for chunk in chunks if chunk.length]
+
+    def _chunk(self, sequence: Sequence, length: int) -> Span:
+        """A span of up to `length` tokens that ends with the prompt."""
+        left = len(sequence.request.prompt) - sequence.computed
+        if self.apart and left > length:
+            length -= (sequence.computed + length) % BLOCK
+        return Span(sequence, sequence.computed, min(length, left) if left > 0 else length)
+
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
         """A span of one token, with as many guesses as there is room for."""
-        guesses = sequence.guess(self.context_length, spare)
+        alone = self.apart and sequence.repeatable
+        guesses = () if alone else sequence.guess(self.context_length, spare)
         need = _blocks_for(len(sequence.tokens) + len(guesses)) - len(sequence.blocks)
         if need > 0:
             blocks = self.pool.allocate(need)
@@ -249,25 +276,6 @@ class Scheduler:
 
 def _rank(sequence: Sequence) -> bool:
     return sequence.gives_way
-
-
-def _prompt_chunks(prompts: list[Sequence], budget: int) -> list[Span]:
-    if not prompts:
-        return []
-    oldest = prompts[0]
-    grants = {id(oldest): min(oldest.pending, budget // 4)}
-    left = budget - grants[id(oldest)]
-    for sequence in sorted(prompts, key=lambda s: s.pending):
-        more = min(sequence.pending - grants.get(id(sequence), 0), left)
-        grants[id(sequence)] = grants.get(id(sequence), 0) + more
-        left -= more
-    return [_chunk(s, grants[id(s)]) for s in prompts if grants[id(s)]]
-
-
-def _chunk(sequence: Sequence, length: int) -> Span:
-    """A span of several tokens that ends with the prompt."""
-    left = len(sequence.request.prompt) - sequence.computed
-    return Span(sequence, sequence.computed, min(length, left) if left > 0 else length)
 
 
 def _by_kernel(spans: list[Span]) -> list[Span]:

@@ -124,11 +124,11 @@ def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
     path = tmp_path / "model.gguf"
     write_gguf(tiny, tiny.make(), path, kind)
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
-    assert ours.decoder.native == (family not in MIXTURES)
+    assert ours.decoder.native == (family != "gpt-oss")
     for size in (len(PROMPTS[0]), 13, 1):
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size)
-        if ours.decoder.native:
+        if family not in MIXTURES:
             assert (found - expected).norm() / expected.norm() < 2e-2, size
         else:  # A near tie of two experts may go to the other one, and changes that row.
             change = (found - expected).norm(dim=1) / expected.norm(dim=1)

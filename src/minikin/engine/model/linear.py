@@ -33,6 +33,12 @@ class Linear:
         self._int4 = int4
         self.packed = packed
 
+    @property
+    def dense(self) -> torch.Tensor:
+        """W, if it is dense."""
+        assert self._weight is not None
+        return self._weight
+
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[rows, in] -> [rows, out]."""
         y = self._product(x)

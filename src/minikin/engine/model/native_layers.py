@@ -11,11 +11,14 @@ from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.linear import Linear
+from minikin.engine.model.mixture import Mixture
 from minikin.engine.model.weights import Weights
 from minikin.engine.native import contract
 from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
 from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix
 
+MOST_EXPERTS = 1024
+"""Of a layer. Their products are listed on the stack."""
 MOST_SHARING = TILE
 """Maximum query heads per key head. They must fit the rows of one tile."""
 LEAST_ROWS = 128
@@ -26,19 +29,27 @@ class _Room:
 
     def __init__(self, kernels: Kernels, a: Architecture, rows: int) -> None:
         self.rows = rows
+        used = a.experts.used if a.experts else 0
+        # A row is there once for each of its experts. The rows of an expert start with a new tile.
+        inside = rows * used + TILE * a.experts.count if a.experts else rows
+        self._times = max(1, used)
         self.normed = Inputs(kernels, rows, a.hidden)
         self.attended = Inputs(kernels, rows, a.heads * a.head_dim)
-        self.gated = Inputs(kernels, rows, a.feed_forward)
+        self.picked = Inputs(kernels, inside if used else 0, a.hidden)
+        self.gated = Inputs(kernels, inside, a.feed_forward)
         self._qkv = torch.empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
-        self._gate_up = torch.empty(rows, 2 * a.feed_forward)
+        self._gate_up = torch.empty(inside, 2 * a.feed_forward)
+        self._choices = torch.empty(rows * used, ctypes.sizeof(contract.Choice), dtype=torch.uint8)
+        self._results = torch.empty(rows * used, a.hidden)
         self._partial = torch.empty(0)
         self._added = torch.empty(rows if a.layer_tensors else 0, a.hidden)
         self._units = torch.empty(rows + 1, dtype=torch.int32)
 
     def struct(self, a: Architecture, batch: Batch) -> contract.Room:
         """The C struct for a step of this batch."""
-        for inputs in (self.normed, self.attended, self.gated):
+        for inputs in (self.normed, self.attended):
             inputs.split(batch.few)
+        self.gated.split(batch.few * self._times)
         if batch.few:
             share = TILE // (a.heads // a.kv_heads)
             exact = (span for span in batch.spans if span[0] < batch.few)
@@ -51,6 +62,22 @@ class _Room:
         return contract.Room(
             self.normed.struct, self.attended.struct, self.gated.struct,
             *(part.data_ptr() for part in parts),
+            self.picked.struct, self._choices.data_ptr(), self._results.data_ptr(),
+        )  # fmt: skip
+
+
+class _Experts:
+    """The C struct of a layer's mixture, and the arrays that it points to."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        self._matrices = [
+            (contract.Matrix * len(part))(*(_packed(linear).struct for linear in part))
+            for part in zip(*mixture.experts, strict=True)
+        ]
+        router, bias = mixture.router.dense, mixture.router.bias
+        self.struct = contract.Mixture(
+            len(mixture.experts), mixture.used, mixture.normalized, router.data_ptr(),
+            None if bias is None else bias.data_ptr(), *map(ctypes.addressof, self._matrices),
         )  # fmt: skip
 
 
@@ -75,6 +102,9 @@ class NativeLayers:
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, a.activation == "gelu",
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
         )  # fmt: skip
+        self._experts = [
+            _Experts(layer.mixture) if layer.mixture else None for layer in weights.layers
+        ]
         self._cache: KVCache | None = None
         self._layers: ctypes.Array[contract.Layer] = (contract.Layer * 0)()
         self._room = _Room(kernels, a, LEAST_ROWS)
@@ -89,9 +119,9 @@ class NativeLayers:
             and a.activation in ("silu", "gelu")
             and all(
                 layer.qkv.packed is not None
-                and layer.mixture is None
                 and layer.sinks is None
                 and all(_fits(linear) for linear in (layer.output, layer.gate_up, layer.down))
+                and (layer.mixture is None or _all_fit(layer.mixture))
                 for layer in weights.layers
             )
             and a.head_dim % GROUP == 0
@@ -134,7 +164,7 @@ class NativeLayers:
         return self._logits[:rows]
 
     def _layer_struct(self, i: int) -> contract.Layer:
-        layer, cache = self.weights.layers[i], self._cache
+        layer, cache, experts = self.weights.layers[i], self._cache, self._experts[i]
         assert cache is not None
         vectors = (
             layer.attention_norm, layer.feed_forward_norm, layer.attention_post_norm,
@@ -143,6 +173,7 @@ class NativeLayers:
         return contract.Layer(
             *(None if vector is None else vector.data_ptr() for vector in vectors),
             *(_packed(getattr(layer, name)).struct for name in MATRICES),
+            experts.struct if experts else contract.Mixture(),
             *(part[i].data_ptr() for part in (cache.keys, cache.values)),
             *(part.data_ptr() for part in self.rotations[i]),
             self.architecture.windows[i] or 0,
@@ -151,6 +182,11 @@ class NativeLayers:
 
 def _fits(linear: Linear) -> bool:
     return linear.packed is not None and linear.bias is None
+
+
+def _all_fit(mixture: Mixture) -> bool:
+    parts = [part for expert in mixture.experts for part in expert]
+    return len(mixture.experts) <= MOST_EXPERTS and all(map(_fits, parts))
 
 
 def _packed(linear: Linear) -> PackedMatrix:

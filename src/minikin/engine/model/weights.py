@@ -219,12 +219,17 @@ class _Loader:
         fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
         if self.kernels is not None and fits:
             matrix = blocks or _in_bfloat16(read)
+            if matrix is None and self.dtype == torch.bfloat16:
+                matrix = self._dense(width, read)
             if matrix is not None:
                 return Linear(bias=bias, packed=PackedMatrix(self.kernels, matrix, gated=gated))
-        values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
-        dense = torch.cat([torch.from_numpy(part).to(self.device, self.dtype) for part in values])
+        dense = self._dense(width, read)
         int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
         return Linear(dense, bias, int4=int4)
+
+    def _dense(self, width: int, read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor:
+        values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
+        return torch.cat([torch.from_numpy(part).to(self.device, self.dtype) for part in values])
 
     def _bias(self, parts: tuple[MatrixPart, ...]) -> torch.Tensor | None:
         if f"{parts[0].name}.bias" not in self.tensors:

@@ -33,6 +33,21 @@ struct matrix {
     int64_t outputs, width, bits;
 };
 
+// The experts of a layer, in place of its own gate_up and down (`mixture.h`). None: count is 0.
+struct mixture {
+    int64_t count, used;
+    int64_t normalized;                   // whether the shares of a row's experts add up to 1
+    const float *router, *router_bias;    // [count, hidden], [count] or NULL
+    const struct matrix *gate_up, *down;  // [count]
+};
+
+// One of a row's experts.
+struct choice {
+    int32_t expert;
+    int32_t place, result;  // the row of its inputs and of its result
+    float share;
+};
+
 // What all layers have in common.
 struct model {
     int64_t hidden, feed_forward, heads, kv_heads, dim;
@@ -48,6 +63,7 @@ struct layer {
     const float *qkv_bias;                                      // [heads + 2 kv_heads, dim]
     const float *query_norm, *key_norm;                         // [dim], over each head
     struct matrix qkv, output, gate_up, down;
+    struct mixture mixture;
     uint16_t *keys, *values;     // of the cache
     const float *cosine, *sine;  // [positions, dim / 2]
     int64_t window;              // tokens that a row sees, including its own; 0: all before it
@@ -69,6 +85,9 @@ struct room {
     float *qkv, *gate_up, *partial;
     float *added;  // [rows, hidden], for layers with post norms
     int32_t *units;
+    struct inputs picked;    // for mixtures: each row once for each of its experts, as in `gated`
+    struct choice *choices;  // [rows, used]
+    float *results;          // [rows * used, hidden]
 };
 
 struct term {
@@ -87,17 +106,21 @@ static const struct term terms[] = {
     SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
     AT(inputs, few),
     SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits),
+    SIZE(mixture), AT(mixture, count), AT(mixture, used), AT(mixture, normalized),
+    AT(mixture, router), AT(mixture, router_bias), AT(mixture, gate_up), AT(mixture, down),
+    SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
     AT(model, dim), AT(model, gelu), AT(model, epsilon), AT(model, scale), AT(model, softcap),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, qkv_bias),
     AT(layer, query_norm), AT(layer, key_norm), AT(layer, qkv), AT(layer, output),
-    AT(layer, gate_up), AT(layer, down), AT(layer, keys), AT(layer, values), AT(layer, cosine),
+    AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values), AT(layer, cosine),
     AT(layer, sine), AT(layer, window),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
+    AT(room, picked), AT(room, choices), AT(room, results),
     {0},
 };
 

@@ -40,6 +40,24 @@ class Matrix(ctypes.Structure):
     _fields_ = (("cells", POINTER), ("outputs", SIZE), ("width", SIZE), ("bits", SIZE))
 
 
+class Mixture(ctypes.Structure):
+    """`struct mixture`."""
+
+    _fields_ = (
+        *((name, SIZE) for name in ("count", "used", "normalized")),
+        *((name, POINTER) for name in ("router", "router_bias", "gate_up", "down")),
+    )
+
+
+class Choice(ctypes.Structure):
+    """`struct choice`."""
+
+    _fields_ = (
+        *((name, ctypes.c_int32) for name in ("expert", "place", "result")),
+        ("share", FLOAT),
+    )
+
+
 class Model(ctypes.Structure):
     """`struct model`."""
 
@@ -62,6 +80,7 @@ class Layer(ctypes.Structure):
     _fields_ = (
         *((name, POINTER) for name in _VECTORS),
         *((name, Matrix) for name in MATRICES),
+        ("mixture", Mixture),
         *((name, POINTER) for name in ("keys", "values", "cosine", "sine")),
         ("window", SIZE),
     )
@@ -83,6 +102,8 @@ class Room(ctypes.Structure):
     _fields_ = (
         *((name, Inputs) for name in ("normed", "attended", "gated")),
         *((name, POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
+        ("picked", Inputs),
+        *((name, POINTER) for name in ("choices", "results")),
     )
 
 
@@ -91,7 +112,8 @@ CONSTANTS = {
     "MOST_DIM": MOST_DIM, "STORE": STORE, "ADD": ADD,
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
-    "inputs": Inputs, "matrix": Matrix, "model": Model, "layer": Layer, "step": Step, "room": Room,
+    "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "choice": Choice, "model": Model,
+    "layer": Layer, "step": Step, "room": Room,
 }  # fmt: skip
 
 

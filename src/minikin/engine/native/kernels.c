@@ -4,6 +4,7 @@
 
 #include "attention.h"
 #include "matmul.h"
+#include "mixture.h"
 #include "sampling.h"
 
 // The instruction set of these kernels, or NULL if the system does not allow its tile registers.
@@ -14,66 +15,6 @@ int takes_tiles(void) { return TAKES_TILES; }
 
 // The numbers that Python compares with its own.
 const struct term *contract(void) { return terms; }
-
-struct norm {
-    const float *x, *weight;
-    struct inputs out;
-    int64_t rows, width;
-    float epsilon;
-};
-
-// 1 / the root mean square of x [width].
-static inline floats norm_scale(const float *x, int64_t width, float epsilon) {
-    floats squares = v_all(0);
-    for (int64_t i = 0; i < width; i += 16) squares = v_mul_add(v_load(x + i), v_load(x + i), squares);
-    return v_all(1.0f / sqrtf(v_sum(squares) / width + epsilon));
-}
-
-static void norm_chunk(const void *job, int64_t chunk) {
-    const struct norm *n = job;
-    const int64_t groups = n->width / GROUP, size = rows_a_chunk(n->rows);
-    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, n->rows); r++) {
-        const float *row = n->x + r * n->width;
-        const floats scale = norm_scale(row, n->width, n->epsilon);
-        for (int64_t g = 0; g < groups; g++) {
-            floats half[2];
-            for (int i = 0; i < 2; i++) {
-                const int64_t at = g * GROUP + 16 * i;
-                half[i] = v_mul(v_mul(v_load(row + at), scale), v_load(n->weight + at));
-            }
-            write_group(&n->out, r, g, groups, half[0], half[1]);
-        }
-    }
-}
-
-// out = x / rms(x) * weight (Zhang and Sennrich 2019). x is [rows, width].
-void rms_norm(
-    const float *x, const float *weight, const struct inputs *out, int64_t rows, int64_t width,
-    float epsilon) {
-    const struct norm job = {x, weight, *out, rows, width, epsilon};
-    run_chunks(norm_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
-}
-
-struct adding {
-    const float *added, *weight;
-    float *x;
-    int64_t rows, width;
-    float epsilon;
-};
-
-static void add_normed_chunk(const void *job, int64_t chunk) {
-    const struct adding *n = job;
-    const int64_t size = rows_a_chunk(n->rows);
-    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, n->rows); r++) {
-        const float *added = n->added + r * n->width;
-        float *x = n->x + r * n->width;
-        const floats scale = norm_scale(added, n->width, n->epsilon);
-        for (int64_t i = 0; i < n->width; i += 16) {
-            const floats normed = v_mul(v_mul(v_load(added + i), scale), v_load(n->weight + i));
-            v_store(x + i, v_add(v_load(x + i), normed));
-        }
-    }
-}
 
 struct writing {
     const float *x;
@@ -93,25 +34,6 @@ static void write_row(const void *job, int64_t r) {
 void write_rows(const float *x, const struct inputs *out, int64_t rows, int64_t width) {
     const struct writing job = {x, *out, width};
     run_chunks(write_row, &job, rows);
-}
-
-struct gating {
-    const float *gate_up;
-    struct inputs out;
-    int64_t rows, width, gelu;
-};
-
-static void gate_chunk(const void *job, int64_t chunk) {
-    const struct gating *s = job;
-    const int64_t groups = s->width / GROUP, size = rows_a_chunk(s->rows);
-    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, s->rows); r++)
-        for (int64_t g = 0; g < groups; g++) {
-            const float *four = s->gate_up + (r * groups + g) * 4 * PANEL;
-            floats half[2];
-            for (int i = 0; i < 2; i++, four += 2 * PANEL)
-                half[i] = v_mul(activated(v_load(four), s->gelu), v_load(four + PANEL));
-            write_group(&s->out, r, g, groups, half[0], half[1]);
-        }
 }
 
 struct heads {
@@ -151,18 +73,6 @@ static void finish_heads(
     run_chunks(heads_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
-// out = activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
-static void run_gated(
-    const struct matrix *weight, const struct room *room, int64_t rows, int64_t gelu) {
-    run_matmul((struct matmul){
-        .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = room->gated,
-        .rows = rows, .mode = GATE, .gelu = gelu});
-    const int64_t few = smaller(room->normed.few, rows);
-    if (!few) return;
-    const struct gating job = {room->gate_up, room->gated, few, weight->outputs / 2, gelu};
-    run_chunks(gate_chunk, &job, ceiling(few, rows_a_chunk(few)));
-}
-
 // x += in times the matrix, by its norm if there is one.
 static void add_part(
     const struct matrix *weight, const struct inputs *in, const float *norm,
@@ -172,8 +82,7 @@ static void add_part(
         return;
     }
     packed_matmul(weight, in, room->added, rows, STORE);
-    const struct adding job = {room->added, norm, x, rows, weight->outputs, epsilon};
-    run_chunks(add_normed_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+    add_normed(room->added, norm, x, rows, weight->outputs, epsilon);
 }
 
 // All layers, in place on x [rows, hidden].
@@ -197,6 +106,10 @@ void run_layers(
             units);
         add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
+        if (layer->mixture.count) {
+            add_mixture(model, layer, room, x, rows);
+            continue;
+        }
         run_gated(&layer->gate_up, room, rows, model->gelu);
         add_part(&layer->down, &room->gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
     }

@@ -1,0 +1,38 @@
+"""Divides a step where PyTorch computes, so that a repeatable answer depends on itself alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+
+from minikin.engine.model.block import BLOCK
+from minikin.engine.scheduler import Span
+
+Forward = Callable[[list[Span]], torch.Tensor]
+"""Computes spans. Returns the logits of the rows to sample from."""
+
+
+def forward_apart(spans: list[Span], forward: Forward) -> torch.Tensor:
+    """The logits of `spans`, with passes of their own for the repeatable ones.
+
+    A sum inside PyTorch's products depends on the number of rows. So a pass for an answer has one
+    row, and a pass for a prompt has the rows of one block of the cache, in any company.
+    """
+    passes = [[part] for span in spans if span.sequence.repeatable for part in _parts(span)]
+    passes.append([span for span in spans if not span.sequence.repeatable])
+    found: dict[int, torch.Tensor] = {}
+    for together in filter(None, passes):
+        rows = [(id(span.sequence), 1 + len(span.guesses)) for span in together if span.samples]
+        logits = forward(together)
+        found |= zip((key for key, _ in rows), logits.split([n for _, n in rows]), strict=True)
+    sampled = [found[id(span.sequence)] for span in spans if span.samples]
+    return torch.cat(sampled) if sampled else torch.empty(0)
+
+
+def _parts(span: Span) -> Iterator[Span]:
+    length = BLOCK if span.role == "prompt" else 1
+    end = span.start + span.length
+    for start in range(span.start, end, length):
+        yield replace(span, start=start, length=min(length, end - start))

@@ -1,0 +1,44 @@
+// Gated feed-forward parts (Shazeer 2020): panels of gates and of ups, in turn.
+
+#ifndef GATE_H
+#define GATE_H
+
+#include "matmul.h"
+
+struct gating {
+    const float *gate_up;
+    struct inputs out;
+    int64_t rows, width, gelu;
+};
+
+static void gate_chunk(const void *job, int64_t chunk) {
+    const struct gating *s = job;
+    const int64_t groups = s->width / GROUP, size = rows_a_chunk(s->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, s->rows); r++)
+        for (int64_t g = 0; g < groups; g++) {
+            const float *four = s->gate_up + (r * groups + g) * 4 * PANEL;
+            floats half[2];
+            for (int i = 0; i < 2; i++, four += 2 * PANEL)
+                half[i] = v_mul(activated(v_load(four), s->gelu), v_load(four + PANEL));
+            write_group(&s->out, r, g, groups, half[0], half[1]);
+        }
+}
+
+// gated = activated gates times ups, for rows of integers. (Products finish tiled rows themselves.)
+static void gate_rows(const float *gate_up, const struct inputs *gated, int64_t rows, int64_t width, int64_t gelu) {
+    if (!rows) return;
+    const struct gating job = {gate_up, *gated, rows, width, gelu};
+    run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+}
+
+// out = activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
+static void run_gated(
+    const struct matrix *weight, const struct room *room, int64_t rows, int64_t gelu) {
+    run_matmul((struct matmul){
+        .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = room->gated,
+        .rows = rows, .mode = GATE, .gelu = gelu});
+    const int64_t few = smaller(room->normed.few, rows);
+    gate_rows(room->gate_up, &room->gated, few, weight->outputs / 2, gelu);
+}
+
+#endif

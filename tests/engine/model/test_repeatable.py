@@ -1,0 +1,76 @@
+"""Answers with a seed repeat in company, in native kernels and in PyTorch, also of mixtures."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+from gguf.constants import GGMLQuantizationType
+
+from minikin.engine.block_pool import BlockPool
+from minikin.engine.messages import GenerationRequest, SamplingParams
+from minikin.engine.native.build import load_library
+from minikin.engine.native.kernels import Kernels
+from minikin.engine.scheduler import Scheduler
+from tests.engine.model.test_families import CONTEXT, load
+from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
+
+PREFIX = [(11 * i * i + i) % VOCABULARY for i in range(40)]
+
+
+def request(name, length, seed, *, own=0):
+    prompt = PREFIX + [(own * 31 + 7 * i * i + i) % VOCABULARY for i in range(length)]
+    params = SamplingParams(max_tokens=24, temperature=1.0, seed=seed, top_logprobs=2)
+    return GenerationRequest(id=name, prompt=prompt, params=params)
+
+
+def cold(engine, chunk):
+    scheduler = engine.scheduler
+    engine.scheduler = Scheduler(
+        BlockPool(engine.cache.blocks), context_length=CONTEXT, max_running=scheduler.max_running,
+        prefill_chunk=chunk, apart=scheduler.apart,
+    )  # fmt: skip
+
+
+def answers(engine, name):
+    events = []
+    while engine.busy:
+        events += engine.step()
+        engine.renew()  # at odd moments, as in the idle process
+    return [(e.text, e.logprobs, e.finish_reason) for e in events if e.id == name]
+
+
+def joined(events):
+    return "".join(text for text, _, _ in events), [
+        entry for _, found, _ in events for entry in found
+    ]
+
+
+@pytest.mark.parametrize("kernels", [False, True], ids=["PyTorch", "native"])
+@pytest.mark.parametrize("family", ["Qwen3-MoE", "gpt-oss", "Gemma 2"])
+@pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.F16])
+def test_an_answer_with_a_seed_is_the_same_in_company(tmp_path, family, kind, kernels):
+    library = load_library() if kernels else None
+    if kernels and library is None:
+        pytest.skip("no gcc here")
+    path = tmp_path / "model.gguf"
+    tiny = FAMILIES[family]
+    write_gguf(tiny, tiny.make(), path, kind)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    engine = load(path, Kernels(library, 1) if library else None)
+    wanted = request("x", 50, seed=5, own=9)
+    cold(engine, 512)
+    engine.add(wanted)
+    alone = joined(answers(engine, "x"))
+    assert len(alone[0]) == 24
+    rng = random.Random(1)
+    for company in (1, 6):
+        cold(engine, 32)
+        for i in range(company):
+            engine.add(request(f"c{i}", rng.randrange(3, 90), rng.choice([None, 3]), own=i % 3 * 9))
+            engine.step()
+        engine.add(wanted)
+        assert joined(answers(engine, "x")) == alone
+    torch.set_num_threads(before)
