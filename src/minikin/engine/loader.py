@@ -117,6 +117,8 @@ def _report_less(wanted: int | None, given: int, of_model: int) -> None:
 
 def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype) -> str:
     pytorch = f"PyTorch in {str(dtype).removeprefix('torch.')} on {decoder.device}"
+    if decoder.device.type == "cpu":
+        pytorch += f" ({torch.get_num_threads()} threads)"
     if kernels is None:
         return pytorch
     native = f"native kernels ({kernels.instructions})"

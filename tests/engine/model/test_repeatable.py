@@ -47,12 +47,12 @@ def joined(events):
     ]
 
 
-@pytest.mark.parametrize("kernels", [False, True], ids=["PyTorch", "native"])
+@pytest.mark.parametrize("kernels", ["PyTorch", "plain C", "AVX2", "AMX"])
 @pytest.mark.parametrize("family", ["Qwen3-MoE", "gpt-oss", "Gemma 2"])
 @pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.F16])
 def test_an_answer_with_a_seed_is_the_same_in_company(tmp_path, family, kind, kernels):
-    library = load_library() if kernels else None
-    if kernels and library is None:
+    library = None if kernels == "PyTorch" else load_library(kernels)
+    if kernels != "PyTorch" and library is None:
         pytest.skip("no gcc here")
     path = tmp_path / "model.gguf"
     tiny = FAMILIES[family]
