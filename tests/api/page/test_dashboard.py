@@ -157,7 +157,8 @@ def test_with_a_key_of_the_operator_no_other_key_sees_or_does_anything(serve, tm
     body = ASK | {"stream": True}
     url = f"{server.url}/v1/chat/completions"
     with httpx.stream("POST", url, json=body, headers=own) as answer:
-        next(answer.iter_lines())
+        lines = answer.iter_lines()
+        next(lines)
         until(lambda: numbers(server, **operator)["requests"])
         [row] = numbers(server, **operator)["requests"]
         assert row["key"] == "ada"
