@@ -39,6 +39,10 @@ fuzz: $(VENV)/.installed-test  ## send 10,000 changed bodies a route to the defa
 	    $(BIN)/python -m pytest -m slow -k real \
 	    tests/api/request/test_mutations.py tests/api/page/test_docs.py $(ARGS)
 
+wheel-test: $(VENV)/.installed-test  ## install the built wheel for each Python on the path, and ask it; WHEEL_PYTHONS names others
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
+	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
+
 numerics: $(VENV)/.installed-test  ## compare the engine's logits with transformers in float32
 	$(BIN)/python -m bench.numerics "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 

@@ -1,0 +1,110 @@
+"""The files of deploy/ name only commands, options, variables and files that exist."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.core import TyperGroup
+
+from minikin.cli import app
+from minikin.cli.configuration import PREFIX, commands_of, options_of
+from minikin.cli.switches import command_of
+from tests.real_model import ROOT
+
+DEPLOY = ROOT / "deploy"
+
+
+def known() -> tuple[dict[str, set[str]], set[str]]:
+    """The options of each command, and all variables."""
+    root = command_of(app)
+    assert isinstance(root, TyperGroup)
+    options = {"": {name for option in options_of(root) for name in option.opts}}
+    variables = {f"{PREFIX}_CONFIG"}
+    for name, command in commands_of(root).items():
+        options[name] = {text for option in options_of(command) for text in option.opts}
+        for option in options_of(command):
+            variables.add(f"{PREFIX}_{name}_{option.name}".upper())
+            variables |= {option.envvar} if isinstance(option.envvar, str) else set()
+    return options, variables
+
+
+def check_words(words: list[str]) -> None:
+    """Every option in `words` is one of its command's."""
+    options, _ = known()
+    command = ""
+    for word in words:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in options[command]
+        elif not command and word in options:
+            command = word
+    assert command == "serve"
+
+
+def instructions(name: str) -> list[str]:
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    return [line.partition(" ")[2] for line in text.splitlines() if line.startswith(f"{name} ")]
+
+
+def test_the_image_starts_the_server_as_a_user_of_its_own():
+    check_words([*json.loads(instructions("ENTRYPOINT")[0]), *json.loads(instructions("CMD")[0])])
+    assert instructions("USER") == ["minikin"]
+    _, variables = known()
+    named = set(re.findall(rf"{PREFIX}_\w+", " ".join(instructions("ENV"))))
+    assert named
+    assert named <= variables
+
+
+def test_the_image_gets_what_the_wheel_needs():
+    kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    for name in ("pyproject.toml", "README.md", "LICENSE", "src"):
+        assert f"!{name}" in kept
+        assert (ROOT / name).exists()
+
+
+def test_the_image_asks_a_server_that_lives(shared_server):
+    code = json.loads(instructions("HEALTHCHECK")[0].partition("CMD ")[2])[2]
+    for url, lives in ((shared_server.url, True), ("http://127.0.0.1:1", False)):
+        asked = code.replace("http://127.0.0.1:8000", url)
+        assert asked != code
+        run = subprocess.run([sys.executable, "-c", asked], capture_output=True)
+        assert (run.returncode == 0) is lives
+
+
+def test_compose_starts_a_server_and_its_database():
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    minikin, database = services["minikin"], services["database"]
+    check_words(minikin["command"])
+    assert (DEPLOY / minikin["build"]["context"] / minikin["build"]["dockerfile"]).is_file()
+    assert minikin["environment"]["PGPASSWORD"] == database["environment"]["POSTGRES_PASSWORD"]
+    assert minikin["depends_on"]["database"]["condition"] == "service_healthy"
+    assert "healthcheck" in database
+
+
+def unit_lines(name: str) -> list[str]:
+    lines = (DEPLOY / "minikin.service").read_text().splitlines()
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{name}=")]
+
+
+def test_the_unit_starts_the_server():
+    check_words(shlex.split(unit_lines("ExecStart")[0]))
+    _, variables = known()
+    named = re.findall(rf"{PREFIX}_\w+", " ".join(unit_lines("Environment")))
+    assert set(named) <= variables
+
+
+def test_systemd_accepts_the_unit(tmp_path: Path):
+    verify = shutil.which("systemd-analyze") or pytest.skip("systemd is not installed")
+    unit = tmp_path / "minikin.service"
+    text = (DEPLOY / "minikin.service").read_text()
+    unit.write_text(text.replace("/opt/minikin/bin/minikin", "/bin/true"))
+    run = subprocess.run([verify, "verify", unit], capture_output=True, text=True)
+    complaints = [line for line in run.stderr.splitlines() if "minikin.service" in line]
+    assert complaints == []
