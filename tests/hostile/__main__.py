@@ -67,7 +67,7 @@ async def run(cases: list[Case], options: Iterable[str] = (), show: bool = True)
                 watch = Watch(server, client, log)
                 await watch.settle()
                 for case in cases:
-                    outcomes.append(await watch.run(case))
+                    outcomes.append(await watch.run_until_memory_stays(case))
                     if show:
                         _show(outcomes[-1])
     return outcomes

@@ -13,6 +13,7 @@ from minikin import logs
 from minikin.bounded.frames import framed, read_frame
 from minikin.bounded.limits import Limits, leave_no_core, limit_memory, time_limit
 from minikin.errors import MinikinError
+from minikin.memory import FreeMemory
 
 _Setup = TypeVar("_Setup")
 _Task = TypeVar("_Task")
@@ -45,12 +46,16 @@ def serve(
         return
     limit_memory(limits.memory)
     _send(sink, None)
-    decoder = msgspec.json.Decoder(task)
+    decoder, memory = msgspec.json.Decoder(task), FreeMemory()
     while (frame := read_frame(source)) is not None:
-        asked = decoder.decode(frame)
-        with time_limit(limits.seconds):
-            reply = answer(asked)
-        _send(sink, reply)
+        _send(sink, _answered(answer, decoder.decode(frame), limits.seconds))
+        del frame
+        memory.give_back()
+
+
+def _answered(answer: Callable[[_Task], Any], task: _Task, seconds: float) -> Any:
+    with time_limit(seconds):
+        return answer(task)
 
 
 def _send(sink: BinaryIO, message: Any) -> None:

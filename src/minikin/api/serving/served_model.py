@@ -289,9 +289,15 @@ class ServedModel:
         return Vocabulary(self.tokenizer.free_bytes(), sorted(self.tokenizer.eos_ids))
 
 
-def _size(message: dict[str, Any]) -> int:
-    """The number of characters of a message's content."""
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return len(content)
-    return sum(len(part.get("text", "")) for part in content)
+_RENDERED = frozenset({"content", "text", "refusal", "arguments", "tool_calls", "function",
+                       "function_call"})  # fmt: skip
+"""The parts of a message whose texts are parts of the prompt."""
+
+
+def _size(value: Any) -> int:
+    """The number of characters of a message in the prompt, at least."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_size(value[name]) for name in _RENDERED & value.keys())
+    return sum(map(_size, value)) if isinstance(value, list) else 0

@@ -13,6 +13,7 @@ from minikin.api.request.translate import Limits
 from minikin.api.serving.lag import LagMeter
 from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
+from minikin.api.serving.tidying import Tidying
 from minikin.config import ServerSettings
 from minikin.errors import Overloaded, SetupError, ShuttingDown, StoreFailure
 from minikin.store.store import Store
@@ -63,7 +64,7 @@ class Service:
         """Of bodies that arrive or are read."""
         self.idle = asyncio.Event()
         self.idle.set()
-        self.workers: list[Worker] = [LagMeter(self.metrics.lag.observe)]
+        self.workers: list[Worker] = [LagMeter(self.metrics.lag.observe), Tidying()]
         """What runs beside the requests."""
         self._sweeper: asyncio.Task[None] | None = None
 

@@ -30,13 +30,15 @@ from minikin.engine.host.channel import (
 from minikin.engine.loader import load_engine
 from minikin.engine.mask import MakeMasks
 from minikin.errors import SetupError
+from minikin.memory import FreeMemory
 
 log = logging.getLogger(__name__)
 
 SIGN_OF_LIFE = 1.0
 """Maximum seconds between two reports while there is work."""
 IDLE_SECONDS = 1.0
-"""After this idle time, the engine checks its cache once, and reports that it is idle."""
+"""After this idle time, the engine checks its cache and returns free memory once, and reports that
+it is idle."""
 STATS_SECONDS = 0.5
 """Minimum time between two reports of what the engine does."""
 
@@ -78,12 +80,13 @@ def _reason(error: Exception, model: str) -> str:
 
 def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> None:
     inbox: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
+    memory = FreeMemory()
     threading.Thread(target=_receive, args=(reader, inbox), daemon=True).start()
     reported = described = time.monotonic()
     while True:
         # Sleep without work. Between steps, read only the commands that are there.
         while not engine.busy or not inbox.empty():
-            command = _next(inbox, engine, connection)
+            command = _next(inbox, engine, connection, memory)
             if command is None:
                 return
             _obey(engine, command)
@@ -98,7 +101,10 @@ def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> N
 
 
 def _next(
-    inbox: queue.SimpleQueue[Command | None], engine: Engine, connection: socket.socket
+    inbox: queue.SimpleQueue[Command | None],
+    engine: Engine,
+    connection: socket.socket,
+    memory: FreeMemory,
 ) -> Command | None:
     """The next command. If the idle check finds a corrupt cache, the process ends."""
     while inbox.empty() and engine.renew():
@@ -107,6 +113,7 @@ def _next(
         return inbox.get(timeout=IDLE_SECONDS)
     except queue.Empty:
         _check(engine)
+        memory.give_back()
         _send(connection, Events([], engine.stats))
         return inbox.get()
 

@@ -1,0 +1,36 @@
+import subprocess
+import sys
+
+import pytest
+
+from minikin.memory import FreeMemory
+
+SCRIPT = """
+from minikin.memory import FreeMemory, resident
+memory = FreeMemory()
+memory.give_back()
+before = resident()
+kept = [bytes(2_000) for _ in range(50_000)]
+pins = kept[::500]  # each holds the memory below it in the allocator
+del kept
+held = resident()
+memory.give_back()
+print(held - before, resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs glibc")
+def test_freed_memory_goes_back_to_the_system():
+    script = [sys.executable, "-c", SCRIPT]
+    held, left = map(int, subprocess.check_output(script, text=True).split())
+    assert held > 80_000_000, "the allocator returned it by itself"
+    assert left < held // 10
+
+
+def test_a_process_that_has_not_grown_is_left_alone(monkeypatch):
+    memory = FreeMemory()
+    memory.give_back()
+    calls = []
+    monkeypatch.setattr(memory, "_trim", calls.append)
+    memory.give_back()
+    assert calls == []
