@@ -237,8 +237,8 @@ _DIFFERENCES = f"""\
   to three times. An unknown `input_file_id` is a 404, where OpenAI creates a batch that fails. An
   unknown field of a line is an error.
 - A server that was killed continues its batches after its next start. Finished lines do not run
-  again, and every line is in one file, once. Of several servers with one database, one runs the
-  batches.
+  again, and every line is in one file, once. A line with `store` leaves one stored object. Of
+  several servers with one database, one runs the batches.
 """
 
 

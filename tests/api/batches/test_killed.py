@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from minikin.store.batches import Batches
-from tests.api.routes.test_batches import begin, client_of, ended, line, results
+from tests.api.routes.test_batches import begin, client_of, ended, jsonl, line, results
 from tests.patience import until
 
 ROOT = Path(__file__).parents[3]
@@ -73,3 +73,37 @@ def test_a_server_that_dies_when_a_batch_ends_shows_its_files_once(serve, monkey
     until(lambda: len(ends) == (2 if moment == "before" else 1))
     assert set(results(client, batch.output_file_id)) == {"a"}
     assert len(client.files.list().data) == 3
+
+
+@pytest.mark.parametrize("url", ["/v1/chat/completions", "/v1/responses"])
+def test_a_line_that_was_stored_before_a_kill_is_not_stored_twice(serve, monkeypatch, url):
+    monkeypatch.setattr("minikin.api.batches.runner.POLL_SECONDS", 0.05)
+    finish, lost = Batches.finish_line, []
+
+    async def dies(self, *args):
+        if len(lost) < 2:
+            lost.append(args)
+            raise RuntimeError("killed")
+        await finish(self, *args)
+
+    monkeypatch.setattr(Batches, "finish_line", dies)
+    server = serve()
+    client = client_of(server)
+    chat = url.endswith("completions")
+    asked = {"messages": [{"role": "user", "content": "Hi"}]} if chat else {"input": "Hi"}
+    body = {"model": "gpt-4.1-mini", "store": True, "metadata": {"a": "b"}, **asked}
+    lines = [{"custom_id": name, "method": "POST", "url": url, "body": body} for name in ("a", "b")]
+    file = client.files.create(file=("in.jsonl", jsonl(*lines)), purpose="batch")
+    made = client.batches.create(input_file_id=file.id, endpoint=url, completion_window="24h")
+    found = results(client, ended(client, made).output_file_id)
+    assert len(lost) == 2
+    ids = {each["response"]["body"]["id"] for each in found.values()}
+    assert len(ids) == 2
+    assert len({request.id for request in server.engine.requests}) == len(ids)
+    kept = client.chat.completions if chat else client.responses
+    for each in found.values():
+        answer = each["response"]["body"]
+        again = kept.retrieve(answer["id"]).to_dict()
+        assert {name: again[name] for name in answer} == answer
+    if chat:
+        assert {each.id for each in client.chat.completions.list().data} == ids

@@ -76,6 +76,7 @@ def test_every_destination_exists():
         ({"stream_options": {"include_usage": True}}, "stream_options.include_usage",
          "unknown_parameter"),
         ({"stream_options": {}}, "stream_options", None),
+        ({"moderation": {}}, "moderation", "unsupported_parameter"),
         ({"context_management": [{"type": "compaction"}]}, "context_management",
          "unsupported_parameter"),
         ({"previous_response_id": "x"}, "previous_response_id", "invalid_value"),

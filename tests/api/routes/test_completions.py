@@ -57,7 +57,7 @@ def test_a_header_has_the_extension_for_one_request(shared_server):
 
 def test_an_answer_has_the_recorded_keys_in_their_order(server):
     made = post(server).json()
-    assert list(made)[:6] == ["id", "object", "created", "model", "choices", "usage"]
+    assert list(made) == ["id", "object", "created", "model", "choices", "usage"]
     assert made["id"].startswith("cmpl-")
     assert made["object"] == "text_completion"
     assert made["model"] == "gpt-4.1-mini-2025-04-14"
@@ -124,8 +124,7 @@ def test_a_raw_stream_ends_with_done(server):
     *events, done, _ = post(server, stream=True).text.split("\n\n")
     assert done == "data: [DONE]"
     first = json.loads(events[0].removeprefix("data: "))
-    assert list(first)[:5] == ["id", "object", "created", "choices", "model"]
-    assert "usage" not in first
+    assert list(first) == ["id", "object", "created", "choices", "model"]
     assert json.loads(events[-1].removeprefix("data: "))["choices"][0]["finish_reason"] == "stop"
 
 

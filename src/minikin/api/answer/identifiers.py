@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import time
+from hashlib import blake2b
 
 from minikin.config import ORIGINAL, SNAPSHOT
 
@@ -58,6 +59,15 @@ def conversation_id() -> str:
 def batch_id() -> str:
     """`batch_` and 32 hex digits."""
     return f"batch_{secrets.token_hex(16)}"
+
+
+class LineIds:
+    """The ids that the answer to a line of a batch has, each time that the line runs."""
+
+    def __init__(self, batch: str, created: int, line: int) -> None:
+        digest = blake2b(f"{batch} {line}".encode(), digest_size=20).hexdigest()
+        self.completion = f"chatcmpl-{digest[:29]}"
+        self.response = f"resp_{digest[:16]}00{created:08x}{digest[16:]}"
 
 
 def batch_request_id() -> str:

@@ -9,10 +9,14 @@ from contextlib import aclosing
 from typing import Any
 
 import msgspec
-from starlette.types import ASGIApp
 
-from minikin.api.answer.identifiers import batch_request_id, reported_model
-from minikin.api.batches.call import Answer, call
+from minikin.api.answer.identifiers import (
+    LineIds,
+    batch_request_id,
+    reported_model,
+    request_id,
+)
+from minikin.api.batches.call import Answer, Endpoint, call
 from minikin.api.batches.input_lines import InputLine, split_lines
 from minikin.api.batches.results import Results
 from minikin.api.http.bodies import decode_json
@@ -37,7 +41,7 @@ class BatchRun:
         self,
         store: Store,
         batch: StoredBatch,
-        endpoints: Mapping[str, ASGIApp],
+        endpoints: Mapping[str, Endpoint],
         places: asyncio.Semaphore,
         max_line_bytes: int,
     ) -> None:
@@ -49,6 +53,8 @@ class BatchRun:
         self._max_line_bytes = max_line_bytes
         self._lines: asyncio.Task[None] | None = None
         self._cancelled = batch.body["status"] == "cancelling"
+        self._resumed = batch.body["status"] != "validating"
+        """Whether an earlier run can have stored answers without the results of their lines."""
 
     def cancel(self) -> None:
         """End the lines that run. The batch ends with what is done."""
@@ -136,7 +142,8 @@ class BatchRun:
 
     async def _run_line(self, number: int) -> None:
         line = InputLine.read(await self._batches.request(self._batch.id, number))
-        answer = await self._answer(bytes(line.body))
+        ids = LineIds(self._batch.id, self._batch.body["created_at"], number)
+        answer = await self._earlier(ids) or await self._answer(bytes(line.body), ids)
         result = {
             "id": batch_request_id(),
             "custom_id": line.custom_id,
@@ -146,10 +153,17 @@ class BatchRun:
         state: LineState = "completed" if answer.status_code == 200 else "failed"
         await self._batches.finish_line(self._batch.id, number, state, result)
 
-    async def _answer(self, content: bytes) -> Answer:
+    async def _earlier(self, ids: LineIds) -> Answer | None:
+        """The answer that the line has from a server that was killed before it kept the result."""
+        if not self._resumed:
+            return None
+        body = await self._endpoint.stored(self._batch.owner, ids)
+        return Answer(200, request_id(), body) if body else None
+
+    async def _answer(self, content: bytes, ids: LineIds) -> Answer:
         tries = 1
         while True:
-            answer = await call(self._endpoint, self._batch.owner, content)
+            answer = await call(self._endpoint, self._batch.owner, content, ids)
             if answer.is_final or tries >= MAX_TRIES:
                 return answer
             tries += not answer.is_overload

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
-from starlette.types import ASGIApp, Message
+from starlette.types import Message, Receive, Scope, Send
 
-from minikin.api.answer.identifiers import request_id
+from minikin.api.answer.identifiers import LineIds, request_id
 from minikin.api.http.bodies import decode_json
 from minikin.api.http.http import FAULT
 from minikin.errors import EngineFailure, InvalidRequest, MinikinError
@@ -18,6 +18,18 @@ log = logging.getLogger(__name__)
 
 _FINAL = ("request_quarantined", "model_load_failed", "template_error")
 """Failures of the server that another try would not change."""
+
+
+class Endpoint(Protocol):
+    """A route that answers lines."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. `scope["state"]` has the `line_ids` for the answer."""
+        ...
+
+    async def stored(self, owner: str, ids: LineIds) -> dict[str, Any] | None:
+        """The answer with these ids, if an earlier run of the line stored it."""
+        ...
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -38,12 +50,12 @@ class Answer(msgspec.Struct, frozen=True):
         return self.status_code == 503
 
 
-async def call(endpoint: ASGIApp, owner: str, content: bytes) -> Answer:
+async def call(endpoint: Endpoint, owner: str, content: bytes, ids: LineIds) -> Answer:
     """Call a route with this JSON body."""
     identifier = request_id()
     try:
         _check(content)
-        status, body = await _called(endpoint, owner, identifier, content)
+        status, body = await _called(endpoint, owner, identifier, content, ids)
     except MinikinError as error:
         status, body = error.status, error.body()
     except Exception:
@@ -61,7 +73,7 @@ def _check(content: bytes) -> None:
 
 
 async def _called(
-    endpoint: ASGIApp, owner: str, identifier: str, content: bytes
+    endpoint: Endpoint, owner: str, identifier: str, content: bytes, ids: LineIds
 ) -> tuple[int, dict[str, Any]]:
     scope = {
         "type": "http",
@@ -72,7 +84,7 @@ async def _called(
             (b"content-type", b"application/json"),
             (b"content-length", str(len(content)).encode()),
         ],
-        "state": {"owner": owner, "request_id": identifier},
+        "state": {"owner": owner, "request_id": identifier, "line_ids": ids},
     }
     requests: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
     status, parts = 500, []

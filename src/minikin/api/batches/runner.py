@@ -11,9 +11,8 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from starlette.types import ASGIApp
-
 from minikin.api.batches.batch_run import BatchRun
+from minikin.api.batches.call import Endpoint
 from minikin.errors import SetupError, StoreFailure
 from minikin.store.store import Store
 
@@ -29,7 +28,7 @@ class BatchRunner:
     """One task for each batch that has not ended. `endpoints` are the routes for their lines."""
 
     def __init__(
-        self, store: Store, endpoints: Mapping[str, ASGIApp], *, max_line_bytes: int
+        self, store: Store, endpoints: Mapping[str, Endpoint], *, max_line_bytes: int
     ) -> None:
         self._store = store
         self._endpoints = endpoints

@@ -35,7 +35,6 @@ class TextChunkMaker:
         prompts: list[str],
         *,
         prompt_tokens: int,
-        fingerprint: str,
     ) -> None:
         """`prompts` are the texts of the prompts, for `echo` and the offsets of tokens."""
         self._request = request
@@ -52,7 +51,6 @@ class TextChunkMaker:
             "id": identifier,
             "created": int(time.time()),
             "model": reported_model(request.model),
-            "system_fingerprint": fingerprint,
         }
 
     async def chunks(
@@ -158,7 +156,6 @@ class Fold:
             model=last.model,
             choices=[replace(choice, index=index) for index, choice in enumerate(kept)],
             usage=last.usage,
-            system_fingerprint=last.system_fingerprint,
         )
 
 

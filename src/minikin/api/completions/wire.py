@@ -50,7 +50,6 @@ class TextCompletion(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     choices: list[TextChoice]
     usage: TextUsage
-    system_fingerprint: str
 
 
 class TextChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,5 +60,4 @@ class TextChunk(msgspec.Struct, frozen=True, kw_only=True):
     created: int
     choices: list[TextChoice]
     model: str
-    system_fingerprint: str
     usage: TextUsage | UnsetType | None = UNSET

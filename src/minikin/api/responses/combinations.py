@@ -54,9 +54,10 @@ def check_model(values: Values, model: str, limits: Limits) -> None:
     _no_lark(values, name)
     if "reasoning.encrypted_content" in values.get("include", ()) and not limits.extensions:
         raise InvalidRequest("Encrypted content is not supported with this model.", param="include")
-    for param in ("moderation", "context_management"):
-        if values.get(param):
-            raise faults.unsupported(param)
+    if "moderation" in values:
+        raise faults.unsupported("moderation")
+    if values.get("context_management"):
+        raise faults.unsupported("context_management")
     if "stream_options" in values and not values.get("stream"):
         raise faults.only_with("stream_options", "stream")
 

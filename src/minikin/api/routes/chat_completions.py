@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from minikin.api.answer.chunks import DONE, ChunkMaker, Fold, server_sent, server_sent_error
-from minikin.api.answer.identifiers import completion_id
+from minikin.api.answer.identifiers import LineIds, completion_id
 from minikin.api.answer.wire import ChatCompletion, Chunk
 from minikin.api.http.access_log import noted
 from minikin.api.http.bodies import read_json
@@ -43,7 +44,7 @@ class ChatCompletions:
         with service.place(owner):
             async with (
                 while_connected(receive),
-                answering(service, chat, completion_id(), owner, noted(scope)) as answer,
+                answering(service, chat, _identifier(scope), owner, noted(scope)) as answer,
             ):
                 chat = chat.sampled_with(answer.prepared.generation.params)
                 maker = ChunkMaker(chat, answer.prepared, fingerprint=answer.fingerprint)
@@ -56,6 +57,14 @@ class ChatCompletions:
                     else:
                         completion = await self._whole(chat, chunks, scope)
                         await json_response(completion)(scope, receive, send)
+
+    async def stored(self, owner: str, ids: LineIds) -> dict[str, Any] | None:
+        """The answer to a line of a batch, if an earlier run of the line stored it."""
+        found = await self._service.store.completions.get(owner, ids.completion)
+        if found is None:
+            return None
+        body = found.body | {"metadata": found.metadata}
+        return msgspec.to_builtins(msgspec.convert(body, ChatCompletion))
 
     async def _whole(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope
@@ -96,6 +105,11 @@ class ChatCompletions:
             )
         )
         return answer
+
+
+def _identifier(scope: Scope) -> str:
+    ids: LineIds | None = scope["state"].get("line_ids")
+    return ids.completion if ids else completion_id()
 
 
 def _failure(error: MinikinError) -> bytes:

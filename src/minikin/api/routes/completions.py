@@ -102,7 +102,6 @@ class Completions:
                 identifier,
                 prompts,
                 prompt_tokens=sum(len(generation.prompt) for generation in generations),
-                fingerprint=answers[0].fingerprint,
             )
             events = await stack.enter_async_context(
                 aclosing(merged([answer.events for answer in answers]))

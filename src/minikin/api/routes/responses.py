@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 from starlette.types import Receive, Scope, Send
 
+from minikin.api.answer.identifiers import LineIds, ResponseIds
 from minikin.api.http.access_log import noted
 from minikin.api.http.bodies import read_json
 from minikin.api.http.http import json_response, while_connected
 from minikin.api.responses.events import ResponseEvent, server_sent
 from minikin.api.responses.maker import ResponseMaker
-from minikin.api.responses.state import resolve
+from minikin.api.responses.state import in_full, resolve
 from minikin.api.responses.translate import COUNTED, Body, ResponseRequest, read
 from minikin.api.responses.wire import InputTokens
 from minikin.api.routes.background import Background
@@ -60,7 +61,7 @@ class Responses:
                 job = await self._background.begin(asked, body, owner)
                 turn, events, whole = job.turn, job.follow(0), job.body
             else:
-                turn, whole = ResponseTurn(service, asked, owner), None
+                turn, whole = ResponseTurn(service, asked, owner, _ids(scope)), None
                 events = turn.events(noted(scope))
             async with while_connected(receive), aclosing(events):
                 if asked.stream:
@@ -71,6 +72,13 @@ class Responses:
                     answer = json_response(whole or await turn.whole(noted(scope)))
                     answer.headers.update(_warnings(asked))
                     await answer(scope, receive, send)
+
+    async def stored(self, owner: str, ids: LineIds) -> dict[str, Any] | None:
+        """The answer to a line of a batch, if an earlier run of the line stored it."""
+        found = await self._service.store.responses.get(owner, ids.response)
+        if found is None or found.body["status"] not in ("completed", "incomplete"):
+            return None
+        return in_full(found.body)
 
     async def _read(
         self, request: Request, names: tuple[str, ...] | None = None
@@ -92,6 +100,12 @@ class Responses:
             async with service.models.use(asked.model) as model:
                 tokens = await model.count(asked)
         return json_response(InputTokens(input_tokens=tokens))
+
+
+def _ids(scope: Scope) -> ResponseIds | None:
+    """Those of a line of a batch. None: new ones."""
+    ids: LineIds | None = scope["state"].get("line_ids")
+    return ResponseIds(ids.response) if ids else None
 
 
 async def sent(events: AsyncGenerator[ResponseEvent, None]) -> AsyncGenerator[bytes, None]:
