@@ -128,8 +128,8 @@ LINES = {
     "catalog/pages": 1285,
     "catalog/probes": 1005,
     "catalog/sources": 950,
-    "hub": 1210,
-    "cli": 2260,
+    "hub": 1240,
+    "cli": 2340,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

@@ -3,9 +3,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from gguf import GGMLQuantizationType, GGUFWriter, quantize
+
+from minikin.cli import app
 
 from .conftest import Minikin, Server
 
@@ -87,6 +91,32 @@ def test_models_compiles_nothing_and_loads_no_torch(
     assert "45" in run.stdout
     assert run.returncode == 0, run.stderr
     assert not (tmp_path / "compiled").exists()
+
+
+@pytest.mark.parametrize(("gigabytes", "name"), [(1, "smollm2-135m-instruct"), (8, "qwen3-4b")])
+def test_recommended_is_what_fits_the_machine(
+    gigabytes: int, name: str, monkeypatch: pytest.MonkeyPatch, capfd, tmp_path: Path
+):
+    monkeypatch.setattr("minikin.cli.facts.machine_memory", lambda: gigabytes * 10**9)
+    monkeypatch.setattr("minikin.cli.facts.machine_cores", lambda: 4)
+    pulled = []
+
+    def pull(model: str, *more: object):
+        pulled.append(model)
+        return SimpleNamespace(record=SimpleNamespace(name=model), path=tmp_path)
+
+    monkeypatch.setattr("minikin.hub.fetch.pull", pull)
+    app(["models", "--recommend"], standalone_mode=False)
+    assert capfd.readouterr().out.strip().endswith(f"minikin serve {name}")
+    app(["pull", "--recommend"], standalone_mode=False)
+    assert pulled == [name]
+
+
+@pytest.mark.parametrize("words", [["pull"], ["pull", "qwen3-4b", "--recommend"]])
+def test_pull_needs_one_model(minikin: Minikin, words: list[str]):
+    run = minikin(*words)
+    assert run.returncode == 1
+    assert "Name one model" in run.stderr
 
 
 def test_rm(minikin: Minikin, server: Server, tmp_path: Path):

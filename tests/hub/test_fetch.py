@@ -164,10 +164,14 @@ def test_a_known_name_in_the_form_of_ollama(
 
 
 @pytest.mark.parametrize(
-    ("gigabytes", "name"), [(2, None), (4, "qwen3-1.7b"), (8, "qwen3-4b"), (64, "qwen3-30b-a3b")]
-)
-def test_the_better_model_fits_the_machine(gigabytes: int, name: str | None):
-    found = better_model(gigabytes * 10**9)
+    ("gigabytes", "cores", "name"),
+    [
+        (2, 8, None), (4, 8, "qwen3-1.7b"), (8, 8, "qwen3-4b"), (64, 8, "qwen3-30b-a3b"),
+        (16, 8, "qwen3-8b"), (16, 2, "qwen3-4b"), (64, 2, "qwen3-30b-a3b"), (64, 1, "qwen3-1.7b"),
+    ],
+)  # fmt: skip
+def test_the_better_model_fits_the_machine(gigabytes: int, cores: int, name: str | None):
+    found = better_model(gigabytes * 10**9, cores)
     assert (found and found.name) == name
 
 

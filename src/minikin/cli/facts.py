@@ -63,6 +63,11 @@ def machine_memory() -> int:
     return min(total, int(limit)) if limit.isdigit() else total
 
 
+def machine_cores() -> int:
+    """Processors that this process can use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _quantization(metadata: Mapping[str, Any], counts: Counter[GGMLType]) -> str:
     kind = metadata.get("general.file_type")
     most = max(counts, key=counts.__getitem__).name if counts else "none"

@@ -9,8 +9,8 @@ from rich.table import Table
 
 from minikin.cli.configuration import resolved
 from minikin.cli.options import CacheOption, model_cache
-from minikin.cli.output import console, download_bar, errors, wide
-from minikin.errors import ModelFileError
+from minikin.cli.output import console, download_bar, errors, own_name, wide
+from minikin.errors import ModelFileError, SetupError
 from minikin.hub.progress import readable_size
 
 if TYPE_CHECKING:
@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 def pull(
     model: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="MODEL", help="A name from `minikin models`, or a source.", callback=resolved
+            metavar="MODEL",
+            help="A name from `minikin models`, or a source.",
+            callback=resolved,
+            show_default=False,
         ),
-    ],
+    ] = None,
+    recommend: Annotated[
+        bool,
+        typer.Option("--recommend", allow_from_autoenv=False, help="The model for this machine."),
+    ] = False,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The name to give it.", show_default="from the source"),
@@ -48,6 +55,8 @@ def pull(
 
     `minikin pull smollm2-135m-instruct`
 
+    `minikin pull --recommend`
+
     `minikin pull hf:bartowski/SmolLM2-360M-Instruct-GGUF:Q4_0 --name smol`
 
     `minikin pull hf:Qwen/Qwen3-4B-AWQ`
@@ -55,23 +64,42 @@ def pull(
     from minikin.hub.fetch import pull as fetch
     from minikin.model_file.folder.folder import check_config
 
+    if (model is None) is not recommend:
+        raise SetupError("Name one model, or ask for one with --recommend. See `minikin models`.")
+    model = model or _recommended()
     with download_bar() as bar:
         cached = fetch(model, model_cache(cache), bar, name, check_config)
     errors.print(f"{cached.record.name} is ready:")
     console.print(str(cached.path), soft_wrap=True)
 
 
-def models(cache: CacheOption = None) -> None:
+def models(
+    cache: CacheOption = None,
+    recommend: Annotated[
+        bool,
+        typer.Option(
+            "--recommend",
+            allow_from_autoenv=False,
+            help="Only say which model to take for this machine.",
+        ),
+    ] = False,
+) -> None:
     """List the models that Minikin knows by name, and the downloaded models.
 
     MEMORY is an estimate for one user. FITS shows whether this machine has that much memory. A
     model of an unsupported family shows as unknown.
 
-    Example:
+    Examples:
 
     `minikin models`
+
+    `minikin models --recommend`
     """
     from minikin.hub.known import KNOWN_MODELS
+
+    if recommend:
+        console.print(f"{own_name()} serve {_recommended()}", soft_wrap=True)
+        return
 
     kept = model_cache(cache)
     here = {model.record.name: model for model in kept.models()}
@@ -104,6 +132,22 @@ def rm(
         for name in names:
             freed = model_cache(cache).remove(name, bar)
             errors.print(f"Deleted {name} ({readable_size(freed)} freed).")
+
+
+def _recommended() -> str:
+    """The name of the model for this machine. Prints why."""
+    from minikin.cli.facts import machine_cores, machine_memory
+    from minikin.hub.known import DEFAULT_MODEL, KNOWN_MODELS, better_model, speed_of
+
+    memory, cores = machine_memory(), machine_cores()
+    chosen = better_model(memory, cores) or KNOWN_MODELS[DEFAULT_MODEL]
+    errors.print(
+        f"This machine has {readable_size(memory)} of memory and {cores} processors. {chosen.name} "
+        f"({chosen.parameters} parameters, a download of {readable_size(chosen.size)}, "
+        f"{chosen.license}) is the largest known model that fits half of the memory and answers as "
+        f"fast as people read: about {speed_of(chosen, cores):.0f} tokens/s (an estimate)."
+    )
+    return chosen.name
 
 
 def _describe(model: CachedModel) -> tuple[str, ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +25,12 @@ console = Console(highlight=False, markup=False, emoji=False)
 wide = Console(highlight=False, markup=False, emoji=False, width=1000)
 """For tables: a narrow terminal wraps their lines and does not cut names."""
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def own_name() -> str:
+    """How the user types `minikin` here."""
+    beside = Path(sys.executable).with_name("minikin")
+    return "minikin" if which("minikin") or not beside.exists() else os.path.relpath(beside)
 
 
 class DownloadBar:

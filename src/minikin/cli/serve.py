@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from shutil import which
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +14,7 @@ from minikin import logs
 from minikin.cli.access import read_origins
 from minikin.cli.configuration import resolved
 from minikin.cli.options import CacheOption, locate_model, settings_of, with_settings
+from minikin.cli.output import own_name
 from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import ModelFileError, SetupError
 from minikin.hub.known import DEFAULT_MODEL, KnownModel, better_model, known_file
@@ -219,21 +217,15 @@ def _model(
 
 def _advice() -> str:
     """What the default model is good for, and the command for a better one on this machine."""
-    from minikin.cli.facts import machine_memory
+    from minikin.cli.facts import machine_cores, machine_memory
 
     advice = "The default model is small: good for trying things out, but it makes mistakes."
-    if (better := better_model(machine_memory())) is None:
+    if (better := better_model(machine_memory(), machine_cores())) is None:
         return advice
     return (
         f"{advice}\nA better one for this machine, a download of {readable_size(better.size)}:\n\n"
-        f"  {_own_name()} serve {better.name}"
+        f"  {own_name()} serve {better.name}"
     )
-
-
-def _own_name() -> str:
-    """How the user types `minikin` here."""
-    beside = Path(sys.executable).with_name("minikin")
-    return "minikin" if which("minikin") or not beside.exists() else os.path.relpath(beside)
 
 
 def _within(

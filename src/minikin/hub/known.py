@@ -25,6 +25,8 @@ class KnownModel(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int
     """Tokens."""
     license: str
+    active_share: float = 1.0
+    """The share of its weights that one token needs: less than 1 for a mixture of experts."""
     sampling: dict[str, float] = {}
     """How to sample it, by the names of SamplingParams. `call_bias` is that of `Opening`."""
 
@@ -38,6 +40,7 @@ def _qwen3(size_name: str, quantization: str, size: int, sha256: str) -> KnownMo
         sha256=sha256,
         size=size,
         family="qwen3moe" if "-A" in size_name else "qwen3",
+        active_share=0.11 if "-A" in size_name else 1.0,  # 3.3 of 30.5 billion
         parameters=size_name,
         quantization=quantization,
         context_length=40_960,
@@ -104,16 +107,36 @@ _QUICK_TO_READ = 10**9
 _SHARE = 0.5
 """The share of a machine's memory that a file can have, beside its cache and other programs."""
 
+_READ_BY_A_CORE = 7e9
+"""Bytes per second: a model of 3.9 GB makes 3.8 tokens/s on two cores (docs/performance.md)."""
+_MOST_CORES = 6
+"""More cores do not read faster: the memory's channels are the limit."""
+_READING_SPEED = 3.5
+"""Tokens per second."""
+
 
 def known_model(name: str) -> KnownModel | None:
     """The known model with this name. Ollama's form `qwen3:4b` works too."""
     return KNOWN_MODELS.get(name) or KNOWN_MODELS.get(name.replace(":", "-"))
 
 
-def better_model(memory: int) -> KnownModel | None:
-    """The largest known model for a machine with `memory` bytes, if one beside the default fits."""
+def speed_of(model: KnownModel, cores: int) -> float:
+    """Estimated tokens per second of one answer: each token reads its weights once."""
+    read = min(cores, _MOST_CORES) * _READ_BY_A_CORE
+    return read / (model.size * model.active_share)
+
+
+def better_model(memory: int, cores: int) -> KnownModel | None:
+    """The largest known model for a machine with `memory` bytes, if one beside the default fits.
+
+    It answers at least as fast as people read.
+    """
     better = (model for name, model in KNOWN_MODELS.items() if name != DEFAULT_MODEL)
-    fitting = (model for model in better if model.size <= memory * _SHARE)
+    fitting = (
+        model
+        for model in better
+        if model.size <= memory * _SHARE and speed_of(model, cores) >= _READING_SPEED
+    )
     return max(fitting, key=lambda model: model.size, default=None)
 
 
