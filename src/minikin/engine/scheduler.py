@@ -13,6 +13,7 @@ from minikin.engine.block_pool import BlockPool
 from minikin.engine.model.block import BLOCK
 from minikin.engine.native.contract import MANY_ROWS
 from minikin.engine.sequence import Sequence
+from minikin.engine.turns import Turns, overtaking_room
 
 Role = Literal["exact", "prompt", "other"]
 """The kernels of a span's rows, in the order of the rows of a step: answers that must be repeatable
@@ -56,8 +57,9 @@ class Scheduler:
     Every sequence past its prompt gets one token in each step. Prompts, and spans that a grammar
     forces, share the rest of the step's budget. The oldest of them gets a quarter of it, so that it
     always progresses. The rest goes to the shortest first, so that small prompts do not wait behind
-    a large one. If there are no free blocks, the last sequence is preempted: it releases its
-    blocks and is computed again later.
+    a large one. Sequences start in turns between their owners (`turns.py`), and small ones can
+    overtake one that waits for blocks. If there are no free blocks, the last sequence is preempted:
+    it releases its blocks and is computed again later.
 
     Sequences in the background run only in steps without others. They keep their blocks until then,
     unless a sequence in the foreground needs the place or the blocks. A new one in the foreground
@@ -78,8 +80,12 @@ class Scheduler:
         self.context_length = context_length
         self.max_running = max_running
         self.prefill_chunk = prefill_chunk
+<<<<<<< HEAD
         self.apart = apart
         """Whether repeatable sequences are computed apart from others (see `forward_apart`)."""
+=======
+        self._turns = Turns()
+>>>>>>> 766b238 (Start sequences in turns between owners, and small ones before a prompt that waits for blocks)
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         """Both in order of arrival, and all in the foreground before those in the background."""
@@ -144,30 +150,57 @@ class Scheduler:
         return few, min(SHORT_CHUNK, self.prefill_chunk)
 
     def _admit(self) -> None:
-        held = 0
-        while held < len(self.waiting):
-            sequence = self.waiting[held]
+        """Start waiting sequences while there are places and blocks.
+
+        If one does not fit, smaller ones can overtake it, within limits that let it start.
+        """
+        blocked: Sequence | None = None
+        for sequence in self._candidates():
             if sequence.gives_way and not all(s.gives_way for s in self.running):
                 return
-            if self._comes_soon(sequence):
-                held += 1
-                continue
             if len(self.running) >= self.max_running and not self._push_aside(sequence):
                 return
-            known, node = self._match(sequence)
-            need = _blocks_for(len(sequence.tokens)) - len(known)
-            while (fresh := self.pool.allocate(need)) is None:
-                if not self._push_aside(sequence):
-                    self.pool.release(known)
-                    return
-            del self.waiting[held]
-            at = bisect_right(self.running, sequence.gives_way, key=_rank)
-            self.running.insert(at, sequence)
-            sequence.blocks, sequence.prefix_node = known + fresh, node
-            sequence.registered = len(known)
-            sequence.computed = len(known) * BLOCK
-            if not sequence.sampled:
-                sequence.cached = sequence.computed
+            if blocked and not self._may_overtake(sequence, blocked):
+                continue
+            if self._comes_soon(sequence):
+                continue
+            if self._start(sequence):
+                sequence.overtook = blocked is not None
+            else:
+                blocked = blocked or sequence
+
+    def _candidates(self) -> list[Sequence]:
+        """The waiting sequences in their turn. None if nothing can start now."""
+        full = len(self.running) >= self.max_running
+        if not self.waiting or (full and not self.running[-1].gives_way):
+            return []
+        return self._turns.order(self.waiting, self.running)
+
+    def _may_overtake(self, sequence: Sequence, blocked: Sequence) -> bool:
+        """Whether a sequence can start before one that waits for blocks."""
+        if sequence.gives_way:
+            return False
+        room = overtaking_room(self.pool, _blocks_for(len(blocked.tokens)), self.running)
+        return _blocks_for(len(sequence.tokens)) <= room
+
+    def _start(self, sequence: Sequence) -> bool:
+        """Run a waiting sequence. Returns False if there are too few blocks."""
+        known, node = self._match(sequence)
+        need = _blocks_for(len(sequence.tokens)) - len(known)
+        while (fresh := self.pool.allocate(need)) is None:
+            if not self._push_aside(sequence):
+                self.pool.release(known)
+                return False
+        self.waiting.remove(sequence)
+        self._turns.started(sequence)
+        at = bisect_right(self.running, sequence.gives_way, key=_rank)
+        self.running.insert(at, sequence)
+        sequence.blocks, sequence.prefix_node = known + fresh, node
+        sequence.registered = len(known)
+        sequence.computed = len(known) * BLOCK
+        if not sequence.sampled:
+            sequence.cached = sequence.computed
+        return True
 
     def _match(self, sequence: Sequence) -> tuple[list[int], int]:
         """Reuse the cached blocks at the start of the sequence.

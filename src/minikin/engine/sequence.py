@@ -47,6 +47,8 @@ class Sequence:
     """How many of `blocks` are in the prefix cache."""
     pure: bool = True
     """Whether the kernels for prompts computed all keys and values so far."""
+    overtook: bool = False
+    """Whether it started before a sequence that waited for blocks."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was sampled."""
 
