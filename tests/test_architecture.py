@@ -93,9 +93,9 @@ OF_THE_ENGINE = {
 LIGHT = OF_THE_ENGINE | {"minikin.engine.host.supervisor"}
 """Modules of the engine that load without torch, because other rooms use them."""
 LINES = {
-    "config": 225,
-    "errors": 200,
-    "logs": 60,
+    "config": 290,
+    "errors": 215,
+    "logs": 110,
     "marks": 60,
     "memory": 50,
     "__init__": 10,
@@ -103,7 +103,7 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1380,
     "model_file": 2650,
-    "engine": 2180,
+    "engine": 2330,
     "engine/host": 650,
     "engine/model": 1640,
     "engine/native": 680,
@@ -116,12 +116,12 @@ LINES = {
     "api/answer": 975,
     "api/batches": 570,
     "api/completions": 560,
-    "api/http": 1600,
+    "api/http": 1800,
     "api/page": 370,
     "api/request": 2195,
     "api/responses": 2530,
-    "api/routes": 1990,
-    "api/serving": 1165,
+    "api/routes": 2120,
+    "api/serving": 1480,
     "api/access": 480,
     "catalog": 860,
     "catalog/facts": 560,
@@ -129,7 +129,7 @@ LINES = {
     "catalog/probes": 1005,
     "catalog/sources": 950,
     "hub": 1240,
-    "cli": 2340,
+    "cli": 2800,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

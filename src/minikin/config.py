@@ -135,6 +135,37 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_queued: Annotated[
         int, Meta(ge=1, description="Maximum requests in flight. Further requests get status 503.")
     ] = 256
+    max_queued_tokens: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Maximum prompt tokens of all requests together that wait for their first "
+            "token. Further requests get status 503.",
+        ),
+    ] = 1_048_576
+    queue_timeout: Annotated[
+        float | None,
+        Meta(
+            description="Requests that would wait longer for their first token, as measured from "
+            "earlier ones, get status 503 at once.",
+            extra={"min": 1},
+        ),
+    ] = 60.0
+    first_token_timeout: Annotated[
+        float | None,
+        Meta(
+            description="Maximum time until the first token of an answer. After it: status 503.",
+            extra={"min": 1, "unset": "no limit"},
+        ),
+    ] = None
+    request_timeout: Annotated[
+        float | None,
+        Meta(
+            description="Maximum time until the last token of an answer. After it: status 504, or "
+            "an error in the stream.",
+            extra={"min": 1, "unset": "no limit"},
+        ),
+    ] = None
     max_body_bytes: int = 4 * 1024 * 1024
     max_choices: Annotated[
         int, Meta(ge=1, le=MAX_CHOICES, description="Maximum `n` of a request.")

@@ -13,6 +13,7 @@ MinikinError
 │   └── ShuttingDown        503 the server ends: the request can run after its next start
 ├── EngineFailure           500 server_error
 │   └── Quarantined         500 request_quarantined: the same request will fail again
+├── DeadlineExceeded        504 request_timeout: the answer took too long
 ├── TemplateError           500 template_error
 ├── StoreFailure            500 store_failed: the database, or the place of files, failed
 └── SetupError              no HTTP status: stops a command and names the next step
@@ -159,6 +160,15 @@ class Quarantined(EngineFailure):
             "again for some minutes.",
             code="request_quarantined",
         )
+
+
+class DeadlineExceeded(MinikinError):
+    """An answer took longer than the server allows."""
+
+    status = 504
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="request_timeout")
 
 
 class TemplateError(MinikinError):

@@ -107,6 +107,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--unload-after 8 --load-seconds 9 "
         "--sampling openai --hide-format "
         "--extensions --max-choices 7 --api-key one --api-key two --admin-key ops "
+        "--max-queued-tokens 10 --queue-timeout 11 --first-token-timeout 12 --request-timeout 13 "
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
         f"--database {tmp_path}/kept.sqlite3 --files {tmp_path}/files "
@@ -141,6 +142,10 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             extensions=True,
             api_keys=("one", "two"),
             admin_keys=("ops",),
+            max_queued_tokens=10,
+            queue_timeout=11,
+            first_token_timeout=12,
+            request_timeout=13,
             allowed_hosts=("box.lan", "b"),
             allowed_origins=("http://localhost:5173", "https://a.example"),
             database=str(tmp_path / "kept.sqlite3"),

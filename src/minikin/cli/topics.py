@@ -11,6 +11,8 @@ _TOPICS = {
     "Answers": ("default_max_tokens", "max_choices", "sampling", "extensions", "hide_format",
                 "cut_at_limit"),
     "Memory and speed": ("context_length", "kv_cache_tokens", "max_running", "max_queued",
+                         "max_queued_tokens", "queue_timeout", "first_token_timeout",
+                         "request_timeout",
                          "threads", "device"),
     "Storage": ("database", "files"),
     "Logs": ("log_level", "access_log"),

@@ -80,12 +80,9 @@ class Scheduler:
         self.context_length = context_length
         self.max_running = max_running
         self.prefill_chunk = prefill_chunk
-<<<<<<< HEAD
         self.apart = apart
         """Whether repeatable sequences are computed apart from others (see `forward_apart`)."""
-=======
-        self._turns = Turns()
->>>>>>> 766b238 (Start sequences in turns between owners, and small ones before a prompt that waits for blocks)
+        self._owners = Turns()
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
         """Both in order of arrival, and all in the foreground before those in the background."""
@@ -174,7 +171,7 @@ class Scheduler:
         full = len(self.running) >= self.max_running
         if not self.waiting or (full and not self.running[-1].gives_way):
             return []
-        return self._turns.order(self.waiting, self.running)
+        return self._owners.order(self.waiting, self.running)
 
     def _may_overtake(self, sequence: Sequence, blocked: Sequence) -> bool:
         """Whether a sequence can start before one that waits for blocks."""
@@ -192,7 +189,7 @@ class Scheduler:
                 self.pool.release(known)
                 return False
         self.waiting.remove(sequence)
-        self._turns.started(sequence)
+        self._owners.started(sequence)
         at = bisect_right(self.running, sequence.gives_way, key=_rank)
         self.running.insert(at, sequence)
         sequence.blocks, sequence.prefix_node = known + fresh, node

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, NamedTuple
 
-from minikin.api.access.account import Account
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.serving.metrics import Progress
+from minikin.api.serving.served_model import ServedModel
 from minikin.api.serving.service import Service
-from minikin.engine.messages import Event
+from minikin.engine.messages import Event, GenerationRequest
 from minikin.errors import Cancelled, MinikinError, ShuttingDown
 
 
@@ -52,34 +52,46 @@ async def answering(
                 raise
         prompt = len(prepared.generation.prompt)
         noted["prompt_tokens"] = noted.get("prompt_tokens", 0) + prompt
-        generated = model.engine.generate(prepared.generation)
+        # A limit of the answer counts as if the answer had that length until its end, as at OpenAI.
+        limit = prepared.generation.params.max_tokens if request.max_tokens else 0
+        taken = prompt + limit * prepared.generation.n
         name = service.models.names[request.model].id
-        with (
-            service.metrics.answer(name, prepared.generation, begun) as progress,
-            _tokens(service.account(owner), request, prepared, progress),
-        ):
-            counted = _counted(generated, noted, progress)
-            async with aclosing(generated), aclosing(counted) as events:
-                yield Answering(prepared, events, model.engine.info.fingerprint)
+        running = _running(service, model, name, prepared.generation, taken, begun)
+        async with running as (events, progress):
+            counted = _counted(events, noted, progress)
+            async with aclosing(counted):
+                yield Answering(prepared, counted, model.engine.info.fingerprint)
 
 
-@contextmanager
-def _tokens(
-    account: Account, request: AnswerRequest, prepared: Prepared, progress: Progress
-) -> Iterator[None]:
-    """A block whose tokens count against the limits of a key.
+@asynccontextmanager
+async def _running(
+    service: Service,
+    model: ServedModel,
+    name: str,
+    generation: GenerationRequest,
+    taken: int,
+    begun: float,
+) -> AsyncIterator[tuple[AsyncGenerator[Event, None], Progress]]:
+    """The engine's events in time, while `taken` tokens of the owner's limit are in use.
 
-    A limit of the answer counts as if the answer had that length until its end is known, as at
-    OpenAI. Raises RateLimited, RequestTooLarge.
+    Raises RateLimited, RequestTooLarge, and Overloaded if the request would wait too long.
     """
-    prompt, n = len(prepared.generation.prompt), prepared.generation.n
-    limit = prepared.generation.params.max_tokens if request.max_tokens else 0
-    taken = prompt + limit * n
+    account, queue, used = service.account(generation.scope), service.waiting[name], 0
     account.take_tokens(taken)
     try:
-        yield
+        with (
+            queue.turn(generation) as turn,
+            service.metrics.answer(name, generation, begun) as progress,
+        ):
+            generated = model.engine.generate(generation)
+            timed = queue.in_time(generated, turn, begun)
+            try:
+                async with aclosing(generated), aclosing(timed):
+                    yield timed, progress
+            finally:
+                used = len(generation.prompt) + progress.generated
     finally:
-        account.settle_tokens(prompt + progress.generated - taken)
+        account.settle_tokens(used - taken)
 
 
 async def _counted(

@@ -36,7 +36,7 @@ class ChatCompletions:
         """Answer one request. Raises MinikinError only before the first byte of the answer."""
         service = self._service
         owner = scope["state"]["owner"]
-        service.require_place()
+        service.require_place(owner)
         service.account(owner).take_request()
         request = Request(scope, receive)
         limits = limits_of(scope, service.limits)

@@ -22,7 +22,13 @@ from minikin.api.http.http import json_response, while_connected
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.merge import merged
-from minikin.api.routes.operations import BODY_FAULTS, CHUNKS, component, operation, streaming
+from minikin.api.routes.operations import (
+    ANSWER_FAULTS,
+    CHUNKS,
+    component,
+    operation,
+    streaming,
+)
 from minikin.api.serving.service import Service
 from minikin.errors import MinikinError, NotFound
 
@@ -37,10 +43,7 @@ def paths() -> dict[str, Any]:
     described = operation(
         "Continue a prompt as it is: only with `--extensions`, otherwise OpenAI's 404",
         component("TextCompletion"),
-        *BODY_FAULTS,
-        404,
-        500,
-        503,
+        *ANSWER_FAULTS,
     )
     described["requestBody"] = {"required": True, "content": component("CompletionRequest")}
     return {"/v1/completions": {"post": streaming(described, CHUNKS)}}
@@ -58,7 +61,7 @@ class Completions:
         limits = limits_of(scope, service.limits)
         if not limits.extensions:
             raise NotFound(_CHAT_ONLY, param="model")
-        service.require_place()
+        service.require_place(owner)
         service.account(owner).take_request()
         checked = partial(translate, limits=limits)
         asked = await read_json(Request(scope, receive), service, checked)

@@ -26,7 +26,7 @@ from minikin.api.routes import (
     stored_responses,
 )
 from minikin.api.routes.operations import (
-    BODY_FAULTS,
+    ANSWER_FAULTS,
     CHUNKS,
     REF,
     any_object,
@@ -154,7 +154,7 @@ def _paths() -> dict[str, Any]:
 
 
 def _chat() -> dict[str, Any]:
-    chat = operation("Answer a conversation", component(_ANSWER), *BODY_FAULTS, 404, 500, 503)
+    chat = operation("Answer a conversation", component(_ANSWER), *ANSWER_FAULTS)
     chat["requestBody"] = {"required": True, "content": component("ChatCompletionRequest")}
     return streaming(chat, CHUNKS)
 

@@ -8,6 +8,8 @@ from typing import Any
 from minikin.api.http.lists import ORDER, Listing
 
 BODY_FAULTS = (400, 408, 413, 415)
+ANSWER_FAULTS = (*BODY_FAULTS, 404, 429, 500, 503, 504)
+"""Of the routes that a model answers."""
 CHUNKS = "chunks, one per `data:` line"
 REF = "#/components/schemas/{name}"
 

@@ -22,7 +22,7 @@ from minikin.api.responses.translate import COUNTED, Body, ResponseRequest, read
 from minikin.api.responses.wire import InputTokens
 from minikin.api.routes.background import Background
 from minikin.api.routes.event_stream import send_events
-from minikin.api.routes.operations import BODY_FAULTS, component, operation, streaming
+from minikin.api.routes.operations import ANSWER_FAULTS, component, operation, streaming
 from minikin.api.routes.response_turn import ResponseTurn
 from minikin.api.serving.service import Service
 from minikin.errors import MinikinError
@@ -30,11 +30,10 @@ from minikin.errors import MinikinError
 
 def paths() -> dict[str, Any]:
     """The routes of this module, for the OpenAPI document."""
-    failures = (*BODY_FAULTS, 404, 500, 503)
-    create = operation("Make a response", component("Response"), *failures)
+    create = operation("Make a response", component("Response"), *ANSWER_FAULTS)
     create["requestBody"] = {"required": True, "content": component("ResponseRequest")}
     streaming(create, "events, with a name and `data:` each")
-    count = operation("Count the input tokens", component("InputTokens"), *failures)
+    count = operation("Count the input tokens", component("InputTokens"), *ANSWER_FAULTS)
     count["requestBody"] = {"required": True, "content": component("InputTokensRequest")}
     return {
         "/v1/responses": {"post": create},
@@ -52,7 +51,7 @@ class Responses:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises MinikinError only before the first byte of the answer."""
         service, owner = self._service, scope["state"]["owner"]
-        service.require_place()
+        service.require_place(owner)
         service.account(owner).take_request()
         body, asked = await self._read(Request(scope, receive))
         with service.place(owner):

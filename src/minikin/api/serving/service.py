@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
@@ -14,6 +15,7 @@ from minikin.api.serving.lag import LagMeter
 from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.tidying import Tidying
+from minikin.api.serving.waiting import WaitingRequests
 from minikin.config import ServerSettings
 from minikin.errors import Overloaded, SetupError, ShuttingDown, StoreFailure
 from minikin.store.store import Store
@@ -55,6 +57,10 @@ class Service:
         self.store = Store(settings.database, settings.files)
         self.metrics = Metrics(models, lambda: self.in_flight)
         self.keys = Keys(settings)
+        self.waiting = {model.id: WaitingRequests(settings) for model in settings.models}
+        """By model: what waits for its first token."""
+        self._in_flight_of: Counter[str] = Counter()
+        """By owner."""
         self.draining = False
         self.in_flight = 0
         self.uploads = 0
@@ -108,28 +114,40 @@ class Service:
         """What the key of `owner` has used of its limits."""
         return self.keys.account(owner)
 
-    def require_place(self) -> None:
+    def require_place(self, owner: str) -> None:
         """Raise Overloaded if all places are in use, or at shutdown.
 
-        A request takes its place when its JSON body is there: clients that send it slowly keep none
-        from others.
+        An owner with less than its share gets one of as many places more, so that an owner with
+        many requests does not keep out others. A request takes its place when its JSON body is
+        there: clients that send it slowly keep none from others.
         """
         if self.draining:
             raise ShuttingDown
-        if self.in_flight >= self.settings.max_queued:
-            raise Overloaded("The server has too many requests. Try again in a moment.")
+        most, mine = self.settings.max_queued, self._in_flight_of
+        if self.in_flight < most:
+            return
+        share = most // (len(mine) + (owner not in mine))
+        if mine[owner] >= share or self.in_flight >= 2 * most:
+            raise Overloaded(
+                "The server has too many requests. Try again later.",
+                retry_after=max(queue.retry_after() for queue in self.waiting.values()),
+            )
 
     @contextmanager
     def place(self, owner: str) -> Iterator[None]:
         """A place for one request. Raises Overloaded if all are in use, or at shutdown."""
-        self.require_place()
+        self.require_place(owner)
         with self.account(owner).place():
             self.in_flight += 1
+            self._in_flight_of[owner] += 1
             try:
                 with self._at_work():
                     yield
             finally:
                 self.in_flight -= 1
+                self._in_flight_of[owner] -= 1
+                if not self._in_flight_of[owner]:
+                    del self._in_flight_of[owner]
 
     @contextmanager
     def upload(self) -> Iterator[None]:
@@ -180,7 +198,7 @@ class BatchService(Service):
         """Lines of batches do not count against the limits of their key, as at OpenAI."""
         return self.keys.account(ANYONE)
 
-    def require_place(self) -> None:
+    def require_place(self, owner: str) -> None:
         """The runner of batches limits how many lines run."""
 
     @contextmanager
