@@ -10,7 +10,7 @@ from minikin.engine.engine import Engine
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.choose import choose
+from minikin.engine.model.choose import TorchChooser
 
 EOS = 256
 VOCABULARY = 257
@@ -45,7 +45,7 @@ class HashingModel:
         """Tokens to answer with instead, by how many have been answered in the sequence."""
         self.fail_on = None
 
-    choose = staticmethod(choose)
+    chooser = TorchChooser()
 
     def forward(self, batch: Batch, cache):
         self.rows.append(len(batch.tokens))

@@ -157,9 +157,9 @@ class Engine:
         return self.decoder.forward(batch, self.cache)
 
     def _sample(self, logits: torch.Tensor, ready: Ready) -> list[list[Sampled]]:
-        choose, spell = self.decoder.choose, self.tokenizer.token_bytes
+        chooser, spell = self.decoder.chooser, self.tokenizer.token_bytes
         steer = self._constraints.steer
-        return sample_spans(logits, ready.spans, ready.allowed, choose, spell, steer)
+        return sample_spans(logits, ready.spans, ready.allowed, chooser, spell, steer)
 
     def _emit(self, span: Span, sampled: list[Sampled]) -> list[Event]:
         sequence, request = span.sequence, span.sequence.request

@@ -28,7 +28,7 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-NUMERICS = 2
+NUMERICS = 3
 """Raise it with each change that can change one bit of the answer to a request with a seed."""
 
 

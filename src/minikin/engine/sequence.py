@@ -7,6 +7,7 @@ from collections.abc import Sequence as Run
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from minikin.engine.adjustment import Adjustment
 from minikin.engine.answer_text import AnswerText
 from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
@@ -51,6 +52,8 @@ class Sequence:
     """Whether it started before a sequence that waited for blocks."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was sampled."""
+    adjustment: Adjustment | None = None
+    """What to add to the logits, from the first token on that needs it."""
 
     @classmethod
     def begin(
@@ -146,3 +149,5 @@ class Sequence:
         """Append a sampled token."""
         self.tokens.append(token)
         self.counts[token] = self.counts.get(token, 0) + 1
+        if self.adjustment is not None:
+            self.adjustment.count(token, self.counts[token])

@@ -7,9 +7,10 @@ import torch
 
 from minikin.engine.batch import make_batch
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.choose import choose
+from minikin.engine.model.choose import TorchChooser
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.native.contract import ADD, GROUP
+from minikin.engine.native.draw import Draw
 from minikin.engine.native.kernels import Inputs
 from minikin.engine.scheduler import Span
 from tests.engine.native.samples import form, inputs, matrix, random_model, span, taken
@@ -117,18 +118,36 @@ def test_many_small_jobs_in_a_row_all_finish(kernels):
     assert torch.equal(out, first)
 
 
+LIMITS = [
+    {}, {"top_p": 0.9}, {"top_p": 0.3}, {"top_p": 0.999}, {"top_k": 1}, {"top_k": 40},
+    {"min_p": 0.05}, {"top_p": 0.9, "top_k": 7}, {"top_p": 0.95, "min_p": 0.2}, {"top_k": 10**6},
+    {"top_p": 0.0},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("limits", LIMITS)
 @pytest.mark.parametrize("width", [16, 300, 49152])
-def test_tokens_are_chosen_as_pytorch_does(kernels, width):
+def test_tokens_are_chosen_as_pytorch_does(kernels, width, limits):
     rows = 64
     logits = torch.randn(rows, width) * 3
     logits[:, : width // 3] = -torch.inf
     heat = [0.0, 0.7, 1.0, 2.0] * (rows // 4)
     points = torch.rand(rows, dtype=torch.float64).tolist()
     points[1], points[2] = 0.0, 1 - 2**-53
-    ours, theirs = kernels.choose(logits, heat, points), choose(logits, heat, points)
+    draws = [Draw(h, point=p, **limits) for p, h in zip(points, heat, strict=True)]
+    ours, theirs = kernels.choose(logits, draws), TorchChooser().choose(logits, draws)
     # Sums in another order may end one token further.
-    assert (ours == theirs).sum() >= rows - 2
+    assert (ours == theirs).sum() >= rows - 3
     assert logits.gather(1, ours[:, None]).isfinite().all()
+
+
+@pytest.mark.parametrize("limits", LIMITS)
+def test_limits_keep_the_same_tokens_as_pytorch(kernels, limits):
+    logits = torch.randn(1, 3000).round(decimals=1).repeat(2000, 1)  # with many equal ones
+    draws = [Draw(1.0, point=i / 2000, **limits) for i in range(2000)]
+    ours, theirs = (set(one.choose(logits, draws).tolist()) for one in (kernels, TorchChooser()))
+    # A token at the edge of a sum can be on either side.
+    assert len(ours ^ theirs) <= 2
 
 
 def test_equal_logits_choose_the_first_token_and_nan_chooses_none(kernels):
@@ -137,8 +156,29 @@ def test_equal_logits_choose_the_first_token_and_nan_chooses_none(kernels):
     logits[1, 999] = torch.nan
     logits[2] = -torch.inf
     logits[3, 998] = torch.inf
-    assert kernels.choose(logits, [0.0] * 4, [0.0] * 4).tolist() == [40, -1, -1, -1]
-    assert choose(logits, [0.0] * 4, [0.0] * 4).tolist() == [40, -1, -1, -1]
+    for chooser in (kernels, TorchChooser()):
+        assert chooser.choose(logits, [Draw()] * 4).tolist() == [40, -1, -1, -1]
+
+
+def test_the_first_of_equal_logits_pass_a_limit(kernels):
+    logits = torch.zeros(40, 1000)
+    draws = [Draw(1.0, point=i / 40, top_k=3) for i in range(20)]
+    draws += [Draw(1.0, point=i / 40, top_p=0.0025) for i in range(0, 40, 2)]
+    for chooser in (kernels, TorchChooser()):
+        assert set(chooser.choose(logits, draws).tolist()) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("width", [16, 300, 49152])
+def test_tokens_are_ranked_as_pytorch_does(kernels, width):
+    logits = torch.randn(9, width) * 3
+    logits[:, : width // 3] = -torch.inf
+    tokens = torch.randint(width // 3, width, (9,)).tolist()
+    ours, theirs = kernels.rank(logits, tokens, 20), TorchChooser().rank(logits, tokens, 20)
+    assert ours.places.tolist() == theirs.places.tolist()
+    assert (ours.totals - theirs.totals).abs().max() < 1e-5
+    best = min(20, width - width // 3)  # beyond them, all are equal
+    assert torch.equal(ours.best[:, :best], theirs.best[:, :best])
+    assert kernels.rank(logits, tokens, 0).best.shape == (9, 0)
 
 
 def test_guesses_change_no_bit_of_the_answer(kernels):

@@ -9,7 +9,7 @@ from minikin.engine.model.activation import ACTIVATIONS
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.attention import AttentionForm, Seen, attend
 from minikin.engine.model.batch import Batch
-from minikin.engine.model.choose import Choose, choose
+from minikin.engine.model.choose import Chooser, TorchChooser
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.rope import rotate
@@ -44,8 +44,8 @@ class Decoder:
         self._native = None
         if kernels is not None and NativeLayers.fit(architecture, weights):
             self._native = NativeLayers(kernels, architecture, weights, self._rotations)
-        self.choose: Choose = kernels.choose if kernels is not None else choose
-        """The sampling kernel for this decoder's logits."""
+        self.chooser: Chooser = TorchChooser() if kernels is None else kernels
+        """What chooses from this decoder's logits."""
 
     @property
     def native(self) -> bool:

@@ -90,6 +90,13 @@ struct room {
     float *results;          // [rows * used, hidden]
 };
 
+// How to choose a token (`sampling.h`). Without a limit, top_p is 1, top_k 0 and min_p 0.
+struct draw {
+    float temperature, top_p, min_p;
+    int32_t top_k;
+    double point;  // in [0, 1)
+};
+
 struct term {
     const char *name;
     int64_t value;
@@ -121,6 +128,8 @@ static const struct term terms[] = {
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
     AT(room, picked), AT(room, choices), AT(room, results),
+    SIZE(draw), AT(draw, temperature), AT(draw, top_p), AT(draw, min_p), AT(draw, top_k),
+    AT(draw, point),
     {0},
 };
 

@@ -107,13 +107,23 @@ class Room(ctypes.Structure):
     )
 
 
+class Draw(ctypes.Structure):
+    """`struct draw`."""
+
+    _fields_ = (
+        *((name, FLOAT) for name in ("temperature", "top_p", "min_p")),
+        ("top_k", ctypes.c_int32),
+        ("point", ctypes.c_double),
+    )
+
+
 CONSTANTS = {
     "GROUP": GROUP, "PANEL": PANEL, "TILE": TILE, "BLOCK": BLOCK, "PART": PART,
     "MOST_DIM": MOST_DIM, "STORE": STORE, "ADD": ADD,
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "choice": Choice, "model": Model,
-    "layer": Layer, "step": Step, "room": Room,
+    "layer": Layer, "step": Step, "room": Room, "draw": Draw,
 }  # fmt: skip
 
 

@@ -5,7 +5,7 @@
 #include "attention.h"
 #include "matmul.h"
 #include "mixture.h"
-#include "sampling.h"
+#include "ranking.h"
 
 // The instruction set of these kernels, or NULL if the system does not allow its tile registers.
 const char *instructions(void) { return tiles_are_allowed() ? INSTRUCTIONS : NULL; }

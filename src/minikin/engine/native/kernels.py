@@ -18,6 +18,7 @@ from minikin.engine.native.contract import (
     STORE,
     TILE,
 )
+from minikin.engine.native.draw import Draw, Ranks
 from minikin.engine.native.quantized import Blocks
 
 WIDEST = 1 << 16
@@ -28,7 +29,8 @@ _SIGNATURES = {
     "pair_matrix": [POINTER] * 2 + [SIZE] * 2,
     "matrix_rows": [POINTER] * 2 + [SIZE, POINTER],
     "packed_matmul": [POINTER] * 3 + [SIZE] * 2,
-    "choose_tokens": [POINTER] + [SIZE] * 2 + [POINTER] * 3,
+    "choose_tokens": [POINTER] + [SIZE] * 2 + [POINTER] * 2,
+    "rank_tokens": [POINTER] + [SIZE] * 2 + [POINTER] + [SIZE] + [POINTER] * 3,
     "write_rows": [POINTER] * 2 + [SIZE] * 2,
     "rms_norm": [POINTER] * 3 + [SIZE] * 2 + [FLOAT],
     "run_layers": [POINTER] * 2 + [SIZE] + [POINTER] * 3,
@@ -161,18 +163,28 @@ class Kernels:
         """x [rows, width] float32 as inputs."""
         self.library.write_rows(x.data_ptr(), out.at, len(x), out.width)
 
-    def choose(
-        self, logits: torch.Tensor, temperatures: Run[float], points: Run[float]
-    ) -> torch.Tensor:
-        """See `minikin.engine.sampler.choose`."""
+    def choose(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
+        """See `minikin.engine.model.choose.Chooser`."""
         logits = logits.contiguous()
-        heat = torch.tensor(temperatures)
-        point = torch.tensor(points, dtype=torch.float64)
         tokens = torch.empty(len(logits), dtype=torch.int64)
-        self.library.choose_tokens(
-            logits.data_ptr(), *logits.shape, heat.data_ptr(), point.data_ptr(), tokens.data_ptr()
-        )
+        structs = (contract.Draw * len(draws))(*draws)
+        self.library.choose_tokens(logits.data_ptr(), *logits.shape, structs, tokens.data_ptr())
         return tokens
+
+    def rank(self, logits: torch.Tensor, tokens: Run[int], most: int) -> Ranks:
+        """See `minikin.engine.model.choose.Chooser`."""
+        logits, chosen = logits.contiguous(), torch.tensor(tokens)
+        rows, width = logits.shape
+        ranks = Ranks(
+            torch.empty(rows, dtype=torch.float64),
+            torch.empty(rows, dtype=torch.int64),
+            torch.empty(rows, min(most, width), dtype=torch.int64),
+        )
+        self.library.rank_tokens(
+            logits.data_ptr(), rows, width, chosen.data_ptr(), ranks.best.shape[1],
+            *(part.data_ptr() for part in ranks),
+        )  # fmt: skip
+        return ranks
 
     def matrix_rows(self, matrix: PackedMatrix, which: torch.Tensor) -> torch.Tensor:
         """[count, width] float32 of the matrix's rows `which` [count] int64."""

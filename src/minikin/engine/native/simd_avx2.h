@@ -80,6 +80,11 @@ static inline uint32_t v_equal(floats a, floats b) {
            _mm256_movemask_ps(_mm256_cmp_ps(a.high, b.high, _CMP_EQ_OQ)) << 8;
 }
 
+static inline uint32_t v_above(floats a, floats b) {
+    return _mm256_movemask_ps(_mm256_cmp_ps(a.low, b.low, _CMP_GT_OQ)) |
+           _mm256_movemask_ps(_mm256_cmp_ps(a.high, b.high, _CMP_GT_OQ)) << 8;
+}
+
 static inline uint32_t v_nan(floats x) {
     return _mm256_movemask_ps(_mm256_cmp_ps(x.low, x.low, _CMP_UNORD_Q)) |
            _mm256_movemask_ps(_mm256_cmp_ps(x.high, x.high, _CMP_UNORD_Q)) << 8;

@@ -39,6 +39,7 @@ static inline floats v_about_inverse(floats x) { return _mm512_rcp14_ps(x); }
 static inline floats v_scale(floats x, floats n) { return _mm512_scalef_ps(x, n); }
 
 static inline uint32_t v_equal(floats a, floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+static inline uint32_t v_above(floats a, floats b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 static inline uint32_t v_nan(floats x) { return _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q); }
 
 static inline floats v_where_above(floats x, float limit, floats kept) {

@@ -96,10 +96,16 @@ static inline floats v_scale(floats x, floats n) {
     return EACH(x.at[i] * (four)((__builtin_convertvector(n.at[i], whole) + 127) << 23));
 }
 
-// Bit i: whether the lanes i are equal; whether lane i is NaN.
+// Bit i: whether the lanes i are equal; whether that of a is above that of b; whether lane i is NaN.
 static inline uint32_t v_equal(floats a, floats b) {
     uint32_t bits = 0;
     for (int i = 0; i < 16; i++) bits |= (uint32_t)(a.at[i / 4][i % 4] == b.at[i / 4][i % 4]) << i;
+    return bits;
+}
+
+static inline uint32_t v_above(floats a, floats b) {
+    uint32_t bits = 0;
+    for (int i = 0; i < 16; i++) bits |= (uint32_t)(a.at[i / 4][i % 4] > b.at[i / 4][i % 4]) << i;
     return bits;
 }
 
