@@ -29,9 +29,9 @@ test-clients: $(VENV)/.installed-test  ## run other clients, which it installs f
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
-hostile: $(VENV)/.installed-test  ## send every hostile request of tests/hostile to a server; e.g. ARGS="--sections ab"
+attacks: $(VENV)/.installed-test  ## send every request of tests/attacks to a server; e.g. ARGS="--sections ab"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
-	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m tests.hostile $(ARGS)
+	MINIKIN_TEST_MODEL="$$model" $(BIN)/python -m tests.attacks $(ARGS)
 
 fuzz: $(VENV)/.installed-test  ## send 10,000 changed bodies a route to the default model, and what the OpenAPI document allows
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \

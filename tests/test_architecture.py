@@ -61,7 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "api/batches": {"api/answer", "api/http", "api/request", "store"},
     "api/routes": {
         "api/access", "api/answer", "api/batches", "api/completions", "api/http", "api/request",
-        "api/responses", "api/serving", "engine", "store",
+        "api/responses", "api/serving", "engine", "store", "tokenizer",
     },
     "api/page": {"api/http", "api/request", "api/serving"},
     "api": {
@@ -109,7 +109,7 @@ LINES = {
     "engine/native": 680,
     "store": 1602,
     "bounded": 380,
-    "constrain": 1535,
+    "constrain": 1555,
     "constrain/schema": 2190,
     "chat": 1640,
     "api": 885,
@@ -128,7 +128,7 @@ LINES = {
     "catalog/pages": 1285,
     "catalog/probes": 1005,
     "catalog/sources": 950,
-    "hub": 1240,
+    "hub": 1260,
     "cli": 2800,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""

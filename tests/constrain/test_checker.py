@@ -136,6 +136,23 @@ async def test_a_grammar_that_takes_too_long_is_refused_once_and_remembered():
     assert checker.TOO_COMPLEX in await fault(made, SLOW)
 
 
+async def test_a_plan_that_lost_its_worker_gets_another_chance(monkeypatch):
+    """Somebody can end workers. The plan is not the cause for ever."""
+    grammars = GrammarChecker(vocabulary)
+    ask = grammars._ask
+
+    async def lose(plan):
+        return None
+
+    monkeypatch.setattr(grammars, "_ask", lose)
+    assert "too much time or memory" in await fault(grammars, good())
+    monkeypatch.setattr(grammars, "_ask", ask)
+    assert await fault(grammars, good()) is not None, "it is remembered for a while"
+    monkeypatch.setattr(checker.time, "monotonic", lambda now=checker.time.monotonic: now() + 601)
+    assert await fault(grammars, good()) is None
+    await grammars.stop()
+
+
 async def test_too_many_schemas_get_a_retry_after(grammars, monkeypatch):
     monkeypatch.setattr(checker, "MAX_WAITING", 3)
     asked = [fault(grammars, good(i)) for i in range(6)]

@@ -1,10 +1,14 @@
 import random
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from minikin.engine import sampler
+from minikin.engine.answer_text import AnswerText
 from minikin.engine.messages import EngineStats
 from minikin.engine.scheduler import CALM_SECONDS, SHORT_CHUNK, SHORT_ROWS, Scheduler
+from minikin.engine.sequence import Sequence
 from tests.engine.fakes import HashingModel, answer, make_engine, request, run, texts
 
 
@@ -146,6 +150,49 @@ def test_a_failed_step_ends_its_requests_and_nothing_else():
     assert [event.error for event in failed] == ["RuntimeError"]
     engine.add(request("good", id="good"))
     assert texts(run(engine))["good", 0] == answer("good")
+
+
+def test_a_failure_of_the_model_ends_one_request_and_not_those_beside_it():
+    model = HashingModel()
+    model.fail_on = ord("!")
+    engine = make_engine(model)
+    for name in ("good", "bad!", "fine"):
+        engine.add(request(name, id=name, max_tokens=9))
+    events = run(engine)
+    assert [event.id for event in events if event.error] == ["bad!"]
+    for name in ("good", "fine"):
+        assert texts(events)[name, 0] == answer(name, max_tokens=9)
+    assert engine.scheduler.pool.available == 64
+
+
+@pytest.mark.parametrize("fault", [RuntimeError, ValueError, MemoryError, KeyError])
+@pytest.mark.parametrize("place", ["sample", "spell", "begin"])
+def test_a_failure_at_one_request_ends_it_alone(monkeypatch, place, fault):
+    def fail_for_bad(sequences, *_):
+        if any(sequence.request.id == "bad" for sequence in sequences):
+            raise fault("injected")
+
+    engine = make_engine()
+    if place == "sample":
+        adjust = sampler._adjust
+        monkeypatch.setattr(sampler, "_adjust", lambda logits, sequences: (
+            fail_for_bad(sequences), adjust(logits, sequences)))  # fmt: skip
+    elif place == "spell":
+        take = AnswerText.take
+        monkeypatch.setattr(AnswerText, "take", lambda self, token, entry: (
+            fail_for_bad([s for s in engine._choices.get("bad", ()) if s.answer is self]),
+            take(self, token, entry))[1])  # fmt: skip
+    else:
+        begin = Sequence.begin
+        monkeypatch.setattr(Sequence, "begin", lambda asked, *rest: (
+            fail_for_bad([SimpleNamespace(request=asked)]), begin(asked, *rest))[1])  # fmt: skip
+    for name in ("good", "bad", "fine"):
+        engine.add(request(name, id=name, max_tokens=9, n=2))
+    events = run(engine)
+    assert {event.id for event in events if event.error} == {"bad"}
+    for name in ("good", "fine"):
+        assert texts(events)[name, 1] == answer(name, max_tokens=9)
+    assert engine.scheduler.pool.available == 64
 
 
 def test_a_seed_repeats_the_draws_beside_any_other_requests():

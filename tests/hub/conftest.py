@@ -38,6 +38,8 @@ class FileServer:
     """What the next answers say instead of 200."""
     refused: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Path -> status and X-Error-Code that it is answered with."""
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path -> where it redirects to."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
 
@@ -55,6 +57,11 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         if path in state.refused:
             self._refuse(*state.refused[path])
+            return
+        if path in state.redirects:
+            self.send_response(302)
+            self.send_header("Location", state.redirects[path])
+            self.end_headers()
             return
         body = state.files.get(path)
         if state.statuses or body is None:

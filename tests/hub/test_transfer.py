@@ -35,6 +35,28 @@ def test_whole(server: FileServer, target: Path, progress: Recorder):
     assert progress.reached[-1] == len(PAYLOAD)
 
 
+def test_a_redirect_to_another_path_is_followed(
+    server: FileServer, target: Path, progress: Recorder
+):
+    server.redirects["/m.gguf"] = "/elsewhere"
+    server.files["/elsewhere"] = PAYLOAD
+    fetch(server, target, progress)
+    assert target.read_bytes() == PAYLOAD
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/x", "http://localhost:9/x", "http://169.254.169.254/latest",
+                "http://[::1]:9/x", "http://10.0.0.1/x", "http://2130706433:9/x"]
+)  # fmt: skip
+def test_a_redirect_into_the_network_is_refused(
+    server: FileServer, target: Path, progress: Recorder, address: str
+):
+    server.redirects["/m.gguf"] = address
+    with pytest.raises(DownloadError, match="redirects to"):
+        fetch(server, target, progress)
+    assert not target.exists()
+
+
 def test_cut_connection_is_taken_up_where_it_broke(
     server: FileServer, target: Path, progress: Recorder
 ):

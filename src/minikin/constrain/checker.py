@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -26,6 +27,9 @@ DEATHS = 2
 """Maximum workers that one plan ends before the server leaves out its schemas untested."""
 KNOWN_BYTES = 32 * 1024 * 1024
 """Maximum bytes of remembered verdicts."""
+LOST_SECONDS = 600.0
+"""How long the verdict on a plan that ended its worker counts. Something else can be the cause: a
+machine without memory, or someone who ended the worker."""
 
 
 class TooManySchemas(Overloaded):
@@ -51,6 +55,8 @@ class GrammarChecker:
         self._vocabulary: bytes | None = None
         self._verdicts: OrderedDict[bytes, Verdict] = OrderedDict()
         self._known_bytes = 0
+        self._forgotten_at: dict[bytes, float] = {}
+        """Plans that ended their worker -> when their verdicts are forgotten. Oldest first."""
         self._idle: asyncio.LifoQueue[BoundedProcess] = asyncio.LifoQueue()
         self._waiting = 0
         self._workers: list[BoundedProcess] = []
@@ -67,6 +73,7 @@ class GrammarChecker:
 
     async def _verdict(self, plan: Plan) -> Verdict:
         digest = hashlib.sha256(msgspec.json.encode(plan)).digest()
+        self._forget_old()
         if digest in self._verdicts:
             self._verdicts.move_to_end(digest)
             return self._verdicts[digest]
@@ -79,6 +86,7 @@ class GrammarChecker:
             self._waiting -= 1
         if verdict is None:
             verdict = await self._too_complex(plan)
+            self._forgotten_at[digest] = time.monotonic() + LOST_SECONDS
         self._remember(digest, verdict)
         return verdict
 
@@ -107,11 +115,20 @@ class GrammarChecker:
             return Verdict.against(refusal)
         return await self._verdict(plan.with_parts(parts))
 
+    def _forget_old(self) -> None:
+        """Forget verdicts that a lost worker left, when their time is over."""
+        now = time.monotonic()
+        for digest in [each for each, end in self._forgotten_at.items() if end <= now]:
+            del self._forgotten_at[digest]
+            if verdict := self._verdicts.pop(digest, None):
+                self._known_bytes -= _size(verdict)
+
     def _remember(self, digest: bytes, verdict: Verdict) -> None:
         self._verdicts[digest] = verdict
         self._known_bytes += _size(verdict)
         while self._known_bytes > KNOWN_BYTES:
-            _, oldest = self._verdicts.popitem(last=False)
+            digest, oldest = self._verdicts.popitem(last=False)
+            self._forgotten_at.pop(digest, None)
             self._known_bytes -= _size(oldest)
 
     async def warm(self) -> None:

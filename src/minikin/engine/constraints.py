@@ -60,11 +60,12 @@ class Constraints:
         self._compiling.pop(request_id, None)
 
     def compiled(self) -> Iterator[tuple[GenerationRequest, Mask | BaseException]]:
-        """The requests whose compilation ended, each once: with its mask or with its error."""
+        """The requests whose compilation ended, each once: with the mask at the start of the
+        grammar, which other requests use too, or with the error."""
         done = [(r, future) for r, future in self._compiling.values() if future.done()]
         for request, future in done:
             del self._compiling[request.id]
-            yield request, future.exception() or future.result().fresh()
+            yield request, future.exception() or future.result()
 
     def wait(self) -> None:
         """Wait a short time for a grammar."""

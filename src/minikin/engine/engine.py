@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import NamedTuple
 
 import torch
 
@@ -22,6 +23,16 @@ from minikin.engine.sequence import Sequence
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
+
+
+class Computed(NamedTuple):
+    """What a step found out."""
+
+    prompts: list[Span]
+    """Spans of prompts, without a next token."""
+    ready: Ready
+    sampled: list[list[Sampled]]
+    """For each ready span."""
 
 
 class Engine:
@@ -54,11 +65,13 @@ class Engine:
         self._constraints = Constraints(masks, None if cut_at_limit else context_length)
         self._emission = Emission(tokenizer, context_length)
         self._choices: dict[str, list[Sequence]] = {}
+        self._failures: list[Event] = []
+        """The end events of requests that could not begin, for the next step."""
 
     @property
     def busy(self) -> bool:
         """Whether there is work."""
-        return bool(self._choices) or self._constraints.compiling > 0
+        return bool(self._choices or self._failures) or self._constraints.compiling > 0
 
     @property
     def stats(self) -> EngineStats:
@@ -73,7 +86,7 @@ class Engine:
     def add(self, request: GenerationRequest) -> None:
         """Queue a request. Its other choices start after the first one computed the prompt."""
         if request.params.grammar is None:
-            self._begin(request, 0, None)
+            self._failures += self._begun(request, 0, None)
         else:
             self._constraints.begin(request, request.params.grammar)
 
@@ -115,37 +128,59 @@ class Engine:
         if not spans:
             self._constraints.wait()
             return events
+        try:
+            computed = [self._compute(spans)]
+        except Exception:
+            log.exception("A step failed. Its %d sequences run one by one", len(spans))
+            computed = [self._compute_alone(span) for span in spans]
+        for each in computed:
+            events += [self._fail(sequence, error) for sequence, error in each.ready.failed]
+            self.scheduler.computed(each.prompts + each.ready.spans)
+            for span, tokens in zip(each.ready.spans, each.sampled, strict=True):
+                events += self._emit(span, tokens)
+        return events
+
+    def _compute(self, spans: list[Span]) -> Computed:
+        """The next tokens of these sequences. They change nothing yet, so this can be repeated."""
         sampling = [span for span in spans if span.samples]
         self._constraints.prepare(sampling)
+        logits = self._run(spans)
+        ready = self._constraints.allowed(sampling)
+        if len(ready.spans) < len(sampling):
+            logits = logits[ready.rows]
+        sampled = self._sample(logits, ready)
+        return Computed([span for span in spans if not span.samples], ready, sampled)
+
+    def _compute_alone(self, span: Span) -> Computed:
+        """The same for one sequence. If it fails, only this sequence ends."""
         try:
-            logits = self._run(spans)
-            ready = self._constraints.allowed(sampling)
-            if len(ready.spans) < len(sampling):
-                logits = logits[ready.rows]
-            sampled = self._sample(logits, ready)
-        except (RuntimeError, FloatingPointError) as error:
-            log.exception("A step failed. Its %d sequences end", len(spans))
-            return events + [self._fail(span.sequence, error) for span in spans]
-        events += [self._fail(sequence, error) for sequence, error in ready.failed]
-        self.scheduler.computed([span for span in spans if not span.samples] + ready.spans)
-        for span, tokens in zip(ready.spans, sampled, strict=True):
-            events += self._emit(span, tokens)
-        return events
+            return self._compute([span])
+        except Exception as error:
+            return Computed([], Ready(failed=[(span.sequence, error)]), [])
 
     def _begin_compiled(self) -> list[Event]:
         """Queue the requests with a compiled grammar. Returns the end events of failed ones."""
-        events: list[Event] = []
+        events, self._failures = self._failures, []
         for request, mask in self._constraints.compiled():
             if isinstance(mask, BaseException):
                 events += failures(request, mask)
             else:
-                self._begin(request, 0, mask)
+                events += self._begun(request, 0, mask)
         return events
 
-    def _begin(self, request: GenerationRequest, index: int, mask: Mask | None) -> None:
-        sequence = Sequence.begin(request, index, self.tokenizer, mask)
+    def _begun(self, request: GenerationRequest, index: int, mask: Mask | None) -> list[Event]:
+        """Queue a choice in a grammar. Returns end events if it cannot begin: of all if it is the
+        first, which the others wait for."""
+        try:
+            fresh = mask.fresh() if mask else None
+            sequence = Sequence.begin(request, index, self.tokenizer, fresh)
+        except Exception as error:
+            log.exception("Request %s cannot begin", request.id)
+            ended = failures(request, error)
+            return ended[index : index + 1] if index else ended
         self._choices.setdefault(request.id, []).append(sequence)
         self.scheduler.add(sequence)
+        return []
 
     def _run(self, spans: list[Span]) -> torch.Tensor:
         if self.scheduler.apart:
@@ -163,10 +198,11 @@ class Engine:
 
     def _emit(self, span: Span, sampled: list[Sampled]) -> list[Event]:
         sequence, request = span.sequence, span.sequence.request
+        events: list[Event] = []
         if not sequence.sampled and sequence.index == 0:
             for index in range(1, request.n):
-                self._begin(request, index, sequence.mask.fresh() if sequence.mask else None)
-        events = list(self._emission.accept(span, sampled))
+                events += self._begun(request, index, sequence.mask)
+        events += self._emission.accept(span, sampled)
         if events and events[-1].ends:
             self._end(sequence)
             if sequence.repeatable and not request.gives_way:

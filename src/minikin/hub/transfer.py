@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 
 import httpx
@@ -51,7 +53,10 @@ def download(
     part, target = work / f"{name}.part", work / "model" / name
     failures = 0
     # On a redirect to another host, httpx drops the Authorization header.
-    with httpx.Client(timeout=_TIMEOUT, follow_redirects=True, headers=headers) as client:
+    hooks = {"response": [_check_redirect]}
+    with httpx.Client(
+        timeout=_TIMEOUT, follow_redirects=True, headers=headers, event_hooks=hooks
+    ) as client:
         while True:
             before = _size(part)
             try:
@@ -71,6 +76,37 @@ def download(
     part.replace(target)
     _origin_path(part).unlink(missing_ok=True)
     return target
+
+
+def _check_redirect(response: httpx.Response) -> None:
+    """Follow no redirect into the machine or its network. Raises DownloadError.
+
+    A server elsewhere could otherwise reach services there that only this machine can reach. A
+    server on an address of the network itself can redirect to other paths of its own.
+    """
+    if not response.has_redirect_location:
+        return
+    following = response.url.join(response.headers["location"])
+    if _place(following) == _place(response.url):
+        return
+    if not all(address.is_global for address in _addresses(following)):
+        raise DownloadError(
+            f"{public_url(str(response.url))} redirects to {following.host[:64]}, an address of "
+            "this computer or its network. Downloads do not follow such redirects."
+        )
+
+
+def _place(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _addresses(url: httpx.URL) -> list[IPv4Address | IPv6Address]:
+    """The addresses of the host. Empty if it has none, so that the request fails."""
+    try:
+        found = socket.getaddrinfo(url.host, url.port or 443, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [ip_address(str(each[4][0]).partition("%")[0]) for each in found]
 
 
 def _receive(client: httpx.Client, url: str, part: Path, progress: Progress) -> None:

@@ -98,6 +98,18 @@ def test_a_head_that_never_ends_is_cut_off(shared_server, parts):
 
 
 @pytest.mark.parametrize(
+    "headers", [["A: b"] * 300, ["A: " + "x" * 80_000], ["A: " + "x" * 7_000] * 12]
+)
+def test_a_head_that_comes_at_once_has_the_same_limits(shared_server, headers):
+    answer = send(shared_server, post(HI, *headers))
+    assert answer.startswith(b"HTTP/1.1 431")
+    assert not answer.endswith(b"open")
+    assert send(shared_server, post(HI, *["A: b"] * 200, "Connection: close")).startswith(
+        b"HTTP/1.1 200"
+    )
+
+
+@pytest.mark.parametrize(
     "endless",
     [
         [b"2\r\n{}\r\n0\r\n", *[b"a: b\r\n" * 10_000] * 40],

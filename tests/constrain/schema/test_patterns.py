@@ -95,6 +95,7 @@ def test_an_unsupported_assertion_is_ignored_and_the_rest_holds(pattern, text):
 @pytest.mark.parametrize(
     "pattern",
     ["(((", "a)", "foo**", "[", r"(a)\2", r"(\1)", r"\k<no>", "(" * 100_000, "a" * 11_000 + r"\b",
+     "a++", "a*+", "a?+", "(ab)+?+", "[a-z]{2,3}+", "a???",
      "(?(1)a|b)", "(a)" + "".join(rf"(\{i}\{i})" for i in range(1, 30))],
     ids=lambda pattern: pattern[:12],
 )  # fmt: skip
@@ -102,6 +103,13 @@ def test_an_unsupported_pattern_has_no_conditions(pattern):
     followed = follow(pattern)
     assert not followed.exact
     assert followed.patterns == ()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["a??b", "a+?b", r"\++", "[+*]+", "(?:a+)+", "a{2}?", r"a\{2}{3}"]
+)
+def test_a_repetition_of_something_else_is_followed(pattern):
+    assert follow(pattern).patterns == (pattern,)
 
 
 def test_groups_within_groups_have_a_bound():
@@ -119,6 +127,7 @@ def test_groups_within_groups_have_a_bound():
         ("[(?=]", False, "a part"),
         (r"(a)\1", False, "back references"),
         (r"\bx", False, "word boundaries"),
+        ("a++", False, "a repetition"),
         (r"^\Z$", False, "a part"),
     ],
 )

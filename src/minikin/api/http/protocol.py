@@ -20,6 +20,8 @@ from minikin.errors import InvalidRequest
 MAX_CONNECTIONS = 4_096
 MAX_HEAD_BYTES = 65_536
 """Maximum bytes of the request line and the headers together."""
+MAX_HEADERS = 256
+"""Maximum number of headers. Browsers and proxies send fewer than 60."""
 HEAD_SECONDS = 10.0
 """Maximum time for a client to send them."""
 LINGER_SECONDS = 2.0
@@ -31,6 +33,7 @@ MAX_PIPELINED = 100
 _BROKEN = "The request is not valid HTTP/1.1."
 _CODING = "The only supported Transfer-Encoding is 'chunked'."
 _TOO_LARGE = f"The line and headers, or the trailers, are larger than {MAX_HEAD_BYTES} bytes."
+_TOO_MANY_HEADERS = f"The request has more than {MAX_HEADERS} headers or trailers."
 _TOO_MANY = f"More than {MAX_PIPELINED} requests wait for earlier answers on this connection."
 _TOO_SLOW = "The headers of the request did not arrive in time."
 
@@ -61,6 +64,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Whether a head is due. False during a body or an answer."""
     _head_bytes = 0
     """Received bytes of the current head, or since the last part of a body (such as trailers)."""
+    _fields = 0
+    """Bytes of the current line, headers and trailers. A read can have them all, and their end."""
     _deadline: asyncio.TimerHandle | None = None
     """The timer for an overdue head, or for closing a lingering connection."""
     _lingering = False
@@ -118,8 +123,21 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser found the start of a request."""
         super().on_message_begin()
+        self._fields = 0
         if not self._in_head:
             self._expect_head()
+
+    def on_url(self, url: bytes) -> None:
+        """The parser found a part of the path."""
+        super().on_url(url)
+        self._add_to_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser found a header or a trailer."""
+        super().on_header(name, value)
+        self._add_to_head(len(name) + len(value))
+        if len(self.headers) > MAX_HEADERS:
+            raise _Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_MANY_HEADERS)
 
     def on_headers_complete(self) -> None:
         """The parser found the end of a head."""
@@ -189,6 +207,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_bytes = 0
         self._forget_deadline()
+
+    def _add_to_head(self, size: int) -> None:
+        self._fields += size
+        if self._fields > MAX_HEAD_BYTES:
+            raise _Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
 
     def _forget_deadline(self) -> None:
         if self._deadline:

@@ -30,6 +30,10 @@ _TOKEN = re.compile(
 _AROUND = ("(?=", "(?!", "(?<=", "(?<!")
 _NAMED = re.compile(r"\(\?P?<(\w+)>")
 _REFERENCE = re.compile(r"\\([1-9]\d?)|\\k<(\w+)>|\(\?P=(\w+)\)")
+_REPEAT = r"(?:[*+?]|\{\d+(?:,\d*)?\})"
+_TWICE = re.compile(rf"{_REPEAT}\?{_REPEAT}|{_REPEAT}(?:[*+]|\{{\d+(?:,\d*)?\}})")
+"""Two repetitions of one thing. ECMA 262 has no such pattern: Python reads a++ as a repetition that
+gives nothing back, the library as a repetition of a repetition."""
 _EMPTY = "(?:)"
 
 
@@ -45,6 +49,8 @@ class Followed:
 @lru_cache(4096)
 def follow(pattern: str) -> Followed:
     """What of `pattern` can be followed."""
+    if _repeats_twice(pattern):
+        return Followed((), exact=False)
     if _is_known(pattern):
         return Followed((pattern,))
     try:
@@ -58,11 +64,18 @@ def looks_around(pattern: str) -> bool:
     return not {*_AROUND}.isdisjoint(_TOKEN.findall(pattern))
 
 
+def _repeats_twice(pattern: str) -> bool:
+    single = (token if len(token) == 1 else "x" for token in _TOKEN.findall(pattern))
+    return _TWICE.search("".join(single)) is not None
+
+
 def what_is_unknown(pattern: str) -> str:
     """Why `pattern`, which looks around nowhere, can't be followed, for its author."""
     tokens = set(_TOKEN.findall(pattern))
     if any(_REFERENCE.fullmatch(token) for token in tokens):
         return "back references are not supported"
+    if _repeats_twice(pattern):
+        return "a repetition cannot follow a repetition, as in a++"
     if tokens & {r"\b", r"\B"}:
         return "word boundaries are not supported"
     return "a part of this regular expression is not supported"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -27,8 +28,8 @@ class Target:
 
     server: RunningServer
     client: httpx.AsyncClient
-    harmless: set[str] = field(default_factory=set)
-    """Paths that a client sent itself."""
+    log: Path | None = None
+    """Where it logs to."""
 
     async def post(self, body: Any, path: str = CHAT, **headers: str) -> httpx.Response:
         """The answer to a body: bytes as they are, all else as JSON."""

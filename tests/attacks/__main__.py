@@ -1,6 +1,6 @@
-"""`python -m tests.hostile`: every hostile row against the command with its default model.
+"""`python -m tests.attacks`: every hostile row against the command with its default model.
 
-python -m tests.hostile [--sections AB] [--rows 16 52-54] [--quick]
+python -m tests.attacks [--sections AB] [--rows 16 52-54] [--quick]
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pathlib import Path
 
 import httpx
 
-from tests.hostile.case import Case
-from tests.hostile.watch import Outcome, Watch
+from tests.attacks.case import Case
+from tests.attacks.watch import Outcome, Watch
 from tests.patience import PATIENCE
 from tests.real_model import real_server
 
-SECTIONS = "abcd"
+SECTIONS = "abcdefghijt"
 SERVER = ("--kv-cache-tokens", "16384", "--no-access-log")
 
 
@@ -35,7 +35,7 @@ def main() -> int:
     outcomes = []
     print(f"{'row':>4} {'':4} {'s':>6} {'lag':>6} {'memory':>7}  what")
     for name in options.sections:
-        section = importlib.import_module(f"tests.hostile.section_{name}")
+        section = importlib.import_module(f"tests.attacks.section_{name}")
         cases = [case for case in section.CASES if not rows or case.row in rows]
         if options.quick:
             cases = [case for case in cases if case.quick]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.hostile.case import ASK, Case, Target, ask, faults_of
-from tests.hostile.section_c import FOUR, TEXT
+from tests.attacks.case import ASK, Case, Target, ask, faults_of
+from tests.attacks.section_c import FOUR, TEXT
 
 OPTIONS = ()
 NAMED = {"type": "function", "function": {"name": "f"}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.hostile.case import ASK, Case, Target, ask, faults_of
-from tests.hostile.section_a import field
+from tests.attacks.case import ASK, Case, Target, ask, faults_of
+from tests.attacks.section_a import field
 
 OPTIONS = ()
 N = "integer_above_max_value"

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-from tests.hostile.case import ANY, ASK, Case, Target, ask, faults_of
+from tests.attacks.case import ANY, ASK, Case, Target, ask, faults_of
 
 OPTIONS = ()
 PLACE = "response_format.json_schema.schema"

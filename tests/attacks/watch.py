@@ -14,7 +14,7 @@ from typing import IO
 
 import httpx
 
-from tests.hostile.case import ASK, CHAT, Case, Target
+from tests.attacks.case import ASK, CHAT, Case, Target
 from tests.patience import PATIENCE
 from tests.real_model import RunningServer
 
@@ -56,7 +56,7 @@ class Watch:
     """A server, its canary and its log."""
 
     def __init__(self, server: RunningServer, client: httpx.AsyncClient, log: IO[bytes]) -> None:
-        self.target = Target(server, client)
+        self.target = Target(server, client, Path(log.name))
         self._server = server
         self._client = client
         self._log = log
@@ -66,7 +66,7 @@ class Watch:
         """Make the server use the memory that it uses anyway, and hear the canary alone."""
         schema = {"name": "x", "schema": {"type": "object"}}
         wanted = {"type": "json_schema", "json_schema": schema}
-        stories = [{"messages": [{"role": "user", "content": f"{at} " * 3_900}]} for at in range(3)]
+        stories = [{"messages": [{"role": "user", "content": f"{at} " * 900}]} for at in range(9)]
         for change in ({"response_format": wanted}, *stories, {"n": 8}):
             await self._client.post(CHAT, json=ASK | change)
         await self._canary()

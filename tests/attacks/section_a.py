@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 
-from tests.hostile.case import ASK, CHAT, Case, Target, ask, faults_of, get, in_thread, sent
+from tests.attacks.case import ASK, CHAT, Case, Target, ask, faults_of, get, in_thread, sent
 from tests.raw_http import post
 
 OPTIONS = ()
