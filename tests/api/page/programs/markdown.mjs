@@ -17,6 +17,13 @@ A **bold** word, \`code\` and [a link](https://example.org/).
 | a | b |
 |---|---|
 | 1 | 2 |
+
+${Array.from({ length: 30 }, (_, at) => `${at + 3}. item ${at}\n    - below`).join("\n")}
+
+${Array.from({ length: 20 }, (_, at) => `- point ${at}`).join("\n\n")}
+
+\`\`\`python
+${"print(1)\n".repeat(40)}\`\`\`
 `;
 
 await inBrowser(async (page) => {
@@ -31,6 +38,7 @@ await inBrowser(async (page) => {
     document.body.append(view.element);
     return { same: view.element.innerHTML === whole.element.innerHTML, html: view.element.innerHTML };
   }, TEXT);
+  assert.match(grown.html, /start="11"/);
   assert.ok(grown.same, "text that grows looks like text that was there at once");
   for (const part of ["<h1>Title</h1>", "<strong>bold</strong>", "<code>code</code>", "<td>2</td>", "rel=\"noopener noreferrer\""]) {
     assert.ok(grown.html.includes(part), `${part} in ${grown.html}`);

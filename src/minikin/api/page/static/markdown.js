@@ -3,6 +3,7 @@ import { marked } from "./vendor/marked.js";
 import "./vendor/purify.js";
 import { h } from "./dom.js";
 
+const MOST_ITEMS = 8;
 const SAFE = {
   RETURN_DOM_FRAGMENT: true,
   ALLOWED_TAGS: [
@@ -11,6 +12,7 @@ const SAFE = {
   ],
   ALLOWED_ATTR: ["href", "title", "start", "align"],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  ADD_URI_SAFE_ATTR: ["start", "align"], // DOMPurify wants an address in every other attribute
 };
 
 function escaped(text) {
@@ -35,6 +37,27 @@ function fragment(token) {
   return safe;
 }
 
+/** Long lists in parts, so that only the last items of a list that grows are made again. */
+function parts(tokens) {
+  return tokens.flatMap((token) => (token.items?.length > MOST_ITEMS ? listParts(token) : [token]));
+}
+
+function listParts(list) {
+  const found = [];
+  for (let at = 0; at < list.items.length; at += MOST_ITEMS) {
+    const items = list.items.slice(at, at + MOST_ITEMS);
+    const start = list.ordered ? Number(list.start || 1) + at : list.start;
+    found.push({ ...list, items, start, raw: items.map(({ raw }) => raw).join("") });
+  }
+  return found;
+}
+
+/** The text of a block that is only code and grew at its end, in the element that shows it. */
+function grownCode(block, token) {
+  const code = block?.type === "code" && token.type === "code" && block.node.querySelector("pre > code");
+  return code && token.lang === block.lang && token.text.startsWith(block.text) && code.firstChild;
+}
+
 export class MarkdownView {
   constructor() {
     this.element = h("div", { className: "markdown" });
@@ -55,15 +78,25 @@ export class MarkdownView {
   }
 
   show(tokens) {
-    tokens.forEach((token, at) => {
-      const block = this.blocks[at];
-      if (block?.raw === token.raw) return;
-      const node = h("div");
-      node.append(fragment(token));
-      if (block) block.node.replaceWith(node);
-      else this.element.append(node);
-      this.blocks[at] = { raw: token.raw, node };
-    });
-    for (const { node } of this.blocks.splice(tokens.length)) node.remove();
+    const all = parts(tokens);
+    all.forEach((token, at) => this.showOne(token, at));
+    for (const { node } of this.blocks.splice(all.length)) node.remove();
+  }
+
+  showOne(token, at) {
+    const block = this.blocks[at];
+    const { raw, type, lang, text, loose } = token;
+    if (block?.raw === raw && block.loose === loose) return;
+    const code = grownCode(block, token);
+    if (code) {
+      code.data = `${text}\n`;
+      Object.assign(block, { raw, text });
+      return;
+    }
+    const node = h("div");
+    node.append(fragment(token));
+    if (block) block.node.replaceWith(node);
+    else this.element.append(node);
+    this.blocks[at] = { raw, type, lang, text, loose, node };
   }
 }
