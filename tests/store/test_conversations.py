@@ -1,3 +1,6 @@
+import asyncio
+import subprocess
+import sys
 import time
 
 import pytest
@@ -93,13 +96,60 @@ async def test_the_oldest_make_room_with_their_items(store, monkeypatch):
         await store.conversations.get("ada", "conv_a")
 
 
-def test_one_response_at_a_time_uses_a_conversation(tmp_path):
-    uses = Store(str(tmp_path / "store.sqlite3")).conversations
-    with uses.use("ada", "conv_a"):
-        with pytest.raises(InvalidRequest) as locked, uses.use("ada", "conv_a"):
+OTHER = """
+import asyncio, sys
+from minikin.store.store import Store
+
+async def main():
+    uses = Store(sys.argv[1]).conversations
+    for name in sys.argv[2:]:
+        try:
+            async with uses.use("ada", name):
+                print("free", flush=True)
+                if name == sys.argv[-1]:
+                    await asyncio.sleep(600)
+        except Exception as error:
+            print(error.code, flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def locked(store, name, owner="ada"):
+    with pytest.raises(InvalidRequest) as refused:
+        async with store.conversations.use(owner, name):
             pass
-        assert locked.value.code == "conversation_locked"
-        with uses.use("bob", "conv_a"), uses.use("ada", "conv_b"):
-            pass
-    with uses.use("ada", "conv_a"):
+    return refused.value.code == "conversation_locked"
+
+
+async def test_one_response_at_a_time_uses_a_conversation(store):
+    await store.conversations.add(conversation())
+    async with store.conversations.use("ada", "conv_a"):
+        assert await locked(store, "conv_a")
+        for free in (("bob", "conv_a"), ("ada", "conv_b")):
+            async with store.conversations.use(*free):
+                pass
+    async with store.conversations.use("ada", "conv_a"):
         pass
+
+
+async def test_other_servers_of_the_database_see_the_use_until_they_or_it_end(store, location):
+    await store.conversations.add(conversation())
+    command = [sys.executable, "-c", OTHER, location, "conv_a", "conv_b", "conv_c"]
+    async with store.conversations.use("ada", "conv_a"):
+        other = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        lines = [(await other.stdout.readline()).decode().strip() for _ in range(3)]
+        assert lines == ["conversation_locked", "free", "free"]
+        assert await locked(store, "conv_c")
+        other.kill()
+        await other.wait()
+
+    async def free():
+        try:
+            async with store.conversations.use("ada", "conv_c"):
+                return True
+        except InvalidRequest:
+            return False
+
+    while not await free():  # PostgreSQL notices the end of a client soon
+        await asyncio.sleep(0.05)

@@ -89,6 +89,8 @@ _RESPONSES = f"""\
 - A background response that is stored runs again after a restart of the server, from its beginning.
   Its events, and all of it without `store`, are kept in memory for {KEPT_SECONDS / 60:.0f} minutes
   after its end, for the {MAX_KEPT} latest ones.
+- One response at a time uses a conversation, among all servers of a database. Others get a 400 with
+  code `conversation_locked`.
 - White space before or after a call is not a message.
 - The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
   message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are

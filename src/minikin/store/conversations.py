@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from minikin.errors import InvalidRequest, NotFound
 from minikin.store.database import Database
 from minikin.store.items import KEPT_SECONDS, Item, keep
 from minikin.store.paging import Page, paged
+from minikin.store.reservations import Reservations
 from minikin.store.tables import conversation_items as members
 from minikin.store.tables import conversations as table
 from minikin.store.tables import items
@@ -41,23 +42,22 @@ class Conversations:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._in_use: set[tuple[str, str]] = set()
+        self.reservations = Reservations(database)
 
-    @contextmanager
-    def use(self, owner: str, identifier: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def use(self, owner: str, identifier: str) -> AsyncIterator[None]:
         """Reserve a conversation for one response. Raises InvalidRequest if another one has it."""
-        key = (owner, identifier)
-        if key in self._in_use:
+        name = f"{owner} {identifier}"
+        if not await self.reservations.take(name):
             raise InvalidRequest(
                 "Another process is currently operating on this conversation. Please retry in a "
                 "few seconds.",
                 code="conversation_locked",
             )
-        self._in_use.add(key)
         try:
             yield
         finally:
-            self._in_use.discard(key)
+            await self.reservations.release(name)
 
     async def add(self, conversation: Conversation, first: Sequence[Item] = ()) -> None:
         """Store a new conversation with its first items. Raises InvalidRequest, see `append`."""

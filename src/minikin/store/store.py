@@ -49,4 +49,5 @@ class Store:
     async def close(self) -> None:
         """Close the database."""
         await self.claim.release()
+        await self.conversations.reservations.close()
         await self.database.close()

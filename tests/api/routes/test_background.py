@@ -161,13 +161,13 @@ def test_a_response_runs_again_after_a_restart(serve, tmp_path):
     assert [item["content"][0]["text"] for item in listed] == ["And?", "One", "Before?"]
 
 
-def test_a_killed_server_loses_no_response(tmp_path):
-    process, client = start(tmp_path)
+def test_a_killed_server_loses_no_response(location, tmp_path):
+    process, client = start(location, tmp_path / "files")
     try:
         made = client.responses.create(model="gpt-4.1-mini", input="Hi", background=True)
         process.kill()
         process.communicate()
-        process, client = start(tmp_path)
+        process, client = start(location, tmp_path / "files")
         until(lambda: client.responses.retrieve(made.id).status == "completed")
         assert client.responses.retrieve(made.id).output_text == "Hello there!"
     finally:

@@ -40,17 +40,17 @@ class ResponseTurn:
         """
         service, identifier = self._service, self.maker.response.id
         last: ResponseEvent | None = None
-        with self._reserved():
-            async with (
-                answering(service, self.request, identifier, self.owner, noted) as answer,
-                aclosing(self.maker.events(answer.prepared, answer.events)) as events,
-            ):
-                async for event in events:
-                    if self.maker.ended:
-                        await self.keep()
-                        last = event
-                    else:
-                        yield event
+        async with (
+            self._reserved(),
+            answering(service, self.request, identifier, self.owner, noted) as answer,
+            aclosing(self.maker.events(answer.prepared, answer.events)) as events,
+        ):
+            async for event in events:
+                if self.maker.ended:
+                    await self.keep()
+                    last = event
+                else:
+                    yield event
         if last:
             yield last
 
@@ -79,7 +79,7 @@ class ResponseTurn:
 
     async def keep_queued(self, body: Any) -> None:
         """Store the response before it runs, with what is needed to run it after a restart."""
-        with self._reserved():
+        async with self._reserved():
             if not self.request.store:
                 return
             again = {"body": body, "inputs": len(self.items)}

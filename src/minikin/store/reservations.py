@@ -1,0 +1,105 @@
+"""Names that one response at a time uses, among all servers of a database.
+
+The system or the database ends the reservations of a server that is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from contextlib import suppress
+from hashlib import blake2b
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from minikin.errors import StoreFailure
+from minikin.store.database import Database, failures
+
+_TRY = sa.text("SELECT pg_try_advisory_lock(:key)")
+_UNLOCK = sa.text("SELECT pg_advisory_unlock(:key)")
+
+
+class Reservations:
+    """One lock for each name: a byte of a file beside that of SQLite, or one of PostgreSQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._held: set[int] = set()
+        self._file: int | None = None
+        self._connection: AsyncConnection | None = None
+        """It holds all locks of this server."""
+        self._turn = asyncio.Lock()
+
+    async def take(self, name: str) -> bool:
+        """Whether the name was free. This caller has it now.
+
+        Raises StoreFailure.
+        """
+        key = _key(name)
+        if key in self._held:
+            return False
+        self._held.add(key)
+        try:
+            with failures():
+                taken = self._lock(key) if self._database.is_file else await self._ask(_TRY, key)
+        except BaseException:
+            self._held.discard(key)
+            raise
+        if not taken:
+            self._held.discard(key)
+        return taken
+
+    async def release(self, name: str) -> None:
+        """Let others have the name."""
+        key = _key(name)
+        try:
+            with suppress(StoreFailure), failures():  # without its connection, a lock is gone too
+                if not self._database.is_file:
+                    await self._ask(_UNLOCK, key)
+                elif self._file is not None:
+                    fcntl.lockf(self._file, fcntl.LOCK_UN, 1, key)
+        finally:
+            self._held.discard(key)
+
+    async def close(self) -> None:
+        """Let others have all names."""
+        self._held.clear()
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+        await self._disconnect()
+
+    def _lock(self, key: int) -> bool:
+        """Lock byte number `key` of the file, which stays empty. Servers are processes."""
+        if self._file is None:
+            self._file = os.open(f"{self._database.path}.used", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, key)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    async def _ask(self, question: sa.TextClause, key: int) -> bool:
+        """Lock or unlock a key at PostgreSQL. A lost connection has lost its locks too."""
+        async with self._turn:
+            try:
+                if self._connection is None:
+                    self._connection = await self._database.connect()
+                    await self._connection.execution_options(isolation_level="AUTOCOMMIT")
+                return bool(await self._connection.scalar(question, {"key": key}))
+            except BaseException:
+                await self._disconnect()
+                raise
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection:
+            await connection.invalidate()  # closing alone would return it to the pool
+            await connection.close()
+
+
+def _key(name: str) -> int:
+    """62 bits, which all systems accept as the place of a byte."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) >> 2
