@@ -6,7 +6,7 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from collections.abc import Sequence as Run
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from minikin.engine.block_pool import BlockPool
@@ -29,7 +29,7 @@ SHORT_CHUNK = 32
 """Prompt tokens in a short step."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Span:
     """`length` tokens of a sequence, from `start` on, to compute in this step."""
 
@@ -256,8 +256,9 @@ class Scheduler:
 
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
         """A span of one token, with as many guesses as there is room for."""
-        alone = self.apart and sequence.repeatable
-        guesses = () if alone else sequence.guess(self.context_length, spare)
+        guesses: tuple[int, ...] = ()
+        if (spare or sequence.params.prediction) and not (self.apart and sequence.repeatable):
+            guesses = sequence.guess(self.context_length, spare)
         need = _blocks_for(len(sequence.tokens) + len(guesses)) - len(sequence.blocks)
         if need > 0:
             blocks = self.pool.allocate(need)
@@ -272,9 +273,9 @@ class Scheduler:
 
         The sequence itself can be preempted, now or before.
         """
-        if sequence not in self.running:
-            return
         need = _blocks_for(len(sequence.tokens)) - len(sequence.blocks)
+        if not sequence.blocks or not need:
+            return
         while (blocks := self.pool.allocate(need)) is None:
             last = self.running[-1]
             self._preempt(last)
@@ -319,11 +320,11 @@ def _by_kernel(spans: list[Span]) -> list[Span]:
     short = prompts if all(map(_is_short_end, prompts)) else []
     free = sum(span.length for span in answers + short if not span.sequence.repeatable)
     few: Role = "exact" if free < MANY_ROWS else "other"
-    chosen = (
-        [replace(span, role="exact") for span in short] if short and few == "exact" else prompts
-    )
-    chosen += [replace(s, role="exact" if s.sequence.repeatable else few) for s in answers]
-    return sorted(chosen, key=lambda span: (_ROLES.index(span.role), span.rows > 1))
+    for span in answers:
+        span.role = "exact" if span.sequence.repeatable else few
+    for span in short if few == "exact" else []:
+        span.role = "exact"
+    return sorted(spans, key=lambda span: (_ROLES.index(span.role), span.rows > 1))
 
 
 def _in_prompt(span: Span) -> bool:

@@ -16,7 +16,7 @@ from minikin.engine.prediction import Prediction
 from minikin.tokenizer.tokenizer import Tokenizer
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sequence:
     """A prompt, the tokens sampled after it, and its blocks in the KV cache.
 
