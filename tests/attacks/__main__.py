@@ -50,8 +50,13 @@ def main() -> int:
     return bool(failed)
 
 
-async def run(cases: list[Case], options: Iterable[str] = (), show: bool = True) -> list[Outcome]:
-    """The outcomes of these cases, against one server with these options."""
+async def run(
+    cases: list[Case], options: Iterable[str] = (), *, together: bool = False
+) -> list[Outcome]:
+    """The outcomes of these cases, against one server with these options.
+
+    `together`: beside one canary, without a look at the memory.
+    """
     if not cases:
         return []
     outcomes = []
@@ -65,11 +70,13 @@ async def run(cases: list[Case], options: Iterable[str] = (), show: bool = True)
                 base_url=server.url, timeout=2 * PATIENCE, headers=key, limits=limits
             ) as client:
                 watch = Watch(server, client, log)
+                await watch.hear()
+                if together:
+                    return await watch.run_together(cases)
                 await watch.settle()
                 for case in cases:
                     outcomes.append(await watch.run_until_memory_stays(case))
-                    if show:
-                        _show(outcomes[-1])
+                    _show(outcomes[-1])
     return outcomes
 
 

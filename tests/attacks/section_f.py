@@ -35,7 +35,7 @@ async def edge(target: Target) -> list[str]:
 
 async def full_cache(target: Target) -> list[str]:
     """Row 86: more prompts at once than the cache holds. All are answered."""
-    bodies = [ASK | said(f"{at} " * 1_900) for at in range(12)]
+    bodies = [ASK | said(f"{at} " * 900) for at in range(12)]
     answers = await asyncio.gather(*map(target.post, bodies))
     return [fault for answer in answers for fault in faults_of(answer, 200)]
 

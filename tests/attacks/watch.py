@@ -63,12 +63,15 @@ class Watch:
         self._solo = ""
 
     async def settle(self) -> None:
-        """Make the server use the memory that it uses anyway, and hear the canary alone."""
+        """Make the server use the memory that it uses anyway."""
         schema = {"name": "x", "schema": {"type": "object"}}
         wanted = {"type": "json_schema", "json_schema": schema}
         stories = [{"messages": [{"role": "user", "content": f"{at} " * 900}]} for at in range(9)]
         for change in ({"response_format": wanted}, *stories, {"n": 8}):
             await self._client.post(CHAT, json=ASK | change)
+
+    async def hear(self) -> None:
+        """Hear the canary alone."""
         await self._canary()
         self._solo = await self._canary()
 
@@ -94,6 +97,21 @@ class Watch:
         if case.memory:
             await self._check_memory(before, outcome)
         return outcome
+
+    async def run_together(self, cases: list[Case]) -> list[Outcome]:
+        """Run cases beside one canary, one after the other, without a look at the memory."""
+        around = Outcome(Case(0, "all", _nothing))
+        outcomes = [around]
+        seen, pids = self._log_size(), self._pids()
+        async with self._beside(around.case, around):
+            for case in cases:
+                outcome = Outcome(case, await case.check(self.target))
+                outcome.faults += await self._after()
+                outcomes.append(outcome)
+        self._check_log(seen, around)
+        if self._pids()["engine"] != pids["engine"]:
+            around.faults.append("another engine process")
+        return outcomes
 
     async def run_until_memory_stays(self, case: Case) -> Outcome:
         """Run a case, and again if memory grew: what has a limit grows once, and then stays."""
@@ -209,6 +227,10 @@ class Watch:
     async def _lags(self) -> dict[float, float]:
         text = (await self._client.get("/metrics")).text
         return {float(limit): float(count) for limit, count in _LAG.findall(text)}
+
+
+async def _nothing(target: Target) -> list[str]:
+    return []
 
 
 def _is_of_memory(fault: str) -> bool:

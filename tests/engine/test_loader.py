@@ -138,3 +138,17 @@ def test_the_fingerprint_names_the_weights_and_what_computes_with_them(model_pat
     assert plain[:9] == native[:9], "the weights are the same"
     monkeypatch.setattr(loader, "NUMERICS", 99)
     assert fingerprint(load_library) not in (native, plain)
+
+
+@pytest.mark.parametrize("context", [1, 2, 3])
+def test_the_smallest_contexts_load(stretched, context):
+    _, info = stretched(context_length=context)
+    assert info.context_length == context
+
+
+def test_a_model_that_cannot_compute_is_rejected_at_its_load(stretched, monkeypatch):
+    monkeypatch.setattr(
+        loader.Decoder, "forward", lambda *_: torch.full((1, VOCABULARY), torch.nan)
+    )
+    with pytest.raises(ModelFileError, match="damaged"):
+        stretched()

@@ -1,6 +1,7 @@
+import msgspec
 import pytest
 
-from minikin.store import completions
+from minikin.store import completions, database
 from minikin.store.completions import Filter, StoredCompletion
 from minikin.store.paging import Page
 from minikin.store.store import Store
@@ -21,7 +22,7 @@ def stored(name, owner="ada", model="m", **metadata):
 
 async def names(store, owner="ada", *, model=None, metadata=None, **page):
     only = Filter(model=model, metadata=metadata or {})
-    found = await store.completions.find(owner, Page(**page), only)
+    found, _ = await store.completions.find(owner, Page(**page), only)
     return "".join(each.id for each in found)
 
 
@@ -33,6 +34,23 @@ async def test_pages_in_both_orders_with_one_more(store):
     assert await names(store, order="asc", limit=2, after="b") == "cde"
     assert await names(store, order="desc", limit=9, after="b") == "a"
     assert await names(store, after="unknown") == ""
+
+
+async def test_a_page_of_large_completions_ends_early_and_the_next_goes_on(store, monkeypatch):
+    monkeypatch.setattr(database, "PAGE_BYTES", 1_000_000)
+    for name in "abcd":
+        large = stored(name, x="y")
+        body = {"id": name, "text": name * 400_000}
+        await store.completions.add(msgspec.structs.replace(large, body=body))
+    found, page = await store.completions.find("ada", Page(order="asc"), Filter())
+    assert page.limit == 2
+    assert [each.body["text"][:1] for each in found] == ["a", "b", "c"], "one more: there is more"
+    assert found[0].metadata == {"x": "y"}
+    found, page = await store.completions.find("ada", Page(order="asc", after="b"), Filter())
+    assert [each.id for each in found] == ["c", "d"]
+    monkeypatch.setattr(database, "PAGE_BYTES", 1)
+    found, page = await store.completions.find("ada", Page(order="asc"), Filter())
+    assert (len(found), page.limit) == (2, 1), "an entry that is larger than a page is shown"
 
 
 async def test_an_owner_sees_nothing_of_another(store):

@@ -136,12 +136,20 @@ def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) 
 
 
 def _warm(engine: Engine, context: int) -> None:
-    """Run every kernel once, because the first run prepares data for later ones."""
+    """Run every kernel once, because the first run prepares data for later ones.
+
+    Raises ModelFileError if the model cannot compute an answer.
+    """
     for length in (1, max(1, min(2 * BLOCK, context - 2))):
         params = SamplingParams(max_tokens=min(2, context), top_p=0.5, seed=0)
         engine.add(GenerationRequest(id="warm", prompt=[0] * length, params=params))
         while engine.busy:
-            engine.step()
+            for event in engine.step():
+                if event.error:
+                    raise ModelFileError(
+                        f"The model in this file cannot compute an answer ({event.error}). The "
+                        "file is damaged."
+                    )
 
 
 def _fingerprint(file: ModelFile, computed: str) -> str:

@@ -59,15 +59,17 @@ class Completions:
         found = await self._database.select(StoredCompletion, query)
         return found[0] if found else None
 
-    async def find(self, owner: str, page: Page, only: Filter) -> list[StoredCompletion]:
-        """Up to `page.limit` completions, and one more if there are more."""
-        query = sa.select(table)
-        if only.model is not None:
-            query = query.where(table.c.model == only.model)
-        for pair in only.metadata.items():
-            query = query.where(_has(*pair))
-        query = paged(query, table, page, table.c.owner == owner)
-        return await self._database.select(StoredCompletion, query)
+    async def find(
+        self, owner: str, page: Page, only: Filter
+    ) -> tuple[list[StoredCompletion], Page]:
+        """Up to `page.limit` completions, and one more if there are more.
+
+        Also the page, with a smaller limit if they are large.
+        """
+        size = sa.func.length(table.c.body) + sa.func.length(table.c.messages)
+        page = await self._database.fitting(page, _listed(sa.select(size), owner, page, only))
+        query = _listed(sa.select(table), owner, page, only)
+        return await self._database.select(StoredCompletion, query), page
 
     async def set_metadata(self, owner: str, identifier: str, metadata: dict[str, str]) -> None:
         """Replace the metadata of a completion."""
@@ -81,6 +83,14 @@ class Completions:
         async with self._database.write() as db:
             gone = await db.execute(sa.delete(table).where(*_one(owner, identifier)))
             return gone.rowcount > 0
+
+
+def _listed(query: sa.Select[Any], owner: str, page: Page, only: Filter) -> sa.Select[Any]:
+    if only.model is not None:
+        query = query.where(table.c.model == only.model)
+    for pair in only.metadata.items():
+        query = query.where(_has(*pair))
+    return paged(query, table, page, table.c.owner == owner)
 
 
 def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:

@@ -101,8 +101,7 @@ class Conversations:
         query = sa.select(items.c.body).join_from(members, items, _same_item())
         within = (members.c.owner == owner, members.c.conversation == identifier)
         page = page or Page(limit=MAX_ITEMS, order="asc")
-        async with self._database.read() as db:
-            return list((await db.scalars(paged(query, members, page, *within))).all())
+        return await self._database.values(paged(query, members, page, *within))
 
     async def item(self, owner: str, identifier: str, item: str) -> Item:
         """One of its items. Raises NotFound if there is no such item in it."""

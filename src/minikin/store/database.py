@@ -7,8 +7,9 @@ newest version of the tables (`migrations/`).
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +22,21 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from minikin.errors import SetupError, StoreFailure
+from minikin.store.paging import Page
+from minikin.store.tables import Json, JsonText
 
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+_T = TypeVar("_T")
+decode = msgspec.json.decode
 
 HEAD = "0002"
 """The newest revision in `migrations/`."""
+LARGE = 65_536
+"""Bytes of JSON. Less is decoded in about a millisecond."""
+PAGE_BYTES = 16 * 1024 * 1024
+"""A page of a list ends early if its entries are larger. The next page continues there."""
 WAIT_SECONDS = 30
 """How long to wait for another process that writes to the file, or for a connection."""
 _LOCK = 0x6D696E696B696E
@@ -119,11 +128,35 @@ class Database:
                 yield connection
 
     async def select(self, kind: type[Row], query: sa.Select[Any]) -> list[Row]:
-        """What the query finds, as structs of this kind. Raises StoreFailure."""
+        """What the query finds, as structs of this kind. Raises StoreFailure.
+
+        Much JSON is decoded in another thread, row by row, so that the event loop can run.
+        """
+        stored = [(column.name, column.type) for column in query.selected_columns]
         async with self.read() as connection:
-            found = await connection.execute(query)
-            names = kind.__struct_fields__
-            return [kind(**{name: row[name] for name in names}) for row in found.mappings()]
+            found = (await connection.execute(as_stored(query))).all()
+
+        def decoded() -> list[Row]:
+            return [kind(**_values(kind, stored, row)) for row in found]
+
+        return await _beside(decoded, sum(map(_size, found)))
+
+    async def values(self, query: sa.Select[Any]) -> list[Any]:
+        """The JSON values that the query finds. Raises StoreFailure."""
+        async with self.read() as connection:
+            found = (await connection.scalars(as_stored(query))).all()
+        return await _beside(lambda: [decode(value) for value in found], sum(map(len, found)))
+
+    async def fitting(self, page: Page, sizes: sa.Select[Any]) -> Page:
+        """The beginning of a page that has at most PAGE_BYTES, but at least one entry.
+
+        `sizes` finds the bytes of its entries. Raises StoreFailure.
+        """
+        async with self.read() as connection:
+            found = (await connection.scalars(sizes)).all()
+        totals = list(itertools.accumulate(found[: page.limit]))
+        fit = sum(total <= PAGE_BYTES for total in totals)
+        return msgspec.structs.replace(page, limit=max(1, fit)) if fit < len(totals) else page
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -172,6 +205,37 @@ class Database:
             return create_async_engine(self.url, pool_pre_ping=True, pool_timeout=WAIT_SECONDS)
         except ModuleNotFoundError as error:
             raise SetupError(_DRIVER) from error
+
+
+def as_stored(query: sa.Select[Any]) -> sa.Select[Any]:
+    """The query, but for JSON as text or bytes."""
+    columns = [
+        sa.type_coerce(column, column.type.impl_instance).label(column.name)
+        if isinstance(column.type, Json | JsonText)
+        else column
+        for column in query.selected_columns
+    ]
+    return query.with_only_columns(*columns, maintain_column_froms=True)
+
+
+async def _beside(work: Callable[[], _T], size: int) -> _T:
+    """The result of `work` on `size` bytes of JSON."""
+    return work() if size < LARGE else await asyncio.to_thread(work)
+
+
+def _values(
+    kind: type[msgspec.Struct], stored: list[tuple[str, Any]], row: sa.Row[Any]
+) -> dict[str, Any]:
+    """The fields of a struct from a row of `as_stored`."""
+    return {
+        name: decode(value) if value is not None and isinstance(of, Json | JsonText) else value
+        for (name, of), value in zip(stored, row, strict=True)
+        if name in kind.__struct_fields__
+    }
+
+
+def _size(row: sa.Row[Any]) -> int:
+    return sum(len(value) for value in row if isinstance(value, bytes | str))
 
 
 class failures:  # noqa: N801, a context manager that reads like a function

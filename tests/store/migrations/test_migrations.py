@@ -58,7 +58,7 @@ async def test_a_database_of_the_first_schema_keeps_every_completion(tmp_path):
             )
     old.close()
     store = Store(str(path))
-    found = await store.completions.find("ada", Page(order="asc"), Filter())
+    found, _ = await store.completions.find("ada", Page(order="asc"), Filter())
     assert [stored.id for stored in found] == ["c0", "c1", "c2"]
     assert msgspec.to_builtins(found[1]) == {
         "id": "c1",

@@ -41,6 +41,8 @@ _MAX_PADDING = 15
 _encode = msgspec.json.Encoder().encode
 LEAST_CACHED, CACHED_STEP = 1_024, 128
 """Fewer cached tokens are not reported. More are reported in such steps."""
+_ENTRY_BYTES = 100
+"""About the bytes of one log probability as JSON."""
 DONE = b"data: [DONE]\n\n"
 
 
@@ -136,11 +138,14 @@ class Fold:
     def __init__(self) -> None:
         self._choices: dict[int, _FoldedChoice] = {}
         self._last: Chunk | None = None
+        self.size = 0
+        """About the bytes of the completion as JSON, without its text."""
 
     def add(self, chunk: Chunk) -> None:
         """Add the next chunk."""
         for part in chunk.choices:
             self._choices.setdefault(part.index, _FoldedChoice()).add(part)
+            self.size += _size(part)
         self._last = chunk
 
     def completion(self, metadata: dict[str, str] | UnsetType = UNSET) -> ChatCompletion:
@@ -157,6 +162,17 @@ class Fold:
             system_fingerprint=last.system_fingerprint,
             metadata=metadata,
         )
+
+
+def in_parts(completion: ChatCompletion) -> ChatCompletion:
+    """The same with each choice as JSON already, so that no single call encodes much."""
+    choices: list[Any] = [msgspec.Raw(_encode(choice)) for choice in completion.choices]
+    return msgspec.structs.replace(completion, choices=choices)
+
+
+def _size(part: ChunkChoice) -> int:
+    entries = (part.logprobs.content if part.logprobs else None) or []
+    return sum(_ENTRY_BYTES * (1 + len(entry.top_logprobs)) for entry in entries)
 
 
 class _FoldedChoice:

@@ -17,7 +17,7 @@ from minikin.errors import InvalidRequest, MinikinError, Overloaded, Quarantined
 
 WRITE_SECONDS = 60.0
 """A client that reads no byte of an answer for this long loses the rest."""
-_encode = msgspec.json.Encoder().encode
+encode = msgspec.json.Encoder().encode
 
 FAULT = "The server had an error while processing your request. Sorry about that!"
 """The message for a bug in Minikin. The details are in the log."""
@@ -46,7 +46,7 @@ def arrival() -> Iterator[None]:
 
 def json_response(content: Any, status: int = 200) -> Response:
     """`content` as JSON: msgspec Structs, dicts and lists."""
-    return Response(_encode(content), status, media_type="application/json")
+    return Response(encode(content), status, media_type="application/json")
 
 
 def error_response(error: MinikinError) -> Response:

@@ -7,8 +7,12 @@ from collections.abc import Iterable
 from typing import Any, get_args
 
 import msgspec
+from msgspec import Raw
 from starlette.datastructures import QueryParams
+from starlette.responses import Response
 
+from minikin.api.http.http import encode, json_response
+from minikin.api.http.large import LARGE, off_loop
 from minikin.api.request import faults
 from minikin.api.request.rules import Integer, OneOf
 from minikin.store.paging import Order, Page
@@ -45,6 +49,16 @@ def part_of(data: list[dict[str, Any]], page: Page) -> list[dict[str, Any]]:
     ordered = data[::-1] if page.order == "desc" else data
     ids = [entry["id"] for entry in ordered]
     return ordered[ids.index(page.after) + 1 :] if page.after in ids else ordered
+
+
+async def large_list(data: list[dict[str, Any]], page: Page) -> Response:
+    """The answer with the list object. It is encoded entry by entry in another thread."""
+
+    def answer() -> Response:
+        content = listed(data, page)
+        return json_response({**content, "data": [Raw(encode(each)) for each in content["data"]]})
+
+    return await off_loop(LARGE, answer)
 
 
 def listed(data: list[dict[str, Any]], page: Page) -> dict[str, Any]:

@@ -8,16 +8,25 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from minikin.api.answer.chunks import DONE, ChunkMaker, Fold, server_sent, server_sent_error
+from minikin.api.answer.chunks import (
+    DONE,
+    ChunkMaker,
+    Fold,
+    in_parts,
+    server_sent,
+    server_sent_error,
+)
 from minikin.api.answer.identifiers import LineIds, completion_id
 from minikin.api.answer.wire import ChatCompletion, Chunk
 from minikin.api.http.access_log import noted
 from minikin.api.http.bodies import read_json
 from minikin.api.http.extensions import limits_of
 from minikin.api.http.http import json_response, while_connected
+from minikin.api.http.large import off_loop
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
@@ -73,7 +82,9 @@ class ChatCompletions:
         fold = Fold()
         async for chunk in chunks:
             fold.add(chunk)
-        return await self._keep(chat, fold, scope) if chat.store else fold.completion()
+        if chat.store:
+            return await self._keep(chat, fold, scope)
+        return await off_loop(fold.size, lambda: in_parts(fold.completion()))
 
     async def _events(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope
@@ -91,8 +102,8 @@ class ChatCompletions:
 
     async def _keep(self, chat: ChatRequest, fold: Fold, scope: Scope) -> ChatCompletion:
         """Store the finished answer."""
-        answer = fold.completion(chat.metadata)
-        body = msgspec.to_builtins(answer) | chat.settings
+        answer = await off_loop(fold.size, lambda: in_parts(fold.completion(chat.metadata)))
+        body = asdict(answer) | chat.settings
         del body["metadata"]
         await self._service.store.completions.add(
             StoredCompletion(

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from minikin.api.answer.identifiers import reported_model
 from minikin.api.http.bodies import read_json
 from minikin.api.http.http import json_response
-from minikin.api.http.lists import Listing, listed, part_of
+from minikin.api.http.lists import Listing, large_list, listed, part_of
 from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Nullable, Object, Property
 from minikin.api.serving.service import Service
@@ -35,8 +35,8 @@ class StoredCompletions:
     async def all(self, request: Request) -> Response:
         """GET: a page of the completions, oldest first by default."""
         page, only = _query(request)
-        found = await self._store.find(request.state.owner, page, only)
-        return json_response(listed([_body(stored) for stored in found], page))
+        found, page = await self._store.find(request.state.owner, page, only)
+        return await large_list([_body(stored) for stored in found], page)
 
     async def one(self, request: Request) -> Response:
         """GET: one completion. Raises NotFound."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from minikin.api.http.http import json_response, while_connected
-from minikin.api.http.lists import Listing, listed, part_of
+from minikin.api.http.lists import Listing, large_list, part_of
 from minikin.api.request import faults
 from minikin.api.request.rules import OneOf
 from minikin.api.responses.events import without_padding
@@ -100,7 +100,7 @@ class StoredResponses:
         page = LISTING.page(request.query_params, INCLUDE)
         check_include(request)
         items = (await self._find(request)).context
-        return json_response(listed(part_of(items, page), page))
+        return await large_list(part_of(items, page), page)
 
     def _job(self, request: Request) -> Job | None:
         """The response, while it runs in the background and for some minutes after."""
