@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from tests.attacks.case import Case
+from tests.attacks.elsewhere import ELSEWHERE
 from tests.attacks.watch import Outcome, Watch
 from tests.patience import PATIENCE
 from tests.real_model import real_server
@@ -47,6 +48,7 @@ def main() -> int:
         f"\n{len(outcomes)} cases of {len(tried)} rows, {len(failed)} cases of {len(bad)} rows bad"
     )
     print("rows that fall short:", *bad)
+    print(f"{len(ELSEWHERE)} more rows are covered by other tests, see elsewhere.py")
     return bool(failed)
 
 

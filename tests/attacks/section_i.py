@@ -71,8 +71,9 @@ CASES: list[Case] = [
     *(refused(113, repr(value[:20]), f"Authorization: {value}", statuses=(400, 401, 431))
       for value in ("Bearer ", "Bearer", "Basic c2s6", "sk-secret-of-the-owner", "Bearer \xff",
                     "Bearer sk-wrong-0123456789", "Bearer sk-secret-of-the-owner x",
-                    "Bearer sk-secret-of-the-owner\0", "Bearer " + "x" * 1_000_000,
-                    "Bearer ' OR '1'='1", "Bearer '; DROP TABLE keys; --")),
+                    "Bearer sk-secret-of-the-owner\0", "Bearer " + "x" * 1_000_000)),
+    *(refused(114, value, f"Authorization: Bearer {value}")
+      for value in ("' OR '1'='1", "'; DROP TABLE keys; --", "\" UNION SELECT 1")),
     refused(113, "two", "Authorization: Bearer sk-another", "Authorization: Bearer sk-wrong"),
     sent(113, "in the query", with_lines().replace(b"completions ", b"completions?key=sk-another "),
          401),

@@ -120,6 +120,32 @@ def test_other_answers_do_not_change(slow):
     assert {said["bound", index] for index in range(3)} == {SPELLED.decode()}
 
 
+def test_a_mask_that_is_late_again_holds_up_nobody_else():
+    waits = []
+
+    class Never(Spelling):
+        def fresh(self):
+            return self
+
+        def allowed(self, seconds):
+            waits.append(seconds)
+
+    mask = Never()
+    engine = engine_with(mask)
+    engine.add(request("slow", id="slow", grammar="spelling"))
+    engine.add(request("free", id="free", max_tokens=10))
+    while engine.scheduler.running or engine.scheduler.waiting:
+        if any(event.id == "free" and event.ends for event in engine.step()):
+            break
+    first, *later = waits
+    assert first > 0
+    assert later
+    assert set(later) == {0.0}
+    engine.step()
+    engine.step()
+    assert waits[-1] > 0, "without company, a step waits, or it would compute for nothing"
+
+
 def test_a_grammar_without_a_way_on_ends_its_own_answer_only():
     engine = engine_with(Spelling(broken_at=4))
     engine.add(request("free", id="free", max_tokens=30))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+_LOCK_SECONDS = 0.001
+"""How long a thread with large work keeps Python's lock while the event loop waits for it. The
+default, 5 ms, counts for each of these threads."""
 _PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 """Seconds of silence before the first probe, seconds between two, and how many go unanswered."""
 _NO_KEYS = (
@@ -57,6 +61,7 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
     listener = listen(settings)
     if is_open(listener) and not settings.needs_key:
         log.warning(_NO_KEYS)
+    sys.setswitchinterval(_LOCK_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listener, more_routes))
 

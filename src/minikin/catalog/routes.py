@@ -9,8 +9,9 @@
     GET /catalog/....html                        a page; browsers are redirected to it
     GET /api/v1/models                           the models of this server, in OpenRouter's format
 
-Handlers are plain functions, so Starlette runs them in threads, not on the event loop. They raise
-errors of the error tree, and the application answers with the status and body of the error.
+Handlers are plain functions. They run in two threads, not on the event loop: with many threads, the
+event loop would seldom get Python's lock. They raise errors of the error tree, and the application
+answers with the status and body of the error.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -38,6 +40,10 @@ from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import InvalidRequest, NotFound
 
 _KINDS = ("authors", "models", "providers", "offerings")
+THREADS = 2
+"""Requests that are answered at the same time."""
+Handler = Callable[[Request], Response]
+_encode = msgspec.json.Encoder().encode
 _SAFE = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'self'"}
 _STATES: tuple[BadgeState, ...] = ("verified", "declared", "failed", "stale")
 
@@ -84,11 +90,19 @@ def catalog_routes(
         rows = [openrouter.entry(site().catalog, served[0], name) for name in served]
         return JSONResponse({"data": rows})
 
+    few = CapacityLimiter(THREADS)
+
+    def route(path: str, handler: Handler) -> Route:
+        async def handled(request: Request) -> Response:
+            return await to_thread.run_sync(handler, request, limiter=few)
+
+        return Route(path, handled)
+
     return [
-        Route("/catalog", index),
-        Route("/catalog/offerings", offerings),
-        Route("/catalog/{path:path}", anything),
-        Route("/api/v1/models", openrouter_models),
+        route("/catalog", index),
+        route("/catalog/offerings", offerings),
+        route("/catalog/{path:path}", anything),
+        route("/api/v1/models", openrouter_models),
     ]
 
 
@@ -121,7 +135,10 @@ def _question(request: Request) -> query.Question:
 
 
 def _list(rows: list[Any], total: int) -> Response:
-    return JSONResponse({"object": "list", "total": total, "data": rows})
+    # Row by row, because no other thread runs during one call of the encoder.
+    data = [msgspec.Raw(_encode(row)) for row in rows]
+    content = _encode({"object": "list", "total": total, "data": data})
+    return Response(content, media_type="application/json")
 
 
 def _record(catalog: Catalog, path: str) -> Response:

@@ -44,6 +44,8 @@ class Constraints:
         self._masks = masks
         self._context_length = context_length
         self._compiling: dict[str, tuple[GenerationRequest, Future[Mask]]] = {}
+        self._late: set[Sequence] = set()
+        """The sequences whose masks were late in the last step."""
 
     @property
     def compiling(self) -> int:
@@ -82,6 +84,12 @@ class Constraints:
 
         `spans` are all sampling spans, in the order of their rows.
         """
+        spans = list(spans)
+        # Do not wait again for what was late before, unless there is nothing else.
+        known = {span.sequence for span in spans if span.sequence in self._late}
+        if len(known) == len(spans):
+            known.clear()
+        self._late.clear()
         until = time.monotonic() + LATE_SECONDS
         ready, row = Ready(), 0
         for span in spans:
@@ -89,13 +97,15 @@ class Constraints:
             row = own.stop
             sequence, mask = span.sequence, None
             if sequence.mask:
+                patience = 0.0 if sequence in known else max(0.0, until - time.monotonic())
                 try:
-                    mask = sequence.mask.allowed(max(0.0, until - time.monotonic()))
+                    mask = sequence.mask.allowed(patience)
                 except Exception as error:
                     log.warning("Sequence %s/%d: %s", sequence.request.id, sequence.index, error)
                     ready.failed.append((sequence, error))
                     continue
                 if mask is None:
+                    self._late.add(sequence)
                     continue
             ready.spans.append(span)
             ready.rows += own

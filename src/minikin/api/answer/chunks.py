@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import string
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -41,8 +41,9 @@ _MAX_PADDING = 15
 _encode = msgspec.json.Encoder().encode
 LEAST_CACHED, CACHED_STEP = 1_024, 128
 """Fewer cached tokens are not reported. More are reported in such steps."""
-_ENTRY_BYTES = 100
+ENTRY_BYTES = 100
 """About the bytes of one log probability as JSON."""
+
 DONE = b"data: [DONE]\n\n"
 
 
@@ -166,13 +167,17 @@ class Fold:
 
 def in_parts(completion: ChatCompletion) -> ChatCompletion:
     """The same with each choice as JSON already, so that no single call encodes much."""
-    choices: list[Any] = [msgspec.Raw(_encode(choice)) for choice in completion.choices]
-    return msgspec.structs.replace(completion, choices=choices)
+    return msgspec.structs.replace(completion, choices=encoded(completion.choices))
+
+
+def encoded(choices: Iterable[Any]) -> list[Any]:
+    """Each choice as JSON."""
+    return [msgspec.Raw(_encode(choice)) for choice in choices]
 
 
 def _size(part: ChunkChoice) -> int:
     entries = (part.logprobs.content if part.logprobs else None) or []
-    return sum(_ENTRY_BYTES * (1 + len(entry.top_logprobs)) for entry in entries)
+    return sum(ENTRY_BYTES * (1 + len(entry.top_logprobs)) for entry in entries)
 
 
 class _FoldedChoice:

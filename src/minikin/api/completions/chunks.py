@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from minikin.api.answer.chunks import ENTRY_BYTES, encoded
 from minikin.api.answer.identifiers import reported_model
 from minikin.api.completions.translate import CompletionRequest
 from minikin.api.completions.wire import (
@@ -135,11 +136,14 @@ class Fold:
     def __init__(self) -> None:
         self._parts: dict[int, list[TextChoice]] = {}
         self._last: TextChunk | None = None
+        self.size = 0
+        """About the bytes of the completion as JSON, without its text."""
 
     def add(self, chunk: TextChunk) -> None:
         """Add the next chunk."""
         for part in chunk.choices:
             self._parts.setdefault(part.index, []).append(part)
+            self.size += _size(part)
         self._last = chunk
 
     def completion(self, request: CompletionRequest) -> TextCompletion:
@@ -150,13 +154,21 @@ class Fold:
         made = [_folded(self._parts[index]) for index in sorted(self._parts)]
         groups = [made[at : at + request.n] for at in range(0, len(made), request.n)]
         kept = [choice for group in groups for choice in _best(group, request)]
+        choices = encoded(replace(choice, index=index) for index, choice in enumerate(kept))
         return TextCompletion(
             id=last.id,
             created=last.created,
             model=last.model,
-            choices=[replace(choice, index=index) for index, choice in enumerate(kept)],
+            choices=choices,
             usage=last.usage,
         )
+
+
+def _size(part: TextChoice) -> int:
+    if part.logprobs is None:
+        return 0
+    top = sum(map(len, part.logprobs.top_logprobs or ()))
+    return ENTRY_BYTES * (len(part.logprobs.tokens) + top)
 
 
 def _folded(parts: list[TextChoice]) -> TextChoice:

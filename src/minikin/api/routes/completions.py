@@ -19,6 +19,7 @@ from minikin.api.http.access_log import noted
 from minikin.api.http.bodies import read_json
 from minikin.api.http.extensions import limits_of
 from minikin.api.http.http import json_response, while_connected
+from minikin.api.http.large import off_loop
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.merge import merged
@@ -77,7 +78,8 @@ class Completions:
                     fold = Fold()
                     async for chunk in chunks:
                         fold.add(chunk)
-                    await json_response(fold.completion(asked))(scope, receive, send)
+                    completion = await off_loop(fold.size, partial(fold.completion, asked))
+                    await json_response(completion)(scope, receive, send)
 
     @asynccontextmanager
     async def _answered(

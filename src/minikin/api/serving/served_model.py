@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
@@ -27,6 +30,8 @@ from minikin.tokenizer.tokenizer import Tokenizer
 
 _QUICK_CHARS = 16_384
 """Prompts up to this size are encoded on the event loop, in a few milliseconds."""
+LARGE_SCHEMAS = 65_536
+"""Bytes of schemas and tools. Fewer are read on the event loop, in about a millisecond."""
 MAX_DESCRIPTION = MAX_CHARS
 """Characters of a description of the answer's format, whatever the window."""
 DESCRIPTION_SHARE = 0.5
@@ -35,6 +40,7 @@ LEAST_ROOM = 256
 """Tokens. If a description of the answer's format leaves less for the answer, it is removed."""
 _EFFORTS: tuple[ReasoningEffort, ...] = ("low", "medium", "high")
 """The efforts that gpt-oss was trained for."""
+_T = TypeVar("_T")
 Piece = tuple[str, bool]
 """A text, and whether it is a control token."""
 
@@ -147,7 +153,9 @@ class ServedModel:
     async def _form(self, request: AnswerRequest) -> AnswerForm:
         """The format of the answers, with grammars that work."""
         marks = self.tokenizer.frame_marks
-        form = answer_form(request, self.template.call_format, marks)
+        schemas = len(encode((request.response_format, request.tools)))
+        make = partial(answer_form, request, self.template.call_format, marks)
+        form = make() if schemas < LARGE_SCHEMAS else await _in_thread(make)
         if self._in_channels:
             form = form.in_channels(marks)
         form = self._to_describe(form, self.engine.info.context_length)
@@ -218,7 +226,7 @@ class ServedModel:
 
         A conversation that cannot fit in `window` tokens is rejected before rendering.
         """
-        size = sum(map(_size, request.messages)) + sum(len(str(tool)) for tool in form.tools)
+        size = sum(map(_size, request.messages)) + sum(map(len, map(encode, form.tools)))
         if size > window * self._longest_token:
             raise request.too_long(window, f"more than {size // self._longest_token}")
         variables = self._variables(request, form)
@@ -236,12 +244,12 @@ class ServedModel:
     async def _encode_prompt(self, pieces: list[Piece]) -> list[int]:
         if sum(len(text) for text, _ in pieces) <= _QUICK_CHARS:
             return self.tokenizer.encode_prompt(pieces)
-        return await asyncio.to_thread(self.tokenizer.encode_prompt, pieces)
+        return await _in_thread(lambda: self.tokenizer.encode_prompt(pieces))
 
     async def _encode(self, text: str) -> list[int]:
         if len(text) <= _QUICK_CHARS:
             return self.tokenizer.encode(text)
-        return await asyncio.to_thread(self.tokenizer.encode, text)
+        return await _in_thread(lambda: self.tokenizer.encode(text))
 
     def _variables(self, request: AnswerRequest, form: AnswerForm) -> dict[str, Any]:
         """The template variables for reasoning. A fixed format or a beginning turns it off."""
@@ -287,6 +295,14 @@ class ServedModel:
 
     def _vocabulary(self) -> Vocabulary:
         return Vocabulary(self.tokenizer.free_bytes(), sorted(self.tokenizer.eos_ids))
+
+
+_threads = ThreadPoolExecutor(2, thread_name_prefix="prompt")
+"""Apart from those of large bodies, which do not wait for prompts then."""
+
+
+async def _in_thread(work: Callable[[], _T]) -> _T:
+    return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
 _RENDERED = frozenset({"content", "text", "refusal", "arguments", "tool_calls", "function",
