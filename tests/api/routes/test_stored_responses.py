@@ -18,7 +18,7 @@ class Client:
     """A client with a key of its own."""
 
     def __init__(self, server, key="any"):
-        self._server = server
+        self.server = server
         headers = {"authorization": f"Bearer {key}"}
         self.http = httpx.Client(base_url=f"{server.url}/v1", headers=headers, timeout=PATIENCE)
 
@@ -35,7 +35,7 @@ class Client:
 
     def prompt(self):
         """The text of the latest prompt."""
-        ids = self._server.engine.requests[-1].prompt
+        ids = self.server.engine.requests[-1].prompt
         return bytes(token for token in ids if token < 256).decode()
 
 
