@@ -106,7 +106,7 @@ LINES = {
     "engine": 2330,
     "engine/host": 650,
     "engine/model": 1640,
-    "engine/native": 680,
+    "engine/native": 720,
     "store": 1775,
     "bounded": 380,
     "constrain": 1555,

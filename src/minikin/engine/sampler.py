@@ -90,7 +90,9 @@ def sample(
     an output of the model is not a number.
     """
     _penalise_repetition(logits, sequences)
-    _adjust(logits, sequences)
+    for row, sequence in enumerate(sequences):
+        if (token := sequence.opens_with) is not None:
+            logits[row, token] += sequence.params.opening.bias
     for row, mask in enumerate(allowed):
         if mask is not None:
             _forbid(logits[row], mask)
@@ -103,9 +105,13 @@ def sample(
 
 def _draw(sequence: Sequence, ahead: int) -> Draw:
     p = sequence.params
+    if sequence.adjustment is None and Adjustment.needed(p):
+        sequence.adjustment = Adjustment(p, sequence.counts)
+    draw = Draw() if sequence.adjustment is None else Draw(changes=sequence.adjustment.changes)
     if p.temperature < GREEDY_BELOW:
-        return Draw()
-    return Draw(p.temperature, p.top_p, p.min_p, p.top_k or 0, sequence.uniform(ahead))
+        return draw
+    limits = p.temperature, p.top_p, p.min_p, p.top_k or 0
+    return Draw(*limits, sequence.uniform(ahead), draw.changes)
 
 
 def logprobs(
@@ -138,17 +144,6 @@ def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None
         seen = torch.tensor(list(set(sequence.tokens)), device=logits.device)
         own = logits[row, seen]
         logits[row, seen] = torch.where(own > 0, own / penalty, own * penalty)
-
-
-def _adjust(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
-    """Add logit_bias and the bias of `opening`, and subtract the penalties, in place."""
-    for row, sequence in enumerate(sequences):
-        if sequence.adjustment is None and Adjustment.needed(sequence.params):
-            sequence.adjustment = Adjustment(sequence.params, sequence.counts, logits.shape[1])
-        if sequence.adjustment is not None:
-            logits[row] += torch.from_numpy(sequence.adjustment.row).to(logits.device)
-        if (token := sequence.opens_with) is not None:
-            logits[row, token] += sequence.params.opening.bias
 
 
 def _forbid(row: torch.Tensor, allowed: np.ndarray) -> None:

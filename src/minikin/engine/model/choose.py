@@ -17,8 +17,9 @@ class Chooser(Protocol):
     def choose(self, logits: torch.Tensor, draws: Run[Draw], /) -> torch.Tensor:
         """A token [R] for each row, -1 where a logit is not a number.
 
-        At temperature 0 it is the most likely token. Otherwise it is the inverse of the cumulative
-        distribution of the tokens within the limits, at the draw's point.
+        The changes of the draws stay in the logits. At temperature 0 it is the most likely token.
+        Otherwise it is the inverse of the cumulative distribution of the tokens within the limits,
+        at the draw's point.
         """
         ...
 
@@ -32,6 +33,9 @@ class TorchChooser:
 
     def choose(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
         """See `Chooser`."""
+        for row, draw in zip(logits, draws, strict=True):
+            tokens, amounts = (torch.from_numpy(part).to(row.device) for part in draw.changes)
+            row.index_add_(0, tokens, amounts)
         chosen = logits.argmax(dim=-1)
         usable = logits.gather(1, chosen[:, None]).isfinite().squeeze(1)
         rows = [i for i, draw in enumerate(draws) if draw.temperature]

@@ -94,7 +94,10 @@ struct room {
 struct draw {
     float temperature, top_p, min_p;
     int32_t top_k;
-    double point;  // in [0, 1)
+    double point;          // in [0, 1)
+    const int64_t *tokens; // whose logits change first, each once
+    const float *amounts;  // what is added to them
+    int64_t changes;
 };
 
 struct term {
@@ -129,7 +132,7 @@ static const struct term terms[] = {
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
     AT(room, picked), AT(room, choices), AT(room, results),
     SIZE(draw), AT(draw, temperature), AT(draw, top_p), AT(draw, min_p), AT(draw, top_k),
-    AT(draw, point),
+    AT(draw, point), AT(draw, tokens), AT(draw, amounts), AT(draw, changes),
     {0},
 };
 

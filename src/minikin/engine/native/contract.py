@@ -114,6 +114,8 @@ class Draw(ctypes.Structure):
         *((name, FLOAT) for name in ("temperature", "top_p", "min_p")),
         ("top_k", ctypes.c_int32),
         ("point", ctypes.c_double),
+        *((name, POINTER) for name in ("tokens", "amounts")),
+        ("changes", SIZE),
     )
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+
+_NONE = np.empty(0, np.int64), np.empty(0, np.float32)
 
 
 class Draw(NamedTuple):
@@ -22,6 +25,8 @@ class Draw(NamedTuple):
     top_k: int = 0
     point: float = 0.0
     """Where to read the inverse of the cumulative distribution, in [0, 1)."""
+    changes: tuple[np.ndarray, np.ndarray] = _NONE
+    """Tokens [N] int64, each once, and what is added to their logits first, [N] float32."""
 
 
 class Ranks(NamedTuple):

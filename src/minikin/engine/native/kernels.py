@@ -167,7 +167,10 @@ class Kernels:
         """See `minikin.engine.model.choose.Chooser`."""
         logits = logits.contiguous()
         tokens = torch.empty(len(logits), dtype=torch.int64)
-        structs = (contract.Draw * len(draws))(*draws)
+        structs = (contract.Draw * len(draws))(*(
+            (*draw[:5], changed.ctypes.data, amounts.ctypes.data, len(changed))
+            for draw in draws for changed, amounts in [draw.changes]
+        ))  # fmt: skip
         self.library.choose_tokens(logits.data_ptr(), *logits.shape, structs, tokens.data_ptr())
         return tokens
 

@@ -7,7 +7,7 @@
 #include "workers.h"
 
 struct choosing {
-    const float *logits;  // [rows, width]
+    float *logits;  // [rows, width]
     int64_t width;
     const struct draw *draws;
     int64_t *tokens;
@@ -67,16 +67,18 @@ static int64_t drawn_token(const float *row, int64_t width, const struct draw *d
 
 static void choose_row(const void *job, int64_t r) {
     const struct choosing *c = job;
-    const float *row = c->logits + r * c->width;
+    const struct draw *draw = c->draws + r;
+    float *row = c->logits + r * c->width;
+    for (int64_t i = 0; i < draw->changes; i++) row[draw->tokens[i]] += draw->amounts[i];
     const int64_t best = largest_logit(row, c->width);
-    c->tokens[r] = best >= 0 && c->draws[r].temperature > 0
-                       ? drawn_token(row, c->width, c->draws + r, best) : best;
+    c->tokens[r] = best >= 0 && draw->temperature > 0 ? drawn_token(row, c->width, draw, best) : best;
 }
 
 // A token for each row: the most likely one if the temperature is 0, else the inverse of the cumulative
-// distribution of the tokens within the limits, at the draw's point. -1 if a logit is NaN.
+// distribution of the tokens within the limits, at the draw's point. -1 if a logit is NaN. The changes
+// of the draws stay in the logits.
 void choose_tokens(
-    const float *logits, int64_t rows, int64_t width, const struct draw *draws, int64_t *tokens) {
+    float *logits, int64_t rows, int64_t width, const struct draw *draws, int64_t *tokens) {
     const struct choosing job = {logits, width, draws, tokens};
     run_chunks(choose_row, &job, rows);
 }
