@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -47,6 +48,20 @@ def test_a_level_shows_what_is_as_urgent_or_more(level, first):
     assert "INFO GET /" in lines
     assert lines[-1] == "WARNING library warns"
     assert "library" not in lines[-2]
+
+
+def test_in_json_each_line_is_an_object():
+    script = SCRIPT.replace('"%(levelname)s %(message)s")', "as_json=True)")
+    script = script.replace("print(logs.level())", "print(logs.style())")
+    env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-c", script, "info"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "info json"
+    first, second, third, *_ = map(json.loads, done.stderr.splitlines())
+    assert (first["level"], first["logger"]) == ("info", "minikin.some.module")
+    assert first["message"] == "news"
+    assert second["message"].startswith("of a client: a\nERROR forged")
+    assert "ValueError: bad" in third["exception"]
 
 
 def test_text_from_others_starts_no_line_and_hides_nothing():

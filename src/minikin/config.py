@@ -14,7 +14,7 @@ import msgspec
 import platformdirs
 from msgspec import Meta
 
-from minikin.logs import Level
+from minikin.logs import Format, Level
 
 ORIGINAL = "gpt-4.1-mini"
 """The name of OpenAI's model in most clients."""
@@ -213,6 +213,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "log has one line per request at every level. --no-access-log turns it off."
         ),
     ] = "info"
+    log_format: Annotated[
+        Format, Meta(description="Lines of text, or a JSON object on each line.")
+    ] = "text"
     access_log: Annotated[
         bool, Meta(description="Log one line per request.", extra={"hidden": True})
     ] = True

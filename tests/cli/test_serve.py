@@ -26,7 +26,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     calls: list[ServerSettings] = []
     server = types.SimpleNamespace(serve=lambda settings, routes: calls.append(settings))
     monkeypatch.setitem(sys.modules, "minikin.api.server", server)
-    monkeypatch.setattr("minikin.logs.set_up", lambda level: None)  # it holds for the process
+    monkeypatch.setattr(
+        "minikin.logs.set_up", lambda level, *, as_json: None
+    )  # it holds for the process
     return calls
 
 
@@ -111,7 +113,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
         f"--database {tmp_path}/kept.sqlite3 --files {tmp_path}/files "
-        "--log-level error --no-access-log"
+        "--log-level error --log-format json --no-access-log"
     )
     serve(*options.split())
     engine = EngineSettings(
@@ -151,6 +153,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             database=str(tmp_path / "kept.sqlite3"),
             files=str(tmp_path / "files"),
             log_level="error",
+            log_format="json",
             access_log=False,
         )
     ]

@@ -149,7 +149,7 @@ class BoundedProcess:
             sys.executable,
             "-m",
             self._module,
-            logs.level(),
+            logs.style(),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": path},

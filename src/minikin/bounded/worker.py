@@ -30,7 +30,7 @@ def serve(
 
     The program's only argument is the log level.
     """
-    logs.set_up(msgspec.convert(sys.argv[1], logs.Level), "worker: %(levelname)s %(message)s")
+    logs.set_up_child(sys.argv[1], "worker")
     os.nice(3)  # running answers have priority
     leave_no_core()
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")

@@ -149,7 +149,7 @@ def serve(
         allowed_origins=read_origins(allowed_origin or []),
         **settings_of(ServerSettings, settings),
     )
-    logs.set_up(chosen.log_level)
+    logs.set_up(chosen.log_level, as_json=chosen.log_format == "json")
     from minikin.api.server import serve as run_server
 
     run_server(chosen, lambda: catalog_routes(chosen))

@@ -15,7 +15,7 @@ _TOPICS = {
                          "request_timeout",
                          "threads", "device"),
     "Storage": ("database", "files"),
-    "Logs": ("log_level", "access_log"),
+    "Logs": ("log_level", "log_format", "access_log"),
 }  # fmt: skip
 """Topic -> its options. Others come before them, as "Options"."""
 _TOPIC_OF = {name: topic for topic, names in _TOPICS.items() for name in names}

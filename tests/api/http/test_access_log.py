@@ -131,3 +131,17 @@ def test_it_can_be_switched_off(serve, lines):
     httpx.get(f"{server.url}/v1/models")
     time.sleep(0.1)
     assert lines(0) == []
+
+
+def test_a_log_in_json_has_the_same_facts(serve, lines, caplog):
+    answer = httpx.post(f"{serve().url}/v1/chat/completions", json=ASK)
+    lines()
+    [record] = [record for record in caplog.records if record.name == ACCESS]
+    fields = record.fields
+    assert fields.pop("duration_ms") >= 0
+    assert fields["request_id"] == answer.headers["x-request-id"]
+    assert (fields["method"], fields["path"], fields["status"]) == (
+        "POST", "/v1/chat/completions", 200,
+    )  # fmt: skip
+    assert fields["model"] == "gpt-4.1-mini"
+    assert "SECRET" not in str(fields)

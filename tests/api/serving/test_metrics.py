@@ -13,6 +13,7 @@ from minikin.engine.messages import EngineStats
 from minikin.errors import EngineFailure
 from tests.fakes import ScriptedEngine, live_server
 from tests.patience import until
+from tests.raw_http import HI, talk
 from tests.real_model import ROOT
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -146,3 +147,12 @@ def test_two_servers_in_one_process_count_for_themselves():
         ask(one)
         assert value(one, "vllm:prompt_tokens_total", **TINY)
         assert value(other, "vllm:prompt_tokens_total", **TINY) is None
+
+
+def test_a_broken_head_and_a_client_that_left_count_as_errors():
+    with live_server(ScriptedEngine(pause=5)) as server:
+        assert talk(server, b"NONSENSE\r\n\r\n").startswith(b"HTTP/1.1 400")
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{server.url}/v1/chat/completions", json=HI, timeout=0.5)
+        until(lambda: value(server, "minikin_errors_total", status="499") == 1)
+        assert value(server, "minikin_errors_total", status="400") == 1

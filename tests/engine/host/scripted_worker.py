@@ -1,7 +1,7 @@
 """An engine's process without an engine: the first token of a prompt says what it does.
 
-The model's file name says how it starts: `crash`, `refuse`, or anything else to load. An engine
-for the model `endless` begins each answer and never ends it.
+The model's file name says how it starts: `crash`, `refuse`, or anything else to load. `replaced` is
+another model at each start. An engine for the model `endless` begins each answer and never ends it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import os
 import socket
 import sys
 import time
+
+from msgspec.structs import replace
 
 from minikin.engine.host.channel import BlockingReader, Events, Loaded, LoadFailed, Submit, frame
 from minikin.engine.messages import ChoiceUsage, Event, ModelInfo
@@ -27,7 +29,8 @@ def main() -> None:
         if name == "refuse":
             connection.sendall(frame(LoadFailed("It is broken.")))
             return
-        connection.sendall(frame(Loaded(INFO)))
+        info = replace(INFO, fingerprint=f"fp_{os.getpid()}") if name == "replaced" else INFO
+        connection.sendall(frame(Loaded(info)))
         while command := reader.read():
             if isinstance(command, Submit):
                 begin(command.request, connection) if name == "endless" else obey(

@@ -115,6 +115,17 @@ async def test_a_cancelled_request_ends_with_an_error_and_the_engine_stays():
         assert process.pid
 
 
+async def test_another_model_in_place_of_the_first_is_not_served():
+    async with engine("replaced") as process:
+        await process.wait_ready()
+        assert process._child
+        process._child.send_signal(signal.SIGHUP)
+        fault = await process.given_up()
+        assert "replaced is another model than at the start" in fault.message
+        with pytest.raises(SetupError):
+            await process.wait_ready()
+
+
 async def test_a_stop_is_not_a_crash():
     async with engine("endless") as process:
         await process.wait_ready()

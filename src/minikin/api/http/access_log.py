@@ -56,7 +56,8 @@ class AccessLog:
             path: str = scope["path"]
             is_minor = path in _MINOR or path.startswith(PAGE_FILES)
             seconds = time.perf_counter() - begun
-            log.log(logging.DEBUG if is_minor else logging.INFO, _line(scope, status, seconds))
+            level = logging.DEBUG if is_minor else logging.INFO
+            log.log(level, _line(scope, status, seconds), extra=_fields(scope, status, seconds))
 
 
 def _line(scope: Scope, status: int, seconds: float) -> str:
@@ -66,6 +67,20 @@ def _line(scope: Scope, status: int, seconds: float) -> str:
     words.append(scope["state"]["request_id"])
     words += [f"{name}={value}" for name, value in scope["state"].get("noted", {}).items()]
     return " ".join(_word(str(word)) for word in words)
+
+
+def _fields(scope: Scope, status: int, seconds: float) -> dict[str, Any]:
+    """The same for a log in JSON."""
+    return {
+        "fields": {
+            "method": scope["method"],
+            "path": _path(scope),
+            "status": status,
+            "duration_ms": round(seconds * 1000),
+            "request_id": scope["state"]["request_id"],
+            **scope["state"].get("noted", {}),
+        }
+    }
 
 
 def _path(scope: Scope) -> str:

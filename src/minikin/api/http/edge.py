@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from minikin.api.answer.identifiers import request_id
+from minikin.api.http.access_log import CLIENT_LEFT
 from minikin.api.http.headers import common_headers
 from minikin.api.serving.service import Service
 
@@ -27,13 +28,21 @@ class Edge:
         begun = time.perf_counter()
         scope.setdefault("state", {})["request_id"] = request_id()
 
+        answered = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 self._add_headers(message, scope, time.perf_counter() - begun)
                 self._service.metrics.answered(message["status"])
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        finally:
+            if not answered:
+                self._service.metrics.answered(CLIENT_LEFT)
 
     def _add_headers(self, start: Message, scope: Scope, seconds: float) -> None:
         """The headers that OpenAI sends. As at OpenAI, a 404 has no time and no limits.

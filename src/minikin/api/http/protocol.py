@@ -243,9 +243,16 @@ class BoundedProtocol(HttpToolsProtocol):
         # During an answer, a second answer would look like a part of it.
         if not self._exchange or self._exchange.is_over or not self._exchange.is_answering:
             self.transport.write(_answer(status, message))
+            self._count(status)
         if self._exchange:
             self._exchange.abandon()
         self._linger()
+
+    def _count(self, status: HTTPStatus) -> None:
+        """Count an answer that no route gave, as the server counts the others."""
+        service = getattr(getattr(self.config.app, "state", None), "service", None)
+        if service:
+            service.metrics.answered(status)
 
     def _close(self) -> None:
         if self._half_closed or not self.cycle.more_body:

@@ -49,6 +49,10 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 """PyTorch's threads sleep while they wait. If they spin on shared cores, they block the threads
 that they wait for: a prompt of 1,000 tokens took ten times as long."""
 
+CHANGED = (
+    "{} is another model than at the start: its file was replaced while the server ran. Start the "
+    "server again to serve it."
+)
 DIED = "The engine stopped while it ran this request. It restarts now. Try again."
 
 
@@ -193,7 +197,7 @@ class EngineSupervisor:
                 "-m",
                 PROGRAM,
                 str(theirs.fileno()),
-                logs.level(),
+                logs.style(),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 env=ENVIRONMENT | os.environ,
@@ -241,6 +245,9 @@ class EngineSupervisor:
                     owes = any(stream.owed for stream in self._streams.values())
                     self._owing_since = self._now() if owes else None
                 case Loaded(info):
+                    if self._info and self._info.fingerprint != info.fingerprint:
+                        self._fault = ModelFileError(CHANGED.format(self.settings.model.name))
+                        return
                     self._info = info
                     self._ready.set()
                 case LoadFailed(message):

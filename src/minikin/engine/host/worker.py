@@ -10,8 +10,6 @@ import sys
 import threading
 import time
 
-import msgspec
-
 from minikin import logs
 from minikin.engine.block_pool import CacheFault
 from minikin.engine.engine import Engine
@@ -49,9 +47,9 @@ _FORESEEN = (OSError, MemoryError, RuntimeError, AssertionError)
 def serve(make_masks: MakeMasks) -> None:
     """Serve commands from the socket whose descriptor is the program's first argument.
 
-    The second argument is the log level.
+    The second argument says how to log.
     """
-    logs.set_up(msgspec.convert(sys.argv[2], logs.Level), "engine: %(levelname)s %(message)s")
+    logs.set_up_child(sys.argv[2], "engine")
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
         load = reader.read()
