@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-state profile clean
+.PHONY: install help serve test test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-state overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -60,6 +60,15 @@ bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.c
 
 bench-state: $(VENV)/.installed-test  ## measure what storing and batches cost other requests; e.g. ARGS="--only batch"
 	$(BIN)/python -m bench.state "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
+	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+kill-test: $(VENV)/.installed-test  ## kill each process of a server again and again under streams; e.g. ARGS="--times 10"
+	$(BIN)/python -m bench.kill "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+soak: $(VENV)/.installed-test  ## send mixed traffic for two hours, and report memory and latency; e.g. ARGS="--seconds 900"
+	$(BIN)/python -m bench.soak "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 profile: $(VENV)/.installed-test  ## show where the time of a step goes, with perf; e.g. ARGS="--answers 32"
 	$(BIN)/python -m bench.profile "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

@@ -117,6 +117,21 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "127.0.0.1"
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8000
+    tls_certificate: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file with the certificate of the server and those that sign it. With "
+            "it, the server speaks HTTPS.",
+            extra={"unset": "plain HTTP"},
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file with the private key of the certificate.",
+            extra={"unset": "in the file of the certificate"},
+        ),
+    ] = None
     unload_after: Annotated[
         float | None,
         Meta(

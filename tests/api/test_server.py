@@ -5,12 +5,13 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from shutil import which
 
 import httpx
 import pytest
 
 from minikin.api.app import MoreRoutes
-from minikin.api.server import DrainingServer, listen, serve
+from minikin.api.server import DrainingServer, check_tls, listen, serve
 from minikin.errors import SetupError
 from tests.fakes import ScriptedEngine, app_over, settings
 from tests.patience import PATIENCE, until
@@ -184,3 +185,20 @@ def test_the_http_side_needs_no_torch():
     code = "import sys, minikin.api.server, minikin.api.app; sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.skipif(which("openssl") is None, reason="needs openssl")
+def test_a_certificate_that_does_not_fit_is_an_error_before_the_start(tmp_path):
+    for name in ("one", "two"):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+             "-keyout", tmp_path / f"{name}.key", "-out", tmp_path / f"{name}.pem"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    one, two, key = tmp_path / "one.pem", tmp_path / "two.pem", tmp_path / "one.key"
+    check_tls(settings(tls_certificate=one, tls_key=key))
+    for wrong in ({"tls_certificate": two, "tls_key": key}, {"tls_certificate": tmp_path / "none"}):
+        with pytest.raises(SetupError, match="Cannot use the certificate"):
+            check_tls(settings(**wrong))
+    with pytest.raises(SetupError, match="needs --tls-certificate"):
+        check_tls(settings(tls_key=key))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -58,6 +59,7 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
             check_database(settings.database)
         if settings.files:
             Contents(settings.files).check()
+    check_tls(settings)
     listener = listen(settings)
     if is_open(listener) and not settings.needs_key:
         log.warning(_NO_KEYS)
@@ -76,6 +78,21 @@ def _unlogged(name: str) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+
+
+def check_tls(settings: ServerSettings) -> None:
+    """Raise SetupError if the certificate or its key cannot be used."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None:
+        if key:
+            raise SetupError("--tls-key needs --tls-certificate.")
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise SetupError(
+            f"Cannot use the certificate {certificate} with its key: {error.strerror or error}."
+        ) from error
 
 
 def listen(settings: ServerSettings) -> socket.socket:
@@ -137,7 +154,7 @@ async def _announce(
 
     Raises SetupError if the only model cannot be loaded, now or after a crash.
     """
-    where = base_url(listener)
+    where = base_url(listener, tls=settings.tls_certificate is not None)
     names = ", ".join(models.names)
     try:
         model = await models.first()
@@ -176,6 +193,8 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                ssl_certfile=settings.tls_certificate,
+                ssl_keyfile=settings.tls_key,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=1,
             )

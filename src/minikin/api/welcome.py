@@ -21,12 +21,13 @@ def is_open(listener: socket.socket) -> bool:
     return not ipaddress.ip_address(listener.getsockname()[0]).is_loopback
 
 
-def base_url(listener: socket.socket) -> str:
+def base_url(listener: socket.socket, *, tls: bool = False) -> str:
     """An address of the server that a client can use, ending in /v1."""
     host, port = listener.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = _own_address(listener.family)
-    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
+    name = f"[{host}]" if ":" in host else host
+    return f"http{'s' if tls else ''}://{name}:{port}/v1"
 
 
 def welcome(settings: ServerSettings, url: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,7 +96,7 @@ class Database:
         self.is_file = self.url.get_backend_name() == "sqlite"
         self._engine: AsyncEngine | None = None
         self._opening = asyncio.Lock()
-        self._writing: Any = asyncio.Lock() if self.is_file else nullcontext()
+        self._writing = asyncio.Lock() if self.is_file else None
         """SQLite has one writer at a time. Others wait here, not in a loop over its lock."""
 
     @property
@@ -163,10 +163,26 @@ class Database:
         """A connection in a transaction, which is committed at the end. Raises StoreFailure."""
         with failures():
             engine = await self._open()
-            async with self._writing, engine.connect() as connection:
+            async with self._turn(), engine.connect() as connection:
                 await connection.execution_options(writes=True)
                 async with connection.begin():
                     yield connection
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The turn of one writer. Raises StoreFailure if the others take too long."""
+        if self._writing is None:
+            yield
+            return
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self._writing.acquire()
+        except TimeoutError:
+            raise StoreFailure("other writes take too long") from None
+        try:
+            yield
+        finally:
+            self._writing.release()
 
     async def connect(self) -> AsyncConnection:
         """A connection of its own. The caller closes it."""

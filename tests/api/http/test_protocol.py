@@ -8,7 +8,7 @@ import pytest
 
 from minikin.api.http import protocol
 from tests.fakes import ScriptedEngine
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.raw_http import HI, connected, parse, post, received
 
 HEAD = (
@@ -196,3 +196,20 @@ def test_connections_that_are_in_use_are_never_closed_for_others(serve, monkeypa
         connection.sendall(post(HI, "Connection: close"))
         assert httpx.get(f"{server.url}/health").status_code == 200
         assert parse(received(connection))[0] == 200
+
+
+def test_a_client_that_does_not_read_a_complete_answer_is_disconnected(serve, monkeypatch):
+    lost, ends = [], protocol.BoundedProtocol.connection_lost
+
+    def connection_lost(self, error):
+        lost.append(self)
+        ends(self, error)
+
+    monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(protocol.BoundedProtocol, "connection_lost", connection_lost)
+    server = serve(ScriptedEngine(tokens=["x" * 16_000_000]))
+    with connected(server) as client:
+        client.sendall(post())
+        until(lambda: lost)
+        assert len(received(client)) < 16_000_000
+    assert httpx.get(f"{server.url}/health").status_code == 200

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from minikin.api.routes import event_stream
-from minikin.errors import EngineFailure, Quarantined
+from minikin.errors import EngineFailure, Quarantined, StoreFailure
 from tests.fakes import ByteTokenizer, ScriptedEngine, settings
-from tests.patience import until
+from tests.patience import PATIENCE, until
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
 CHUNK_KEYS = {
@@ -356,3 +356,41 @@ def test_the_models_defaults_fill_missing_values(serve):
         params = server.engine.requests[-1].params
         said = {name: value for name, value in stated.items() if value is not None}
         assert {name: getattr(params, name) for name in recommended} == recommended | said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_cannot_be_stored_is_sent_and_says_so(serve, monkeypatch, stream):
+    server = serve()
+
+    async def fail(*_):
+        raise StoreFailure("disk full")
+
+    monkeypatch.setattr(server.service.store.completions, "add", fail)
+    hello = [{"role": "user", "content": "Hi"}]
+    body = {"model": "gpt-4.1-mini", "messages": hello, "store": True, "stream": stream}
+    answer = httpx.post(f"{server.url}/v1/chat/completions", json=body, timeout=60)
+    assert answer.status_code == 200
+    if stream:
+        assert answer.text.endswith("could not store it\n\ndata: [DONE]\n\n")
+        assert '"error"' not in answer.text
+    else:
+        assert "could not store it" in answer.headers["warning"]
+        assert answer.json()["choices"][0]["message"]["content"] == "Hello there!"
+
+
+async def test_a_client_that_reads_too_little_loses_the_rest(monkeypatch):
+    monkeypatch.setattr(event_stream, "WRITE_SECONDS", 0.5)
+    sent = []
+
+    async def events():
+        for number in range(1000):
+            yield b"%d" % number
+
+    async def send(message):
+        sent.append(message)
+        await asyncio.sleep(0.1)  # far less than the limit of one event
+
+    async with asyncio.timeout(PATIENCE):
+        await event_stream.send_events(events(), lambda error: b"", send)
+    assert len(sent) < 20
+    assert sent[-1]["more_body"], "the answer has no end"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from minikin.api.responses.wire import Response
-from minikin.errors import EngineFailure
+from minikin.errors import EngineFailure, StoreFailure
 from tests.fakes import ScriptedEngine
 from tests.patience import PATIENCE
 
@@ -315,3 +315,24 @@ def test_what_codex_sends_is_accepted_with_extensions(serve):
         ],
     }  # fmt: skip
     assert post(server, **sent).status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_response_that_cannot_be_stored_is_sent_and_says_so(serve, monkeypatch, stream):
+    server = serve()
+
+    async def fail(*_, **__):
+        raise StoreFailure("disk full")
+
+    monkeypatch.setattr(server.service.store.responses, "put", fail)
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "stream": stream}
+    answer = httpx.post(f"{server.url}/v1/responses", json=body, timeout=PATIENCE)
+    assert answer.status_code == 200
+    if stream:
+        *_, comment, last, end = answer.text.split("\n\n")
+        assert comment.startswith(": warning: ")
+        assert last.startswith("event: response.completed")
+        assert end == ""
+    else:
+        assert "could not store it" in answer.headers["warning"]
+        assert answer.json()["status"] == "completed"

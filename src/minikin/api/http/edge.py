@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from minikin.api.answer.identifiers import request_id
@@ -39,7 +39,8 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            with self._service.tracing.request(Headers(scope=scope)):
+                await self._app(scope, receive, send_with_headers)
         finally:
             if not answered:
                 self._service.metrics.answered(CLIENT_LEFT)

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from minikin.api.http.exchange import Exchange
 from minikin.api.http.half_closed import HalfClosed
 from minikin.api.http.headers import common_headers
+from minikin.api.http.http import WRITE_SECONDS
 from minikin.errors import InvalidRequest
 
 MAX_CONNECTIONS = 4_096
@@ -71,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _lingering = False
     """Whether everything is sent and further input is discarded."""
     _idle_since: float | None = None
+    _unread: asyncio.TimerHandle | None = None
+    """The timer for the rest of an answer that the client does not read."""
     _exchange: Exchange | None = None
     """The current or latest request. More can wait in `pipeline`."""
     _half_closed: HalfClosed | None = None
@@ -85,6 +88,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
         self._forget_deadline()
+        if self._unread:
+            self._unread.cancel()
         self._unset_keepalive_if_required()
         if self._half_closed:
             self._half_closed.stop()
@@ -114,6 +119,8 @@ class BoundedProtocol(HttpToolsProtocol):
         exchange = self._exchange
         if self._lingering or exchange is None or exchange.is_over:
             return False
+        if not self.transport.can_write_eof():
+            return False  # TLS has no connections that are half closed
         self._forget_deadline()
         self.cycle.keep_alive = False
         exchange.end_input()
@@ -164,6 +171,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """An answer is written."""
+        self._watch_unread()
         if self._exchange and self._exchange.closes:
             self._close()
         else:
@@ -230,6 +238,17 @@ class BoundedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
+    def _watch_unread(self, before: int | None = None) -> None:
+        """End the connection if its client reads nothing of a complete answer for some time.
+
+        `before` is the number of bytes that the client had not read at the last look.
+        """
+        left = self.transport.get_write_buffer_size()
+        if before is not None and left >= before and self._exchange and self._exchange.is_over:
+            self.transport.abort()
+        elif left:
+            self._unread = self.loop.call_later(WRITE_SECONDS, self._watch_unread, left)
+
     def _close_longest_idle(self) -> None:
         connections = [each for each in self.connections if isinstance(each, BoundedProtocol)]
         idle = [each for each in connections if each._idle_since is not None]
@@ -264,6 +283,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close, but continue to read for a short time."""
         self._lingering = True
         self.flow.resume_reading()
+        if not self.transport.can_write_eof():  # TLS
+            self.transport.close()
+            return
         self.transport.write_eof()
         self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 

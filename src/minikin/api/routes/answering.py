@@ -82,6 +82,7 @@ async def _running(
         with (
             queue.turn(generation) as turn,
             service.metrics.answer(name, generation, begun) as progress,
+            service.tracing.answer(name, generation, progress),
         ):
             generated = model.engine.generate(generation)
             timed = queue.in_time(generated, turn, begun)

@@ -30,6 +30,7 @@ from minikin.api.http.large import off_loop
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
+from minikin.api.routes.keeping import COMMENT, WARNING, is_kept
 from minikin.api.serving.service import Service
 from minikin.errors import MinikinError
 from minikin.store.completions import StoredCompletion
@@ -64,8 +65,11 @@ class ChatCompletions:
                     if chat.stream:
                         await send_events(events, _failure, send)
                     else:
-                        completion = await self._whole(chat, chunks, scope)
-                        await json_response(completion)(scope, receive, send)
+                        completion, stored = await self._whole(chat, chunks, scope)
+                        whole = json_response(completion)
+                        if not stored:
+                            whole.headers["warning"] = WARNING
+                        await whole(scope, receive, send)
 
     async def stored(self, owner: str, ids: LineIds) -> dict[str, Any] | None:
         """The answer to a line of a batch, if an earlier run of the line stored it."""
@@ -77,14 +81,14 @@ class ChatCompletions:
 
     async def _whole(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope
-    ) -> ChatCompletion:
-        """The answer without a stream: the fold of the same chunks."""
+    ) -> tuple[ChatCompletion, bool]:
+        """The answer without a stream: the fold of the same chunks. False if it is not stored."""
         fold = Fold()
         async for chunk in chunks:
             fold.add(chunk)
         if chat.store:
             return await self._keep(chat, fold, scope)
-        return await off_loop(fold.size, lambda: in_parts(fold.completion()))
+        return await off_loop(fold.size, lambda: in_parts(fold.completion())), True
 
     async def _events(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope
@@ -96,16 +100,18 @@ class ChatCompletions:
                 fold.add(chunk)
             if event := server_sent(chunk, chat):
                 yield event
-        if chat.store:
-            await self._keep(chat, fold, scope)
+        if chat.store and not (await self._keep(chat, fold, scope))[1]:
+            yield COMMENT
         yield DONE
 
-    async def _keep(self, chat: ChatRequest, fold: Fold, scope: Scope) -> ChatCompletion:
-        """Store the finished answer."""
+    async def _keep(
+        self, chat: ChatRequest, fold: Fold, scope: Scope
+    ) -> tuple[ChatCompletion, bool]:
+        """Store the finished answer. Returns it, and whether it is stored."""
         answer = await off_loop(fold.size, lambda: in_parts(fold.completion(chat.metadata)))
         body = asdict(answer) | chat.settings
         del body["metadata"]
-        await self._service.store.completions.add(
+        storing = self._service.store.completions.add(
             StoredCompletion(
                 id=answer.id,
                 owner=scope["state"]["owner"],
@@ -115,7 +121,7 @@ class ChatCompletions:
                 metadata=chat.metadata,
             )
         )
-        return answer
+        return answer, await is_kept(storing)
 
 
 def _identifier(scope: Scope) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from types import MappingProxyType
 
@@ -19,6 +20,8 @@ _HEADERS = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # otherwise nginx buffers events
 ]
+LEAST_BYTES = 1_024
+"""A second. A client that reads less for WRITE_SECONDS loses the rest of its answer."""
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -35,10 +38,14 @@ async def send_events(
     event = await anext(events, None)
     more = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *more]})
+    patience = WRITE_SECONDS
     try:
         while event is not None:
-            async with asyncio.timeout(WRITE_SECONDS):
+            begun = time.perf_counter()
+            async with asyncio.timeout(patience):
                 await send({"type": "http.response.body", "body": event, "more_body": True})
+            waited = time.perf_counter() - begun
+            patience = min(WRITE_SECONDS, patience - waited + len(event) / LEAST_BYTES)
             event = await anext(events, None)
         ending = b""
     except TimeoutError:

@@ -14,6 +14,7 @@ from minikin.api.responses.maker import ResponseMaker
 from minikin.api.responses.state import in_full, kept_items, stored
 from minikin.api.responses.translate import ResponseRequest
 from minikin.api.routes.answering import answering
+from minikin.api.routes.keeping import is_kept
 from minikin.api.serving.service import Service
 
 
@@ -31,6 +32,8 @@ class ResponseTurn:
         self.maker = ResponseMaker(request, ids)
         self.items = kept_items(request.input, ids)
         """The items of the input, as the store has them."""
+        self.is_kept = True
+        """False if the finished response could not be stored."""
 
     async def events(self, noted: dict[str, Any]) -> AsyncGenerator[ResponseEvent, None]:
         """The events. Before the last one, the response is stored and its conversation is free.
@@ -47,7 +50,7 @@ class ResponseTurn:
         ):
             async for event in events:
                 if self.maker.ended:
-                    await self.keep()
+                    self.is_kept = await is_kept(self.keep())
                     last = event
                 else:
                     yield event

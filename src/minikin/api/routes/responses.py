@@ -22,6 +22,7 @@ from minikin.api.responses.translate import COUNTED, Body, ResponseRequest, read
 from minikin.api.responses.wire import InputTokens
 from minikin.api.routes.background import Background
 from minikin.api.routes.event_stream import send_events
+from minikin.api.routes.keeping import COMMENT, WARNING
 from minikin.api.routes.operations import ANSWER_FAULTS, component, operation, streaming
 from minikin.api.routes.response_turn import ResponseTurn
 from minikin.api.serving.service import Service
@@ -64,12 +65,14 @@ class Responses:
                 events = turn.events(noted(scope))
             async with while_connected(receive), aclosing(events):
                 if asked.stream:
-                    async with aclosing(sent(events)) as frames:
+                    async with aclosing(_sent(events, turn)) as frames:
                         failure = partial(_failure, turn.maker)
                         await send_events(frames, failure, send, _warnings(asked))
                 else:
                     answer = json_response(whole or await turn.whole(noted(scope)))
                     answer.headers.update(_warnings(asked))
+                    if not turn.is_kept:
+                        answer.headers["warning"] = WARNING
                     await answer(scope, receive, send)
 
     async def stored(self, owner: str, ids: LineIds) -> dict[str, Any] | None:
@@ -110,6 +113,16 @@ def _ids(scope: Scope) -> ResponseIds | None:
 async def sent(events: AsyncGenerator[ResponseEvent, None]) -> AsyncGenerator[bytes, None]:
     """The events as they are sent."""
     async for event in events:
+        yield server_sent(event)
+
+
+async def _sent(
+    events: AsyncGenerator[ResponseEvent, None], turn: ResponseTurn
+) -> AsyncGenerator[bytes, None]:
+    """The events of a new response as they are sent. It is stored before the last one."""
+    async for event in events:
+        if not turn.is_kept:
+            yield COMMENT
         yield server_sent(event)
 
 

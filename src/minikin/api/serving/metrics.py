@@ -117,6 +117,8 @@ class Progress:
         """Choice -> the time of its last event."""
         self.unfinished = request.n
         """Choices without an end."""
+        self.reasons: list[str] = []
+        """Why choices ended."""
         self.failed = False
         self._first = metrics._first.labels(model)
         self._next = metrics._next.labels(model)
@@ -158,6 +160,7 @@ class Progress:
 
     def _end(self, reason: str, cached: int) -> None:
         self.unfinished -= 1
+        self.reasons.append(reason)
         self._metrics._ended_as(self.model, reason)
         self._metrics._queries.labels(self.model).inc(len(self.request.prompt))
         self._metrics._hits.labels(self.model).inc(cached)

@@ -15,6 +15,7 @@ from minikin.api.serving.lag import LagMeter
 from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.tidying import Tidying
+from minikin.api.serving.tracing import tracing
 from minikin.api.serving.waiting import WaitingRequests
 from minikin.config import ServerSettings
 from minikin.errors import Overloaded, SetupError, ShuttingDown, StoreFailure
@@ -57,6 +58,7 @@ class Service:
         self.store = Store(settings.database, settings.files)
         self.metrics = Metrics(models, lambda: self.in_flight)
         self.keys = Keys(settings)
+        self.tracing = tracing()
         self.waiting = {model.id: WaitingRequests(settings) for model in settings.models}
         """By model: what waits for its first token."""
         self._in_flight_of: Counter[str] = Counter()
@@ -88,6 +90,7 @@ class Service:
             self._sweeper.cancel()
             await asyncio.wait([self._sweeper])
         await self.store.close()
+        await asyncio.to_thread(self.tracing.stop)
 
     async def _sweep(self) -> None:
         while True:
