@@ -104,13 +104,14 @@ async def drip(target: Target) -> list[str]:
     """Row 91: a head that comes a byte at a time ends after ten seconds."""
     reader, writer = await asyncio.open_connection("127.0.0.1", target.client.base_url.port)
     start = time.monotonic()
+    waiting = asyncio.create_task(reader.read())
     for byte in b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: " + b"x" * 30:
         writer.write(bytes([byte]))
-        await asyncio.sleep(0.25)
-        if writer.is_closing() or reader.at_eof():
+        await asyncio.wait([waiting], timeout=0.25)
+        if waiting.done():
             break
-    answer = await asyncio.wait_for(reader.read(), 20)
-    writer.close()
+    answer = await asyncio.wait_for(waiting, 20)
+    writer.transport.abort()
     taken = time.monotonic() - start
     return [] if answer.startswith(b"HTTP/1.1 408") and taken < 25 else [f"{taken} s: {answer!r}"]
 

@@ -232,3 +232,13 @@ def test_a_broken_model_file_is_refused_with_a_reason(tmp_path):
     assert failed.returncode == 1
     assert "broken.gguf" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+def test_the_name_of_a_broken_file_cannot_forge_or_colour_lines(tmp_path):
+    broken = tmp_path / "a\x1b[31m\nReady.gguf"
+    broken.write_bytes(b"GGUF")
+    command = [sys.executable, "-m", "minikin", "serve", "--model", str(broken), "--port", "8999"]
+    failed = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd="src")
+    assert failed.returncode == 1
+    assert "\\x1b[31m\\nReady.gguf" in failed.stderr
+    assert not any(part in failed.stderr + failed.stdout for part in ("\x1b", "\nReady"))

@@ -34,6 +34,7 @@ from minikin.cli.serve import serve
 from minikin.cli.switches import command_of
 from minikin.cli.topics import group_options
 from minikin.errors import SetupError
+from minikin.logs import one_line
 
 app = typer.Typer(
     help="A self-hosted drop-in for OpenAI's gpt-4.1-mini, with open weights.\n\n"
@@ -106,5 +107,6 @@ def main() -> None:
         root(auto_envvar_prefix=PREFIX)
     except SetupError as error:
         wrap = errors.is_terminal  # a log file gets it on one line
-        errors.print(f"error: {error.message}", style="red", soft_wrap=not wrap)
+        message = "\n".join(map(one_line, error.message.split("\n")))
+        errors.print(f"error: {message}", style="red", soft_wrap=not wrap)
         sys.exit(1)

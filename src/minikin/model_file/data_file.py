@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from minikin.errors import ModelFileError
+from minikin.logs import one_line
 
 _SAMPLES, _SAMPLE_BYTES = 64, 64 * 1024
 
@@ -23,14 +24,15 @@ class MalformedError(Exception):
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turn an error in the file at `path` into a ModelFileError."""
+    shown = one_line(str(path))
     try:
         yield
     except OSError as error:
-        raise ModelFileError(f"Cannot open the model file {path}: {error.strerror}.") from error
+        raise ModelFileError(f"Cannot open the model file {shown}: {error.strerror}.") from error
     except (MalformedError, UnicodeDecodeError) as error:
         reason = error if isinstance(error, MalformedError) else "a string in it is not UTF-8"
         raise ModelFileError(
-            f"Cannot use the model file {path}: {reason}. "
+            f"Cannot use the model file {shown}: {reason}. "
             "Download the file again or choose another one."
         ) from error
 
