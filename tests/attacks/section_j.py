@@ -11,7 +11,7 @@ from tests.attacks.case import ASK, CHAT, Case, Target, ask, faults_of, get
 OPTIONS = ("--access-log",)
 EVIL = {"Origin": "https://evil.example"}
 IDS = ("../../etc/passwd", "..%2f..%2fetc%2fpasswd", "%00", "C:%5Cx", "%5C%5Chost%5Cs",
-       "a" * 4_096, "NUL", "con", "file-" + "A" * 24, "%2e%2e", "' OR 1=1 --", "file-\x7f",
+       "a" * 4_096, "NUL", "con", "file-" + "A" * 24, "%2e%2e", "' OR 1=1 --", "file-%7f",
        "\u202e")  # fmt: skip
 
 
@@ -33,9 +33,12 @@ def from_page(row: int, name: str, status: int | tuple[int, ...], **headers: str
     return Case(row, name, check, quick=True)
 
 
-def lost(prefix: str) -> list[Case]:
+def lost(prefix: str, lag: float = 0.05) -> list[Case]:
     """Row 124: ids that are paths find nothing."""
-    return [get(124, f"{prefix}/{name[:20]}", f"{prefix}/{name}", (400, 404, 431)) for name in IDS]
+    return [
+        get(124, f"{prefix}/{name[:20]}", f"{prefix}/{name}", (400, 404, 431), lag=lag)
+        for name in IDS
+    ]
 
 
 async def forged_id(target: Target) -> list[str]:
@@ -90,10 +93,9 @@ CASES: list[Case] = [
     from_page(122, "0.0.0.0", 403, Host="0.0.0.0:8000"),
     from_page(122, "WebSocket", (403, 415), Upgrade="websocket", Connection="Upgrade", **EVIL),
     *lost("/v1/files"), *lost("/v1/batches"), *lost("/v1/responses"), *lost(CHAT),
-    *lost("/v1/conversations"), *lost("/v1/models"), *lost("/catalog"),
+    *lost("/v1/conversations"), *lost("/v1/models"), *lost("/catalog", 0.5),  # it loads once
     *(get(128, path, path, (400, 404), quick=True)
-      for path in ("/v1/a%0d%0aFORGED", "/v1/models?x=%0d%0aFORGED%1b[31m", "/%1b[2J")
-      if "models" not in path),
+      for path in ("/v1/a%0d%0aFORGED", "/v1/no?x=%0d%0aFORGED%1b[31m", "/%1b[2J")),
     Case(128, "ids of requests", forged_id, quick=True),
     escapes(128, {"user": "\x1b[31m\nFORGED"}),
     escapes(128, {"model": "\x1b[31m\nFORGED"}),
