@@ -94,6 +94,8 @@ $(BIN)/python:
 	    $(PYTHON) -m pip --python $(VENV) install pip; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Minikin and its packages, PyTorch among them, into $(VENV). This takes some minutes once."
+	@echo "After \"Installing collected packages\", nothing is printed for a minute or two."
 	$(PIP) --editable .
 	@touch $@
 

@@ -160,6 +160,27 @@ def test_probe_reports_keeps_evidence_and_finds_regressions(run, proxy, tmp_path
     assert shown["capabilities"]["seed"]["state"] == "failed"
 
 
+def test_another_minikin_says_what_its_names_mean(run, shared_server):
+    words = ["probe", "--base-url", f"{shared_server.url}/v1", "--model", "gpt-4.1-mini"]
+    found = json.loads(run(*words, "--capability", "stop", "--json")[1])
+    assert found["offering"] == "minikin/tiny"
+
+
+def test_verified_alone_lists_what_a_probe_verified(run, shared_server):
+    words = ["probe", "--base-url", f"{shared_server.url}/v1", "--model", "tiny"]
+    run(*words, "--capability", "stop", "--json")
+    every = json.loads(run("catalog", "list", "--json")[1])
+    verified = json.loads(run("catalog", "list", "--verified", "--json")[1])
+    assert len(verified) < len(every) / 10
+    for row in verified:
+        assert "verified" in [state["state"] for state in row["capabilities"].values()]
+
+
+def test_a_comparison_says_what_is_compared(run):
+    told = run("catalog", "compare", "gpt-4.1-mini", "smollm2-135m-instruct")[1]
+    assert "Neither says how good the answers are" in told
+
+
 def test_an_unnamed_provider_is_its_address_and_no_known_offering(run, proxy, tmp_path):
     wall, url = proxy
     wall.fault = None

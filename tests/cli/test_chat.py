@@ -74,6 +74,62 @@ def test_commands(minikin: Minikin, server: Server, tmp_path: Path):
     assert len(server.requests) == 2
 
 
+def test_another_model_and_another_answer(minikin: Minikin, server: Server):
+    for text in ("one", "two", "three"):
+        server.say(text)
+    shown = talk(
+        minikin,
+        server,
+        "/retry",
+        "Hi",
+        "/retry",
+        "/model",
+        "/model gpt-4.1-mini",
+        "More",
+        "/model no",
+    )
+    assert "no question to answer again" in shown
+    assert "Models: tiny, gpt-4.1-mini." in shown
+    assert "no model no" in shown
+    asked = [(r["model"], [m["content"] for m in r["messages"]]) for r in server.requests]
+    assert asked == [
+        ("tiny", ["Hi"]),
+        ("tiny", ["Hi"]),
+        ("gpt-4.1-mini", ["Hi", "two", "More"]),
+    ]
+
+
+def test_a_pasted_text_is_one_question(env: dict[str, str], server: Server):
+    server.say("fine")
+    ours, theirs = pty.openpty()
+    arguments = command("chat", "--base-url", server.base_url)
+    env |= {"TERM": "xterm"}
+    chat = subprocess.Popen(arguments, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    shown = ""
+    try:
+        shown = _read_until(ours, "> ")
+        os.write(ours, b"\x1b[200~first\nsecond\nthird\x1b[201~")
+        os.write(ours, b"\r")
+        shown += _read_until(ours, "stop")
+        os.write(ours, b"/exit\r")
+        chat.wait(PATIENCE)
+    finally:
+        chat.kill()
+        chat.wait()
+        os.close(ours)
+    assert [r["messages"][-1]["content"] for r in server.requests] == ["first\nsecond\nthird"]
+
+
+def _read_until(terminal: int, text: str) -> str:
+    shown = ""
+    deadline = time.monotonic() + PATIENCE
+    while text not in shown:
+        assert time.monotonic() < deadline, shown
+        shown += os.read(terminal, 4096).decode()
+    return shown
+
+
 def test_file_that_cannot_be_written(minikin: Minikin, server: Server):
     assert "Cannot write /nowhere/x.json: No such file" in talk(
         minikin, server, "/save /nowhere/x.json"

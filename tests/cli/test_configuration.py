@@ -112,3 +112,9 @@ def test_other_variables_are_not_options(minikin: Minikin, env: dict[str, str]):
     env["MINIKIN_PORT"] = "tcp://10.0.0.1:8000"  # Kubernetes sets it for a service `minikin`
     env["MINIKIN_VERSION"] = "1.0"
     assert "[serve]" in minikin("config", "serve").stdout
+
+
+def test_inner_commands_read_variables(minikin: Minikin, env: dict[str, str]):
+    env["MINIKIN_PROBE_BASE_URL"] = "ftp://nowhere"
+    env["MINIKIN_PROBE_MODEL"] = "m"
+    assert "must start with http" in minikin("probe").stderr

@@ -23,6 +23,7 @@ from minikin.api.http.http import TransportFault, error_response, json_response
 from minikin.api.http.public import METRICS
 from minikin.api.page import controls, docs
 from minikin.api.page import files as page_files
+from minikin.api.page.ask import AskForKey
 from minikin.api.page.dashboard import Dashboard
 from minikin.api.request.batch_rules import ENDPOINTS
 from minikin.api.routes.background import Background
@@ -86,6 +87,7 @@ def create_app(
             Middleware(Edge, service),
             *([Middleware(AccessLog)] if settings.access_log else []),
             Middleware(Cors, settings.allowed_origins),
+            Middleware(AskForKey),
             Middleware(Gate, settings, service.keys),
         ],
         exception_handlers={MinikinError: _on_error, HTTPException: _on_no_route},

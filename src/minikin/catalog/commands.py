@@ -51,6 +51,10 @@ catalog_app = typer.Typer(
 )
 
 
+_MEANING = (
+    "\nverified: a probe of that server saw that it works. declared: a source says so. Both are "
+    "about the API. Neither says how good the answers are: a larger model usually answers better."
+)
 _COMPARED = "A model, or an offering (provider/model)."
 
 
@@ -150,7 +154,7 @@ def list_(
         bool,
         typer.Option(
             "--verified",
-            help="With --capability: only offerings where a probe verified the capability.",
+            help="Only offerings where a probe verified the capabilities, or without them any.",
         ),
     ] = False,
     author: Annotated[
@@ -311,6 +315,7 @@ def compare(
         if states != ["unknown", "unknown"]:
             rows.append([name, *(state_text(state) for state in states)])
     print_table(["", *(row.id for row in pair)], rows)
+    out.print(_MEANING)
 
 
 @catalog_app.command()

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts.evidence import Evidence, Result
+from minikin.catalog.facts.schema import is_id
 from minikin.catalog.pages.site_map import slug
 from minikin.catalog.probes.checks import CHECKS
 from minikin.catalog.probes.client import Client, Unreachable
@@ -67,8 +68,7 @@ def probe(
 ) -> None:
     """Test what an OpenAI-compatible server really does, and store the evidence.
 
-    Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model smollm2-135m-instruct
-    --provider minikin
+    Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model gpt-4.1-mini
     """
 
     unknown = set(capability or ()) - CHECKS.keys()
@@ -81,7 +81,7 @@ def probe(
         raise SetupError(f"The environment variable {api_key_env} is not set.")
     home = folder or catalogs.user_folder()
     with Client(base_url, key, timeout) as client:
-        offering = _probed_offering(catalogs.load(home), provider, client.base_url, model)
+        offering = _probed_offering(catalogs.load(home), provider, client, model)
         found = _run(client, model, offering, checks)
     path = home / "evidence" / f"{slug(offering)}.json"
     old = evidence_files.read(path) if path.exists() else None
@@ -96,14 +96,31 @@ def probe(
             raise typer.Exit(1)
 
 
-def _probed_offering(catalog: Catalog, provider: str | None, base_url: str, model: str) -> str:
+def _probed_offering(catalog: Catalog, provider: str | None, client: Client, model: str) -> str:
     """The offering's id: the catalog's if it knows the provider and the name."""
     if provider is None:
         bases = {row.value("api_base"): row.id for row in catalog.providers.values()}
-        provider = bases.get(base_url) or slug(urlsplit(base_url).netloc)
+        provider = bases.get(client.base_url)
+    if provider is None:
+        provider, model = _of_minikin(client, model)
     # Never by an alias, because an alias can be any model.
     known = catalog.offerings.get(f"{provider}/{model}".lower())
     return known.id if known else f"{provider}/{model}"
+
+
+def _of_minikin(client: Client, model: str) -> tuple[str, str]:
+    """The provider, and the model behind an alias: another Minikin says what its names mean."""
+    try:
+        listed = client.get("/models")
+    except Unreachable:
+        listed = None  # the probe says so
+    rows = listed.get("data") if isinstance(listed, dict) else None
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and (row.get("id"), row.get("owned_by")) == (model, "minikin"):
+            root = row.get("root", model)
+            if is_id(f"minikin/{root}", "offering"):
+                return "minikin", root
+    return slug(urlsplit(client.base_url).netloc), model
 
 
 def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) -> Evidence:

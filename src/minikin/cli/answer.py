@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 
 from minikin.cli.client import Chunk
-from minikin.cli.output import errors
+from minikin.cli.output import console, errors
+from minikin.cli.wrap import Wrapper
 
 
 class Answer:
@@ -18,6 +19,7 @@ class Answer:
         self._model = model
         self._tokens = 0
         self._prompt_tokens = 0
+        self._wrapper = Wrapper(console.width) if console.is_terminal else None
         self._asked = self._first = self._last = time.monotonic()
 
     def show(self, chunks: Iterator[Chunk]) -> None:
@@ -25,10 +27,17 @@ class Answer:
         with errors.status("thinking", spinner="dots"):
             first = next((chunk for chunk in self._take(chunks) if chunk.text), None)
         self._first = time.monotonic()
-        if first is not None:
-            _print_text(first.text)
-        for chunk in self._take(chunks):
-            _print_text(chunk.text)
+        try:
+            if first is not None:
+                self._print(first.text)
+            for chunk in self._take(chunks):
+                self._print(chunk.text)
+        finally:
+            print(self._wrapper.end() if self._wrapper else "", end="", flush=True)
+
+    def _print(self, text: str) -> None:
+        shown = _without_control(text)
+        print(self._wrapper.add(shown) if self._wrapper else shown, end="", flush=True)
 
     def status(self) -> str:
         """For example `smollm2 · 52 tokens · 61 tokens/s · first after 0.12 s · 84 in · stop`."""
@@ -56,7 +65,6 @@ class Answer:
             yield chunk
 
 
-def _print_text(text: str) -> None:
-    """Print a model's text without control characters, so that it cannot send terminal commands."""
-    shown = "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F)
-    print(shown, end="", flush=True)
+def _without_control(text: str) -> str:
+    """A model's text without control characters, so that it cannot send terminal commands."""
+    return "".join(c for c in text if c in "\n\t" or c.isprintable() or ord(c) > 0x9F)

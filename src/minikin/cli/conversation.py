@@ -29,6 +29,14 @@ class Conversation:
             {"role": "assistant", "content": answer},
         ]
 
+    def take_back(self) -> str | None:
+        """Remove the last question and its answer. Returns the question, if there is one."""
+        if not self._turns:
+            return None
+        question = self._turns[-2]["content"]
+        del self._turns[-2:]
+        return question
+
     def clear(self) -> None:
         """Delete all turns, and keep the system message."""
         self._turns.clear()

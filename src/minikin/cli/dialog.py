@@ -16,6 +16,8 @@ from minikin.cli.output import errors
 from minikin.errors import SetupError
 
 _HELP = """\
+/model NAME    talk with another model of the server (without NAME: list them)
+/retry         answer the last question again
 /system TEXT   set the system message (without TEXT: remove it)
 /clear         start a new conversation
 /save FILE     save the conversation as JSON
@@ -69,10 +71,34 @@ class Dialog:
             case "/system":
                 self._conversation.system = rest or None
                 errors.print("Set the system message." if rest else "Removed the system message.")
+            case "/model":
+                self._choose(rest)
+            case "/retry":
+                self._retry()
             case "/save" if rest:
                 self._save(Path(rest).expanduser())
             case _:
                 errors.print(f"Unknown command: {line}. Type /help for help.")
+
+    def _choose(self, name: str) -> None:
+        """Talk with another model. The conversation stays."""
+        try:
+            offered = self._client.models()
+        except SetupError as error:
+            errors.print(error.message, style="red")
+            return
+        if name in offered:
+            self._model = name
+        elif name:
+            errors.print(f"The server has no model {name}.", style="red")
+        errors.print(f"Talking to {self._model}. Models: {', '.join(offered)}.", soft_wrap=True)
+
+    def _retry(self) -> None:
+        question = self._conversation.take_back()
+        if question is None:
+            errors.print("There is no question to answer again.")
+        else:
+            self._answer(question)
 
     def _save(self, path: Path) -> None:
         try:
@@ -123,6 +149,8 @@ def _line_editing() -> Iterator[None]:
     if readline is None or not sys.stdin.isatty():
         yield
         return
+    # A pasted text with several lines is one question. Python turns this off.
+    readline.parse_and_bind("set enable-bracketed-paste on")
     file = platformdirs.user_state_path("minikin", appauthor=False) / "chat_history"
     with suppress(OSError):
         readline.read_history_file(file)

@@ -63,6 +63,7 @@ def test_the_dashboard_works(run):
 def test_the_key_is_asked_for_once(run):
     with real_server("--api-key", KEY) as server:
         run("key", server.url, KEY)
+        run("locked", server.url, KEY)
 
 
 def test_the_code_of_a_request_gives_its_answer(run, url, tmp_path):

@@ -20,6 +20,11 @@ def test_all_names_are_listed_with_what_they_take(shared_server):
         assert httpx.get(f"{shared_server.url}/v1/models/{model['id']}").json() == model
 
 
+def test_an_alias_names_the_model_that_it_means(shared_server):
+    listed = httpx.get(f"{shared_server.url}/v1/models").json()["data"]
+    assert [model.get("root") for model in listed] == [None, "tiny", "tiny"]
+
+
 def test_the_output_is_never_longer_than_the_originals(serve):
     server = serve(ScriptedEngine(window=100_000))
     model = httpx.get(f"{server.url}/v1/models/tiny").json()

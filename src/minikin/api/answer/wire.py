@@ -178,6 +178,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     context_length: int | UnsetType = UNSET
     """Tokens of prompt and answer together."""
     max_output_tokens: int | UnsetType = UNSET
+    root: str | UnsetType = UNSET
+    """The id of the model that an alias means, as vLLM has it."""
 
 
 class ModelList(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,12 +18,17 @@ FOR_OPERATOR = frozenset({METRICS, f"{DASHBOARD}.json"})
 """What shows the work of all keys."""
 FOR_OPERATOR_BELOW = ("/admin/", f"{DASHBOARD}/")
 PAGE_FILES = "/page/"
+CATALOG = "/catalog/"
+CATALOG_FILES = (".css", ".js", ".svg")
+"""The ends of its files without data: how its pages look, and badges."""
 
 
 def is_public(scope: Scope) -> bool:
     """Whether a request needs no key."""
     path: str = scope["path"]
     if path in PROBES or path.startswith(PAGE_FILES):
+        return True
+    if path.startswith(CATALOG) and path.endswith(CATALOG_FILES):
         return True
     return path in (PAGE, DOCS, DASHBOARD) and wants_page(scope)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 from starlette.requests import Request
@@ -65,7 +66,8 @@ def routes() -> list[Route]:
     return [BrowserRoute(PAGE, page), Route(PAGE_FILES + "{path:path}", file)]
 
 
-def html_page(text: str, place: Place) -> Response:
-    """A page in the server's root, with what all pages have in place of its marks."""
-    framed = text.replace("<!-- head -->", head()).replace("<!-- header -->", header(place))
+def html_page(text: str, place: Place, home: str = "") -> Response:
+    """A page with what all pages have in place of its marks. `home` leads to the server's root."""
+    framed = text.replace("<!-- head -->", head(home)).replace("<!-- home -->", escape(home))
+    framed = framed.replace("<!-- header -->", header(place, home))
     return Response(framed, media_type="text/html", headers=HEADERS)

@@ -46,6 +46,7 @@ class Models:
             owned_by="minikin",
             context_length=window or UNSET,
             max_output_tokens=min(window, MAX_OUTPUT_TOKENS) if window else UNSET,
+            root=UNSET if name == self._pool.names[name].id else self._pool.names[name].id,
         )
 
 

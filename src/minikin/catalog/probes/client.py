@@ -98,16 +98,24 @@ class Client:
         self.tape.seconds.append(reply.seconds)
         return reply
 
+    def get(self, path: str) -> Any:
+        """The JSON at a path, or None. It is not in the tape. Raises Unreachable."""
+        return self._once(path, None)[0].body
+
     def post_unrecorded(self, path: str, body: Any) -> None:
         """Send JSON once, and wait for any answer. Neither is in the tape. Raises Unreachable."""
         self._once(path, json.dumps(body).encode())
 
-    def _once(self, path: str, data: bytes) -> tuple[Reply, float]:
+    def _once(self, path: str, data: bytes | None) -> tuple[Reply, float]:
+        """Send `data`, or ask for what is there if it is None."""
         start = time.perf_counter()
         headers = {"Content-Type": "application/json"}
         try:
             request = self._http.build_request(
-                "POST", f"{self.base_url}{path}", content=data, headers=headers
+                "GET" if data is None else "POST",
+                f"{self.base_url}{path}",
+                content=data,
+                headers=headers,
             )
             response = self._http.send(request, stream=True)
             try:

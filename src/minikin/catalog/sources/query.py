@@ -19,7 +19,8 @@ _Name = Annotated[str, msgspec.Meta(max_length=160)]
 class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Conditions for an offering. Prices are in US dollars per million input tokens.
 
-    An offering with an unknown price or context does not match a limit on it.
+    `verified` without a capability means any of them. An offering with an unknown price or context
+    does not match a limit on it.
     """
 
     capability: list[_Name] = []
@@ -40,6 +41,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         return [row for row in catalog.offerings.values() if self._passes(catalog, row)]
 
     def _passes(self, catalog: Catalog, row: Record) -> bool:
+        if self.verified and not self.capability and not _is_verified(catalog, row):
+            return False
         enough = ("verified",) if self.verified else ("verified", "declared", "stale")
         price, context = row.value("price_input"), row.value("context")
         model = catalog.models[catalog.model_of(row)]
@@ -57,6 +60,13 @@ class Question(Filter, kw_only=True, forbid_unknown_fields=True):
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
     offset: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+def _is_verified(catalog: Catalog, row: Record) -> bool:
+    """Whether a probe verified a capability of it, and not too long ago."""
+    found = catalog.evidence.get(row.id.lower())
+    results = found.results if found else ()
+    return any(catalog.badge(row, result.capability)[0] == "verified" for result in results)
 
 
 def _ids(records: Iterable[Record]) -> set[str]:
