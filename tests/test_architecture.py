@@ -117,7 +117,7 @@ LINES = {
     "api/batches": 570,
     "api/completions": 560,
     "api/http": 1850,
-    "api/page": 370,
+    "api/page": 390,
     "api/request": 2195,
     "api/responses": 2530,
     "api/routes": 2250,
