@@ -12,7 +12,7 @@ from minikin.engine.model.linear import Int4Weight, Linear
 from minikin.engine.model.mixture import Expert, Mixture
 from minikin.engine.model.tensors import MatrixPart, Tensors
 from minikin.engine.native.kernels import Kernels, PackedMatrix
-from minikin.engine.native.quantized import Blocks
+from minikin.engine.native.quantized import SAMPLE, Blocks
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.gguf import GGMLType
@@ -196,10 +196,15 @@ class _Loader:
         if biased:
             stacked = torch.cat([self.tensors.biases(part, count) for part in parts], dim=1)
             biases = [*stacked.to(self.device)]
+        # One sample for the whole tensor: a model can have 18,000 experts.
+        sample = max(1, SAMPLE // count)
         return [
-            self._kept(width, [(matrices[i], kind) for matrices, kind in read], bias, gated=gated)
+            self._kept(
+                width, [(matrices[i], kind) for matrices, kind in read], bias, gated=gated,
+                sample=sample,
+            )
             for i, bias in enumerate(biases)
-        ]
+        ]  # fmt: skip
 
     def _linear(self, width: int, *parts: MatrixPart, gated: bool = False) -> Linear:
         """One Linear from several parts with the same input, stacked."""
@@ -213,9 +218,10 @@ class _Loader:
         bias: torch.Tensor | None,
         *,
         gated: bool,
+        sample: int = SAMPLE,
     ) -> Linear:
         """Rows in the form of the product."""
-        blocks = Blocks.stack(read) if self.device.type == "cpu" else None
+        blocks = Blocks.stack(read, sample) if self.device.type == "cpu" else None
         fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
         if self.kernels is not None and fits:
             matrix = blocks or _in_bfloat16(read)

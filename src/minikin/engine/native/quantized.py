@@ -16,8 +16,8 @@ from minikin.model_file.gguf import GGMLType
 
 LIMIT = 6e-3
 """Maximum change of a matrix relative to its norm. bfloat16 changes it by 1.7e-3."""
-_SAMPLE = 4096
-"""The number of blocks, at equal distances in a matrix, whose change is measured."""
+SAMPLE = 4096
+"""The number of blocks, at equal distances in a tensor, whose change is measured."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,19 @@ class Blocks:
     """4 or 8. Levels are below 2 ** bits."""
 
     @classmethod
-    def stack(cls, matrices: Run[tuple[np.ndarray, GGMLType]]) -> Blocks | None:
+    def stack(
+        cls, matrices: Run[tuple[np.ndarray, GGMLType]], sample: int = SAMPLE
+    ) -> Blocks | None:
         """Stack matrices of the same width, each as uint8 [out, bytes per row].
+
+        The change of `sample` blocks of each is measured.
 
         4-bit levels are not changed beside 8-bit levels. None if one matrix is not quantized, or
         would change by more than LIMIT.
         """
         parts: list[Blocks] = []
         for rows, kind in matrices:
-            if (part := cls._read(rows, kind)) is None:
+            if (part := cls._read(rows, kind, sample)) is None:
                 return None
             parts.append(part)
         if len(parts) == 1:
@@ -61,9 +65,9 @@ class Blocks:
         )
 
     @classmethod
-    def _read(cls, rows: np.ndarray, kind: GGMLType) -> Blocks | None:
+    def _read(cls, rows: np.ndarray, kind: GGMLType, sample: int) -> Blocks | None:
         blocks = np.ascontiguousarray(rows).reshape(-1).view(LAYOUTS[kind])
-        if kind not in LEVEL_BITS or not _is_faithful(blocks[:: len(blocks) // _SAMPLE + 1], kind):
+        if kind not in LEVEL_BITS or not _is_faithful(blocks[:: len(blocks) // sample + 1], kind):
             return None
         groups = len(blocks), kind.block_size // GROUP
         levels = np.empty((len(blocks), kind.block_size), dtype=np.uint8)
