@@ -184,7 +184,7 @@ FAMILIES = {
     ),
 }  # fmt: skip
 MIXTURES = frozenset({"Mixtral", "Qwen3-MoE", "gpt-oss"})
-"""Of these the native kernels take the products, not whole layers."""
+"""Their rows change much if a near tie of two experts goes to the other one."""
 
 
 def write_gguf(

@@ -21,7 +21,7 @@ from minikin.engine.native.build import SETS, load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.model_file.gguf import GGUFFile
 from tests.engine.model.test_families import CPU, PROMPTS, load, logits
-from tests.engine.tiny_models import FAMILIES, write_gguf
+from tests.engine.tiny_models import FAMILIES, MIXTURES, write_gguf
 
 EXPERTS, HIDDEN, INSIDE = 6, 16, 24
 MXFP4 = GGMLQuantizationType.MXFP4
@@ -202,7 +202,7 @@ def test_each_kernel_set_computes_what_pytorch_does(tmp_path, most, kind):
     library = load_library(most)
     if library is None:
         pytest.skip("no gcc here")
-    for family in ("Qwen3-MoE", "Mixtral"):
+    for family in MIXTURES:
         tiny = FAMILIES[family]
         tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
         write_gguf(tiny, tiny.make(), path := tmp_path / f"{family}.gguf", kind)

@@ -12,16 +12,22 @@ from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.linear import Linear
 from minikin.engine.model.mixture import Mixture
-from minikin.engine.model.weights import Weights
+from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native import contract
 from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
 from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix
+from minikin.model_file.family import ActivationName
 
 MOST_EXPERTS = 1024
 """Of a layer. Their products are listed on the stack."""
 MOST_SHARING = TILE
 """Maximum query heads per key head. They must fit the rows of one tile."""
 LEAST_ROWS = 128
+_ACTIVATIONS: dict[ActivationName, int] = {
+    "silu": contract.SILU,
+    "gelu": contract.GELU,
+    "clamped silu": contract.CLAMPED_SILU,
+}
 
 
 class _Room:
@@ -71,7 +77,7 @@ class _Experts:
 
     def __init__(self, mixture: Mixture) -> None:
         self._matrices = [
-            (contract.Matrix * len(part))(*(_packed(linear).struct for linear in part))
+            (contract.Matrix * len(part))(*map(_struct, part))
             for part in zip(*mixture.experts, strict=True)
         ]
         router, bias = mixture.router.dense, mixture.router.bias
@@ -99,7 +105,7 @@ class NativeLayers:
         self.rotations = rotations
         self._head = _packed(weights.head)
         self._model = contract.Model(
-            a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, a.activation == "gelu",
+            a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
         )  # fmt: skip
         self._experts = [
@@ -115,15 +121,9 @@ class NativeLayers:
         """Whether every layer can run in the native kernels."""
         a = architecture
         return (
-            _fits(weights.head)
-            and a.activation in ("silu", "gelu")
-            and all(
-                layer.qkv.packed is not None
-                and layer.sinks is None
-                and all(_fits(linear) for linear in (layer.output, layer.gate_up, layer.down))
-                and (layer.mixture is None or _all_fit(layer.mixture))
-                for layer in weights.layers
-            )
+            weights.head.packed is not None
+            and weights.head.bias is None
+            and all(_fits(layer) for layer in weights.layers)
             and a.head_dim % GROUP == 0
             and a.head_dim <= MOST_DIM
             and a.heads // a.kv_heads <= MOST_SHARING
@@ -168,11 +168,11 @@ class NativeLayers:
         assert cache is not None
         vectors = (
             layer.attention_norm, layer.feed_forward_norm, layer.attention_post_norm,
-            layer.feed_forward_post_norm, layer.qkv.bias, layer.query_norm, layer.key_norm,
+            layer.feed_forward_post_norm, layer.query_norm, layer.key_norm, layer.sinks,
         )  # fmt: skip
         return contract.Layer(
             *(None if vector is None else vector.data_ptr() for vector in vectors),
-            *(_packed(getattr(layer, name)).struct for name in MATRICES),
+            *(_struct(getattr(layer, name)) for name in MATRICES),
             experts.struct if experts else contract.Mixture(),
             *(part[i].data_ptr() for part in (cache.keys, cache.values)),
             *(part.data_ptr() for part in self.rotations[i]),
@@ -180,13 +180,17 @@ class NativeLayers:
         )  # fmt: skip
 
 
-def _fits(linear: Linear) -> bool:
-    return linear.packed is not None and linear.bias is None
+def _fits(layer: LayerWeights) -> bool:
+    linears = [getattr(layer, name) for name in MATRICES]
+    if layer.mixture is not None:
+        linears += [linear for expert in layer.mixture.experts for linear in expert]
+        if len(layer.mixture.experts) > MOST_EXPERTS:
+            return False
+    return all(linear.packed is not None for linear in linears)
 
 
-def _all_fit(mixture: Mixture) -> bool:
-    parts = [part for expert in mixture.experts for part in expert]
-    return len(mixture.experts) <= MOST_EXPERTS and all(map(_fits, parts))
+def _struct(linear: Linear) -> contract.Matrix:
+    return _packed(linear).with_bias(linear.bias)
 
 
 def _packed(linear: Linear) -> PackedMatrix:

@@ -13,6 +13,7 @@ struct attention {
     const struct step *step;
     float *qkv;  // [rows, heads + 2 kv_heads, dim]
     const float *cosine, *sine;  // [positions, dim / 2]
+    const float *sinks;  // [heads] or NULL: a score that adds to a row's total alone (gpt-oss)
     int64_t window;  // tokens that a row sees, including its own; 0: all before it
     uint16_t *keys, *values;
     struct inputs out;  // [rows, heads * dim]
@@ -193,9 +194,11 @@ static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_
 static void write_unit(const struct unit *u) {
     const struct model *m = u->a->model;
     const int64_t dim = m->dim, share = m->heads / m->kv_heads;
+    const float scale = (m->softcap ? 1 : m->scale) * LOG2_E;
     for (int64_t q = 0; q < u->queries; q++) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
-        const floats divisor = v_all(1.0f / u->total[q]);
+        const float sink = u->a->sinks ? exp2f(u->a->sinks[head] * LOG2_E - u->top[q] * scale) : 0;
+        const floats divisor = v_all(1.0f / (u->total[q] + sink));
         for (int64_t j = 0; j < dim / GROUP; j++) {
             const float *sum = u->sums + q * dim + j * GROUP;
             write_group(

@@ -19,6 +19,9 @@ enum {
 // What to do with a product.
 enum { STORE, ADD, GATE };
 
+// What a gate lets pass (`gated` of `simd.h`).
+enum { SILU, GELU, CLAMPED_SILU };
+
 // What goes into a product, in one of two forms (`inputs.h`).
 struct inputs {
     uint16_t *tiles;
@@ -31,6 +34,7 @@ struct inputs {
 struct matrix {
     const uint8_t *cells;
     int64_t outputs, width, bits;
+    const float *bias;  // [outputs] or NULL, added to each product
 };
 
 // The experts of a layer, in place of its own gate_up and down (`mixture.h`). None: count is 0.
@@ -51,7 +55,7 @@ struct choice {
 // What all layers have in common.
 struct model {
     int64_t hidden, feed_forward, heads, kv_heads, dim;
-    int64_t gelu;  // whether the activation is GELU (tanh form), not SiLU
+    int64_t activation;
     float epsilon, scale;
     float softcap;  // limits scores to (-softcap, softcap), unless it is 0
 };
@@ -60,8 +64,8 @@ struct model {
 struct layer {
     const float *attention_norm, *feed_forward_norm;
     const float *attention_post_norm, *feed_forward_post_norm;  // of the output of each half
-    const float *qkv_bias;                                      // [heads + 2 kv_heads, dim]
     const float *query_norm, *key_norm;                         // [dim], over each head
+    const float *sinks;  // [heads]: the score of one more position, without a value
     struct matrix qkv, output, gate_up, down;
     struct mixture mixture;
     uint16_t *keys, *values;     // of the cache
@@ -112,18 +116,19 @@ struct term {
 // Every constant, the size of each struct and the offset of each field. The last entry has no name.
 static const struct term terms[] = {
     CONSTANT(GROUP), CONSTANT(PANEL), CONSTANT(TILE), CONSTANT(BLOCK), CONSTANT(PART),
-    CONSTANT(MOST_DIM), CONSTANT(STORE), CONSTANT(ADD),
+    CONSTANT(MOST_DIM), CONSTANT(STORE), CONSTANT(ADD), CONSTANT(SILU), CONSTANT(GELU),
+    CONSTANT(CLAMPED_SILU),
     SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
     AT(inputs, few),
-    SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits),
+    SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits), AT(matrix, bias),
     SIZE(mixture), AT(mixture, count), AT(mixture, used), AT(mixture, normalized),
     AT(mixture, router), AT(mixture, router_bias), AT(mixture, gate_up), AT(mixture, down),
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
-    AT(model, dim), AT(model, gelu), AT(model, epsilon), AT(model, scale), AT(model, softcap),
+    AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
-    AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, qkv_bias),
-    AT(layer, query_norm), AT(layer, key_norm), AT(layer, qkv), AT(layer, output),
+    AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
+    AT(layer, key_norm), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
     AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values), AT(layer, cosine),
     AT(layer, sine), AT(layer, window),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),

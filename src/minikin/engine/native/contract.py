@@ -21,6 +21,8 @@ MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
 """What to do with a product."""
+SILU, GELU, CLAMPED_SILU = 0, 1, 2
+"""What a gate lets pass."""
 
 POINTER, SIZE, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
@@ -37,7 +39,11 @@ class Inputs(ctypes.Structure):
 class Matrix(ctypes.Structure):
     """`struct matrix`."""
 
-    _fields_ = (("cells", POINTER), ("outputs", SIZE), ("width", SIZE), ("bits", SIZE))
+    _fields_ = (
+        ("cells", POINTER),
+        *((name, SIZE) for name in ("outputs", "width", "bits")),
+        ("bias", POINTER),
+    )
 
 
 class Mixture(ctypes.Structure):
@@ -62,14 +68,14 @@ class Model(ctypes.Structure):
     """`struct model`."""
 
     _fields_ = (
-        *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "gelu")),
+        *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "activation")),
         *((name, FLOAT) for name in ("epsilon", "scale", "softcap")),
     )
 
 
 _VECTORS = (
     "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
-    "qkv_bias", "query_norm", "key_norm",
+    "query_norm", "key_norm", "sinks",
 )  # fmt: skip
 MATRICES = ("qkv", "output", "gate_up", "down")
 
@@ -121,7 +127,8 @@ class Draw(ctypes.Structure):
 
 CONSTANTS = {
     "GROUP": GROUP, "PANEL": PANEL, "TILE": TILE, "BLOCK": BLOCK, "PART": PART,
-    "MOST_DIM": MOST_DIM, "STORE": STORE, "ADD": ADD,
+    "MOST_DIM": MOST_DIM, "STORE": STORE, "ADD": ADD, "SILU": SILU, "GELU": GELU,
+    "CLAMPED_SILU": CLAMPED_SILU,
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "choice": Choice, "model": Model,

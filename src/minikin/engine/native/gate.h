@@ -8,7 +8,7 @@
 struct gating {
     const float *gate_up;
     struct inputs out;
-    int64_t rows, width, gelu;
+    int64_t rows, width, activation;
 };
 
 static void gate_chunk(const void *job, int64_t chunk) {
@@ -19,26 +19,26 @@ static void gate_chunk(const void *job, int64_t chunk) {
             const float *four = s->gate_up + (r * groups + g) * 4 * PANEL;
             floats half[2];
             for (int i = 0; i < 2; i++, four += 2 * PANEL)
-                half[i] = v_mul(activated(v_load(four), s->gelu), v_load(four + PANEL));
+                half[i] = gated(v_load(four), v_load(four + PANEL), s->activation);
             write_group(&s->out, r, g, groups, half[0], half[1]);
         }
 }
 
 // gated = activated gates times ups, for rows of integers. (Products finish tiled rows themselves.)
-static void gate_rows(const float *gate_up, const struct inputs *gated, int64_t rows, int64_t width, int64_t gelu) {
+static void gate_rows(const float *gate_up, const struct inputs *gated, int64_t rows, int64_t width, int64_t activation) {
     if (!rows) return;
-    const struct gating job = {gate_up, *gated, rows, width, gelu};
+    const struct gating job = {gate_up, *gated, rows, width, activation};
     run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
 // out = activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
 static void run_gated(
-    const struct matrix *weight, const struct room *room, int64_t rows, int64_t gelu) {
+    const struct matrix *weight, const struct room *room, int64_t rows, int64_t activation) {
     run_matmul((struct matmul){
         .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = room->gated,
-        .rows = rows, .mode = GATE, .gelu = gelu});
+        .rows = rows, .mode = GATE, .activation = activation});
     const int64_t few = smaller(room->normed.few, rows);
-    gate_rows(room->gate_up, &room->gated, few, weight->outputs / 2, gelu);
+    gate_rows(room->gate_up, &room->gated, few, weight->outputs / 2, activation);
 }
 
 #endif

@@ -55,9 +55,6 @@ static void heads_chunk(const void *job, int64_t chunk) {
     const int64_t count = m->heads + 2 * m->kv_heads, size = rows_a_chunk(h->rows);
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, h->rows); r++) {
         float *row = h->qkv + r * count * m->dim;
-        for (int64_t i = 0; h->layer->qkv_bias && i < count * m->dim; i += 16)
-            v_store(row + i, v_add(v_load(row + i), v_load(h->layer->qkv_bias + i)));
-        if (!h->layer->query_norm) continue;
         for (int64_t i = 0; i < m->heads + m->kv_heads; i++)
             norm_head(
                 row + i * m->dim, i < m->heads ? h->layer->query_norm : h->layer->key_norm, m->dim,
@@ -65,10 +62,10 @@ static void heads_chunk(const void *job, int64_t chunk) {
     }
 }
 
-// Biases and norms of queries, keys and values, in place, for layers that have some.
+// Norms of queries and keys, in place, for layers that have some.
 static void finish_heads(
     const struct model *model, const struct layer *layer, float *qkv, int64_t rows) {
-    if (!layer->qkv_bias && !layer->query_norm) return;
+    if (!layer->query_norm) return;
     const struct heads job = {model, layer, qkv, rows};
     run_chunks(heads_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
@@ -101,8 +98,8 @@ void run_layers(
         finish_heads(model, layer, room->qkv, rows);
         run_attention(
             &(struct attention){
-                model, step, room->qkv, layer->cosine, layer->sine, layer->window, layer->keys,
-                layer->values, room->attended, room->units, few_units, parts, room->partial},
+                model, step, room->qkv, layer->cosine, layer->sine, layer->sinks, layer->window,
+                layer->keys, layer->values, room->attended, room->units, few_units, parts, room->partial},
             units);
         add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
@@ -110,7 +107,7 @@ void run_layers(
             add_mixture(model, layer, room, x, rows);
             continue;
         }
-        run_gated(&layer->gate_up, room, rows, model->gelu);
+        run_gated(&layer->gate_up, room, rows, model->activation);
         add_part(&layer->down, &room->gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
     }
 }

@@ -94,13 +94,24 @@ class PackedMatrix:
         self._kernels = kernels
         size = kernels.library.matrix_bytes(self.outputs, self.width, self.bits)
         self._cells = torch.empty(size, dtype=torch.uint8)
-        self.struct = contract.Matrix(self._cells.data_ptr(), self.outputs, self.width, self.bits)
+        self._biases: list[torch.Tensor] = []
+        self.struct = self.with_bias(None)
         self.at = ctypes.addressof(self.struct)
         pointers = [part.data_ptr() for part in (*parts, self._cells)]
         if quantized:
             kernels.library.pack_matrix(*pointers, self.outputs, self.width, self.bits)
         else:
             kernels.library.pair_matrix(*pointers, self.outputs, self.width)
+
+    def with_bias(self, bias: torch.Tensor | None) -> contract.Matrix:
+        """The C struct for products plus `bias` [outputs] float32."""
+        if bias is not None:
+            bias = _in_turn(bias[:, None]).flatten() if self.gated else bias.contiguous()
+            self._biases.append(bias)  # the struct points to it
+        return contract.Matrix(
+            self._cells.data_ptr(), self.outputs, self.width, self.bits,
+            None if bias is None else bias.data_ptr(),
+        )  # fmt: skip
 
     @staticmethod
     def fits(outputs: int, width: int) -> bool:

@@ -27,7 +27,7 @@ static inline __attribute__((always_inline)) void panel_rows(
     const int16_t *x = m->x.integers + row * width;
     const float *steps = m->x.steps + row * groups, *sums = m->x.sums + row * groups;
     floats total[ROWS];
-    for (int r = 0; r < rows; r++) total[r] = v_all(0);
+    for (int r = 0; r < rows; r++) total[r] = start_of(m, panel);
     for (int64_t g = 0; g < groups; g++, cell += bytes, x += GROUP) {
         if (bits != UNPACKED) ask_for(cell + AHEAD, bytes);
         // Two pointers and a stride reach all rows. By itself gcc keeps six pointers, in memory.

@@ -28,7 +28,7 @@ static inline __attribute__((always_inline)) void panel_rows(
     const int8_t *x = (const int8_t *)(m->x.integers + row * width);  // high bytes, low bytes
     const float *steps = m->x.steps + row * groups, *sums = m->x.sums + row * groups;
     __m512 total[ROWS];
-    for (int r = 0; r < rows; r++) total[r] = _mm512_setzero_ps();
+    for (int r = 0; r < rows; r++) total[r] = start_of(m, panel);
     for (int64_t g = 0; g < groups; g++, cell += cell_bytes(bits)) {
         ask_for(cell + AHEAD, cell_bytes(bits));
         __m512i high[ROWS], low[ROWS];
@@ -123,12 +123,13 @@ static const uint16_t *panel_tiles(const struct matrix *m, int64_t panel, uint16
 static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, float (*sums)[256]) {
     const int64_t outputs = m->weight.outputs, few = m->x.few;
     const int64_t rows = smaller(m->rows - few - row, 2 * TILE);
+    const floats bias[2] = {start_of(m, panel), start_of(m, panel + 1)};
     for (int64_t r = 0; r < rows; r++) {
         const float *sum = sums[r / TILE * 2] + r % TILE * 16;
-        const __m512 left = _mm512_loadu_ps(sum), right = _mm512_loadu_ps(sum + 256);
+        const __m512 left = v_add(v_load(sum), bias[0]), right = v_add(v_load(sum + 256), bias[1]);
         if (m->mode == GATE) {
             uint16_t *out = tiled_at(&m->gated, row + r, panel / 4, outputs / 2 / GROUP);
-            v_store_bf16(out + panel % 4 * 8, v_mul(activated(left, m->gelu), right));
+            v_store_bf16(out + panel % 4 * 8, gated(left, right, m->activation));
         } else {
             float *out = m->out + (few + row + r) * outputs + panel * PANEL;
             finish(out, left, m->mode);

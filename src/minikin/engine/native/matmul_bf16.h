@@ -14,7 +14,7 @@ static inline __attribute__((always_inline)) void bf16_rows(
     const int64_t width = m->weight.width, groups = width / GROUP;
     const uint8_t *line = m->weight.cells + panel * groups * cell_bytes(BF16);
     floats total[TOGETHER_BF16];
-    for (int r = 0; r < rows; r++) total[r] = v_all(0);
+    for (int r = 0; r < rows; r++) total[r] = start_of(m, panel);
     // Two pointers and a stride reach all rows, as in matmul_avx2.h.
     const float *half[2] = {x, x + 3 * width};
     for (int64_t pair = 0; pair < width / 2; pair++, line += LINE) {

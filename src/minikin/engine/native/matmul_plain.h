@@ -17,7 +17,7 @@ static inline __attribute__((always_inline)) void panel_rows(
     const int64_t width = m->weight.width, groups = width / GROUP;
     const uint8_t *cell = m->weight.cells + panel * groups * cell_bytes(bits);
     floats total[ROWS];
-    for (int r = 0; r < rows; r++) total[r] = v_all(0);
+    for (int r = 0; r < rows; r++) total[r] = start_of(m, panel);
     for (int64_t g = 0; g < groups; g++, cell += cell_bytes(bits)) {
         const floats scale = scale_of(cell, bits), minimum = minimum_of(cell, bits);
         ask_for(cell + AHEAD, cell_bytes(bits));

@@ -141,7 +141,8 @@ static void run_products(struct matmul *products, int64_t count) {
 static void run_experts(const struct mixing *m, const struct crowd *crowds) {
     const struct mixture *mixture = &m->layer->mixture;
     const struct room *room = m->room;
-    const int64_t hidden = m->model->hidden, inside = mixture->down->width, gelu = m->model->gelu;
+    const int64_t hidden = m->model->hidden, inside = mixture->down->width;
+    const int64_t activation = m->model->activation;
     struct matmul products[mixture->count];
     int64_t count = 0;
     for (int64_t e = 0; e < mixture->count; e++) {
@@ -151,10 +152,10 @@ static void run_experts(const struct mixing *m, const struct crowd *crowds) {
                 .weight = mixture->gate_up[e], .x = inputs_of(&room->picked, c, hidden),
                 .out = room->gate_up + c->first_exact * 2 * inside,
                 .gated = inputs_of(&room->gated, c, inside), .rows = c->exact + c->tiled,
-                .mode = GATE, .gelu = gelu};
+                .mode = GATE, .activation = activation};
     }
     run_products(products, count);
-    gate_rows(room->gate_up, &room->gated, m->exact * mixture->used, inside, gelu);
+    gate_rows(room->gate_up, &room->gated, m->exact * mixture->used, inside, activation);
     count = 0;
     for (int64_t e = 0; e < mixture->count; e++) {
         const struct crowd *c = crowds + e;

@@ -12,8 +12,13 @@ struct matmul {
     float *out;          // [rows, outputs]; with GATE only the few rows
     struct inputs gated; // [rows, outputs / 2], with GATE, for tiled rows: panels 2 i hold gates and
                          // 2 i + 1 what they let pass
-    int64_t rows, mode, gelu, chunk_panels;
+    int64_t rows, mode, activation, chunk_panels;
 };
+
+// What the sums of a panel begin with.
+static inline floats start_of(const struct matmul *m, int64_t panel) {
+    return m->weight.bias ? v_load(m->weight.bias + panel * PANEL) : v_all(0);
+}
 
 static inline void finish(float *out, floats value, int64_t mode) {
     v_store(out, mode == ADD ? v_add(v_load(out), value) : value);

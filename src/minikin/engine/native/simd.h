@@ -30,11 +30,19 @@ static inline floats times_sigmoid(floats x, floats y) {
     return v_mul(v_mul(x, guess), better);
 }
 
-// What a gate makes of x: SiLU, or GELU in its tanh form, x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)).
-static inline floats activated(floats x, int64_t gelu) {
-    if (!gelu) return times_sigmoid(x, x);
+// GELU in its tanh form, x sigmoid(2 sqrt(2 / pi) (x + 0.044715 x^3)).
+static inline floats gelu(floats x) {
     const floats bent = v_mul_add(v_mul(v_mul(x, x), v_all(0.044715f)), x, x);
     return times_sigmoid(x, v_mul(bent, v_all(1.59576912f)));
+}
+
+// What a gate lets pass of `up`: SiLU or GELU of the gate, times up (Shazeer 2020). gpt-oss clamps both
+// at 7, has a steeper gate and adds 1 to up (OpenAI's release has these numbers).
+static inline floats gated(floats gate, floats up, int64_t activation) {
+    if (activation == SILU) return v_mul(times_sigmoid(gate, gate), up);
+    if (activation == GELU) return v_mul(gelu(gate), up);
+    const floats most = v_all(7), x = v_min(gate, most), y = v_max(v_min(up, most), v_all(-7));
+    return v_mul(times_sigmoid(x, v_mul(x, v_all(1.702f))), v_add(y, v_all(1)));
 }
 
 #endif
