@@ -225,7 +225,7 @@ def test_a_server_that_is_full_is_an_internal_error_to_try_again(serve):
     with client_of(server) as client, pytest.raises(openai.InternalServerError) as raised:
         client.chat.completions.create(**ASK)
     assert (raised.value.status_code, raised.value.code) == (503, "server_is_overloaded")
-    assert raised.value.response.headers["retry-after"] == "1"
+    assert int(raised.value.response.headers["retry-after"]) in (1, 2), "spread at random"
     begun = time.monotonic()
     with client_of(server, max_retries=1) as client, pytest.raises(openai.InternalServerError):
         client.chat.completions.create(**ASK)

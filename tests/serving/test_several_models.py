@@ -1,6 +1,7 @@
 """Several real models in one server, each with an engine process of its own."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,9 +33,11 @@ def engines(server) -> set[int]:
     }
 
 
-def test_two_models_stand_apart():
-    file = default_model()
-    models = ("--model", f"a={file}", "--model", f"b={file}")
+def test_two_models_stand_apart(tmp_path):
+    # One file under two names is one model.
+    file, copy = default_model(), tmp_path / "copy.gguf"
+    shutil.copyfile(file, copy)
+    models = ("--model", f"a={file}", "--model", f"b={copy}")
     with real_server(*models, "--unload-after", "1") as server:
         url = f"{server.url}/v1/chat/completions"
         (first,) = engines(server)

@@ -12,5 +12,5 @@ await inBrowser(async (page) => {
   await page.getByText("List the models", { exact: true }).click();
   await page.getByRole("button", { name: "Execute" }).click();
   await page.locator(".live-responses-table").getByText("gpt-4.1-mini", { exact: false }).first().waitFor();
-  assert.equal(await page.getByRole("navigation", { name: "Site" }).getByRole("link").count(), 3);
+  assert.equal(await page.getByRole("navigation", { name: "Site" }).getByRole("link").count(), 4);
 }, { path: "docs" });
