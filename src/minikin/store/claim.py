@@ -9,9 +9,9 @@ import asyncio
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.database import Database, failures
+from minikin.store.locks import LockConnection
 
 _LOCK = 0x6D696E696B696F
 """The advisory lock of PostgreSQL."""
@@ -21,10 +21,9 @@ class Claim:
     """A lock beside the SQLite file, or one of the PostgreSQL server."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
         lock = FileLock(f"{database.path}.lock", thread_local=False)
         self._lock = lock if database.is_file else None
-        self._connection: AsyncConnection | None = None
+        self._server = LockConnection(database)
         self._turn = asyncio.Lock()
 
     async def take(self) -> bool:
@@ -43,22 +42,11 @@ class Claim:
         """Give the claim up."""
         if self._lock:
             self._lock.release(force=True)
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.invalidate()  # closing alone would return it to the pool
-            await connection.close()
+        await self._server.close()
 
     async def _take_on_server(self) -> bool:
-        if self._connection is None:
-            connection = await self._database.connect()
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            if not await connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LOCK))):
-                await connection.close()
-                return False
-            self._connection = connection
-        try:
-            await self._connection.execute(sa.select(1))
-        except Exception:
-            await self.release()
-            raise
-        return True
+        # A connection that has the lock gets it again, which also shows that it lives.
+        taken = await self._server.ask(sa.select(sa.func.pg_try_advisory_lock(_LOCK)))
+        if not taken:
+            await self._server.close()
+        return bool(taken)

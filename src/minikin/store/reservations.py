@@ -12,10 +12,10 @@ from contextlib import suppress
 from hashlib import blake2b
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.errors import StoreFailure
 from minikin.store.database import Database, failures
+from minikin.store.locks import LockConnection
 
 _TRY = sa.text("SELECT pg_try_advisory_lock(:key)")
 _UNLOCK = sa.text("SELECT pg_advisory_unlock(:key)")
@@ -28,8 +28,7 @@ class Reservations:
         self._database = database
         self._held: set[int] = set()
         self._file: int | None = None
-        self._connection: AsyncConnection | None = None
-        """It holds all locks of this server."""
+        self._server = LockConnection(database)
         self._turn = asyncio.Lock()
 
     async def take(self, name: str) -> bool:
@@ -69,7 +68,7 @@ class Reservations:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
-        await self._disconnect()
+        await self._server.close()
 
     def _lock(self, key: int) -> bool:
         """Lock byte number `key` of the file, which stays empty. Servers are processes."""
@@ -82,22 +81,9 @@ class Reservations:
         return True
 
     async def _ask(self, question: sa.TextClause, key: int) -> bool:
-        """Lock or unlock a key at PostgreSQL. A lost connection has lost its locks too."""
+        """Lock or unlock a key at PostgreSQL."""
         async with self._turn:
-            try:
-                if self._connection is None:
-                    self._connection = await self._database.connect()
-                    await self._connection.execution_options(isolation_level="AUTOCOMMIT")
-                return bool(await self._connection.scalar(question, {"key": key}))
-            except BaseException:
-                await self._disconnect()
-                raise
-
-    async def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection:
-            await connection.invalidate()  # closing alone would return it to the pool
-            await connection.close()
+            return bool(await self._server.ask(question, {"key": key}))
 
 
 def _key(name: str) -> int:
