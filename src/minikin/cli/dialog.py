@@ -96,7 +96,7 @@ class Dialog:
     def _retry(self) -> None:
         question = self._conversation.take_back()
         if question is None:
-            errors.print("There is no question to answer again.")
+            errors.print("The chat has no question to answer again.")
         else:
             self._answer(question)
 

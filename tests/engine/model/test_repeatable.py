@@ -8,12 +8,11 @@ import pytest
 import torch
 from gguf.constants import GGMLQuantizationType
 
-from minikin.engine.block_pool import BlockPool
+from bench.determinism import reset
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
-from minikin.engine.scheduler import Scheduler
-from tests.engine.model.test_families import CONTEXT, load
+from tests.engine.model.test_families import load
 from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
 
 PREFIX = [(11 * i * i + i) % VOCABULARY for i in range(40)]
@@ -23,14 +22,6 @@ def request(name, length, seed, *, own=0):
     prompt = PREFIX + [(own * 31 + 7 * i * i + i) % VOCABULARY for i in range(length)]
     params = SamplingParams(max_tokens=24, temperature=1.0, seed=seed, top_logprobs=2)
     return GenerationRequest(id=name, prompt=prompt, params=params)
-
-
-def cold(engine, chunk):
-    scheduler = engine.scheduler
-    engine.scheduler = Scheduler(
-        BlockPool(engine.cache.blocks), context_length=CONTEXT, max_running=scheduler.max_running,
-        prefill_chunk=chunk, apart=scheduler.apart,
-    )  # fmt: skip
 
 
 def answers(engine, name):
@@ -61,13 +52,13 @@ def test_an_answer_with_a_seed_is_the_same_in_company(tmp_path, family, kind, ke
     torch.set_num_threads(1)
     engine = load(path, Kernels(library, 1) if library else None)
     wanted = request("x", 50, seed=5, own=9)
-    cold(engine, 512)
+    reset(engine, 512, engine.cache.blocks)
     engine.add(wanted)
     alone = joined(answers(engine, "x"))
     assert len(alone[0]) == 24
     rng = random.Random(1)
     for company in (1, 6):
-        cold(engine, 32)
+        reset(engine, 32, engine.cache.blocks)
         for i in range(company):
             engine.add(request(f"c{i}", rng.randrange(3, 90), rng.choice([None, 3]), own=i % 3 * 9))
             engine.step()

@@ -66,8 +66,8 @@ def line_of(key: str, name: str, options: Iterable[str]) -> str:
 def read_file(file: Path) -> list[Key]:
     """The keys in `file`: one a line, with options after it. `#` begins a comment.
 
-    Raises SetupError if the file cannot be read, a line is not valid or there is no key. A user who
-    names a file does not want a server without keys.
+    Raises SetupError if the file cannot be read, has a line that is not valid or has no key: a user
+    who names a file wants a server with keys.
     """
     try:
         text = file.read_text(encoding="utf-8")

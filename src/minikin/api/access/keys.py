@@ -156,7 +156,7 @@ class Keys:
 
 
 def _state(file: Path | None) -> tuple[int, int, int] | None:
-    """What changes with the file. None: there is no file."""
+    """What shows that the file changed. None without a file."""
     try:
         found = file.stat() if file else None
     except OSError:

@@ -18,7 +18,7 @@ static double log_total(const float *row, int64_t width) {
     double total = 0;
     floats most = v_all(-INFINITY);
     for (int64_t i = 0; i < width; i += 16)
-        most = v_max(most, v_load_first(width - i, row + i, v_all(-INFINITY)));
+        most = v_max(most, logits_at(row, width, i));
     const float top = v_most(most);
     for (int64_t s = 0; s < width; s += STRETCH) {
         floats sum = v_all(0);
@@ -34,7 +34,7 @@ static void find_best(const float *row, int64_t width, int64_t most, int64_t *be
     int64_t count = 0;
     for (int64_t i = 0; i < width; i += 16) {
         const float bound = count == most ? row[best[most - 1]] : -INFINITY;
-        const floats x = v_load_first(width - i, row + i, v_all(-INFINITY));
+        const floats x = logits_at(row, width, i);
         uint32_t in = count == most ? v_above(x, v_all(bound)) : 0xffff;
         for (; in; in &= in - 1) {
             const int64_t token = i + __builtin_ctz(in);
@@ -53,8 +53,7 @@ static void rank_row(const void *job, int64_t r) {
     const floats own = v_all(row[k->tokens[r]]);
     int64_t place = 0;
     for (int64_t i = 0; i < k->width; i += 16)
-        place += __builtin_popcount(
-            v_above(v_load_first(k->width - i, row + i, v_all(-INFINITY)), own));
+        place += __builtin_popcount(v_above(logits_at(row, k->width, i), own));
     k->places[r] = place;
     k->totals[r] = log_total(row, k->width);
     if (k->most) find_best(row, k->width, k->most, k->best + r * k->most);
