@@ -9,6 +9,7 @@ from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
 from tests import postgresql
 from tests.fakes import ScriptedEngine, live_server
+from tests.openai_clients import close_clients
 from tests.patience import PATIENCE
 from tests.real_model import default_model
 
@@ -20,6 +21,13 @@ def patient_clients():
         for part in ("connect", "read", "write", "pool"):
             patch.setattr(DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
         yield
+
+
+@pytest.fixture(autouse=True)
+def closed_clients():
+    """No test leaves a client of OpenAI's open."""
+    yield
+    close_clients()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from minikin.api.batches import batch_run, runner
 from minikin.errors import EngineFailure, Overloaded, Quarantined
 from minikin.store.database import check_database
 from tests.fakes import ScriptedEngine
+from tests.openai_clients import client_of
 from tests.patience import until
 
 CHAT = "/v1/chat/completions"
@@ -20,10 +21,6 @@ KEYS = """
     error_file_id created_at in_progress_at expires_at finalizing_at completed_at failed_at
     expired_at cancelling_at cancelled_at request_counts usage metadata
 """
-
-
-def client_of(server, key="none"):
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
 
 
 def line(name="a", text="Hi", url=CHAT, **body):

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from minikin.api.routes import event_stream
 from minikin.errors import EngineFailure, Quarantined, StoreFailure
 from tests.fakes import ByteTokenizer, ScriptedEngine, settings
+from tests.openai_clients import client_of
 from tests.patience import PATIENCE, until
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
@@ -24,10 +25,6 @@ CHUNK_KEYS = {
     "choices",
     "obfuscation",
 }
-
-
-def client_of(server, **options):
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0, **options)
 
 
 def post(server, **body):

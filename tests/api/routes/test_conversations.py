@@ -3,12 +3,9 @@ import openai
 import pytest
 
 from tests.fakes import ScriptedEngine
+from tests.openai_clients import client_of
 
 KEYS = ("key-of-ada-0123456789", "key-of-bob-0123456789")
-
-
-def client_of(server, key="none"):
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
 
 
 def said(text, role="user", **more):

@@ -4,13 +4,10 @@ import httpx
 import openai
 import pytest
 
+from tests.openai_clients import client_of
 from tests.patience import until
 
 LINES = b'{"a": 1}\nnot JSON\n'
-
-
-def client_of(server, key="none"):
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
 
 
 def upload(server, form, file=("a.jsonl", b"x"), **options):

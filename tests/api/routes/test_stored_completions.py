@@ -4,12 +4,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.fakes import settings
+from tests.openai_clients import client_of
 
 ASK = {"model": "gpt-4.1-mini", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-def client_of(server, key="none"):
-    return openai.OpenAI(base_url=f"{server.url}/v1", api_key=key, max_retries=0)
 
 
 def test_a_stored_answer_comes_back_as_it_was_and_survives_a_restart(serve, tmp_path):
