@@ -118,7 +118,7 @@ LINES = {
     "api/completions": 560,
     "api/http": 1850,
     "api/page": 390,
-    "api/request": 2195,
+    "api/request": 2250,
     "api/responses": 2530,
     "api/routes": 2250,
     "api/serving": 1650,

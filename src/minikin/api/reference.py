@@ -124,6 +124,8 @@ has a limit of requests. Otherwise the first two are the requests in flight |
 limit of tokens. An answer counts with its `max_tokens` until it ends, then with its length |
 | `retry-after`, `retry-after-ms` | the time to wait, with every 503 and 429, except for a request \
 that has more tokens than its key can use in a minute |
+| `x-session-id` | the same for all turns of a conversation, and for requests with the same \
+`prompt_cache_key`. A proxy before several servers can choose by it (`scale-out.md`) |
 | `x-accel-buffering` | `no` on a stream, so that nginx passes each event on at once |
 """
 _TRANSPORT = f"""\

@@ -82,6 +82,8 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Earlier prompts are reused only from requests with the same scope."""
     gives_way: bool = False
     """It gives way: it runs only in steps without any other request."""
+    session: str = ""
+    """The same for requests that begin alike, so that the same engine should run them."""
 
 
 class TokenLogprob(msgspec.Struct, frozen=True):

@@ -91,7 +91,7 @@ def test_only_the_probes_are_open(serve, method, path):
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:80", "192.0.2.7"])
 def test_the_server_answers_to_its_names_and_to_addresses(shared_server, host):
-    assert httpx.get(f"{shared_server.url}/health", headers={"host": host}).status_code == 200
+    assert httpx.get(f"{shared_server.url}/v1/models", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
@@ -107,7 +107,7 @@ def test_it_does_not_answer_to_other_names(shared_server, method, host):
 def test_a_name_can_be_allowed(serve):
     server = serve(allowed_hosts=("Box.Lan",))
     for host in ("box.lan", "box.lan:8000"):
-        assert httpx.get(f"{server.url}/health", headers={"host": host}).status_code == 200
+        assert httpx.get(f"{server.url}/v1/models", headers={"host": host}).status_code == 200
 
 
 @pytest.mark.parametrize("host", ["x/?a=", "good#", "a b", "", "a@b", "é"])
@@ -120,9 +120,10 @@ def test_a_malformed_host_is_an_error(shared_server, host):
 
 
 def test_a_missing_or_duplicate_host_is_an_error(shared_server):
+    host = b"Host: localhost\r\n"
     for request in (
-        b"GET /health HTTP/1.0\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        b"GET /v1/models HTTP/1.0\r\n\r\n",
+        b"GET /v1/models HTTP/1.1\r\n" + host + host + b"Connection: close\r\n\r\n",
     ):
         assert talk(shared_server, request).startswith(b"HTTP/1.1 400")
 
@@ -193,3 +194,13 @@ def test_a_bug_is_a_500_without_a_trace(serve, monkeypatch, caplog):
     assert answer.headers["x-request-id"] in caplog.text
     assert answer.json()["error"]["type"] == MinikinError.type
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("host", [b"", b"Host: evil.example\r\n"])
+def test_a_health_check_needs_no_host_name(shared_server, host):
+    for path in (b"/health", b"/ready"):
+        answer = talk(shared_server, b"GET " + path + b" HTTP/1.0\r\n" + host + b"\r\n")
+        assert answer.startswith(b"HTTP/1.1 200")
+    assert not talk(shared_server, b"GET /v1/models HTTP/1.0\r\n" + host + b"\r\n").startswith(
+        b"HTTP/1.1 200"
+    )

@@ -101,7 +101,7 @@ def test_settings_of_a_stored_completion_have_one_source_each():
 
 def test_only_these_parameters_have_no_effect():
     assert {parameter.name for parameter, _ in TABLE.going_to(NoEffect)} == {
-        "modalities", "safety_identifier", "prompt_cache_key", "prompt_cache_retention",
+        "modalities", "safety_identifier", "prompt_cache_retention",
         "prompt_cache_options", "service_tier", "audio", "verbosity",
     }  # fmt: skip
 

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from minikin.api.answer.identifiers import request_id
 from minikin.api.http.access_log import CLIENT_LEFT
 from minikin.api.http.headers import common_headers
+from minikin.api.request.affinity import SESSION
 from minikin.api.serving.service import Service
 
 
@@ -54,6 +55,8 @@ class Edge:
         headers = MutableHeaders(raw=list(start.get("headers", [])))
         for name, value in common_headers(identifier).items():
             headers.setdefault(name, value)
+        if session := scope["state"].get("session"):
+            headers[SESSION] = session
         if self._service.draining:
             headers["connection"] = "close"
         if start["status"] != 404:

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 PROBES = frozenset({"/health", "/ready"})
+"""They need no key, and answer to any host name."""
 METRICS = "/metrics"
 """Programs ask for it all the time, as for the probes, but it needs a key."""
 PAGE = "/"
@@ -24,9 +25,9 @@ CATALOG_FILES = (".css", ".js", ".svg")
 
 
 def is_public(scope: Scope) -> bool:
-    """Whether a request needs no key."""
+    """Whether a request for anything but PROBES needs no key."""
     path: str = scope["path"]
-    if path in PROBES or path.startswith(PAGE_FILES):
+    if path.startswith(PAGE_FILES):
         return True
     if path.startswith(CATALOG) and path.endswith(CATALOG_FILES):
         return True

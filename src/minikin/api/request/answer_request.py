@@ -44,6 +44,8 @@ class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the answer continues the last message, a text of the assistant."""
     prediction: str = ""
     """The answer that the client predicts."""
+    cache_key: str = ""
+    """The client's name for requests that begin alike."""
 
     def sampling_params(
         self,

@@ -94,6 +94,7 @@ _PREDICTION = Object(_needed(type=OneOf(("content",)), content=_PREDICTED))
 _TIERS = OneOf(("auto", "default", "flex", "scale", "priority", "fast"))
 _IDENTIFIER = Text(max_length=1024)
 _NO_EFFECT = "accepted; does not change the answer"
+CACHE_KEY = "among several servers, the same one gets requests with the same key (`scale-out.md`)"
 _CACHED = "accepted; the server alone decides what it caches, and for how long"
 _LIMIT = (
     "without a limit, OpenAI continues to the model's maximum; a limit up to OpenAI's "
@@ -288,7 +289,13 @@ PARAMETERS = (
         "null",
         _NO_EFFECT,
     ),
-    Parameter("prompt_cache_key", Nullable(_IDENTIFIER), (NoEffect(),), "null", _CACHED),
+    Parameter(
+        "prompt_cache_key",
+        Nullable(_IDENTIFIER),
+        (Request("cache_key"),),
+        "null",
+        CACHE_KEY,
+    ),
     Parameter(
         "prompt_cache_retention",
         Nullable(OneOf(("in_memory", "24h"))),

@@ -12,7 +12,7 @@ from minikin.api.request.answer_request import ReasoningEffort
 from minikin.api.request.destinations import NoEffect, Rejected, Request, Sampling, Setting
 from minikin.api.request.parameter import Parameter, ParameterTable
 from minikin.api.request.parameter_rules import Metadata
-from minikin.api.request.parameters import of_sampling
+from minikin.api.request.parameters import CACHE_KEY, of_sampling
 from minikin.api.request.rules import (
     Array,
     Boolean,
@@ -248,9 +248,9 @@ PARAMETERS = (
     Parameter(
         "prompt_cache_key",
         Nullable(_IDENTIFIER),
-        (Setting("prompt_cache_key"),),
+        (Request("cache_key"), Setting("prompt_cache_key")),
         "null",
-        _NO_EFFECT,
+        CACHE_KEY,
     ),
     Parameter(
         "prompt_cache_retention",

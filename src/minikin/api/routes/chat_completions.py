@@ -27,6 +27,7 @@ from minikin.api.http.bodies import read_json
 from minikin.api.http.extensions import limits_of
 from minikin.api.http.http import json_response, while_connected
 from minikin.api.http.large import off_loop
+from minikin.api.request.affinity import affinity_key
 from minikin.api.request.translate import ChatRequest, translate
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
@@ -51,6 +52,7 @@ class ChatCompletions:
         request = Request(scope, receive)
         limits = limits_of(scope, service.limits)
         chat = await read_json(request, service, partial(translate, limits=limits))
+        scope["state"]["session"] = affinity_key(chat, owner)
         with service.place(owner):
             async with (
                 while_connected(receive),

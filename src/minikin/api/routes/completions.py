@@ -20,6 +20,7 @@ from minikin.api.http.bodies import read_json
 from minikin.api.http.extensions import limits_of
 from minikin.api.http.http import json_response, while_connected
 from minikin.api.http.large import off_loop
+from minikin.api.request.affinity import affinity_key
 from minikin.api.routes.answering import answering
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.merge import merged
@@ -66,6 +67,7 @@ class Completions:
         service.account(owner).take_request()
         checked = partial(translate, limits=limits)
         asked = await read_json(Request(scope, receive), service, checked)
+        scope["state"]["session"] = affinity_key(asked, owner)
         with service.place(owner):
             async with (
                 while_connected(receive),

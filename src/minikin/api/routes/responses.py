@@ -15,6 +15,7 @@ from minikin.api.answer.identifiers import LineIds, ResponseIds
 from minikin.api.http.access_log import noted
 from minikin.api.http.bodies import read_json
 from minikin.api.http.http import json_response, while_connected
+from minikin.api.request.affinity import affinity_key
 from minikin.api.responses.events import ResponseEvent, server_sent
 from minikin.api.responses.maker import ResponseMaker
 from minikin.api.responses.state import in_full, resolve
@@ -57,6 +58,7 @@ class Responses:
         body, asked = await self._read(Request(scope, receive))
         with service.place(owner):
             asked = await resolve(asked, service.store, owner)
+            scope["state"]["session"] = affinity_key(asked, owner)
             if asked.background:
                 job = await self._background.begin(asked, body, owner)
                 turn, events, whole = job.turn, job.follow(0), job.body

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from minikin.api.answer.answer_forms import AnswerForm, answer_form
 from minikin.api.answer.prepared import Prepared
 from minikin.api.request import faults
+from minikin.api.request.affinity import affinity_key
 from minikin.api.request.answer_request import AnswerRequest, ReasoningEffort
 from minikin.chat.schema_text import MAX_CHARS
 from minikin.chat.template_process import TemplateProcess
@@ -133,6 +134,7 @@ class ServedModel:
             n=request.n,
             scope=owner,
             gives_way=gives_way,
+            session=affinity_key(request, owner),
         )
         return Prepared(generation, form, thinking, thoughts, in_channels=in_channels)
 

@@ -1,0 +1,69 @@
+"""The proxies of deploy/, before servers of a test. A test is skipped without their programs."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.patience import until
+from tests.real_model import ROOT
+
+PROXIES = ("haproxy", "nginx")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running_proxy(name: str, urls: list[str], folder: Path) -> Iterator[str]:
+    """`name` with its file of deploy/, before two servers. Yields its address when it answers."""
+    if shutil.which(name) is None:
+        pytest.skip(f"this machine has no {name}: install it, or run .ci/run as root on Debian")
+    port = free_port()
+    addresses = [f"127.0.0.1:{port}", *(url.removeprefix("http://") for url in urls)]
+    file = folder / f"{name}.cfg"
+    file.write_text(_with(addresses, _read(name)))
+    process = subprocess.Popen(_command(name, file, folder), stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        until(lambda: _answers(url))
+        yield url
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def _read(name: str) -> str:
+    return (ROOT / "deploy" / {"haproxy": "haproxy.cfg", "nginx": "nginx.conf"}[name]).read_text()
+
+
+def _with(addresses: list[str], text: str) -> str:
+    """The configuration with these addresses, the proxy's first."""
+    for at, address in enumerate(addresses):
+        assert f"127.0.0.1:800{at}" in text
+        text = text.replace(f"127.0.0.1:800{at}", address)
+    return text
+
+
+def _command(name: str, file: Path, folder: Path) -> list[str]:
+    if name == "haproxy":
+        return ["haproxy", "-db", "-q", "-f", str(file)]
+    return ["nginx", "-c", str(file), "-p", str(folder), "-e", "stderr", "-g",
+            f"daemon off; pid {folder}/nginx.pid;"]  # fmt: skip
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready").status_code == 200
+    except httpx.TransportError:
+        return False
