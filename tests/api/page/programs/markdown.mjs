@@ -36,10 +36,19 @@ await inBrowser(async (page) => {
     const whole = new MarkdownView();
     whole.update(text);
     document.body.append(view.element);
-    return { same: view.element.innerHTML === whole.element.innerHTML, html: view.element.innerHTML };
+    const growing = new MarkdownView();
+    const kept = ["| a |\n|---|\n| x |\n", "1. x\n    - below\n", "**x** and", "> x\n"].every((beginning) => {
+      growing.update("");
+      growing.grow(beginning);
+      const early = growing.element.querySelector("td, li, strong, blockquote");
+      growing.grow(`${beginning}${beginning.includes("|") ? "| y |\n" : "  - more `y`\n"}`);
+      return growing.element.contains(early) && growing.element.textContent.includes("y");
+    });
+    return { kept, same: view.element.innerHTML === whole.element.innerHTML, html: view.element.innerHTML };
   }, TEXT);
   assert.match(grown.html, /start="11"/);
   assert.ok(grown.same, "text that grows looks like text that was there at once");
+  assert.ok(grown.kept, "what is complete stays the same element, with what a reader selected in it");
   for (const part of ["<h1>Title</h1>", "<strong>bold</strong>", "<code>code</code>", "<td>2</td>", "rel=\"noopener noreferrer\""]) {
     assert.ok(grown.html.includes(part), `${part} in ${grown.html}`);
   }

@@ -8,6 +8,7 @@ import { parted, requestOf } from "./request.js";
 import { showSnippets } from "./snippets.js";
 
 const NEAR = 60;
+const REST = 3; // between two drawings, as a multiple of the time that one takes: the page stays responsive
 
 export class Lane {
   /**
@@ -21,6 +22,7 @@ export class Lane {
     this.welcome = welcome;
     this.onchange = onchange;
     this.running = null;
+    this.rest = 0;
     this.log = h("div", { className: "log", role: "log", tabIndex: 0, "aria-label": label });
     this.title = onchoose && button(label, onchoose, { className: "quiet" });
     this.element = h("section", { className: "lane", "aria-label": label }, onchoose && h("h2", {}, this.title), this.log);
@@ -121,10 +123,12 @@ export class Lane {
   }
 
   drawSoon() {
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = null;
+    this.timer ??= setTimeout(() => requestAnimationFrame(() => {
+      this.timer = null;
+      const begun = performance.now();
       if (this.running) this.following(() => this.view.update(false));
-    });
+      this.rest = REST * (performance.now() - begun);
+    }), this.rest);
   }
 
   /** Change the log; keep its end in view if it was. */

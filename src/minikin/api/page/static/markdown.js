@@ -52,10 +52,22 @@ function listParts(list) {
   return found;
 }
 
-/** The text of a block that is only code and grew at its end, in the element that shows it. */
-function grownCode(block, token) {
-  const code = block?.type === "code" && token.type === "code" && block.node.querySelector("pre > code");
-  return code && token.lang === block.lang && token.text.startsWith(block.text) && code.firstChild;
+/**
+ * Make the children of `shown` those of `made`. What is equal from the beginning stays: text that grows
+ * changes only the last element of each level, so that a browser lays out and paints only its end.
+ */
+function grow(shown, made) {
+  const [before, after] = [[...shown.childNodes], [...made.childNodes]];
+  const found = after.findIndex((node, at) => !before[at]?.isEqualNode(node));
+  const same = found < 0 ? after.length : found;
+  const [old, fresh] = [before[same], after[same]];
+  const isGrown = old && fresh && old.cloneNode(false).isEqualNode(fresh.cloneNode(false));
+  const isText = old?.nodeType === Node.TEXT_NODE && fresh?.nodeType === Node.TEXT_NODE;
+  if (isText) old.data = fresh.data;
+  else if (isGrown) grow(old, fresh);
+  const kept = same + Number(Boolean(isText || isGrown));
+  for (const node of before.slice(kept)) node.remove();
+  shown.append(...after.slice(kept));
 }
 
 export class MarkdownView {
@@ -85,18 +97,10 @@ export class MarkdownView {
 
   showOne(token, at) {
     const block = this.blocks[at];
-    const { raw, type, lang, text, loose } = token;
+    const { raw, loose } = token;
     if (block?.raw === raw && block.loose === loose) return;
-    const code = grownCode(block, token);
-    if (code) {
-      code.data = `${text}\n`;
-      Object.assign(block, { raw, text });
-      return;
-    }
-    const node = h("div");
-    node.append(fragment(token));
-    if (block) block.node.replaceWith(node);
-    else this.element.append(node);
-    this.blocks[at] = { raw, type, lang, text, loose, node };
+    const node = block?.node ?? this.element.appendChild(h("div"));
+    grow(node, fragment(token));
+    this.blocks[at] = { raw, loose, node };
   }
 }
