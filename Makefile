@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-state overload kill-test soak profile clean
+.PHONY: install help serve test test-all test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -19,10 +19,13 @@ help:  ## list these targets
 serve: install  ## serve the default model; options in ARGS, e.g. ARGS="--port 9000"
 	$(BIN)/minikin serve $(ARGS)
 
-test: $(VENV)/.installed-test  ## run the tests; pytest arguments in ARGS, e.g. ARGS="tests/hub -x"
+test: $(VENV)/.installed-test  ## run the tests, without those that take long; pytest arguments in ARGS, e.g. ARGS="tests/hub -x"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, as .ci/run does
+	$(MAKE) test ARGS="-m 'not slow and not clients and not wheel' $(ARGS)"
 
 test-clients: $(VENV)/.installed-test  ## run other clients, which it installs from npm and PyPI; e.g. ARGS="-k litellm"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
@@ -60,6 +63,9 @@ bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.c
 
 bench-state: $(VENV)/.installed-test  ## measure what storing and batches cost other requests; e.g. ARGS="--only batch"
 	$(BIN)/python -m bench.state "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-page: $(VENV)/.installed-test  ## measure the pages in Chromium: long tasks, first answer, cost of open pages
+	$(BIN)/python -m bench.page "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
 	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

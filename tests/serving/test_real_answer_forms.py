@@ -98,9 +98,10 @@ async def answers(server, requests):
         return await asyncio.gather(*map(answer, requests))
 
 
-async def test_every_schemas_answer_is_valid(server):
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.thorough)])
+async def test_every_schemas_answer_is_valid(server, step):
     """An answer cut off by the limit need not be."""
-    schemas = [schema for _, schema in SCHEMAS]
+    schemas = [schema for _, schema in SCHEMAS[::step]]
     choices = await answers(server, [as_response_format({"schema": s}) for s in schemas])
     ended = 0
     for schema, choice in zip(schemas, choices, strict=True):
@@ -110,14 +111,16 @@ async def test_every_schemas_answer_is_valid(server):
     assert ended > 0.8 * len(schemas)
 
 
-async def test_many_schemas_arguments_are_valid(server):
+@pytest.mark.parametrize("step", [16, pytest.param(4, marks=pytest.mark.thorough)])
+async def test_many_schemas_arguments_are_valid(server, step):
     """Of a named function, strict where the subset allows it.
 
-    Of every fourth schema: each is part of its prompt, and prompts take time.
+    Not of every schema: each is part of its prompt, and prompts take time.
     """
-    schemas = [as_parameters(schema) for _, schema in SCHEMAS[::4]]
+    schemas = [as_parameters(schema) for _, schema in SCHEMAS[::step]]
     strict = [is_strict(schema) for schema in schemas]
-    assert sum(strict) > 25
+    assert any(strict)
+    assert not all(strict)
     requests = [
         as_tool({"parameters": schema, "strict": strictly})
         for schema, strictly in zip(schemas, strict, strict=True)

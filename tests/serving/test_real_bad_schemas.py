@@ -316,6 +316,7 @@ async def test_one_call_is_all_that_comes_without_parallel_calls(watched):
     assert len(answer.json()["choices"][0]["message"]["tool_calls"]) == 1
 
 
+@pytest.mark.thorough
 async def test_some_of_200_concurrent_bombs_get_a_retry_after(watched):
     """Row 63: the workers' queue is bounded, and plain requests don't wait for it."""
     many = names(1_000)
@@ -333,6 +334,7 @@ async def test_some_of_200_concurrent_bombs_get_a_retry_after(watched):
     assert {answer.status_code for answer in answers} <= {200, 400, 429}
 
 
+@pytest.mark.thorough
 async def test_many_small_schemas_leave_the_memory_as_it_is(watched, server):
     def resident():
         pids = (server.process.pid, server.engine_pid())
