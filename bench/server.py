@@ -72,18 +72,24 @@ def is_running(pid: int) -> bool:
 
 
 @contextmanager
-def serving(model: str, *options: str) -> Iterator[Server]:
-    """A server of this model, ready, with a database of its own."""
+def starting(model: str, *options: str) -> Iterator[Server]:
+    """A server of this model that loads, with a database of its own."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         where = ("--database", f"{folder}/store.sqlite3", "--files", f"{folder}/files")
         command = (sys.executable, "-m", "minikin", "serve", model, "--port", str(port))
         process = subprocess.Popen([*command, *where, *options], stdout=subprocess.DEVNULL)
-        server = Server(f"http://127.0.0.1:{port}", process)
         try:
-            server.wait_ready()
-            yield server
+            yield Server(f"http://127.0.0.1:{port}", process)
         finally:
             if process.poll() is None:
                 os.kill(process.pid, signal.SIGTERM)
             process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def serving(model: str, *options: str) -> Iterator[Server]:
+    """The same, ready."""
+    with starting(model, *options) as server:
+        server.wait_ready()
+        yield server

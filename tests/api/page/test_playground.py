@@ -7,17 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.browser import Programs, installed_browser
 from tests.client_packages import node, node_modules
 from tests.real_model import default_model, real_server
 
 pytestmark = [pytest.mark.model, pytest.mark.browser]
-PROGRAMS = Path(__file__).parent / "programs"
-PACKAGES = ("playwright-core@1.65.1", "axe-core@4.14.1")
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 KEY = "mk-0123456789abcdef"
 
 
@@ -31,21 +28,8 @@ def url():
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Run a program with a server's URL. Returns what it prints."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not browser:
-        pytest.skip("Chromium is not installed")
-    folder = tmp_path_factory.mktemp("programs")
-    (folder / "node_modules").symlink_to(node_modules(PACKAGES))
-    for program in PROGRAMS.iterdir():
-        shutil.copy(program, folder)
-
-    def start(name: str, *arguments: str) -> str:
-        command = [node(), folder / f"{name}.mjs", arguments[0], browser, *arguments[1:]]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    return start
+    browser = installed_browser() or pytest.skip("Chromium is not installed")
+    return Programs(tmp_path_factory.mktemp("programs"), browser).run
 
 
 @pytest.mark.parametrize(

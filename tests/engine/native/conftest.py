@@ -12,7 +12,7 @@ import torch
 from minikin.engine.native.build import SETS, SOURCE, load_library
 from minikin.engine.native.kernels import Kernels
 
-PLAIN, AVX2, *_ = SETS
+PLAIN, AVX2, *_, LAST = SETS
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,10 @@ def plain():
     return found(PLAIN)
 
 
-@pytest.fixture(scope="session", params=SETS)
+# The emulation of the last set is slow to compile and to run.
+@pytest.fixture(
+    scope="session", params=[*SETS[:-1], pytest.param(LAST, marks=pytest.mark.thorough)]
+)
 def kernels(request, tmp_path_factory):
     """The kernels of each set, on a processor that lacks its instructions by emulation."""
     kernels = found(request.param)

@@ -12,8 +12,11 @@ const FLAGS = [
 ];
 export const [, , SERVER, BROWSER] = process.argv;
 
-/** Runs `job(page)` on a new profile. Every error of the page's own fails it. */
-export async function inBrowser(job, { path = "", ...options } = {}) {
+/**
+ * Runs `job(page)` on a new profile. Every error of the page's own fails it. `before` is awaited between the
+ * start of the browser and the request for the page.
+ */
+export async function inBrowser(job, { path = "", before = null, ...options } = {}) {
   const profile = mkdtempSync(join(tmpdir(), "minikin-page-"));
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: BROWSER, headless: true, args: FLAGS, viewport: { width: 1280, height: 800 }, ...options,
@@ -30,6 +33,7 @@ export async function inBrowser(job, { path = "", ...options } = {}) {
     if (!request.url().startsWith(SERVER) && !request.url().startsWith("data:")) faults.push(request.url());
   });
   try {
+    await before?.();
     await page.goto(`${SERVER}/${path}`);
     await job(page);
     assert.deepEqual(faults, []);
