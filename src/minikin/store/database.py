@@ -37,8 +37,10 @@ LARGE = 65_536
 """Bytes of JSON. Less is decoded in about a millisecond."""
 PAGE_BYTES = 16 * 1024 * 1024
 """A page of a list ends early if its entries are larger. The next page continues there."""
-WAIT_SECONDS = 30
-"""How long to wait for another process that writes to the file, or for a connection."""
+WAIT_SECONDS = 20
+"""How long to wait for a turn to write, for a connection, or for an answer of PostgreSQL."""
+_BUSY_SECONDS = 10
+"""How long a statement waits for another process that locks the SQLite file."""
 _LOCK = 0x6D696E696B696E
 """The advisory lock of PostgreSQL for two servers that migrate at the same time."""
 _DRIVER = "Install the driver of PostgreSQL: pip install 'minikin[postgresql]'."
@@ -95,7 +97,7 @@ class Database:
         self.url = url_of(location)
         self.is_file = self.url.get_backend_name() == "sqlite"
         self._engine: AsyncEngine | None = None
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[AsyncEngine] | None = None
         self._writing = asyncio.Lock() if self.is_file else None
         """SQLite has one writer at a time. Others wait here, not in a loop over its lock."""
 
@@ -191,36 +193,56 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections."""
+        if self._opening and not self._opening.done():
+            await asyncio.wait([self._opening])
         if self._engine:
             await self._engine.dispose()
             self._engine = None
 
     async def _open(self) -> AsyncEngine:
-        async with self._opening:
-            if self._engine is None:
-                engine = await asyncio.to_thread(self._create)
-                try:
-                    await _migrate(engine)
-                except BaseException:
-                    await engine.dispose()
-                    raise
-                self._engine = engine
-        return self._engine
+        """The engine. The first caller opens it, and others wait for the same attempt."""
+        if self._engine:
+            return self._engine
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._newest())
+            self._opening.add_done_callback(_see)
+        return await asyncio.shield(self._opening)
+
+    async def _newest(self) -> AsyncEngine:
+        engine = await asyncio.to_thread(self._create)
+        try:
+            await _migrate(engine)
+        except BaseException:
+            await engine.dispose()
+            raise
+        self._engine = engine
+        return engine
 
     def _create(self) -> AsyncEngine:
         if self.is_file:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.touch(mode=0o600)
             engine = create_async_engine(
-                self.url, connect_args={"isolation_level": None, "timeout": WAIT_SECONDS}
+                self.url, connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS}
             )
             event.listen(engine.sync_engine, "connect", _prepare)
             event.listen(engine.sync_engine, "begin", _begin)
             return engine
         try:
-            return create_async_engine(self.url, pool_pre_ping=True, pool_timeout=WAIT_SECONDS)
+            return create_async_engine(
+                self.url,
+                pool_pre_ping=True,
+                pool_timeout=WAIT_SECONDS,
+                connect_args={"timeout": WAIT_SECONDS, "command_timeout": WAIT_SECONDS},
+            )
         except ModuleNotFoundError as error:
             raise SetupError(_DRIVER) from error
+
+
+def _see(opening: asyncio.Task[AsyncEngine]) -> None:
+    """Look at its error, because all who wait can have left."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 def as_stored(query: sa.Select[Any]) -> sa.Select[Any]:
@@ -268,6 +290,8 @@ class failures:  # noqa: N801, a context manager that reads like a function
 
 
 def _reason(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "it took too long"
     if isinstance(error, DBAPIError):
         return str(error.orig).partition("\n")[0]
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -172,7 +172,7 @@ class Background:
 
     def _keep(self, job: Job) -> None:
         """Keep an ended response for some time, unless the store has all of it."""
-        if job.turn.request.store and not job.turn.request.stream:
+        if job.turn.request.store and job.turn.is_kept and not job.turn.request.stream:
             self.forget(job)
             return
         self._ended.append(job)
@@ -204,6 +204,7 @@ class Background:
         try:
             await job.turn.keep()
         except MinikinError as error:
+            job.turn.is_kept = False
             log.error("Cannot store the end of a background response: %s", error.message)
         for event in events:
             job.add(event)
