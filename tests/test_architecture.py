@@ -104,7 +104,7 @@ LINES = {
     "tokenizer": 1380,
     "model_file": 2650,
     "engine": 2400,
-    "engine/host": 720,
+    "engine/host": 760,
     "engine/model": 1640,
     "engine/native": 720,
     "store": 1850,

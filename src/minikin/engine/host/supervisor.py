@@ -168,11 +168,11 @@ class EngineSupervisor:
         choice, ShuttingDown if it is stopped, Quarantined if this request stopped it before,
         Cancelled after `cancel`.
         """
-        async with self._quarantine.admit(request):
-            if self._stopping:
-                raise ShuttingDown
-            if not self.is_ready:
-                raise Overloaded("The model is loading. Try again in a moment.")
+        if self._stopping:
+            raise ShuttingDown
+        if not self.is_ready:
+            raise Overloaded("The model is loading. Try again in a moment.")
+        async with self._quarantine.admit(request, self.wait_ready):
             stream = self._streams[request.id] = _Stream(request)
             self._send(Submit(request))
             unfinished = request.n
