@@ -91,6 +91,7 @@ format: $(VENV)/.installed-lint  ## fix what ruff can fix
 clean:  ## delete .venv and the caches of the tools
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
+# The native kernels are compiled at the first start. Without a compiler, PyTorch computes.
 # Debian's Python has no ensurepip unless python3-venv is installed; pip can then fill the new
 # environment from outside.
 $(BIN)/python:
@@ -100,9 +101,8 @@ $(BIN)/python:
 	    $(PYTHON) -m pip --python $(VENV) install pip; }
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
-	@echo "Installing Minikin and its packages, PyTorch among them, into $(VENV). This takes some minutes once."
-	@echo "After \"Installing collected packages\", nothing is printed for a minute or two."
-	$(PIP) --editable .
+	@echo "Installing Minikin and its packages into $(VENV)."
+	$(PIP) --editable '.$(if $(shell command -v gcc),,[torch])'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -123,8 +123,8 @@ class Paths:
 
     def _forward(self, spans: list[Span]) -> torch.Tensor:
         decoder = self.engine.decoder
-        batch = make_batch(spans, device=decoder.device, every_row=True)
-        return decoder.forward(batch, self.engine.cache).clone()
+        batch = make_batch(spans, every_row=True)
+        return torch.as_tensor(decoder.forward(batch, self.engine.cache)).clone()
 
 
 def placed(engine: Engine, text: str) -> Sequence:

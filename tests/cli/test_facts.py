@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import os
-
 import pytest
 from gguf.constants import GGMLQuantizationType
 
-from minikin.cli.facts import machine_cores, machine_memory, read_facts
+from minikin.cli.facts import read_facts
 from minikin.engine.model.footprint import footprint
 from minikin.model_file.model_file import open_model_file
 from tests.engine.tiny_folders import write_folder
@@ -36,11 +34,3 @@ def test_a_folder_says_the_same_as_a_file(tmp_path):
     assert read_facts(write_folder(model, tmp_path / "folder")) == read_facts(
         tmp_path / "model.gguf"
     )
-
-
-def test_machine_memory():
-    assert 100_000_000 < machine_memory() < 10**14
-
-
-def test_machine_cores():
-    assert 1 <= machine_cores() <= (os.cpu_count() or 1)

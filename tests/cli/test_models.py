@@ -58,17 +58,17 @@ def test_models_lists_known_and_present(minikin: Minikin, server: Server, tmp_pa
     (tmp_path / "cache" / "partial" / "half").mkdir()
     run = minikin("models")
     # Weights are packed if the processor supports the kernels.
-    shown = re.sub(r"45\d MB", "45_ MB", run.stdout)
+    shown = re.sub(r"30\d MB", "30_ MB", run.stdout)
     assert [line.split() for line in shown.splitlines()[1:]] == [
         ["broken", "2", "MB", "unreadable", "no", "yes"],
         ["half", "partly"],
-        ["odd", "2", "MB", "falcon", "Q4_K_M", "4,096", "45_", "MB", "unknown", "yes"],
+        ["odd", "2", "MB", "falcon", "Q4_K_M", "4,096", "30_", "MB", "unknown", "yes"],
         ["qwen3-1.7b", "1.8", "GB", "qwen3", "Q8_0", "40,960", "no"],
         ["qwen3-30b-a3b", "18.6", "GB", "qwen3moe", "Q4_K_M", "40,960", "no"],
         ["qwen3-4b", "2.5", "GB", "qwen3", "Q4_K_M", "40,960", "no"],
         ["qwen3-8b", "5.0", "GB", "qwen3", "Q4_K_M", "40,960", "no"],
         ["smollm2-135m-instruct", "98", "MB", "llama", "Q4_1", "8,192", "no"],
-        ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "45_", "MB", "yes", "yes"],
+        ["tiny", "2", "MB", "llama", "Q8_0", "4,096", "30_", "MB", "yes", "yes"],
     ]
     assert str(tmp_path / "cache" / "models") in run.stderr
     assert minikin("list").stdout == run.stdout
@@ -88,7 +88,7 @@ def test_models_compiles_nothing_and_loads_no_torch(
     env["PATH"] = os.pathsep.join([str(stubs), env["PATH"]])
     env["PYTHONPATH"] = os.pathsep.join([str(stubs), env["PYTHONPATH"]])
     run = minikin("models")
-    assert "45" in run.stdout
+    assert "30" in run.stdout
     assert run.returncode == 0, run.stderr
     assert not (tmp_path / "compiled").exists()
 
@@ -97,8 +97,8 @@ def test_models_compiles_nothing_and_loads_no_torch(
 def test_recommended_is_what_fits_the_machine(
     gigabytes: int, name: str, monkeypatch: pytest.MonkeyPatch, capfd, tmp_path: Path
 ):
-    monkeypatch.setattr("minikin.cli.facts.machine_memory", lambda: gigabytes * 10**9)
-    monkeypatch.setattr("minikin.cli.facts.machine_cores", lambda: 4)
+    monkeypatch.setattr("minikin.machine.memory", lambda: gigabytes * 10**9)
+    monkeypatch.setattr("minikin.machine.processors", lambda: 4)
     pulled = []
 
     def pull(model: str, *more: object):

@@ -79,8 +79,8 @@ def test_the_default_model_has_a_note_that_names_a_better_one(
     digest = hashlib.sha256(b"GGUF").hexdigest()
     model = replace(KNOWN_MODELS[DEFAULT_MODEL], size=4, sha256=digest)
     monkeypatch.setitem(KNOWN_MODELS, DEFAULT_MODEL, model)
-    monkeypatch.setattr("minikin.cli.facts.machine_memory", lambda: gigabytes * 10**9)
-    monkeypatch.setattr("minikin.cli.facts.machine_cores", lambda: 4)
+    monkeypatch.setattr("minikin.machine.memory", lambda: gigabytes * 10**9)
+    monkeypatch.setattr("minikin.machine.processors", lambda: 4)
     serve(str(file))
     note = served[0].models[0].note
     assert "small" in note

@@ -10,7 +10,8 @@ from minikin.engine.engine import Engine
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.choose import TorchChooser
+from minikin.engine.pytorch.attention import rows_of
+from minikin.engine.pytorch.choose import TorchChooser
 
 EOS = 256
 VOCABULARY = 257
@@ -35,8 +36,6 @@ class HashingModel:
     A wrong block table, a stale slot or a lost token changes the answer.
     """
 
-    dtype = torch.float32
-    device = torch.device("cpu")
     native = True
 
     def __init__(self):
@@ -51,9 +50,9 @@ class HashingModel:
         self.rows.append(len(batch.tokens))
         if self.fail_on is not None and self.fail_on in batch.tokens:
             raise RuntimeError("a kernel failed")
-        cache.tokens[batch.slots] = batch.tokens
+        cache.tokens[torch.from_numpy(batch.slots)] = torch.from_numpy(batch.tokens)
         contexts = []
-        for rows in batch.rows():
+        for rows in rows_of(batch, torch.device("cpu")):
             seen = cache.tokens.view(-1, BLOCK)[rows.blocks].flatten()[: rows.end].tolist()
             contexts += [seen[: rows.position + i + 1] for i in range(rows.stop - rows.start)]
         chosen = [self.next(contexts[row]) for row in batch.sampled_rows.tolist()]

@@ -174,9 +174,9 @@ def test_a_failure_at_one_request_ends_it_alone(monkeypatch, place, fault):
 
     engine = make_engine()
     if place == "sample":
-        penalise = sampler._penalise_repetition
-        monkeypatch.setattr(sampler, "_penalise_repetition", lambda logits, sequences: (
-            fail_for_bad(sequences), penalise(logits, sequences)))  # fmt: skip
+        draw = sampler._draw
+        monkeypatch.setattr(sampler, "_draw", lambda sequence, ahead: (
+            fail_for_bad([sequence]), draw(sequence, ahead))[1])  # fmt: skip
     elif place == "spell":
         take = AnswerText.take
         monkeypatch.setattr(AnswerText, "take", lambda self, token, entry: (

@@ -4,11 +4,13 @@ import logging
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from minikin.config import EngineSettings
 from minikin.engine import loader
+from minikin.engine.model.native_decoder import NativeDecoder
 from minikin.engine.native.build import load_library
 from minikin.errors import ModelFileError, SetupError
 from tests.engine.tiny_models import FAMILIES, LONG, SHORT, VOCABULARY, write_gguf
@@ -45,7 +47,7 @@ def test_pytorch_takes_bfloat16_where_the_processor_has_it(load, monkeypatch, fe
     monkeypatch.setattr("minikin.engine.native.build._processor_features", lambda: features)
     decoder, line = load(find_kernels=lambda: None)
     assert not decoder.native
-    assert decoder.weights.dtype == getattr(torch, dtype)
+    assert decoder.dtype == getattr(torch, dtype)
     assert line.startswith(f"Computing with PyTorch in {dtype} on cpu (")
 
 
@@ -147,8 +149,7 @@ def test_the_smallest_contexts_load(stretched, context):
 
 
 def test_a_model_that_cannot_compute_is_rejected_at_its_load(stretched, monkeypatch):
-    monkeypatch.setattr(
-        loader.Decoder, "forward", lambda *_: torch.full((1, VOCABULARY), torch.nan)
-    )
+    spoilt = np.full((1, VOCABULARY), np.nan, np.float32)
+    monkeypatch.setattr(NativeDecoder, "forward", lambda *_: spoilt)
     with pytest.raises(ModelFileError, match="damaged"):
         stretched()

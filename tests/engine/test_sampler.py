@@ -3,10 +3,41 @@ from collections import Counter
 import pytest
 import torch
 
+from minikin.engine import sampler
 from minikin.engine.messages import GenerationRequest, Opening, SamplingParams
-from minikin.engine.sampler import logprobs, sample
+from minikin.engine.model.native_decoder import NativeChooser
+from minikin.engine.native.build import load_library
+from minikin.engine.native.kernels import Kernels
+from minikin.engine.pytorch.choose import TorchChooser
 from minikin.engine.sequence import Sequence
 from tests.engine.fakes import ByteTokenizer
+
+
+@pytest.fixture(params=["PyTorch", "native"], autouse=True)
+def chooser(request, monkeypatch):
+    """What chooses in `sample` and `logprobs` below."""
+    chosen = TorchChooser()
+    if request.param == "native":
+        if (library := load_library()) is None:
+            pytest.skip("no gcc here")
+        chosen = NativeChooser(Kernels(library, 1))
+    monkeypatch.setitem(globals(), "CHOOSER", chosen)
+
+
+def sample(logits, rows, ahead):
+    return sampler.sample(own(logits), rows, ahead, (), CHOOSER)
+
+
+def logprobs(logits, tokens, counts):
+    return sampler.logprobs(own(logits), tokens, counts, CHOOSER)
+
+
+def own(logits):
+    """The same memory, as the chooser reads it."""
+    return logits if isinstance(CHOOSER, TorchChooser) else logits.numpy()
+
+
+CHOOSER = None
 
 
 def sequence(index=0, sampled=(), **params):

@@ -56,19 +56,22 @@ def test_two_models_stand_apart(tmp_path):
         assert httpx.post(url, json=body("a", max_tokens=1), timeout=60).status_code == 200
 
 
-def test_an_engine_that_cannot_start_ends_the_server_with_a_reason(tmp_path):
-    (tmp_path / "torch.py").write_text("raise ImportError('libtorch is not there')")
+def test_a_machine_without_a_compiler_and_without_pytorch_gets_the_next_step(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('No module named torch')")
+    environment = {"PATH": str(tmp_path), "MINIKIN_CACHE": str(tmp_path)}
     failed = subprocess.run(
         [sys.executable, "-m", "minikin", "serve", "--model", default_model(), "--port", "8998"],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), "src"])},
+        env=os.environ | environment | {"PYTHONPATH": os.pathsep.join([str(tmp_path), "src"])},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert failed.returncode == 1
     assert failed.stderr.splitlines()[-1] == (
-        "error: Cannot start the engine: ImportError: libtorch is not there"
+        "error: The native kernels could not be made. Install gcc and start again, or install "
+        "PyTorch: pip install 'minikin[torch]'."
     )
+    assert "gcc not found" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 

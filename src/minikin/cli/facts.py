@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,21 +50,6 @@ def read_facts(path: Path) -> ModelFacts:
         context_length=context if isinstance(context, int) else 0,
         memory=footprint(file),
     )
-
-
-def machine_memory() -> int:
-    """Total bytes of memory of this machine, or of its container."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-    except OSError:
-        return total
-    return min(total, int(limit)) if limit.isdigit() else total
-
-
-def machine_cores() -> int:
-    """Processors that this process can use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _quantization(metadata: Mapping[str, Any], counts: Counter[GGMLType]) -> str:

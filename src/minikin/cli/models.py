@@ -136,10 +136,10 @@ def rm(
 
 def _recommended() -> str:
     """The name of the model for this machine. Prints why."""
-    from minikin.cli.facts import machine_cores, machine_memory
+    from minikin import machine
     from minikin.hub.known import DEFAULT_MODEL, KNOWN_MODELS, better_model, speed_of
 
-    memory, cores = machine_memory(), machine_cores()
+    memory, cores = machine.memory(), machine.processors()
     chosen = better_model(memory, cores) or KNOWN_MODELS[DEFAULT_MODEL]
     errors.print(
         f"This machine has {readable_size(memory)} of memory and {cores} processors. {chosen.name} "
@@ -152,7 +152,8 @@ def _recommended() -> str:
 
 def _describe(model: CachedModel) -> tuple[str, ...]:
     """Size, family, type, context, memory and fit of a downloaded model."""
-    from minikin.cli.facts import machine_memory, read_facts
+    from minikin import machine
+    from minikin.cli.facts import read_facts
     from minikin.model_file.family import FAMILIES
 
     size = readable_size(model.record.size)
@@ -160,7 +161,7 @@ def _describe(model: CachedModel) -> tuple[str, ...]:
         facts = read_facts(model.path)
     except ModelFileError:
         return (size, "unreadable", "", "", "", "no")
-    fits = "yes" if facts.memory <= machine_memory() else "no"
+    fits = "yes" if facts.memory <= machine.memory() else "no"
     if facts.family not in FAMILIES:
         fits = "unknown"
     context, memory = f"{facts.context_length:,}", readable_size(facts.memory)

@@ -217,10 +217,10 @@ def _model(
 
 def _advice() -> str:
     """What the default model is good for, and the command for a better one on this machine."""
-    from minikin.cli.facts import machine_cores, machine_memory
+    from minikin import machine
 
     advice = "The default model is small: good for trying things out, but it makes mistakes."
-    if (better := better_model(machine_memory(), machine_cores())) is None:
+    if (better := better_model(machine.memory(), machine.processors())) is None:
         return advice
     return (
         f"{advice}\nA better one for this machine, a download of {readable_size(better.size)}:\n\n"
@@ -238,10 +238,10 @@ def _within(
     """
     if len(models) == 1 and gigabytes is None:
         return models, None
-    from minikin.cli.facts import machine_memory
+    from minikin import machine
 
     models = tuple(replace(model, memory=_memory(model)) for model in models)
-    budget = machine_memory() if gigabytes is None else int(gigabytes * 1e9)
+    budget = machine.memory() if gigabytes is None else int(gigabytes * 1e9)
     for model in models:
         if gigabytes is not None and model.memory > budget:
             raise SetupError(

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-import torch
-
 from minikin.engine.model.block import BLOCK
+from minikin.engine.model.decoder import Logits
 from minikin.engine.scheduler import Span
 
-Forward = Callable[[list[Span]], torch.Tensor]
+Forward = Callable[[list[Span]], Logits]
 """Computes spans. Returns the logits of the rows to sample from."""
 
 
-def forward_apart(spans: list[Span], forward: Forward) -> torch.Tensor:
+def forward_apart(
+    spans: list[Span], forward: Forward, join: Callable[[list[Logits]], Logits]
+) -> Logits:
     """The logits of `spans`, with passes of their own for the repeatable ones.
 
     A sum inside PyTorch's products depends on the number of rows. So a pass for an answer has one
@@ -22,13 +23,16 @@ def forward_apart(spans: list[Span], forward: Forward) -> torch.Tensor:
     """
     passes = [[part] for span in spans if span.sequence.repeatable for part in _parts(span)]
     passes.append([span for span in spans if not span.sequence.repeatable])
-    found: dict[int, torch.Tensor] = {}
+    found: dict[int, Logits] = {}
+    logits: Logits = None
     for together in filter(None, passes):
-        rows = [(id(span.sequence), 1 + len(span.guesses)) for span in together if span.samples]
-        logits = forward(together)
-        found |= zip((key for key, _ in rows), logits.split([n for _, n in rows]), strict=True)
+        logits, row = forward(together), 0
+        for span in together:
+            if span.samples:
+                found[id(span.sequence)] = logits[row : row + 1 + len(span.guesses)]
+                row += 1 + len(span.guesses)
     sampled = [found[id(span.sequence)] for span in spans if span.samples]
-    return torch.cat(sampled) if sampled else torch.empty(0)
+    return join(sampled) if sampled else logits
 
 
 def _parts(span: Span) -> Iterator[Span]:

@@ -1,18 +1,17 @@
-"""Turns the scheduler's spans into the tensors of one step."""
+"""Turns the scheduler's spans into the arrays of one step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import takewhile
 
-import torch
+import numpy as np
 
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.block import BLOCK
 from minikin.engine.scheduler import Span
 
 
-def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = False) -> Batch:
+def make_batch(spans: list[Span], *, every_row: bool = False) -> Batch:
     """Lay out spans, in the scheduler's order.
 
     The step computes logits after each sequence's last token and its guesses, or after every token
@@ -43,18 +42,15 @@ def make_batch(spans: list[Span], *, device: torch.device, every_row: bool = Fal
         if span.role != "other":
             few_sampled = len(tokens) if every_row else len(sampled)
 
-    def tensor(values: Iterable[int], dtype: torch.dtype = torch.int64) -> torch.Tensor:
-        return torch.tensor(values, dtype=dtype, device=device)
-
     return Batch(
-        tokens=tensor(tokens),
-        positions=tensor(positions),
-        slots=tensor(slots),
-        blocks=tensor(blocks, torch.int32),
-        block_starts=tensor(starts),
+        tokens=np.array(tokens, np.int64),
+        positions=np.array(positions, np.int64),
+        slots=np.array(slots, np.int64),
+        blocks=np.array(blocks, np.int32),
+        block_starts=np.array(starts, np.int64),
         singles=len(list(takewhile(lambda span: span.rows == 1, spans))),
         spans=tuple(bounds),
         few=few,
         few_sampled=few_sampled,
-        sampled_rows=tensor(range(len(tokens)) if every_row else sampled),
+        sampled_rows=np.array(range(len(tokens)) if every_row else sampled, np.int64),
     )

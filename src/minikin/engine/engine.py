@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
-import torch
-
 from minikin.engine.apart import forward_apart
 from minikin.engine.batch import make_batch
 from minikin.engine.block_pool import BlockPool
@@ -14,8 +12,7 @@ from minikin.engine.constraints import Constraints, Ready
 from minikin.engine.emission import Emission, failure, failures
 from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import EngineStats, Event, GenerationRequest
-from minikin.engine.model.decoder import Decoder
-from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.decoder import Cache, Decoder, Logits
 from minikin.engine.renewal import Renewals
 from minikin.engine.sampler import Sampled, sample_spans
 from minikin.engine.scheduler import Scheduler, Span
@@ -41,7 +38,7 @@ class Engine:
     def __init__(
         self,
         decoder: Decoder,
-        cache: KVCache,
+        cache: Cache,
         tokenizer: Tokenizer,
         *,
         context_length: int,
@@ -100,7 +97,6 @@ class Engine:
         """Raise CacheFault if the records of the cache are wrong. Call it when idle."""
         self.scheduler.check_integrity()
 
-    @torch.inference_mode()
     def renew(self) -> bool:
         """Compute a block of a finished answer again as a prompt. Call it when idle.
 
@@ -120,7 +116,6 @@ class Engine:
             self._renewals.end(pool, span.sequence)
         return True
 
-    @torch.inference_mode()
     def step(self) -> list[Event]:
         """Run one step. Returns its events."""
         events = self._begin_compiled()
@@ -182,16 +177,15 @@ class Engine:
         self.scheduler.add(sequence)
         return []
 
-    def _run(self, spans: list[Span]) -> torch.Tensor:
+    def _run(self, spans: list[Span]) -> Logits:
         if self.scheduler.apart:
-            return forward_apart(spans, self._forward)
+            return forward_apart(spans, self._forward, self.decoder.chooser.join)
         return self._forward(spans)
 
-    def _forward(self, spans: list[Span]) -> torch.Tensor:
-        batch = make_batch(spans, device=self.decoder.device)
-        return self.decoder.forward(batch, self.cache)
+    def _forward(self, spans: list[Span]) -> Logits:
+        return self.decoder.forward(make_batch(spans), self.cache)
 
-    def _sample(self, logits: torch.Tensor, ready: Ready) -> list[list[Sampled]]:
+    def _sample(self, logits: Logits, ready: Ready) -> list[list[Sampled]]:
         chooser, spell = self.decoder.chooser, self.tokenizer.token_bytes
         steer = self._constraints.steer
         return sample_spans(logits, ready.spans, ready.allowed, chooser, spell, steer)

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 from collections.abc import Callable
 from hashlib import blake2b
 
-import torch
-
+from minikin import machine
 from minikin.config import CACHE_SHARE, MOST_TOKENS, EngineSettings
+from minikin.engine.backend import Backend, find_backend
 from minikin.engine.engine import Engine
 from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.decoder import Decoder
-from minikin.engine.model.kv_cache import KVCache
-from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.weights import load_weights
-from minikin.engine.native.build import has_bfloat16, load_library
+from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
-from minikin.errors import ModelFileError, SetupError
+from minikin.errors import ModelFileError
 from minikin.model_file.model_file import ModelFile, open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
-NUMERICS = 3
+NUMERICS = 4
 """Raise it with each change that can change one bit of the answer to a request with a seed."""
 
 
@@ -42,9 +38,7 @@ def load_engine(
     Without `make_masks`, requests cannot have grammars. Raises ModelFileError, or SetupError for a
     device that cannot be used.
     """
-    threads = settings.threads or os.cpu_count() or 1
-    torch.set_num_threads(threads)
-    device = _device(settings.device)
+    threads = settings.threads or machine.processors()
     file = open_model_file(settings.model)
     architecture = Architecture.read(file, settings.context_length)
     tokenizer = Tokenizer.from_gguf(file.metadata)
@@ -53,25 +47,21 @@ def load_engine(
             f"The tokenizer of the model file has {tokenizer.vocab_size} tokens, "
             f"but the model has {architecture.vocab_size}."
         )
-    library = find_kernels() if device.type == "cpu" else None
+    # On another device than the CPU, PyTorch computes.
+    library = find_kernels() if settings.device == "cpu" else None
     kernels = Kernels(library, threads) if library else None
-    dtype = torch.bfloat16 if device.type != "cpu" or has_bfloat16() else torch.float32
-    weights = load_weights(file, architecture, dtype=dtype, device=device, kernels=kernels)
-    native = kernels is not None and NativeLayers.fit(architecture, weights)
-    cached = torch.bfloat16 if native else dtype
-    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, cached, device)
+    weights = load_weights(file, architecture, kernels)
+    backend = find_backend(settings.device, threads, kernels, architecture, weights)
+    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, backend)
     tokens = max(tokens, BLOCK)  # the minimum
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
     _report_less(settings.context_length, context, architecture.context_length)
     # Read again, because the RoPE angles can depend on the context length.
     architecture = Architecture.read(file, context)
-    cache = KVCache(architecture, tokens, dtype=cached, device=device)
-    decoder = Decoder(architecture, weights, device, kernels)
-    computed = _what_computes(decoder, kernels, dtype)
-    log.info("Computing with %s", computed)
+    log.info("Computing with %s", backend.description)
     engine = Engine(
-        decoder,
-        cache,
+        backend.decoder(architecture, weights),
+        backend.cache(architecture, tokens),
         tokenizer,
         context_length=context,
         max_running=settings.max_running,
@@ -83,23 +73,9 @@ def load_engine(
     info = ModelInfo(
         context_length=context,
         vocab_size=architecture.vocab_size,
-        fingerprint=_fingerprint(file, computed),
+        fingerprint=_fingerprint(file, backend.description),
     )
     return engine, info
-
-
-def _device(name: str) -> torch.device:
-    """The device with this name, after a computation on it. Raises SetupError."""
-    try:
-        device = torch.device(name)
-        torch.ones(1, device=device).item()
-        return device
-    except Exception as error:  # each device has its own kinds of errors
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SetupError(
-            f"Cannot compute on --device {name[:64]}: {reason.rstrip('.')}. Use --device cpu. An "
-            "NVIDIA GPU is --device cuda, and needs a CUDA build of PyTorch."
-        ) from error
 
 
 def _report_less(wanted: int | None, given: int, of_model: int) -> None:
@@ -115,24 +91,10 @@ def _report_less(wanted: int | None, given: int, of_model: int) -> None:
         )
 
 
-def _what_computes(decoder: Decoder, kernels: Kernels | None, dtype: torch.dtype) -> str:
-    pytorch = f"PyTorch in {str(dtype).removeprefix('torch.')} on {decoder.device}"
-    if decoder.device.type == "cpu":
-        pytorch += f" ({torch.get_num_threads()} threads)"
-    if kernels is None:
-        return pytorch
-    native = f"native kernels ({kernels.instructions})"
-    return native if decoder.native else f"{native} for packed matrices, {pytorch} for the rest"
-
-
-def _tokens_that_fit(a: Architecture, dtype: torch.dtype, device: torch.device) -> int:
+def _tokens_that_fit(a: Architecture, backend: Backend) -> int:
     """The number of tokens whose cache fits CACHE_SHARE of the memory, up to MOST_TOKENS."""
-    if device.type == "cuda":
-        memory = torch.cuda.get_device_properties(device).total_memory
-    else:
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    token = 2 * a.layers * a.kv_heads * a.head_dim * dtype.itemsize
-    return max(BLOCK, min(MOST_TOKENS, int(memory * CACHE_SHARE) // token))
+    token = 2 * a.layers * a.kv_heads * a.head_dim * backend.value_bytes
+    return max(BLOCK, min(MOST_TOKENS, int(backend.memory() * CACHE_SHARE) // token))
 
 
 def _warm(engine: Engine, context: int) -> None:

@@ -9,16 +9,13 @@ from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from minikin.engine.adjustment import Adjustment
 from minikin.engine.messages import GREEDY_BELOW, TokenEntry, TokenLogprob
-from minikin.engine.model.choose import Chooser, TorchChooser
+from minikin.engine.model.decoder import Chooser, Logits
 from minikin.engine.native.draw import Draw
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
-
-_TORCH = TorchChooser()
 
 HIDDEN_RANK = 20
 HIDDEN_LOGPROB = -9999.0
@@ -43,7 +40,7 @@ class Sampled(NamedTuple):
 
 
 def sample_spans(
-    logits: torch.Tensor,
+    logits: Logits,
     spans: Run[Span],
     allowed: Run[np.ndarray | None],
     chooser: Chooser,
@@ -75,11 +72,11 @@ def sample_spans(
 
 
 def sample(
-    logits: torch.Tensor,
+    logits: Logits,
     sequences: Run[Sequence],
     ahead: Run[int],
-    allowed: Run[np.ndarray | None] = (),
-    chooser: Chooser = _TORCH,
+    allowed: Run[np.ndarray | None],
+    chooser: Chooser,
 ) -> list[int]:
     """One token id for each row of `logits` [R, vocabulary] float32, which is overwritten.
 
@@ -89,13 +86,17 @@ def sample(
     None: all), temperature, top_p (OpenAI's order), top_k and min_p. Raises FloatingPointError if
     an output of the model is not a number.
     """
-    _penalise_repetition(logits, sequences)
     for row, sequence in enumerate(sequences):
+        if (penalty := sequence.params.repetition_penalty) != 1:
+            # Of prompt and answer (Keskar et al. 2019, section 4.1). The paper divides every logit,
+            # but a negative logit must be multiplied to become smaller.
+            chooser.penalise(logits[row], np.array([*set(sequence.tokens)], np.int64), penalty)
         if (token := sequence.opens_with) is not None:
             logits[row, token] += sequence.params.opening.bias
     for row, mask in enumerate(allowed):
         if mask is not None:
-            _forbid(logits[row], mask)
+            chooser.forbid(logits[row], ~mask)
+            logits[row, len(mask) :] = -np.inf  # a row can be longer than the vocabulary
     draws = [_draw(sequence, i) for sequence, i in zip(sequences, ahead, strict=True)]
     chosen = chooser.choose(logits, draws)
     if (chosen < 0).any():
@@ -115,12 +116,12 @@ def _draw(sequence: Sequence, ahead: int) -> Draw:
 
 
 def logprobs(
-    logits: torch.Tensor, tokens: Run[int], counts: Run[int], chooser: Chooser = _TORCH
+    logits: Logits, tokens: Run[int], counts: Run[int], chooser: Chooser
 ) -> list[Logprobs]:
     """Log probabilities of `tokens`, one per row of `logits`, and of each row's best `counts`."""
     ranks = chooser.rank(logits, tokens, max(counts))
-    own = logits.gather(1, torch.tensor(tokens, device=logits.device)[:, None]).squeeze(1)
-    likely = logits.gather(1, ranks.best)
+    own = chooser.at(logits, np.array(tokens, np.int64)[:, None])[:, 0]
+    likely = chooser.at(logits, ranks.best)
     columns = own, likely, ranks.best, ranks.totals, ranks.places
     rows = zip(*(column.tolist() for column in columns), counts, strict=True)
     return [
@@ -130,24 +131,3 @@ def logprobs(
         )
         for value, top, ids, total, place, count in rows
     ]
-
-
-def _penalise_repetition(logits: torch.Tensor, sequences: Run[Sequence]) -> None:
-    """Make tokens of prompt and answer less likely, in place (Keskar et al. 2019, section 4.1).
-
-    The paper divides every logit, but a negative logit must be multiplied to become smaller.
-    """
-    for row, sequence in enumerate(sequences):
-        penalty = sequence.params.repetition_penalty
-        if penalty == 1:
-            continue
-        seen = torch.tensor(list(set(sequence.tokens)), device=logits.device)
-        own = logits[row, seen]
-        logits[row, seen] = torch.where(own > 0, own / penalty, own * penalty)
-
-
-def _forbid(row: torch.Tensor, allowed: np.ndarray) -> None:
-    """Keep only the `allowed` tokens, in place. A row can be longer than the vocabulary."""
-    forbidden = torch.from_numpy(~allowed).to(row.device)
-    row[: len(forbidden)].masked_fill_(forbidden, -torch.inf)
-    row[len(forbidden) :] = -torch.inf

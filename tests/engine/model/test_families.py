@@ -11,16 +11,17 @@ import torch
 from gguf import GGUFWriter
 from gguf.constants import MODEL_ARCH, GGMLQuantizationType
 
+from minikin.engine.backend import find_backend
 from minikin.engine.batch import make_batch
 from minikin.engine.engine import Engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.decoder import Decoder
-from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.pytorch.decoder import TorchDecoder
+from minikin.engine.pytorch.kv_cache import TorchKVCache
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 from minikin.errors import ModelFileError
@@ -81,10 +82,15 @@ def engine(request, case):
 def load(path, kernels=None):
     file = open_model_file(path)
     architecture = Architecture.read(file, CONTEXT)
-    dtype = torch.float32 if kernels is None else torch.bfloat16
-    weights = load_weights(file, architecture, dtype=dtype, device=CPU, kernels=kernels)
-    cache = KVCache(architecture, 1024, dtype=dtype, device=CPU)
-    decoder = Decoder(architecture, weights, CPU, kernels)
+    weights = load_weights(file, architecture, kernels)
+    if kernels is None:
+        exact = {"dtype": torch.float32, "device": CPU}
+        decoder = TorchDecoder(architecture, weights, **exact)
+        cache = TorchKVCache(architecture, 1024, **exact)
+    else:
+        backend = find_backend("cpu", 1, kernels, architecture, weights)
+        decoder = backend.decoder(architecture, weights)
+        cache = backend.cache(architecture, 1024)
     return Engine(
         decoder,
         cache,
@@ -246,8 +252,8 @@ def logits(engine, tokens, size):
     rows = []
     for at in range(0, len(tokens), size):
         span = Span(sequence, at, min(size, len(tokens) - at))
-        batch = make_batch([span], device=CPU, every_row=True)
-        rows.append(engine.decoder.forward(batch, engine.cache).clone())
+        batch = make_batch([span], every_row=True)
+        rows.append(torch.as_tensor(engine.decoder.forward(batch, engine.cache)).clone())
     engine.scheduler.pool.release(blocks)
     return torch.cat(rows)
 

@@ -1,94 +1,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import pytest
 import torch
 from gguf.constants import GGMLQuantizationType
-from transformers import Qwen3MoeConfig
-from transformers.models.gpt_oss.modeling_gpt_oss import GptOssExperts
-from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeSparseMoeBlock
 
-from minikin.engine.model import weights
-from minikin.engine.model.activation import clamped_silu, silu
+from minikin.engine.model import matrix, weights
 from minikin.engine.model.architecture import Architecture
-from minikin.engine.model.linear import Linear
-from minikin.engine.model.mixture import Expert, Mixture
 from minikin.engine.native.build import SETS, load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.model_file.dequantize import dequantize
 from minikin.model_file.gguf import GGUFFile
-from tests.engine.model.test_families import CPU, PROMPTS, load, logits
+from tests.engine.model.test_families import PROMPTS, load, logits
 from tests.engine.tiny_models import FAMILIES, MIXTURES, write_gguf
 
-EXPERTS, HIDDEN, INSIDE = 6, 16, 24
 MXFP4 = GGMLQuantizationType.MXFP4
-
-
-def experts(count: int) -> tuple[Expert, ...]:
-    torch.manual_seed(3)
-    shapes = (2 * INSIDE, HIDDEN), (HIDDEN, INSIDE)
-    return tuple(
-        Expert(*(Linear(torch.randn(shape) / shape[1] ** 0.5) for shape in shapes))
-        for _ in range(count)
-    )
-
-
-@pytest.mark.parametrize("normalized", [True, False])
-@torch.inference_mode()
-def test_it_is_what_transformers_computes(normalized: bool) -> None:
-    config = Qwen3MoeConfig(
-        hidden_size=HIDDEN, moe_intermediate_size=INSIDE, num_experts=EXPERTS,
-        num_experts_per_tok=2, norm_topk_prob=normalized,
-    )  # fmt: skip
-    reference = Qwen3MoeSparseMoeBlock(config)
-    for parameter in reference.parameters():
-        parameter.normal_(0, 0.3)
-    both = zip(reference.experts.gate_up_proj, reference.experts.down_proj, strict=True)
-    mixture = Mixture(
-        router=Linear(reference.gate.weight),
-        experts=tuple(Expert(Linear(gate_up), Linear(down)) for gate_up, down in both),
-        used=2,
-        normalized=normalized,
-    )
-    x = torch.randn(20, HIDDEN)
-
-    assert (mixture(x, silu) - reference(x[None])[0]).abs().max() < 1e-5
-
-
-@torch.inference_mode()
-def test_a_row_is_the_same_alone_and_among_others() -> None:
-    mixture = Mixture(router=Linear(torch.randn(EXPERTS, HIDDEN)), experts=experts(EXPERTS), used=3)
-    x = torch.randn(9, HIDDEN)
-
-    alone = torch.cat([mixture(row[None], silu) for row in x])
-
-    assert torch.allclose(mixture(x, silu), alone, atol=1e-6)
-
-
-@torch.inference_mode()
-def test_experts_that_no_row_has_chosen_are_not_touched() -> None:
-    scores = torch.tensor([0.0, 9, 0, 0, 8, 0])
-    untouchable = Expert(Linear(), Linear())  # has nothing to multiply with
-    mixture = Mixture(
-        router=Linear(torch.zeros(EXPERTS, HIDDEN), scores),
-        experts=tuple(
-            expert if at in (1, 4) else untouchable for at, expert in enumerate(experts(EXPERTS))
-        ),
-        used=2,
-    )
-
-    assert mixture(torch.randn(5, HIDDEN), silu).shape == (5, HIDDEN)
-
-
-def test_the_clamped_gate_is_that_of_gpt_oss() -> None:
-    gate, up = torch.randn(2, 50, 8) * 12
-    interleaved = torch.stack([gate, up], dim=-1).flatten(1)
-    reference = GptOssExperts._apply_gate(SimpleNamespace(alpha=1.702, limit=7.0), interleaved)
-
-    assert torch.allclose(clamped_silu(torch.cat([gate, up], dim=1)), reference)
 
 
 def test_mxfp4_experts_give_the_logits_of_their_numbers(tmp_path, monkeypatch) -> None:
@@ -109,41 +38,17 @@ def test_mxfp4_experts_give_the_logits_of_their_numbers(tmp_path, monkeypatch) -
     assert torch.equal(found, logits(load(plain), PROMPTS[0], 13))
 
 
-class Kept:
-    """A matrix as the native kernels would have it, multiplied by PyTorch."""
-
-    fits = staticmethod(lambda outputs, width: outputs > 0 and width % 32 == 0)
-
-    def __init__(self, kernels, blocks, *, gated):
-        assert blocks.bits == 8
-        levels = blocks.levels.view(len(blocks.levels), -1, 32).float()
-        scale, minimum = blocks.scale.float(), blocks.minimum.float()
-        self._dense = (levels * scale[..., None] + minimum[..., None]).flatten(1)
-
-    def product(self, x):
-        return x.float() @ self._dense.T
-
-    def rows(self, which):
-        return self._dense[which]
-
-
+@pytest.mark.skipif(load_library() is None, reason="no gcc here")
 def test_packed_experts_are_never_unpacked(tmp_path, monkeypatch) -> None:
     tiny = FAMILIES["gpt-oss"]
+    tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
     write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf", MXFP4)
-    engine = load(path)
-    expected = logits(engine, PROMPTS[0], 13)
-    monkeypatch.setattr(weights, "PackedMatrix", Kept)
     unpacked = watch_dequantize(monkeypatch)
 
-    file, architecture = GGUFFile.open(path), engine.decoder.architecture
-    engine.decoder.weights = weights.load_weights(
-        file, architecture, dtype=torch.float32, device=CPU, kernels=object()
-    )
+    a = load(path, Kernels(load_library(), 1)).decoder.architecture
 
-    assert set(unpacked) == {architecture.hidden * architecture.experts.count}, "routers only"
-    for layer in engine.decoder.weights.layers:
-        assert all(e.gate_up.packed and e.down.packed for e in layer.mixture.experts)
-    assert (logits(engine, PROMPTS[0], 13) - expected).abs().max() < 1e-4
+    assert a.experts is not None
+    assert set(unpacked) == {a.hidden * a.experts.count}, "routers only"
 
 
 def as_mxfp4(x: np.ndarray) -> np.ndarray:
@@ -154,14 +59,14 @@ def as_mxfp4(x: np.ndarray) -> np.ndarray:
 
 def watch_dequantize(monkeypatch) -> list[int]:
     sizes: list[int] = []
-    dequantize = weights.dequantize
 
     def watched(*args):
         values = dequantize(*args)
         sizes.append(values.size)
         return values
 
-    monkeypatch.setattr(weights, "dequantize", watched)
+    for module in (matrix, weights):
+        monkeypatch.setattr(module, "dequantize", watched)
     return sizes
 
 

@@ -5,26 +5,34 @@ from __future__ import annotations
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
+from minikin.engine.batch import make_batch
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.decoder import Decoder
-from minikin.engine.model.linear import Linear
+from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.matrix import Matrix
+from minikin.engine.model.native_decoder import NativeDecoder
+from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.rope import Rope
 from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks
+from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.scheduler import Span
+from minikin.model_file.gguf import GGMLType
+
+CPU = torch.device("cpu")
 
 
 def inputs(kernels, values, *, tiled):
     """Rows in one of the kernels' forms."""
     room = Inputs(kernels, *values.shape)
     form(room, kernels, tiled=tiled)
-    kernels.write(values, room)
+    kernels.write(values.numpy(), room)
     return room
 
 
@@ -38,16 +46,23 @@ def matrix(kernels, outputs, width, bits, *, gated=False):
     """A random matrix, packed, and the same in float64; 16 bits are bfloat16."""
     if bits == 16:
         values = (torch.randn(outputs, width) * 0.1).bfloat16()
-        return PackedMatrix(kernels, values, gated=gated), values.double()
+        bits = values.view(torch.int16).numpy().view(np.uint16)
+        return PackedMatrix(kernels, bits, gated=gated), values.double()
     blocks = Blocks(
-        levels=torch.randint(0, 2**bits, (outputs, width), dtype=torch.uint8),
-        scale=(torch.rand(outputs, width // GROUP) * 0.3 / 2**bits).half(),
-        minimum=torch.randn(outputs, width // GROUP).mul(0.1).half(),
+        levels=torch.randint(0, 2**bits, (outputs, width), dtype=torch.uint8).numpy(),
+        scale=(torch.rand(outputs, width // GROUP) * 0.3 / 2**bits).half().numpy(),
+        minimum=torch.randn(outputs, width // GROUP).mul(0.1).half().numpy(),
         bits=bits,
     )
-    grouped = blocks.levels.view(outputs, -1, GROUP).double()
-    dense = grouped * blocks.scale.double()[..., None] + blocks.minimum.double()[..., None]
-    return PackedMatrix(kernels, blocks, gated=gated), dense.view(outputs, width)
+    return PackedMatrix(kernels, blocks, gated=gated), numbers(blocks)
+
+
+def numbers(blocks):
+    """The same in float64."""
+    levels, scale, minimum = (
+        torch.from_numpy(part).double() for part in (blocks.levels, blocks.scale, blocks.minimum)
+    )
+    return (levels.unflatten(1, (-1, GROUP)) * scale[..., None] + minimum[..., None]).flatten(1)
 
 
 def random_model(
@@ -63,7 +78,8 @@ def random_model(
 
     def linear(outputs, width, *, bits=4, gated=False):
         packed, dense = matrix(kernels, outputs, width, bits, gated=gated)
-        return Linear(packed=packed), Linear(dense.float())
+        rows = dense.float().numpy().view(np.uint8)
+        return Matrix(width, (), packed=packed), Matrix(width, [(rows, GGMLType.F32)])
 
     def layer():
         pairs = {
@@ -72,22 +88,35 @@ def random_model(
             "gate_up": linear(2 * feed_forward, hidden, bits=16, gated=True),
             "down": linear(hidden, feed_forward),
         }
-        norms = {n: torch.rand(hidden) + 0.5 for n in ("attention_norm", "feed_forward_norm")}
+        norms = {n: vector(hidden) for n in ("attention_norm", "feed_forward_norm")}
         return [LayerWeights(**norms, **{n: p[i] for n, p in pairs.items()}) for i in (0, 1)]
 
     made = [layer() for _ in range(layers)]
-    norm, head = torch.rand(hidden) + 0.5, linear(96, hidden)
+    norm, head = vector(hidden), linear(96, hidden)
     weights = [
         Weights(
-            dtype=torch.float32, embedding=head[i], head=head[i], norm=norm,
-            layers=tuple(pair[i] for pair in made),
+            embedding=head[i], head=head[i], norm=norm, layers=tuple(pair[i] for pair in made),
         )
         for i in (0, 1)
     ]  # fmt: skip
-    device = torch.device("cpu")
-    native = Decoder(architecture, weights[0], device, kernels)
-    assert native._native is not None
-    return native, Decoder(architecture, weights[1], device)
+    assert NativeLayers.fit(architecture, weights[0])
+    native = NativeDecoder(architecture, weights[0], kernels)
+    return native, TorchDecoder(architecture, weights[1], dtype=torch.float32, device=CPU)
+
+
+def vector(size):
+    return (torch.rand(size) + 0.5).numpy()
+
+
+def forward(decoder, cache, spans, *, every_row=True):
+    """The logits of a step, as a tensor of their own."""
+    logits = decoder.forward(make_batch(spans, every_row=every_row), cache)
+    return torch.as_tensor(logits).clone()
+
+
+def room_for(decoder):
+    """An empty cache."""
+    return KVCache(decoder.architecture, 200 * BLOCK)
 
 
 def span(chance, start, length):

@@ -89,19 +89,21 @@ def test_kernels_of_the_cache_need_no_compiler(compiler, monkeypatch):
 
 def test_without_gcc_the_log_says_so(compiler, reason):
     compiler(None)
-    assert reason() == "gcc not found: using PyTorch (several times slower)"
+    assert reason() == "gcc not found: PyTorch has to compute (several times slower)"
 
 
 def test_on_other_systems_the_log_says_so(compiler, reason, monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert reason() == "The native kernels need Linux: using PyTorch (several times slower)"
+    assert (
+        reason() == "The native kernels need Linux: PyTorch has to compute (several times slower)"
+    )
 
 
 def test_the_log_has_the_compilers_first_error(compiler, reason):
     compiler('echo "In file included" >&2; echo "x.h:3: error: no such thing" >&2; exit 1')
     assert reason() == (
         "gcc could not compile the native kernels (x.h:3: error: no such thing): "
-        "using PyTorch (several times slower)"
+        "PyTorch has to compute (several times slower)"
     )
 
 
@@ -113,7 +115,9 @@ def test_a_compiler_that_dies_without_a_word_is_named(compiler, reason):
 def test_a_compiler_that_never_ends_is_ended(compiler, reason, monkeypatch):
     monkeypatch.setattr(build, "COMPILE_SECONDS", 0.1)
     compiler("exec sleep 600")
-    assert reason().startswith("gcc did not compile the native kernels within 0.1 s: using PyTorch")
+    assert reason().startswith(
+        "gcc did not compile the native kernels within 0.1 s: PyTorch has to compute"
+    )
 
 
 def test_a_cache_that_cannot_be_written_is_named(compiler, reason, tmp_path):

@@ -1,19 +1,28 @@
 import random
-from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
-from minikin.engine.batch import make_batch
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.choose import TorchChooser
-from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.native.contract import ADD, GROUP
 from minikin.engine.native.draw import Draw
 from minikin.engine.native.kernels import Inputs
+from minikin.engine.pytorch.choose import TorchChooser
+from minikin.engine.pytorch.kv_cache import TorchKVCache
 from minikin.engine.scheduler import Span
-from tests.engine.native.samples import form, inputs, matrix, random_model, span, taken
+from tests.engine.native.samples import (
+    CPU,
+    form,
+    forward,
+    inputs,
+    matrix,
+    random_model,
+    room_for,
+    span,
+    taken,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("tiled", [False, True])
@@ -25,13 +34,13 @@ def test_a_product_is_what_float64_says(kernels, rows, outputs, width, bits, til
     values = torch.randn(rows, width)
     x = inputs(kernels, values, tiled=tiled)
     out = torch.full((rows, outputs), float("nan"))
-    kernels.matmul(packed, x, out, rows)
+    kernels.matmul(packed, x, out.numpy(), rows)
     expected = values.double() @ dense.T
     # The tile unit takes bfloat16; the other path exact weights and 16-bit inputs.
     bound = 1e-2 if tiled else 5e-4
     assert (out - expected).norm() / expected.norm() < bound
     before = out.clone()
-    kernels.matmul(packed, x, out, rows, ADD)
+    kernels.matmul(packed, x, out.numpy(), rows, ADD)
     assert torch.allclose(out, 2 * before, rtol=1e-5, atol=1e-5)
 
 
@@ -40,14 +49,16 @@ def test_a_product_is_what_float64_says(kernels, rows, outputs, width, bits, til
 def test_gates_and_ups_come_back_in_their_order(kernels, rows, bits):
     packed, dense = matrix(kernels, 192, 64, bits, gated=True)
     x = torch.randn(rows, 64)
-    assert torch.allclose(packed.product(x).double(), x.double() @ dense.T, rtol=2e-2, atol=5e-2)
+    found = torch.from_numpy(packed.product(x.numpy()))
+    assert torch.allclose(found.double(), x.double() @ dense.T, rtol=2e-2, atol=5e-2)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
 def test_rows_of_a_matrix_are_exact(kernels, bits):
     packed, dense = matrix(kernels, 96, 64, bits)
-    which = torch.tensor([0, 95, 17, 17, 16])
-    assert torch.allclose(packed.rows(which).double(), dense[which], rtol=1e-6, atol=1e-7)
+    which = np.array([0, 95, 17, 17, 16])
+    found = torch.from_numpy(packed.rows(which)).double()
+    assert torch.allclose(found, dense[which], rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("tiled", [False, True])
@@ -55,12 +66,13 @@ def test_norm_is_what_torch_says(kernels, tiled):
     x, weight = torch.randn(7, 576) * 3, torch.rand(576) + 0.5
     out = Inputs(kernels, 7, 576)
     form(out, kernels, tiled=tiled)
-    kernels.norm(x, weight, out, 7, 1e-5)
+    kernels.norm(x.numpy(), weight.numpy(), out, 7, 1e-5)
     expected = torch.nn.functional.rms_norm(x, (576,), weight, 1e-5)
     close = {"rtol": 8e-3, "atol": 1e-5} if tiled else {"rtol": 0, "atol": 3e-4}
-    assert torch.allclose(out.rows(7), expected, **close)
+    found = torch.from_numpy(out.rows(7))
+    assert torch.allclose(found, expected, **close)
     if not tiled:
-        assert torch.allclose(out.sums, out.rows(7).view(7, -1, GROUP).sum(-1), atol=1e-4)
+        assert np.allclose(out.sums, found.view(7, -1, GROUP).sum(-1), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +80,8 @@ def test_norm_is_what_torch_says(kernels, tiled):
 )
 def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
     native, plain = random_model(kernels, heads=heads, kv_heads=kv_heads, dim=dim)
-    device, chance = torch.device("cpu"), random.Random(1)
-    caches = [
-        KVCache(native.architecture, 200 * BLOCK, dtype=dtype, device=device)
-        for dtype in (torch.bfloat16, torch.float32)
-    ]
+    chance, ours_room = random.Random(1), room_for(native)
+    room = TorchKVCache(native.architecture, 200 * BLOCK, dtype=torch.float32, device=CPU)
     taken.clear()
     long, short = span(chance, 0, 600), span(chance, 0, 45)
     steps = [
@@ -82,9 +91,8 @@ def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
         [Span(long.sequence, 510, 4)],  # across two pieces of keys, of which one row sees one
     ]
     for spans in steps:
-        batch = make_batch(sorted(spans, key=lambda s: s.rows > 1), device=device, every_row=True)
-        ours = native.forward(batch, caches[0])
-        expected = plain.forward(batch, caches[1])
+        spans = sorted(spans, key=lambda s: s.rows > 1)
+        ours, expected = forward(native, ours_room, spans), forward(plain, room, spans)
         assert (ours - expected).norm() / expected.norm() < 2e-2
         assert (ours.argmax(-1) == expected.argmax(-1)).float().mean() > 0.95
 
@@ -92,19 +100,16 @@ def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
 def test_nan_stays_in_its_row(kernels):
     """A block's other slots, written by a spoilt answer, weigh nothing in the next one's."""
     native, _ = random_model(kernels, heads=2, kv_heads=1, dim=64)
-    device = torch.device("cpu")
-    cache = KVCache(native.architecture, 200 * BLOCK, dtype=torch.bfloat16, device=device)
+    cache = room_for(native)
     taken.clear()
     spoilt = span(random.Random(2), 0, 40)
-    table = native.weights.embedding
-    native.weights = replace(
-        native.weights, embedding=SimpleNamespace(rows=lambda t: table.rows(t) * torch.nan)
-    )
-    bad = native.forward(make_batch([spoilt], device=device), cache)
+    table = native.embedding
+    native.embedding = SimpleNamespace(rows=lambda t: table.rows(t) * np.float32("nan"))
+    bad = forward(native, cache, [spoilt], every_row=False)
     assert not bad.isfinite().any()
-    native.weights = replace(native.weights, embedding=table)
+    native.embedding = table
     spoilt.sequence.tokens = spoilt.sequence.tokens[:5]
-    good = native.forward(make_batch([Span(spoilt.sequence, 0, 5)], device=device), cache)
+    good = forward(native, cache, [Span(spoilt.sequence, 0, 5)], every_row=False)
     assert good.isfinite().all()
 
 
@@ -112,9 +117,9 @@ def test_many_small_jobs_in_a_row_all_finish(kernels):
     packed, _ = matrix(kernels, 960, 64, 4)
     x = inputs(kernels, torch.randn(1, 64), tiled=False)
     first, out = torch.empty(1, 960), torch.empty(1, 960)
-    kernels.matmul(packed, x, first, 1)
+    kernels.matmul(packed, x, first.numpy(), 1)
     for _ in range(5000):
-        kernels.matmul(packed, x, out, 1)
+        kernels.matmul(packed, x, out.numpy(), 1)
     assert torch.equal(out, first)
 
 
@@ -135,17 +140,18 @@ def test_tokens_are_chosen_as_pytorch_does(kernels, width, limits):
     points = torch.rand(rows, dtype=torch.float64).tolist()
     points[1], points[2] = 0.0, 1 - 2**-53
     draws = [Draw(h, point=p, **limits) for p, h in zip(points, heat, strict=True)]
-    ours, theirs = kernels.choose(logits, draws), TorchChooser().choose(logits, draws)
+    ours, theirs = kernels.choose(logits.numpy(), draws), TorchChooser().choose(logits, draws)
     # Sums in another order may end one token further.
     assert (ours == theirs).sum() >= rows - 3
-    assert logits.gather(1, ours[:, None]).isfinite().all()
+    assert logits[range(rows), ours].isfinite().all()
 
 
 @pytest.mark.parametrize("limits", LIMITS)
 def test_limits_keep_the_same_tokens_as_pytorch(kernels, limits):
     logits = torch.randn(1, 3000).round(decimals=1).repeat(2000, 1)  # with many equal ones
     draws = [Draw(1.0, point=i / 2000, **limits) for i in range(2000)]
-    ours, theirs = (set(one.choose(logits, draws).tolist()) for one in (kernels, TorchChooser()))
+    ours = set(kernels.choose(logits.numpy(), draws).tolist())
+    theirs = set(TorchChooser().choose(logits, draws).tolist())
     # A token at the edge of a sum can be on either side.
     assert len(ours ^ theirs) <= 2
 
@@ -156,16 +162,16 @@ def test_equal_logits_choose_the_first_token_and_nan_chooses_none(kernels):
     logits[1, 999] = torch.nan
     logits[2] = -torch.inf
     logits[3, 998] = torch.inf
-    for chooser in (kernels, TorchChooser()):
-        assert chooser.choose(logits, [Draw()] * 4).tolist() == [40, -1, -1, -1]
+    for chooser, rows in ((kernels, logits.numpy()), (TorchChooser(), logits)):
+        assert chooser.choose(rows, [Draw()] * 4).tolist() == [40, -1, -1, -1]
 
 
 def test_the_first_of_equal_logits_pass_a_limit(kernels):
     logits = torch.zeros(40, 1000)
     draws = [Draw(1.0, point=i / 40, top_k=3) for i in range(20)]
     draws += [Draw(1.0, point=i / 40, top_p=0.0025) for i in range(0, 40, 2)]
-    for chooser in (kernels, TorchChooser()):
-        assert set(chooser.choose(logits, draws).tolist()) == {0, 1, 2}
+    for chooser, rows in ((kernels, logits.numpy()), (TorchChooser(), logits)):
+        assert set(chooser.choose(rows, draws).tolist()) == {0, 1, 2}
 
 
 @pytest.mark.parametrize("width", [16, 300, 49152])
@@ -173,30 +179,27 @@ def test_tokens_are_ranked_as_pytorch_does(kernels, width):
     logits = torch.randn(9, width) * 3
     logits[:, : width // 3] = -torch.inf
     tokens = torch.randint(width // 3, width, (9,)).tolist()
-    ours, theirs = kernels.rank(logits, tokens, 20), TorchChooser().rank(logits, tokens, 20)
+    ours = kernels.rank(logits.numpy(), tokens, 20)
+    theirs = TorchChooser().rank(logits, tokens, 20)
     assert ours.places.tolist() == theirs.places.tolist()
-    assert (ours.totals - theirs.totals).abs().max() < 1e-5
+    assert np.abs(ours.totals - theirs.totals).max() < 1e-5
     best = min(20, width - width // 3)  # beyond them, all are equal
-    assert torch.equal(ours.best[:, :best], theirs.best[:, :best])
-    assert kernels.rank(logits, tokens, 0).best.shape == (9, 0)
+    assert np.array_equal(ours.best[:, :best], theirs.best[:, :best])
+    assert kernels.rank(logits.numpy(), tokens, 0).best.shape == (9, 0)
 
 
 def test_guesses_change_no_bit_of_the_answer(kernels):
     """A row's logits are those of its own step, however many guesses are checked beside it."""
     native, _ = random_model(kernels, heads=6, kv_heads=2, dim=64)
-    device = torch.device("cpu")
-    cache = KVCache(native.architecture, 200 * BLOCK, dtype=torch.bfloat16, device=device)
+    cache = room_for(native)
     taken.clear()
     whole = span(random.Random(3), 0, 560)
     sequence, tokens = whole.sequence, whole.sequence.tokens
-    native.forward(make_batch([Span(sequence, 0, 500)], device=device), cache)
+    forward(native, cache, [Span(sequence, 0, 500)])
     alone = [
-        native.forward(
-            make_batch([Span(sequence, at, 1, role="exact")], device=device, every_row=True), cache
-        )[0].clone()
-        for at in range(500, 560)
+        forward(native, cache, [Span(sequence, at, 1, role="exact")])[0] for at in range(500, 560)
     ]
     sequence.tokens = tokens[:501]
     guessed = Span(sequence, 500, 1, tuple(tokens[501:560]), role="exact")
-    together = native.forward(make_batch([guessed], device=device), cache)
+    together = forward(native, cache, [guessed], every_row=False)
     assert torch.equal(together, torch.stack(alone))

@@ -2,18 +2,25 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 
-from minikin.engine.batch import make_batch
-from minikin.engine.model.block import BLOCK
-from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.draw import Draw
 from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks
 from minikin.engine.scheduler import Span
-from tests.engine.native.samples import inputs, matrix, random_model, span, taken
+from tests.engine.native.samples import (
+    forward,
+    inputs,
+    matrix,
+    random_model,
+    room_for,
+    span,
+    taken,
+    vector,
+)  # fmt: skip
 
 
 def same(kernels, plain, make):
@@ -26,15 +33,16 @@ def same(kernels, plain, make):
 
 
 def change(ours, theirs):
+    ours, theirs = torch.as_tensor(ours), torch.as_tensor(theirs)
     return ((ours - theirs).norm() / theirs.norm()).item()
 
 
 def test_inputs_are_the_same_integers(kernels, plain):
     values = torch.randn(5, 96) * torch.tensor([[1e-6], [1.0], [3.0], [1e4], [0.0]])
     ours, theirs = same(kernels, plain, lambda one: inputs(one, values, tiled=False))
-    assert torch.equal(ours.rows(5), theirs.rows(5))
-    assert torch.equal(ours.steps, theirs.steps)
-    assert torch.equal(ours.sums, theirs.sums)
+    assert np.array_equal(ours.rows(5), theirs.rows(5))
+    assert np.array_equal(ours.steps, theirs.steps)
+    assert np.array_equal(ours.sums, theirs.sums)
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
@@ -42,7 +50,7 @@ def test_inputs_are_the_same_integers(kernels, plain):
 def test_products_differ_by_rounding_alone(kernels, plain, rows, bits):
     def product(one):
         packed, _ = matrix(one, 96, 576, bits)
-        return packed.product(torch.randn(rows, 576))
+        return packed.product(torch.randn(rows, 576).numpy())
 
     # Tiles hold inputs and weights as bfloat16.
     bound = 5e-3 if kernels.tiles and rows >= 12 else 2e-6
@@ -51,35 +59,28 @@ def test_products_differ_by_rounding_alone(kernels, plain, rows, bits):
 
 def test_every_half_is_the_same_float(kernels):
     """All finite ones, as scales of levels that are 1."""
-    halves = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.float16)
-    halves = halves[halves.isfinite()]
+    halves = np.arange(1 << 16).astype(np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)][:, None]
     blocks = Blocks(
-        levels=torch.ones(len(halves), GROUP, dtype=torch.uint8),
-        scale=halves[:, None],
-        minimum=torch.zeros(len(halves), 1).half(),
+        levels=np.ones((len(halves), GROUP), np.uint8),
+        scale=halves,
+        minimum=np.zeros_like(halves),
         bits=8,
     )
-    found = PackedMatrix(kernels, blocks).rows(torch.arange(len(halves)))
-    assert torch.equal(found, halves.float()[:, None].expand(-1, GROUP))
+    found = PackedMatrix(kernels, blocks).rows(np.arange(len(halves)))
+    assert (found == halves.astype(np.float32)).all()
 
 
 @pytest.mark.parametrize("dim", [64, 96, 256])
 def test_layers_differ_by_rounding_alone(kernels, plain, dim):
-    device = torch.device("cpu")
-
     def logits(one):
         taken.clear()
         chance = random.Random(4)
         native, _ = random_model(one, heads=4, kv_heads=2, dim=dim)
-        cache = KVCache(native.architecture, 200 * BLOCK, dtype=torch.bfloat16, device=device)
+        cache = room_for(native)
         long = span(chance, 0, 600)
         steps = [[long], [Span(long.sequence, 590, 4), span(chance, 0, 3)]]
-        return torch.cat(
-            [
-                native.forward(make_batch(spans, device=device, every_row=True), cache).clone()
-                for spans in steps
-            ]
-        )
+        return torch.cat([forward(native, cache, spans) for spans in steps])
 
     # Keys, values and queries are bfloat16 everywhere; some end on the other side of a tie.
     assert change(*same(kernels, plain, logits)) < (1e-2 if kernels.tiles else 2e-3)
@@ -91,7 +92,7 @@ def test_the_same_tokens_are_chosen(kernels, plain):
     limits = [{}, {"top_p": 0.9}, {"top_k": 20}, {"min_p": 0.1}, {"top_p": 0.8, "top_k": 9}] * 13
     rows = zip(heat, points, limits, strict=False)
     draws = [Draw(temperature, point=point, **limit) for temperature, point, limit in rows]
-    ours, theirs = (one.choose(logits, draws) for one in (kernels, plain))
+    ours, theirs = (one.choose(logits.numpy(), draws) for one in (kernels, plain))
     # Sums in another order may end one token further.
     assert (ours == theirs).sum() >= 61
 
@@ -99,7 +100,7 @@ def test_the_same_tokens_are_chosen(kernels, plain):
 def test_norms_are_the_same(kernels, plain):
     def normed(one):
         out = Inputs(one, 7, 576)
-        one.norm(torch.randn(7, 576) * 3, torch.rand(576) + 0.5, out, 7, 1e-5)
+        one.norm((torch.randn(7, 576) * 3).numpy(), vector(576), out, 7, 1e-5)
         return out.rows(7)
 
     assert change(*same(kernels, plain, normed)) < 5e-5

@@ -13,15 +13,15 @@ from minikin.engine.native.levels import LEVEL_BITS
 from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import ModelFile
 
-BASE_BYTES = 450_000_000
-"""Python, PyTorch and the HTTP server without a model, measured on Linux with the CPU build."""
+BASE_BYTES = 300_000_000
+"""All processes of a server without a model, measured on Linux with the native kernels."""
 CACHED_TOKENS = 8192
 """The conversation length to plan for. The engine's cache uses memory only as it fills."""
 _PACKED: dict[GGMLType, float] = {
-    GGMLType.BF16: 2,
+    **dict.fromkeys((GGMLType.BF16, GGMLType.F16, GGMLType.F32), 2),
     **{kind: bits / 8 + 2 * 2 / GROUP for kind, bits in LEVEL_BITS.items()},
 }
-"""Bytes per weight, with scales, of the types that the native kernels use as they are."""
+"""Bytes per weight, with scales, in the native kernels."""
 
 
 def footprint(file: ModelFile) -> int:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence as Run
 
-import torch
+import numpy as np
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
-from minikin.engine.model.linear import Linear
+from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
+from minikin.engine.model.rope import rotary_tables
 from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native import contract
+from minikin.engine.native.arrays import address, empty, optional
 from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
 from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix
 from minikin.model_file.family import ActivationName
@@ -43,13 +44,13 @@ class _Room:
         self.attended = Inputs(kernels, rows, a.heads * a.head_dim)
         self.picked = Inputs(kernels, inside if used else 0, a.hidden)
         self.gated = Inputs(kernels, inside, a.feed_forward)
-        self._qkv = torch.empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
-        self._gate_up = torch.empty(inside, 2 * a.feed_forward)
-        self._choices = torch.empty(rows * used, ctypes.sizeof(contract.Choice), dtype=torch.uint8)
-        self._results = torch.empty(rows * used, a.hidden)
-        self._partial = torch.empty(0)
-        self._added = torch.empty(rows if a.layer_tensors else 0, a.hidden)
-        self._units = torch.empty(rows + 1, dtype=torch.int32)
+        self._qkv = empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
+        self._gate_up = empty(inside, 2 * a.feed_forward)
+        self._choices = empty(rows * used, ctypes.sizeof(contract.Choice), dtype=np.uint8)
+        self._results = empty(rows * used, a.hidden)
+        self._partial = empty(0)
+        self._added = empty(rows if a.layer_tensors else 0, a.hidden)
+        self._units = empty(rows + 1, dtype=np.int32)
 
     def struct(self, a: Architecture, batch: Batch) -> contract.Room:
         """The C struct for a step of this batch."""
@@ -63,12 +64,12 @@ class _Room:
             longest = int(batch.positions[: batch.few].max()) + 1
             parts = units * a.kv_heads * -(-longest // PART)
             if len(self._partial) < parts:
-                self._partial = torch.empty(parts, TILE * (a.head_dim + 2))
+                self._partial = empty(parts, TILE * (a.head_dim + 2))
         parts = (self._qkv, self._gate_up, self._partial, self._added, self._units)
         return contract.Room(
             self.normed.struct, self.attended.struct, self.gated.struct,
-            *(part.data_ptr() for part in parts),
-            self.picked.struct, self._choices.data_ptr(), self._results.data_ptr(),
+            *map(address, parts),
+            self.picked.struct, address(self._choices), address(self._results),
         )  # fmt: skip
 
 
@@ -80,29 +81,25 @@ class _Experts:
             (contract.Matrix * len(part))(*map(_struct, part))
             for part in zip(*mixture.experts, strict=True)
         ]
-        router, bias = mixture.router.dense, mixture.router.bias
         self.struct = contract.Mixture(
-            len(mixture.experts), mixture.used, mixture.normalized, router.data_ptr(),
-            None if bias is None else bias.data_ptr(), *map(ctypes.addressof, self._matrices),
+            len(mixture.experts), mixture.used, mixture.normalized, address(mixture.router),
+            optional(mixture.router_bias), *map(ctypes.addressof, self._matrices),
         )  # fmt: skip
 
 
 class NativeLayers:
-    """The same computation as the layers in `decoder.py`, with float32 between the matrices."""
+    """The layers, the last norm and the head. Between the matrices, all is float32.
 
-    def __init__(
-        self,
-        kernels: Kernels,
-        architecture: Architecture,
-        weights: Weights,
-        rotations: Run[tuple[torch.Tensor, torch.Tensor]],
-    ) -> None:
-        """`rotations` has a table of cosines and one of sines for each layer."""
+    The residual stream too. Rotary positions are from Su et al. 2021 (RoFormer), grouped queries
+    from Ainslie et al. 2023, the gated feed-forward from Shazeer 2020.
+    """
+
+    def __init__(self, kernels: Kernels, architecture: Architecture, weights: Weights) -> None:
         a = architecture
         self.kernels = kernels
         self.architecture = architecture
         self.weights = weights
-        self.rotations = rotations
+        self._rotations = rotary_tables(a.ropes, a.context_length, a.head_dim)
         self._head = _packed(weights.head)
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
@@ -114,14 +111,14 @@ class NativeLayers:
         self._cache: KVCache | None = None
         self._layers: ctypes.Array[contract.Layer] = (contract.Layer * 0)()
         self._room = _Room(kernels, a, LEAST_ROWS)
-        self._logits = torch.empty(0, self._head.outputs)
+        self._logits = empty(0, self._head.outputs)
 
     @staticmethod
     def fit(architecture: Architecture, weights: Weights) -> bool:
         """Whether every layer can run in the native kernels."""
         a = architecture
         return (
-            weights.head.packed is not None
+            all(one.packed is not None for one in (weights.embedding, weights.head))
             and weights.head.bias is None
             and all(_fits(layer) for layer in weights.layers)
             and a.head_dim % GROUP == 0
@@ -129,7 +126,7 @@ class NativeLayers:
             and a.heads // a.kv_heads <= MOST_SHARING
         )
 
-    def forward(self, x: torch.Tensor, batch: Batch, cache: KVCache) -> None:
+    def forward(self, x: np.ndarray, batch: Batch, cache: KVCache) -> None:
         """Run all layers on x [rows, hidden] float32, in place."""
         rows = len(x)
         if rows > self._room.rows:
@@ -140,14 +137,14 @@ class NativeLayers:
             self._layers = (contract.Layer * len(self.weights.layers))(
                 *(self._layer_struct(i) for i in range(len(self.weights.layers)))
             )
-        tensors = (batch.positions, batch.slots, batch.blocks, batch.block_starts)
-        step = contract.Step(rows, *(tensor.data_ptr() for tensor in tensors), batch.few)
+        arrays = (batch.positions, batch.slots, batch.blocks, batch.block_starts)
+        step = contract.Step(rows, *map(address, arrays), batch.few)
         self.kernels.library.run_layers(
             ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
-            ctypes.byref(self._room.struct(self.architecture, batch)), x.data_ptr(),
+            ctypes.byref(self._room.struct(self.architecture, batch)), address(x),
         )  # fmt: skip
 
-    def logits(self, x: torch.Tensor, few: int) -> torch.Tensor:
+    def logits(self, x: np.ndarray, few: int) -> np.ndarray:
         """[R, vocabulary] float32 from x [R, hidden] float32 after the last layer.
 
         The first `few` rows are computed with integers (see `Inputs`). The next call overwrites the
@@ -155,13 +152,14 @@ class NativeLayers:
         """
         rows = len(x)
         if rows > len(self._logits):
-            self._logits = torch.empty(rows, self._head.outputs)
+            self._logits = empty(rows, self._head.outputs)
         fits = rows <= self._room.rows
         normed = self._room.normed if fits else Inputs(self.kernels, rows, x.shape[1])
         normed.split(few)
         self.kernels.norm(x, self.weights.norm, normed, rows, self.architecture.norm_epsilon)
         self.kernels.matmul(self._head, normed, self._logits, rows)
-        return self._logits[:rows]
+        vocabulary = self.architecture.vocab_size
+        return np.ascontiguousarray(self._logits[:rows, :vocabulary])
 
     def _layer_struct(self, i: int) -> contract.Layer:
         layer, cache, experts = self.weights.layers[i], self._cache, self._experts[i]
@@ -171,28 +169,28 @@ class NativeLayers:
             layer.feed_forward_post_norm, layer.query_norm, layer.key_norm, layer.sinks,
         )  # fmt: skip
         return contract.Layer(
-            *(None if vector is None else vector.data_ptr() for vector in vectors),
+            *map(optional, vectors),
             *(_struct(getattr(layer, name)) for name in MATRICES),
             experts.struct if experts else contract.Mixture(),
-            *(part[i].data_ptr() for part in (cache.keys, cache.values)),
-            *(part.data_ptr() for part in self.rotations[i]),
+            *(address(part[i]) for part in (cache.keys, cache.values)),
+            *map(address, self._rotations[i]),
             self.architecture.windows[i] or 0,
         )  # fmt: skip
 
 
 def _fits(layer: LayerWeights) -> bool:
-    linears = [getattr(layer, name) for name in MATRICES]
+    matrices = [getattr(layer, name) for name in MATRICES]
     if layer.mixture is not None:
-        linears += [linear for expert in layer.mixture.experts for linear in expert]
+        matrices += [matrix for expert in layer.mixture.experts for matrix in expert]
         if len(layer.mixture.experts) > MOST_EXPERTS:
             return False
-    return all(linear.packed is not None for linear in linears)
+    return all(one.packed is not None and one.packed.is_whole for one in matrices)
 
 
-def _struct(linear: Linear) -> contract.Matrix:
-    return _packed(linear).with_bias(linear.bias)
+def _struct(matrix: Matrix) -> contract.Matrix:
+    return _packed(matrix).with_bias(matrix.bias)
 
 
-def _packed(linear: Linear) -> PackedMatrix:
-    assert linear.packed is not None  # checked in `fit`
-    return linear.packed
+def _packed(matrix: Matrix) -> PackedMatrix:
+    assert matrix.packed is not None  # checked in `fit`
+    return matrix.packed

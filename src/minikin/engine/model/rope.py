@@ -1,12 +1,12 @@
-"""Rotary position embeddings: their frequencies with each scaling method, and the rotation."""
+"""Rotary position embeddings: their frequencies with each scaling method."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Run
 from dataclasses import dataclass
 from math import ceil, floor, log, pi
 
 import numpy as np
-import torch
 
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
@@ -27,23 +27,23 @@ class Rope:
     magnitude: float = 1.0
     """The factor for the rotated pairs."""
 
-    def table(self, positions: int, head_dim: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def table(self, positions: int, head_dim: int) -> tuple[np.ndarray, np.ndarray]:
         """Cosine and sine, each [positions, head_dim / 2] float32."""
         turning = len(self.frequencies)
-        cosine = torch.ones(positions, head_dim // 2)
-        sine = torch.zeros(positions, head_dim // 2)
-        frequencies = torch.tensor(self.frequencies, dtype=torch.float64)
-        angle = torch.outer(torch.arange(positions, dtype=torch.float64), frequencies)
-        cosine[:, :turning] = angle.cos() * self.magnitude
-        sine[:, :turning] = angle.sin() * self.magnitude
+        cosine = np.ones((positions, head_dim // 2), np.float32)
+        sine = np.zeros((positions, head_dim // 2), np.float32)
+        angle = np.outer(np.arange(positions), self.frequencies)
+        cosine[:, :turning] = np.cos(angle) * self.magnitude
+        sine[:, :turning] = np.sin(angle) * self.magnitude
         return cosine, sine
 
 
-def rotate(x: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-    """x [T, heads, head_dim], each pair (i, i + head_dim / 2) rotated by its position: float32."""
-    cosine, sine = (part[:, None] for part in rotation)
-    left, right = x.float().chunk(2, dim=-1)
-    return torch.cat([left * cosine - right * sine, right * cosine + left * sine], dim=-1)
+def rotary_tables(
+    ropes: Run[Rope], positions: int, head_dim: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The `Rope.table` of each layer. Layers with equal RoPE share one."""
+    tables = {rope: rope.table(positions, head_dim) for rope in set(ropes)}
+    return [tables[rope] for rope in ropes]
 
 
 def read_ropes(

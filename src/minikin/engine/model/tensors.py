@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
@@ -36,10 +35,10 @@ class Tensors:
     def __contains__(self, name: str) -> bool:
         return name in self._file.tensors
 
-    def vector(self, name: str, size: int) -> torch.Tensor:
+    def vector(self, name: str, size: int) -> np.ndarray:
         """[size] float32."""
         data, kind = self._take(name, (size,))
-        return torch.from_numpy(dequantize(data, kind, (size,)))
+        return dequantize(data, kind, (size,))
 
     def rows(self, part: MatrixPart, width: int) -> tuple[np.ndarray, GGMLType]:
         """A part's packed bytes, uint8 [rows, bytes per row], and their type."""
@@ -53,17 +52,17 @@ class Tensors:
         data, kind = self._take(f"{part.name}.weight", (count, part.rows, width))
         return data.reshape(count, part.rows, -1), kind
 
-    def biases(self, part: MatrixPart, count: int) -> torch.Tensor:
+    def biases(self, part: MatrixPart, count: int) -> np.ndarray:
         """[count, rows] float32, from `count` stacked matrices."""
         shape = count, part.rows
         data, kind = self._take(f"{part.name}.bias", shape)
-        return torch.from_numpy(dequantize(data, kind, shape))
+        return dequantize(data, kind, shape)
 
-    def bias(self, part: MatrixPart) -> torch.Tensor:
+    def bias(self, part: MatrixPart) -> np.ndarray:
         """[rows] float32."""
         bias = self.vector(f"{part.name}.bias", part.whole or part.rows)
         bias = bias[part.start : part.start + part.rows]
-        return bias if part.order is None else bias[torch.from_numpy(part.order)]
+        return bias if part.order is None else bias[part.order]
 
     def check_all_taken(self) -> None:
         """Raise ModelFileError for an unused tensor."""

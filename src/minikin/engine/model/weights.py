@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence as Run
+from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from minikin.engine.model.architecture import Architecture, Experts
-from minikin.engine.model.linear import Int4Weight, Linear
+from minikin.engine.model.matrix import Matrix, pack
 from minikin.engine.model.mixture import Expert, Mixture
 from minikin.engine.model.tensors import MatrixPart, Tensors
-from minikin.engine.native.kernels import Kernels, PackedMatrix
-from minikin.engine.native.quantized import SAMPLE, Blocks
+from minikin.engine.native.kernels import Kernels
+from minikin.engine.native.quantized import SAMPLE
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
-from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import ModelFile
 
 
@@ -23,68 +22,54 @@ from minikin.model_file.model_file import ModelFile
 class LayerWeights:
     """One decoder layer. Norms are float32 vectors. A norm that the family lacks is None."""
 
-    attention_norm: torch.Tensor
-    qkv: Linear
+    attention_norm: np.ndarray
+    qkv: Matrix
     """Hidden -> queries, keys and values, in this order."""
-    query_norm: torch.Tensor | None = None
+    query_norm: np.ndarray | None = None
     """[head_dim]: the norm of each head before the rotation."""
-    key_norm: torch.Tensor | None = None
-    sinks: torch.Tensor | None = None
+    key_norm: np.ndarray | None = None
+    sinks: np.ndarray | None = None
     """[heads]. See `AttentionForm`."""
-    output: Linear
-    attention_post_norm: torch.Tensor | None = None
+    output: Matrix
+    attention_post_norm: np.ndarray | None = None
     """[hidden]: the norm of the output of attention."""
-    feed_forward_norm: torch.Tensor
-    gate_up: Linear
+    feed_forward_norm: np.ndarray
+    gate_up: Matrix
     """Hidden -> gate and up, in this order."""
-    down: Linear
+    down: Matrix
     mixture: Mixture | None = None
     """Replaces `gate_up` and `down`, which are then those of its first expert."""
-    feed_forward_post_norm: torch.Tensor | None = None
+    feed_forward_post_norm: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """A complete model."""
 
-    dtype: torch.dtype
-    """The type of dense matrices and of attention."""
-    embedding: Linear
+    embedding: Matrix
     """One row of the hidden size per token."""
     layers: tuple[LayerWeights, ...]
-    norm: torch.Tensor
-    head: Linear
+    norm: np.ndarray
+    head: Matrix
     """Hidden -> logits."""
 
 
 def load_weights(
-    file: ModelFile,
-    architecture: Architecture,
-    *,
-    dtype: torch.dtype,
-    device: torch.device,
-    kernels: Kernels | None = None,
+    file: ModelFile, architecture: Architecture, kernels: Kernels | None = None
 ) -> Weights:
     """Read every tensor of the model, packed for `kernels` if given.
 
     Raises ModelFileError for a missing or unused tensor, or a wrong shape.
     """
-    return _Loader(file, architecture, dtype, device, kernels).load()
+    return _Loader(file, architecture, kernels).load()
 
 
 class _Loader:
     def __init__(
-        self,
-        file: ModelFile,
-        architecture: Architecture,
-        dtype: torch.dtype,
-        device: torch.device,
-        kernels: Kernels | None,
+        self, file: ModelFile, architecture: Architecture, kernels: Kernels | None
     ) -> None:
         self.tensors = Tensors(file)
         self.architecture = architecture
-        self.dtype = dtype
-        self.device = device
         self.kernels = kernels
 
     def load(self) -> Weights:
@@ -92,7 +77,6 @@ class _Loader:
         tied = "output.weight" not in self.tensors
         embedding = self._linear(a.hidden, MatrixPart("token_embd", a.vocab_size))
         weights = Weights(
-            dtype=self.dtype,
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
             norm=self._vector("output_norm.weight", a.hidden),
@@ -123,15 +107,15 @@ class _Loader:
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
         )
 
-    def _vector(self, name: str, size: int) -> torch.Tensor:
-        return self.tensors.vector(name, size).to(self.device)
+    def _vector(self, name: str, size: int) -> np.ndarray:
+        return self.tensors.vector(name, size)
 
-    def _optional(self, at: str, name: str, size: int) -> torch.Tensor | None:
+    def _optional(self, at: str, name: str, size: int) -> np.ndarray | None:
         if name not in self.architecture.layer_tensors:
             return None
         return self._vector(f"{at}.{name}", size)
 
-    def _qkv(self, at: str) -> Linear:
+    def _qkv(self, at: str) -> Matrix:
         a = self.architecture
         fused = f"{at}.attn_qkv.weight" in self.tensors
         counts = {"attn_q": a.heads, "attn_k": a.kv_heads, "attn_v": a.kv_heads}
@@ -146,7 +130,7 @@ class _Loader:
             start += rows
         return self._linear(a.hidden, *parts)
 
-    def _feed_forward(self, at: str) -> tuple[Linear, Linear]:
+    def _feed_forward(self, at: str) -> tuple[Matrix, Matrix]:
         a = self.architecture
         # In Phi, both are one tensor, in this order.
         parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up")
@@ -158,11 +142,13 @@ class _Loader:
         # In newer files, both are one tensor, in this order.
         gate_up = self._gate_up(*(f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up")))
         down = MatrixPart(f"{at}.ffn_down_exps", a.hidden)
+        router = MatrixPart(f"{at}.ffn_gate_inp", experts.count)
         biased = f"{down.name}.bias" in self.tensors
         before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=True)
         after = self._stack(experts.count, a.feed_forward, [down], biased=biased)
         return Mixture(
-            router=self._router(MatrixPart(f"{at}.ffn_gate_inp", experts.count)),
+            router=self._router(router),
+            router_bias=self._bias((router,)),
             experts=tuple(map(Expert, before, after)),
             used=experts.used,
             normalized=experts.normalized,
@@ -174,78 +160,43 @@ class _Loader:
             return [MatrixPart(gate, size), MatrixPart(up, size)]
         return [MatrixPart(both, 2 * size)]
 
-    def _router(self, part: MatrixPart) -> Linear:
-        """Dense float32. See `Mixture.router`."""
+    def _router(self, part: MatrixPart) -> np.ndarray:
+        """See `Mixture.router`."""
         rows, kind = self.tensors.rows(part, self.architecture.hidden)
-        weight = dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
-        bias = self.tensors.bias(part) if f"{part.name}.bias" in self.tensors else None
-        return Linear(
-            torch.from_numpy(weight).to(self.device),
-            None if bias is None else bias.to(self.device),
-        )
+        return dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
 
     def _stack(
         self, count: int, width: int, parts: list[MatrixPart], *, biased: bool, gated: bool = False
-    ) -> list[Linear]:
+    ) -> list[Matrix]:
         """As `_linear`, for each of `count` experts. A tensor contains the matrices of all experts.
 
         They are unpacked one by one.
         """
         read = [self.tensors.stack(part, count, width) for part in parts]
-        biases: list[torch.Tensor | None] = [None] * count
+        biases: list[np.ndarray | None] = [None] * count
         if biased:
-            stacked = torch.cat([self.tensors.biases(part, count) for part in parts], dim=1)
-            biases = [*stacked.to(self.device)]
+            biases = [*np.hstack([self.tensors.biases(part, count) for part in parts])]
         # One sample for the whole tensor: a model can have 18,000 experts.
         sample = max(1, SAMPLE // count)
         return [
             self._kept(
-                width, [(matrices[i], kind) for matrices, kind in read], bias, gated=gated,
-                sample=sample,
+                Matrix(width, [(matrices[i], kind) for matrices, kind in read], bias),
+                gated=gated, sample=sample,
             )
             for i, bias in enumerate(biases)
         ]  # fmt: skip
 
-    def _linear(self, width: int, *parts: MatrixPart, gated: bool = False) -> Linear:
-        """One Linear from several parts with the same input, stacked."""
+    def _linear(self, width: int, *parts: MatrixPart, gated: bool = False) -> Matrix:
+        """One Matrix from several parts with the same input, stacked."""
         read = [self.tensors.rows(part, width) for part in parts]
-        return self._kept(width, read, self._bias(parts), gated=gated)
+        return self._kept(Matrix(width, read, self._bias(parts)), gated=gated)
 
-    def _kept(
-        self,
-        width: int,
-        read: list[tuple[np.ndarray, GGMLType]],
-        bias: torch.Tensor | None,
-        *,
-        gated: bool,
-        sample: int = SAMPLE,
-    ) -> Linear:
-        """Rows in the form of the product."""
-        blocks = Blocks.stack(read, sample) if self.device.type == "cpu" else None
-        fits = PackedMatrix.fits(sum(len(rows) for rows, _ in read), width)
-        if self.kernels is not None and fits:
-            matrix = blocks or _in_bfloat16(read)
-            if matrix is None and self.dtype == torch.bfloat16:
-                matrix = self._dense(width, read)
-            if matrix is not None:
-                return Linear(bias=bias, packed=PackedMatrix(self.kernels, matrix, gated=gated))
-        dense = self._dense(width, read)
-        int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
-        return Linear(dense, bias, int4=int4)
+    def _kept(self, matrix: Matrix, *, gated: bool, sample: int = SAMPLE) -> Matrix:
+        """The matrix, packed if possible. The bytes of the file are then not needed."""
+        packed = pack(self.kernels, matrix, gated=gated, sample=sample) if self.kernels else None
+        return replace(matrix, parts=(), packed=packed) if packed else matrix
 
-    def _dense(self, width: int, read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor:
-        values = [dequantize(rows.reshape(-1), kind, (len(rows), width)) for rows, kind in read]
-        return torch.cat([torch.from_numpy(part).to(self.device, self.dtype) for part in values])
-
-    def _bias(self, parts: tuple[MatrixPart, ...]) -> torch.Tensor | None:
+    def _bias(self, parts: Run[MatrixPart]) -> np.ndarray | None:
         if f"{parts[0].name}.bias" not in self.tensors:
             return None
-        bias = torch.cat([self.tensors.bias(part) for part in parts])
-        return bias.to(self.device)
-
-
-def _in_bfloat16(read: list[tuple[np.ndarray, GGMLType]]) -> torch.Tensor | None:
-    """The rows [out, in] bfloat16, if all rows have this type."""
-    if any(kind != GGMLType.BF16 for _, kind in read):
-        return None
-    return torch.cat([torch.from_numpy(rows).view(torch.bfloat16) for rows, _ in read])
+        return np.concatenate([self.tensors.bias(part) for part in parts])

@@ -39,7 +39,7 @@ def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CD
         try:
             _compile(chosen, target)
         except (OSError, subprocess.SubprocessError) as error:
-            log.warning("%s: using PyTorch (several times slower)", _reason(error))
+            log.warning("%s: PyTorch has to compute (several times slower)", _reason(error))
             return None
     library = ctypes.CDLL(str(target))
     library.instructions.restype = ctypes.c_char_p

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 _NONE = np.empty(0, np.int64), np.empty(0, np.float32)
 
@@ -32,9 +31,9 @@ class Draw(NamedTuple):
 class Ranks(NamedTuple):
     """Of each of R rows of logits."""
 
-    totals: torch.Tensor
+    totals: np.ndarray
     """[R] float64: the logarithm of the sum of exponentials."""
-    places: torch.Tensor
+    places: np.ndarray
     """[R] int64: how many logits are larger than that of the row's token."""
-    best: torch.Tensor
+    best: np.ndarray
     """[R, most] int64: the tokens with the largest logits, in descending order."""

@@ -1,13 +1,14 @@
-"""The C kernels, called with tensors."""
+"""The C kernels, called with arrays."""
 
 from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence as Run
 
-import torch
+import numpy as np
 
 from minikin.engine.native import contract
+from minikin.engine.native.arrays import address, empty, from_bfloat16, optional, zeros
 from minikin.engine.native.contract import (
     FLOAT,
     GROUP,
@@ -50,28 +51,28 @@ class Inputs:
         self.groups = width // GROUP
         self._kernels = kernels
         full = -(-rows // (2 * TILE)) * 2 if kernels.tiles else 0
-        self.tiles = torch.zeros(full, self.groups, TILE, GROUP, dtype=torch.bfloat16)
-        self.integers = torch.zeros(rows, width, dtype=torch.int16)
-        self.steps = torch.zeros(rows, self.groups)
-        self.sums = torch.zeros(rows, self.groups)
+        self.tiles = zeros(full, self.groups, TILE, GROUP, dtype=np.uint16)
+        self.integers = zeros(rows, width, dtype=np.int16)
+        self.steps = zeros(rows, self.groups)
+        self.sums = zeros(rows, self.groups)
         parts = (self.tiles, self.integers, self.steps, self.sums)
-        self.struct = contract.Inputs(*(part.data_ptr() for part in parts), rows)
+        self.struct = contract.Inputs(*map(address, parts), rows)
         self.at = ctypes.addressof(self.struct)
 
     def split(self, few: int) -> None:
         """Make the first `few` rows integers and the rest tiles, where the kernels have tiles."""
         self.struct.few = few if self._kernels.tiles else len(self.integers)
 
-    def rows(self, count: int) -> torch.Tensor:
+    def rows(self, count: int) -> np.ndarray:
         """The first `count` rows [count, width] as float32."""
         few = min(count, self.struct.few)
-        whole = self.integers[:few].float()
+        whole = self.integers[:few].astype(np.float32)
         if self._kernels.tiles:  # High bytes, then low bytes.
-            high, low = self.integers[:few].view(torch.int8).float().chunk(2, dim=1)
+            high, low = np.hsplit(self.integers[:few].view(np.int8).astype(np.float32), 2)
             whole = 256 * high + low
-        exact = (whole.view(few, self.groups, GROUP) * self.steps[:few, :, None]).flatten(1)
-        tiled = self.tiles.transpose(1, 2).reshape(-1, self.width)[: count - few].float()
-        return torch.cat([exact, tiled])
+        exact = whole.reshape(few, self.groups, GROUP) * self.steps[:few, :, None]
+        tiled = self.tiles.swapaxes(1, 2).reshape(-1, self.width)[: count - few]
+        return np.concatenate([exact.reshape(few, self.width), from_bfloat16(tiled)])
 
 
 class PackedMatrix:
@@ -82,59 +83,65 @@ class PackedMatrix:
     """
 
     def __init__(
-        self, kernels: Kernels, matrix: Blocks | torch.Tensor, *, gated: bool = False
+        self, kernels: Kernels, matrix: Blocks | np.ndarray, *, gated: bool = False
     ) -> None:
-        """`matrix` is quantized, or [outputs, width] bfloat16."""
+        """`matrix` is quantized, or [outputs, width] bfloat16 as uint16."""
         quantized = isinstance(matrix, Blocks)
         parts = [matrix.levels, matrix.scale, matrix.minimum] if quantized else [matrix]
-        parts = [_in_turn(part) if gated else part.contiguous() for part in parts]
-        self.outputs, self.width = parts[0].shape
+        parts = [_in_turn(part) if gated else np.ascontiguousarray(part) for part in parts]
+        self._rows, self.width = parts[0].shape
+        self.outputs = -(-self._rows // (2 * PANEL)) * 2 * PANEL
+        """The rows, and rows of zeros up to the next number that the kernels support."""
+        self.is_whole = self._rows == self.outputs
+        """Whether there are no rows of zeros."""
+        if not self.is_whole:
+            more = (0, self.outputs - self._rows), (0, 0)
+            parts = [np.pad(part, more) for part in parts]
         self.bits = matrix.bits if quantized else 16
         self.gated = gated
         self._kernels = kernels
         size = kernels.library.matrix_bytes(self.outputs, self.width, self.bits)
-        self._cells = torch.empty(size, dtype=torch.uint8)
-        self._biases: list[torch.Tensor] = []
+        self._cells = empty(size, dtype=np.uint8)
+        self._biases: list[np.ndarray] = []
         self.struct = self.with_bias(None)
         self.at = ctypes.addressof(self.struct)
-        pointers = [part.data_ptr() for part in (*parts, self._cells)]
+        pointers = [address(part) for part in (*parts, self._cells)]
         if quantized:
             kernels.library.pack_matrix(*pointers, self.outputs, self.width, self.bits)
         else:
             kernels.library.pair_matrix(*pointers, self.outputs, self.width)
 
-    def with_bias(self, bias: torch.Tensor | None) -> contract.Matrix:
+    def with_bias(self, bias: np.ndarray | None) -> contract.Matrix:
         """The C struct for products plus `bias` [outputs] float32."""
         if bias is not None:
-            bias = _in_turn(bias[:, None]).flatten() if self.gated else bias.contiguous()
+            bias = np.ascontiguousarray(_in_turn(bias[:, None]).ravel() if self.gated else bias)
             self._biases.append(bias)  # the struct points to it
         return contract.Matrix(
-            self._cells.data_ptr(), self.outputs, self.width, self.bits,
-            None if bias is None else bias.data_ptr(),
-        )  # fmt: skip
+            address(self._cells), self.outputs, self.width, self.bits, optional(bias)
+        )
 
     @staticmethod
-    def fits(outputs: int, width: int) -> bool:
+    def fits(outputs: int, width: int, *, gated: bool = False) -> bool:
         """Whether the kernels support this shape."""
-        return outputs % (2 * PANEL) == 0 and width % GROUP == 0 and width <= WIDEST
+        return width % GROUP == 0 and width <= WIDEST and not (gated and outputs % (2 * PANEL))
 
     @property
     def bytes(self) -> int:
         """The bytes that a step reads."""
-        return self._cells.numel()
+        return self._cells.size
 
-    def rows(self, which: torch.Tensor) -> torch.Tensor:
+    def rows(self, which: np.ndarray) -> np.ndarray:
         """[count, width] float32: the rows `which` [count] int64 of a matrix that isn't gated."""
-        return self._kernels.matrix_rows(self, which.contiguous())
+        return self._kernels.matrix_rows(self, np.ascontiguousarray(which))
 
-    def product(self, x: torch.Tensor) -> torch.Tensor:
-        """x [rows, width] times the matrix, transposed: [rows, outputs] float32."""
+    def product(self, x: np.ndarray) -> np.ndarray:
+        """x [rows, width] float32 times the matrix, transposed: [rows, its rows] float32."""
         rows = len(x)
-        inputs, out = Inputs(self._kernels, rows, self.width), torch.empty(rows, self.outputs)
+        inputs, out = Inputs(self._kernels, rows, self.width), empty(rows, self.outputs)
         inputs.split(0 if rows >= MANY_ROWS else rows)
-        self._kernels.write(x.float().contiguous(), inputs)
+        self._kernels.write(np.ascontiguousarray(x), inputs)
         self._kernels.matmul(self, inputs, out, rows)
-        return _halves(out) if self.gated else out
+        return _halves(out) if self.gated else out[:, : self._rows]
 
 
 class Kernels:
@@ -159,59 +166,56 @@ class Kernels:
             raise OSError(f"can't start {threads} threads")
 
     def matmul(
-        self, matrix: PackedMatrix, x: Inputs, out: torch.Tensor, rows: int, mode: int = STORE
+        self, matrix: PackedMatrix, x: Inputs, out: np.ndarray, rows: int, mode: int = STORE
     ) -> None:
         """out[:rows] [rows, outputs] float32 = x times the matrix, transposed; ADD: +=."""
-        self.library.packed_matmul(matrix.at, x.at, out.data_ptr(), rows, mode)
+        self.library.packed_matmul(matrix.at, x.at, address(out), rows, mode)
 
     def norm(
-        self, x: torch.Tensor, weight: torch.Tensor, out: Inputs, rows: int, epsilon: float
+        self, x: np.ndarray, weight: np.ndarray, out: Inputs, rows: int, epsilon: float
     ) -> None:
         """The RMS norm of x [rows, width] float32."""
-        self.library.rms_norm(x.data_ptr(), weight.data_ptr(), out.at, rows, out.width, epsilon)
+        self.library.rms_norm(address(x), address(weight), out.at, rows, out.width, epsilon)
 
-    def write(self, x: torch.Tensor, out: Inputs) -> None:
+    def write(self, x: np.ndarray, out: Inputs) -> None:
         """x [rows, width] float32 as inputs."""
-        self.library.write_rows(x.data_ptr(), out.at, len(x), out.width)
+        self.library.write_rows(address(x), out.at, len(x), out.width)
 
-    def choose(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
-        """See `minikin.engine.model.choose.Chooser`."""
-        logits = logits.contiguous()
-        tokens = torch.empty(len(logits), dtype=torch.int64)
+    def choose(self, logits: np.ndarray, draws: Run[Draw]) -> np.ndarray:
+        """See `minikin.engine.logits.Logits`."""
+        tokens = np.empty(len(logits), np.int64)
         structs = (contract.Draw * len(draws))(*(
-            (*draw[:5], changed.ctypes.data, amounts.ctypes.data, len(changed))
+            (*draw[:5], address(changed), address(amounts), len(changed))
             for draw in draws for changed, amounts in [draw.changes]
         ))  # fmt: skip
-        self.library.choose_tokens(logits.data_ptr(), *logits.shape, structs, tokens.data_ptr())
+        self.library.choose_tokens(address(logits), *logits.shape, structs, address(tokens))
         return tokens
 
-    def rank(self, logits: torch.Tensor, tokens: Run[int], most: int) -> Ranks:
-        """See `minikin.engine.model.choose.Chooser`."""
-        logits, chosen = logits.contiguous(), torch.tensor(tokens)
+    def rank(self, logits: np.ndarray, tokens: Run[int], most: int) -> Ranks:
+        """See `minikin.engine.logits.Logits`."""
+        chosen = np.array(tokens, np.int64)
         rows, width = logits.shape
         ranks = Ranks(
-            torch.empty(rows, dtype=torch.float64),
-            torch.empty(rows, dtype=torch.int64),
-            torch.empty(rows, min(most, width), dtype=torch.int64),
+            np.empty(rows), np.empty(rows, np.int64), np.empty((rows, min(most, width)), np.int64)
         )
         self.library.rank_tokens(
-            logits.data_ptr(), rows, width, chosen.data_ptr(), ranks.best.shape[1],
-            *(part.data_ptr() for part in ranks),
+            address(logits), rows, width, address(chosen), ranks.best.shape[1],
+            *map(address, ranks),
         )  # fmt: skip
         return ranks
 
-    def matrix_rows(self, matrix: PackedMatrix, which: torch.Tensor) -> torch.Tensor:
+    def matrix_rows(self, matrix: PackedMatrix, which: np.ndarray) -> np.ndarray:
         """[count, width] float32 of the matrix's rows `which` [count] int64."""
-        out = torch.empty(len(which), matrix.width)
-        self.library.matrix_rows(matrix.at, which.data_ptr(), len(which), out.data_ptr())
+        out = empty(len(which), matrix.width)
+        self.library.matrix_rows(matrix.at, address(which), len(which), address(out))
         return out
 
 
-def _in_turn(rows: torch.Tensor) -> torch.Tensor:
+def _in_turn(rows: np.ndarray) -> np.ndarray:
     """[gates and ups, ...] -> a panel of gates, a panel of ups, and so on."""
-    return rows.view(2, -1, PANEL, rows.shape[1]).transpose(0, 1).reshape(rows.shape)
+    return rows.reshape(2, -1, PANEL, rows.shape[1]).swapaxes(0, 1).reshape(rows.shape)
 
 
-def _halves(out: torch.Tensor) -> torch.Tensor:
+def _halves(out: np.ndarray) -> np.ndarray:
     """[rows, panels in turn] -> [rows, gates and ups]."""
-    return out.view(len(out), -1, 2, PANEL).transpose(1, 2).reshape(out.shape)
+    return out.reshape(len(out), -1, 2, PANEL).swapaxes(1, 2).reshape(out.shape)

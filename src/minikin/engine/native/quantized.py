@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.levels import LEVEL_BITS
+from minikin.machine import processors
 from minikin.model_file.dequantize import LAYOUTS, Parts, q3_k_scales, runs, split
 from minikin.model_file.gguf import GGMLType
 
@@ -30,11 +30,11 @@ class Blocks:
     Q6_K of a trained model by 4.9e-3 of its norm (its six bits change it by 1.7e-2).
     """
 
-    levels: torch.Tensor
+    levels: np.ndarray
     """[out, in] uint8."""
-    scale: torch.Tensor
+    scale: np.ndarray
     """[out, in / GROUP] float16."""
-    minimum: torch.Tensor
+    minimum: np.ndarray
     """[out, in / GROUP] float16."""
     bits: int
     """4 or 8. Levels are below 2 ** bits."""
@@ -58,9 +58,9 @@ class Blocks:
         if len(parts) == 1:
             return parts[0]
         return cls(
-            torch.cat([part.levels for part in parts]),
-            torch.cat([part.scale for part in parts]),
-            torch.cat([part.minimum for part in parts]),
+            np.concatenate([part.levels for part in parts]),
+            np.concatenate([part.scale for part in parts]),
+            np.concatenate([part.minimum for part in parts]),
             max(part.bits for part in parts),
         )
 
@@ -77,14 +77,14 @@ class Blocks:
             levels[some], scale[some], minimum[some] = _regroup(blocks[some], kind)
 
         # NumPy releases the GIL, so loading takes half as long on two cores.
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        with ThreadPoolExecutor(processors()) as pool:
             list(pool.map(take, runs(len(blocks), kind)))
         if not (np.isfinite(scale).all() and np.isfinite(minimum).all()):
             return None  # outside the sample; float32 can represent it
         return cls(
-            torch.from_numpy(levels).view(len(rows), -1),
-            torch.from_numpy(scale).view(len(rows), -1),
-            torch.from_numpy(minimum).view(len(rows), -1),
+            levels.reshape(len(rows), -1),
+            scale.reshape(len(rows), -1),
+            minimum.reshape(len(rows), -1),
             LEVEL_BITS[kind],
         )
 
@@ -126,9 +126,11 @@ def _multiply_out(blocks: np.ndarray) -> _Grouped:
 
 def _requantize(values: np.ndarray) -> _Grouped:
     """256 levels from the smallest to the largest value of each group."""
-    groups = torch.from_numpy(values).view(len(values), -1, GROUP)
-    minimum = groups.amin(dim=2).half()
-    scale = ((groups.amax(dim=2) - minimum.float()) / 255).half()
-    step = torch.where(scale > 0, scale, 1).float()
-    levels = groups.sub(minimum.float()[..., None]).div_(step[..., None]).round_().clamp_(0, 255)
-    return levels.to(torch.uint8).view(values.shape).numpy(), scale.numpy(), minimum.numpy()
+    groups = values.reshape(len(values), -1, GROUP)
+    minimum = groups.min(axis=2).astype(np.float16)
+    scale = ((groups.max(axis=2) - minimum.astype(np.float32)) / 255).astype(np.float16)
+    step = np.where(scale > 0, scale, 1).astype(np.float32)
+    levels = (groups - minimum.astype(np.float32)[..., None]) / step[..., None]
+    # An infinite scale gives NaN, which has no level. `_read` rejects the matrix.
+    levels = np.nan_to_num(np.rint(levels).clip(0, 255)).astype(np.uint8)
+    return levels.reshape(values.shape), scale, minimum

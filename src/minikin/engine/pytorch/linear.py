@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
+from minikin.engine.model.matrix import Matrix
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.kernels import PackedMatrix
 from minikin.engine.native.quantized import Blocks
@@ -33,11 +35,18 @@ class Linear:
         self._int4 = int4
         self.packed = packed
 
-    @property
-    def dense(self) -> torch.Tensor:
-        """W, if it is dense."""
-        assert self._weight is not None
-        return self._weight
+    @classmethod
+    def of(cls, matrix: Matrix, dtype: torch.dtype, device: torch.device) -> Linear:
+        """The same matrix. A dense one has this type."""
+        bias = None if matrix.bias is None else torch.from_numpy(matrix.bias).to(device)
+        if matrix.packed is not None:
+            return cls(bias=bias, packed=matrix.packed)
+        int4 = None
+        if device.type == "cpu":
+            blocks = Blocks.stack(matrix.parts)
+            int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
+        weight = torch.from_numpy(matrix.dense()).to(device, dtype)
+        return cls(weight, bias, int4=int4)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """[rows, in] -> [rows, out]."""
@@ -46,7 +55,7 @@ class Linear:
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         if self.packed is not None:
-            return self.packed.product(x)
+            return torch.from_numpy(self.packed.product(x.float().numpy()))
         assert self._weight is not None
         x = x.to(self._weight.dtype)
         if self._int4 is not None and x.shape[0] <= INT4_ROWS:
@@ -56,7 +65,7 @@ class Linear:
     def rows(self, which: torch.Tensor) -> torch.Tensor:
         """[count, in] float32: the rows `which` [count] int64, as in an embedding table."""
         if self.packed is not None:
-            return self.packed.rows(which)
+            return torch.from_numpy(self.packed.rows(which.numpy()))
         assert self._weight is not None
         return F.embedding(which, self._weight).float()
 
@@ -65,8 +74,9 @@ class Int4Weight:
     """A matrix in the layout of PyTorch's 4-bit CPU kernel: (q - 8) * scale + zero, per GROUP."""
 
     def __init__(self, blocks: Blocks) -> None:
-        levels, scale = blocks.levels.int(), blocks.scale.float()
-        zero = blocks.minimum.float() + 8 * scale
+        levels = torch.from_numpy(blocks.levels.astype(np.int32))
+        scale = torch.from_numpy(blocks.scale).float()
+        zero = torch.from_numpy(blocks.minimum).float() + 8 * scale
         self.packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 2)
         pairs = torch.stack([scale, zero], dim=-1).transpose(0, 1)
         self.scale_and_zero = pairs.to(torch.bfloat16).contiguous()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Run
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,27 +10,11 @@ import torch
 from minikin.engine.native.draw import Draw, Ranks
 
 
-class Chooser(Protocol):
-    """What follows the logits [R, vocabulary] float32 of R rows."""
-
-    def choose(self, logits: torch.Tensor, draws: Run[Draw], /) -> torch.Tensor:
-        """A token [R] for each row, -1 where a logit is not a number.
-
-        The changes of the draws stay in the logits. At temperature 0 it is the most likely token.
-        Otherwise it is the inverse of the cumulative distribution of the tokens within the limits,
-        at the draw's point.
-        """
-        ...
-
-    def rank(self, logits: torch.Tensor, tokens: Run[int], most: int, /) -> Ranks:
-        """What log probabilities of `tokens`, one per row, and of the `most` best ones need."""
-        ...
-
-
 class TorchChooser:
-    """A `Chooser` on any device. `Kernels` is a faster one."""
+    """A `minikin.engine.model.decoder.Chooser` on any device."""
 
-    def choose(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
+    @torch.no_grad()
+    def choose(self, logits: torch.Tensor, draws: Run[Draw]) -> np.ndarray:
         """See `Chooser`."""
         for row, draw in zip(logits, draws, strict=True):
             tokens, amounts = (torch.from_numpy(part).to(row.device) for part in draw.changes)
@@ -44,13 +27,32 @@ class TorchChooser:
             weights = _weights(logits[rows], own)
             point = torch.tensor([d.point for d in own], dtype=torch.float64, device=logits.device)
             chosen[rows] = _invert(weights, point)
-        return chosen.where(usable, -1)
+        return chosen.where(usable, -1).cpu().numpy()
 
     def rank(self, logits: torch.Tensor, tokens: Run[int], most: int) -> Ranks:
         """See `Chooser`."""
         own = logits.gather(1, torch.tensor(tokens, device=logits.device)[:, None])
         best = logits.topk(min(most, logits.shape[1]), dim=-1).indices
-        return Ranks(_log_sums(logits), (logits > own).sum(dim=-1), best)
+        places = (logits > own).sum(dim=-1)
+        return Ranks(_log_sums(logits), places.cpu().numpy(), best.cpu().numpy())
+
+    def at(self, logits: torch.Tensor, tokens: np.ndarray) -> np.ndarray:
+        """See `Chooser`."""
+        return logits.gather(1, torch.from_numpy(tokens).to(logits.device)).cpu().numpy()
+
+    def forbid(self, row: torch.Tensor, forbidden: np.ndarray) -> None:
+        """See `Chooser`."""
+        row[: len(forbidden)].masked_fill_(torch.from_numpy(forbidden).to(row.device), -torch.inf)
+
+    def penalise(self, row: torch.Tensor, tokens: np.ndarray, penalty: float) -> None:
+        """See `Chooser`."""
+        seen = torch.from_numpy(tokens).to(row.device)
+        own = row[seen]
+        row[seen] = torch.where(own > 0, own / penalty, own * penalty)
+
+    def join(self, parts: Run[torch.Tensor]) -> torch.Tensor:
+        """See `Chooser`."""
+        return torch.cat([*parts])
 
 
 def _weights(logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
@@ -77,14 +79,14 @@ def _invert(weights: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
     return torch.searchsorted(cumulative, goal, right=True).squeeze(1)
 
 
-def _log_sums(logits: torch.Tensor) -> torch.Tensor:
+def _log_sums(logits: torch.Tensor) -> np.ndarray:
     """The logarithm of the sum of exponentials [R] of each row [R, vocabulary].
 
     Row by row in NumPy. PyTorch divides a sum among threads according to the number of rows, so the
     last bit of a row would depend on the other rows.
     """
-    sums = []
+    sums: list[float] = []
     for row in logits.float().cpu().numpy():
         most = row.max()
         sums.append(most + np.log(np.exp(row - most).sum(dtype=np.float64)))
-    return torch.tensor(sums, dtype=torch.float64)
+    return np.array(sums, np.float64)

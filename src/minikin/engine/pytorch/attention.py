@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from minikin.engine.model.batch import Batch, Rows
+from minikin.engine.model.batch import Batch
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.pytorch.kv_cache import TorchKVCache
 
 
 @dataclass(frozen=True)
@@ -31,17 +32,43 @@ class AttentionForm:
         return self.softcap is None and self.sinks is None
 
 
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The batch's rows `start:stop` of one span."""
+
+    start: int
+    stop: int
+    position: int
+    """The start of the span in the sequence."""
+    end: int
+    """The number of tokens of the sequence up to the end of the span."""
+    blocks: torch.Tensor
+    """The cache blocks of these tokens, int64."""
+
+
+def rows_of(batch: Batch, device: torch.device) -> list[Rows]:
+    """The spans, with the blocks of their sequences."""
+    result: list[Rows] = []
+    for start, stop in batch.spans:
+        position, end = int(batch.positions[start]), int(batch.positions[stop - 1]) + 1
+        first = int(batch.block_starts[start])
+        blocks = batch.blocks[first : first - (-end // BLOCK)].astype(np.int64)
+        result.append(Rows(start, stop, position, end, torch.from_numpy(blocks).to(device)))
+    return result
+
+
 class Seen:
     """The context of each row: single tokens in one padded table, longer spans one by one."""
 
-    def __init__(self, batch: Batch, dtype: torch.dtype) -> None:
-        rows = batch.rows()
+    def __init__(self, batch: Batch, dtype: torch.dtype, device: torch.device) -> None:
+        rows = rows_of(batch, device)
         self.singles = batch.singles
         self.chunks: list[Rows] = rows[self.singles :]
         single = [row.blocks for row in rows[: self.singles]]
         self.context = torch.nn.utils.rnn.pad_sequence(single, batch_first=True) if single else None
         """[singles, most blocks]."""
-        self._ends = batch.positions[: self.singles, None] + 1
+        ends = batch.positions[: self.singles, None] + 1
+        self._ends = torch.from_numpy(ends).to(device)
         self._dtype = dtype
         self._masks: dict[int | None, torch.Tensor] = {}
 
@@ -59,7 +86,7 @@ class Seen:
 
 
 def attend(
-    q: torch.Tensor, cache: KVCache, layer: int, seen: Seen, form: AttentionForm
+    q: torch.Tensor, cache: TorchKVCache, layer: int, seen: Seen, form: AttentionForm
 ) -> torch.Tensor:
     """[T, heads, head_dim] from queries of the same shape, over the part of `cache` for `layer`."""
     out = torch.empty_like(q)

@@ -1,11 +1,13 @@
 import resource
 
+import pytest
 import torch
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.rope import Rope
+from minikin.engine.pytorch.kv_cache import TorchKVCache
 
 ARCHITECTURE = Architecture(
     layers=3, hidden=64, heads=4, kv_heads=2, head_dim=32, feed_forward=64,
@@ -15,7 +17,7 @@ ARCHITECTURE = Architecture(
 
 
 def cache(tokens, dtype=torch.float32):
-    return KVCache(ARCHITECTURE, tokens, dtype=dtype, device=torch.device("cpu"))
+    return TorchKVCache(ARCHITECTURE, tokens, dtype=dtype, device=torch.device("cpu"))
 
 
 def test_what_is_written_is_read_block_by_block():
@@ -31,8 +33,11 @@ def test_what_is_written_is_read_block_by_block():
     assert not any(part.any() for part in some.read(0, torch.tensor([2, 7])))
 
 
-def test_a_large_cache_takes_no_memory_until_it_is_used():
+@pytest.mark.parametrize(
+    "make", [lambda tokens: cache(tokens, torch.bfloat16), lambda n: KVCache(ARCHITECTURE, n)]
+)
+def test_a_large_cache_takes_no_memory_until_it_is_used(make):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    huge = cache(1 << 22, torch.bfloat16)
+    huge = make(1 << 22)
     assert huge.keys.nbytes + huge.values.nbytes > 2 << 30
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10

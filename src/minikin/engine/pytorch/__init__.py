@@ -1,0 +1,1 @@
+"""The forward pass in PyTorch, for what the native kernels do not support: `minikin[torch]`."""

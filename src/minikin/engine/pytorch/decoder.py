@@ -1,0 +1,101 @@
+"""One forward pass of a decoder over a batch of spans, in PyTorch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.batch import Batch
+from minikin.engine.model.rope import rotary_tables
+from minikin.engine.model.weights import Weights
+from minikin.engine.pytorch.activation import ACTIVATIONS
+from minikin.engine.pytorch.attention import AttentionForm, Seen, attend
+from minikin.engine.pytorch.choose import TorchChooser
+from minikin.engine.pytorch.kv_cache import TorchKVCache
+from minikin.engine.pytorch.linear import Linear
+from minikin.engine.pytorch.rope import rotate
+from minikin.engine.pytorch.weights import LayerTensors, tensor
+
+
+class TorchDecoder:
+    """Embedding, layers of attention and feed-forward, norm, head. See `Decoder`.
+
+    The residual stream is float32. The inputs of a matrix have the type of its weights.
+    """
+
+    native = False
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        weights: Weights,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        """`dtype` is that of dense matrices and of attention. Matrices can also be packed."""
+        self.architecture = a = architecture
+        self.device = device
+        self.dtype = dtype
+        self.chooser = TorchChooser()
+        self._embedding = Linear.of(weights.embedding, dtype, device)
+        self._layers = [LayerTensors.of(layer, dtype, device) for layer in weights.layers]
+        self._final_norm = tensor(weights.norm, device)
+        tied = weights.head is weights.embedding
+        self._head = self._embedding if tied else Linear.of(weights.head, dtype, device)
+        tables = rotary_tables(a.ropes, a.context_length, a.head_dim)
+        self._rotations = [tuple(tensor(part, device) for part in table) for table in tables]
+        self._forms = [
+            AttentionForm(a.attention_scale, window, a.attention_softcap, layer.sinks)
+            for window, layer in zip(a.windows, self._layers, strict=True)
+        ]
+        self._activation = ACTIVATIONS[architecture.activation]
+
+    @torch.no_grad()
+    def forward(self, batch: Batch, cache: TorchKVCache) -> torch.Tensor:
+        """See `Decoder`."""
+        x = self._embedding.rows(tensor(batch.tokens, self.device))
+        if self.architecture.embedding_scale != 1:
+            x = x * self.architecture.embedding_scale
+        seen = Seen(batch, self.dtype, self.device)
+        positions, slots = (tensor(part, self.device) for part in (batch.positions, batch.slots))
+        for i, layer in enumerate(self._layers):
+            added = self._attention(i, layer, x, positions, slots, seen, cache)
+            x += self._norm(added, layer.attention_post_norm)
+            x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
+        sampled = x[tensor(batch.sampled_rows, self.device)]
+        logits = self._head(self._norm(sampled, self._final_norm)).float()
+        cap = self.architecture.logit_softcap
+        return cap * torch.tanh(logits / cap) if cap else logits
+
+    def _norm(self, x: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """The RMS norm over the last dimension. With a weight of None, x itself."""
+        if weight is None:
+            return x
+        return F.rms_norm(x.float(), weight.shape, weight, self.architecture.norm_epsilon)
+
+    def _feed_forward(self, layer: LayerTensors, x: torch.Tensor) -> torch.Tensor:
+        x = self._norm(x, layer.feed_forward_norm)
+        if layer.mixture is not None:
+            return layer.mixture(x, self._activation)
+        return layer.down(self._activation(layer.gate_up(x)))
+
+    def _attention(
+        self,
+        i: int,
+        layer: LayerTensors,
+        x: torch.Tensor,
+        positions: torch.Tensor,
+        slots: torch.Tensor,
+        seen: Seen,
+        cache: TorchKVCache,
+    ) -> torch.Tensor:
+        a = self.architecture
+        qkv = layer.qkv(self._norm(x, layer.attention_norm)).view(x.shape[0], -1, a.head_dim)
+        q, k, v = qkv.split([a.heads, a.kv_heads, a.kv_heads], dim=1)
+        cosine, sine = self._rotations[i]
+        rotation = cosine[positions], sine[positions]
+        cache.write(i, slots, rotate(self._norm(k, layer.key_norm), rotation), v)
+        q = rotate(self._norm(q, layer.query_norm), rotation).to(self.dtype)
+        return layer.output(attend(q, cache, i, seen, self._forms[i]).flatten(1))

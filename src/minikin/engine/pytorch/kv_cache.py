@@ -1,0 +1,47 @@
+"""The keys and values of all sequences, as tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.block import BLOCK
+from minikin.engine.model.kv_cache import lazy_zeros
+
+
+class TorchKVCache:
+    """As `minikin.engine.model.kv_cache.KVCache`, of any type and on any device."""
+
+    def __init__(
+        self, architecture: Architecture, tokens: int, *, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        a = architecture
+        self.blocks = tokens // BLOCK
+        most = a.layers, self.blocks, a.kv_heads
+        self.keys = _zeros((*most, a.head_dim // 2, BLOCK, 2), dtype, device)
+        self.values = _zeros((*most, BLOCK // 2, a.head_dim, 2), dtype, device)
+
+    def write(
+        self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
+    ) -> None:
+        """Store [T, kv_heads, head_dim] keys and values in `slots` [T]."""
+        block, offset = slots // BLOCK, slots % BLOCK
+        paired = keys.unflatten(-1, (-1, 2)).to(self.keys.dtype)
+        self.keys[layer][block, :, :, offset] = paired
+        self.values[layer][block, :, offset // 2, :, offset % 2] = values.to(self.values.dtype)
+
+    def read(self, layer: int, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The keys and values of `blocks` [..., N], each [..., kv_heads, N * BLOCK, head_dim]."""
+        keys = self.keys[layer][blocks].movedim(-4, -5)  # [..., kv_heads, N, dim / 2, BLOCK, 2]
+        values = self.values[layer][blocks].movedim(-4, -5)
+        keys = keys.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+        values = values.transpose(-2, -1).flatten(-4, -2)
+        return keys, values
+
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    same_size = np.uint16 if dtype.itemsize == 2 else np.float32
+    return torch.from_numpy(lazy_zeros(*shape, dtype=same_size)).view(dtype)
