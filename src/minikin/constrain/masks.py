@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
@@ -25,7 +26,7 @@ from minikin.constrain.watch import Watch
 THREADS = 2
 CACHED_GRAMMARS = 32
 STEP_SECONDS = 0.5
-"""If a mask needs more time, its answer ends."""
+"""If a mask needs more CPU time, its answer ends."""
 
 
 class Tokenizer(Protocol):
@@ -49,6 +50,23 @@ class Tokenizer(Protocol):
 
 class MaskError(Exception):
     """The answer cannot continue in its grammar."""
+
+
+class ThreadTime:
+    """The CPU time of this thread from now on, also for other threads.
+
+    The time in which a busy machine lets the thread wait does not count, where the system measures
+    that.
+    """
+
+    def __init__(self) -> None:
+        clock_of = getattr(time, "pthread_getcpuclockid", None)
+        self._clock = clock_of(threading.get_ident()) if clock_of else time.CLOCK_MONOTONIC
+        self._start = time.clock_gettime(self._clock)
+
+    def seconds(self) -> float:
+        """The time so far."""
+        return time.clock_gettime(self._clock) - self._start
 
 
 class Masks:
@@ -113,7 +131,7 @@ class GrammarMask:
         self._watch = Watch(watched)
         self._steering = Steering(vocabulary.closing, self._is_distinct)
         self._mask: Future[np.ndarray] | None = None
-        self._started: float | None = None
+        self._spent: ThreadTime | None = None
 
     @property
     def finished(self) -> bool:
@@ -127,20 +145,20 @@ class GrammarMask:
     def prepare(self) -> None:
         """Start to compute the next mask in another thread."""
         if self._mask is None:
-            self._started = None
+            self._spent = None
             self._mask = self._pool.submit(self._compute)
 
     def allowed(self, seconds: float) -> np.ndarray | None:
         """bool [vocab_size]: the tokens allowed next. None if not ready within `seconds`.
 
-        Raises MaskError if no token is allowed, or if the total time is too long.
+        Raises MaskError if no token is allowed, or if it takes too much time.
         """
         self.prepare()
         assert self._mask is not None
         try:
             return self._mask.result(timeout=seconds)
         except NotYet:
-            if self._started and time.monotonic() - self._started > STEP_SECONDS:
+            if self._spent and self._spent.seconds() > STEP_SECONDS:
                 raise MaskError("the grammar takes too long to follow") from None
             return None
 
@@ -182,7 +200,7 @@ class GrammarMask:
         return following
 
     def _compute(self) -> np.ndarray:
-        self._started = time.monotonic()  # not earlier, because other masks can occupy the threads
+        self._spent = ThreadTime()  # not earlier, because other masks can occupy the threads
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         if fault := fault_of(self._matcher):
             raise MaskError(fault)
