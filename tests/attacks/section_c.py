@@ -84,10 +84,10 @@ async def bombs_at_once(target: Target) -> list[str]:
     if all(task.done() for task in asked):
         faults.append("a plain request waited for the bombs")
     answers = await asyncio.gather(*asked)
-    busy = [answer for answer in answers if answer.status_code == 429]
+    busy = [answer for answer in answers if answer.status_code in (429, 503)]
     if len(busy) < 100 or not all(int(each.headers["retry-after"]) >= 1 for each in busy):
         faults.append(f"only {len(busy)} of 200 were sent away")
-    return faults + [fault for each in answers for fault in faults_of(each, (200, 400, 429))]
+    return faults + [fault for each in answers for fault in faults_of(each, (200, 400, 429, 503))]
 
 
 TUPLES = {"allOf": [{"anyOf": FOUR}] * 12}
