@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import statistics
 import sys
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from bench.client import ENDLESS
-from bench.server import serving
+from bench.server import Server, cpu_seconds, serving
 
 TOKENS = 40
 """Of each answer."""
@@ -27,6 +29,8 @@ PLACES = 32
 QUEUE = 64
 HANG_SECONDS = 120.0
 """A request without an end for so long hangs."""
+_numbers = itertools.count()
+"""No prompt comes twice, so that every phase computes as much for each answer."""
 
 
 @dataclass
@@ -41,14 +45,16 @@ class Count:
     other: list[int] = field(default_factory=list)
     """Statuses that should not be there; 0 for a connection that broke."""
     hung: int = 0
+    cpu: dict[str, float] = field(default_factory=dict)
+    """Process -> CPU seconds. The clients share the processors with the server."""
 
 
-def _request(host: str, number: int) -> bytes:
+def _request(host: str, number: int, tokens: int = TOKENS) -> bytes:
     body = json.dumps(
         {
             "model": "gpt-4.1-mini",
             "messages": [{"role": "user", "content": f"Count from {number}."}],
-            "max_tokens": TOKENS,
+            "max_tokens": tokens,
             "temperature": 1,
             "stream": True,
             "logit_bias": ENDLESS,
@@ -72,12 +78,12 @@ class Client:
         self._count = count
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, number: int) -> int:
+    async def ask(self, number: int, tokens: int = TOKENS) -> int:
         """Send a request, and count what comes of it. Returns the status, 0 without one."""
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(HANG_SECONDS):
-                return await self._ask(number, begun)
+                return await self._ask(_request(self._host.netloc, number, tokens), begun)
         except TimeoutError:
             self._count.hung += 1
         except (OSError, asyncio.IncompleteReadError):
@@ -91,11 +97,11 @@ class Client:
             self._streams[1].close()
         self._streams = None
 
-    async def _ask(self, number: int, begun: float) -> int:
+    async def _ask(self, request: bytes, begun: float) -> int:
         if self._streams is None:
             self._streams = await asyncio.open_connection(self._host.hostname, self._host.port)
         reader, writer = self._streams
-        writer.write(_request(self._host.netloc, number))
+        writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         status = int(head.split(b" ", 2)[1])
         if b"transfer-encoding: chunked" in head:
@@ -128,13 +134,13 @@ async def closed(url: str, clients: int, seconds: float) -> Count:
     """Clients that send their next request as soon as they have an answer."""
     count, end = Count(), time.perf_counter() + seconds
 
-    async def work(number: int) -> None:
+    async def work() -> None:
         client = Client(url, count)
         while time.perf_counter() < end:
-            await client.ask(number)
+            await client.ask(next(_numbers))
         client.close()
 
-    await asyncio.gather(*map(work, range(clients)))
+    await asyncio.gather(*(work() for _ in range(clients)))
     return count
 
 
@@ -149,9 +155,9 @@ async def opened(url: str, rate: float, seconds: float) -> Count:
         idle.append(client)
 
     begun = time.perf_counter()
-    for number in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, begun + number / rate - time.perf_counter()))
-        task = asyncio.create_task(one(number))
+    for at in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, begun + at / rate - time.perf_counter()))
+        task = asyncio.create_task(one(next(_numbers)))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
@@ -169,17 +175,28 @@ def _line(name: str, count: Count, seconds: float) -> str:
     return (
         f"| {name} | {count.tokens / seconds:.0f} | {statistics.median(first or [0]):.2f} | "
         f"{len(refused)} | {_at(refused, 0.5) * 1000:.0f} / {_at(refused, 0.99) * 1000:.0f} | "
-        f"{len(count.other)} | {count.hung} |"
+        f"{len(count.other)} | {count.hung} | "
+        + ", ".join(f"{name} {spent / seconds:.0%}" for name, spent in count.cpu.items())
+        + " |"
     )
 
 
-async def run(url: str, seconds: float, times: float) -> list[tuple[str, Count, float]]:
+def _cpu(server: Server) -> dict[str, float]:
+    """CPU seconds so far of the server's processes, and of the clients, which are this one."""
+    spent: Counter[str] = Counter()
+    for role, pid in server.processes.items():
+        spent["workers" if "worker" in role else role] += cpu_seconds(pid)
+    return {**spent, "clients": time.process_time()}
+
+
+async def run(server: Server, seconds: float, times: float) -> list[tuple[str, Count, float]]:
     """Every phase: its name, what was counted, and how long it took."""
-    phases = []
+    phases, url = [], server.url
 
     async def phase(name: str, work: Coroutine[Any, Any, Count]) -> Count:
-        begun = time.perf_counter()
+        begun, before = time.perf_counter(), _cpu(server)
         count = await work
+        count.cpu = {name: spent - before.get(name, 0.0) for name, spent in _cpu(server).items()}
         phases.append((name, count, time.perf_counter() - begun))
         print(_line(*phases[-1]), flush=True)
         return count
@@ -191,6 +208,23 @@ async def run(url: str, seconds: float, times: float) -> list[tuple[str, Count, 
     clients = int(times * PLACES)
     await phase(f"{clients} clients that retry at once", closed(url, clients, seconds / 2))
     return phases
+
+
+async def cost_of_refusals(server: Server, number: int = 3_000) -> float:
+    """CPU microseconds that the HTTP process spends on each refusal, when nothing else is asked."""
+    count, taken = Count(), Count()
+    holder = asyncio.create_task(Client(server.url, taken).ask(0, tokens=2_000))
+    await asyncio.sleep(1)
+    client = Client(server.url, count)
+    await client.ask(0)
+    before = cpu_seconds(server.process.pid)
+    for _ in range(number):
+        await client.ask(0)
+    spent = cpu_seconds(server.process.pid) - before
+    client.close()
+    holder.cancel()
+    assert len(count.refused) == number + 1, "some were not refused"
+    return spent / number * 1e6
 
 
 def faults(phases: list[tuple[str, Count, float]]) -> list[str]:
@@ -217,10 +251,12 @@ def main() -> None:
     parser.add_argument("--times", type=float, default=10.0)
     given = parser.parse_args()
     options = ("--max-running", str(PLACES), "--max-queued", str(PLACES + QUEUE))
-    print("| | tokens/s | first token, s | refused | in ms, p50 / p99 | other | hung |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+    print("| | tokens/s | first token, s | refused | in ms, p50 / p99 | other | hung | CPU |")
+    print("|---|---|---|---|---|---|---|---|", flush=True)
     with serving(given.model, *options, "--no-access-log") as server:
-        phases = asyncio.run(run(server.url, given.seconds, given.times))
+        phases = asyncio.run(run(server, given.seconds, given.times))
+    with serving(given.model, "--max-running", "1", "--max-queued", "1", "--no-access-log") as one:
+        print(f"A refusal costs {asyncio.run(cost_of_refusals(one)):.0f} us of CPU time.")
     found = faults(phases)
     print("\n".join(f"FAULT: {text}" for text in found) or "No faults.")
     sys.exit(bool(found))

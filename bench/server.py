@@ -71,6 +71,15 @@ def is_running(pid: int) -> bool:
         return False
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds of a process so far. 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def starting(model: str, *options: str) -> Iterator[Server]:
     """A server of this model that loads, with a database of its own."""

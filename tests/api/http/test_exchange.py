@@ -3,7 +3,7 @@ import json
 import httpx
 import pytest
 
-from tests.raw_http import HI, OPEN, STREAM, content, parse, post, talk
+from tests.raw_http import HI, OPEN, STREAM, connected, content, parse, post, talk
 
 SAYS = "Hello there!"
 LAST = post(b"", "Connection: upgrade, close", "Upgrade: h2c", path="/nope")
@@ -134,3 +134,20 @@ def test_the_path_is_taken_as_the_original_takes_it(shared_server, path, status)
     assert found == status
     if status == 404:
         assert json.loads(body)["error"]["message"].startswith("Invalid URL (POST /")
+
+
+def test_a_plain_answer_comes_in_one_piece(shared_server):
+    with connected(shared_server) as connection:
+        for _ in range(3):
+            connection.sendall(post())
+            answer = connection.recv(65_536)
+            status, headers, body = parse(answer)
+            assert status == 200
+            assert len(body) == int(headers["content-length"])
+
+
+def test_the_head_of_a_large_answer_is_followed_by_all_of_it(shared_server):
+    response = httpx.get(f"{shared_server.url}/openapi.json")
+    assert len(response.content) == int(response.headers["content-length"]) > 65_536
+    head = httpx.head(f"{shared_server.url}/openapi.json")
+    assert (head.status_code, head.content) in ((200, b""), (405, b""))

@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 BEGINNING = b"HTTP/1.1 "
 """The first bytes of every answer."""
+_JOINED = 65_536
+"""The maximum bytes of a body that is copied to be sent in one piece with its head."""
 
 
 class Exchange:
@@ -89,9 +91,40 @@ class Exchange:
             cycle.keep_alive = False
         if self._early:
             cycle.transport = _Remainder(cycle.transport, self._early)  # pyright: ignore
+        if _has_length(message) and cycle.scope["method"] != "HEAD":
+            cycle.transport = _Joining(cycle.transport)  # pyright: ignore
         await cycle.send(message)
         self.closes = not cycle.keep_alive
         cycle.keep_alive = True  # the connection closes itself
+
+
+def _has_length(start: Any) -> bool:
+    return any(name == b"content-length" for name, _ in start.get("headers", ()))
+
+
+class _Joining:
+    """A transport that sends the head of an answer together with the beginning of its body.
+
+    Two writes would wake both processes twice.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._head: bytes | None = None
+        self.is_closing = transport.is_closing
+        self.close = transport.close
+
+    def write(self, data: bytes) -> None:
+        head, write = self._head, self._transport.write
+        if head is None:
+            self._head = data
+            return
+        self._head = b""
+        if len(data) > _JOINED:
+            write(head)
+            write(data)
+        elif head or data:
+            write(head + data)
 
 
 class _Remainder:

@@ -22,7 +22,7 @@ async def off_loop(size: int, work: Callable[[], T]) -> T:
     """The result of `work` on data of `size` bytes. Large work runs in one of two threads.
 
     Python runs one thread at a time, so this helps only if no single call in `work` takes long.
-    Medium work takes turns: hundreds of such requests at once would hold up the event loop together.
+    Medium work takes turns: hundreds of such requests at once would hold up the loop together.
     """
     if size < MEDIUM:
         return work()

@@ -59,10 +59,11 @@ class _Lane:
         begin = max(self._since, now - WINDOW_SECONDS)
         if len(starts) == _MOST_STARTS:
             begin = max(begin, starts[0])
-        count = sum(start >= begin for start in starts)
-        if not self.waiting or not count or now - self._since < LEAST_SECONDS:
+        while starts and starts[0] < begin:
+            starts.popleft()
+        if not self.waiting or not starts or now - self._since < LEAST_SECONDS:
             return 0.0
-        return self.waiting * (now - begin) / count
+        return self.waiting * (now - begin) / len(starts)
 
 
 class Turn:
