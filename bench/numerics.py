@@ -137,12 +137,14 @@ def placed(engine: Engine, text: str) -> Sequence:
 
 
 FindKernels = Callable[[], ctypes.CDLL | None]
+Kind = tuple[str, FindKernels, int]
+"""A name, how to find the kernels, and how many texts are computed."""
 
 
-def kinds() -> Iterator[tuple[str, FindKernels, int]]:
-    """What this machine can compute with: a name, how to find it, and how many texts it computes.
+def kinds() -> Iterator[Kind]:
+    """What this machine can compute with, the fastest first.
 
-    PyTorch computes fewer: it is ten times slower.
+    PyTorch computes fewer texts: it is ten times slower.
     """
     for most in reversed(SETS):
         library = load_library(most)
@@ -151,12 +153,14 @@ def kinds() -> Iterator[tuple[str, FindKernels, int]]:
     yield "PyTorch", lambda: None, 5
 
 
-def compare(model: Path, threads: int | None = None) -> dict[tuple[str, str], Agreement]:
-    """Compare every path on every text; (kernels, path) -> agreement."""
+def compare(
+    model: Path, chosen: list[Kind], threads: int | None = None
+) -> dict[tuple[str, str], Agreement]:
+    """Compare every path of these kinds on every text; (kernels, path) -> agreement."""
     reference = reference_model(GGUFFile.open(model))
     expected: list[torch.Tensor] = []
     result: dict[tuple[str, str], Agreement] = {}
-    for kernels, find, count in track(list(kinds()), "Comparing", transient=True):
+    for kernels, find, count in track(chosen, "Comparing", transient=True):
         engine, _ = load_engine(EngineSettings(model=model, threads=threads), find_kernels=find)
         texts = [placed(engine, text) for text in TEXTS[:count]]
         expected = expected or [reference_logits(reference, text.tokens) for text in texts]
@@ -176,7 +180,7 @@ def main() -> None:
         table.add_column(column)
     for column in ("positions", "mean KL (nats)", "clear positions", "other best token"):
         table.add_column(column, justify="right")
-    for names, found in compare(parser.parse_args().model).items():
+    for names, found in compare(parser.parse_args().model, list(kinds())).items():
         cells = (found.positions, f"{found.mean_divergence:.2e}", found.clear, found.wrong)
         table.add_row(*names, *map(str, cells))
     Console().print(table)

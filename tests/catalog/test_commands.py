@@ -179,6 +179,15 @@ def test_verified_alone_lists_what_a_probe_verified(run, shared_server):
 def test_a_comparison_says_what_is_compared(run):
     told = run("catalog", "compare", "gpt-4.1-mini", "smollm2-135m-instruct")[1]
     assert "Neither says how good the answers are" in told
+    quality = next(line.split() for line in told.splitlines() if line.startswith("quality "))
+    assert quality == ["quality", "IFEval", "84.1", "IFEval", "29.9"]
+    assert "gpt-4.1-mini: IFEval 84.1 (https://openai.com/" in told
+
+
+def test_an_unmeasured_model_has_an_unknown_quality(run):
+    told = run("catalog", "compare", "gpt-4.1-mini", "gpt-4.1-nano")[1]
+    quality = next(line.split() for line in told.splitlines() if line.startswith("quality "))
+    assert quality == ["quality", "IFEval", "84.1", "unknown"]
 
 
 def test_an_unnamed_provider_is_its_address_and_no_known_offering(run, proxy, tmp_path):

@@ -53,7 +53,8 @@ catalog_app = typer.Typer(
 
 _MEANING = (
     "\nverified: a probe of that server saw that it works. declared: a source says so. Both are "
-    "about the API. Neither says how good the answers are: a larger model usually answers better."
+    "about the API. Neither says how good the answers are: a larger model usually answers better. "
+    "quality is what its author measured; IFEval is the percentage of instructions followed."
 )
 _COMPARED = "A model, or an offering (provider/model)."
 
@@ -279,6 +280,10 @@ def _value(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else f"{value}"
 
 
+def _known(record: Record, field: str) -> str:
+    return _value(record.value(field)) if field in record.facts else "unknown"
+
+
 def _print_capabilities(catalog: Catalog, offering: Record) -> None:
     by_state: dict[BadgeState, list[str]] = {}
     for name, capability in capabilities().items():
@@ -306,9 +311,11 @@ def compare(
         print_json([query.as_json(catalog, row) for row in pair])
         return
     fields = ["context", "max_output", "price_input", "price_output", "price_cache_read"]
+    models = [catalog.models[catalog.model_of(row)] for row in pair]
     rows: list[list[Text | str]] = [
-        [field, *(_value(row.value(field)) if field in row.facts else "?" for row in pair)]
-        for field in fields
+        [field, *(_known(record, field) for record in records)]
+        for records, names in ((models, ("parameters", "quality")), (pair, fields))
+        for field in names
     ]
     for name in capabilities():
         states: list[BadgeState] = [catalog.badge(row, name)[0] for row in pair]
@@ -316,6 +323,9 @@ def compare(
             rows.append([name, *(state_text(state) for state in states)])
     print_table(["", *(row.id for row in pair)], rows)
     out.print(_MEANING)
+    for model in models:
+        if found := model.facts.get("quality"):
+            out.print(f"{model.id}: {found[0].value} ({found[0].source}, {found[0].date})")
 
 
 @catalog_app.command()

@@ -31,7 +31,14 @@ here_only = pytest.mark.skipif(
 
 
 @here_only
-@pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        pytest.param(flags, marks=pytest.mark.thorough if 0 < at < len(FLAGS) - 1 else ())
+        for at, flags in enumerate(FLAGS.values())
+    ],
+    ids=FLAGS,
+)
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
 def test_a_header_compiles_alone_for_any_processor(header, flags):
     silent = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-psabi")
