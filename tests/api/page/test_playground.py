@@ -33,7 +33,7 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "docs", "access"]
+    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "docs", "access", "pages"]
 )
 def test_a_pane_works(run, url, pane):
     run(pane, url)

@@ -13,11 +13,25 @@ function grouped(described) {
 }
 
 const viewer = document.getElementById("viewer");
+
+/** The viewer leaves these without a name, or out of reach of the keyboard. */
+const ADDED = [
+  ["select:not([aria-label])", "aria-label", "Choice"],
+  ["textarea:not([aria-label])", "aria-label", "Request body"],
+  [".microlight:not([tabindex])", "tabindex", "0"],
+];
+
+function complete() {
+  for (const [selector, name, value] of ADDED) {
+    for (const element of viewer.querySelectorAll(selector)) element.setAttribute(name, value);
+  }
+}
+
+new MutationObserver(complete).observe(viewer, { childList: true, subtree: true });
 try {
   globalThis.SwaggerUIBundle({
     domNode: viewer,
     spec: grouped(await fetchJson("openapi.json")),
-    deepLinking: true,
     displayRequestDuration: true,
     defaultModelsExpandDepth: 0,
     tryItOutEnabled: true,
