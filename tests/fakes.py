@@ -32,6 +32,7 @@ from minikin.engine.messages import (
 )
 from minikin.engine.stop_matcher import StopMatcher
 from minikin.errors import Cancelled, Overloaded, SetupError
+from minikin.tokenizer.tokenizer import Tokenizer
 
 CHATML = (
     "{% for message in messages %}"
@@ -68,6 +69,9 @@ class ByteTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+
+    starts = Tokenizer.starts
+    _space_prefix = False
 
     def token_bytes(self, token_id: int) -> bytes:
         return bytes([token_id]) if token_id < 256 else b"<control>"
@@ -150,6 +154,10 @@ class ScriptedEngine:
             (self.finished if done else self.cancelled).append(request.id)
 
     def _events(self, request: GenerationRequest) -> Iterator[Event]:
+        top = request.params.prompt_logprobs
+        for token in request.prompt[1:] if top is not None else ():
+            entry = _entry(chr(token) if token < 128 else "?", top)
+            yield Event(id=request.id, index=0, prompt_logprobs=(entry,))
         tokens, reason = self._answer(request)
         entries = [_entry(token, request.params.top_logprobs or 0) for token in tokens]
         wants = request.params.top_logprobs is not None

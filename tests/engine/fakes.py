@@ -40,13 +40,15 @@ class HashingModel:
 
     def __init__(self):
         self.rows = []
+        self.contexts = []
         self.script = None
         """Tokens to answer with instead, by how many have been answered in the sequence."""
         self.fail_on = None
 
     chooser = TorchChooser()
 
-    def forward(self, batch: Batch, cache):
+    def hidden(self, batch: Batch, cache):
+        """For each row, its place in `contexts`."""
         self.rows.append(len(batch.tokens))
         if self.fail_on is not None and self.fail_on in batch.tokens:
             raise RuntimeError("a kernel failed")
@@ -55,10 +57,13 @@ class HashingModel:
         for rows in rows_of(batch, torch.device("cpu")):
             seen = cache.tokens.view(-1, BLOCK)[rows.blocks].flatten()[: rows.end].tolist()
             contexts += [seen[: rows.position + i + 1] for i in range(rows.stop - rows.start)]
-        chosen = [self.next(contexts[row]) for row in batch.sampled_rows.tolist()]
-        logits = torch.zeros(len(chosen), VOCABULARY)
-        for row, token in enumerate(chosen):
-            logits[row, token] = 20.0
+        self.contexts = contexts
+        return torch.arange(len(contexts))
+
+    def logits(self, hidden, few):
+        logits = torch.zeros(len(hidden), VOCABULARY)
+        for row, place in enumerate(hidden.tolist()):
+            logits[row, self.next(self.contexts[place])] = 20.0
         return logits
 
     def next(self, context):

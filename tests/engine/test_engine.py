@@ -197,8 +197,8 @@ def test_a_failure_at_one_request_ends_it_alone(monkeypatch, place, fault):
 
 def test_a_seed_repeats_the_draws_beside_any_other_requests():
     class Flat(HashingModel):
-        def forward(self, batch, cache):
-            return super().forward(batch, cache) * 0
+        def logits(self, hidden, few):
+            return super().logits(hidden, few) * 0
 
     def drawn(engine, **params):
         engine.add(request("s", max_tokens=20, temperature=1.0, **params))

@@ -3,12 +3,14 @@ from collections import Counter
 import pytest
 import torch
 
+from minikin.engine import logprobs as log_probabilities
 from minikin.engine import sampler
 from minikin.engine.messages import GenerationRequest, Opening, SamplingParams
 from minikin.engine.model.native_decoder import NativeChooser
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.pytorch.choose import TorchChooser
+from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
 from tests.engine.fakes import ByteTokenizer
 
@@ -29,7 +31,7 @@ def sample(logits, rows, ahead):
 
 
 def logprobs(logits, tokens, counts):
-    return sampler.logprobs(own(logits), tokens, counts, CHOOSER)
+    return log_probabilities.logprobs(own(logits), tokens, counts, CHOOSER)
 
 
 def own(logits):
@@ -215,4 +217,22 @@ def test_logprobs_are_of_the_raw_distribution():
         expected[0].topk(3).values.tolist(), abs=1e-5
     )
     assert second.top == []
-    assert second.chosen == -9999.0, "it is not among the likeliest twenty"
+    assert second.chosen == pytest.approx(expected[1].min().item(), abs=1e-5)
+    assert second.place == 49
+
+
+def test_a_forced_token_among_unlikely_ones_has_openais_value():
+    logits = torch.arange(50.0).repeat(2, 1)
+    forced = [sequence(logit_bias={token: 100.0}, top_logprobs=0) for token in (30, 29)]
+    rows = sampler.sample_spans(
+        own(logits),
+        [Span(one, 0, 1) for one in forced],
+        [None, None],
+        CHOOSER,
+        ByteTokenizer().token_bytes,
+        lambda _, token: token,
+    )
+    assert [row.token for (row,) in rows] == [30, 29]
+    likely, hidden = (row.entry.logprob for (row,) in rows)
+    assert likely == pytest.approx(torch.arange(50.0).log_softmax(0)[30].item(), abs=1e-5)
+    assert hidden == -9999.0

@@ -127,6 +127,15 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
+def spelled(tokenizer: Tokenizer, ids: list[int], text: str) -> bool:
+    """Whether the whole characters of each token stand in the text where the token begins."""
+    begins = list(tokenizer.starts(ids))
+    pieces = [tokenizer.token_bytes(token).decode(errors="ignore") for token in ids]
+    if pieces and not text.startswith(pieces[0]):  # `encode` added a space
+        pieces[0] = pieces[0].removeprefix(" ")
+    return all(text[at:].startswith(piece) for at, piece in zip(begins, pieces, strict=True))
+
+
 @pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
 def test_a_model_agrees_with_sentencepiece(
     options: dict[str, Any], code: str, varied_texts: list[str], tmp_path: Path
@@ -146,6 +155,7 @@ def test_a_model_agrees_with_sentencepiece(
         assert ids == expected or (kind == "t5" and sorted(ids) == sorted(expected))
         if keeps_all:
             assert tokenizer.decode(ids) == text == streamed(tokenizer, ids)
+            assert spelled(tokenizer, ids, text)
         elif model.unk_id() not in ids:
             assert tokenizer.decode(ids) == model.Decode(ids)
     assert ties <= len(varied_texts) // 40

@@ -17,6 +17,12 @@ from minikin.tokenizer.tokenizer import Tokenizer
 log = logging.getLogger(__name__)
 
 
+def scored(sequence: Sequence) -> Iterator[Event]:
+    """The event with the log probabilities of the prompt since the last one, if there are any."""
+    if sequence.scores and (entries := sequence.scores.take()):
+        yield Event(id=sequence.request.id, index=sequence.index, prompt_logprobs=entries)
+
+
 def failure(sequence: Sequence, error: BaseException) -> Event:
     """The event that ends a choice after an engine error."""
     return Event(id=sequence.request.id, index=sequence.index, error=type(error).__name__)
@@ -41,6 +47,9 @@ class Emission:
         An event with `ends` is the last one.
         """
         sequence, tokens = span.sequence, [token for token, _ in sampled]
+        if not sequence.params.max_tokens:
+            yield _event(sequence, Shown(""), "length", _usage(sequence, "length"))
+            return
         pairs = zip(span.guesses, tokens, strict=False)
         right = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         sequence.judge(len(span.guesses), tokens, right)

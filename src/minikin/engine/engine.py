@@ -9,7 +9,7 @@ from minikin.engine.apart import forward_apart
 from minikin.engine.batch import make_batch
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.constraints import Constraints, Ready
-from minikin.engine.emission import Emission, failure, failures
+from minikin.engine.emission import Emission, failure, failures, scored
 from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import EngineStats, Event, GenerationRequest
 from minikin.engine.model.decoder import Cache, Decoder, Logits
@@ -130,7 +130,9 @@ class Engine:
             computed = [self._compute_alone(span) for span in spans]
         for each in computed:
             events += [self._fail(sequence, error) for sequence, error in each.ready.failed]
-            self.scheduler.computed(each.prompts + each.ready.spans)
+            spans = each.prompts + each.ready.spans
+            self.scheduler.computed(spans)
+            events += [event for span in spans for event in scored(span.sequence)]
             for span, tokens in zip(each.ready.spans, each.sampled, strict=True):
                 events += self._emit(span, tokens)
         return events
@@ -183,7 +185,13 @@ class Engine:
         return self._forward(spans)
 
     def _forward(self, spans: list[Span]) -> Logits:
-        return self.decoder.forward(make_batch(spans), self.cache)
+        batch = make_batch(spans)
+        hidden = self.decoder.hidden(batch, self.cache)
+        for span, (start, stop) in zip(spans, batch.spans, strict=True):
+            if span.sequence.scores:
+                rows, spell = hidden[start:stop], self.tokenizer.token_bytes
+                span.sequence.scores.add(span.start, rows, self.decoder, spell)
+        return self.decoder.logits(hidden[batch.sampled_rows], batch.few_sampled)
 
     def _sample(self, logits: Logits, ready: Ready) -> list[list[Sampled]]:
         chooser, spell = self.decoder.chooser, self.tokenizer.token_bytes

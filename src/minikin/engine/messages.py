@@ -37,7 +37,7 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """How to choose tokens and when to end. The caller checks the ranges."""
 
     max_tokens: int
-    """Maximum tokens to sample, 1 or more."""
+    """Maximum tokens to sample. 0: only the prompt is computed."""
     temperature: float = 1.0
     """0 is greedy."""
     top_p: float = 1.0
@@ -68,6 +68,8 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """The grammar of every answer, as text for the mask maker. None: free answers."""
     top_logprobs: int | None = None
     """None: no log probabilities. k: those of each token and of the k most likely ones."""
+    prompt_logprobs: int | None = None
+    """The same for the tokens of the prompt, except the first. They are never hidden."""
 
 
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +100,7 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class TokenEntry(msgspec.Struct, frozen=True):
-    """One sampled token with its most likely alternatives, in descending order."""
+    """One token with its most likely alternatives, in descending order."""
 
     token: bytes
     logprob: float
@@ -121,6 +123,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     The concatenated `text` of a choice's events is its answer: complete characters without a stop
     sequence. `logprobs` has the entries of the tokens that `text` completes. It is empty if the
     request wants none. The last event of a choice has a `finish_reason` and the `usage`.
+
+    Events with `prompt_logprobs` have nothing else. They come first, and only for choice 0.
     """
 
     id: str
@@ -130,6 +134,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """For each token that `text` completes, its end in `text`. All tokens of the answer are in one
     of its events, except an end token."""
     logprobs: tuple[TokenEntry, ...] = ()
+    prompt_logprobs: tuple[TokenEntry, ...] = ()
+    """The entries of the next tokens of the prompt, from the second token on."""
     finish_reason: FinishReason | None = None
     usage: ChoiceUsage | None = None
     error: str | None = None

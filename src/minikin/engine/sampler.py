@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence as Run
-from dataclasses import dataclass
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from minikin.engine.adjustment import Adjustment
-from minikin.engine.messages import GREEDY_BELOW, TokenEntry, TokenLogprob
+from minikin.engine.logprobs import logprobs, token_entry
+from minikin.engine.messages import GREEDY_BELOW, TokenEntry
 from minikin.engine.model.decoder import Chooser, Logits
 from minikin.engine.native.draw import Draw
 from minikin.engine.scheduler import Span
@@ -20,15 +21,6 @@ from minikin.engine.sequence import Sequence
 HIDDEN_RANK = 20
 HIDDEN_LOGPROB = -9999.0
 """OpenAI's value for a token outside the 20 most likely ones (its API reference)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Logprobs:
-    """Log probabilities of one row, in the model's own distribution."""
-
-    chosen: float
-    top: list[tuple[int, float]]
-    """Token ids with their log probabilities, most likely first."""
 
 
 class Sampled(NamedTuple):
@@ -65,8 +57,8 @@ def sample_spans(
         counts = [sequences[i].params.top_logprobs or 0 for i in wanted]
         found = logprobs(raw, [tokens[i] for i in wanted], counts, chooser)
         for i, row in zip(wanted, found, strict=True):
-            top = tuple(TokenLogprob(spell(token), value) for token, value in row.top)
-            entries[i] = TokenEntry(spell(tokens[i]), row.chosen, top)
+            shown = row if row.place < HIDDEN_RANK else replace(row, chosen=HIDDEN_LOGPROB)
+            entries[i] = token_entry(tokens[i], shown, spell)
     rows = map(Sampled, tokens, entries)
     return [list(islice(rows, 1 + len(span.guesses))) for span in spans]
 
@@ -113,21 +105,3 @@ def _draw(sequence: Sequence, ahead: int) -> Draw:
         return draw
     limits = p.temperature, p.top_p, p.min_p, p.top_k or 0
     return Draw(*limits, sequence.uniform(ahead), draw.changes)
-
-
-def logprobs(
-    logits: Logits, tokens: Run[int], counts: Run[int], chooser: Chooser
-) -> list[Logprobs]:
-    """Log probabilities of `tokens`, one per row of `logits`, and of each row's best `counts`."""
-    ranks = chooser.rank(logits, tokens, max(counts))
-    own = chooser.at(logits, np.array(tokens, np.int64)[:, None])[:, 0]
-    likely = chooser.at(logits, ranks.best)
-    columns = own, likely, ranks.best, ranks.totals, ranks.places
-    rows = zip(*(column.tolist() for column in columns), counts, strict=True)
-    return [
-        Logprobs(
-            value - total if place < HIDDEN_RANK else HIDDEN_LOGPROB,
-            [(token, logit - total) for token, logit in islice(zip(ids, top, strict=True), count)],
-        )
-        for value, top, ids, total, place, count in rows
-    ]

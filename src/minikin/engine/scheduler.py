@@ -207,7 +207,7 @@ class Scheduler:
         """
         only_pure = sequence.repeatable
         known, node, pure = self.pool.match(
-            sequence.tokens, sequence.request.scope, only_pure=only_pure
+            sequence.reusable, sequence.request.scope, only_pure=only_pure
         )
         sequence.pure = pure
         return known, node
@@ -228,7 +228,7 @@ class Scheduler:
             other.pending > 1
             and other.gives_way <= sequence.gives_way
             and other.request.scope == sequence.request.scope
-            and _shared(other.tokens, sequence.tokens) > other.computed
+            and _shared(other.tokens, sequence.reusable) > other.computed
             for other in self.running
         )
 

@@ -13,6 +13,7 @@ from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
 from minikin.engine.messages import GREEDY_BELOW, GenerationRequest, SamplingParams
 from minikin.engine.prediction import Prediction
+from minikin.engine.prompt_scores import PromptScores
 from minikin.tokenizer.tokenizer import Tokenizer
 
 
@@ -52,6 +53,8 @@ class Sequence:
     """Whether it started before a sequence that waited for blocks."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was sampled."""
+    scores: PromptScores | None = None
+    """The log probabilities of the prompt, if the request wants them. Only choice 0 has them."""
     adjustment: Adjustment | None = None
     """What to add to the logits, from the first token on that needs it."""
 
@@ -62,7 +65,7 @@ class Sequence:
         """The `index`-th choice of `request`, with nothing computed."""
         seed = request.params.seed
         start = secrets.randbits(64) if seed is None else seed
-        tokens = list(request.prompt)
+        tokens, top = list(request.prompt), request.params.prompt_logprobs
         return cls(
             request=request,
             index=index,
@@ -72,6 +75,7 @@ class Sequence:
             prediction=Prediction(request.params.prediction),
             lookup=Lookup(tokens),
             mask=mask,
+            scores=None if top is None or index else PromptScores(request.prompt, top),
         )
 
     @property
@@ -87,7 +91,18 @@ class Sequence:
     @property
     def repeatable(self) -> bool:
         """Whether the same request must give the same answer to the last bit, beside any others."""
-        return self.params.seed is not None or self.params.temperature < GREEDY_BELOW
+        p = self.params
+        greedy = p.temperature < GREEDY_BELOW
+        return greedy or p.seed is not None or p.prompt_logprobs is not None
+
+    @property
+    def reusable(self) -> list[int]:
+        """The tokens whose keys and values can come from the prefix cache, except the last one.
+
+        Log probabilities need a forward pass.
+        """
+        scores = self.scores
+        return self.tokens if scores is None or scores.complete else scores.reusable
 
     @property
     def sampled(self) -> int:
@@ -121,7 +136,7 @@ class Sequence:
         penalised = params.frequency_penalty or params.presence_penalty
         if penalised or params.repetition_penalty != 1 or self.mask:
             return ()
-        room = self.room(context_length)
+        room = max(1, self.room(context_length))
         if params.prediction:
             return self.prediction.guess(room - 1)
         return self.lookup.guess(min(room - 1, spare))

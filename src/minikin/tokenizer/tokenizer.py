@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -154,6 +155,18 @@ class Tokenizer:
         if self._space_prefix:  # `encode` added it
             data = data.removeprefix(b" ")
         return data.decode(errors="replace")
+
+    def starts(self, ids: Iterable[int]) -> Iterator[int]:
+        """For each token the place in `decode(ids)` where it begins, in characters.
+
+        A token that continues a character begins with it.
+        """
+        decoder, length, first = getincrementaldecoder("utf-8")("replace"), 0, self._space_prefix
+        for token_id in ids:
+            yield length
+            data = self.token_bytes(token_id)
+            length += len(decoder.decode(data.removeprefix(b" ") if first else data))
+            first = first and not data
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes of one token, possibly part of a character. b"" for most control tokens."""

@@ -3,7 +3,7 @@ from collections import Counter
 
 import pytest
 
-from minikin.api.completions.parameters import PARAMETERS, TABLE
+from minikin.api.completions.parameters import MAX_ECHOED, PARAMETERS, TABLE
 from minikin.api.completions.translate import CompletionRequest, translate
 from minikin.api.request.answer_request import AnswerRequest
 from minikin.api.request.destinations import NoEffect, Rejected, Request, Sampling
@@ -62,7 +62,7 @@ def test_every_field_of_a_request_and_of_sampling_has_one_source():
     own = set(CompletionRequest.__struct_fields__) - inherited - {"at"}
     assert fed(Request) == Counter(own)
     computed = set(inspect.signature(CompletionRequest.sampling_params).parameters)
-    fields = fed(Sampling) + Counter(computed - {"self", "defaults"})
+    fields = fed(Sampling) + Counter(computed - {"self", "defaults"} | {"prompt_logprobs"})
     assert fields == Counter(SamplingParams.__struct_fields__)
 
 
@@ -113,10 +113,9 @@ def test_other_prompts_are_errors(prompt, param, code):
         ({"best_of": 2, "n": 3}, "best_of"),
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"n": 5, "prompt": ["a", "b"]}, "n"),
-        ({"echo": True, "logprobs": 0}, "logprobs"),
         ({"logprobs": 6}, "logprobs"),
         ({"logprobs": True}, "logprobs"),
-        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": -1}, "max_tokens"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"logit_bias": {"1": 101}}, "logit_bias"),
         ({"suffix": ""}, "suffix"),
@@ -135,3 +134,12 @@ def test_model_and_prompt_are_required_in_this_order():
         translate({"model": "other"}, LIMITS)
     with pytest.raises(InvalidRequest, match="'prompt'"):
         translate({"model": "tiny", "zzz": 1}, LIMITS)
+
+
+def test_an_answer_has_a_bounded_number_of_log_probabilities_of_prompts():
+    asked = translate(ASK | {"echo": True, "logprobs": 3, "n": 2}, LIMITS)
+    asked.check_echoed(MAX_ECHOED // 8)
+    with pytest.raises(InvalidRequest, match="fewer prompts") as caught:
+        asked.check_echoed(MAX_ECHOED // 8 + 1)
+    assert caught.value.param == "logprobs"
+    translate(ASK | {"echo": True}, LIMITS).check_echoed(10**9)

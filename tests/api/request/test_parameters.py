@@ -76,7 +76,8 @@ def fed(kind: type[Sampling] | type[Request]) -> Counter[str]:
 
 
 def test_every_field_of_sampling_has_one_source():
-    computed = set(inspect.signature(ChatRequest.sampling_params).parameters) - {"self", "defaults"}
+    taken = set(inspect.signature(ChatRequest.sampling_params).parameters) - {"self", "defaults"}
+    computed = taken | {"prompt_logprobs"}
     assert fed(Sampling) + Counter(computed) == Counter(SamplingParams.__struct_fields__)
 
 

@@ -199,3 +199,50 @@ def test_a_client_that_leaves_cancels_all_prompts(serve):
         next(answer.iter_lines())
     until(lambda: len(engine.cancelled) == 3)
     assert server.service.in_flight == 0
+
+
+def test_an_echo_with_log_probabilities_has_those_of_the_prompt(create):
+    (choice,) = create(prompt="Once", echo=True, logprobs=2, max_tokens=2).choices
+    assert choice.text == "OnceHello"
+    assert choice.logprobs.tokens == ["O", "n", "c", "e", "Hel", "lo"]
+    assert choice.logprobs.token_logprobs == [None] + [-0.1] * 5
+    assert choice.logprobs.top_logprobs[:2] == [None, {"n": -0.1, "x": -9.0}]
+    assert choice.logprobs.text_offset == [0, 1, 2, 3, 4, 7]
+    (choice,) = create(prompt="Once", echo=True, logprobs=0, max_tokens=2).choices
+    assert choice.logprobs.top_logprobs is None
+    assert choice.logprobs.token_logprobs == [None] + [-0.1] * 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_tokens_of_an_answer_only_the_prompt_is_there(create, stream):
+    asked = {"prompt": ["Once", "a"], "echo": True, "logprobs": 1, "max_tokens": 0}
+    made = create(**asked, stream=stream)
+    chunks = list(made) if stream else [made]
+    choices = [choice for chunk in chunks for choice in chunk.choices]
+    assert ["".join(c.text for c in choices if c.index == at) for at in (0, 1)] == ["Once", "a"]
+    tokens = [[t for c in choices if c.index == at and c.logprobs for t in c.logprobs.tokens]
+              for at in (0, 1)]  # fmt: skip
+    assert tokens == [list("Once"), ["a"]]
+    assert choices[-1].finish_reason == "length"
+    if not stream:
+        assert made.usage.completion_tokens == 0
+
+
+def test_all_answers_to_a_prompt_have_its_log_probabilities(create):
+    made = create(prompt=["One", "Hi"], n=2, best_of=3, echo=True, logprobs=1, max_tokens=1)
+    assert [choice.logprobs.tokens for choice in made.choices] == [
+        ["O", "n", "e", "Hel"], ["O", "n", "e", "Hel"], ["H", "i", "Hel"], ["H", "i", "Hel"]
+    ]  # fmt: skip
+
+
+def test_characters_of_several_tokens_have_one_offset(create):
+    (choice,) = create(prompt="aéb", echo=True, logprobs=0, max_tokens=0).choices
+    assert choice.text == "aéb"
+    assert choice.logprobs.text_offset == [0, 1, 1, 2]
+
+
+def test_a_prompt_fits_the_whole_window_if_nothing_follows(server):
+    prompt = "a" * 4096
+    assert post(server, prompt=prompt, max_tokens=0).json()["usage"]["prompt_tokens"] == 4096
+    assert post(server, prompt=prompt + "a", max_tokens=0).status_code == 400
+    assert post(server, prompt=prompt, max_tokens=1).status_code == 400

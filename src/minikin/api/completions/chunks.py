@@ -13,15 +13,17 @@ from msgspec.structs import replace
 
 from minikin.api.answer.chunks import ENTRY_BYTES, encoded
 from minikin.api.answer.identifiers import reported_model
+from minikin.api.completions.echo import EchoedPrompt, alternatives, shown
 from minikin.api.completions.translate import CompletionRequest
 from minikin.api.completions.wire import (
+    Likely,
     TextChoice,
     TextChunk,
     TextCompletion,
     TextLogprobs,
     TextUsage,
 )
-from minikin.engine.messages import Event, TokenLogprob
+from minikin.engine.messages import Event
 
 _encode = msgspec.json.Encoder().encode
 
@@ -33,18 +35,17 @@ class TextChunkMaker:
         self,
         request: CompletionRequest,
         identifier: str,
-        prompts: list[str],
-        *,
-        prompt_tokens: int,
+        prompts: list[EchoedPrompt],
     ) -> None:
-        """`prompts` are the texts of the prompts, for `echo` and the offsets of tokens."""
         self._request = request
         self._prompts = prompts
-        self._prompt_tokens = prompt_tokens
+        self._echoed: set[int] = set()
+        """The prompts before which answers can begin."""
+        self._prompt_tokens = sum(prompt.tokens for prompt in prompts)
         self._completion_tokens = 0
         self._written = {
-            at * request.n + index: len(text)
-            for at, text in enumerate(prompts)
+            at * request.n + index: len(prompt.text)
+            for at, prompt in enumerate(prompts)
             for index in range(request.n)
         }
         """For each choice the characters of the prompt and of the answer so far."""
@@ -61,10 +62,12 @@ class TextChunkMaker:
 
         The last chunk has no choice, only the usage.
         """
-        first = await anext(events)  # an error before it becomes an HTTP error
-        for chunk in self._echo():
-            yield chunk
-        async for at, event in _joined(first, events):
+        async for at, event in events:
+            if event.prompt_logprobs:
+                self._prompts[at].add(event.prompt_logprobs)
+                continue
+            for chunk in self._echo(at):
+                yield chunk
             if event.usage:
                 self._completion_tokens += event.usage.completion_tokens
             if event.text or event.logprobs or event.finish_reason:
@@ -74,11 +77,12 @@ class TextChunkMaker:
         usage = TextUsage(self._prompt_tokens, self._completion_tokens, total)
         yield TextChunk(choices=[], usage=usage, **self._common)
 
-    def _echo(self) -> Iterator[TextChunk]:
-        if self._request.echo:
-            for choice in self._written:
-                text = self._prompts[choice // self._request.n]
-                yield TextChunk(choices=[TextChoice(text=text, index=choice)], **self._common)
+    def _echo(self, at: int) -> Iterator[TextChunk]:
+        """The chunks with a prompt, once for each of its answers."""
+        if self._request.echo and at not in self._echoed:
+            self._echoed.add(at)
+            for index in range(at * self._request.n, (at + 1) * self._request.n):
+                yield TextChunk(choices=[self._prompts[at].choice(index)], **self._common)
 
     def _choice(self, index: int, event: Event) -> TextChoice:
         start = self._written[index]
@@ -91,34 +95,14 @@ class TextChunkMaker:
         )
 
     def _logprobs(self, event: Event, start: int) -> TextLogprobs:
+        top: list[Likely | None] = [alternatives(entry.top) for entry in event.logprobs]
         begins = [start, *(start + end for end in event.token_ends)]
-        alternatives = [_alternatives(entry.top) for entry in event.logprobs]
         return TextLogprobs(
             tokens=[shown(entry.token) for entry in event.logprobs],
             token_logprobs=[entry.logprob for entry in event.logprobs],
-            top_logprobs=alternatives if self._request.logprobs else None,
+            top_logprobs=top if self._request.logprobs else None,
             text_offset=begins[: len(event.logprobs)],
         )
-
-
-def _alternatives(top: tuple[TokenLogprob, ...]) -> dict[str, float]:
-    return {shown(other.token): other.logprob for other in top}
-
-
-def shown(token: bytes) -> str:
-    """A token as text. Part of a character is written as OpenAI does: `bytes:\\xe2\\x80`."""
-    try:
-        return token.decode()
-    except UnicodeDecodeError:
-        return "bytes:" + "".join(f"\\x{byte:02x}" for byte in token)
-
-
-async def _joined(
-    first: tuple[int, Event], rest: AsyncIterator[tuple[int, Event]]
-) -> AsyncGenerator[tuple[int, Event], None]:
-    yield first
-    async for item in rest:
-        yield item
 
 
 def server_sent(chunk: TextChunk, request: CompletionRequest) -> bytes | None:
@@ -151,10 +135,10 @@ class Fold:
         last = self._last
         assert last is not None
         assert isinstance(last.usage, TextUsage)
-        made = [_folded(self._parts[index]) for index in sorted(self._parts)]
-        groups = [made[at : at + request.n] for at in range(0, len(made), request.n)]
-        kept = [choice for group in groups for choice in _best(group, request)]
-        choices = encoded(replace(choice, index=index) for index, choice in enumerate(kept))
+        answers = [self._parts[index] for index in sorted(self._parts)]
+        groups = [answers[at : at + request.n] for at in range(0, len(answers), request.n)]
+        kept = [_folded(parts) for group in groups for parts in _best(group, request)]
+        choices = encoded(_numbered(choice, index, request) for index, choice in enumerate(kept))
         return TextCompletion(
             id=last.id,
             created=last.created,
@@ -167,7 +151,7 @@ class Fold:
 def _size(part: TextChoice) -> int:
     if part.logprobs is None:
         return 0
-    top = sum(map(len, part.logprobs.top_logprobs or ()))
+    top = sum(map(len, filter(None, part.logprobs.top_logprobs or ())))
     return ENTRY_BYTES * (len(part.logprobs.tokens) + top)
 
 
@@ -188,15 +172,22 @@ def _folded(parts: list[TextChoice]) -> TextChoice:
     )
 
 
-def _best(group: list[TextChoice], request: CompletionRequest) -> list[TextChoice]:
+def _numbered(choice: TextChoice, index: int, request: CompletionRequest) -> TextChoice:
+    """An answer as it is returned. Log probabilities can be there only for the ranking."""
+    logprobs = choice.logprobs if request.logprobs is not None else None
+    return replace(choice, index=index, logprobs=logprobs)
+
+
+def _best(group: list[list[TextChoice]], request: CompletionRequest) -> list[list[TextChoice]]:
     """The answers to one prompt that are returned: the most likely ones, as OpenAI ranks them."""
-    if request.n > request.kept:
-        group = sorted(group, key=_mean_logprob, reverse=True)[: request.kept]
-    if request.logprobs is not None:
+    if request.n == request.kept:
         return group
-    return [replace(choice, logprobs=None) for choice in group]
+    begin = 1 if request.echo else 0
+    ranked = sorted(group, key=lambda parts: _mean_logprob(parts[begin:]), reverse=True)
+    return ranked[: request.kept]
 
 
-def _mean_logprob(choice: TextChoice) -> float:
-    values = choice.logprobs.token_logprobs if choice.logprobs else []
+def _mean_logprob(parts: list[TextChoice]) -> float:
+    found = [part.logprobs.token_logprobs for part in parts if part.logprobs]
+    values = [value for values in found for value in values if value is not None]
     return fmean(values) if values else 0.0

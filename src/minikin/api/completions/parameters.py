@@ -23,6 +23,8 @@ DEFAULT_MAX_TOKENS = 16
 """The default of `max_tokens`."""
 MAX_LOGPROBS = 5
 MAX_BEST_OF = 20
+MAX_ECHOED = 2**18
+"""Log probabilities of prompts in one answer, alternatives included. They take some 30 MB."""
 _STREAM_OPTIONS = Object({"include_usage": Property(Boolean())})
 
 PARAMETERS = (
@@ -38,11 +40,11 @@ PARAMETERS = (
     ),
     Parameter(
         "max_tokens",
-        Nullable(Integer(1)),
+        Nullable(Integer(0)),
         (Request("max_tokens"),),
         f"{DEFAULT_MAX_TOKENS}",
-        "the maximum number of tokens to generate",
-        "at least 1; a limit that does not fit the window is cut to it",
+        "the maximum number of tokens to generate. 0 only reads the prompt",
+        "a limit that does not fit the window is cut to it",
     ),
     Parameter(
         "n",
@@ -64,8 +66,8 @@ PARAMETERS = (
         Nullable(Boolean()),
         (Request("echo"),),
         "false",
-        "the prompt before each answer",
-        "not with `logprobs`: prompts have no log probabilities here",
+        "the prompt before each answer, with `logprobs` also their log probabilities",
+        f"with `logprobs`, at most {MAX_ECHOED} log probabilities of prompts in one answer",
     ),
     Parameter(
         "logprobs",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import msgspec
 from msgspec.structs import replace
 
-from minikin.api.completions.parameters import DEFAULT_MAX_TOKENS, TABLE
+from minikin.api.completions.parameters import DEFAULT_MAX_TOKENS, MAX_ECHOED, TABLE
 from minikin.api.completions.prompt_rules import Prompt
 from minikin.api.request import faults
 from minikin.api.request.answer_request import AnswerRequest
@@ -44,6 +44,24 @@ class CompletionRequest(AnswerRequest, frozen=True, kw_only=True):
     def raw_prompt(self) -> Prompt:
         """See AnswerRequest."""
         return self.prompts[self.at]
+
+    @property
+    def prompt_logprobs(self) -> int | None:
+        """See AnswerRequest."""
+        return self.logprobs if self.echo else None
+
+    def check_echoed(self, tokens: int) -> None:
+        """Raise InvalidRequest for too many log probabilities of prompts with `tokens` together."""
+        if self.prompt_logprobs is None:
+            return
+        wanted = tokens * self.n * (1 + self.prompt_logprobs)
+        if wanted > MAX_ECHOED:
+            raise InvalidRequest(
+                f"'echo' with 'logprobs' asks for {wanted} log probabilities of prompts. Expected "
+                f"at most {MAX_ECHOED}. Send fewer prompts in a request.",
+                param="logprobs",
+                code="invalid_value",
+            )
 
     def of_prompt(self, at: int) -> CompletionRequest:
         """The request for the answers to one prompt."""
@@ -107,11 +125,6 @@ def _enough_to_choose_from(values: Values) -> None:
         raise faults.clashes("best_of", "stream")
 
 
-def _no_logprobs_of_prompts(values: Values) -> None:
-    if values.get("echo") and "logprobs" in values:
-        raise faults.clashes("logprobs", "echo")
-
-
 def _unserved(values: Values) -> None:
     for parameter, destination in TABLE.going_to(Rejected):
         if parameter.name in values:
@@ -121,7 +134,6 @@ def _unserved(values: Values) -> None:
 _COMBINED: tuple[Callable[[Values], None], ...] = (
     stream_options_need_stream,
     _enough_to_choose_from,
-    _no_logprobs_of_prompts,
     logit_bias_in_range,
     _unserved,
 )

@@ -10,15 +10,18 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+Likely = dict[str, float]
+"""The most likely tokens at one place, with their log probabilities."""
 FinishReason = Literal["stop", "length"]
 
 
 class TextLogprobs(msgspec.Struct, frozen=True):
-    """The log probabilities of an answer's tokens, in lists of the same length."""
+    """The log probabilities of tokens, in lists of the same length."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]] | None
+    token_logprobs: list[float | None]
+    """The first token of a prompt has none."""
+    top_logprobs: list[Likely | None] | None
     """For each token the most likely ones. None if the request wants no alternatives."""
     text_offset: list[int]
     """Where each token begins, in characters of the prompt and the answer together."""

@@ -68,8 +68,14 @@ class AnswerRequest(msgspec.Struct, frozen=True, kw_only=True):
             grammar=grammar,
             unsearched=unsearched,
             opening=opening,
+            prompt_logprobs=self.prompt_logprobs,
             **{**defaults, **self.sampling},
         )
+
+    @property
+    def prompt_logprobs(self) -> int | None:
+        """SamplingParams.prompt_logprobs."""
+        return None
 
     @property
     def raw_prompt(self) -> str | list[int] | None:

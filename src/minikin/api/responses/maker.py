@@ -90,12 +90,13 @@ class ResponseMaker:
 
         Raises MinikinError for an error before the first one, so that it becomes an HTTP error.
         """
-        first = await anext(events)
-        for made in self._start():
-            yield made
-        reader = prepared.reader()
+        reader, begun = prepared.reader(), False
         try:
-            async for event in _joined(first, events):
+            async for event in events:
+                if not begun:
+                    begun = True
+                    for made in self._start():
+                        yield made
                 for part in reader.take(event):
                     for made in self._take(part):
                         yield made
@@ -104,6 +105,8 @@ class ResponseMaker:
                     usage = _usage(prompt, event.usage, reader.reasoning_tokens)
                     yield self._finish(event.finish_reason, usage)
         except MinikinError as error:
+            if not begun:
+                raise
             for made in self.fail(error):
                 yield made
 
@@ -212,12 +215,6 @@ class ResponseMaker:
 
     def _number(self) -> int:
         return next(self._numbers)
-
-
-async def _joined(first: Event, rest: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
-    yield first
-    async for event in rest:
-        yield event
 
 
 def _usage(prompt: int, usage: ChoiceUsage | None, reasoning: int) -> ResponseUsage:

@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from minikin.api.answer.chunks import DONE, server_sent_error
 from minikin.api.answer.identifiers import text_completion_id
 from minikin.api.completions.chunks import Fold, TextChunkMaker, server_sent
+from minikin.api.completions.echo import EchoedPrompt
 from minikin.api.completions.translate import CompletionRequest, translate
 from minikin.api.completions.wire import TextChunk
 from minikin.api.http.access_log import noted
@@ -98,18 +99,14 @@ class Completions:
                 )
                 for at in range(len(asked.prompts))
             ]
-            generations = [answer.prepared.generation for answer in answers]
+            ids = [answer.prepared.generation.prompt for answer in answers]
+            asked.check_echoed(sum(map(len, ids)))
             async with self._service.models.use(asked.model) as model:
                 prompts = [
-                    prompt if isinstance(prompt, str) else model.tokenizer.decode(prompt)
-                    for prompt in asked.prompts
+                    EchoedPrompt(asked.of_prompt(at), own, model.tokenizer)
+                    for at, own in enumerate(ids)
                 ]
-            maker = TextChunkMaker(
-                asked,
-                identifier,
-                prompts,
-                prompt_tokens=sum(len(generation.prompt) for generation in generations),
-            )
+            maker = TextChunkMaker(asked, identifier, prompts)
             events = await stack.enter_async_context(
                 aclosing(merged([answer.events for answer in answers]))
             )

@@ -131,7 +131,7 @@ class Progress:
 
     def add(self, event: Event) -> None:
         """Count an event. The engine makes it from one step, with one or more tokens."""
-        if not self.request.gives_way:
+        if not self.request.gives_way and not event.prompt_logprobs:
             self._measure(event)
         if not self._counted:
             self._metrics._prompt.labels(self.model).inc(len(self.request.prompt))

@@ -109,15 +109,16 @@ class ServedModel:
         # First of all, because only the number of new schemas that wait here is bounded.
         form = await self._form(request)
         prompt, thinking = await self._prompt(request, window, form)
+        asked = default_max_tokens if request.max_tokens is None else request.max_tokens
         room = window - len(prompt)
-        if room < 1:
+        if room < min(1, asked):
             raise request.too_long(window, str(len(prompt)))
         request.check_limit(window, len(prompt))
         in_channels = self._in_channels and request.raw_prompt is None
         thoughts = self.template.thought_marks
         grammar = await form.after(thoughts, thinking).grammar(self.grammars)
         unsearched = form.unsearched(thoughts, thinking, in_channels=in_channels)
-        most = min(request.max_tokens or default_max_tokens, room)
+        most = min(asked, room)
         # A prediction beyond the window cannot come true.
         predicted = request.prediction[: window * self._longest_token]
         prediction = await self._encode(predicted) if predicted else []

@@ -13,6 +13,9 @@ from minikin.engine.native.draw import Draw, Ranks
 Logits = Any
 """[R, vocabulary] float32: an array or a tensor, whatever the decoder computes with."""
 
+Hidden = Any
+"""[T, hidden] float32: the same kind."""
+
 
 class Cache(Protocol):
     """The keys and values of all sequences."""
@@ -71,5 +74,16 @@ class Decoder(Protocol):
         """The logits of `batch.sampled_rows`. The next call can overwrite them.
 
         Writes the keys and values of all tokens of the batch into `cache`.
+        """
+        ...
+
+    def hidden(self, batch: Batch, cache: Any, /) -> Hidden:
+        """The output of the last layer for all tokens. Writes as `forward` does."""
+        ...
+
+    def logits(self, hidden: Hidden, few: int, /) -> Logits:
+        """The logits of rows of `hidden`. Kernels for few rows compute the first `few` of them.
+
+        The next call can overwrite them.
         """
         ...

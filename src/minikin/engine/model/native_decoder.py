@@ -28,16 +28,23 @@ class NativeDecoder:
 
     def forward(self, batch: Batch, cache: KVCache) -> np.ndarray:
         """See `Decoder`."""
-        a = self.architecture
+        return self.logits(self.hidden(batch, cache)[batch.sampled_rows], batch.few_sampled)
+
+    def hidden(self, batch: Batch, cache: KVCache) -> np.ndarray:
+        """See `Decoder`."""
         x = self.embedding.rows(batch.tokens)
-        if a.embedding_scale != 1:
-            x *= a.embedding_scale
+        if self.architecture.embedding_scale != 1:
+            x *= self.architecture.embedding_scale
         self._layers.forward(x, batch, cache)
-        logits = self._layers.logits(x[batch.sampled_rows], batch.few_sampled)
-        if a.logit_softcap:
-            logits /= a.logit_softcap
+        return x
+
+    def logits(self, hidden: np.ndarray, few: int) -> np.ndarray:
+        """See `Decoder`."""
+        logits, cap = self._layers.logits(hidden, few), self.architecture.logit_softcap
+        if cap:
+            logits /= cap
             np.tanh(logits, out=logits)
-            logits *= a.logit_softcap
+            logits *= cap
         return logits
 
 

@@ -52,8 +52,13 @@ class TorchDecoder:
         ]
         self._activation = ACTIVATIONS[architecture.activation]
 
-    @torch.no_grad()
     def forward(self, batch: Batch, cache: TorchKVCache) -> torch.Tensor:
+        """See `Decoder`."""
+        sampled = tensor(batch.sampled_rows, self.device)
+        return self.logits(self.hidden(batch, cache)[sampled], batch.few_sampled)
+
+    @torch.no_grad()
+    def hidden(self, batch: Batch, cache: TorchKVCache) -> torch.Tensor:
         """See `Decoder`."""
         x = self._embedding.rows(tensor(batch.tokens, self.device))
         if self.architecture.embedding_scale != 1:
@@ -64,8 +69,12 @@ class TorchDecoder:
             added = self._attention(i, layer, x, positions, slots, seen, cache)
             x += self._norm(added, layer.attention_post_norm)
             x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
-        sampled = x[tensor(batch.sampled_rows, self.device)]
-        logits = self._head(self._norm(sampled, self._final_norm)).float()
+        return x
+
+    @torch.no_grad()
+    def logits(self, hidden: torch.Tensor, few: int) -> torch.Tensor:
+        """See `Decoder`. PyTorch has no kernels for few rows."""
+        logits = self._head(self._norm(hidden, self._final_norm)).float()
         cap = self.architecture.logit_softcap
         return cap * torch.tanh(logits / cap) if cap else logits
 
