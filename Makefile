@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve test test-all test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
+.PHONY: install help serve wheel test test-all test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -41,6 +41,10 @@ fuzz: $(VENV)/.installed-test  ## send 10,000 changed bodies a route to the defa
 	MINIKIN_TEST_MODEL="$$model" MINIKIN_MUTATIONS=10000 MINIKIN_EXAMPLES=100 \
 	    $(BIN)/python -m pytest -m slow -k real \
 	    tests/api/request/test_mutations.py tests/api/page/test_docs.py $(ARGS)
+
+wheel: install  ## build the wheel with its kernels into dist/, and that of arm64 if its cross compiler is there
+	$(PIP) wheel --no-deps --wheel-dir dist .
+	if command -v aarch64-linux-gnu-gcc; then MINIKIN_WHEEL_MACHINE=aarch64 $(PIP) wheel --no-deps --wheel-dir dist .; fi
 
 wheel-test: $(VENV)/.installed-test  ## install the built wheel for each Python on the path, and ask it; WHEEL_PYTHONS names others
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \

@@ -17,7 +17,8 @@ from minikin.config import EngineSettings
 from minikin.engine.engine import Engine
 from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
-from minikin.engine.native.build import FLAGS, load_library
+from minikin.engine.native.build import load_library
+from minikin.engine.native.variants import FLAGS
 
 SECONDS = 5
 FREQUENCY = 1999

@@ -83,7 +83,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The commands.
     "cli": {
         "api", "api/access", "api/page", "catalog", "catalog/pages", "catalog/sources",
-        "engine/model", "hub", "model_file",
+        "engine/model", "engine/native", "hub", "model_file",
     },
     "__main__": {"cli"},
     "__init__": set(),
@@ -91,6 +91,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 GROUND = {"errors", "logs", "config", "machine", "marks", "memory"}
 OF_THE_ENGINE = {
     "minikin.engine.messages", "minikin.engine.model.block", "minikin.engine.model.footprint",
+    "minikin.engine.native.build",
 }  # fmt: skip
 """All that the rooms above the engine may use of it, beside engine/host."""
 LINES = {
@@ -98,7 +99,7 @@ LINES = {
     "errors": 215,
     "logs": 120,
     "marks": 60,
-    "machine": 45,
+    "machine": 60,
     "memory": 50,
     "__init__": 10,
     "__main__": 10,
@@ -108,7 +109,7 @@ LINES = {
     "engine": 2500,
     "engine/host": 760,
     "engine/model": 1200,
-    "engine/native": 770,
+    "engine/native": 850,
     "engine/pytorch": 755,
     "store": 1850,
     "bounded": 400,
@@ -132,7 +133,7 @@ LINES = {
     "catalog/probes": 1030,
     "catalog/sources": 1000,
     "hub": 1260,
-    "cli": 2850,
+    "cli": 2970,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 
@@ -248,6 +249,7 @@ def test_a_file_that_prose_names_is_there():
     root = PACKAGE.parents[1]
     folders = [root / name for name in ("src", "tests", "bench")]
     here = [str(file) for folder in folders for file in folder.rglob("*.*")]
+    here += [str(file) for file in root.glob("*.py")]
     elsewhere = {"chat_template_utils.py"}  # of transformers
     prose = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.[ch]"), *root.glob("docs/*.md")]
     for file in [*prose, root / "README.md", root / "CONTRIBUTING.md"]:

@@ -51,6 +51,8 @@ def test_the_wheel_serves(python: str, wheel: Path, tmp_path: Path):
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Without gcc, and with an empty cache, the kernels are those of the wheel.
+    env |= {"PATH": str(programs), "MINIKIN_CACHE": str(tmp_path / "cache")}
     command = [programs / "minikin", "serve", default_model(), "--port", str(port)]
     server = subprocess.Popen(command, env=env, cwd=tmp_path)
     try:
@@ -59,6 +61,10 @@ def test_the_wheel_serves(python: str, wheel: Path, tmp_path: Path):
             assert server.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.2)
+        doctor = [programs / "minikin", "doctor"]
+        said = subprocess.run(doctor, env=env, capture_output=True, text=True, check=True).stdout
+        assert ", from the package" in said
+        assert "not installed (only a GPU" in said
         body = {
             "model": "gpt-4.1-mini",
             "messages": [{"role": "user", "content": "What is the capital of France?"}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 from pathlib import Path
 
 _LIMITS = Path("/sys/fs/cgroup")
@@ -34,3 +35,13 @@ def _limit(name: str) -> list[str]:
         return (_LIMITS / name).read_text().split()
     except OSError:
         return []
+
+
+def processor_name() -> str:
+    """What its maker calls it, as far as the system knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()

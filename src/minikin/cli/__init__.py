@@ -26,6 +26,7 @@ from minikin.cli.configuration import (
     commands_of,
     read_configuration,
 )
+from minikin.cli.doctor import doctor
 from minikin.cli.key import key
 from minikin.cli.models import models, pull, rm
 from minikin.cli.output import errors
@@ -48,7 +49,7 @@ app = typer.Typer(
 _TOPICS = {
     "Answers": (serve, chat, run, batch, ps),
     "Models": (models, pull, rm),
-    "This command": (config, completion),
+    "This command": (doctor, config, completion),
 }
 for topic, commands in _TOPICS.items():
     for command in commands:

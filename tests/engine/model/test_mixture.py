@@ -10,8 +10,9 @@ from gguf.constants import GGMLQuantizationType
 
 from minikin.engine.model import matrix, weights
 from minikin.engine.model.architecture import Architecture
-from minikin.engine.native.build import SETS, load_library
+from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.native.variants import SETS
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.gguf import GGUFFile
 from tests.engine.model.test_families import PROMPTS, load, logits

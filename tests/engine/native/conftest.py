@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from minikin.engine.native.build import SETS, SOURCE, load_library
+from minikin.engine.native.build import SOURCE, load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.native.variants import SETS
 
 PLAIN, AVX2, *_, LAST = SETS
 

@@ -58,7 +58,7 @@ def test_kernels_are_expected_where_they_can_be_made_or_are(compiler, monkeypatc
     assert expects_kernels()
     monkeypatch.setenv("PATH", "")
     assert not expects_kernels()
-    kernels = build._target((*build.FLAGS, *build._choice("AMX")))
+    kernels = build.compiled_file("AMX")
     kernels.parent.mkdir(parents=True)
     kernels.touch()
     assert expects_kernels()

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from minikin.engine.native.build import SETS, SOURCE
+from minikin.engine.native.build import SOURCE
+from minikin.engine.native.variants import SETS
 
 HEADERS = sorted(SOURCE.parent.glob("*.h"))
 CHOICE = SOURCE.with_name("instruction_set.h")

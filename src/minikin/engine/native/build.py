@@ -15,29 +15,30 @@ from pathlib import Path
 from filelock import FileLock
 
 from minikin.config import cache_folder
+from minikin.engine.native.variants import FLAGS, SETS, VARIANTS
 
 log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_name("kernels.c")
 PARTS = tuple(sorted(SOURCE.parent.glob("*.[ch]")))
-FLAGS = ("-O3", "-pthread", "-fPIC", "-shared", "-Wall", "-Wno-psabi")
-SETS = ("plain C", "AVX2", "AVX-512", "AMX")
-"""The instruction sets that `instruction_set.h` chooses from, the simplest first."""
+PREBUILT = SOURCE.parent / "prebuilt"
+"""The libraries of a wheel. A checkout has none."""
 COMPILE_SECONDS = 900
 """On an idle machine, gcc needs 2 to 5 seconds. On a busy machine it can need many times that."""
 
 
 def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL | None:
-    """The kernels from the cache, or compiled now.
+    """The kernels from the cache, from the wheel, or compiled now.
 
     They use the best instruction set of the processor, up to `most` of SETS. If they cannot be
     compiled, the log gives the reason and the result is None.
     """
-    chosen = (*flags, *_choice(most))
-    target = _target(chosen)
+    target = compiled_file(most, flags)
+    if not target.exists() and flags == FLAGS and (ready := prebuilt(most)):
+        target = ready
     if not target.exists():
         try:
-            _compile(chosen, target)
+            compile_kernels(most, flags)
         except (OSError, subprocess.SubprocessError) as error:
             log.warning("%s: PyTorch has to compute (several times slower)", _reason(error))
             return None
@@ -51,9 +52,20 @@ def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CD
 
 def expects_kernels() -> bool:
     """Whether `load_library` will probably find or make kernels. It does not compile."""
-    if sys.platform == "linux" and shutil.which("gcc"):
+    if prebuilt() or (sys.platform == "linux" and shutil.which("gcc")):
         return True
-    return _target((*FLAGS, *_choice(SETS[-1]))).exists()
+    return compiled_file().exists()
+
+
+def prebuilt(most: str = SETS[-1]) -> Path | None:
+    """The best library of the wheel for this processor, up to `most` of SETS."""
+    features = set(_processor_features())
+    for variant in VARIANTS.get(platform.machine(), ()):
+        file = PREBUILT / variant.file
+        allowed = SETS.index(variant.instructions) <= SETS.index(most)
+        if allowed and variant.needs <= features and file.exists():
+            return file
+    return None
 
 
 def has_bfloat16() -> bool:
@@ -67,16 +79,17 @@ def _choice(most: str) -> tuple[str, ...]:
     return (f"-DMOST={SETS.index(most)}", *(("-march=native",) if native else ()))
 
 
-def _target(flags: tuple[str, ...]) -> Path:
-    """The file of the kernels for these sources, flags and this processor."""
-    words = (*flags, platform.machine(), *_processor_features())
+def compiled_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
+    """Where the kernels for these sources, flags and this processor are, once they are compiled."""
+    words = (*flags, *_choice(most), platform.machine(), *_processor_features())
     parts = [*(part.read_bytes() for part in PARTS), *map(str.encode, words)]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()
     return cache_folder() / "kernels" / f"{key[:16]}.so"
 
 
-def _compile(flags: tuple[str, ...], target: Path) -> None:
+def compile_kernels(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> None:
     """Compile in one process, while others wait. Raises OSError or SubprocessError."""
+    target = compiled_file(most, flags)
     if sys.platform != "linux":
         raise OSError("The native kernels need Linux")
     compiler = shutil.which("gcc")
@@ -87,7 +100,7 @@ def _compile(flags: tuple[str, ...], target: Path) -> None:
         if target.exists():
             return
         fresh = target.with_suffix(".part")
-        command = [compiler, *flags, "-o", str(fresh), str(SOURCE), "-lm"]
+        command = [compiler, *flags, *_choice(most), "-o", str(fresh), str(SOURCE), "-lm"]
         subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
         os.replace(fresh, target)
 

@@ -1,0 +1,111 @@
+"""`minikin doctor`: what this machine computes with, and what would make it faster."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from minikin import __version__, machine
+from minikin.cli.options import CacheOption, model_cache
+from minikin.cli.output import console, errors, own_name, wide
+from minikin.errors import SetupError
+from minikin.hub.progress import readable_size
+
+
+def doctor(
+    compile_kernels: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            allow_from_autoenv=False,
+            help="First compile the native kernels for exactly this processor, with gcc.",
+        ),
+    ] = False,
+    cache: CacheOption = None,
+) -> None:
+    """Show what this machine computes with, and what would make it faster.
+
+    Example:
+
+    `minikin doctor`
+    """
+    if compile_kernels:
+        _compile()
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in _findings(cache):
+        table.add_row(name, value)
+    wide.print(table)
+    for advice in _advice(cache):
+        console.print(f"- {advice}", soft_wrap=True)
+
+
+def _findings(cache: CacheOption) -> Iterator[tuple[str, str]]:
+    models = [model.record.name for model in model_cache(cache).models()]
+    yield "Minikin", f"{__version__}, Python {platform.python_version()}"
+    yield "Processor", f"{machine.processor_name()}, {machine.processors()} for this process"
+    yield "Memory", readable_size(machine.memory())
+    yield "Native kernels", _kernels()
+    yield "PyTorch", _pytorch() or "not installed (only a GPU or an unusual model needs it)"
+    yield "Threads", f"{machine.processors()}, or --threads"
+    yield "Models", ", ".join(models) or "none yet"
+    yield "Cache", str(model_cache(cache).folder)
+
+
+def _kernels() -> str:
+    from minikin.engine.native.build import compiled_file, load_library, prebuilt
+
+    if compiled_file().exists():
+        origin = "compiled for this processor"
+    elif prebuilt():
+        origin = "from the package"
+    elif shutil.which("gcc"):
+        return "not compiled yet: the first start of a server compiles them, in seconds"
+    else:
+        return "none"
+    library = load_library()
+    return f"{library.instructions().decode()}, {origin}" if library else "none"
+
+
+def _pytorch() -> str | None:
+    try:
+        return version_of("torch")
+    except PackageNotFoundError:
+        return None
+
+
+def _advice(cache: CacheOption) -> Iterator[str]:
+    """What would make this machine faster, or the models better."""
+    from minikin.engine.native.build import expects_kernels, has_bfloat16
+    from minikin.hub.known import better_model
+
+    if sys.platform != "linux":
+        yield "The native kernels need Linux. PyTorch computes several times slower."
+    elif not expects_kernels():
+        yield "Install gcc: the native kernels are several times faster than PyTorch."
+    if platform.machine() == "x86_64" and not has_bfloat16():
+        yield (
+            "This processor has no bfloat16 instructions. Prompts are several times faster on "
+            "one with AMX or AVX-512 BF16 (Intel from Sapphire Rapids on, AMD from Zen 4 on)."
+        )
+    better = better_model(machine.memory(), machine.processors())
+    if better and all(model.record.name != better.name for model in model_cache(cache).models()):
+        yield f"A better model fits this machine: {own_name()} pull {better.name}"
+
+
+def _compile() -> None:
+    from minikin.engine.native.build import compile_kernels
+
+    errors.print("Compiling the native kernels for this processor. This takes some seconds.")
+    try:
+        compile_kernels()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SetupError(f"The native kernels could not be compiled: {error}.") from error

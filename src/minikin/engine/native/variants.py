@@ -1,0 +1,53 @@
+"""The kernels that a wheel contains, one library for each instruction set.
+
+`build_kernels.py` also reads this module, without the package. So it imports nothing of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SETS = ("plain C", "AVX2", "AVX-512", "AMX")
+"""The instruction sets that `instruction_set.h` chooses from, the simplest first."""
+FLAGS = ("-O3", "-pthread", "-fPIC", "-shared", "-Wall", "-Wno-psabi")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A library for every processor that has some features."""
+
+    instructions: str
+    """One of SETS."""
+    flags: tuple[str, ...]
+    """What gcc may use."""
+    needs: frozenset[str]
+    """The same, by the names in Linux's /proc/cpuinfo."""
+
+    @property
+    def file(self) -> str:
+        """The name of the library."""
+        return f"{self.instructions.replace(' ', '-').lower()}.so"
+
+
+_V3 = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"})
+_V4 = _V3 | {
+    "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16",
+}  # fmt: skip
+_V4_FLAGS = ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16")
+
+VARIANTS: dict[str, tuple[Variant, ...]] = {
+    "x86_64": (
+        Variant("AMX", (*_V4_FLAGS, "-mamx-tile", "-mamx-bf16"), _V4 | {"amx_tile", "amx_bf16"}),
+        Variant("AVX-512", _V4_FLAGS, _V4),
+        Variant("AVX2", ("-march=x86-64-v3",), _V3),
+        Variant("plain C", ("-march=x86-64",), frozenset()),
+    ),
+    "aarch64": (Variant("plain C", ("-march=armv8-a",), frozenset()),),
+}
+"""For each kind of machine, the best first."""
+
+
+def command(compiler: str, variant: Variant, source: str, target: str) -> list[str]:
+    """How to compile a variant."""
+    most = f"-DMOST={SETS.index(variant.instructions)}"
+    return [compiler, *FLAGS, most, *variant.flags, "-o", target, source, "-lm"]
