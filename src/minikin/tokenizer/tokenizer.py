@@ -80,6 +80,7 @@ class Tokenizer:
             make = sentencepiece.scored_bpe if model == "llama" else sentencepiece.unigram
             encode, table = make(metadata, vocabulary, normalizer), sentencepiece.token_table
             space_prefix, bos_default = normalizer.space_prefix, model == "llama"
+            strips = frozenset[int](), _stripping_ids(metadata, vocabulary)
         elif model == "huggingface":
             json = JsonEncoder(metadata, vocabulary)
             encode, later, table = json.encode, json.encode_later, json.token_table
@@ -185,3 +186,16 @@ class Tokenizer:
         for token_id in self._vocabulary.silent_ids:
             table[token_id] = b""
         return table
+
+
+def _stripping_ids(metadata: Mapping[str, Any], vocabulary: Vocabulary) -> frozenset[int]:
+    """The markers of a GGUF file that remove the white space after them.
+
+    GGUF has no key for this. Those of Phi-3 and Phi-3.5 do, as their tokenizer.json says. llama.cpp
+    finds them by the model's name, too.
+    """
+    name = f"{metadata.get('general.architecture')} {metadata.get('general.name')}".lower()
+    if not any(spelling in name for spelling in ("phi3", "phi-3", "phi 3")):
+        return frozenset()
+    kept = {"<unk>", "<s>", "<|endoftext|>"}
+    return frozenset(i for text, i in vocabulary.control_tokens.items() if text not in kept)

@@ -5,6 +5,7 @@ The keys and the token types are those of the GGUF specification (ggml, docs/ggu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -78,10 +79,9 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         """Read the vocabulary from a GGUF file's metadata.
 
         Raises ModelFileError if tokens are missing, duplicate or too long, if the length of a list
-        differs from the number of tokens, if a special token's id is out of range, or if no token
-        ends an answer.
+        differs from the number of tokens, or if no token ends an answer.
         """
-        tokens = texts(metadata, "tokenizer.ggml.tokens")
+        tokens = _named(texts(metadata, "tokenizer.ggml.tokens"))
         _check_lengths(tokens)
         if len(set(tokens)) < len(tokens):
             raise ModelFileError(f"The model file has the token {_first_double(tokens)!a} twice.")
@@ -94,16 +94,20 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
         }
         more_ends = _end_ids(metadata, len(tokens))
         named = {i for i in special.values() if i is not None} | more_ends
-        silent = _silent_ids(tokens, types) | named
+        template = scalar(metadata, "tokenizer.chat_template", "")
+        silent = (
+            _silent_ids(tokens, types) | named | _untyped_ids(metadata, tokens, types, template)
+        )
+        markup = _markup_ids(tokens, types, template)
         named_ends = {special[name] for name in ("eos", "eot", "eom")} | more_ends
-        known_ends = {i for i in silent if tokens[i] in _END_TEXTS}
+        known_ends = {i for i in silent | markup if tokens[i] in _END_TEXTS}
+        silent |= known_ends
         channels = {tokens[i]: i for i in silent if tokens[i] in CHANNEL_MARKS}
         if len(channels) < len(CHANNEL_MARKS):
             channels = {}
         ends = {i for i in named_ends | known_ends if i is not None} - set(channels.values())
         if not ends:
             raise ModelFileError("The model file has no token that ends an answer.")
-        markup = _markup_ids(tokens, types, scalar(metadata, "tokenizer.chat_template", ""))
         control = {tokens[i]: i for i in sorted(silent | markup)}
         calls = {text: i for text, i in control.items() if text in CALL_MARKS}
         marks = {i for i in silent if tokens[i] in _VISIBLE_MARKS or tokens[i] in channels} - ends
@@ -164,13 +168,19 @@ def scalar(metadata: Mapping[str, Any], key: str, default: Value) -> Value:
     return value
 
 
+def _named(tokens: list[str]) -> list[str]:
+    """The tokens, with a name for each empty one after the first, so that all are different."""
+    if tokens.count("") < 2:
+        return tokens
+    return [token or f"[EMPTY_{i}]" for i, token in enumerate(tokens)]
+
+
 def _token_id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
+    """The id, or None. An id that no token has means none: converters write 4294967295 or -1."""
     if key not in metadata:
         return None
     token_id = scalar(metadata, key, 0)
-    if not 0 <= token_id < count:
-        raise ModelFileError(f"The model file's {key} is {token_id}, but it has {count} tokens.")
-    return token_id
+    return token_id if 0 <= token_id < count else None
 
 
 def _end_ids(metadata: Mapping[str, Any], count: int) -> set[int]:
@@ -208,6 +218,37 @@ def _silent_ids(tokens: list[str], types: np.ndarray) -> set[int]:
     # Converters mark some turn markers as "user defined". The form <|...|> identifies them.
     marked = np.flatnonzero(types == TokenType.USER_DEFINED).tolist()
     return {*silent, *(i for i in marked if _is_turn_marker(tokens[i]))}
+
+
+_MARKER = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{1,64}\]|<｜[^<>]{1,64}｜>")
+"""How turn markers look in chat templates."""
+
+
+def _untyped_ids(
+    metadata: Mapping[str, Any], tokens: list[str], types: np.ndarray, template: str
+) -> set[int]:
+    """Ids of turn markers that a converter typed as ordinary tokens.
+
+    Text never becomes such a token: no two other tokens make it. If the chat template contains it,
+    or if it has the form <|...|>, it is a marker.
+    """
+    written = set(_MARKER.findall(template))
+    found = {
+        i for i in np.flatnonzero(types == TokenType.NORMAL).tolist()
+        if tokens[i] in written or _is_turn_marker(tokens[i])
+    }  # fmt: skip
+    if not found:
+        return found
+    merges = metadata.get("tokenizer.ggml.merges")
+    if isinstance(merges, list):
+        made = {merge.replace(" ", "", 1) for merge in merges}
+        return {i for i in found if tokens[i] not in made}
+    known = set(tokens)
+    return {i for i in found if not _is_made(tokens[i], known)}
+
+
+def _is_made(token: str, known: set[str]) -> bool:
+    return any(token[:cut] in known and token[cut:] in known for cut in range(1, len(token)))
 
 
 def _is_turn_marker(token: str) -> bool:

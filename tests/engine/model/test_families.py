@@ -79,9 +79,9 @@ def engine(request, case):
     return load(path)
 
 
-def load(path, kernels=None):
+def load(path, kernels=None, context=CONTEXT):
     file = open_model_file(path)
-    architecture = Architecture.read(file, CONTEXT)
+    architecture = Architecture.read(file, context)
     weights = load_weights(file, architecture, kernels)
     if kernels is None:
         exact = {"dtype": torch.float32, "device": CPU}
@@ -232,6 +232,53 @@ def test_a_misshapen_tensor_of_a_mixture_is_refused(tmp_path, tensor):
     write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
     with pytest.raises(ModelFileError, match=rf"blk.1.{tensor} must .* the shape \(96,\)"):
         load(path)
+
+
+QWEN2_ROPE = "Qwen2", {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}
+QWEN2_YARN = (
+    "Qwen2.5 YaRN",
+    {
+        "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0,
+        "original_max_position_embeddings": 256,
+    },
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("family", "metadata"),
+    [
+        (QWEN2_ROPE, {"rope.scale_linear": 4.0}),
+        (QWEN2_ROPE, {"rope.scaling.factor": 4.0}),
+        (QWEN2_ROPE, {"rope.scaling.type": "linear", "rope.scale_linear": 4.0}),
+        (QWEN2_ROPE, {"rope.scaling.factor": 4.0, "rope.scale_linear": 2.0}),
+        (QWEN2_YARN, {"rope.scaling.type": "yarn", "rope.scaling.factor": 4.0}),
+        (QWEN2_YARN, {"rope.scaling.type": "yarn", "rope.scale_linear": 4.0}),
+    ],
+)
+@pytest.mark.parametrize("context", [CONTEXT, 96, None])
+@torch.inference_mode()
+def test_old_and_missing_keys_of_rope_mean_what_they_did(tmp_path, family, metadata, context):
+    name, rope = family
+    tiny = replace(FAMILIES[name], config={"rope_parameters": rope}, metadata=metadata)
+    model = tiny.make()
+    write_gguf(tiny, model, path := tmp_path / "model.gguf")
+    tokens = PROMPTS[0]
+    assert (
+        logits(load(path, context=context), tokens, 50) - model(torch.tensor([tokens])).logits[0]
+    ).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["linear", "yarn", "none"])
+def test_a_scaling_without_a_factor_changes_nothing(tmp_path, kind):
+    tiny = FAMILIES["Qwen2"]
+    write_gguf(tiny, tiny.make(), tmp_path / "plain.gguf")
+    tiny = replace(tiny, metadata={"rope.scaling.type": kind})
+    write_gguf(tiny, tiny.make(), tmp_path / "scaled.gguf")
+    plain, scaled = (
+        Architecture.read(open_model_file(tmp_path / f"{name}.gguf"))
+        for name in ("plain", "scaled")
+    )
+    assert plain == scaled
 
 
 def test_the_readme_lists_what_is_verified_here():

@@ -87,20 +87,23 @@ def _scaled(
     """The frequencies, scaled for a longer context than in training.
 
     A file has factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one for long
-    contexts), or a kind of scaling.
+    contexts), or a kind of scaling. Old files have only `rope.scale_linear`. The defaults are those
+    of llama.cpp: a factor without a kind is linear, and a kind without a factor changes nothing.
     """
-    kind = fields.text("rope.scaling.type", "none")
+    kind = fields.text("rope.scaling.type", "linear")
     magnitude = fields.number("rope.scaling.attn_factor", 1.0)
-    original = fields.whole("rope.scaling.original_context_length", context)
+    original = fields.whole("rope.scaling.original_context_length", fields.whole("context_length"))
     length = "long" if context > original else "short"
     for name in ("rope_freqs.weight", f"rope_factors_{length}.weight"):
         if name in file.tensors:
             return Rope(tuple((plain / _factors(file, name, len(plain))).tolist()), magnitude)
     if kind == "none":
-        return Rope(tuple(plain.tolist()))
-    factor = max(fields.number("rope.scaling.factor"), 1.0)
+        return Rope(tuple(plain.tolist()), magnitude)
+    old = fields.number("rope.scale_linear", 0.0)
+    factor = fields.number("rope.scaling.factor", old) or 1.0  # 0 means none
     if kind == "linear":
-        return Rope(tuple((plain / factor).tolist()))
+        return Rope(tuple((plain / factor).tolist()), magnitude)
+    factor = max(factor, 1.0)
     if kind != "yarn":
         raise fields.wrong("rope.scaling.type")
     slowed = _slowed_by_yarn(fields, len(plain), original, rounded=family.rounded_yarn)

@@ -19,6 +19,8 @@ from minikin.tokenizer.vocabulary import TokenType
 _PIECES, _TRAINER, _NORMALIZER = 1, 2, 3
 _TEXT, _SCORE, _TYPE = 1, 2, 3
 _MODEL_TYPE, _UNIGRAM, _BPE = 3, 1, 2
+_SPECIAL = {"bos": (41, 1), "eos": (42, 2)}
+"""The trainer's field of a special token's id, and its default."""
 _CHARSMAP, _DUMMY_PREFIX, _EXTRA_SPACES = 2, 3, 4
 _FIXED = {1: 8, 5: 4}
 """Wire type -> bytes."""
@@ -56,6 +58,10 @@ def read_sentencepiece(data: bytes, added: list[AddedToken], size: int) -> dict[
         "tokenizer.ggml.add_space_prefix": bool(normalizer.get(_DUMMY_PREFIX, 1)),
         "tokenizer.ggml.remove_extra_whitespaces": bool(normalizer.get(_EXTRA_SPACES, 1)),
     }
+    for name, (field, default) in _SPECIAL.items():
+        token_id = trainer.get(field, default)
+        if type(token_id) is int and token_id < size and types[token_id] == TokenType.CONTROL:
+            metadata[f"tokenizer.ggml.{name}_token_id"] = token_id
     if charsmap := normalizer.get(_CHARSMAP):
         metadata["tokenizer.ggml.precompiled_charsmap"] = np.frombuffer(charsmap, dtype=np.uint8)
     return metadata
@@ -76,7 +82,8 @@ def _parse(data: bytes) -> tuple[list[str], list[float], list[int], _Fields, _Fi
             piece = dict(_fields(value))
             texts.append(piece[_TEXT].decode() if _TEXT in piece else "")
             scores.append(struct.unpack("<f", piece[_SCORE])[0] if _SCORE in piece else 0.0)
-            kinds.append(_small(piece.get(_TYPE, TokenType.NORMAL)))
+            # Trainers leave out the type of an ordinary token.
+            kinds.append(_small(piece.get(_TYPE, int(TokenType.NORMAL))))
         elif number == _TRAINER:
             trainer = dict(_fields(value))
         elif number == _NORMALIZER:
