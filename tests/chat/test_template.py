@@ -244,3 +244,32 @@ def test_without_a_template_the_prompt_is_the_text():
     messages = [{"role": "system", "content": "A list."}, {"role": "user", "content": "One, two,"}]
     assert render(*messages, source=PLAIN) == [("A list.\n\nOne, two,", False)]
     ChatTemplate(PLAIN, CONTROL).try_out()
+
+
+GENERATION = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}ASSISTANT"
+    "{% else %}{{ '<|im_start|>' + m.content }}{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("{% generation %}{{ m.content }}{% endgeneration %}", "Yes"),
+        ("{%- generation -%} {{ m.content }} {%- endgeneration -%}", "Yes"),
+        ("{% set x = 'a' %}{% generation %}{% set x = 'b' %}{% endgeneration %}{{ x }}", "a"),
+        ("{% generation %}{% if m.content %}{% generation %}in{% endgeneration %}{% endif %}"
+         "{% endgeneration %}", "in"),
+    ],
+)  # fmt: skip
+def test_text_for_training_is_text_of_the_prompt(body, text):
+    source = GENERATION.replace("ASSISTANT", body)
+    pieces = render(
+        {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes"}, source=source
+    )
+    assert text_of(pieces) == f"<|im_start|>Hi{text}"
+
+
+def test_an_unknown_tag_is_refused():
+    with pytest.raises(ModelFileError, match="unknown tag 'mystery'"):
+        ChatTemplate("{% mystery %}", CONTROL)
