@@ -12,6 +12,9 @@ TOOL_CALL, TOOL_CALL_END = "<tool_call>", "</tool_call>"
 TOOL_CALLS, ARGS = "[TOOL_CALLS]", "[ARGS]"
 # Phi-4-mini:
 PHI_CALL, PHI_CALL_END = "<|tool_call|>", "<|/tool_call|>"
+# Apriel; Nemotron Nano:
+TAGGED_LIST, TAGGED_LIST_END = "<tool_calls>", "</tool_calls>"
+TOOLCALL, TOOLCALL_END = "<TOOLCALL>", "</TOOLCALL>"
 # DeepSeek:
 DEEPSEEK_CALLS, DEEPSEEK_CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 DEEPSEEK_CALL, DEEPSEEK_CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
@@ -24,6 +27,10 @@ CALL_MARKS = (
     ARGS,
     PHI_CALL,
     PHI_CALL_END,
+    TAGGED_LIST,
+    TAGGED_LIST_END,
+    TOOLCALL,
+    TOOLCALL_END,
     DEEPSEEK_CALLS,
     DEEPSEEK_CALLS_END,
     DEEPSEEK_CALL,
@@ -39,8 +46,13 @@ THINK_BEGIN, THINK_END = "<think>", "</think>"
 """Qwen3, DeepSeek-R1 distillations, SmolLM3."""
 MISTRAL_THINK_BEGIN, MISTRAL_THINK_END = "[THINK]", "[/THINK]"
 """Magistral."""
+SEED_THINK_BEGIN, SEED_THINK_END = "<seed:think>", "</seed:think>"
+"""Seed-OSS."""
 
-THOUGHT_MARKS = (THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
+THOUGHT_MARKS = (
+    THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END, SEED_THINK_BEGIN,
+    SEED_THINK_END,
+)  # fmt: skip
 """The marks around reasoning."""
 
 START, END, MESSAGE = "<|start|>", "<|end|>", "<|message|>"

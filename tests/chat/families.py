@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 from minikin.chat.call_formats import (
     DEEPSEEK,
+    GRANITE,
+    LISTED,
     LLAMA,
     MISTRAL,
     MISTRAL_NAMED,
     PHI,
     PHI_SINGLE,
     TAGGED,
+    TOOLCALL,
     CallFormat,
 )
 
@@ -69,6 +72,32 @@ _DEEPSEEK_CONTROL = (
     "<｜User｜>", "<｜Assistant｜>", *_D, "<｜tool▁sep｜>", "<｜tool▁call▁begin｜>",
     "<｜tool▁call▁end｜>", "<think>",
 )  # fmt: skip
+
+_LISTED = {
+    "Apriel": (LISTED, "Tools: ", "<tool_calls>[", ", ", "]</tool_calls>"),
+    "Nemotron Nano": (TOOLCALL, "Tools: ", "<TOOLCALL>[", ", ", "]</TOOLCALL>"),
+    "Granite 3": (
+        GRANITE, "<|tool_call|> followed by a JSON list ", "<|tool_call|>[", ", ", "]"
+    ),
+}  # fmt: skip
+
+
+def _listed(form: CallFormat, tells: str, begin: str, again: str, close: str) -> ToolFamily:
+    return ToolFamily(
+        f"{{% if tools %}}{tells}{{{{ tools | tojson }}}}{{% endif %}}"
+        "{% for m in messages %}{{ '<|' + m.role + '|>' + m.content }}"
+        f"{{% if m.tool_calls %}}{{{{ {begin!r} }}}}{{% for c in m.tool_calls %}}"
+        '{{ \'{"name": "\' + c.function.name + \'", "arguments": \' }}'
+        "{{ c.function.arguments | tojson + '}' }}"
+        f"{{% if not loop.last %}}{{{{ {again!r} }}}}{{% endif %}}{{% endfor %}}"
+        f"{{{{ {close!r} }}}}{{% endif %}}<|end|>{{% endfor %}}{{# 'tool' #}}",
+        form,
+        ("<|system|>", "<|end|>", "<|tool_call|>"),
+        f"{begin}{_F}{close}",
+        f"{begin}{_F}{again}{_G}{close}",
+        tells,
+    )
+
 
 FAMILIES = {
     "Qwen3, Hermes": ToolFamily(
@@ -157,6 +186,7 @@ FAMILIES = {
         f"<|tool_call|>{_F}<|/tool_call|><|tool_call|>{_G}<|/tool_call|>",
         "<|tool|>{",
     ),
+    **{name: _listed(*rest) for name, rest in _LISTED.items()},
     "DeepSeek-R1 distillations": ToolFamily(
         "{% for m in messages %}{% if m.role == 'user' %}{{ '<｜User｜>' + m.content }}"
         "{% elif m.role == 'tool' %}{{ m.content }}{% elif m.tool_calls %}"

@@ -257,9 +257,10 @@ GENERATION = (
     [
         ("{% generation %}{{ m.content }}{% endgeneration %}", "Yes"),
         ("{%- generation -%} {{ m.content }} {%- endgeneration -%}", "Yes"),
-        ("{% set x = 'a' %}{% generation %}{% set x = 'b' %}{% endgeneration %}{{ x }}", "a"),
+        ("{% set x = 'a' %}{% generation %}{% set x = 'b' %}{% endgeneration %}{{ x + m.content }}",
+         "aYes"),
         ("{% generation %}{% if m.content %}{% generation %}in{% endgeneration %}{% endif %}"
-         "{% endgeneration %}", "in"),
+         "{{ m.content }}{% endgeneration %}", "inYes"),
     ],
 )  # fmt: skip
 def test_text_for_training_is_text_of_the_prompt(body, text):
@@ -273,3 +274,107 @@ def test_text_for_training_is_text_of_the_prompt(body, text):
 def test_an_unknown_tag_is_refused():
     with pytest.raises(ModelFileError, match="unknown tag 'mystery'"):
         ChatTemplate("{% mystery %}", CONTROL)
+
+
+FIRST_SYSTEM = (  # as gpt-oss and SmolLM3: only the first message can be a system message
+    "{% if messages[0].role == 'system' %}{{ '<|im_start|>' + messages[0].content }}{% endif %}"
+    "{% for m in messages %}{% if m.role in ('user', 'assistant') %}"
+    "{{ '<|im_start|>' + m.role + ': ' + m.content }}{% endif %}{% endfor %}"
+)
+ONLY_TURNS = (
+    "{% for m in messages %}{% if m.role in ('user', 'assistant') %}"
+    "{{ m.role + ': ' + m.content + '|' }}{% endif %}{% endfor %}"
+)
+ONLY_PARTS = (  # as SmolVLM
+    "{% for m in messages %}{{ m.role + ': ' }}{% for part in m.content %}"
+    "{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}|{% endfor %}"
+)
+FIRST_PART = (
+    "{% for m in messages %}{{ m.role + ': ' + m.content[0]['text'].strip() + '|' }}{% endfor %}"
+)
+PARTS_OF_USERS = (
+    "{% for m in messages %}{{ m.role + ': ' }}{% if m.role == 'user' %}{{ m.content[0].text }}"
+    "{% else %}{{ m.content + '' }}{% endif %}|{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    "source", [FIRST_SYSTEM, ONLY_TURNS, ONLY_PARTS, FIRST_PART, PARTS_OF_USERS]
+)
+@pytest.mark.parametrize(
+    "roles",
+    [
+        ("user",), ("system", "user"), ("system", "system", "user"), ("developer", "user"),
+        ("system", "user", "assistant", "system", "user"), ("user", "system"), ("system",),
+        ("user", "assistant", "tool", "tool"), ("system", "developer", "user", "assistant", "user"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("length", [1, 40])
+def test_no_message_vanishes(source, roles, length):
+    texts = [f"{role[:1]}{at}" + "x" * length for at, role in enumerate(roles)]
+    messages = [
+        {"role": role, "content": text, "tool_call_id": "1"}
+        for role, text in zip(roles, texts, strict=True)
+    ]
+    text = text_of(render(*messages, source=source, control=("<|im_start|>",)))
+    for one in texts:
+        assert text.count(one) == 1, text
+    assert "'type'" not in text
+
+
+def test_what_the_template_keeps_is_not_changed():
+    messages = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Yo"}]
+    assert (
+        text_of(render(*messages, source=FIRST_SYSTEM)) == "<|im_start|>Be kind<|im_start|>user: Yo"
+    )
+    twice = [messages[0], {"role": "system", "content": "Be short"}, messages[1]]
+    text = text_of(render(*twice, source=FIRST_SYSTEM))
+    assert text == "<|im_start|>Be kind\n\nBe short<|im_start|>user: Yo"
+
+
+def test_text_in_parts_never_becomes_a_control_token():
+    text = "Hi<|im_end|>"
+    pieces = render({"role": "user", "content": text}, source="<|im_start|>" + ONLY_PARTS)
+    assert control_of(pieces) == ["<|im_start|>"]
+    assert text in text_of(pieces)
+
+
+@pytest.mark.parametrize(
+    "loop", ["{% for t in tools %}{{ t }}{% endfor %}", "{{ tools | length }}", "{{ tools[:1] }}"]
+)
+def test_a_template_that_uses_tools_without_asking_works_without_tools(loop):
+    source = "{{ messages[0].content }}" + loop
+    assert "Hello" in text_of(render({"role": "user", "content": "Hello"}, source=source))
+
+
+CUTS = (
+    "{% for m in messages %}{% if m.role == 'assistant' %}"
+    "{{ m.role + ': ' + m.content.split('END')[-1].lstrip() + '|' }}"
+    "{% else %}{{ m.role + ': ' + m.content + '|' }}{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>")],
+)
+@pytest.mark.parametrize("shape", ["{0}\ndeep{1}\n\nHi!", "deep{1}Hi!", "\n {0}deep{1} Hi!"])
+def test_earlier_thoughts_in_the_text_are_cut_as_the_template_cuts_them(begin, end, shape):
+    said = {"role": "assistant", "content": shape.format(begin, end)}
+    source, control = CUTS.replace("END", end), (begin, end)
+    text = text_of(render({"role": "user", "content": "Yo"}, said, source=source, control=control))
+    assert text == "user: Yo|assistant: Hi!|"
+    asked = {"role": "user", "content": said["content"]}
+    assert said["content"] in text_of(render(asked, source=source, control=control))
+    plain = CUTS.replace("END", "never")
+    assert "deep" in text_of(render(asked, said, source=plain, control=control))
+
+
+def test_earlier_channels_in_the_text_are_thoughts_and_text():
+    source = "{{ '<|channel|>' + '<|message|>' }}" + ONLY_TURNS
+    said = (
+        "<|channel|>analysis<|message|>deep<|end|><|start|>assistant<|channel|>final<|message|>Hi!"
+    )
+    text = text_of(render({"role": "user", "content": "Yo"}, {"role": "assistant", "content": said},
+                          source=source, control=("<|channel|>", "<|message|>")))  # fmt: skip
+    assert text.endswith("user: Yo|assistant: Hi!|")

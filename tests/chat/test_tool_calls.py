@@ -4,7 +4,15 @@ import time
 
 import pytest
 
-from minikin.chat.call_formats import LLAMA, MISTRAL, TAGGED, format_of
+from minikin.chat.call_formats import (
+    GRANITE,
+    LISTED,
+    LLAMA,
+    MISTRAL,
+    TAGGED,
+    TOOLCALL,
+    format_of,
+)
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 
 ONE = '<tool_call>\n{"name": "f", "arguments": {"a": "}</tool_call>\\"{", "b": [{}]}}\n</tool_call>'
@@ -77,6 +85,12 @@ def test_the_template_shows_the_format_of_calls():
     assert format_of("{{ messages }}") == TAGGED
     assert format_of("{{ tools }} <tool_call>").native
     assert not format_of("{{ tools }} <tool_call><function=f>").native
+    for other in ("f<arg_key>", '<function name="f">', "<invoke", "{name}<parameter=a>"):
+        assert not format_of(f"{{{{ tools }}}} <tool_call>{other}").native
+    assert format_of('{{ tools }} <tool_call>\\n{"name": <arg_key>').native
+    assert format_of('{{ tools }} <tool_call></tool_call> <tool_calls>[{"name"') == LISTED
+    assert format_of("{{ tools }} <TOOLCALL>[{{") == TOOLCALL
+    assert format_of("{{ tools }} <|tool_call|> followed by a JSON list of tools") == GRANITE
     assert format_of('{{ tools }} ipython "parameters"') == LLAMA
     assert format_of("{{ tools }} [TOOL_CALLS] [") == MISTRAL
     assert format_of("{{ tools }} [TOOL_CALLS][").begin == "[TOOL_CALLS]["

@@ -63,6 +63,36 @@ TAGGED = CallFormat(
 )
 """Hermes, Qwen, SmolLM3. Also for models without a format of their own (Gemma)."""
 
+LISTED = CallFormat(
+    begin=f"{marks.TAGGED_LIST}[",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end="}",
+    again=", ",
+    close=f"]{marks.TAGGED_LIST_END}",
+)
+"""Apriel: one list of all calls."""
+
+TOOLCALL = CallFormat(
+    begin=f"{marks.TOOLCALL}[",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end="}",
+    again=", ",
+    close=f"]{marks.TOOLCALL_END}",
+)
+"""Nemotron Nano: one list of all calls."""
+
+GRANITE = CallFormat(
+    begin=f"{marks.PHI_CALL}[",
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end="}",
+    again=", ",
+    close="]",
+)
+"""Granite 3: one list of all calls, without a mark at its end."""
+
 LLAMA = CallFormat(
     opener=marks.PYTHON_TAG,
     begin='{"name": "',
@@ -133,6 +163,19 @@ DEEPSEEK = CallFormat(
 """DeepSeek-R1 and its distillations. Their templates write calls, but do not describe tools."""
 
 
+_OTHER_TAGS = re.compile("<function|<arg_key>|<parameter|<invoke|<param")
+"""What GLM, Qwen3-Coder, MiniMax and others write between <tool_call> and </tool_call>."""
+_BY_SIGN = {
+    LISTED: re.compile(r"<tool_calls>\["),
+    TOOLCALL: re.compile(r"<TOOLCALL>\["),
+    GRANITE: re.compile(r"<\|tool_call\|> followed by a JSON list"),
+    msgspec.structs.replace(TAGGED, native=True): re.compile(
+        r"""<tool_call>[^<>]{0,80}\{\s*\\?["']name"""
+    ),
+}
+"""How templates describe calls or write them. A mark alone can belong to several formats."""
+
+
 def format_of(template: str) -> CallFormat:
     """The format of a model with this chat template, found in the text of the template."""
     if marks.CHANNEL in template and marks.MESSAGE in template:
@@ -151,6 +194,8 @@ def format_of(template: str) -> CallFormat:
         return PHI_SINGLE if alone else PHI
     if "ipython" in template and '"parameters"' in template:
         return LLAMA
-    if marks.TOOL_CALL in template and "<function=" not in template:
-        return msgspec.structs.replace(TAGGED, native=True)
-    return TAGGED
+    for form, sign in _BY_SIGN.items():
+        if sign.search(template):
+            return form
+    tagged = marks.TOOL_CALL in template and not _OTHER_TAGS.search(template)
+    return msgspec.structs.replace(TAGGED, native=tagged)

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from minikin.chat.call_formats import HARMONY, format_of
-from minikin.chat.thoughts import Said, Thought
+from minikin.chat.thoughts import Said, Thought, apart, thought_marks
 from minikin.marks import CHANNEL, END, MESSAGE, START
 
 _LONGEST_HEADER = 256
@@ -34,6 +34,26 @@ def described(tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
         tool | {"function": function | {"description": function.get("description") or ""}}
         for tool, function in zip(tools, functions, strict=True)
     ]
+
+
+def past_thoughts(text: str, template: str) -> tuple[str, str]:
+    """The reasoning in an assistant's earlier text, and the rest, without the marks between them.
+
+    Clients of servers that do not separate reasoning send it back. The template would cut it, but
+    does not find marks in the text of a client.
+    """
+    if in_channels(template):
+        if not text.lstrip().startswith((START, CHANNEL)):
+            return "", text
+        reader = HarmonyReader()
+        parts = [*reader.feed(text), *reader.finish()]
+        thoughts, said = (
+            "".join(part.text for part in parts if isinstance(part, kind))
+            for kind in (Thought, Said)
+        )
+        return thoughts, said
+    marks = thought_marks(template)
+    return apart(text, marks) if marks else ("", text)
 
 
 class HarmonyReader:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from minikin.chat.call_formats import HARMONY, CallFormat
+from minikin.chat.harmony import past_thoughts
 
 _NAMES = re.compile(r"""message(\.name\b|\[['"]name['"]\])""")
 _NINE = re.compile(r"length\s*!=\s*9")
@@ -48,7 +49,7 @@ def for_template(
     for at, message in enumerate(rewritten):
         if message["role"] == "user" and given[at]["role"] in RESULTS:
             last = at + 1 == len(given) or given[at + 1]["role"] not in RESULTS
-            message["content"] = _in_words(message["content"], last=last)
+            message["content"] = in_words(message["content"], last=last)
     return rewritten
 
 
@@ -126,7 +127,12 @@ def _with_written(message: Message, calls: str) -> Message:
 
 
 def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat) -> Message:
-    role, text = message["role"], _text(message, hide)
+    role, text = message["role"], _text(message)
+    thought = message.get("reasoning_content")
+    if role == "assistant":
+        before, text = past_thoughts(text, source)
+        thought = thought or before
+    text = hide(text)
     name = message.get("name")
     if name and not _NAMES.search(source) and role not in _UNNAMED:
         text = f"{hide(name)}: {text}"
@@ -135,7 +141,6 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
     rewritten: Message = {"role": role, "content": text}
     if name:
         rewritten["name"] = hide(name)
-    thought = message.get("reasoning_content")
     if thought and "reasoning_content" in source:
         rewritten["reasoning_content"] = hide(thought)
     elif thought and '"thinking" in message' in source and not text:
@@ -150,14 +155,14 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
     return rewritten
 
 
-def _text(message: Mapping[str, Any], hide: Hide) -> str:
+def _text(message: Mapping[str, Any]) -> str:
     """A message's content as one string. A refusal counts as the assistant's content."""
     content = message.get("content")
     if content is None:
-        return hide(message.get("refusal") or "")
+        return message.get("refusal") or ""
     if isinstance(content, str):
-        return hide(content)
-    return hide("".join(part[part["type"]] for part in content))
+        return content
+    return "".join(part[part["type"]] for part in content)
 
 
 def _with_calls(
@@ -187,7 +192,7 @@ def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hid
         rewritten["role"] = "user"
 
 
-def _in_words(result: str, *, last: bool) -> str:
+def in_words(result: str, *, last: bool) -> str:
     """A call's result in the user's words, for templates without a role for results.
 
     docs/performance.md compares the wordings. After the last result the model must continue,

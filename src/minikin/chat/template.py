@@ -13,6 +13,7 @@ from minikin.chat.answer_format import AnswerFormat, with_format
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import described, in_channels
 from minikin.chat.lookalikes import LookAlikes
+from minikin.chat.losses import REPAIRS, Repair, holds, lost, probed, structure
 from minikin.chat.messages import (
     Message,
     alternating,
@@ -34,6 +35,7 @@ PLAIN = (
     "{% if not loop.last %}{{ '\\n\\n' }}{% endif %}{% endfor %}"
 )
 """For a file without a template, most likely a base model: it continues the text."""
+_MOST_STRUCTURES = 256
 MAX_OUTPUT_CHARS = 32 * 1024 * 1024
 """More than any request renders to. A template that writes more is broken or malicious."""
 
@@ -62,6 +64,8 @@ class ChatTemplate:
         self.call_format = format_of(source)
         """How the model writes tool calls."""
         self._lookalikes = LookAlikes(control_tokens)
+        self._repairs: dict[object, tuple[Repair, set[int]]] = {}
+        """How to keep every message, by the structure of the conversation."""
         self._constants = {"bos_token": bos or "", "eos_token": eos or ""}
 
     def try_out(self) -> None:
@@ -107,7 +111,48 @@ class ChatTemplate:
             values["xml_tools" if "xml_tools" in self._source else "tools"] = hide(list(tools))
         if answer:
             prepared = with_format(prepared, answer, self._source, hide)
-        return self._lookalikes.split(self._render_somehow(prepared, values))
+        return self._lookalikes.split(self._render_whole(prepared, values))
+
+    def _render_whole(self, messages: list[Message], values: dict[str, Any]) -> str:
+        """Render the first form of the messages of which the template drops none, if any."""
+        failure: MinikinError | None = None
+        rendered = ""
+        try:
+            rendered = self._render_somehow(messages, values)
+        except (TemplateError, InvalidRequest) as error:
+            failure = error
+        if failure is None and holds(messages, rendered):
+            return rendered
+        repaired = self._without_losses(messages, values)
+        if repaired is not messages:
+            return self._render_somehow(repaired, values)
+        if failure:
+            log.warning("The chat template failed: %r", failure.__cause__)
+            raise failure
+        return rendered
+
+    def _without_losses(self, messages: list[Message], values: dict[str, Any]) -> list[Message]:
+        key = structure(messages), frozenset(values), bool(values["tools"])
+        if key not in self._repairs:
+            if len(self._repairs) >= _MOST_STRUCTURES:
+                self._repairs.clear()
+            self._repairs[key] = self._repair(messages, values)
+        repair, gone = self._repairs[key]
+        return repair(messages, gone)
+
+    def _repair(self, messages: list[Message], values: dict[str, Any]) -> tuple[Repair, set[int]]:
+        gone = self._lost(messages, values)
+        if gone:
+            for repair in REPAIRS[1:]:
+                if not self._lost(repair(messages, gone), values):
+                    return repair, gone
+        return REPAIRS[0], gone
+
+    def _lost(self, messages: list[Message], values: dict[str, Any]) -> set[int]:
+        try:
+            return lost(messages, self._render_somehow(probed(messages), values))
+        except MinikinError:
+            return set(range(len(messages)))
 
     def _render_somehow(self, messages: list[Message], values: dict[str, Any]) -> str:
         """Render with the client's roles and calls, rewritten only if the template rejects them."""
@@ -121,6 +166,8 @@ class ChatTemplate:
                 return self._render_alternating(form, values)
             except TemplateError as error:
                 failure = failure or error
+        if values["tools"] is None:  # some templates use the tools without asking for them
+            return self._render_somehow(messages, values | {"tools": []})
         assert failure
         raise failure
 
@@ -142,7 +189,6 @@ class ChatTemplate:
         except (TemplateRefusalError, MinikinError):
             raise
         except Exception as error:  # a template can raise every Python exception
-            log.warning("The chat template failed: %s: %s", type(error).__name__, error)
             raise TemplateError(type(error).__name__) from error
 
     @staticmethod

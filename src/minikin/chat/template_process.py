@@ -13,7 +13,7 @@ from minikin.bounded.process import BoundedProcess, WorkerLost, WorkerNotReady
 from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import in_channels
-from minikin.chat.thoughts import thought_marks
+from minikin.chat.thoughts import THINK, thought_marks
 from minikin.errors import InvalidRequest, ModelFileError, TemplateError
 
 WORKER = "minikin.chat.template_worker"
@@ -59,8 +59,10 @@ class TemplateProcess:
         """How the model writes tool calls."""
         self.in_channels = in_channels(source.template)
         """Whether the model answers in harmony's channels."""
-        self.thought_marks = thought_marks(source.template)
-        """The marks around the model's reasoning, if it has any."""
+        self.reasons = thought_marks(source.template) is not None
+        """Whether the template shows that the model reasons."""
+        self.thought_marks = thought_marks(source.template) or THINK
+        """The marks around the model's reasoning. An answer of any model can begin with them."""
         self.can_choose_to_think = "enable_thinking" in source.template
         setup = msgspec.json.encode(source)
         limits = Limits(seconds=seconds, setup_seconds=seconds)

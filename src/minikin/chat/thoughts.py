@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from minikin.marks import MISTRAL_THINK_BEGIN, MISTRAL_THINK_END, THINK_BEGIN, THINK_END
+from minikin.marks import (
+    MISTRAL_THINK_BEGIN,
+    MISTRAL_THINK_END,
+    SEED_THINK_BEGIN,
+    SEED_THINK_END,
+    THINK_BEGIN,
+    THINK_END,
+)
 
 
 class ThoughtMarks(msgspec.Struct, frozen=True):
@@ -18,6 +25,8 @@ THINK = ThoughtMarks(THINK_BEGIN, THINK_END)
 """Of Qwen3, the DeepSeek-R1 distillations and SmolLM3."""
 MISTRAL_THINK = ThoughtMarks(MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 """Of Magistral."""
+SEED_THINK = ThoughtMarks(SEED_THINK_BEGIN, SEED_THINK_END)
+"""Of Seed-OSS."""
 
 
 class Thought(msgspec.Struct, frozen=True):
@@ -33,8 +42,26 @@ class Said(msgspec.Struct, frozen=True):
 
 
 def thought_marks(template: str) -> ThoughtMarks | None:
-    """The reasoning marks of a model with this chat template, or None."""
-    return next((marks for marks in (THINK, MISTRAL_THINK) if marks.end in template), None)
+    """The reasoning marks of a model with this chat template, or None.
+
+    Some models that reason have templates without marks (Phi-4-mini-reasoning). Their marks are
+    those of THINK.
+    """
+    known = (SEED_THINK, THINK, MISTRAL_THINK)
+    return next((marks for marks in known if marks.end in template), None)
+
+
+def apart(text: str, marks: ThoughtMarks) -> tuple[str, str]:
+    """The reasoning at the start of a complete answer, and the rest.
+
+    The prompt can have begun the reasoning. Then only its end is in the text. White space after the
+    end stays: some templates remove it, others do not.
+    """
+    before, end, after = text.partition(marks.end)
+    begun = before.lstrip().startswith(marks.begin)
+    if not begun and (not end or marks.begin in before):
+        return "", text
+    return before.strip().removeprefix(marks.begin).strip(), after
 
 
 def is_thinking(prompt: str, marks: ThoughtMarks) -> bool:

@@ -115,7 +115,7 @@ class ServedModel:
             raise request.too_long(window, str(len(prompt)))
         request.check_limit(window, len(prompt))
         in_channels = self._in_channels and request.raw_prompt is None
-        thoughts = self.template.thought_marks
+        thoughts = self.template.thought_marks if self.template.reasons else None
         grammar = await form.after(thoughts, thinking).grammar(self.grammars)
         unsearched = form.unsearched(thoughts, thinking, in_channels=in_channels)
         most = min(asked, room)
@@ -272,8 +272,6 @@ class ServedModel:
     def _thinking(self, form: AnswerForm, pieces: list[Piece], *, continues: bool) -> bool | None:
         """See Prepared. A fixed format or a beginning ends the reasoning that `pieces` begin."""
         marks = self.template.thought_marks
-        if marks is None:
-            return None
         begun = is_thinking("".join(text for text, _ in pieces[-2:]), marks)
         if form.free and not continues:
             return begun
