@@ -108,7 +108,7 @@ LINES = {
     "model_file": 2650,
     "engine": 2500,
     "engine/host": 760,
-    "engine/model": 1200,
+    "engine/model": 1210,
     "engine/native": 850,
     "engine/pytorch": 755,
     "store": 1850,

@@ -48,9 +48,9 @@ def test_levels_are_kept_and_values_but_for_half_rounding(config, offset, group,
     rows = read(config | {"group_size": group}, parts)
     blocks = Blocks.stack([(rows, GGMLType.Q4_1)])
     assert blocks.bits == 4
-    assert np.array_equal(blocks.levels.numpy(), matrix.levels.T)
+    assert np.array_equal(blocks.levels, matrix.levels.T)
     scales = np.repeat(matrix.scales.T, 256 // matrix.scales.shape[0] // 32, axis=1)
-    assert np.array_equal(blocks.scale.numpy(), scales)
+    assert np.array_equal(blocks.scale, scales)
     values = dequantize(rows.ravel(), GGMLType.Q4_1, (24, 256))
     change = np.abs(values - matrix.values()).max()
     # 2^-11 of the largest minimum there can be; with zeros that are powers of two nothing changes.
