@@ -165,7 +165,7 @@ CASES: list[Case] = [
     Case(20, "10,000 ranges", many_ranges),
     Case(21, "methods", methods, quick=True),
     get(21, "unknown", "/v2/nothing", 404, quick=True),
-    sent(22, "HTTP/1.0 without Host", b"GET /health HTTP/1.0\r\n\r\n", 400, quick=True),
+    sent(22, "HTTP/1.0 without Host", b"GET /v1/models HTTP/1.0\r\n\r\n", 400, quick=True),
     sent(22, "HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 0), quick=True),
     sent(22, "TLS", bytes.fromhex("16030100f8010000f40303") + bytes(200), 400, quick=True),
     sent(22, "noise", bytes(range(256)) * 8, 400),

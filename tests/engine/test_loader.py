@@ -150,6 +150,6 @@ def test_the_smallest_contexts_load(stretched, context):
 
 def test_a_model_that_cannot_compute_is_rejected_at_its_load(stretched, monkeypatch):
     spoilt = np.full((1, VOCABULARY), np.nan, np.float32)
-    monkeypatch.setattr(NativeDecoder, "forward", lambda *_: spoilt)
+    monkeypatch.setattr(NativeDecoder, "logits", lambda *_: spoilt.copy())
     with pytest.raises(ModelFileError, match="damaged"):
         stretched()
