@@ -53,6 +53,18 @@ def _json(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
+def _list(begin: str, close: str) -> CallFormat:
+    """A JSON list of all calls, in the usual keys."""
+    return CallFormat(
+        begin=begin,
+        before_name='{"name": "',
+        before_arguments='", "arguments": ',
+        end="}",
+        again=", ",
+        close=close,
+    )
+
+
 TAGGED = CallFormat(
     begin=marks.TOOL_CALL,
     before_name='\n{"name": "',
@@ -63,34 +75,13 @@ TAGGED = CallFormat(
 )
 """Hermes, Qwen, SmolLM3. Also for models without a format of their own (Gemma)."""
 
-LISTED = CallFormat(
-    begin=f"{marks.TAGGED_LIST}[",
-    before_name='{"name": "',
-    before_arguments='", "arguments": ',
-    end="}",
-    again=", ",
-    close=f"]{marks.TAGGED_LIST_END}",
-)
+LISTED = _list(f"{marks.TAGGED_LIST}[", f"]{marks.TAGGED_LIST_END}")
 """Apriel: one list of all calls."""
 
-TOOLCALL = CallFormat(
-    begin=f"{marks.TOOLCALL}[",
-    before_name='{"name": "',
-    before_arguments='", "arguments": ',
-    end="}",
-    again=", ",
-    close=f"]{marks.TOOLCALL_END}",
-)
+TOOLCALL = _list(f"{marks.TOOLCALL}[", f"]{marks.TOOLCALL_END}")
 """Nemotron Nano: one list of all calls."""
 
-GRANITE = CallFormat(
-    begin=f"{marks.PHI_CALL}[",
-    before_name='{"name": "',
-    before_arguments='", "arguments": ',
-    end="}",
-    again=", ",
-    close="]",
-)
+GRANITE = _list(f"{marks.PHI_CALL}[", "]")
 """Granite 3: one list of all calls, without a mark at its end."""
 
 LLAMA = CallFormat(
@@ -103,14 +94,7 @@ LLAMA = CallFormat(
 )
 """Llama 3.1 and later: bare JSON."""
 
-MISTRAL = CallFormat(
-    begin=f"{marks.TOOL_CALLS} [",
-    before_name='{"name": "',
-    before_arguments='", "arguments": ',
-    end="}",
-    again=", ",
-    close="]",
-)
+MISTRAL = _list(f"{marks.TOOL_CALLS} [", "]")
 """Mistral's instruct models since 7B v0.3: one list of all calls."""
 
 HARMONY = CallFormat(
@@ -132,14 +116,7 @@ MISTRAL_NAMED = CallFormat(
 )
 """Mistral's models of 2025: Small 3.2, Devstral, Magistral."""
 
-PHI = CallFormat(
-    begin=f"{marks.PHI_CALL}[",
-    before_name='{"name": "',
-    before_arguments='", "arguments": ',
-    end="}",
-    again=", ",
-    close=f"]{marks.PHI_CALL_END}",
-)
+PHI = _list(f"{marks.PHI_CALL}[", f"]{marks.PHI_CALL_END}")
 """Phi-4-mini: one list of all calls."""
 
 PHI_SINGLE = CallFormat(
