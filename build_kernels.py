@@ -41,8 +41,8 @@ class KernelsHook(BuildHookInterface[Any]):
         glibc = OLDEST_GLIBC
         for variant in variants.VARIANTS[machine]:
             target = Path(self._folder.name) / variant.file
-            source = str(native / "kernels.c")
-            subprocess.run(variants.command(compiler, variant, source, str(target)), check=True)
+            source = native / "kernels.c"
+            subprocess.run(variants.command(compiler, variant.flags, source, target), check=True)
             build_data["force_include"][str(target)] = f"{WHERE}/{variant.file}"
             glibc = max(glibc, _glibc(target))
         build_data["pure_python"] = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -40,38 +39,36 @@ def doctor(
     """
     if compile_kernels:
         _compile()
+    models = model_cache(cache)
+    names = [model.record.name for model in models.models()]
+    processors = machine.processors()
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in _findings(cache):
+    for name, value in (
+        ("Minikin", f"{__version__}, Python {platform.python_version()}"),
+        ("Processor", f"{machine.processor_name()}, {processors} for this process"),
+        ("Memory", readable_size(machine.memory())),
+        ("Native kernels", _kernels()),
+        ("PyTorch", _pytorch() or "not installed (only a GPU or an unusual model needs it)"),
+        ("Threads", f"{processors}, or --threads"),
+        ("Models", ", ".join(names) or "none yet"),
+        ("Cache", str(models.folder)),
+    ):
         table.add_row(name, value)
     wide.print(table)
-    for advice in _advice(cache):
+    for advice in _advice(names, processors):
         console.print(f"- {advice}", soft_wrap=True)
 
 
-def _findings(cache: CacheOption) -> Iterator[tuple[str, str]]:
-    models = [model.record.name for model in model_cache(cache).models()]
-    yield "Minikin", f"{__version__}, Python {platform.python_version()}"
-    yield "Processor", f"{machine.processor_name()}, {machine.processors()} for this process"
-    yield "Memory", readable_size(machine.memory())
-    yield "Native kernels", _kernels()
-    yield "PyTorch", _pytorch() or "not installed (only a GPU or an unusual model needs it)"
-    yield "Threads", f"{machine.processors()}, or --threads"
-    yield "Models", ", ".join(models) or "none yet"
-    yield "Cache", str(model_cache(cache).folder)
-
-
 def _kernels() -> str:
-    from minikin.engine.native.build import compiled_file, load_library, prebuilt
+    from minikin.engine.native.build import PREBUILT, expects_kernels, load_library, ready_file
 
-    if compiled_file().exists():
-        origin = "compiled for this processor"
-    elif prebuilt():
-        origin = "from the package"
-    elif shutil.which("gcc"):
-        return "not compiled yet: the first start of a server compiles them, in seconds"
-    else:
+    ready = ready_file()
+    if ready is None:
+        if expects_kernels():
+            return "not compiled yet: the first start of a server compiles them, in seconds"
         return "none"
     library = load_library()
+    origin = "from the package" if ready.parent == PREBUILT else "compiled for this processor"
     return f"{library.instructions().decode()}, {origin}" if library else "none"
 
 
@@ -82,7 +79,7 @@ def _pytorch() -> str | None:
         return None
 
 
-def _advice(cache: CacheOption) -> Iterator[str]:
+def _advice(models: list[str], processors: int) -> Iterator[str]:
     """What would make this machine faster, or the models better."""
     from minikin.engine.native.build import expects_kernels, has_bfloat16
     from minikin.hub.known import better_model
@@ -96,8 +93,8 @@ def _advice(cache: CacheOption) -> Iterator[str]:
             "This processor has no bfloat16 instructions. Prompts are several times faster on "
             "one with AMX or AVX-512 BF16 (Intel from Sapphire Rapids on, AMD from Zen 4 on)."
         )
-    better = better_model(machine.memory(), machine.processors())
-    if better and all(model.record.name != better.name for model in model_cache(cache).models()):
+    better = better_model(machine.memory(), processors)
+    if better and better.name not in models:
         yield f"A better model fits this machine: {own_name()} pull {better.name}"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from minikin.config import cache_folder
-from minikin.engine.native.variants import FLAGS, SETS, VARIANTS
+from minikin.engine.native.variants import FLAGS, SETS, VARIANTS, at_most, command
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +33,14 @@ def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CD
     They use the best instruction set of the processor, up to `most` of SETS. If they cannot be
     compiled, the log gives the reason and the result is None.
     """
-    target = compiled_file(most, flags)
-    if not target.exists() and flags == FLAGS and (ready := prebuilt(most)):
-        target = ready
-    if not target.exists():
+    ready = ready_file(most, flags)
+    if ready is None:
         try:
-            compile_kernels(most, flags)
+            ready = compile_kernels(most, flags)
         except (OSError, subprocess.SubprocessError) as error:
             log.warning("%s: PyTorch has to compute (several times slower)", _reason(error))
             return None
-    library = ctypes.CDLL(str(target))
+    library = ctypes.CDLL(str(ready))
     library.instructions.restype = ctypes.c_char_p
     if library.instructions() is None:
         log.warning("The system does not allow AMX: using AVX-512")
@@ -52,12 +50,17 @@ def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CD
 
 def expects_kernels() -> bool:
     """Whether `load_library` will probably find or make kernels. It does not compile."""
-    if prebuilt() or (sys.platform == "linux" and shutil.which("gcc")):
-        return True
-    return compiled_file().exists()
+    return bool(ready_file() or (sys.platform == "linux" and shutil.which("gcc")))
 
 
-def prebuilt(most: str = SETS[-1]) -> Path | None:
+def ready_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path | None:
+    """The library that needs no compiler any more: compiled earlier, or from the wheel."""
+    if (compiled := compiled_file(most, flags)).exists():
+        return compiled
+    return _prebuilt(most) if flags == FLAGS else None
+
+
+def _prebuilt(most: str) -> Path | None:
     """The best library of the wheel for this processor, up to `most` of SETS."""
     features = set(_processor_features())
     for variant in VARIANTS.get(platform.machine(), ()):
@@ -76,7 +79,7 @@ def has_bfloat16() -> bool:
 def _choice(most: str) -> tuple[str, ...]:
     # If plain C is requested, it is compiled for the oldest processor of this architecture.
     native = most != SETS[0] and platform.machine() in ("x86_64", "aarch64")
-    return (f"-DMOST={SETS.index(most)}", *(("-march=native",) if native else ()))
+    return (at_most(most), *(("-march=native",) if native else ()))
 
 
 def compiled_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
@@ -87,7 +90,7 @@ def compiled_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
     return cache_folder() / "kernels" / f"{key[:16]}.so"
 
 
-def compile_kernels(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> None:
+def compile_kernels(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
     """Compile in one process, while others wait. Raises OSError or SubprocessError."""
     target = compiled_file(most, flags)
     if sys.platform != "linux":
@@ -97,12 +100,12 @@ def compile_kernels(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Non
         raise OSError("gcc not found")
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name("compile.lock")):
-        if target.exists():
-            return
-        fresh = target.with_suffix(".part")
-        command = [compiler, *flags, *_choice(most), "-o", str(fresh), str(SOURCE), "-lm"]
-        subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
-        os.replace(fresh, target)
+        if not target.exists():
+            fresh = target.with_suffix(".part")
+            compiling = command(compiler, (*flags, *_choice(most)), SOURCE, fresh)
+            subprocess.run(compiling, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+            os.replace(fresh, target)
+    return target
 
 
 def _reason(error: OSError | subprocess.SubprocessError) -> str:

@@ -159,7 +159,7 @@ class Kernels:
         self.library = library
         library.instructions.restype = ctypes.c_char_p
         self.instructions: str = library.instructions().decode()
-        """The instruction set: one of `build.SETS`."""
+        """The instruction set: one of `variants.SETS`."""
         self.tiles = bool(library.takes_tiles())
         """Whether products of many rows take bfloat16 tiles."""
         if library.start_workers(threads - 1):

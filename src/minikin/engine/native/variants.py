@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SETS = ("plain C", "AVX2", "AVX-512", "AMX")
@@ -18,10 +19,15 @@ class Variant:
 
     instructions: str
     """One of SETS."""
-    flags: tuple[str, ...]
-    """What gcc may use."""
+    processor: tuple[str, ...]
+    """Flags for what gcc may use."""
     needs: frozenset[str]
     """The same, by the names in Linux's /proc/cpuinfo."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """All flags for gcc."""
+        return (*FLAGS, at_most(self.instructions), *self.processor)
 
     @property
     def file(self) -> str:
@@ -47,7 +53,11 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
 """For each kind of machine, the best first."""
 
 
-def command(compiler: str, variant: Variant, source: str, target: str) -> list[str]:
-    """How to compile a variant."""
-    most = f"-DMOST={SETS.index(variant.instructions)}"
-    return [compiler, *FLAGS, most, *variant.flags, "-o", target, source, "-lm"]
+def command(compiler: str, flags: Iterable[str], source: object, target: object) -> list[str]:
+    """How to compile the kernels with these flags."""
+    return [compiler, *flags, "-o", str(target), str(source), "-lm"]
+
+
+def at_most(instructions: str) -> str:
+    """The flag for the instruction sets up to this one of SETS."""
+    return f"-DMOST={SETS.index(instructions)}"
