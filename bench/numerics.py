@@ -125,7 +125,8 @@ class Paths:
     def _forward(self, spans: list[Span]) -> torch.Tensor:
         decoder = self.engine.decoder
         batch = make_batch(spans, every_row=True)
-        return torch.as_tensor(decoder.forward(batch, self.engine.cache)).clone()
+        hidden = decoder.hidden(batch, self.engine.cache)
+        return torch.as_tensor(decoder.logits(hidden, batch.few_sampled)).clone()
 
 
 def placed(engine: Engine, text: str) -> Sequence:

@@ -300,7 +300,8 @@ def logits(engine, tokens, size):
     for at in range(0, len(tokens), size):
         span = Span(sequence, at, min(size, len(tokens) - at))
         batch = make_batch([span], every_row=True)
-        rows.append(torch.as_tensor(engine.decoder.forward(batch, engine.cache)).clone())
+        hidden = engine.decoder.hidden(batch, engine.cache)
+        rows.append(torch.as_tensor(engine.decoder.logits(hidden, batch.few_sampled)).clone())
     engine.scheduler.pool.release(blocks)
     return torch.cat(rows)
 

@@ -110,8 +110,9 @@ def vector(size):
 
 def forward(decoder, cache, spans, *, every_row=True):
     """The logits of a step, as a tensor of their own."""
-    logits = decoder.forward(make_batch(spans, every_row=every_row), cache)
-    return torch.as_tensor(logits).clone()
+    batch = make_batch(spans, every_row=every_row)
+    hidden = decoder.hidden(batch, cache)[batch.sampled_rows]
+    return torch.as_tensor(decoder.logits(hidden, batch.few_sampled)).clone()
 
 
 def room_for(decoder):

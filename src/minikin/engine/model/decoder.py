@@ -70,15 +70,11 @@ class Decoder(Protocol):
         """What follows this decoder's logits."""
         ...
 
-    def forward(self, batch: Batch, cache: Any, /) -> Logits:
-        """The logits of `batch.sampled_rows`. The next call can overwrite them.
-
-        Writes the keys and values of all tokens of the batch into `cache`.
-        """
-        ...
-
     def hidden(self, batch: Batch, cache: Any, /) -> Hidden:
-        """The output of the last layer for all tokens. Writes as `forward` does."""
+        """The output of the last layer for all tokens of the batch.
+
+        Writes their keys and values into `cache`.
+        """
         ...
 
     def logits(self, hidden: Hidden, few: int, /) -> Logits:

@@ -23,7 +23,7 @@ class Matrix:
 
     width: int
     parts: Run[Part]
-    """Stacked. None if the matrix is packed."""
+    """Stacked. Empty if the matrix is packed."""
     bias: np.ndarray | None = None
     """b: [outputs] float32."""
     packed: PackedMatrix | None = None
@@ -33,6 +33,12 @@ class Matrix:
     def outputs(self) -> int:
         """The number of rows."""
         return sum(len(rows) for rows, _ in self.parts)
+
+    @property
+    def for_kernels(self) -> PackedMatrix:
+        """`packed`, of a matrix that has it."""
+        assert self.packed is not None
+        return self.packed
 
     def dense(self) -> np.ndarray:
         """[outputs, width] float32."""

@@ -11,7 +11,7 @@ from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.weights import Weights
-from minikin.engine.native.kernels import Kernels, PackedMatrix
+from minikin.engine.native.kernels import Kernels
 
 
 class NativeDecoder:
@@ -22,13 +22,9 @@ class NativeDecoder:
     def __init__(self, architecture: Architecture, weights: Weights, kernels: Kernels) -> None:
         """The weights must fit: see `NativeLayers.fit`."""
         self.architecture = architecture
-        self.embedding = _packed(weights.embedding.packed)
+        self.embedding = weights.embedding.for_kernels
         self.chooser = NativeChooser(kernels)
         self._layers = NativeLayers(kernels, architecture, weights)
-
-    def forward(self, batch: Batch, cache: KVCache) -> np.ndarray:
-        """See `Decoder`."""
-        return self.logits(self.hidden(batch, cache)[batch.sampled_rows], batch.few_sampled)
 
     def hidden(self, batch: Batch, cache: KVCache) -> np.ndarray:
         """See `Decoder`."""
@@ -71,8 +67,3 @@ class NativeChooser:
     def join(self, parts: Run[np.ndarray]) -> np.ndarray:
         """See `Chooser`."""
         return np.concatenate(parts)
-
-
-def _packed(matrix: PackedMatrix | None) -> PackedMatrix:
-    assert matrix is not None  # checked in `NativeLayers.fit`
-    return matrix

@@ -16,7 +16,7 @@ from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native import contract
 from minikin.engine.native.arrays import address, empty, optional
 from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
-from minikin.engine.native.kernels import Inputs, Kernels, PackedMatrix
+from minikin.engine.native.kernels import Inputs, Kernels
 from minikin.model_file.family import ActivationName
 
 MOST_EXPERTS = 1024
@@ -100,7 +100,7 @@ class NativeLayers:
         self.architecture = architecture
         self.weights = weights
         self._rotations = rotary_tables(a.ropes, a.context_length, a.head_dim)
-        self._head = _packed(weights.head)
+        self._head = weights.head.for_kernels
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
@@ -188,9 +188,4 @@ def _fits(layer: LayerWeights) -> bool:
 
 
 def _struct(matrix: Matrix) -> contract.Matrix:
-    return _packed(matrix).with_bias(matrix.bias)
-
-
-def _packed(matrix: Matrix) -> PackedMatrix:
-    assert matrix.packed is not None  # checked in `fit`
-    return matrix.packed
+    return matrix.for_kernels.with_bias(matrix.bias)

@@ -79,7 +79,7 @@ class _Loader:
         weights = Weights(
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
-            norm=self._vector("output_norm.weight", a.hidden),
+            norm=self.tensors.vector("output_norm.weight", a.hidden),
             head=embedding if tied else self._linear(a.hidden, MatrixPart("output", a.vocab_size)),
         )
         self.tensors.check_all_taken()
@@ -93,27 +93,24 @@ class _Loader:
         mixture = self._mixture(at, a.experts) if a.experts else None
         gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
-            attention_norm=self._vector(f"{at}.attn_norm.weight", a.hidden),
+            attention_norm=self.tensors.vector(f"{at}.attn_norm.weight", a.hidden),
             qkv=self._qkv(at),
             query_norm=self._optional(at, "attn_q_norm.weight", a.head_dim),
             key_norm=self._optional(at, "attn_k_norm.weight", a.head_dim),
             sinks=self._optional(at, "attn_sinks.weight", a.heads),
             output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
-            feed_forward_norm=self._vector(f"{at}.{a.feed_forward_norm}", a.hidden),
+            feed_forward_norm=self.tensors.vector(f"{at}.{a.feed_forward_norm}", a.hidden),
             gate_up=gate_up,
             down=down,
             mixture=mixture,
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
         )
 
-    def _vector(self, name: str, size: int) -> np.ndarray:
-        return self.tensors.vector(name, size)
-
     def _optional(self, at: str, name: str, size: int) -> np.ndarray | None:
         if name not in self.architecture.layer_tensors:
             return None
-        return self._vector(f"{at}.{name}", size)
+        return self.tensors.vector(f"{at}.{name}", size)
 
     def _qkv(self, at: str) -> Matrix:
         a = self.architecture

@@ -52,11 +52,6 @@ class TorchDecoder:
         ]
         self._activation = ACTIVATIONS[architecture.activation]
 
-    def forward(self, batch: Batch, cache: TorchKVCache) -> torch.Tensor:
-        """See `Decoder`."""
-        sampled = tensor(batch.sampled_rows, self.device)
-        return self.logits(self.hidden(batch, cache)[sampled], batch.few_sampled)
-
     @torch.no_grad()
     def hidden(self, batch: Batch, cache: TorchKVCache) -> torch.Tensor:
         """See `Decoder`."""
