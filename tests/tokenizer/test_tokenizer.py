@@ -68,6 +68,13 @@ def changed(metadata: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {key: value for key, value in new.items() if value is not None}
 
 
+def with_tokens(metadata: dict[str, Any], kind: int, *texts: str, **changes: Any) -> dict[str, Any]:
+    """The metadata with more tokens of a type at the end, and `changes` as in `changed`."""
+    tokens = [*metadata["tokenizer.ggml.tokens"], *texts]
+    types = np.append(metadata["tokenizer.ggml.token_type"], [kind] * len(texts))
+    return changed(metadata, tokens=tokens, token_type=types, **changes)
+
+
 def test_a_small_model_encodes_as_its_reference(
     tokenizer: Tokenizer, reference: Reference, varied_texts: list[str]
 ) -> None:
@@ -167,11 +174,9 @@ def test_a_user_defined_turn_marker_counts_as_control(tokenizer: Tokenizer) -> N
 def test_marks_are_visible_and_text_never_becomes_one(
     metadata: dict[str, Any], kind: int, mark: str
 ) -> None:
-    tokens = [*metadata["tokenizer.ggml.tokens"], mark]
-    types = np.append(metadata["tokenizer.ggml.token_type"], kind)
-    made = changed(metadata, tokens=tokens, token_type=types)
+    made = with_tokens(metadata, kind, mark)
     tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": f"{{{{ tools }}}}{mark}"})
-    token = len(tokens) - 1
+    token = tokenizer.vocab_size - 1
 
     assert tokenizer.decode([token]) == mark
     assert tokenizer.encode_pieces([(mark, True)]) == [token]
@@ -207,12 +212,9 @@ def test_end_tokens_named_by_id_are_ends(metadata: dict[str, Any]) -> None:
 
 def test_marks_of_channels_are_spelled_but_stand_in_no_free_text(metadata: dict[str, Any]) -> None:
     marks = ["<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>"]
-    tokens = [*metadata["tokenizer.ggml.tokens"], "<|return|>", "<|call|>", *marks]
-    types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 7)
-    first = len(tokens) - 7
-    tokenizer = Tokenizer.from_gguf(
-        changed(metadata, tokens=tokens, token_type=types, eos_token_id=first)
-    )
+    first = len(metadata["tokenizer.ggml.tokens"])
+    made = with_tokens(metadata, CONTROL, "<|return|>", "<|call|>", *marks, eos_token_id=first)
+    tokenizer = Tokenizer.from_gguf(made)
 
     assert tokenizer.frame_marks == {mark: first + 2 + at for at, mark in enumerate(marks)}
     assert {first, first + 1} <= tokenizer.eos_ids
@@ -225,13 +227,11 @@ def test_marks_of_channels_are_spelled_but_stand_in_no_free_text(metadata: dict[
 
 
 def test_an_incomplete_set_of_channel_marks_does_not_count(metadata: dict[str, Any]) -> None:
-    tokens = [*metadata["tokenizer.ggml.tokens"], "<|end|>", "<|channel|>"]
-    types = np.append(metadata["tokenizer.ggml.token_type"], [CONTROL] * 2)
-    tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
+    tokenizer = Tokenizer.from_gguf(with_tokens(metadata, CONTROL, "<|end|>", "<|channel|>"))
 
     assert tokenizer.frame_marks == {}
-    assert len(tokens) - 2 in tokenizer.eos_ids
-    assert tokenizer.token_bytes(len(tokens) - 1) == b""
+    assert tokenizer.vocab_size - 2 in tokenizer.eos_ids
+    assert tokenizer.token_bytes(tokenizer.vocab_size - 1) == b""
 
 
 def test_lone_surrogates_are_refused(tokenizer: Tokenizer) -> None:
@@ -331,9 +331,7 @@ def test_a_special_id_without_a_token_means_none(metadata: dict[str, Any], none:
 
 
 def test_several_empty_tokens_get_names(metadata: dict[str, Any]) -> None:
-    tokens = [*metadata["tokenizer.ggml.tokens"], "", ""]
-    types = np.append(metadata["tokenizer.ggml.token_type"], [UNUSED, UNUSED])
-    tokenizer = Tokenizer.from_gguf(changed(metadata, tokens=tokens, token_type=types))
+    tokenizer = Tokenizer.from_gguf(with_tokens(metadata, UNUSED, "", ""))
     assert tokenizer.encode("hello") == Tokenizer.from_gguf(metadata).encode("hello")
 
 
@@ -345,12 +343,10 @@ MARKERS = ["<start_of_turn>", "<end_of_turn>", "[INST]", "<|user|>", "<ï½œUserï½
 def test_a_turn_marker_counts_as_control_whatever_its_type(
     metadata: dict[str, Any], kind: int, marker: str
 ) -> None:
-    tokens = [*metadata["tokenizer.ggml.tokens"], marker]
-    types = np.append(metadata["tokenizer.ggml.token_type"], kind)
-    made = changed(metadata, tokens=tokens, token_type=types)
+    made = with_tokens(metadata, kind, marker)
     template = f"{{{{ '{marker}' + messages[0].content }}}}"
     tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": template})
-    token = len(tokens) - 1
+    token = tokenizer.vocab_size - 1
 
     assert tokenizer.encode_pieces([(marker, True)]) == [token]
     assert token not in tokenizer.encode(f"a{marker}b")
@@ -358,12 +354,10 @@ def test_a_turn_marker_counts_as_control_whatever_its_type(
 
 
 def test_an_ordinary_token_that_text_becomes_stays_text(metadata: dict[str, Any]) -> None:
-    tokens = [*metadata["tokenizer.ggml.tokens"], "<+", "<+>"]
-    types = np.append(metadata["tokenizer.ggml.token_type"], [NORMAL, NORMAL])
     merges = [*metadata["tokenizer.ggml.merges"], "< +", "<+ >"]
-    made = changed(metadata, tokens=tokens, token_type=types, merges=merges)
+    made = with_tokens(metadata, NORMAL, "<+", "<+>", merges=merges)
     tokenizer = Tokenizer.from_gguf(made | {"tokenizer.chat_template": "{{ '<+>' }}"})
-    assert tokenizer.encode("<+>") == [len(tokens) - 1]
+    assert tokenizer.encode("<+>") == [tokenizer.vocab_size - 1]
     assert "<+>" not in tokenizer.control_tokens
 
 
