@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel test test-all test-clients fuzz hostile lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -95,7 +95,6 @@ format: $(VENV)/.installed-lint  ## fix what ruff can fix
 clean:  ## delete .venv and the caches of the tools
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
 
-# The native kernels are compiled at the first start. Without a compiler, PyTorch computes.
 # Debian's Python has no ensurepip unless python3-venv is installed; pip can then fill the new
 # environment from outside.
 $(BIN)/python:
@@ -104,6 +103,7 @@ $(BIN)/python:
 	    $(PYTHON) -m venv --clear --without-pip $(VENV) && \
 	    $(PYTHON) -m pip --python $(VENV) install pip; }
 
+# The native kernels are compiled at the first start. Without a compiler, PyTorch computes.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Minikin and its packages into $(VENV)."
 	$(PIP) --editable '.$(if $(shell command -v gcc),,[torch])'
