@@ -90,14 +90,27 @@ async def _one_kill(server: Server, role: str, chance: random.Random, report: Re
         killed = time.perf_counter()
         os.kill(pid, signal.SIGKILL)
         report.kills += 1
-        ends = await asyncio.gather(*tasks)
+        again = asyncio.to_thread(_wait_ready_again, server, role, pid)
+        *ends, ready = await asyncio.gather(*tasks, again)
+    report.ready.append(ready - killed)
     if role == "engine_main" and before:
         report.told.append(max(0.0, max(end for end, _ in ends) - killed))
     if not all(told for _, told in ends):
         report.faults.append(f"{role}: a stream ended without a word")
     report.faults += [f"{role}: the process is still there" for _ in _left_behind([pid])]
+
+
+def _wait_ready_again(server: Server, role: str, pid: int) -> float:
+    """Wait until the server is ready after a kill. Returns the time.
+
+    Streams that the kill does not end run meanwhile. An engine's server is not ready before the
+    next engine.
+    """
+    gone = {pid, None} if role == "engine_main" else {pid}
+    while server.processes.get(role) in gone:
+        time.sleep(0.01)
     server.wait_ready()
-    report.ready.append(time.perf_counter() - killed)
+    return time.perf_counter()
 
 
 def _answers(server: Server) -> list[Any]:
