@@ -95,8 +95,11 @@ _RESPONSES = f"""\
 - The reasoning of a model is an item of type `reasoning` with `reasoning_text` parts, before the
   message. gpt-4.1-mini has no such items. Items can be sent back. Those of other servers are
   skipped.
-- A custom tool is a function with one text for the model. Its grammar can be a regular expression.
-- Hosted tools, Lark grammars, stored prompts, `POST /v1/responses/compact` and the WebSocket mode
+- A custom tool is a function with one text for the model. Its grammar can be a regular expression
+  or a Lark grammar. llguidance reads both, in its own dialect. A Lark grammar cannot refer to
+  tokens, schemas or other grammars. A call of a tool with a Lark grammar is the last call of its
+  answer. A grammar that cannot be followed gets 400 with the code `invalid_grammar`.
+- Hosted tools, stored prompts, `POST /v1/responses/compact` and the WebSocket mode
   are not supported.
 """
 _BODIES = """\

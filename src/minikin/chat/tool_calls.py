@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import msgspec
 
@@ -41,8 +41,10 @@ class CallReader:
     before its arguments.
     """
 
-    def __init__(self, form: CallFormat) -> None:
+    def __init__(self, form: CallFormat, raw: Container[str] = ()) -> None:
+        """The arguments of the functions `raw` are not JSON, and end with the answer."""
         self._form = form
+        self._raw = raw
         self._buffer = ""
         self._state = self._outside
         self._scanner = _JsonScanner()
@@ -103,7 +105,7 @@ class CallReader:
                 return
             self._buffer = arguments
             self._scanner = _JsonScanner()
-            self._state = self._arguments
+            self._state = self._rest if name in self._raw else self._arguments
             self._any_call = True
             yield CallBegun(name)
 
@@ -112,6 +114,11 @@ class CallReader:
         fragment, self._buffer = self._buffer[:size], self._buffer[size:]
         if self._scanner.complete:
             self._state = self._tail
+        if fragment:
+            yield Arguments(fragment)
+
+    def _rest(self) -> Iterator[Piece]:
+        fragment, self._buffer = self._buffer, ""
         if fragment:
             yield Arguments(fragment)
 

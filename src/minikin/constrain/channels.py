@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from minikin.constrain.lark import literal
-from minikin.constrain.plan import Plan, Schema, SchemaPart
+from minikin.constrain.plan import Plan, SchemaPart
 from minikin.marks import CHANNEL, END, FINAL, MESSAGE, START
 
 _THOUGHT = f"{CHANNEL}analysis{MESSAGE}"
@@ -14,9 +13,10 @@ _NOTE = f"{CHANNEL}commentary{MESSAGE}"
 _NEXT = f"{END}{START}assistant"
 
 
-def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str:
+def channel_grammar(plan: Plan, rule: Callable[[SchemaPart], str]) -> str:
     """The grammar of free reasoning, then an answer or one call.
 
+    `rule` returns the body of a part's rule.
     Marks are single tokens that free text cannot contain, so free text ends at a mark.
     """
 
@@ -28,8 +28,7 @@ def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str
     before, answers = ["thought"], []
     if plan.may_answer:
         answers.append(f"{written(FINAL)} answer")
-        schema = f"%json {json.dumps(laid_out(plan.answer))}" if plan.answer else "TEXT"
-        rules.append(f"answer: {schema}")
+        rules.append(f"answer: {rule(plan.answer) if plan.answer else 'TEXT'}")
     if plan.may_answer and plan.answer is None:
         before.append("note")  # content as well
         rules.append(f"note: {written(_NOTE)} TEXT {written(_NEXT)}")
@@ -38,6 +37,6 @@ def channel_grammar(plan: Plan, laid_out: Callable[[SchemaPart], Schema]) -> str
         for at, part in enumerate(plan.functions):
             head = f"{plan.calls.begin}{part.function}{plan.calls.before_arguments}"
             rules.append(f"call{at}: {written(head)} arguments{at}")
-            rules.append(f"arguments{at}: %json {json.dumps(laid_out(part))}")
+            rules.append(f"arguments{at}: {rule(part)}")
     rules.append(f"start: ({' | '.join(before)})* ({' | '.join(answers)})")
     return "\n".join(rules)

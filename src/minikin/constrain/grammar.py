@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from minikin.constrain.channels import channel_grammar
+from minikin.constrain.client_lark import fault_in
 from minikin.constrain.lark import literal, quote
 from minikin.constrain.plan import (
     CallFrame,
@@ -51,16 +52,56 @@ def _watched(plan: Plan) -> Watched:
     if call is None:
         return Watched(tuple(begins), marks=marks, thoughts=plan.thoughts)
     marks |= call.marks
-    return Watched(tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts)
+    ends = tuple(
+        f"{call.before_name or call.begin}{part.function}{call.before_arguments}"
+        for part in plan.functions
+        if part.lark
+    )
+    return Watched(tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts, ends)
 
 
 def _grammar(plan: Plan) -> str:
+    inputs = [
+        {"name": _input_name(part), "lark_grammar": _checked(part)}
+        for part in plan.parts
+        if part.lark
+    ]
+    if not inputs:
+        return _format_grammar(plan)
+    grammars = [{"lark_grammar": _format_grammar(plan)}, *inputs]
+    return json.dumps({"grammars": grammars}, ensure_ascii=False)
+
+
+def _format_grammar(plan: Plan) -> str:
     if plan.channels:
-        return channel_grammar(plan, _laid_out)
+        return channel_grammar(plan, _arguments)
     if plan.calls and plan.functions:
         return _call_grammar(plan, plan.calls)
     assert plan.answer, "free text needs no grammar"
+    if plan.answer.lark:
+        return f"%llguidance {{}}\nstart: {_arguments(plan.answer)}"
     return json.dumps({"grammars": [{"json_schema": _laid_out(plan.answer)}]}, ensure_ascii=False)
+
+
+def _input_name(part: SchemaPart) -> str:
+    """The name of the grammar of a custom tool's input."""
+    return f"input_{part.function.encode().hex()}"
+
+
+def _checked(part: SchemaPart) -> str:
+    """The Lark grammar of a custom tool's input. Raises InvalidRequest."""
+    if fault := fault_in(part.lark):
+        raise part.subject.unfollowable(fault)
+    return part.lark
+
+
+def _arguments(part: SchemaPart) -> str:
+    """The body of the rule of an answer, or of a function's arguments."""
+    if not part.lark:
+        return f"%json {json.dumps(_laid_out(part))}"
+    assert part.schema is not None
+    (name,) = part.schema["properties"]
+    return f"{quote(json.dumps({name: ''})[:-2])} @{_input_name(part)}"
 
 
 def _laid_out(part: SchemaPart) -> Schema:
@@ -79,25 +120,46 @@ def _laid_out(part: SchemaPart) -> Schema:
 
 
 def _call_grammar(plan: Plan, form: CallFrame) -> str:
-    rules = ["%llguidance {}"]
-    more = f" ({literal(form.again, form.marks)} call){{0,{MAX_CALLS - 1}}}" if plan.several else ""
-    more += f" {literal(form.close, form.marks)}"
+    rules, begin = ["%llguidance {}"], literal(form.begin, form.marks)
     if plan.may_answer and plan.answer:
-        rules += [
-            f"start: answer | {literal(form.begin, form.marks)} call{more}",
-            f"answer: %json {json.dumps(_laid_out(plan.answer))}",
-        ]
+        rules += [f"start: answer | {begin} calls", f"answer: {_arguments(plan.answer)}"]
     elif plan.may_answer:
-        rules += [*_free_text(plan.thoughts, form), f"calls: call{more}"]
+        rules += _free_text(plan.thoughts, form)
     else:
-        rules.append(f"start: {literal(form.begin, form.marks)} call{more}")
-    names = " | ".join(f"call{at}" for at in range(len(plan.functions)))
-    rules.append(f"call: {literal(form.before_name, form.marks)} ({names})")
+        rules.append(f"start: {begin} calls")
+    rules.append(f"calls: {_calls(plan, form)}")
     for at, part in enumerate(plan.functions):
         head = literal(f"{part.function}{form.before_arguments}", form.marks)
-        rules.append(f"call{at}: {head} arguments{at} {literal(form.end, form.marks)}")
-        rules.append(f"arguments{at}: %json {json.dumps(_laid_out(part))}")
+        end = "" if part.lark else literal(form.end, form.marks)
+        rules.append(f"call{at}: {head} arguments{at} {end}")
+        rules.append(f"arguments{at}: {_arguments(part)}")
+    before = literal(form.before_name, form.marks)
+    for name, functions in _kinds(plan).items():
+        rules.append(f"{name}: {before} ({' | '.join(f'call{at}' for at in functions)})")
     return "\n".join(rules)
+
+
+def _kinds(plan: Plan) -> dict[str, list[int]]:
+    """The functions with and without JSON, if there are any, with the name of their rule."""
+    kinds = {"call": False, "last": True}
+    found = {
+        name: [at for at, part in enumerate(plan.functions) if bool(part.lark) == lark]
+        for name, lark in kinds.items()
+    }
+    return {name: functions for name, functions in found.items() if functions}
+
+
+def _calls(plan: Plan, form: CallFrame) -> str:
+    """The calls of one answer. A call whose input is not JSON ends it."""
+    kinds, again = _kinds(plan), literal(form.again, form.marks)
+    most = MAX_CALLS - 1 if plan.several else 0
+    options: list[str] = []
+    if "call" in kinds:
+        more = f"({again} call){{0,{most}}}" if most else ""
+        options.append(f"call {more} {literal(form.close, form.marks)}")
+    if "last" in kinds:
+        options.append(f"(call {again}){{0,{most}}} last" if most and "call" in kinds else "last")
+    return " | ".join(options)
 
 
 def _free_text(thoughts: ThoughtFrame | None, form: CallFrame) -> list[str]:

@@ -50,11 +50,14 @@ class SchemaPart(msgspec.Struct, frozen=True):
     function: str = ""
     loose: bool = False
     """Whether what can't be followed is left out; else it is refused."""
+    lark: str = ""
+    """The Lark grammar of the input of a custom tool, which the model writes as it is, from the
+    start of the arguments' only string to the end of the answer. Empty: the schema counts."""
 
     def check_size(self) -> SchemaPart:
         """This part. Raises InvalidRequest if its schema is too large or not JSON."""
         try:
-            size = len(json.dumps(self.schema, allow_nan=False))
+            size = len(json.dumps((self.schema, self.lark), allow_nan=False))
         except ValueError as error:
             raise self.subject.fault("it has a number that is out of range.") from error
         if size > MAX_SCHEMA_BYTES:
@@ -105,6 +108,8 @@ class Watched(msgspec.Struct, frozen=True, omit_defaults=True):
     """Texts that are one token each -> its id."""
     thoughts: ThoughtFrame | None = None
     """What may come before, and holds none."""
+    ends: tuple[str, ...] = ()
+    """Texts that it ends with. Raw text follows."""
 
 
 class Constraint(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -84,6 +84,9 @@ class Watch:
         """What may begin thoughts, if nothing has come yet but white space."""
         self._thoughts_end = thoughts.end.encode() if thoughts else b""
         self._thinking = bool(thoughts and thoughts.begun)
+        self._ends = tuple(end.encode() for end in watched.ends)
+        self._over = False
+        """Whether no JSON follows."""
         self.json: JsonState | None = None
         """None while there are words or thoughts."""
         self._start = bytearray()
@@ -98,12 +101,17 @@ class Watch:
 
     def take(self, token: int, spelled: bytes) -> None:
         """The next token, with its bytes; a mark has its own."""
+        if self._over:
+            return
         text = self._marks.get(token, spelled)
         if self.json is None:
             self._text += text
             text = self._begun()
         for byte in text:
             self._follow(byte)
+            if self._ends and self._text.endswith(self._ends):
+                self._over, self.json = True, None
+                return
 
     def _begun(self) -> bytes:
         """The JSON that has begun, with its frame; nothing while there are words or thoughts."""

@@ -37,6 +37,12 @@ def test_what_is_not_complete_is_held_back(written, text):
     assert read(written) == text
 
 
+def test_a_raw_text_has_no_escapes_and_no_end():
+    reader = InputReader(raw=True)
+    pieces = ('{"in', 'put": "say("', "\\n", '") "}}')
+    assert "".join(map(reader.feed, pieces)) == 'say("\\n") "}}'
+
+
 def test_a_regular_expression_holds_for_the_whole_text():
     tool = {"format": {"type": "grammar", "syntax": "regex", "definition": "a|b"}}
     assert custom_tools.parameters(tool)["properties"]["input"]["pattern"] == "^(?:a|b)$"

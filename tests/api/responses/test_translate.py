@@ -64,8 +64,11 @@ def test_every_destination_exists():
         ({"include": ["reasoning.encrypted_content"]}, "include", None),
         ({"tools": [{"type": "mcp"}]}, "tools", None),
         ({"tools": [{"type": "custom", "name": "c", "format": {
-            "type": "grammar", "syntax": "lark", "definition": "x"
-        }}]}, "tools[0].format.syntax", "unsupported_value"),
+            "type": "grammar", "syntax": "gbnf", "definition": "x"
+        }}]}, "tools[0].format.syntax", "invalid_value"),
+        ({"tools": [{"type": "custom", "name": "c", "format": {
+            "type": "grammar", "syntax": "lark", "definition": ""
+        }}]}, "tools[0].format.definition", "empty_string"),
         ({"tools": [TOOL], "tool_choice": {"type": "custom", "name": "f"}}, "tool_choice", None),
         ({"tools": [{"type": "zzz"}]}, "tools[0].type", "invalid_value"),
         ({"tools": [{"name": "f"}]}, "tools[0].type", "missing_required_parameter"),

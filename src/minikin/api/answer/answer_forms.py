@@ -38,6 +38,8 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     """The format of an answer in words, for the prompt."""
     calls: CallFormat | None = None
     """How calls are written, if the answer can have any."""
+    raw: frozenset[str] = frozenset()
+    """The functions whose arguments are not JSON (see SchemaPart.lark)."""
     named: bool = False
     """The request names the function. The call is the answer, and ends with `stop`."""
 
@@ -108,7 +110,8 @@ def answer_form(request: AnswerRequest, calls: CallFormat, marks: Mapping[str, i
     )
     return AnswerForm(
         plan=plan,
-        tools=tuple(tool for _, tool in tools),
+        tools=tuple(_for_the_model(tool) for _, tool in tools),
+        raw=frozenset(part.function for part in plan.functions if part.lark),
         must_call=must_call,
         described=replace(described, beside_calls=True) if described else None,
         calls=calls,
@@ -155,9 +158,22 @@ def _described(wanted: dict[str, Any]) -> AnswerFormat:
     return AnswerFormat(given.get("schema"), given.get("name", ""), given.get("description") or "")
 
 
+def _for_the_model(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool without a grammar of its own. Its parameters describe it."""
+    hidden = ("lark", "custom")
+    function = {name: value for name, value in tool["function"].items() if name not in hidden}
+    return tool | {"function": function}
+
+
 def _function(place: str, function: dict[str, Any]) -> SchemaPart:
     """A tool's name and arguments: always an object, empty without parameters."""
     name, strict = function["name"], bool(function.get("strict"))
+    if function.get("custom"):
+        subject = Subject(
+            f"tool '{name}'", f"{place}.format.definition", "invalid_grammar", "grammar"
+        )
+        lark = function.get("lark", "")
+        return SchemaPart(subject, function["parameters"], strict, name, lark=lark).check_size()
     subject = Subject(f"function '{name}'", f"{place}.parameters", "invalid_function_parameters")
     given = function.get("parameters") or _NO_PARAMETERS
     check_root(given.get("type", "object"), subject)

@@ -51,7 +51,6 @@ def check_model(values: Values, model: str, limits: Limits) -> None:
         _no_reasoning(values)
     _one_verbosity(values, name)
     _no_hosted_tools(values, name)
-    _no_lark(values, name)
     if "reasoning.encrypted_content" in values.get("include", ()) and not limits.extensions:
         raise InvalidRequest("Encrypted content is not supported with this model.", param="include")
     if "moderation" in values:
@@ -90,17 +89,6 @@ def _no_hosted_tools(values: Values, model: str) -> None:
         if tool["type"] in HOSTED:
             raise InvalidRequest(
                 f"Hosted tool '{tool['type']}' is not supported with {model}.", param="tools"
-            )
-
-
-def _no_lark(values: Values, model: str) -> None:
-    for at, tool in enumerate(values.get("tools", ())):
-        if (tool.get("format") or {}).get("syntax") == "lark":
-            raise InvalidRequest(
-                f"Unsupported value: 'lark' is not supported with the '{model}' model. "
-                "Supported values are: 'regex'.",
-                param=f"tools[{at}].format.syntax",
-                code="unsupported_value",
             )
 
 

@@ -24,15 +24,22 @@ _COMPLETE = re.compile(
 def parameters(tool: dict[str, Any]) -> dict[str, Any]:
     """The schema of the function that represents a custom tool."""
     text = {"type": "string"}
-    wanted = tool.get("format") or {}
-    if wanted.get("type") == "grammar":
-        text["pattern"] = f"^(?:{wanted['definition']})$"
+    if definition := lark(tool):
+        text["description"] = f"A text of this Lark grammar:\n{definition}"
+    elif definition := (tool.get("format") or {}).get("definition"):
+        text["pattern"] = f"^(?:{definition})$"
     return {
         "type": "object",
         "properties": {INPUT: text},
         "required": [INPUT],
         "additionalProperties": False,
     }
+
+
+def lark(tool: dict[str, Any]) -> str | None:
+    """The Lark grammar of a tool's input, if it has one."""
+    wanted = tool.get("format") or {}
+    return wanted["definition"] if wanted.get("syntax") == "lark" else None
 
 
 def arguments(given: str) -> str:
@@ -43,7 +50,9 @@ def arguments(given: str) -> str:
 class InputReader:
     """Reads the text out of the arguments, which arrive in pieces."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, raw: bool = False) -> None:
+        """A `raw` text has no escapes and no end (see SchemaPart.lark)."""
+        self._raw = raw
         self._buffer = ""
         self._state = "before"
 
@@ -54,6 +63,9 @@ class InputReader:
             self._buffer, self._state = self._buffer[head.end() :], "inside"
         if self._state != "inside":
             return ""
+        if self._raw:
+            text, self._buffer = self._buffer, ""
+            return text
         complete = _COMPLETE.match(self._buffer)
         assert complete
         self._buffer = self._buffer[complete.end() :]

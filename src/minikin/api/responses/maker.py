@@ -162,7 +162,8 @@ class ResponseMaker:
 
     def _call(self, call: Call) -> OpenItem:
         if call.name in self._request.custom_tools:
-            return OpenCustomCall(self._place("ctc"), call)
+            raw = call.name in self._request.raw_tools
+            return OpenCustomCall(self._place("ctc"), call, raw=raw)
         return OpenCall(self._place("fc"), call)
 
     def _words(self, words: Words) -> Iterator[ResponseEvent]:

@@ -32,10 +32,10 @@ def nested_tools(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     functions = [
         _shown(tool) | {"strict": bool(tool.get("strict"))}
         if tool["type"] == "function"
-        else _custom(tool) | {"parameters": custom_tools.parameters(tool), "strict": True}
+        else _custom(tool) | _nested_custom(tool)
         for tool in given
     ]
-    names = ("name", "description", "parameters", "strict")
+    names = ("name", "description", "parameters", "strict", "custom", "lark")
     return [
         {
             "type": "function",
@@ -43,6 +43,16 @@ def nested_tools(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
         }
         for f in functions
     ]
+
+
+def _nested_custom(tool: dict[str, Any]) -> dict[str, Any]:
+    parameters, lark = custom_tools.parameters(tool), custom_tools.lark(tool)
+    return {"parameters": parameters, "strict": True, "custom": True, "lark": lark}
+
+
+def raw_names(given: list[dict[str, Any]]) -> frozenset[str]:
+    """The names of the custom tools whose input the model writes as it is."""
+    return frozenset(tool["name"] for tool in given if custom_tools.lark(tool))
 
 
 def custom_names(given: list[dict[str, Any]]) -> frozenset[str]:

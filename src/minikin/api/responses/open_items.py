@@ -195,9 +195,10 @@ class OpenCall:
 class OpenCustomCall(OpenCall):
     """A call of a custom tool. Its input is read out of the arguments of a function."""
 
-    def __init__(self, place: Place, call: Call) -> None:
+    def __init__(self, place: Place, call: Call, *, raw: bool) -> None:
+        """For a `raw` input see InputReader."""
         super().__init__(place, call)
-        self._reader = InputReader()
+        self._reader = InputReader(raw=raw)
 
     def add(self, arguments: str) -> Iterator[ResponseEvent]:
         """More of its input, as arguments."""

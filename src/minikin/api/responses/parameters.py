@@ -119,12 +119,13 @@ PARAMETERS = (
         (
             Request("tools", normal_form.nested_tools),
             Request("custom_tools", normal_form.custom_names),
+            Request("raw_tools", normal_form.raw_names),
             Setting("tools", [], normal_form.tools),
         ),
         "`[]`",
         "functions and custom tools that the model can call; hosted tools are rejected; without "
         "`strict`, the schema of a function is made strict if that is possible",
-        "a custom tool can have a `regex` grammar, not a `lark` one",
+        "a call of a custom tool with a `lark` grammar is the last one of its answer",
     ),
     Parameter(
         "metadata",

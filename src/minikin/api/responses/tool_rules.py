@@ -32,7 +32,7 @@ _FUNCTION = Object(
     )
 )
 _GRAMMAR = Object(
-    required(type=OneOf(("grammar",)), syntax=word("lark", "regex"), definition=Text())
+    required(type=OneOf(("grammar",)), syntax=word("lark", "regex"), definition=Text(min_length=1))
 )
 _CUSTOM = Object(
     required(type=OneOf(("custom",)), name=NAME)

@@ -51,6 +51,8 @@ class ResponseRequest(AnswerRequest, frozen=True, kw_only=True):
     """The id of the conversation."""
     custom_tools: frozenset[str] = frozenset()
     """The names of tools whose calls have a text instead of arguments."""
+    raw_tools: frozenset[str] = frozenset()
+    """Those of them whose text the model writes without escapes (see SchemaPart.lark)."""
     with_logprobs: bool = False
     top_logprobs: int = 0
     truncates: bool = False

@@ -24,11 +24,12 @@ class Subject(msgspec.Struct, frozen=True):
     """The name in OpenAI's messages: `response_format 'x'`, `function 'f'`."""
     param: str
     code: str | None = None
+    kind: str = "schema"
 
     def fault(self, reason: str) -> InvalidRequest:
-        """The error for this invalid schema."""
+        """The error for this invalid schema or grammar."""
         return InvalidRequest(
-            f"Invalid schema for {self.label}: {reason}", param=self.param, code=self.code
+            f"Invalid {self.kind} for {self.label}: {reason}", param=self.param, code=self.code
         )
 
     def unfollowable(self, reason: str) -> Unfollowable:
