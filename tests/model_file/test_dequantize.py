@@ -13,7 +13,7 @@ def random_bytes(ggml_type: GGMLType, blocks: int) -> np.ndarray:
     return np.random.default_rng(ggml_type).integers(0, 256, nbytes, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("ggml_type", GGMLType)
+@pytest.mark.parametrize("ggml_type", [kind for kind in GGMLType if kind != GGMLType.Q1_0])
 def test_agrees_bit_for_bit_with_the_gguf_package(ggml_type: GGMLType) -> None:
     packed = random_bytes(ggml_type, blocks=24)
     shape = (3, 2, 4 * ggml_type.block_size)
@@ -28,6 +28,18 @@ def test_agrees_bit_for_bit_with_the_gguf_package(ggml_type: GGMLType) -> None:
     same = values.view(np.uint32) == reference.view(np.uint32)
     assert (same | np.isnan(values) & np.isnan(reference)).all()
     assert np.isfinite(values).mean() > 0.5
+
+
+def test_a_bit_of_q1_0_is_the_scale_or_its_opposite() -> None:
+    # The gguf package cannot read this type.
+    packed = np.zeros(18, dtype=np.uint8)
+    packed[:2] = np.array([0.5], dtype=np.float16).view(np.uint8)
+    packed[2], packed[17] = 0b101, 0x80
+
+    values = dequantize(packed, GGMLType.Q1_0, (128,))
+
+    assert np.flatnonzero(values == 0.5).tolist() == [0, 2, 127]
+    assert (np.delete(values, [0, 2, 127]) == -0.5).all()
 
 
 @pytest.mark.parametrize("ggml_type", GGMLType)

@@ -6,13 +6,14 @@ The block layouts are those of ggml (ggml-common.h), each as a numpy record.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
+from minikin.model_file import codebook_types
 from minikin.model_file.gguf import GGMLType
+from minikin.model_file.parts import Parts, column, fields
 
-_NUMBERS_AT_ONCE = 1 << 20
+NUMBERS_AT_ONCE = 1 << 20
 """A run's temporaries fit the CPU cache. For a whole table they need several times its size."""
 
 
@@ -34,29 +35,8 @@ def dequantize(data: np.ndarray, type: GGMLType, shape: tuple[int, ...]) -> np.n
 
 def runs(blocks: int, type: GGMLType) -> Iterator[slice]:
     """Divide a count of blocks into runs that are processed one by one."""
-    step = _NUMBERS_AT_ONCE // type.block_size
+    step = NUMBERS_AT_ONCE // type.block_size
     return (slice(start, start + step) for start in range(0, blocks, step))
-
-
-class Parts(NamedTuple):
-    """Blocks of a quantized type: w = scale * (level - zero) + minimum."""
-
-    levels: np.ndarray
-    """uint8 [blocks, block_size]."""
-    scale: np.ndarray
-    """float32 [blocks, groups]. A group is an equal part of a block: 32 or 16 levels."""
-    zero: int = 0
-    minimum: np.ndarray | None = None
-    """The same shape as `scale`. None means 0."""
-
-    def values(self) -> np.ndarray:
-        """float32 [blocks, block_size]."""
-        values = self.levels.reshape(*self.scale.shape, -1).astype(np.float32)
-        values -= self.zero
-        values *= self.scale[..., None]
-        if self.minimum is not None:
-            values += self.minimum[..., None]
-        return values.reshape(self.levels.shape)
 
 
 def split(blocks: np.ndarray, type: GGMLType) -> Parts:
@@ -84,29 +64,16 @@ LAYOUTS = {
     GGMLType.Q6_K: np.dtype(
         [("q", "u1", 128), ("high", "u1", 64), ("scales", "i1", 16), ("d", "<f2")]
     ),
+    GGMLType.TQ1_0: np.dtype([("q", "u1", 48), ("last", "u1", 4), ("d", "<f2")]),
+    GGMLType.TQ2_0: np.dtype([("q", "u1", 64), ("d", "<f2")]),
     GGMLType.MXFP4: np.dtype([("e", "u1"), ("q", "u1", 16)]),
-}
+    GGMLType.NVFP4: np.dtype([("e", "u1", 4), ("q", "u1", 32)]),
+    GGMLType.Q1_0: np.dtype([("d", "<f2"), ("q", "u1", 16)]),
+} | codebook_types.LAYOUTS
 """One block of each type: `d` scale, `m` minimum, `q` low bits, `high` the bits above them.
 
-In MXFP4, `e` is the exponent of the scale.
+In MXFP4, `e` is the exponent of the scale. In NVFP4, `e` is the scales themselves.
 """
-
-
-def _fields(packed: np.ndarray, width: int, run: int) -> np.ndarray:
-    """Split bytes [n, k] into numbers of `width` bits, uint8 [n, k * 8 / width].
-
-    In each run of `run` bytes, the lowest numbers of all bytes come first, then the next ones.
-    """
-    rows = np.ascontiguousarray(packed).reshape(-1, run)
-    places = range(8 // width)
-    fields = np.empty((len(rows), len(places), run), dtype=np.uint8)
-    for place in places:
-        fields[:, place] = rows >> np.uint8(place * width) & np.uint8(2**width - 1)
-    return fields.reshape(len(packed), -1)
-
-
-def _column(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float32)[:, None]
 
 
 def _bf16(blocks: np.ndarray) -> np.ndarray:
@@ -114,51 +81,51 @@ def _bf16(blocks: np.ndarray) -> np.ndarray:
 
 
 _PLAIN: dict[GGMLType, Callable[[np.ndarray], np.ndarray]] = {
-    GGMLType.F32: lambda blocks: _column(blocks["x"]),
-    GGMLType.F16: lambda blocks: _column(blocks["x"]),
+    GGMLType.F32: lambda blocks: column(blocks["x"]),
+    GGMLType.F16: lambda blocks: column(blocks["x"]),
     GGMLType.BF16: _bf16,
 }
 
 
 def _q4_0(blocks: np.ndarray) -> Parts:
-    return Parts(_fields(blocks["q"], 4, 16), _column(blocks["d"]), 8)
+    return Parts(fields(blocks["q"], 4, 16), column(blocks["d"]), 8)
 
 
 def _q4_1(blocks: np.ndarray) -> Parts:
-    return Parts(_fields(blocks["q"], 4, 16), _column(blocks["d"]), 0, _column(blocks["m"]))
+    return Parts(fields(blocks["q"], 4, 16), column(blocks["d"]), 0, column(blocks["m"]))
 
 
 def _five_bits(blocks: np.ndarray, low_run: int, high_run: int) -> np.ndarray:
-    return _fields(blocks["q"], 4, low_run) | _fields(blocks["high"], 1, high_run) << 4
+    return fields(blocks["q"], 4, low_run) | fields(blocks["high"], 1, high_run) << 4
 
 
 def _q5_0(blocks: np.ndarray) -> Parts:
-    return Parts(_five_bits(blocks, 16, 1), _column(blocks["d"]), 16)
+    return Parts(_five_bits(blocks, 16, 1), column(blocks["d"]), 16)
 
 
 def _q5_1(blocks: np.ndarray) -> Parts:
-    return Parts(_five_bits(blocks, 16, 1), _column(blocks["d"]), 0, _column(blocks["m"]))
+    return Parts(_five_bits(blocks, 16, 1), column(blocks["d"]), 0, column(blocks["m"]))
 
 
 def _q8_0(blocks: np.ndarray) -> Parts:
-    return Parts(blocks["q"].view(np.uint8) ^ 128, _column(blocks["d"]), 128)
+    return Parts(blocks["q"].view(np.uint8) ^ 128, column(blocks["d"]), 128)
 
 
 def _q2_k(blocks: np.ndarray) -> Parts:
-    scale = _column(blocks["d"]) * (blocks["scales"] & 15)
-    minimum = _column(blocks["m"]) * (blocks["scales"] >> 4)
-    return Parts(_fields(blocks["q"], 2, 32), scale, 0, -minimum)
+    scale = column(blocks["d"]) * (blocks["scales"] & 15)
+    minimum = column(blocks["m"]) * (blocks["scales"] >> 4)
+    return Parts(fields(blocks["q"], 2, 32), scale, 0, -minimum)
 
 
 def q3_k_scales(blocks: np.ndarray) -> np.ndarray:
     """The integer factors of a Q3_K block's `d`, -32 to 31: int8 [n, 16]."""
-    low, high = _fields(blocks["scales"][:, :8], 4, 8), _fields(blocks["scales"][:, 8:], 2, 4)
+    low, high = fields(blocks["scales"][:, :8], 4, 8), fields(blocks["scales"][:, 8:], 2, 4)
     return (low | high << 4).astype(np.int8) - np.int8(32)
 
 
 def _q3_k(blocks: np.ndarray) -> Parts:
-    levels = _fields(blocks["q"], 2, 32) | _fields(blocks["high"], 1, 32) << 2
-    return Parts(levels, _column(blocks["d"]) * q3_k_scales(blocks), 4)
+    levels = fields(blocks["q"], 2, 32) | fields(blocks["high"], 1, 32) << 2
+    return Parts(levels, column(blocks["d"]) * q3_k_scales(blocks), 4)
 
 
 def _scales_and_minima(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,12 +133,12 @@ def _scales_and_minima(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first, second, third = (blocks["scales"][:, i : i + 4] for i in (0, 4, 8))
     scales = np.hstack([first & 63, third & 15 | first >> 6 << 4])
     minima = np.hstack([second & 63, third >> 4 | second >> 6 << 4])
-    return _column(blocks["d"]) * scales, -_column(blocks["m"]) * minima
+    return column(blocks["d"]) * scales, -column(blocks["m"]) * minima
 
 
 def _q4_k(blocks: np.ndarray) -> Parts:
     scale, minimum = _scales_and_minima(blocks)
-    return Parts(_fields(blocks["q"], 4, 32), scale, 0, minimum)
+    return Parts(fields(blocks["q"], 4, 32), scale, 0, minimum)
 
 
 def _q5_k(blocks: np.ndarray) -> Parts:
@@ -180,19 +147,55 @@ def _q5_k(blocks: np.ndarray) -> Parts:
 
 
 def _q6_k(blocks: np.ndarray) -> Parts:
-    levels = _fields(blocks["q"], 4, 64) | _fields(blocks["high"], 2, 32) << 4
-    return Parts(levels, _column(blocks["d"]) * blocks["scales"].astype(np.float32), 32)
+    levels = fields(blocks["q"], 4, 64) | fields(blocks["high"], 2, 32) << 4
+    return Parts(levels, column(blocks["d"]) * blocks["scales"].astype(np.float32), 32)
 
 
 _E2M1 = np.array([0, 1, 2, 3, 4, 6, 8, 12], dtype=np.uint8)
 """Twice the values of a 4-bit float (OCP Microscaling Formats 1.0). The fourth bit is the sign."""
-_MXFP4_LEVELS = np.concatenate([12 + _E2M1, 12 - _E2M1])
+_E2M1_LEVELS = np.concatenate([12 + _E2M1, 12 - _E2M1])
 
 
 def _mxfp4(blocks: np.ndarray) -> Parts:
     # Half of 2 ** (e - 127), because the values are doubled.
     scale = np.ldexp(np.float32(1), blocks["e"].astype(np.int32) - 128)
-    return Parts(_MXFP4_LEVELS[_fields(blocks["q"], 4, 16)], scale[:, None], 12)
+    return Parts(_E2M1_LEVELS[fields(blocks["q"], 4, 16)], scale[:, None], 12)
+
+
+def _nvfp4(blocks: np.ndarray) -> Parts:
+    # Half of a float of 4 exponent and 3 mantissa bits, because the values are doubled.
+    mantissa, exponent = (blocks["e"] & 7).astype(np.float32), (blocks["e"] >> 3 & 15).astype(int)
+    scale = np.ldexp(mantissa + 8 * (exponent > 0), np.maximum(exponent, 1) - 11)
+    scale[blocks["e"] == 0x7F] = 0  # not a number
+    return Parts(_E2M1_LEVELS[fields(blocks["q"], 4, 8)], scale.astype(np.float32), 12)
+
+
+def _ternary(levels: np.ndarray, blocks: np.ndarray) -> Parts:
+    return Parts(levels, np.repeat(column(blocks["d"]), 8, axis=1), 1)
+
+
+def _base_three(packed: np.ndarray, digits: int) -> np.ndarray:
+    """Split bytes [n, k] into numbers from 0 to 2, uint8 [n, k * digits], first digits first.
+
+    A byte is the fraction 0.dd... in base 3, rounded up, in 256ths.
+    """
+    turned = packed[:, None] * np.array([1, 3, 9, 27, 81][:digits], dtype=np.uint8)[:, None]
+    return (turned.astype(np.uint16) * 3 >> 8).astype(np.uint8).reshape(len(packed), -1)
+
+
+def _tq1_0(blocks: np.ndarray) -> Parts:
+    runs = (blocks["q"][:, :32], 5), (blocks["q"][:, 32:], 5), (blocks["last"], 4)
+    return _ternary(np.hstack([_base_three(*run) for run in runs]), blocks)
+
+
+def _tq2_0(blocks: np.ndarray) -> Parts:
+    return _ternary(fields(blocks["q"], 2, 32), blocks)
+
+
+def _q1_0(blocks: np.ndarray) -> Parts:
+    # A bit is 1 or -1.
+    levels = 2 * np.unpackbits(blocks["q"], axis=1, bitorder="little")
+    return Parts(levels, np.repeat(column(blocks["d"]), 4, axis=1), 1)
 
 
 _SPLITTERS: dict[GGMLType, Callable[[np.ndarray], Parts]] = {
@@ -206,5 +209,9 @@ _SPLITTERS: dict[GGMLType, Callable[[np.ndarray], Parts]] = {
     GGMLType.Q4_K: _q4_k,
     GGMLType.Q5_K: _q5_k,
     GGMLType.Q6_K: _q6_k,
+    GGMLType.TQ1_0: _tq1_0,
+    GGMLType.TQ2_0: _tq2_0,
     GGMLType.MXFP4: _mxfp4,
-}
+    GGMLType.NVFP4: _nvfp4,
+    GGMLType.Q1_0: _q1_0,
+} | codebook_types.SPLITTERS

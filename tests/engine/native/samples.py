@@ -23,6 +23,7 @@ from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks
 from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.scheduler import Span
+from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.gguf import GGMLType
 
 CPU = torch.device("cpu")
@@ -136,3 +137,27 @@ def next_blocks(count):
     fresh = [b for b in random.Random(len(taken)).sample(range(200), 200) if b not in taken]
     taken.extend(fresh[:count])
     return fresh[:count]
+
+
+def packed_rows(kind, out=96, width=1024):
+    """uint8 [out, bytes a row]: random levels, scales near those of a trained matrix."""
+    random = np.random.default_rng(kind)
+    count = out * width // kind.block_size
+    blocks = random.integers(0, 256, count * kind.block_bytes, dtype=np.uint8).view(LAYOUTS[kind])
+    if kind == GGMLType.MXFP4:
+        blocks["e"] = random.integers(117, 123, count)
+        return blocks.view(np.uint8).reshape(out, -1)
+    if kind == GGMLType.NVFP4:
+        blocks["e"] = random.integers(14, 22, blocks["e"].shape)
+        return blocks.view(np.uint8).reshape(out, -1)
+    if kind == GGMLType.IQ1_M:  # the four quarters of a float16 are in its scales
+        d = random.uniform(0.002, 0.004, count).astype(np.float16).view(np.uint16)
+        quarters = d[:, None] >> np.arange(0, 16, 4, dtype=np.uint16) << 12
+        blocks["scales"] = blocks["scales"] & 0xFFF | quarters
+        return blocks.view(np.uint8).reshape(out, -1)
+    levels_a_scale = 16 if kind.block_size == 256 else 1
+    blocks["d"] = random.uniform(0.002, 0.004, count) / levels_a_scale
+    if "m" in (blocks.dtype.names or ()):
+        # Blocks of 32 add their minimum, k-quants take theirs away.
+        blocks["m"] = blocks["d"] * (8 if kind.block_size == 256 else -8)
+    return blocks.view(np.uint8).reshape(out, -1)

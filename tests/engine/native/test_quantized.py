@@ -7,30 +7,20 @@ import torch
 from minikin.engine.native.quantized import GROUP, Blocks
 from minikin.model_file.dequantize import LAYOUTS, dequantize
 from minikin.model_file.gguf import GGMLType
-from tests.engine.native.samples import numbers
+from tests.engine.native.samples import numbers, packed_rows
 
 PLAIN = {GGMLType.F32, GGMLType.F16, GGMLType.BF16}
 QUANTIZED = [kind for kind in GGMLType if kind not in PLAIN]
-FOUR_BITS = {GGMLType.Q4_0, GGMLType.Q4_1, GGMLType.Q4_K}
-ROUNDED = {GGMLType.Q4_K, GGMLType.Q5_K}
-REQUANTIZED = {GGMLType.Q2_K, GGMLType.Q6_K}
+FOUR_BITS = {
+    GGMLType.Q4_0, GGMLType.Q4_1, GGMLType.Q4_K, GGMLType.IQ1_S, GGMLType.TQ1_0, GGMLType.TQ2_0,
+    GGMLType.Q1_0,
+}  # fmt: skip
+ROUNDED = {
+    GGMLType.Q4_K, GGMLType.Q5_K, GGMLType.IQ1_S, GGMLType.IQ1_M, GGMLType.IQ2_XXS,
+    GGMLType.IQ3_XXS, GGMLType.IQ3_S, GGMLType.IQ4_XS,
+}  # fmt: skip
+REQUANTIZED = {GGMLType.Q2_K, GGMLType.Q6_K, GGMLType.IQ2_XS, GGMLType.IQ2_S, GGMLType.NVFP4}
 OUT, WIDTH = 96, 1024
-
-
-def packed_rows(kind: GGMLType, out: int = OUT) -> np.ndarray:
-    """uint8 [out, bytes a row]: random levels, scales near those of a trained matrix."""
-    random = np.random.default_rng(kind)
-    count = out * WIDTH // kind.block_size
-    blocks = random.integers(0, 256, count * kind.block_bytes, dtype=np.uint8).view(LAYOUTS[kind])
-    if kind == GGMLType.MXFP4:
-        blocks["e"] = random.integers(117, 123, count)
-        return blocks.view(np.uint8).reshape(out, -1)
-    levels_a_scale = 16 if kind.block_size == 256 else 1
-    blocks["d"] = random.uniform(0.002, 0.004, count) / levels_a_scale
-    if "m" in (blocks.dtype.names or ()):
-        # Blocks of 32 add their minimum, k-quants take theirs away.
-        blocks["m"] = blocks["d"] * (8 if kind.block_size == 256 else -8)
-    return blocks.view(np.uint8).reshape(out, -1)
 
 
 def exact(rows: np.ndarray, kind: GGMLType) -> torch.Tensor:

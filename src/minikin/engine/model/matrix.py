@@ -10,7 +10,7 @@ import numpy as np
 from minikin.engine.native.arrays import to_bfloat16
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.native.quantized import SAMPLE, Blocks
-from minikin.model_file.dequantize import dequantize
+from minikin.model_file.dequantize import NUMBERS_AT_ONCE, dequantize
 from minikin.model_file.gguf import GGMLType
 
 Part = tuple[np.ndarray, GGMLType]
@@ -65,4 +65,12 @@ def _in_bfloat16(matrix: Matrix) -> np.ndarray:
     if all(kind == GGMLType.BF16 for _, kind in matrix.parts):
         rows = [np.ascontiguousarray(rows).view(np.uint16) for rows, _ in matrix.parts]
         return np.concatenate(rows) if len(rows) > 1 else rows[0]
-    return to_bfloat16(matrix.dense())
+    values = np.empty((matrix.outputs, matrix.width), np.uint16)
+    at, step = 0, max(1, NUMBERS_AT_ONCE // matrix.width)
+    for rows, kind in matrix.parts:
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            dense = dequantize(some.reshape(-1), kind, (len(some), matrix.width))
+            values[at : at + len(some)] = to_bfloat16(dense)
+            at += len(some)
+    return values

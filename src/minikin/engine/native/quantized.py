@@ -11,8 +11,10 @@ import numpy as np
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.levels import LEVEL_BITS
 from minikin.machine import processors
-from minikin.model_file.dequantize import LAYOUTS, Parts, q3_k_scales, runs, split
+from minikin.model_file.codebook_types import iq1_m_parts
+from minikin.model_file.dequantize import LAYOUTS, q3_k_scales, runs, split
 from minikin.model_file.gguf import GGMLType
+from minikin.model_file.parts import Parts
 
 LIMIT = 6e-3
 """Maximum change of a matrix relative to its norm. bfloat16 changes it by 1.7e-3."""
@@ -24,10 +26,12 @@ SAMPLE = 4096
 class Blocks:
     """A quantized matrix, w = scale * level + minimum.
 
-    Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 and Q3_K are exact. MXFP4 is exact if its scales fit float16: its
-    levels are doubled and raised by 12. The scales and minima of Q4_K and Q5_K are rounded to
-    float16. Q6_K and Q2_K have groups of 16 and get new 8-bit levels in groups of 32. This changes
-    Q6_K of a trained model by 4.9e-3 of its norm (its six bits change it by 1.7e-2).
+    Types with groups of 32 or more keep their levels: whole numbers, raised until they are
+    positive. Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, IQ4_NL, TQ1_0, TQ2_0 and Q1_0 are exact. MXFP4 is
+    exact if its scales fit float16. The scales and minima of the others are products, which are
+    rounded to float16. Q6_K, Q2_K, IQ2_XS, IQ2_S and NVFP4 have groups of 16 and get new 8-bit
+    levels in groups of 32. This changes Q6_K of a trained model by 4.9e-3 of its norm (its six bits
+    change it by 1.7e-2). In Q3_K and IQ1_M, levels and factors of groups of 16 are multiplied.
     """
 
     levels: np.ndarray
@@ -105,8 +109,8 @@ def _is_faithful(blocks: np.ndarray, kind: GGMLType) -> bool:
 def _regroup(blocks: np.ndarray, kind: GGMLType) -> _Grouped:
     # A broken file can have infinite scales. The resulting matrix is rejected.
     with np.errstate(invalid="ignore", over="ignore"):
-        if kind == GGMLType.Q3_K:
-            return _multiply_out(blocks)
+        if kind in _MULTIPLIED:
+            return _MULTIPLIED[kind](blocks)
         parts = split(blocks, kind)
         if parts.scale.shape[1] * GROUP != kind.block_size:
             return _requantize(parts.values())
@@ -115,13 +119,26 @@ def _regroup(blocks: np.ndarray, kind: GGMLType) -> _Grouped:
         return parts.levels, parts.scale.astype(np.float16), minimum.astype(np.float16)
 
 
-def _multiply_out(blocks: np.ndarray) -> _Grouped:
+def _q3_k(blocks: np.ndarray) -> _Grouped:
     """Q3_K: w = d s q with s from -32 to 31 and q from -4 to 3, so 128 - s q fits eight bits."""
     parts = split(blocks, GGMLType.Q3_K)
     grouped = parts.levels.reshape(len(blocks), 16, 16).astype(np.int16) - parts.zero
     levels = 128 - q3_k_scales(blocks)[..., None].astype(np.int16) * grouped
     scale = np.repeat(-blocks["d"][:, None], parts.levels.shape[1] // GROUP, axis=1)
     return levels.reshape(len(blocks), -1).astype(np.uint8), scale, -128 * scale
+
+
+def _iq1_m(blocks: np.ndarray) -> _Grouped:
+    """IQ1_M: w = d / 8 * n with n odd and from -135 to 135, so (n + 135) / 2 fits eight bits."""
+    d, factors, eighths = iq1_m_parts(blocks)
+    levels = (eighths.reshape(len(blocks), 16, 16) * factors[..., None] + 135) >> 1
+    scale, minimum = (
+        np.repeat(part, 8, axis=1).astype(np.float16) for part in (d / 4, d * -16.875)
+    )
+    return levels.reshape(len(blocks), -1).astype(np.uint8), scale, minimum
+
+
+_MULTIPLIED = {GGMLType.Q3_K: _q3_k, GGMLType.IQ1_M: _iq1_m}
 
 
 def _requantize(values: np.ndarray) -> _Grouped:
