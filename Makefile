@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -41,6 +41,9 @@ fuzz: $(VENV)/.installed-test  ## send 10,000 changed bodies a route to the defa
 	MINIKIN_TEST_MODEL="$$model" MINIKIN_MUTATIONS=10000 MINIKIN_EXAMPLES=100 \
 	    $(BIN)/python -m pytest -m slow -k real \
 	    tests/api/request/test_mutations.py tests/api/page/test_docs.py $(ARGS)
+
+fuzz-bytes: $(VENV)/.installed-test  ## fuzz model files, tokenizers, bodies and templates, guided by coverage; e.g. ARGS="--seconds 600"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 wheel: install  ## build the wheel with its kernels into dist/, and that of arm64 if its cross compiler is there
 	$(PIP) wheel --no-deps --wheel-dir dist .

@@ -50,12 +50,12 @@ def mutated(count: int, seed: int) -> Iterator[tuple[str, bytes]]:
         path, bodies = chance.choice([("/v1/chat/completions", CHAT), ("/v1/responses", RESPONSES)])
         body = copy.deepcopy(chance.choice(bodies)) | {"model": "gpt-4.1-mini"}
         for _ in range(chance.randint(1, 3)):
-            _change(body, chance)
+            change_value(body, chance)
         content = json.dumps(body).encode()
         yield path, _bytes(content, chance) if chance.random() < 0.2 else content
 
 
-def _change(body: Any, chance: random.Random) -> None:
+def change_value(body: Any, chance: random.Random) -> None:
     """Change one value anywhere in `body`."""
     holder = body
     while True:

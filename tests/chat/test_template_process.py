@@ -85,6 +85,7 @@ async def test_a_template_that_exceeds_a_limit_is_stopped_and_works_again(attack
         ("{{ 9 ** (9 ** 9) }}", "ran over 0.2 s"),
         ("{{ 'a' * 9000000000 }}", "template failed"),
         ("{% for %}", "not valid Jinja"),
+        ("{% break %}", "not valid Jinja: 'break' outside loop"),
         ("always the same", "ignores"),
     ],
 )

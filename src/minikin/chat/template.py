@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from minikin.chat.answer_format import AnswerFormat, with_format
 from minikin.chat.call_formats import format_of
 from minikin.chat.harmony import described, in_channels
@@ -56,7 +54,7 @@ class ChatTemplate:
     ) -> None:
         try:
             self._template = Sandbox().from_string(source)
-        except (jinja2.TemplateError, RecursionError) as error:
+        except Exception as error:  # Python's compiler raises errors of its own
             raise ModelFileError(
                 f"The model's chat template is not valid Jinja: {error}"
             ) from error

@@ -1,0 +1,90 @@
+"""`python -m tests.fuzz`: coverage-guided fuzzing (atheris) of all that reads untrusted bytes.
+
+python -m tests.fuzz [--target gguf ...] [--seconds 60] [--runs 100000]
+
+Inputs that reach new code stay in `.fuzz/TARGET`: the next run continues from them. A fault prints
+a traceback, and its input stays in `.fuzz/TARGET-crash-...`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fuzz.target import Target
+
+NAMES = ("gguf", "folder", "tokenizer", "body", "template")
+HOME = Path(".fuzz")
+MEMORY_MB = 4_096
+INPUT_SECONDS = 30
+"""An input that takes longer is a fault."""
+
+
+def main() -> int:
+    """Fuzz each target in a process of its own. Returns 1 if one has a fault."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target", nargs="*", choices=NAMES, default=NAMES)
+    parser.add_argument("--seconds", type=int, default=60, help="for each target")
+    parser.add_argument("--runs", type=int, default=-1, help="for each target")
+    parser.add_argument("--corpus", type=Path, default=HOME)
+    parser.add_argument("--inside", choices=NAMES, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.inside:
+        return inside(given.inside, given)
+    bad = []
+    for name in given.target:
+        print(f"== {name}", flush=True)
+        command = [sys.executable, "-m", "tests.fuzz", *sys.argv[1:], "--inside", name]
+        if subprocess.run(command, check=False).returncode:
+            bad.append(name)
+    print("Faults in:", ", ".join(bad) or "none")
+    return bool(bad)
+
+
+def inside(name: str, given: argparse.Namespace) -> int:
+    """Fuzz one target. libFuzzer ends the process."""
+    import atheris
+
+    logging.disable()  # a refusal is expected
+    with atheris.instrument_imports(include=["minikin", "jinja2"], enable_loader_override=False):
+        from tests.fuzz.targets import TARGETS
+    target = TARGETS[name]
+    corpus = given.corpus / name
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    options = [
+        f"-max_total_time={given.seconds}",
+        f"-runs={given.runs}",
+        f"-max_len={target.most}",
+        f"-rss_limit_mb={MEMORY_MB}",
+        f"-timeout={INPUT_SECONDS}",
+        f"-artifact_prefix={given.corpus}/{name}-",
+        *_dictionary(target, given.corpus / f"{name}.dict"),
+    ]
+
+    def mutator(data: bytes, most: int, seed: int) -> bytes:
+        chance = random.Random(seed)
+        changed = target.change(data, chance) if target.change and chance.random() < 0.5 else None
+        return atheris.Mutate(data, most) if changed is None else changed[:most]
+
+    atheris.Setup([sys.argv[0], *options, str(corpus)], target.run, custom_mutator=mutator)
+    atheris.Fuzz()
+    return 0
+
+
+def _dictionary(target: Target, path: Path) -> list[str]:
+    """The option that names the words of a target, which go into `path`."""
+    if not target.words:
+        return []
+    quoted = ("".join(f"\\x{byte:02x}" for byte in word.encode()) for word in target.words)
+    path.write_text("".join(f'"{word}"\n' for word in quoted))
+    return [f"-dict={path}"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
