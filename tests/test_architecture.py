@@ -132,7 +132,7 @@ LINES = {
     "catalog/pages": 1285,
     "catalog/probes": 1030,
     "catalog/sources": 1000,
-    "hub": 1260,
+    "hub": 1340,
     "cli": 2970,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""

@@ -111,6 +111,9 @@ def test_file_and_folder(tmp_path: Path, cache: ModelCache, progress: Recorder):
     file.write_bytes(PAYLOAD)
     assert locate(str(file), cache, progress).path == file
     assert locate(str(tmp_path), cache, progress) == locate(str(file), cache, progress)
+    for beside in ("mmproj-F16.gguf", "My Model-imatrix.gguf", "mtp-My Model.gguf"):
+        (tmp_path / beside).write_bytes(PAYLOAD)
+        assert locate(str(tmp_path), cache, progress).path == file
     (tmp_path / "other.gguf").write_bytes(PAYLOAD)
     with pytest.raises(ModelFileError, match=r"My Model.gguf, other.gguf"):
         locate(str(tmp_path), cache, progress)

@@ -66,6 +66,46 @@ def test_an_ambiguous_choice_is_an_error_with_the_choices():
         chosen(["model.safetensors"], None)
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["Tiny-imatrix.gguf", "imatrix_unsloth.gguf", "mmproj-F16.gguf", "Tiny-mmproj-BF16.gguf",
+     "mtp-Tiny-Q4_K_M.gguf", "MTP/Tiny-BF16.gguf"],
+)  # fmt: skip
+def test_a_file_that_belongs_to_the_model_is_not_another_model(other: str):
+    assert chosen(["Tiny-Q8_0.gguf", other], None) == "Tiny-Q8_0.gguf"
+    assert chosen(["Tiny-Q8_0.gguf", "Tiny-Q4_0.gguf", other], None) == "Tiny-Q4_0.gguf"
+
+
+@pytest.mark.parametrize(
+    ("choice", "file"),
+    [
+        ("Q4_K_M", "Tiny-Q4_K_M.gguf"),
+        ("UD-Q4_K_M", "Tiny-UD-Q4_K_M.gguf"),
+        ("Q4_K_XL", "Tiny-UD-Q4_K_XL.gguf"),
+        ("MTP-Q4_K_M", "Tiny-MTP-Q4_K_M.gguf"),
+        ("imatrix-IQ2_S", "Tiny-imatrix-IQ2_S.gguf"),
+        (None, "Tiny-Q4_K_M.gguf"),
+    ],
+)
+def test_a_variant_is_chosen_by_its_mark(choice: str | None, file: str):
+    marks = ["UD-Q4_K_M", "UD-Q4_K_XL", "MTP-Q4_K_M", "Q4_K_M", "imatrix-IQ2_S"]
+    assert chosen([f"Tiny-{mark}.gguf" for mark in marks], choice) == file
+
+
+def test_the_usual_quantization_of_a_repository_without_the_most_usual_one():
+    names = ["Tiny-UD-IQ1_S.gguf", "Tiny-UD-Q4_K_XL.gguf", "Tiny-Q8_0.gguf"]
+    assert chosen(names, None) == "Tiny-UD-Q4_K_XL.gguf"
+    mtp = ["Tiny-MTP-Q4_K_M.gguf", "Tiny-MTP-Q8_0.gguf"]
+    assert chosen(mtp, None) == "Tiny-MTP-Q4_K_M.gguf"
+
+
+@pytest.mark.parametrize("more", [["tekken.json"], ["tokenizer_config.json"], []])
+def test_a_folder_without_a_tokenizer_is_rejected(more: list[str]):
+    with pytest.raises(DownloadError, match=r"no tokenizer\.json") as refusal:
+        chosen(["config.json", "model.safetensors", "consolidated.safetensors", *more], None)
+    assert ("only tekken.json" in str(refusal.value)) == ("tekken.json" in more)
+
+
 PARTS = [f"Q8_0/Tiny-Q8_0-0000{i}-of-00003.gguf" for i in (1, 2, 3)]
 
 
@@ -92,11 +132,10 @@ def test_without_gguf_the_folder_is_the_model():
     others += ["consolidated.safetensors", "model.fp32.gz"]  # the same weights in another form
     assert chosen(names + others, None) == names
     assert "model.safetensors" not in chosen([*names, "Tiny.gguf"], None)
-    own = ["config.json", "gptq_model-4bit-128g.safetensors"]
+    own = ["config.json", "tokenizer.model", "gptq_model-4bit-128g.safetensors"]
     assert chosen(own, None) == own
-    assert chosen(["config.json", "a.safetensors", "model.safetensors"], None) == [
-        "config.json", "model.safetensors",
-    ]  # fmt: skip
+    found = chosen(["config.json", "tokenizer.json", "a.safetensors", "model.safetensors"], None)
+    assert found == ["config.json", "tokenizer.json", "model.safetensors"]
     with pytest.raises(DownloadError, match="it has no Q4_K_M"):
         chosen(names, "Q4_K_M")
     with pytest.raises(DownloadError, match="contains no GGUF file and no safetensors"):
@@ -199,6 +238,33 @@ def test_an_unknown_family_is_rejected_before_its_download(pull: Pull, server: F
     assert run.returncode == 1
     assert "the unsupported model_type 'mamba'. Supported: llama," in " ".join(run.stderr.split())
     assert downloads(server) == [("config.json", None)]
+
+
+def test_a_repository_with_tekken_alone_costs_no_download(pull: Pull, server: FileServer):
+    config = json.dumps(CONFIG).encode()
+    publish(server, {"model.safetensors": PAYLOAD, "config.json": config, "tekken.json": b"{}"})
+    run = pull(f"hf:{REPO}")
+    assert run.returncode == 1
+    assert "only tekken.json, which is not supported" in " ".join(run.stderr.split())
+    assert downloads(server) == []
+
+
+@pytest.mark.parametrize("spec", ["hf:{}@v1.5", "hf.co/{}@v1.5", "https://hf.co/{}/tree/v1.5"])
+def test_a_revision(pull: Pull, server: FileServer, spec: str):
+    publish(server)
+    info = server.files.pop(f"/api/models/{REPO}")
+    server.files[f"/api/models/{REPO}/revision/v1.5"] = info
+    run = pull(spec.format(REPO))
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()).parts[-2:] == ("tiny-v1.5", "Tiny.Q8_0.gguf")
+
+
+def test_an_unknown_revision(pull: Pull, server: FileServer):
+    publish(server)
+    server.refused[f"/api/models/{REPO}/revision/v9"] = (404, "RevisionNotFound")
+    run = pull(f"hf:{REPO}@v9")
+    assert run.returncode == 1
+    assert f"{REPO} has no branch, tag or commit v9" in " ".join(run.stderr.split())
 
 
 def test_changed_bytes_are_refused(pull: Pull, server: FileServer):

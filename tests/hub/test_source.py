@@ -51,6 +51,35 @@ def test_hub(text: str, name: str):
     assert source.name == name
 
 
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("hf.co/o/R-GGUF:Q8_0", "hf:o/R-GGUF:Q8_0"),
+        ("huggingface.co/o/R", "hf:o/R"),
+        ("hf:o/R@refs/pr/1:Q8_0", "hf:o/R@refs/pr/1:Q8_0"),
+        ("https://huggingface.co/o/R", "hf:o/R"),
+        ("https://huggingface.co/o/R/", "hf:o/R"),
+        ("https://hf.co/o/R:Q4_0", "hf:o/R:Q4_0"),
+        ("https://huggingface.co/o/R/tree/main", "hf:o/R"),
+        ("https://huggingface.co/o/R/tree/refs%2Fpr%2F1", "hf:o/R@refs/pr/1"),
+        ("https://huggingface.co/o/R/tree/main/BF16", "hf:o/R:BF16"),
+        ("https://huggingface.co/o/R/blob/main/R-Q4_0.gguf", "hf:o/R:R-Q4_0.gguf"),
+        ("https://huggingface.co/o/R/blob/v1/q/R.gguf#x", "hf:o/R@v1:q/R.gguf"),
+        ("https://huggingface.co/o/R?show_file_info=R-Q2_K.gguf", "hf:o/R:R-Q2_K.gguf"),
+    ],
+)
+def test_an_address_of_the_hub_is_a_source_of_it(text: str, spec: str):
+    source = parse_source(text)
+    assert isinstance(source, HubSource)
+    assert source.spec == spec
+    assert parse_source(spec) == source
+
+
+def test_the_address_of_a_file_is_still_a_url():
+    url = "https://huggingface.co/o/R/resolve/main/R.gguf"
+    assert parse_source(url) == UrlSource(url=url)
+
+
 @pytest.mark.parametrize("text", ["smollm2-135m-instruct", "./m.gguf", "/a/b.gguf", "models"])
 def test_names_and_paths_are_not_sources(text: str):
     assert parse_source(text) is None

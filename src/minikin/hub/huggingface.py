@@ -18,17 +18,26 @@ from huggingface_hub.errors import (
     HfHubHTTPError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
+    RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 from minikin.errors import DownloadError
 from minikin.hub.cache import check_space
 from minikin.hub.progress import Progress
-from minikin.hub.source import HubSource, part_count, safe_filename, without_part
+from minikin.hub.source import (
+    HubSource,
+    is_model,
+    part_count,
+    safe_filename,
+    variants,
+    without_part,
+)
 from minikin.hub.transfer import download
 
-_USUAL = "Q4_K_M"
-"""The default quantization: a common compromise of size and quality."""
+_USUAL = ("Q4_K_M", "Q4_K_XL", "MXFP4", "Q4_K_S", "IQ4_XS", "Q4_0")
+"""The default quantizations, best first: common compromises of size and quality."""
+_TOKENIZERS, _TEKKEN = {"tokenizer.json", "tokenizer.model"}, "tekken.json"
 _ADVICE = {
     401: "Your token is not valid. Set another one in HF_TOKEN, or run `hf auth login`.",
     403: "Your token cannot read this repository. Give it access, or set another one in HF_TOKEN.",
@@ -76,13 +85,14 @@ def choose(files: Iterable[RepoSibling], source: HubSource) -> list[RepoSibling]
     files = list(files)
     models: dict[str, list[RepoSibling]] = {}
     for file in files:
-        if file.rfilename.endswith(".gguf") and "mmproj" not in file.rfilename:
+        if file.rfilename.endswith(".gguf") and is_model(file.rfilename):
             models.setdefault(without_part(file.rfilename), []).append(file)
     if not models:
         return _folder(files, source)
-    wanted = _wanted(models, source.choice)
-    if source.choice is None and len(wanted) > 1:
-        wanted = _wanted(models, _USUAL)
+    if "mtp" not in variants(source.choice or ""):  # a part of a model, beside whole ones
+        models = {n: parts for n, parts in models.items() if "mtp" not in variants(n)} or models
+    choices = (source.choice,) if source.choice else (*_USUAL, None)
+    wanted = next(filter(None, (_wanted(models, choice) for choice in choices)), [])
     if len(wanted) != 1:
         raise _choice_error(models, source)
     parts = sorted(wanted[0], key=lambda file: file.rfilename)
@@ -94,11 +104,13 @@ def choose(files: Iterable[RepoSibling], source: HubSource) -> list[RepoSibling]
 
 
 def _wanted(models: dict[str, list[RepoSibling]], choice: str | None) -> list[list[RepoSibling]]:
-    return [
-        parts
-        for name, parts in models.items()
-        if any(_is_chosen(path, choice) for path in (name, *(file.rfilename for file in parts)))
-    ]
+    """The models that `choice` selects. Those with fewer marks that it lacks are preferred."""
+    found: dict[int, list[list[RepoSibling]]] = {}
+    for name, parts in models.items():
+        if any(_is_chosen(path, choice) for path in (name, *(file.rfilename for file in parts))):
+            marks = variants(name) - variants(choice or "")
+            found.setdefault(len(marks), []).append(parts)
+    return found[min(found)] if found else []
 
 
 def _folder(files: list[RepoSibling], source: HubSource) -> list[RepoSibling]:
@@ -112,6 +124,16 @@ def _folder(files: list[RepoSibling], source: HubSource) -> list[RepoSibling]:
         raise DownloadError(
             f"The repository {source.id} contains no GGUF file"
             + (f", so it has no {source.choice}." if source.choice else " and no safetensors.")
+            + " Look for a repository of the same model with GGUF in its name."
+        )
+    if not names & _TOKENIZERS:
+        raise DownloadError(
+            f"The repository {source.id} has no tokenizer.json and no tokenizer.model"
+            + (
+                ", only tekken.json, which is not supported."
+                if any(file.rfilename == _TEKKEN for file in files)
+                else "."
+            )
             + " Look for a repository of the same model with GGUF in its name."
         )
     return found
@@ -151,7 +173,7 @@ def _choice_error(models: dict[str, list[RepoSibling]], source: HubSource) -> Do
     ]
     return DownloadError(
         f"{source.spec} does not select exactly one model. Add a quantization or a file name, for "
-        f"example hf:{source.id}:{_USUAL}. The choices are:\n" + "\n".join(lines)
+        f"example hf:{source.id}:{_USUAL[0]}. The choices are:\n" + "\n".join(lines)
     )
 
 
@@ -160,7 +182,7 @@ def _look_up(source: HubSource) -> ModelInfo:
     hub = constants.ENDPOINT
     try:
         api = HfApi()
-        info = api.model_info(source.id, files_metadata=True, timeout=30)
+        info = api.model_info(source.id, revision=source.revision, files_metadata=True, timeout=30)
         if info.gated:
             api.auth_check(source.id)
         return info
@@ -174,6 +196,11 @@ def _look_up(source: HubSource) -> ModelInfo:
         raise DownloadError(
             f"{hub} has no model {source.id}, or the model is private. Check the name. For a "
             "private model, set HF_TOKEN or run `hf auth login`."
+        ) from error
+    except RevisionNotFoundError as error:
+        raise DownloadError(
+            f"{source.id} has no branch, tag or commit {source.revision}. The branches are at "
+            f"{hub}/{source.id}/tree/main."
         ) from error
     except OfflineModeIsEnabled as error:
         raise DownloadError("HF_HUB_OFFLINE is set; unset it to download.") from error

