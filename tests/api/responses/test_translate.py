@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from minikin.api.request.translate import Limits
+from minikin.api.responses.item_rules import ITEM_TYPES
 from minikin.api.responses.parameters import EXTENSIONS, PARAMETERS, TABLE
 from minikin.api.responses.translate import ResponseRequest, read
 from minikin.api.responses.wire import Response
@@ -28,6 +29,10 @@ def fault(limits=LIMITS, **fields) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as raised:
         request(limits, **fields)
     return raised.value
+
+
+def part(kind):
+    return {"role": "user", "content": [{"type": kind, "text": "Hi"}]}
 
 
 def test_every_destination_exists():
@@ -89,6 +94,53 @@ def test_every_destination_exists():
 def test_the_first_fault_is_reported(fields, param, code):
     found = fault(**fields)
     assert (found.param, found.code, found.status) == (param, code, 400)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "message"),
+    [
+        ({"input": None}, "input", "expected a string, but got an object instead."),
+        ({"input": [{"type": 7}]}, "input[0]",
+         "Invalid value: ''. Supported values are: 'additional_tools', 'agent_message'"),
+        ({"input": [{"role": 7, "content": "Hi"}]}, "input[0]",
+         "Invalid value: ''. Supported values are: 'assistant'"),
+        ({"input": [part("zzz")]}, "input[0].content[0].type",
+         "'summary_text', and 'encrypted_content'."),
+        ({"input": [part("output_text")]}, "input[0].content[0]",
+         "'input_file', 'scoped_content', and 'input_audio'."),
+        ({"input": [part("input_audio")]}, "input[0].content[0].type",
+         "input_audio is only supported by certain models."),
+        ({"input": [{"type": "function_call_output", "call_id": "a",
+                     "output": [{"type": "output_text", "text": ""}]}]}, "input[0].output[0]",
+         "'input_text', 'input_image', 'input_file', and 'scoped_content'."),
+        ({"include": "x"}, "include", "'cod...uts', 'rea...ent', or 'mes...obs', but got"),
+        ({"include": ["x"]}, "include[0]", "and 'message.output_text.logprobs'."),
+        ({"reasoning": {"effort": "x"}}, "reasoning.effort", "'high', 'xhigh', and 'max'."),
+        ({"reasoning": {"effort": 5}}, "reasoning.effort",
+         "expected one of 'minimal', 'low', 'medium', or 'high', but got an integer"),
+        ({"reasoning": {"effort": []}}, "reasoning.effort",
+         "expected one of one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', or 'max' "
+         "or integer, but got an array instead."),
+        ({"reasoning": {"summary": "x"}}, "reasoning.summary", "'concise', 'detailed', and 'auto'"),
+        ({"reasoning": {"generate_summary": "auto"}}, "reasoning.generate_summary", "Unknown"),
+        ({"tool_choice": 7, "metadata": 7}, "tool_choice", "Invalid type"),
+    ],
+)  # fmt: skip
+def test_faults_have_the_words_that_others_saw(fields, param, message):
+    found = fault(**fields)
+    assert found.param == param
+    assert message in found.message
+
+
+def test_there_are_33_kinds_of_items():
+    assert len(set(ITEM_TYPES)) == len(ITEM_TYPES) == 33
+    assert sorted(ITEM_TYPES) == [*ITEM_TYPES]
+
+
+def test_the_greatest_effort_is_that_of_chat_completions():
+    asked = request(OPEN, reasoning={"effort": "max"})
+    assert asked.reasoning_effort == "xhigh"
+    assert asked.settings["reasoning"] == {"effort": "max", "summary": None}
 
 
 def test_missing_fields_come_first():

@@ -9,6 +9,7 @@ from typing import Any
 from minikin.api.request import faults
 from minikin.api.request.message_rules import check_distinct
 from minikin.api.request.translate import Limits
+from minikin.api.responses.item_rules import UNREAD
 from minikin.api.responses.messages import CALLS, OUTPUTS, Item
 from minikin.api.responses.tool_rules import HOSTED, OWN
 from minikin.config import ORIGINAL, SNAPSHOT
@@ -68,7 +69,7 @@ def check_context(values: Values, items: list[Item]) -> None:
 
 
 def _no_reasoning(values: Values) -> None:
-    for member in ("effort", "summary", "generate_summary"):
+    for member in ("effort", "summary"):
         if values.get("reasoning", {}).get(member) is not None:
             raise faults.unsupported(f"reasoning.{member}")
 
@@ -97,12 +98,12 @@ def _only_text(values: Values, items: list[Item]) -> None:
 
 
 def only_text(given: list[Item], path: str) -> None:
-    """Raise InvalidRequest for images and files, which no model here reads."""
+    """Raise InvalidRequest for images, files and other parts that no model here reads."""
     for at, item in enumerate(given):
         for field in ("content", "output"):
             parts = item.get(field)
             for index, part in enumerate(parts if isinstance(parts, list) else ()):
-                if isinstance(part, dict) and part.get("type") in ("input_image", "input_file"):
+                if isinstance(part, dict) and part.get("type") in UNREAD:
                     raise InvalidRequest(
                         f"Invalid content type. {part['type']} is only supported by certain "
                         "models.",

@@ -25,19 +25,19 @@ MAX_PARTS = 1024
 MAX_OUTPUT_CHARS = 10 * 1024 * 1024
 """Of the output of a function call."""
 ITEM_TYPES = (
-    "additional_tools", "apply_patch_call", "apply_patch_call_output", "code_interpreter_call",
-    "compaction", "compaction_trigger", "computer_call", "computer_call_output",
-    "configuration_update", "custom_tool_call", "custom_tool_call_output", "file_search_call",
+    "additional_tools", "agent_message", "apply_patch_call", "apply_patch_call_output",
+    "code_interpreter_call", "compaction", "compaction_trigger", "computer_call",
+    "computer_call_output", "custom_tool_call", "custom_tool_call_output", "file_search_call",
     "function_call", "function_call_output", "image_generation_call", "item_reference",
     "local_shell_call", "local_shell_call_output", "mcp_approval_request",
-    "mcp_approval_response", "mcp_call", "mcp_list_tools", "message", "program",
-    "program_output", "reasoning", "shell_call", "shell_call_output", "tool_search_call",
-    "tool_search_output", "web_search_call",
+    "mcp_approval_response", "mcp_call", "mcp_list_tools", "message", "multi_agent_call",
+    "multi_agent_call_output", "program", "program_output", "reasoning", "shell_call",
+    "shell_call_output", "tool_search_call", "tool_search_output", "web_search_call",
 )  # fmt: skip
 """The item types that OpenAI's errors name."""
 PART_TYPES = (
-    "input_text", "input_image", "output_text", "refusal", "input_file", "computer_screenshot",
-    "summary_text",
+    "input_text", "input_image", "input_audio", "output_text", "refusal", "input_file",
+    "computer_screenshot", "summary_text", "encrypted_content",
 )  # fmt: skip
 """The part types that OpenAI's errors name."""
 ROLES = ("assistant", "system", "developer", "user")
@@ -49,6 +49,28 @@ _LINK = Nullable(Text())
 
 def _kind(kind: str, **fields: Property) -> Object:
     return Object(required(type=OneOf((kind,))) | fields)
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """A part of any form that no model here reads. It gets an error of its own later."""
+
+    kind: str
+
+    def check(self, value: Any, path: str) -> dict[str, Any]:
+        """See Rule."""
+        return FreeForm().check(value, path)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return {
+            "type": "object",
+            "properties": {"type": {"const": self.kind}},
+            "required": ["type"],
+        }
+
+    def __str__(self) -> str:
+        return "object"
 
 
 _PARTS: dict[str, Rule] = {
@@ -71,7 +93,11 @@ _PARTS: dict[str, Rule] = {
         **optional(annotations=Nullable(_ANY), logprobs=Nullable(_ANY)),
     ),
     "refusal": _kind("refusal", **required(refusal=Text())),
+    "scoped_content": Unread("scoped_content"),
+    "input_audio": Unread("input_audio"),
 }
+UNREAD = ("input_image", "input_file", "scoped_content", "input_audio")
+"""The parts that no model here reads."""
 
 
 def _content(*kinds: str) -> Either:
@@ -86,7 +112,7 @@ def _content(*kinds: str) -> Either:
     return Either("one of an array of objects or string", {str: Text(), list: parts})
 
 
-_INPUT = _content("input_text", "input_image", "input_file")
+_INPUT = _content("input_text", *UNREAD)
 
 
 def _message(role: str, content: Rule, **more: Property) -> Object:
@@ -142,7 +168,10 @@ class Reasoning(msgspec.Struct, frozen=True):
 
 _OUTPUT = Either(
     "one of an array of objects or string",
-    {str: Text(MAX_OUTPUT_CHARS), list: _INPUT.by_type[list]},
+    {
+        str: Text(MAX_OUTPUT_CHARS),
+        list: _content("input_text", *UNREAD[:-1]).by_type[list],
+    },
 )
 ITEM = Variant(
     tag="type",

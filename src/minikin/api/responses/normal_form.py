@@ -123,13 +123,13 @@ def nested_format(given: dict[str, Any]) -> dict[str, Any]:
 
 def reasoning(given: dict[str, Any]) -> dict[str, Any]:
     """`reasoning` as a response shows it."""
-    summary = given.get("summary") or given.get("generate_summary")
-    return {"effort": given.get("effort"), "summary": summary}
+    return {"effort": given.get("effort"), "summary": given.get("summary")}
 
 
 def effort(given: dict[str, Any]) -> str | None:
-    """The effort that `reasoning` asks for."""
-    return given.get("effort")
+    """The effort that `reasoning` asks for. Chat completions have no `max`."""
+    asked = given.get("effort")
+    return "xhigh" if asked == "max" else asked
 
 
 def wants_logprobs(include: list[str]) -> bool:

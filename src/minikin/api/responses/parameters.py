@@ -5,10 +5,7 @@ docs/compatibility.md and the OpenAPI document are generated from this table.
 
 from __future__ import annotations
 
-from typing import get_args
-
 from minikin.api.request import conversions
-from minikin.api.request.answer_request import ReasoningEffort
 from minikin.api.request.destinations import NoEffect, Rejected, Request, Sampling, Setting
 from minikin.api.request.parameter import Parameter, ParameterTable
 from minikin.api.request.parameter_rules import Metadata
@@ -26,7 +23,14 @@ from minikin.api.request.rules import (
 )
 from minikin.api.responses import normal_form
 from minikin.api.responses.item_rules import INPUT
-from minikin.api.responses.rules import Identifier, alternatives, optional, required, word
+from minikin.api.responses.rules import (
+    Effort,
+    Identifier,
+    alternatives,
+    optional,
+    required,
+    word,
+)
 from minikin.api.responses.tool_rules import TEXT, TOOL_CHOICE, TOOLS
 from minikin.config import MAX_TEMPERATURE
 
@@ -37,14 +41,16 @@ INCLUDABLE = (
     "message.input_image.image_url", "computer_call_output.output.image_url",
     "code_interpreter_call.outputs", "reasoning.encrypted_content", normal_form.LOGPROBS,
 )  # fmt: skip
-_INCLUDE = Array(word(*INCLUDABLE), f"an array of one of {alternatives(INCLUDABLE)}", 64)
-_SUMMARY = Nullable(word("auto", "concise", "detailed"))
+
+
+class _Includes(Array, frozen=True):
+    def __str__(self) -> str:
+        return f"an array of {self.item}"
+
+
+_INCLUDE = _Includes(word(*INCLUDABLE), f"an array of one of {alternatives(INCLUDABLE)}", 64)
 _REASONING = Object(
-    optional(
-        effort=Nullable(word(*get_args(ReasoningEffort))),
-        summary=_SUMMARY,
-        generate_summary=_SUMMARY,
-    )
+    optional(effort=Nullable(Effort()), summary=Nullable(word("concise", "detailed", "auto")))
 )
 _PROMPT = Object(
     required(id=Text(max_length=256))
@@ -128,6 +134,13 @@ PARAMETERS = (
         "a call of a custom tool with a `lark` grammar is the last one of its answer",
     ),
     Parameter(
+        "tool_choice",
+        Nullable(TOOL_CHOICE),
+        (Request("tool_choice", normal_form.nested_choice), Setting("tool_choice", "auto")),
+        "`auto`",
+        "`none`, `auto`, `required`, a function, or `allowed_tools`",
+    ),
+    Parameter(
         "metadata",
         Nullable(Metadata()),
         (Setting("metadata", {}),),
@@ -174,13 +187,6 @@ PARAMETERS = (
         (Sampling("frequency_penalty"), Setting("frequency_penalty", 0.0, float)),
         "0",
         "counts only the tokens of this answer",
-    ),
-    Parameter(
-        "tool_choice",
-        Nullable(TOOL_CHOICE),
-        (Request("tool_choice", normal_form.nested_choice), Setting("tool_choice", "auto")),
-        "`auto`",
-        "`none`, `auto`, `required`, a function, or `allowed_tools`",
     ),
     Parameter(
         "parallel_tool_calls",

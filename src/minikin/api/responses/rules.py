@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from minikin.api.request import faults
+from minikin.api.request.answer_request import ReasoningEffort
 from minikin.api.request.rules import OneOf, Property, Rule, Tagged, Text
 from minikin.errors import InvalidRequest
 
 MAX_ID = 64
+_LONGEST_SHOWN = 16
+"""Characters. OpenAI shows 12 and cuts 20."""
+_FIRST_EFFORTS = ("minimal", "low", "medium", "high")
 _ID = re.compile(r"[A-Za-z0-9_-]*")
 
 
@@ -27,8 +31,14 @@ def optional(**rules: Rule) -> dict[str, Property]:
 
 
 def alternatives(values: Sequence[str]) -> str:
-    """Values as OpenAI lists them for a wrong type: 'a' or 'b'; 'a', 'b', or 'c'."""
-    quoted = [f"'{value}'" for value in values]
+    """Values as OpenAI lists them for a wrong type: 'a' or 'b'; 'a', 'b', or 'c'.
+
+    Of a long value it shows both ends: 'mes...obs'.
+    """
+    quoted = [
+        f"'{value}'" if len(value) <= _LONGEST_SHOWN else f"'{value[:3]}...{value[-3:]}'"
+        for value in values
+    ]
     if len(quoted) < 3:
         return " or ".join(quoted)
     return ", ".join([*quoted[:-1], f"or {quoted[-1]}"])
@@ -37,6 +47,27 @@ def alternatives(values: Sequence[str]) -> str:
 def word(*values: str) -> OneOf:
     """One of a few strings. Here, the error for another type lists them."""
     return OneOf(values, f"one of {alternatives(values)}")
+
+
+class Effort(msgspec.Struct, frozen=True):
+    """How much a model reasons. OpenAI also knows an integer, which it has no models for."""
+
+    levels: tuple[str, ...] = (*get_args(ReasoningEffort), "max")
+
+    def check(self, value: Any, path: str) -> str:
+        """See Rule."""
+        if type(value) is int:
+            raise faults.wrong_type(path, f"one of {alternatives(_FIRST_EFFORTS)}", value)
+        expected = f"one of one of {alternatives(self.levels)} or integer"
+        return OneOf(self.levels, expected).check(value, path)
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See Rule."""
+        return OneOf(self.levels).schema
+
+    def __str__(self) -> str:
+        return str(OneOf(self.levels))
 
 
 class Identifier(msgspec.Struct, frozen=True):
@@ -90,10 +121,9 @@ class Variant(Tagged, frozen=True, kw_only=True):
         kind = value.get(self.tag, self.absent)
         if kind is None and self.tag not in value:
             raise faults.missing(f"{path}.{self.tag}")
-        if not isinstance(kind, str):
-            raise faults.wrong_type(f"{path}.{self.tag}", "a string", kind)
-        if kind not in self.known:
-            raise faults.not_one_of(path + self.unknown_at, kind, self.known)
-        if kind not in self.kinds:
+        kind = kind if isinstance(kind, str) else ""  # as OpenAI reports another type
+        if kind in self.kinds:
+            return self.kinds[kind].check(value, path)
+        if kind in self.known:
             raise faults.not_one_of(path, kind, tuple(self.kinds))
-        return self.kinds[kind].check(value, path)
+        raise faults.not_one_of(path + self.unknown_at, kind, self.known)

@@ -17,7 +17,6 @@ from minikin.api.request.parameter import check_each
 from minikin.api.request.translate import Limits
 from minikin.api.responses import normal_form
 from minikin.api.responses.combinations import check_context, check_input, check_model
-from minikin.api.responses.item_rules import INPUT
 from minikin.api.responses.messages import Item, to_messages, turns
 from minikin.api.responses.parameters import TABLE
 from minikin.api.responses.strangers import check_names, moved
@@ -155,7 +154,7 @@ def read(body: Any, limits: Limits, only: Sequence[str] | None = None) -> Body:
     check_names(body, {"model", *(parameter.name for parameter in parameters)})
     model = _text(body["model"])
     if body["input"] is None:
-        raise faults.wrong_type("input", INPUT.expected, {})  # OpenAI calls a null here an object
+        raise faults.wrong_type("input", "a string", {})  # as OpenAI reports a null
     values = check_each(body, parameters)
     if model not in limits.models:
         raise _no_model(model)
