@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -70,6 +70,9 @@ bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.c
 
 bench-state: $(VENV)/.installed-test  ## measure what storing and batches cost other requests; e.g. ARGS="--only batch"
 	$(BIN)/python -m bench.state "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-seeing: $(VENV)/.installed-test  ## measure what metrics and logs cost at 32 streams; e.g. ARGS="--pairs 40"
+	$(BIN)/python -m bench.seeing "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 bench-page: $(VENV)/.installed-test  ## measure the pages in Chromium: long tasks, first answer, cost of open pages
 	$(BIN)/python -m bench.page "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -81,13 +82,17 @@ def cpu_seconds(pid: int) -> float:
 
 
 @contextmanager
-def starting(model: str, *options: str) -> Iterator[Server]:
-    """A server of this model that loads, with a database of its own."""
+def starting(
+    model: str, *options: str, program: str = "minikin", log: Any = None
+) -> Iterator[Server]:
+    """A server of this model that loads, with a database of its own. It logs to `log`, if given."""
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         where = ("--database", f"{folder}/store.sqlite3", "--files", f"{folder}/files")
-        command = (sys.executable, "-m", "minikin", "serve", model, "--port", str(port))
-        process = subprocess.Popen([*command, *where, *options], stdout=subprocess.DEVNULL)
+        command = (sys.executable, "-m", program, "serve", model, "--port", str(port))
+        process = subprocess.Popen(
+            [*command, *where, *options], stdout=subprocess.DEVNULL, stderr=log
+        )
         try:
             yield Server(f"http://127.0.0.1:{port}", process)
         finally:
@@ -97,8 +102,8 @@ def starting(model: str, *options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def serving(model: str, *options: str) -> Iterator[Server]:
+def serving(model: str, *options: str, **more: Any) -> Iterator[Server]:
     """The same, ready."""
-    with starting(model, *options) as server:
+    with starting(model, *options, **more) as server:
         server.wait_ready()
         yield server

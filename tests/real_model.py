@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -46,6 +47,8 @@ def default_model() -> Path:
 class RunningServer:
     url: str
     process: subprocess.Popen
+    verify: ssl.SSLContext | bool = True
+    """What its certificate must fit."""
 
     def engine_pid(self) -> int:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -63,7 +66,7 @@ class RunningServer:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
-                if httpx.get(f"{self.url}/ready").status_code == 200:
+                if httpx.get(f"{self.url}/ready", verify=self.verify).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
@@ -73,14 +76,21 @@ class RunningServer:
 
 
 @contextmanager
-def real_server(*options: str, log=None):
-    """`minikin serve` with its default model on a free port. It logs to `log`, if given."""
+def real_server(*options: str, log=None, tls: Path | None = None):
+    """`minikin serve` with its default model on a free port. It logs to `log`, if given.
+
+    `tls`: a file with a certificate for 127.0.0.1 and its key.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "minikin", "serve", "--port", str(port), *options]
+    command += ["--tls-certificate", str(tls)] if tls else []
     process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL, stderr=log)
     server = RunningServer(f"http://127.0.0.1:{port}", process)
+    if tls:
+        trusted = ssl.create_default_context(cafile=tls)
+        server = RunningServer(f"https://127.0.0.1:{port}", process, trusted)
     try:
         server.wait_ready(300)
         yield server
