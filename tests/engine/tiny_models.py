@@ -13,6 +13,8 @@ import torch
 import transformers
 from gguf.constants import MODEL_ARCH, GGMLQuantizationType
 
+from minikin.model_file.folder.names import is_seeing, text_name
+
 VOCABULARY = 256
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
@@ -40,16 +42,22 @@ class Tiny:
     """Under the architecture's name."""
     tensors: dict[str, list[float]] = field(default_factory=dict)
     side_by_side: bool = False
+    vision: dict[str, Any] = field(default_factory=dict)
+    """The sizes of a part that sees. Text does not pass through it."""
     norms_from_zero: bool = False
     """transformers adds 1 to the norms' weights; GGUF files have it added."""
 
     def make(self) -> transformers.PreTrainedModel:
         torch.manual_seed(7)
-        kind = getattr(transformers, f"{self.model}ForCausalLM")
-        model = kind(kind.config_class(**(SIZES | self.config))).eval()
+        task = "ForConditionalGeneration" if self.vision else "ForCausalLM"
+        kind = getattr(transformers, f"{self.model}{task}")
+        sizes = SIZES | self.config
+        if self.vision:
+            sizes = {"text_config": sizes, "vision_config": self.vision, **VISION_TOKENS}
+        model = kind(kind.config_class(**sizes)).eval()
         with torch.no_grad():
             for name, weight in model.named_parameters():
-                if name.endswith("norm.weight"):
+                if name.endswith(("norm.weight", "layernorm.weight")):
                     weight += torch.randn_like(weight) * 0.2
                 else:
                     weight.normal_(0, 0.2 if weight.ndim == 1 else weight.shape[-1] ** -0.5)
@@ -57,6 +65,9 @@ class Tiny:
         return model
 
 
+MARKS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+VISION_TOKENS = dict.fromkeys(MARKS, VOCABULARY + 1)
+"""Outside of the vocabulary, so that no text has them."""
 LLAMA3 = {
     "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
@@ -65,6 +76,19 @@ LONG, SHORT = [1.0 + i for i in range(24)], [1.0 + 0.1 * i for i in range(24)]
 LONGROPE = {
     "rope_type": "longrope", "rope_theta": 10_000.0, "long_factor": LONG, "short_factor": SHORT,
     "original_max_position_embeddings": 32, "factor": 8.0, "partial_rotary_factor": 0.75,
+}  # fmt: skip
+THETA = {"rope_type": "default", "rope_theta": 10_000.0}
+YARN = {
+    "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0,
+    "original_max_position_embeddings": 64,
+}  # fmt: skip
+GRANITE = {
+    "embedding_multiplier": 12.0, "residual_multiplier": 0.22, "logits_scaling": 8.0,
+    "attention_multiplier": 0.015625,
+}  # fmt: skip
+PIXTRAL = {
+    "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
+    "num_attention_heads": 2, "image_size": 32, "patch_size": 16,
 }  # fmt: skip
 GPT_OSS_ROPE = {
     "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0, "truncate": False,
@@ -98,6 +122,52 @@ FAMILIES = {
         {"expert_count": 4, "expert_used_count": 2},
         side_by_side=True,
     ),
+    "Ministral 3": Tiny(
+        MODEL_ARCH.MISTRAL3,
+        "Mistral3",
+        {
+            "model_type": "ministral3", "head_dim": 32, "sliding_window": None,
+            "rope_parameters": {
+                "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0,
+                "original_max_position_embeddings": 64, "mscale": 1.0, "mscale_all_dim": 1.0,
+                "llama_4_scaling_beta": 0.1,
+            },
+        },
+        {
+            "rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": 64, "rope.scaling.yarn_log_multiplier": 1.0,
+            "attention.temperature_scale": 0.1,
+        },
+        vision=PIXTRAL,
+        side_by_side=True,
+    ),
+    "Granite": Tiny(
+        MODEL_ARCH.GRANITE,
+        "Granite",
+        GRANITE,
+        {
+            "embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0,
+            "attention.scale": 0.015625,
+        },
+        side_by_side=True,
+    ),
+    "Granite 4 Micro": Tiny(
+        MODEL_ARCH.GRANITE,
+        "GraniteMoeHybrid",
+        GRANITE | {
+            "layer_types": ["attention"] * 3, "position_embedding_type": "rope",
+            "shared_intermediate_size": 96, "num_local_experts": 0, "num_experts_per_tok": 0,
+        },
+        {
+            "embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0,
+            "attention.scale": 0.015625,
+        },
+        side_by_side=True,
+    ),
+    "ERNIE 4.5": Tiny(MODEL_ARCH.ERNIE4_5, "Ernie4_5", {"head_dim": 32, "use_bias": True}),
+    "GLM-4": Tiny(
+        MODEL_ARCH.GLM4, "Glm4", {"head_dim": 32}, {"rope.dimension_count": 16}
+    ),
     "SmolLM3": Tiny(
         MODEL_ARCH.SMOLLM3, "SmolLM3", {"num_hidden_layers": 5}, side_by_side=True
     ),
@@ -117,6 +187,62 @@ FAMILIES = {
         },
     ),
     "Qwen3": Tiny(MODEL_ARCH.QWEN3, "Qwen3", {"head_dim": 32}),
+    "Qwen2.5-VL": Tiny(
+        MODEL_ARCH.QWEN2VL,
+        "Qwen2_5_VL",
+        {
+            "hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 1,
+            "rope_parameters": THETA | {"mrope_section": [8, 12, 12]},
+        },
+        vision={"depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 128},
+    ),
+    "Qwen3-VL": Tiny(
+        MODEL_ARCH.QWEN3VL,
+        "Qwen3VL",
+        {
+            "head_dim": 32,
+            "rope_parameters": THETA | {"mrope_section": [4, 6, 6]},
+        },
+        vision={
+            "depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64,
+            "intermediate_size": 32, "deepstack_visual_indexes": [0],
+        },
+    ),
+    "Seed-OSS": Tiny(MODEL_ARCH.SEED_OSS, "SeedOss", {"head_dim": 32}),
+    "Hunyuan": Tiny(
+        MODEL_ARCH.HUNYUAN_DENSE,
+        "HunYuanDenseV1",
+        {
+            "head_dim": 32,
+            "rope_parameters": THETA | {"rope_type": "dynamic", "factor": 1.0, "alpha": 1000.0},
+        },
+        {"rope.freq_base": 1e4 * 1000.0 ** (32 / 30)},
+    ),
+    "OLMo 2": Tiny(MODEL_ARCH.OLMO2, "Olmo2"),
+    "OLMo 3": Tiny(
+        MODEL_ARCH.OLMO2,
+        "Olmo3",
+        {
+            "num_hidden_layers": 5, "sliding_window": 20,
+            "rope_parameters": {"full_attention": YARN, "sliding_attention": THETA},
+        },
+        {
+            "attention.sliding_window": 20, "rope.freq_base": 1e4, "rope.scaling.type": "yarn",
+            "rope.scaling.factor": 4.0, "rope.scaling.original_context_length": 64,
+        },
+    ),
+    "EXAONE 4": Tiny(
+        MODEL_ARCH.EXAONE4,
+        "Exaone4",
+        {"num_hidden_layers": 5, "sliding_window": 20, "rope_parameters": LLAMA3},
+        {"attention.sliding_window": 20},
+        tensors={"rope_freqs.weight": []},
+    ),
+    "EXAONE 4 1.2B": Tiny(
+        MODEL_ARCH.EXAONE4,
+        "Exaone4",
+        {"sliding_window": None, "layer_types": ["full_attention"] * 3},
+    ),
     "Qwen3-MoE": Tiny(
         MODEL_ARCH.QWEN3MOE,
         "Qwen3Moe",
@@ -194,7 +320,7 @@ def write_gguf(
     kind: GGMLQuantizationType = GGMLQuantizationType.F32,
 ) -> None:
     """As llama.cpp's converter would, the matrices but routers in one type."""
-    c = model.config
+    c = model.config.get_text_config()
     name = gguf.MODEL_ARCH_NAMES[tiny.arch]
     writer = gguf.GGUFWriter(path, name)
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
@@ -226,18 +352,22 @@ def write_gguf(
 def gguf_tensors(
     tiny: Tiny, model: transformers.PreTrainedModel, head_dim: int
 ) -> dict[str, np.ndarray]:
-    names = gguf.get_tensor_name_map(tiny.arch, model.config.num_hidden_layers)
+    names = gguf.get_tensor_name_map(tiny.arch, model.config.get_text_config().num_hidden_layers)
     found: dict[str, np.ndarray] = {}
     for name, weight in model.state_dict().items():
         if name == "lm_head.weight" and model.config.tie_word_embeddings:
             continue
-        values = weight.numpy()
+        if is_seeing(name):
+            continue
+        name, values = text_name(name), weight.numpy()
         if tiny.norms_from_zero and name.endswith("norm.weight"):
             values = values + 1
         if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
             values = side_by_side(values, head_dim)
         for part, numbers in as_written(tiny, name, values):
-            found[names.get_name(part, (".weight", ".bias"))] = numbers
+            own = names.get_name(part, (".weight", ".bias"))
+            assert own, name
+            found[own] = numbers
     for name, factors in tiny.tensors.items():
         found[name] = np.array(factors or llama3_factors(head_dim), dtype=np.float32)
     return found
@@ -247,6 +377,12 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
     """A tensor under the names that GGUF's map knows; experts' gates apart from what they gate."""
     if name.endswith("sinks"):
         name += ".weight"
+    if ".shared_mlp." in name:
+        name = name.replace("shared_mlp.output_linear", "mlp.down_proj")
+        halves = [values] if "down" in name else np.split(values, 2)
+        for half, part in zip(halves, ("gate_proj", "up_proj"), strict=False):
+            yield name.replace("shared_mlp.input_linear", f"mlp.{part}"), half
+        return
     if ".experts." not in name:
         yield name, values
         return

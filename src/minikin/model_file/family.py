@@ -41,6 +41,16 @@ class Family:
     """A model with this many layers scales its queries by hidden / heads, not by the head size."""
     feed_forward_norm: str = "ffn_norm.weight"
     """The tensor of the norm before the feed-forward."""
+    norm_before: bool = True
+    """Attention and feed-forward read the residual stream through a norm."""
+    late_norms: bool = False
+    """The norms of queries and keys come after their rotation."""
+    multiplied: bool = False
+    """The file has factors for embeddings, residuals and logits."""
+    unplaced_global: bool = False
+    """If some layers have a window, the others have no positions."""
+    plain_local_rope: bool = False
+    """Layers with a window do not scale their positions."""
     mixture: bool = False
     """Every layer is a mixture of experts. In other families, the file says which layers are."""
     rounded_yarn: bool = True
@@ -49,10 +59,32 @@ class Family:
 
 FAMILIES = {
     "llama": Family(side_by_side=True),
+    "mistral3": Family(side_by_side=True),
+    "granite": Family(side_by_side=True, multiplied=True),
+    "minicpm": Family(side_by_side=True, multiplied=True),
+    "ernie4_5": Family(side_by_side=True),
+    "glm4": Family(layer_tensors=_POST_NORMS, side_by_side=True),
     "smollm3": Family(side_by_side=True, unplaced_every=4),
     "qwen2": Family(layer_tensors=_QKV_BIASES),
+    "qwen2vl": Family(layer_tensors=_QKV_BIASES),
+    "seed_oss": Family(layer_tensors=_QKV_BIASES, feed_forward_norm="post_attention_norm.weight"),
     "qwen3": Family(layer_tensors=_QUERY_KEY_NORMS),
+    "qwen3vl": Family(layer_tensors=_QUERY_KEY_NORMS),
+    "hunyuan-dense": Family(layer_tensors=_QUERY_KEY_NORMS, late_norms=True),
+    "olmo2": Family(
+        layer_tensors=_QUERY_KEY_NORMS + _POST_NORMS,
+        norm_before=False,
+        global_every=4,
+        plain_local_rope=True,
+    ),
+    "exaone4": Family(
+        layer_tensors=_QUERY_KEY_NORMS + _POST_NORMS,
+        norm_before=False,
+        global_every=4,
+        unplaced_global=True,
+    ),
     "qwen3moe": Family(layer_tensors=_QUERY_KEY_NORMS, mixture=True),
+    "qwen3vlmoe": Family(layer_tensors=_QUERY_KEY_NORMS, mixture=True),
     "gemma2": Family(
         layer_tensors=_POST_NORMS,
         activation="gelu",

@@ -40,6 +40,7 @@ class Architecture:
     context_length: int
     """Maximum tokens of a sequence."""
     norm_epsilon: float
+    """Of norms of the residual stream as it is stored, see `embedding_scale`."""
     attention_scale: float
     """The factor for each product of a query and a key."""
     windows: tuple[int | None, ...]
@@ -49,10 +50,21 @@ class Architecture:
     experts: Experts | None = None
     activation: ActivationName = "silu"
     embedding_scale: float = 1.0
+    """The factor for embeddings.
+
+    A file's factor for the residual r of each layer is a part of it: the residual stream is stored
+    divided by r. Norms do not see this, except that their epsilon is divided by r squared.
+    """
+    logit_scale: float = 1.0
+    """The divisor of the logits."""
     attention_softcap: float | None = None
     logit_softcap: float | None = None
     side_by_side: bool = False
     """In the file, the two rows of a rotary pair are adjacent."""
+    norm_before: bool = True
+    """Attention and feed-forward read the residual stream through a norm."""
+    late_norms: bool = False
+    """The norms of queries and keys come after their rotation."""
     layer_tensors: tuple[str, ...] = ()
     """Tensors that each layer must have, in addition to those of all families."""
     feed_forward_norm: str = "ffn_norm.weight"
@@ -80,6 +92,8 @@ class Architecture:
         windows = _windows(fields, family, layers)
         experts = _experts(fields, family)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
+        residual = _residual_scale(fields, family)
+        embedding = hidden**0.5 if family.scaled_embedding else 1.0
         return cls(
             layers=layers,
             hidden=hidden,
@@ -89,16 +103,19 @@ class Architecture:
             feed_forward=_feed_forward(fields, experts),
             vocab_size=_vocab_size(fields, file),
             context_length=context,
-            norm_epsilon=fields.number("attention.layer_norm_rms_epsilon"),
+            norm_epsilon=fields.number("attention.layer_norm_rms_epsilon") / residual**2,
             attention_scale=fields.number("attention.scale", query_width**-0.5),
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
             experts=experts,
             activation=family.activation,
-            embedding_scale=hidden**0.5 if family.scaled_embedding else 1.0,
+            embedding_scale=fields.number("embedding_scale", embedding) / residual,
+            logit_scale=_logit_scale(fields, family),
             attention_softcap=fields.number("attn_logit_softcapping", 0.0) or None,
             logit_softcap=fields.number("final_logit_softcapping", 0.0) or None,
             side_by_side=family.side_by_side,
+            norm_before=family.norm_before,
+            late_norms=family.late_norms,
             layer_tensors=family.layer_tensors,
             feed_forward_norm=family.feed_forward_norm,
         )
@@ -127,6 +144,22 @@ def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
     if fields.whole("attention.value_length", head_dim) != head_dim:
         raise fields.wrong("attention.value_length")
     return head_dim
+
+
+def _residual_scale(fields: Fields, family: Family) -> float:
+    """The factor for what each half of a layer adds."""
+    scale = fields.number("residual_scale", 1.0)
+    # Other norms than those of the residual stream would need an epsilon of their own.
+    if not scale or (scale != 1 and any("norm" in name for name in family.layer_tensors)):
+        raise fields.wrong("residual_scale")
+    return scale
+
+
+def _logit_scale(fields: Fields, family: Family) -> float:
+    scale = fields.number("logit_scale", None if family.multiplied else 1.0)
+    if not scale:
+        raise fields.wrong("logit_scale")
+    return scale
 
 
 def _kv_heads(fields: Fields, heads: int) -> int:

@@ -11,7 +11,7 @@ from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
-from minikin.engine.model.rope import rotary_tables
+from minikin.engine.model.rope import Rope, rotary_tables
 from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native import contract
 from minikin.engine.native.arrays import address, empty, optional
@@ -100,6 +100,7 @@ class NativeLayers:
         self.architecture = architecture
         self.weights = weights
         self._rotations = rotary_tables(a.ropes, a.context_length, a.head_dim)
+        self._unturned = Rope().table(a.context_length, a.head_dim) if a.late_norms else None
         self._head = weights.head.for_kernels
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
@@ -164,23 +165,31 @@ class NativeLayers:
     def _layer_struct(self, i: int) -> contract.Layer:
         layer, cache, experts = self.weights.layers[i], self._cache, self._experts[i]
         assert cache is not None
+        queries, keys = self._rotations[i]
+        early: tuple[np.ndarray | None, np.ndarray | None] = None, None
+        if self._unturned:
+            early, queries, keys = keys, self._unturned, self._unturned
         vectors = (
             layer.attention_norm, layer.feed_forward_norm, layer.attention_post_norm,
-            layer.feed_forward_post_norm, layer.query_norm, layer.key_norm, layer.sinks,
+            layer.feed_forward_post_norm, layer.query_norm, layer.key_norm, *early, layer.sinks,
         )  # fmt: skip
+        wide = layer.query_norm is not None and len(layer.query_norm) > self.architecture.head_dim
         return contract.Layer(
             *map(optional, vectors),
             *(_struct(getattr(layer, name)) for name in MATRICES),
             experts.struct if experts else contract.Mixture(),
             *(address(part[i]) for part in (cache.keys, cache.values)),
-            *map(address, self._rotations[i]),
+            *map(address, (*queries, *keys)),
             self.architecture.windows[i] or 0,
+            wide,
         )  # fmt: skip
 
 
 def _fits(layer: LayerWeights) -> bool:
     matrices = [getattr(layer, name) for name in MATRICES]
     if layer.mixture is not None:
+        if layer.feed_forward_norm is None:  # the router reads it
+            return False
         matrices += [matrix for expert in layer.mixture.experts for matrix in expert]
         if len(layer.mixture.experts) > MOST_EXPERTS:
             return False

@@ -14,6 +14,9 @@ from minikin.model_file.family import Family
 from minikin.model_file.fields import Fields
 from minikin.model_file.model_file import ModelFile
 
+Table = tuple[np.ndarray, np.ndarray]
+"""Cosine and sine, each [positions, head_dim / 2] float32."""
+
 
 @dataclass(frozen=True)
 class Rope:
@@ -26,9 +29,12 @@ class Rope:
     """Radians per position, for the first pairs of a head. The other pairs do not rotate."""
     magnitude: float = 1.0
     """The factor for the rotated pairs."""
+    growth: float = 0.0
+    period: int = 1
+    """Queries grow with their position p by 1 + growth log(1 + floor(p / period)) (Llama 4)."""
 
-    def table(self, positions: int, head_dim: int) -> tuple[np.ndarray, np.ndarray]:
-        """Cosine and sine, each [positions, head_dim / 2] float32."""
+    def table(self, positions: int, head_dim: int) -> Table:
+        """Of keys."""
         turning = len(self.frequencies)
         cosine = np.ones((positions, head_dim // 2), np.float32)
         sine = np.zeros((positions, head_dim // 2), np.float32)
@@ -37,12 +43,20 @@ class Rope:
         sine[:, :turning] = np.sin(angle) * self.magnitude
         return cosine, sine
 
+    def query_table(self, positions: int, head_dim: int) -> Table:
+        """Of queries."""
+        cosine, sine = self.table(positions, head_dim)
+        turns = np.arange(positions) // self.period
+        factor = (1 + self.growth * np.log1p(turns)).astype(np.float32)[:, None]
+        return cosine * factor, sine * factor
 
-def rotary_tables(
-    ropes: Run[Rope], positions: int, head_dim: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The `Rope.table` of each layer. Layers with equal RoPE share one."""
-    tables = {rope: rope.table(positions, head_dim) for rope in set(ropes)}
+
+def rotary_tables(ropes: Run[Rope], positions: int, head_dim: int) -> list[tuple[Table, Table]]:
+    """The tables of queries and of keys of each layer. Equal ones are shared."""
+    tables: dict[Rope, tuple[Table, Table]] = {}
+    for rope in set(ropes):
+        keys = rope.table(positions, head_dim)
+        tables[rope] = rope.query_table(positions, head_dim) if rope.growth else keys, keys
     return [tables[rope] for rope in ropes]
 
 
@@ -60,9 +74,12 @@ def read_ropes(
         raise fields.wrong("rope.dimension_count")
     plain = _frequencies(dimensions, _base(fields, "rope.freq_base", 10_000.0))
     far = near = _scaled(file, fields, family, plain, context)
-    if family.local_rope_base:
-        base = _base(fields, "rope.freq_base_swa", family.local_rope_base)
+    if family.local_rope_base or family.plain_local_rope:
+        own = family.local_rope_base or _base(fields, "rope.freq_base", 10_000.0)
+        base = _base(fields, "rope.freq_base_swa", own)
         near = Rope(tuple(_frequencies(dimensions, base).tolist()))
+    if family.unplaced_global and any(windows):
+        far = Rope()
     every = family.unplaced_every
     return tuple(
         Rope() if every and (layer + 1) % every == 0 else near if window else far
@@ -110,7 +127,11 @@ def _scaled(
         raise fields.wrong("rope.scaling.type")
     slowed = _slowed_by_yarn(fields, len(plain), original, rounded=family.rounded_yarn)
     mixed = plain / factor * slowed + plain * (1 - slowed)
-    return Rope(tuple(mixed.tolist()), magnitude * (1 + 0.1 * log(factor)))
+    # 0 means that the file's magnitude is not divided.
+    magnitude /= 1 + 0.1 * fields.number("rope.scaling.yarn_log_multiplier", 0.0) * log(factor)
+    magnitude *= 1 + 0.1 * log(factor)
+    growth = fields.number("attention.temperature_scale", 0.0)
+    return Rope(tuple(mixed.tolist()), magnitude, growth, original if growth else 1)
 
 
 def _slowed_by_yarn(fields: Fields, pairs: int, original: int, *, rounded: bool) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +35,10 @@ class Tensors:
 
     def __contains__(self, name: str) -> bool:
         return name in self._file.tensors
+
+    def size(self, name: str) -> int:
+        """The number of values of a tensor, or 0 if there is none."""
+        return math.prod(self._file.tensors[name].shape) if name in self else 0
 
     def vector(self, name: str, size: int) -> np.ndarray:
         """[size] float32."""

@@ -22,18 +22,18 @@ from minikin.model_file.model_file import ModelFile
 class LayerWeights:
     """One decoder layer. Norms are float32 vectors. A norm that the family lacks is None."""
 
-    attention_norm: np.ndarray
+    attention_norm: np.ndarray | None
     qkv: Matrix
     """Hidden -> queries, keys and values, in this order."""
     query_norm: np.ndarray | None = None
-    """[head_dim]: the norm of each head before the rotation."""
+    """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
     key_norm: np.ndarray | None = None
     sinks: np.ndarray | None = None
     """[heads]. See `AttentionForm`."""
     output: Matrix
     attention_post_norm: np.ndarray | None = None
     """[hidden]: the norm of the output of attention."""
-    feed_forward_norm: np.ndarray
+    feed_forward_norm: np.ndarray | None
     gate_up: Matrix
     """Hidden -> gate and up, in this order."""
     down: Matrix
@@ -79,7 +79,7 @@ class _Loader:
         weights = Weights(
             embedding=embedding,
             layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
-            norm=self.tensors.vector("output_norm.weight", a.hidden),
+            norm=self.tensors.vector("output_norm.weight", a.hidden) / np.float32(a.logit_scale),
             head=embedding if tied else self._linear(a.hidden, MatrixPart("output", a.vocab_size)),
         )
         self.tensors.check_all_taken()
@@ -93,14 +93,14 @@ class _Loader:
         mixture = self._mixture(at, a.experts) if a.experts else None
         gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
-            attention_norm=self.tensors.vector(f"{at}.attn_norm.weight", a.hidden),
+            attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
             qkv=self._qkv(at),
-            query_norm=self._optional(at, "attn_q_norm.weight", a.head_dim),
-            key_norm=self._optional(at, "attn_k_norm.weight", a.head_dim),
+            query_norm=self._head_norm(at, "attn_q_norm.weight", a.heads),
+            key_norm=self._head_norm(at, "attn_k_norm.weight", a.kv_heads),
             sinks=self._optional(at, "attn_sinks.weight", a.heads),
             output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
-            feed_forward_norm=self.tensors.vector(f"{at}.{a.feed_forward_norm}", a.hidden),
+            feed_forward_norm=self._norm_before(f"{at}.{a.feed_forward_norm}"),
             gate_up=gate_up,
             down=down,
             mixture=mixture,
@@ -111,6 +111,17 @@ class _Loader:
         if name not in self.architecture.layer_tensors:
             return None
         return self.tensors.vector(f"{at}.{name}", size)
+
+    def _norm_before(self, name: str) -> np.ndarray | None:
+        a = self.architecture
+        return self.tensors.vector(name, a.hidden) if a.norm_before else None
+
+    def _head_norm(self, at: str, name: str, heads: int) -> np.ndarray | None:
+        """The norm of each of `heads` heads, or of all together."""
+        a = self.architecture
+        count = heads if self.tensors.size(f"{at}.{name}") > a.head_dim else 1
+        norm, order = self._optional(at, name, count * a.head_dim), a.rotary_order(count)
+        return norm if norm is None or order is None else norm[order]
 
     def _qkv(self, at: str) -> Matrix:
         a = self.architecture

@@ -12,7 +12,7 @@ struct attention {
     const struct model *model;
     const struct step *step;
     float *qkv;  // [rows, heads + 2 kv_heads, dim]
-    const float *cosine, *sine;  // [positions, dim / 2]
+    const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
     const float *sinks;  // [heads] or NULL: a score that adds to a row's total alone (gpt-oss)
     int64_t window;  // tokens that a row sees, including its own; 0: all before it
     uint16_t *keys, *values;
@@ -25,11 +25,13 @@ struct attention {
 };
 
 // Rotate each pair (i, i + dim / 2) by the angle of its position.
-static inline void rotate(const struct attention *a, int64_t row, const float *x, uint16_t *out) {
+static inline void rotate(
+    const struct attention *a, const float *cosine, const float *sine, int64_t row, const float *x,
+    uint16_t *out) {
     const int64_t half = a->model->dim / 2, angle = a->step->positions[row] * half;
     for (int64_t i = 0; i < half; i += 16) {
         floats left = v_load(x + i), right = v_load(x + half + i);
-        floats c = v_load(a->cosine + angle + i), n = v_load(a->sine + angle + i);
+        floats c = v_load(cosine + angle + i), n = v_load(sine + angle + i);
         v_store_bf16(out + i, v_mul_sub(left, c, v_mul(right, n)));
         v_store_bf16(out + half + i, v_mul_add(right, c, v_mul(left, n)));
     }
@@ -46,7 +48,7 @@ static void store_row(const struct attention *a, int64_t r) {
     const floats most = v_all(3e38f), least = v_all(-3e38f);
     for (int64_t h = 0; h < m->kv_heads; h++) {
         uint16_t turned[MOST_DIM];
-        rotate(a, r, key + h * dim, turned);
+        rotate(a, a->cosine, a->sine, r, key + h * dim, turned);
         uint16_t *keys = a->keys + block + h * dim * BLOCK;
         for (int64_t i = 0; i < dim / 2; i++)
             memcpy(keys + (i * BLOCK + offset) * 2, turned + 2 * i, 4);
@@ -143,7 +145,7 @@ static void turn_queries(const struct unit *u, uint16_t *tiles) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
         const float *query = u->a->qkv + (row * (m->heads + 2 * m->kv_heads) + head) * dim;
         uint16_t turned[MOST_DIM];
-        rotate(u->a, row, query, turned);
+        rotate(u->a, u->a->query_cosine, u->a->query_sine, row, query, turned);
         for (int64_t j = 0; j < dim / GROUP; j++)
             memcpy(tiles + j * TILE_VALUES + q * GROUP, turned + j * GROUP, 2 * GROUP);
     }

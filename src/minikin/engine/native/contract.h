@@ -64,13 +64,15 @@ struct model {
 struct layer {
     const float *attention_norm, *feed_forward_norm;
     const float *attention_post_norm, *feed_forward_post_norm;  // of the output of each half
-    const float *query_norm, *key_norm;                         // [dim], over each head
+    const float *query_norm, *key_norm;  // [dim], over each head, or [heads * dim], over all
+    const float *early_cosine, *early_sine;  // rotate before those norms, not in attention
     const float *sinks;  // [heads]: the score of one more position, without a value
     struct matrix qkv, output, gate_up, down;
     struct mixture mixture;
     uint16_t *keys, *values;     // of the cache
-    const float *cosine, *sine;  // [positions, dim / 2]
-    int64_t window;              // tokens that a row sees, including its own; 0: all before it
+    const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
+    int64_t window;      // tokens that a row sees, including its own; 0: all before it
+    int64_t wide_norms;  // whether the norms of queries and keys are over all heads
 };
 
 // The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
@@ -128,9 +130,10 @@ static const struct term terms[] = {
     AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
-    AT(layer, key_norm), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
-    AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values), AT(layer, cosine),
-    AT(layer, sine), AT(layer, window),
+    AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
+    AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
+    AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
+    AT(layer, sine), AT(layer, window), AT(layer, wide_norms),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),

@@ -75,7 +75,7 @@ class Model(ctypes.Structure):
 
 _VECTORS = (
     "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
-    "query_norm", "key_norm", "sinks",
+    "query_norm", "key_norm", "early_cosine", "early_sine", "sinks",
 )  # fmt: skip
 MATRICES = ("qkv", "output", "gate_up", "down")
 
@@ -87,8 +87,9 @@ class Layer(ctypes.Structure):
         *((name, POINTER) for name in _VECTORS),
         *((name, Matrix) for name in MATRICES),
         ("mixture", Mixture),
-        *((name, POINTER) for name in ("keys", "values", "cosine", "sine")),
-        ("window", SIZE),
+        *((name, POINTER) for name in ("keys", "values", "query_cosine", "query_sine")),
+        *((name, POINTER) for name in ("cosine", "sine")),
+        *((name, SIZE) for name in ("window", "wide_norms")),
     )
 
 

@@ -39,6 +39,7 @@ void write_rows(const float *x, const struct inputs *out, int64_t rows, int64_t 
 struct heads {
     const struct model *model;
     const struct layer *layer;
+    const int64_t *positions;
     float *qkv;
     int64_t rows;
 };
@@ -49,24 +50,45 @@ static inline void norm_head(float *x, const float *weight, int64_t dim, float e
         v_store(x + i, v_mul(v_mul(v_load(x + i), scale), v_load(weight + i)));
 }
 
+// Rotate each pair (i, i + dim / 2) in place.
+static inline void rotate_head(float *x, const float *cosine, const float *sine, int64_t half) {
+    for (int64_t i = 0; i < half; i += 16) {
+        const floats left = v_load(x + i), right = v_load(x + half + i);
+        const floats c = v_load(cosine + i), n = v_load(sine + i);
+        v_store(x + i, v_mul_sub(left, c, v_mul(right, n)));
+        v_store(x + half + i, v_mul_add(right, c, v_mul(left, n)));
+    }
+}
+
 static void heads_chunk(const void *job, int64_t chunk) {
     const struct heads *h = job;
     const struct model *m = h->model;
+    const struct layer *layer = h->layer;
     const int64_t count = m->heads + 2 * m->kv_heads, size = rows_a_chunk(h->rows);
+    const int64_t half = m->dim / 2;
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, h->rows); r++) {
-        float *row = h->qkv + r * count * m->dim;
-        for (int64_t i = 0; i < m->heads + m->kv_heads; i++)
-            norm_head(
-                row + i * m->dim, i < m->heads ? h->layer->query_norm : h->layer->key_norm, m->dim,
-                m->epsilon);
+        float *row = h->qkv + r * count * m->dim, *keys = row + m->heads * m->dim;
+        if (layer->wide_norms) {
+            norm_head(row, layer->query_norm, m->heads * m->dim, m->epsilon);
+            norm_head(keys, layer->key_norm, m->kv_heads * m->dim, m->epsilon);
+            continue;
+        }
+        for (int64_t i = 0; i < m->heads + m->kv_heads; i++) {
+            float *head = row + i * m->dim;
+            const int64_t angle = h->positions[r] * half;
+            if (layer->early_cosine)
+                rotate_head(head, layer->early_cosine + angle, layer->early_sine + angle, half);
+            norm_head(head, head < keys ? layer->query_norm : layer->key_norm, m->dim, m->epsilon);
+        }
     }
 }
 
 // Norms of queries and keys, in place, for layers that have some.
 static void finish_heads(
-    const struct model *model, const struct layer *layer, float *qkv, int64_t rows) {
+    const struct model *model, const struct layer *layer, const int64_t *positions, float *qkv,
+    int64_t rows) {
     if (!layer->query_norm) return;
-    const struct heads job = {model, layer, qkv, rows};
+    const struct heads job = {model, layer, positions, qkv, rows};
     run_chunks(heads_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
@@ -82,6 +104,16 @@ static void add_part(
     add_normed(room->added, norm, x, rows, weight->outputs, epsilon);
 }
 
+// The inputs of half a layer: x by its norm, or x itself if there is none.
+static void begin_half(
+    const float *x, const float *norm, const struct inputs *out, int64_t rows, int64_t hidden,
+    float epsilon) {
+    if (norm)
+        rms_norm(x, norm, out, rows, hidden, epsilon);
+    else
+        write_rows(x, out, rows, hidden);
+}
+
 // All layers, in place on x [rows, hidden].
 void run_layers(
     const struct model *model, const struct layer *layers, int64_t count, const struct step *step,
@@ -93,16 +125,17 @@ void run_layers(
     for (int64_t r = 0; r < step->few; r++) longest = larger(longest, step->positions[r] + 1);
     const int64_t parts = ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
-        rms_norm(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
+        begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
-        finish_heads(model, layer, room->qkv, rows);
+        finish_heads(model, layer, step->positions, room->qkv, rows);
         run_attention(
             &(struct attention){
-                model, step, room->qkv, layer->cosine, layer->sine, layer->sinks, layer->window,
-                layer->keys, layer->values, room->attended, room->units, few_units, parts, room->partial},
+                model, step, room->qkv, layer->query_cosine, layer->query_sine, layer->cosine,
+                layer->sine, layer->sinks, layer->window, layer->keys, layer->values,
+                room->attended, room->units, few_units, parts, room->partial},
             units);
         add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
-        rms_norm(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
+        begin_half(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
         if (layer->mixture.count) {
             add_mixture(model, layer, room, x, rows);
             continue;

@@ -45,7 +45,10 @@ class TorchDecoder:
         tied = weights.head is weights.embedding
         self._head = self._embedding if tied else Linear.of(weights.head, dtype, device)
         tables = rotary_tables(a.ropes, a.context_length, a.head_dim)
-        self._rotations = [tuple(tensor(part, device) for part in table) for table in tables]
+        self._rotations = [
+            tuple(tuple(tensor(part, device) for part in table) for table in both)
+            for both in tables
+        ]
         self._forms = [
             AttentionForm(a.attention_scale, window, a.attention_softcap, layer.sinks)
             for window, layer in zip(a.windows, self._layers, strict=True)
@@ -98,8 +101,21 @@ class TorchDecoder:
         a = self.architecture
         qkv = layer.qkv(self._norm(x, layer.attention_norm)).view(x.shape[0], -1, a.head_dim)
         q, k, v = qkv.split([a.heads, a.kv_heads, a.kv_heads], dim=1)
-        cosine, sine = self._rotations[i]
-        rotation = cosine[positions], sine[positions]
-        cache.write(i, slots, rotate(self._norm(k, layer.key_norm), rotation), v)
-        q = rotate(self._norm(q, layer.query_norm), rotation).to(self.dtype)
+        turned: list[torch.Tensor] = []
+        for part, norm, (cosine, sine) in zip(
+            (q, k), (layer.query_norm, layer.key_norm), self._rotations[i], strict=True
+        ):
+            rotation = cosine[positions], sine[positions]
+            if a.late_norms:
+                turned.append(self._head_norm(rotate(part, rotation), norm))
+            else:
+                turned.append(rotate(self._head_norm(part, norm), rotation))
+        cache.write(i, slots, turned[1], v)
+        q = turned[0].to(self.dtype)
         return layer.output(attend(q, cache, i, seen, self._forms[i]).flatten(1))
+
+    def _head_norm(self, x: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+        """The norm of each head of x [T, heads, head_dim], or of all heads together."""
+        if weight is None or len(weight) == x.shape[-1]:
+            return self._norm(x, weight)
+        return self._norm(x.flatten(1), weight).view(x.shape)

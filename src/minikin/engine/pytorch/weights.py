@@ -16,14 +16,14 @@ from minikin.engine.pytorch.mixture import Mixture
 class LayerTensors:
     """See `LayerWeights`."""
 
-    attention_norm: torch.Tensor
+    attention_norm: torch.Tensor | None
     qkv: Linear
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     sinks: torch.Tensor | None
     output: Linear
     attention_post_norm: torch.Tensor | None
-    feed_forward_norm: torch.Tensor
+    feed_forward_norm: torch.Tensor | None
     gate_up: Linear
     down: Linear
     mixture: Mixture | None
@@ -44,14 +44,14 @@ class LayerTensors:
             else (Linear.of(one, dtype, device) for one in (layer.gate_up, layer.down))
         )
         return cls(
-            attention_norm=tensor(layer.attention_norm, device),
+            attention_norm=optional(layer.attention_norm),
             qkv=Linear.of(layer.qkv, dtype, device),
             query_norm=optional(layer.query_norm),
             key_norm=optional(layer.key_norm),
             sinks=optional(layer.sinks),
             output=Linear.of(layer.output, dtype, device),
             attention_post_norm=optional(layer.attention_post_norm),
-            feed_forward_norm=tensor(layer.feed_forward_norm, device),
+            feed_forward_norm=optional(layer.feed_forward_norm),
             gate_up=gate_up,
             down=down,
             mixture=mixture,

@@ -38,6 +38,10 @@ class ConfigFields(Fields):
             return ConfigFields(value, f"{self._name}{key}.")
         raise self.wrong(key)
 
+    def joined(self, more: Mapping[str, Any]) -> ConfigFields:
+        """The same fields, with `more` in place of those of the same names."""
+        return ConfigFields({**self._metadata, **more}, self._name)
+
     def number(self, key: str, default: float | None = None) -> float:
         """A number of 0 or more, or the default. Raises ModelFileError."""
         if isinstance(self.get(key), bool):
@@ -58,7 +62,11 @@ class ConfigFields(Fields):
         return wrong_value("config.json", f"{self._name}{key}", self.get(key))
 
 
-Arch = Literal["llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3"]
+Arch = Literal[
+    "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
+    "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
+    "exaone4",
+]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
 """No layers, all, late ones, those without positions, or those of the family's pattern."""
@@ -78,6 +86,12 @@ class Kind:
     window: Windowed = "none"
     """The layers with a sliding window, if config.json does not list them."""
     rope_base: float = 10_000.0
+    rotary_share: float | None = None
+    """The share of a head that rotates, unless config.json says it. None: always the whole head."""
+    interleaved: bool = False
+    """The two rows of a rotary pair are adjacent, as in GGUF files of the family."""
+    multiplied: bool = False
+    """config.json has factors for embeddings, attention, residuals and logits."""
     mixture: bool = False
     """Every layer is a mixture of experts."""
     names: Mapping[str, str] = field(default_factory=dict)
@@ -88,6 +102,22 @@ _GEMMA_NAMES = {
     "post_attention_layernorm": "post_attention_norm",
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
+}
+_AFTER_NAMES = {
+    "post_attention_layernorm": "post_attention_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
+_GLM_NAMES = {
+    "post_self_attn_layernorm": "post_attention_norm",
+    "post_mlp_layernorm": "post_ffw_norm",
+}
+_HUNYUAN_NAMES = {
+    "self_attn.query_layernorm": "attn_q_norm",
+    "self_attn.key_layernorm": "attn_k_norm",
+}
+_SHARED_NAMES = {
+    "shared_mlp.input_linear": "ffn_up",
+    "shared_mlp.output_linear": "ffn_down",
 }
 KINDS = {
     "llama": Kind(arch="llama"),
@@ -109,9 +139,51 @@ KINDS = {
         rope_base=1e6,
         names=_GEMMA_NAMES,
     ),
-    "phi3": Kind(arch="phi3", window="all"),
+    "phi3": Kind(arch="phi3", window="all", rotary_share=1.0),
+    "ministral3": Kind(arch="mistral3", window="all", own_head_dim=True),
+    "granite": Kind(arch="granite", multiplied=True),
+    # Without experts and Mamba layers: Granite 4 Micro.
+    "granitemoehybrid": Kind(arch="granite", multiplied=True, names=_SHARED_NAMES),
+    "ernie4_5": Kind(
+        arch="ernie4_5", tied=True, own_head_dim=True, interleaved=True, rope_base=5e5
+    ),
+    "glm4": Kind(
+        arch="glm4", own_head_dim=True, interleaved=True, rotary_share=0.5, names=_GLM_NAMES
+    ),
+    "qwen2_5_vl_text": Kind(arch="qwen2vl", window="late"),
+    "qwen3_vl_text": Kind(arch="qwen3vl", own_head_dim=True, rope_base=5e5),
+    "seed_oss": Kind(
+        arch="seed_oss",
+        own_head_dim=True,
+        names={"post_attention_layernorm": "post_attention_norm"},
+    ),
+    "hunyuan_v1_dense": Kind(arch="hunyuan-dense", names=_HUNYUAN_NAMES),
+    "olmo2": Kind(arch="olmo2", names=_AFTER_NAMES),
+    "olmo3": Kind(arch="olmo2", window="family", rope_base=5e5, names=_AFTER_NAMES),
+    "exaone4": Kind(arch="exaone4", window="family", names=_AFTER_NAMES),
 }
 """By `model_type`."""
+_TEXT_OF = {
+    "qwen2_5_vl": "qwen2_5_vl_text",
+    "qwen3_vl": "qwen3_vl_text",
+    "gemma3": "gemma3_text",
+    "mistral3": "ministral3",
+}
+"""The `model_type` of models that also see -> that of their text model."""
+_OF_WHOLE = ("tie_word_embeddings", "quantization_config", "eos_token_id")
+"""What config.json says beside the text model."""
+
+
+def text_fields(fields: ConfigFields) -> ConfigFields:
+    """The fields of the model of text. Raises ModelFileError."""
+    outer = str(fields.get("model_type"))
+    if outer not in _TEXT_OF:
+        return fields
+    # Old files of Qwen2.5-VL have them beside those of the vision model.
+    inner = fields.part("text_config") or fields
+    whole = {key: fields.get(key) for key in _OF_WHOLE if fields.get(key) is not None}
+    stated = inner.get("model_type") if inner is not fields else None
+    return inner.joined({"model_type": stated or _TEXT_OF[outer]} | whole)
 
 
 def read_kind(fields: ConfigFields) -> Kind:
@@ -132,11 +204,12 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     """
     _check_computed(fields, kind)
     layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
+    inner = "shared_intermediate_size" if kind.names is _SHARED_NAMES else "intermediate_size"
     hidden, heads = fields.whole("hidden_size"), fields.whole("num_attention_heads")
     shape: dict[str, Any] = {
         "block_count": layers,
         "embedding_length": hidden,
-        "feed_forward_length": fields.whole("intermediate_size"),
+        "feed_forward_length": fields.whole(inner),
         "attention.head_count": heads,
         "attention.head_count_kv": fields.whole("num_key_value_heads", heads),
         "attention.key_length": head_dim(fields, kind),
@@ -151,11 +224,22 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         shape["attention.scale"] = max(fields.number("query_pre_attn_scalar"), 1e-6) ** -0.5
         shape["attn_logit_softcapping"] = fields.number("attn_logit_softcapping", 0.0)
         shape["final_logit_softcapping"] = fields.number("final_logit_softcapping", 0.0)
+    if kind.multiplied:
+        shape |= _multipliers(fields)
     windowed = _windowed_layers(fields, kind, layers)
     if any(windowed):
         shape["attention.sliding_window"] = fields.whole("sliding_window")
         shape["attention.sliding_window_pattern"] = np.array(windowed)
     return shape
+
+
+def _multipliers(fields: ConfigFields) -> dict[str, float]:
+    return {
+        "embedding_scale": fields.number("embedding_multiplier", 1.0),
+        "residual_scale": fields.number("residual_multiplier", 1.0),
+        "attention.scale": fields.number("attention_multiplier", 1.0),
+        "logit_scale": fields.number("logits_scaling", 1.0),
+    }
 
 
 def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
@@ -205,6 +289,14 @@ def _check_computed(fields: ConfigFields, kind: Kind) -> None:
     for key in ("use_bidirectional_attention", "use_mrope"):
         if fields.flag(key):
             raise fields.wrong(key)
+    if kind.names is _SHARED_NAMES:
+        if fields.get("num_local_experts") not in (None, 0):
+            raise fields.wrong("num_local_experts")
+        # "mamba" and "nope" are not supported yet.
+        if not set(fields.get("layer_types") or ["mamba"]) <= {"attention", "full_attention"}:
+            raise fields.wrong("layer_types")
+        if fields.get("position_embedding_type") != "rope":
+            raise fields.wrong("position_embedding_type")
     if kind.arch == "smollm3":
         layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
         every = FAMILIES[kind.arch].unplaced_every

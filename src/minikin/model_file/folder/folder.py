@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from minikin.model_file.data_file import MalformedError, explained, shown
-from minikin.model_file.folder.config import ConfigFields, Kind, head_dim, read_kind, read_shape
+from minikin.model_file.folder.config import (
+    ConfigFields,
+    Kind,
+    head_dim,
+    read_kind,
+    read_shape,
+    text_fields,
+)
 from minikin.model_file.folder.files import Folder, check_keys, json_object
 from minikin.model_file.folder.rope import read_rope
 from minikin.model_file.folder.shard import Shard
@@ -118,7 +125,7 @@ def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
     if config is None:
         with explained(folder.path):
             raise MalformedError("it has no config.json")
-    fields = ConfigFields(config)
+    fields = text_fields(ConfigFields(config))
     kind = read_kind(fields)
     return fields, kind, read_shape(fields, kind)
 

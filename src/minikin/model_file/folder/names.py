@@ -39,6 +39,20 @@ _IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
 _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
 
+_SEEING = re.compile(r"(model\.)?(visual|vision_tower|vision_model|multi_modal_projector)\.")
+_TEXT_PART = re.compile(r"(?:model\.language_model|language_model\.model)\.")
+
+
+def is_seeing(name: str) -> bool:
+    """Whether this tensor belongs to the part of a model that sees."""
+    return _SEEING.match(name) is not None
+
+
+def text_name(name: str) -> str:
+    """The name of a tensor of a text model, which can be a part of a model that also sees."""
+    return _TEXT_PART.sub("model.", name).removeprefix("language_model.")
+
+
 def gguf_name(name: str, kind: Kind) -> str | None:
     """GGUF's name of a module ("model.norm"), or None if the family has no such module."""
     if name in _TOP:

@@ -13,11 +13,16 @@ from typing import Any, Literal
 import numpy as np
 
 from minikin.errors import ModelFileError
+from minikin.model_file.family import FAMILIES
 from minikin.model_file.folder.config import ConfigFields, Kind, head_dim
 
+_LOCAL = {"gemma3", "olmo2"}
+"""The families in which layers with a window have positions of their own."""
 _SORTS = {"full_attention", "sliding_attention"}
-RopeType = Literal["default", "linear", "llama3", "yarn", "longrope"]
+RopeType = Literal["default", "linear", "llama3", "yarn", "longrope", "fixed NTK"]
 _COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
+_COMMON |= {"mrope_section", "mrope_interleaved"}
+"""The last two are for images. All positions of a text are the same in them."""
 _SCALED = {"factor", "original_max_position_embeddings"}
 _KEYS: dict[RopeType, set[str]] = {
     "default": _COMMON,
@@ -25,7 +30,11 @@ _KEYS: dict[RopeType, set[str]] = {
     "llama3": _COMMON | _SCALED | {"low_freq_factor", "high_freq_factor"},
     "yarn": _COMMON
     | _SCALED
-    | {"attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"},
+    | {"attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"}
+    | {"llama_4_scaling_beta", "max_position_embeddings"},
+    # HunYuan's: `alpha` changes the base, and the context length changes nothing.
+    "fixed NTK": _COMMON
+    | {"factor", "alpha", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"},
     "longrope": _COMMON | _SCALED | {"attention_factor", "long_factor", "short_factor"},
 }
 """The keys that each method to extend the positions can have."""
@@ -44,20 +53,21 @@ def read_rope(fields: ConfigFields, kind: Kind) -> tuple[Shape, Factors]:
     if any(stated.get(sort) is not None for sort in _SORTS):
         stated.check_keys(_SORTS)
         near, far = stated.part("sliding_attention"), stated.part("full_attention")
-        if kind.arch != "gemma3" or far is None:
+        if kind.arch not in _LOCAL or far is None:
             raise ModelFileError("config.json's rope_parameters has an unknown format.")
-        stated, local = far, _local(near or ConfigFields({}), fields)
-    elif kind.arch == "gemma3":
-        local = _local(ConfigFields({}), fields)
+        stated, local = far, _local(near or ConfigFields({}), fields, kind, whole_base)
+    elif kind.arch in _LOCAL:
+        local = _local(ConfigFields({}), fields, kind, whole_base)
     shape, factors = _read(stated, fields, kind, whole_base)
     return shape | local, factors
 
 
-def _local(near: ConfigFields, fields: ConfigFields) -> Shape:
+def _local(near: ConfigFields, fields: ConfigFields, kind: Kind, whole_base: float) -> Shape:
     near.check_keys(_COMMON)
     if _type(near) != "default":
         raise near.wrong("rope_type")
-    base = near.number("rope_theta", fields.number("rope_local_base_freq", 10_000.0))
+    usual = FAMILIES[kind.arch].local_rope_base or whole_base
+    base = near.number("rope_theta", fields.number("rope_local_base_freq", usual))
     return {"rope.freq_base_swa": base}
 
 
@@ -69,6 +79,10 @@ def _read(
     stated: ConfigFields, fields: ConfigFields, kind: Kind, base: float
 ) -> tuple[Shape, Factors]:
     name = _type(stated)
+    if name == "mrope":
+        name = "default"
+    if name == "dynamic" and kind.arch == "hunyuan-dense":
+        name = "fixed NTK"
     if kind.arch == "phi3" and name in ("su", "yarn"):  # the name of LongRoPE in its early files
         name = "longrope"
     if name not in _KEYS:
@@ -78,8 +92,9 @@ def _read(
         )
     stated.check_keys(_KEYS[name])
     base = stated.number("rope_theta", base)
-    share = stated.number("partial_rotary_factor", fields.number("partial_rotary_factor", 1.0))
-    if not 0 < share <= 1 or (share != 1 and kind.arch != "phi3"):
+    share = fields.number("partial_rotary_factor", kind.rotary_share or 1.0)
+    share = stated.number("partial_rotary_factor", share)
+    if not 0 < share <= 1 or (share != 1 and kind.rotary_share is None):
         raise stated.wrong("partial_rotary_factor")
     size = head_dim(fields, kind)
     dimensions = int(size * share)
@@ -88,6 +103,10 @@ def _read(
         return shape | {"rope.scaling.type": name, "rope.scaling.factor": _factor(stated)}, {}
     if name == "default":
         return shape, {}
+    if name == "fixed NTK":
+        if size < 4:
+            raise fields.wrong("head_dim")
+        return shape | {"rope.freq_base": base * stated.number("alpha") ** (size / (size - 2))}, {}
     original = _original(stated, fields)
     if name == "llama3":
         return shape, {"rope_freqs.weight": _llama3(stated, base, dimensions, original)}
@@ -147,6 +166,7 @@ def _yarn(stated: ConfigFields, fields: ConfigFields, original: int) -> Shape:
         "rope.scaling.attn_factor": magnitude / usual(),
         "rope.scaling.yarn_beta_fast": stated.number("beta_fast", 32.0),
         "rope.scaling.yarn_beta_slow": stated.number("beta_slow", 1.0),
+        "attention.temperature_scale": stated.number("llama_4_scaling_beta", 0.0),
         # Published files contain the length before the extension.
         "context_length": max(length, min(int(original * factor), 2**31)),
     }

@@ -13,7 +13,13 @@ from minikin.model_file.family import FAMILIES
 from minikin.model_file.folder import int4
 from minikin.model_file.folder.config import ConfigFields, Kind, is_tied
 from minikin.model_file.folder.int4 import Int4
-from minikin.model_file.folder.names import expert_name, gguf_name, is_computed
+from minikin.model_file.folder.names import (
+    expert_name,
+    gguf_name,
+    is_computed,
+    is_seeing,
+    text_name,
+)
 from minikin.model_file.folder.shard import Dtype, Shard, Stored
 from minikin.model_file.gguf import GGMLType
 
@@ -35,7 +41,12 @@ class FolderTensors:
     """Makes the tensors of a model from those in its shards. Raises ModelFileError."""
 
     def __init__(self, shards: list[Shard], fields: ConfigFields, kind: Kind, head: int) -> None:
-        self._homes = {name: shard for shard in shards for name in shard.tensors}
+        self._homes = {
+            text_name(name): (shard, name)
+            for shard in shards
+            for name in shard.tensors
+            if not is_seeing(name)
+        }
         self._kind = kind
         self._head = head
         self._tied = is_tied(fields, kind)
@@ -47,12 +58,12 @@ class FolderTensors:
         found: dict[str, FolderTensor] = {}
         stacks: dict[str, dict[int, FolderTensor]] = {}
         matrices: dict[str, dict[str, Stored]] = {}
-        for name, shard in self._homes.items():
+        for name, (shard, stored) in self._homes.items():
             module, _, suffix = name.rpartition(".")
             if is_computed(name) or (self._tied and module == "lm_head"):
                 continue
             if suffix in int4.SUFFIXES:
-                matrices.setdefault(module, {})[suffix] = shard.tensors[name]
+                matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
                 stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
             else:
@@ -79,8 +90,8 @@ class FolderTensors:
         found[name] = tensor
 
     def _plain(self, name: str, own: str | None) -> FolderTensor:
-        shard = self._homes[name]
-        stored = shard.tensors[name]
+        shard, home = self._homes[name]
+        stored = shard.tensors[home]
         if stored.dtype not in TYPES or 0 in stored.shape:
             raise ModelFileError(
                 f"The tensor {name[:64]!a} has the type {stored.dtype} and the shape "
@@ -93,10 +104,10 @@ class FolderTensors:
                 shape,
                 GGMLType.F32,
                 lambda: (
-                    (dequantize(shard.tensor(name), kind, shape) + 1).reshape(-1).view(np.uint8)
+                    (dequantize(shard.tensor(home), kind, shape) + 1).reshape(-1).view(np.uint8)
                 ),
             )
-        return self._ordered(own, FolderTensor(shape, kind, lambda: shard.tensor(name)))
+        return self._ordered(own, FolderTensor(shape, kind, lambda: shard.tensor(home)))
 
     def _quantized(self, module: str, own: str, stored: Mapping[str, Stored]) -> FolderTensor:
         method = self._int4
@@ -108,8 +119,8 @@ class FolderTensors:
         shape = method.shape(stored, module)
 
         def part(suffix: str) -> np.ndarray:
-            name = f"{module}.{suffix}"
-            return self._homes[name].tensor(name)
+            shard, home = self._homes[f"{module}.{suffix}"]
+            return shard.tensor(home)
 
         def read() -> np.ndarray:
             return method.blocks(stored, part, shape, module)
@@ -119,7 +130,8 @@ class FolderTensors:
     def _ordered(self, own: str | None, tensor: FolderTensor) -> FolderTensor:
         """Put the two rows of a rotary pair side by side, if GGUF files of the family do so."""
         queries_or_keys = own is not None and own.endswith(("attn_q", "attn_k"))
-        if not FAMILIES[self._kind.arch].side_by_side or not queries_or_keys:
+        turned = FAMILIES[self._kind.arch].side_by_side and not self._kind.interleaved
+        if not turned or not queries_or_keys:
             return tensor
         rows, half = tensor.shape[0] if tensor.shape else 0, self._head // 2
         if not half or rows % (2 * half):
