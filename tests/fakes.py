@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import tempfile
 import threading
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+import msgspec
 import uvicorn
 
 from minikin.api.app import MoreRoutes, create_app
@@ -21,6 +23,9 @@ from minikin.api.serving.served_model import ServedModel
 from minikin.chat.template import ChatTemplate
 from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ORIGINAL, SNAPSHOT, EngineSettings, ModelSettings, ServerSettings
+from minikin.constrain.checker import GrammarChecker
+from minikin.constrain.plan import Plan
+from minikin.constrain.worker import Verdict, Vocabulary, begin
 from minikin.engine.messages import (
     ChoiceUsage,
     EngineStats,
@@ -90,6 +95,18 @@ class TemplateInside(TemplateProcess):
 
     async def render(self, messages, **options):
         return self._inside.render(messages, **options)
+
+
+class GrammarsInside(GrammarChecker):
+    """Makes grammars in this process. Each server has workers of its own, which start slowly."""
+
+    async def _ask(self, plan: Plan) -> Verdict:
+        return _verdicts(self._vocabulary_bytes())(plan)
+
+
+@functools.cache
+def _verdicts(vocabulary: bytes) -> Callable[[Plan], Verdict]:
+    return begin(msgspec.json.decode(vocabulary, type=Vocabulary))
 
 
 @dataclass
@@ -210,13 +227,15 @@ def served(
     engine: ScriptedEngine, template: str = CHATML, model: ModelSettings | None = None
 ) -> ServedModel:
     model = model or settings().models[0]
-    return ServedModel(
+    made = ServedModel(
         engine,
         ByteTokenizer(),
         TemplateInside(template),
         model.known_sampling,
         hide_format=model.hide_format,
     )
+    made.grammars = GrammarsInside(made.grammars._make_vocabulary)
+    return made
 
 
 def app_over(engine, chosen: ServerSettings, template: str = CHATML, more=lambda _: MoreRoutes()):

@@ -25,7 +25,9 @@ def test_every_row_is_tried_here_or_by_another_test():
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("sections", ["abcdefg", "i", "j"])
+@pytest.mark.parametrize(
+    "sections", ["abcdefg", *(pytest.param(each, marks=pytest.mark.thorough) for each in "ij")]
+)
 async def test_each_is_answered_as_it_should_be_and_changes_nothing_else(sections):
     options = importlib.import_module(f"tests.attacks.section_{sections[0]}").OPTIONS
     cases = [case for section in sections for case in cases_of(section) if case.quick]

@@ -12,6 +12,7 @@ from tests.real_model import default_model
 pytestmark = pytest.mark.model
 
 
+@pytest.mark.thorough
 def test_after_kills_the_server_is_what_it_was():
     report = kill.kill_workers(str(default_model()), 4, random.Random(2))
     assert report.kills == 4
@@ -33,6 +34,7 @@ def test_too_many_requests_are_refused_and_nothing_hangs():
     assert (count.hung, count.other, count.untruthful) == (0, [], 0)
 
 
+@pytest.mark.thorough
 def test_mixed_traffic_gets_only_expected_answers():
     with serving(str(default_model()), "--no-access-log") as server:
         samples = asyncio.run(soak.run(server, 8))
