@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,10 +64,19 @@ def test_the_image_starts_the_server_as_a_user_of_its_own():
 
 
 def test_the_image_gets_what_the_wheel_needs():
+    described = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, wheel = described["project"], described["tool"]["hatch"]["build"]["targets"]["wheel"]
+    hooks = [hook["path"] for hook in wheel["hooks"].values()]
     kept = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "src"):
+    for name in ("pyproject.toml", project["readme"], *project["license-files"], "src", *hooks):
         assert f"!{name}" in kept
         assert (ROOT / name).exists()
+
+
+def test_the_image_has_a_wheel_with_kernels():
+    _, build, image = (DEPLOY / "Dockerfile").read_text().split("\nFROM ")
+    assert "install --yes --no-install-recommends gcc" in build.partition("pip wheel")[0]
+    assert "gcc" not in image
 
 
 def test_the_image_asks_a_server_that_lives(shared_server):
