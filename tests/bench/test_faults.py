@@ -25,6 +25,7 @@ def test_a_killed_server_leaves_no_process_behind():
     assert report.faults == []
 
 
+@pytest.mark.thorough
 def test_too_many_requests_are_refused_and_nothing_hangs():
     options = ("--max-running", "4", "--max-queued", "8", "--no-access-log")
     with serving(str(default_model()), *options) as server:

@@ -86,12 +86,13 @@ def test_a_call_that_is_cut_off(ask, family):
     assert ask(text, max_tokens=limit) == ("length", "", [("f", '{"a": ')])
 
 
-def test_no_stop_text_cuts_a_call_or_is_found_in_its_frame(ask, family):
+@pytest.mark.parametrize("parts", [2, pytest.param(8, marks=pytest.mark.thorough)])
+def test_no_stop_text_cuts_a_call_or_is_found_in_its_frame(ask, family, parts):
     opened = "<|python_tag|>" if family.form.opener else ""
     for text in (f"{opened}{family.one}", f"Wait. {family.two}"):
         whole = ask(text)
         shown = text.removeprefix("Wait. ")
-        places = range(0, len(shown) - 1, max(1, len(shown) // 8))
+        places = range(0, len(shown) - 1, max(1, len(shown) // parts))
         for stop in {"1", "f", "\n", '"', *(shown[at : at + 2] for at in places)} - {". "}:
             assert ask(text, stop=[stop]) == whole
     assert ask(family.one, stop=["f", '"'], tool_choice="required")[2] == [("f", '{"a": 1}')]

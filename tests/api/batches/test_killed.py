@@ -27,8 +27,12 @@ def start(database, folder):
     return process, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
 
 
-def test_a_killed_server_loses_no_line_and_repeats_none(location, tmp_path):
-    names = {f"r{i}" for i in range(600)}
+@pytest.mark.parametrize(
+    ("lines", "kills"),
+    [(200, (0, 50)), pytest.param(600, (0, 50, 150, 250), marks=pytest.mark.thorough)],
+)
+def test_a_killed_server_loses_no_line_and_repeats_none(location, tmp_path, lines, kills):
+    names = {f"r{i}" for i in range(lines)}
     process, client = start(location, tmp_path / "files")
     made = begin(client, *map(line, sorted(names)), line("refused", n=0))
 
@@ -36,7 +40,7 @@ def test_a_killed_server_loses_no_line_and_repeats_none(location, tmp_path):
         return client.batches.retrieve(made.id).request_counts.completed
 
     try:
-        for killed_at in (0, 50, 150, 250):
+        for killed_at in kills:
             until(lambda least=killed_at: completed() >= least)
             finished = completed()
             process.kill()
@@ -44,7 +48,11 @@ def test_a_killed_server_loses_no_line_and_repeats_none(location, tmp_path):
             process, client = start(location, tmp_path / "files")
             assert completed() >= finished, "a finished line is never lost"
         batch = ended(client, made)
-        assert batch.request_counts.to_dict() == {"total": 601, "completed": 600, "failed": 1}
+        assert batch.request_counts.to_dict() == {
+            "total": lines + 1,
+            "completed": lines,
+            "failed": 1,
+        }
         assert set(results(client, batch.output_file_id)) == names
         assert list(results(client, batch.error_file_id)) == ["refused"]
         assert len(client.files.list().data) == 3

@@ -13,9 +13,19 @@ from tests.fakes import ScriptedEngine, live_server
 from tests.openapi_checks import CHECKS
 from tests.real_model import real_server
 
-schema = schemathesis.openapi.from_dict(document())
-extended = schemathesis.openapi.from_dict(document(extensions=True)).include(path="/v1/completions")
-EXAMPLES = int(os.environ.get("MINIKIN_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("MINIKIN_EXAMPLES", "8"))
+
+
+def _schema(extensions=False):
+    """The cases that a schema's limits give take seconds to make: with MINIKIN_EXAMPLES only."""
+    is_long = "MINIKIN_EXAMPLES" in os.environ
+    phases = {"coverage": {"enabled": is_long}}
+    config = schemathesis.Config.from_dict({"phases": phases})
+    return schemathesis.openapi.from_dict(document(extensions=extensions), config=config)
+
+
+schema = _schema()
+extended = _schema(extensions=True).include(path="/v1/completions")
 
 
 def _server(request, *options, **settings):

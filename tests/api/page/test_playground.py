@@ -33,10 +33,19 @@ def run(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "docs", "access", "pages"]
+    "pane", ["chat", "markdown", "heat", "tools", "schema", "compare", "docs", "access"]
 )
 def test_a_pane_works(run, url, pane):
     run(pane, url)
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [("catalog",), pytest.param((), marks=pytest.mark.thorough)],
+    ids=["the catalog", "every page"],
+)
+def test_other_pages_are_for_everyone(run, url, paths):
+    run("pages", url, *paths)
 
 
 def test_the_dashboard_works(run):

@@ -17,7 +17,7 @@ from tests.fakes import ScriptedEngine, live_server
 from tests.patience import PATIENCE
 from tests.real_model import real_server
 
-EXAMPLES = int(os.environ.get("MINIKIN_MUTATIONS", "500"))
+EXAMPLES = int(os.environ.get("MINIKIN_MUTATIONS", "200"))
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 FULL = {

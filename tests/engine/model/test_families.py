@@ -66,7 +66,9 @@ def name_of(tiny):
     return next(name for name, one in FAMILIES.items() if one is tiny)
 
 
-@pytest.fixture(scope="module", params=FORMS)
+@pytest.fixture(
+    scope="module", params=[FORMS[0], pytest.param(FORMS[1], marks=pytest.mark.thorough)]
+)
 def engine(request, case):
     tiny, model, folder = case
     path = folder / request.param

@@ -3,14 +3,18 @@ import pytest
 from bench.numerics import compare, kinds
 from tests.real_model import default_model
 
-pytestmark = [pytest.mark.model, pytest.mark.filterwarnings("default")]
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.thorough,
+    pytest.mark.filterwarnings("default"),
+]
 
 PATHS = 7
 
 
 @pytest.mark.parametrize(
     "which",
-    [slice(1), pytest.param(slice(1, None), marks=pytest.mark.thorough)],
+    [slice(1), slice(1, None)],
     ids=["the best kernels", "the others"],
 )
 def test_every_path_agrees_with_transformers(which):

@@ -1,9 +1,10 @@
 // The description of the API and the catalog: axe finds nothing serious in light and dark, and neither scrolls sideways
-// on a phone. The Tab key goes from the header to the page.
+// on a phone. The Tab key goes from the header to the page. Arguments after the browser: the paths, or none for all.
 import assert from "node:assert/strict";
 import { check } from "./axe.mjs";
 import { inBrowser, SERVER } from "./browser.mjs";
 
+const CHOSEN = process.argv.slice(4);
 const PAGES = {
   "docs": ".opblock",
   "catalog": "footer",
@@ -12,7 +13,7 @@ const PAGES = {
 };
 
 await inBrowser(async (page) => {
-  for (const [path, sign] of Object.entries(PAGES)) {
+  for (const [path, sign] of Object.entries(PAGES).filter(([path]) => !CHOSEN.length || CHOSEN.includes(path))) {
     await page.setViewportSize({ width: 1280, height: 800 });
     await page.emulateMedia({ colorScheme: "light" });
     await page.goto(`${SERVER}/${path}`);
