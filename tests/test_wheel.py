@@ -32,8 +32,13 @@ def pythons() -> list[str]:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, ROOT]
+    """Built from the files that the Docker image gets."""
+    folder, context = tmp_path_factory.mktemp("wheel"), tmp_path_factory.mktemp("context")
+    for line in (ROOT / "deploy" / "Dockerfile.dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            copy = shutil.copytree if (ROOT / line[1:]).is_dir() else shutil.copy
+            copy(ROOT / line[1:], context / line[1:])
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", folder, context]
     subprocess.run(command, check=True, timeout=PATIENCE)
     [built] = folder.glob("minikin-*.whl")
     return built
@@ -78,6 +83,27 @@ def test_the_wheel_serves(python: str, wheel: Path, tmp_path: Path):
     finally:
         server.terminate()
         assert server.wait(PATIENCE) == 0
+
+
+@pytest.mark.timeout(3 * PATIENCE)
+@pytest.mark.parametrize(
+    "command", [("pipx", "install"), ("uv", "tool", "install", "--python", sys.executable)]
+)
+def test_a_manager_of_programs_installs_it(command: tuple[str, ...], wheel: Path, tmp_path: Path):
+    manager, *words = command
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    install = [venv / "bin" / "python", "-m", "pip", "install", "--quiet", manager]
+    subprocess.run(install, check=True, timeout=PATIENCE)
+    programs = tmp_path / "programs"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"PIPX_HOME": str(tmp_path / "pipx"), "PIPX_BIN_DIR": str(programs)}
+    env |= {"UV_TOOL_DIR": str(tmp_path / "uv"), "UV_TOOL_BIN_DIR": str(programs)}
+    subprocess.run([venv / "bin" / manager, *words, wheel], env=env, check=True, timeout=PATIENCE)
+    env |= {"PATH": "", "MINIKIN_CACHE": str(tmp_path / "cache")}
+    doctor = [programs / "minikin", "doctor"]
+    said = subprocess.run(doctor, env=env, capture_output=True, text=True, check=True).stdout
+    assert ", from the package" in said
 
 
 def _is_ready(url: str) -> bool:
