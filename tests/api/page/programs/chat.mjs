@@ -15,6 +15,8 @@ await inBrowser(async (page) => {
   assert.deepEqual(sent.messages, [
     { role: "system", content: "You are a helpful assistant." }, { role: "user", content: "What is the capital of France?" },
   ]);
+  await answer.getByRole("button", { name: "Copy", exact: true }).click();
+  await answer.getByRole("button", { name: /^(Copied|Selected)/ }).waitFor();
   assert.deepEqual(Object.keys(sent).filter((name) => ["top_p", "seed", "stop"].includes(name)), []);
 
   await page.getByRole("button", { name: "Edit" }).click();
@@ -39,6 +41,12 @@ await inBrowser(async (page) => {
 
   await page.reload();
   assert.equal(await page.getByRole("article", { name: "You" }).count(), 2);
+  await set(page, "temperature", 1);
+  await page.getByRole("button", { name: "Code" }).first().click();
+  const code = await page.getByRole("dialog").locator("pre").textContent();
+  assert.match(code, /"temperature": 0,[^]*"max_completion_tokens": 40/, "the request as it was");
+  assert.match(code, /capital of Italy/);
+  await page.keyboard.press("Escape");
   await page.getByRole("button", { name: "New conversation" }).click();
   assert.equal(await page.getByRole("article").count(), 0);
   await page.getByRole("button", { name: "What is the capital of France?", exact: true }).first().click();

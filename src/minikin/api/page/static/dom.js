@@ -27,6 +27,20 @@ export function newId() {
   return `id-${lastId}`;
 }
 
+/**
+ * Copy `text`, which `shown` shows. Returns what to say. Browsers allow copying only on secure pages and on this
+ * machine: elsewhere the text is selected.
+ */
+export async function copy(text, shown) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "Copied";
+  } catch {
+    getSelection().selectAllChildren(shown);
+    return "Selected: copy with Ctrl+C";
+  }
+}
+
 /** Says `text` to screen readers. */
 export function announce(text) {
   document.getElementById("status").textContent = text;

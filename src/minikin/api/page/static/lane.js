@@ -79,7 +79,9 @@ export class Lane {
 
   showCode(message) {
     const before = this.messages.slice(0, this.messages.indexOf(message));
-    showSnippets(() => message.body ?? requestOf(this.settings, before), this.extensions);
+    const made = () => requestOf(this.settings, before);
+    const sent = () => message.body.messages ? message.body : { model: message.body.model, messages: made().messages, ...message.body };
+    showSnippets(message.body ? sent : made, this.extensions);
   }
 
   stop() {

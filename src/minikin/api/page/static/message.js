@@ -1,7 +1,7 @@
 /** One message of a lane, as an element that follows it. */
 import { statsText } from "./answer.js";
 import { closedCalls, openCalls, resultCard } from "./calls.js";
-import { button, h } from "./dom.js";
+import { announce, button, copy, h } from "./dom.js";
 import { HeatView } from "./heat.js";
 import { MarkdownView } from "./markdown.js";
 import { treeOf } from "./tree.js";
@@ -86,6 +86,11 @@ export class AnswerView {
     this.actions.replaceChildren(...this.buttons());
   }
 
+  async copy(clicked) {
+    clicked.textContent = await copy(this.message.content, this.body);
+    announce(clicked.textContent);
+  }
+
   buttons() {
     const { message, lane } = this;
     const quiet = { className: "quiet" };
@@ -95,7 +100,7 @@ export class AnswerView {
       this.update(true);
     };
     return [
-      button("Copy", () => navigator.clipboard?.writeText(message.content), quiet),
+      button("Copy", ({ target }) => this.copy(target), quiet),
       button("Retry", () => lane.retry(message), quiet),
       message.tokens?.length && button(this.showsHeat ? "Show text" : "Show heat map", flip, quiet),
       button("Code", () => lane.showCode(message), quiet),

@@ -1,6 +1,6 @@
 /** A request as code: curl, Python and Node. The key stays out of it. */
 import { SERVER } from "./api.js";
-import { button, h } from "./dom.js";
+import { button, copy, h } from "./dom.js";
 import { parted } from "./request.js";
 
 const BASE = `${SERVER}v1`;
@@ -72,7 +72,7 @@ export function showSnippets(make, extensions) {
   const box = h("dialog", { "aria-labelledby": "code-title", onclose: () => box.remove() },
     h("h2", { id: "code-title" }, "This request as code"), h("div", { className: "row" }, tabs), shown,
     h("div", { className: "row" },
-      button("Copy", () => copy(shown, copied), { className: "primary" }), button("Close", () => box.close()), copied));
+      button("Copy", async () => { copied.textContent = await copy(shown.textContent, shown); }, { className: "primary" }), button("Close", () => box.close()), copied));
   document.body.append(box);
   choose("curl");
   box.showModal();
@@ -83,16 +83,5 @@ function attempt(make) {
     return make();
   } catch (error) {
     return error.message;
-  }
-}
-
-/** Browsers allow copying only on secure pages and on this machine. Elsewhere the text is selected. */
-async function copy(shown, copied) {
-  try {
-    await navigator.clipboard.writeText(shown.textContent);
-    copied.textContent = "Copied.";
-  } catch {
-    getSelection().selectAllChildren(shown);
-    copied.textContent = "Selected. Copy it with Ctrl+C.";
   }
 }

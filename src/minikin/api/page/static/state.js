@@ -49,9 +49,10 @@ export class Conversations {
   }
 }
 
-/** Log probabilities and requests are large and quickly made again. */
+/** Log probabilities are large. A request has the messages before it, which are there already. */
 function withoutMemory(name, value) {
-  return name === "tokens" || name === "body" ? undefined : value;
+  if (name === "body" && !value.continue_final_message) return { ...value, messages: undefined };
+  return name === "tokens" ? undefined : value;
 }
 
 function read() {
