@@ -128,10 +128,10 @@ def _fetch(client: BatchClient, ended: Batch, answers: Path, failures: Path) -> 
     counts = ended.request_counts
     if ended.output_file_id:
         client.download(ended.output_file_id, answers)
-        errors.print(f"{counts.completed} answers: {answers}")
+        errors.print(f"Answers ({counts.completed}): {answers}")
     if ended.error_file_id:
         client.download(ended.error_file_id, failures)
-        errors.print(f"{counts.total - counts.completed} errors: {failures}")
+        errors.print(f"Errors ({counts.total - counts.completed}): {failures}")
     for error in ended.errors.data[:_SHOWN] if ended.errors else ():
         where = f"Line {error.line}: " if error.line else ""
         errors.print(f"{where}{error.message}", style="red")
