@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
 
 help:  ## list these targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1: /p' $(MAKEFILE_LIST) | awk -F ': ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1|/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "make %-12s %s\n", $$1, $$2}'
 
 serve: install  ## serve the default model; options in ARGS, e.g. ARGS="--port 9000"
 	$(BIN)/minikin serve $(ARGS)
@@ -25,7 +25,7 @@ test: $(VENV)/.installed-test  ## run the tests, without those that take long; p
 	    $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, as .ci/run does
-	$(MAKE) test ARGS="-m 'not slow and not clients and not wheel' $(ARGS)"
+	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel' $(ARGS)"
 
 test-clients: $(VENV)/.installed-test  ## run other clients, which it installs from npm and PyPI; e.g. ARGS="-k litellm"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
@@ -76,6 +76,9 @@ bench-seeing: $(VENV)/.installed-test  ## measure what metrics and logs cost at 
 
 bench-page: $(VENV)/.installed-test  ## measure the pages in Chromium: long tasks, first answer, cost of open pages
 	$(BIN)/python -m bench.page "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+pictures: $(VENV)/.installed-test  ## make the pictures of the pages in docs/pictures anew
+	$(BIN)/python -m bench.pictures "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
 overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
 	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

@@ -3,7 +3,7 @@
 - `tasks`: the longest tasks of the playground's main thread while 4,000 tokens arrive. Text of the
   model, with and without the heat map, and text of a script in forms that are hard to show. On a
   machine with other work, look at the CPU time.
-- `first`: from a ready server to the first text of an answer in the page
+- `first`: from a ready server to the first text of an answer in the page, and the page's weight
 - `open`: tokens a second of 32 answers at once, with 20 playgrounds and a dashboard open over
   without them, in pairs that take turns. The work of the browser on this machine counts as well.
 """
@@ -75,7 +75,7 @@ def _print(name: str, found: str) -> None:
 
 
 def first(programs: Programs, model: Path, times: int) -> None:
-    """Print the milliseconds to the first answer in the page."""
+    """Print the milliseconds to the first answer in the page, and the page's weight in kB."""
     for _ in range(times):
         with starting(str(model), QUIET) as server:
             _print("ms after ready", programs.run("first", server.url))
