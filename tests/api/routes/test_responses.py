@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from itertools import count
 
 import httpx
 import pytest
 
+from minikin.api.responses.translate import Body
 from minikin.api.responses.wire import Response
+from minikin.api.routes import response_turn
 from minikin.errors import EngineFailure, StoreFailure
 from tests.fakes import ScriptedEngine
 from tests.patience import PATIENCE
@@ -336,3 +339,35 @@ def test_a_response_that_cannot_be_stored_is_sent_and_says_so(serve, monkeypatch
     else:
         assert "could not store it" in answer.headers["warning"]
         assert answer.json()["status"] == "completed"
+
+
+@pytest.mark.parametrize("name", ["kept_items", "ResponseMaker"])
+@pytest.mark.parametrize(("count", "thread"), [(1, "loop"), (3_000, "large")])
+def test_a_large_input_is_worked_on_beside_the_event_loop(
+    shared_server, monkeypatch, name, count, thread
+):
+    seen, real = [], getattr(response_turn, name)
+
+    def noted(*given):
+        seen.append(threading.current_thread().name)
+        return real(*given)
+
+    monkeypatch.setattr(response_turn, name, noted)
+    got = post(shared_server, input=[{"role": "user", "content": "a"}] * count)
+    assert got.status_code in (200, 400), got.text
+    assert [each.startswith("large") for each in seen] == [thread == "large"]
+
+
+def test_large_tools_are_rewritten_beside_the_event_loop(shared_server, monkeypatch):
+    seen, real = [], Body.with_context
+
+    def noted(*given):
+        seen.append(threading.current_thread().name)
+        return real(*given)
+
+    monkeypatch.setattr(Body, "with_context", noted)
+    properties = {f"p{at}": {"type": "string"} for at in range(1_000)}
+    large = TOOL | {"parameters": {"type": "object", "properties": properties}}
+    for tools in ([TOOL], [large]):
+        assert post(shared_server, tools=tools, tool_choice="none").status_code == 200
+    assert [each.startswith("large") for each in seen] == [False, True]

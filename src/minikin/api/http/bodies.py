@@ -40,6 +40,8 @@ NOT_JSON = (
 async def read_json(request: Request, service: Service, check: Callable[[Any], T]) -> T:
     """The request's body, decoded and checked. The check of a large body runs in a thread.
 
+    The request's state gets its size as `body_bytes`.
+
     Raises TransportFault if the headers do not say JSON, or if the body is too large or takes too
     long, Overloaded if there is too much data of other requests, and InvalidRequest if the body is
     not valid JSON or has too many values.
@@ -56,6 +58,7 @@ async def read_json(request: Request, service: Service, check: Callable[[Any], T
                     parts.append(part)
                     service.held_bytes += len(part)
         body = b"".join(parts)
+        request.state.body_bytes = len(body)
         return await off_loop(len(body), lambda: check(_limited(body)))
     finally:
         service.held_bytes -= sum(map(len, parts))

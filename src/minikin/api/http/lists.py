@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any, get_args
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw
@@ -17,6 +17,7 @@ from minikin.api.request import faults
 from minikin.api.request.rules import Integer, OneOf
 from minikin.store.paging import Order, Page
 
+T = TypeVar("T")
 ORDER = OneOf(get_args(Order))
 
 
@@ -51,12 +52,21 @@ def part_of(data: list[dict[str, Any]], page: Page) -> list[dict[str, Any]]:
     return ordered[ids.index(page.after) + 1 :] if page.after in ids else ordered
 
 
-async def large_list(data: list[dict[str, Any]], page: Page) -> Response:
-    """The answer with the list object. It is encoded entry by entry in another thread."""
+async def large_list(
+    found: list[T], page: Page, show: Callable[[T], dict[str, Any]] = dict
+) -> Response:
+    """The answer with the list object. It is encoded entry by entry in another thread.
+
+    The thread also empties `found`: to free megabytes of values takes as long as to encode them.
+    It does so one by one, because Python runs no other thread while it frees one.
+    """
 
     def answer() -> Response:
-        content = listed(data, page)
-        return json_response({**content, "data": [Raw(encode(each)) for each in content["data"]]})
+        content = listed([show(each) for each in found], page)
+        encoded = [Raw(encode(each)) for each in content.pop("data")]
+        while found:
+            found.pop()
+        return json_response({"object": content.pop("object"), "data": encoded, **content})
 
     return await off_loop(LARGE, answer)
 

@@ -29,17 +29,14 @@ _PREFIXES = {
 _RUNNING = ("queued", "in_progress")
 
 
-async def resolve(body: Body, store: Store, owner: str) -> ResponseRequest:
-    """The request in `body`, with its context and the items that it refers to.
+async def gathered(body: Body, store: Store, owner: str) -> tuple[list[Item], list[Item]]:
+    """The items before the input of `body`, and those of its input, for `Body.with_context`.
 
-    Raises NotFound or InvalidRequest if `owner` has no such context or item, or if the items do not
-    fit together.
+    Raises NotFound or InvalidRequest if `owner` has no such context or item.
     """
     context = await _context(body, store, owner)
     is_stored = body.values.get("store", True)
-    return body.with_context(
-        context, await referenced(body.input, store, owner, is_stored=is_stored)
-    )
+    return context, await referenced(body.input, store, owner, is_stored=is_stored)
 
 
 async def referenced(

@@ -16,7 +16,7 @@ from minikin.api.http.http import FAULT
 from minikin.api.responses.events import ResponseEvent
 from minikin.api.responses.state import failed, in_full
 from minikin.api.responses.translate import ResponseRequest, read
-from minikin.api.routes.response_turn import ResponseTurn
+from minikin.api.routes.response_turn import ResponseTurn, begun
 from minikin.api.serving.service import Service
 from minikin.errors import (
     EngineFailure,
@@ -118,7 +118,7 @@ class Background:
             raise Overloaded("The server is shutting down.", retry_after=5)
         if len(self._running) >= self._service.settings.max_queued:
             raise Overloaded("The server has too many background responses. Try again in a moment.")
-        turn = ResponseTurn(self._service, request, owner)
+        turn = await begun(self._service, request, owner)
         await turn.keep_queued(body)
         return self._run(turn)
 

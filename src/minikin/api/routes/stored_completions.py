@@ -36,7 +36,7 @@ class StoredCompletions:
         """GET: a page of the completions, oldest first by default."""
         page, only = _query(request)
         found, page = await self._store.find(request.state.owner, page, only)
-        return await large_list([_body(stored) for stored in found], page)
+        return await large_list(found, page, _body)
 
     async def one(self, request: Request) -> Response:
         """GET: one completion. Raises NotFound."""
