@@ -19,6 +19,9 @@ TOOLCALL, TOOLCALL_END = "<TOOLCALL>", "</TOOLCALL>"
 DEEPSEEK_CALLS, DEEPSEEK_CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 DEEPSEEK_CALL, DEEPSEEK_CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
 DEEPSEEK_SEPARATOR = "<｜tool▁sep｜>"
+# Qwen3-Coder, Qwen3.5, Nemotron 3, Step, within TOOL_CALL. NAME and ">" follow the first two:
+FUNCTION, PARAMETER = "<function=", "<parameter="
+FUNCTION_END, PARAMETER_END = "</function>", "</parameter>"
 
 CALL_MARKS = (
     TOOL_CALL,
@@ -36,6 +39,7 @@ CALL_MARKS = (
     DEEPSEEK_CALL,
     DEEPSEEK_CALL_END,
     DEEPSEEK_SEPARATOR,
+    FUNCTION_END,
 )
 """The marks around tool calls."""
 

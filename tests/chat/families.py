@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from minikin.chat.call_formats import (
     DEEPSEEK,
+    ELEMENTS,
     GRANITE,
     LISTED,
     LLAMA,
@@ -73,6 +74,24 @@ _DEEPSEEK_CONTROL = (
     "<｜tool▁call▁end｜>", "<think>",
 )  # fmt: skip
 
+_ELEMENTS_TELL = (
+    "{% if tools %}<|im_start|>system\n# Tools\n\n<tools>{% for t in tools %}"
+    "{{ '\n<function>\n<name>' + t.function.name + '</name>' }}"
+    "{% if t.function.description is defined %}"
+    "{{ '\n<description>' + t.function.description + '</description>' }}{% endif %}"
+    "\n</function>{% endfor %}\n</tools>\n\nCall a function in this form:\n\n<tool_call>\n"
+    "<function=example>\n<parameter=first>\nvalue\n</parameter>\n</function>\n</tool_call>"
+    "<|im_end|>\n{% endif %}"
+)
+_ELEMENTS_CALLS = (
+    "{% for c in m.tool_calls or [] %}{{ '\n<tool_call>\n<function=' + c.function.name + '>\n' }}"
+    "{% for name, value in c.function.arguments | items %}{{ '<parameter=' + name + '>\n' }}"
+    "{{ value if value is string else value | tojson }}{{ '\n</parameter>\n' }}{% endfor %}"
+    "{{ '</function>\n</tool_call>' }}{% endfor %}"
+)
+_E_F = "<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"
+_E_G = "<tool_call>\n<function=g>\n</function>\n</tool_call>"
+
 _LISTED = {
     "Apriel": (LISTED, "Tools: ", "<tool_calls>[", ", ", "]</tool_calls>"),
     "Nemotron Nano": (TOOLCALL, "Tools: ", "<TOOLCALL>[", ", ", "]</TOOLCALL>"),
@@ -118,6 +137,15 @@ FAMILIES = {
         "access to the following tools",
     ),
     "Qwen3-Coder": ToolFamily(
+        f"{_ELEMENTS_TELL}{{% for m in messages %}}{_HERMES_RESULT}{_TURNS}{_ELEMENTS_CALLS}"
+        "{% endif %}<|im_end|>{% endfor %}<|im_start|>assistant\n",
+        ELEMENTS,
+        _TAGS,
+        _E_F,
+        f"{_E_F}\n{_E_G}",
+        "# Tools",
+    ),
+    "Other tags": ToolFamily(
         "{% for t in tools or [] %}<tool_call><function=f>{% endfor %}{% for m in messages %}"
         f"{_TURNS}<|im_end|>{{% endfor %}}",
         TAGGED,

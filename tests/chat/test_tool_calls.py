@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
 
 from minikin.chat.call_formats import (
+    ELEMENTS,
     GRANITE,
     LISTED,
     LLAMA,
@@ -19,9 +21,9 @@ ONE = '<tool_call>\n{"name": "f", "arguments": {"a": "}</tool_call>\\"{", "b": [
 ARGUMENTS = '{"a": "}</tool_call>\\"{", "b": [{}]}'
 
 
-def read(text, size=1000, form=TAGGED):
+def read(text, size=1000, form=TAGGED, **how):
     """What a reader makes of `text` in pieces, with neighbours joined."""
-    reader = CallReader(form)
+    reader = CallReader(form, **how)
     parts = [p for i in range(0, len(text), size) for p in reader.feed(text[i : i + size])]
     joined = []
     for part in [*parts, *reader.finish()]:
@@ -106,3 +108,65 @@ def test_a_list_of_calls_comes_apart(size):
     assert read(f"Wait. {LIST}", size, MISTRAL) == [Content("Wait. "), *calls]
     assert read("[TOOL_CALLS] [1]", size, MISTRAL) == [Content("[TOOL_CALLS] [1]")]
     assert read(LIST[:-1], size, MISTRAL) == calls
+
+
+ELEMENT_CALL = """<tool_call>
+<function=write_file>
+<parameter=path>
+a "b".py
+</parameter>
+<parameter=content>
+def f():
+    return "\\n</parameter>"
+
+</parameter>
+<parameter=lines>
+[1, 2.50]
+</parameter>
+<parameter=mode>
+not JSON
+</parameter>
+</function>
+</tool_call>"""
+ELEMENT_ARGUMENTS = {
+    "path": 'a "b".py', "content": 'def f():\n    return "\\n</parameter>"\n', "lines": [1, 2.5],
+    "mode": "not JSON",
+}  # fmt: skip
+WRITTEN_AS_TEXT = {"write_file": {"path", "content"}}
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_elements_become_json(size):
+    said = f"I write.\n{ELEMENT_CALL}\n{ELEMENT_CALL}\nDone."
+    found = read(said, size, ELEMENTS, texts=WRITTEN_AS_TEXT)
+    assert [type(part) for part in found] == [Content, *[CallBegun, Arguments] * 2, Content]
+    assert found[1] == CallBegun("write_file")
+    assert json.loads(found[2].json) == json.loads(found[4].json) == ELEMENT_ARGUMENTS
+    assert '"lines": [1, 2.50]' in found[2].json
+
+
+def test_text_in_elements_is_streamed():
+    reader = CallReader(ELEMENTS, texts=WRITTEN_AS_TEXT)
+    reader.feed("<tool_call>\n<function=write_file>\n<parameter=content>\n")
+    assert reader.feed("one\n") == [Arguments("one")]
+    assert reader.feed("two\n</para") == [Arguments("\\ntwo")]
+    assert reader.feed("graph>") == [Arguments("\\n</paragraph>")]
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_elements_without_parameters_and_json_in_their_place(size):
+    call = "<tool_call>\n<function=f>\n{}</function>\n</tool_call>"
+    assert read(call.format(""), size, ELEMENTS) == [CallBegun("f"), Arguments("{}")]
+    json_call = call.format('{"a": {}}')
+    assert read(json_call, size, ELEMENTS) == [CallBegun("f"), Arguments('{"a": {}}')]
+    for text in ("<tool_call>\n<function=f>\nplain", "<tool_call>\n{}", "a <tool_call"):
+        assert read(text, size, ELEMENTS) == [Content(text)]
+
+
+def test_elements_are_written_as_they_are_read():
+    calls = [{"name": "write_file", "arguments": ELEMENT_ARGUMENTS}, {"name": "f", "arguments": {}}]
+    found = read(ELEMENTS.write(calls), form=ELEMENTS, texts=WRITTEN_AS_TEXT)
+    assert json.loads(found[1].json) == ELEMENT_ARGUMENTS
+    assert found[2:] == [CallBegun("f"), Arguments("{}")]
+    half = ELEMENTS.write([{"name": "f", "arguments": '{"a": '}])
+    assert half == '<tool_call>\n<function=f>\n{"a": </function>\n</tool_call>'

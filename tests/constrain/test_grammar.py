@@ -7,6 +7,7 @@ import pytest
 
 from minikin.chat.call_formats import (
     DEEPSEEK,
+    ELEMENTS,
     LLAMA,
     MISTRAL,
     MISTRAL_NAMED,
@@ -15,6 +16,7 @@ from minikin.chat.call_formats import (
     TAGGED,
 )
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
+from minikin.constrain.elements import texts_in
 from minikin.constrain.grammar import grammar_of
 from minikin.constrain.masks import MaskError
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
@@ -30,12 +32,18 @@ FORMS = {
     "phi": PHI,
     "phi, single": PHI_SINGLE,
     "deepseek": DEEPSEEK,
+    "elements": ELEMENTS,
 }
 MARKS = TOKENIZER.frame_marks
 
 
 def plan(form, marks=(), **how):
-    parts = tuple(SchemaPart(SUBJECT, schema, function=name) for name, schema in FUNCTIONS.items())
+    parts = tuple(
+        SchemaPart(
+            SUBJECT, schema, function=name, texts=texts_in(schema) if form.elements else None
+        )
+        for name, schema in FUNCTIONS.items()
+    )
     calls = msgspec.convert(form, CallFrame, from_attributes=True)
     calls = msgspec.structs.replace(calls, marks=dict(marks))
     return Plan(functions=parts, calls=calls, **how)
@@ -121,7 +129,58 @@ def test_thoughts_are_free_and_hold_no_calls(form, begun):
     with pytest.raises(MaskError):
         after(bound, *opening, "Hm", "<tool_call>")
     call = [*opening, *"Hm</think>\nSo ", *form.begin]
-    head = "" if form is LLAMA else '\n{"name": "'
+    head = "" if form is LLAMA else "\n<function=" if form is ELEMENTS else '\n{"name": "'
     assert after(bound, *call, head) == {ord("f"), ord("g")}
     if not begun:
         assert after(bound, *"Plainly ", *form.begin, head) == {ord("f"), ord("g")}
+
+
+LABEL = {"type": "string", "enum": ["red", "light blue"]}
+POINT = closed(x={"type": "integer", "minimum": 0, "maximum": 9})
+SEVERAL = closed(text={"type": "string"}, label=LABEL, point={"$ref": "#/$defs/p"}, flag=FLAG)
+SEVERAL |= {"required": ["text", "point"], "$defs": {"p": POINT}}
+
+
+def element_plan(schema, **how):
+    part = SchemaPart(SUBJECT, schema, function="f", texts=texts_in(schema), **how)
+    calls = msgspec.convert(ELEMENTS, CallFrame, from_attributes=True)
+    return Plan(functions=(part,), calls=calls, may_answer=False)
+
+
+def test_elements_have_text_as_it_is_and_other_values_as_json():
+    assert texts_in(SEVERAL) == {"text", "label"}
+    seen = set()
+    schema = SEVERAL | {"required": ["point"]}  # a random text would not end
+    schema["properties"] = {k: v for k, v in SEVERAL["properties"].items() if k != "text"}
+    for answer in answers(element_plan(schema)):
+        reader = CallReader(ELEMENTS, texts={"f": texts_in(schema)})
+        parts = [*reader.feed(answer), *reader.finish()]
+        arguments = json.loads("".join(p.json for p in parts if isinstance(p, Arguments)))
+        check(arguments, schema)
+        seen |= {tuple(arguments)}
+    assert len(seen) > 1, "some have optional parameters"
+
+
+def test_a_text_ends_at_its_line_and_holds_everything_else():
+    text = '"quoted" {"a": 1, "a": 2}\n</parameter> <parameter=x>\n\\ end'
+    said = f"<tool_call>\n<function=f>\n<parameter=text>\n{text}"
+    grammar = element_plan(SEVERAL)
+    assert ord("!") in after(grammar, said)
+    assert after(grammar, f"{said}\n</parameter>\n<parameter=point>\n") == {ord("{")}
+    assert after(grammar, f"{said}\n</parameter>\n") == {ord("<")}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": FLAG}, "minProperties": 1},
+        {"type": "object", "properties": {"a": FLAG}, "anyOf": [{"required": ["a"]}]},
+        {"type": "object", "properties": {"a>": FLAG}},
+        {"type": "object", "additionalProperties": FLAG},
+        {"type": "object", "properties": {"a": {"$ref": "#/properties/b"}, "b": FLAG}},
+    ],
+)
+def test_arguments_that_are_not_described_one_by_one_stay_json(schema):
+    assert texts_in(schema) is None
+    found = after(element_plan(schema), "<tool_call>\n<function=f>\n")
+    assert {TOKENIZER.token_bytes(token)[:1] for token in found} == {b"{"}

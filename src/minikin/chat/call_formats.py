@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from minikin import marks
+from minikin.chat import elements
 
 _TOOLS = re.compile(r"\b(xml_)?tools\b")
 """The variables with tools in chat templates. SmolLM3's uses `xml_tools`."""
@@ -36,6 +37,9 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     native: bool = True
     """Whether the chat template describes the tools. If not, `tools.py` describes them."""
 
+    elements: bool = False
+    """Whether arguments are elements (see `elements.py`), and not a JSON object."""
+
     def write(self, calls: Iterable[Mapping[str, Any]], hide: Callable[[str], str] = str) -> str:
         """Calls as the model writes them. `hide` is applied to their names and arguments.
 
@@ -43,10 +47,15 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
         """
         written = [
             f"{self.before_name}{hide(call['name'])}{self.before_arguments}"
-            f"{hide(_json(call['arguments']))}{self.end}"
+            f"{self._arguments(call['arguments'], hide)}{self.end}"
             for call in calls
         ]
         return f"{self.begin}{self.again.join(written)}{self.close}"
+
+    def _arguments(self, arguments: Any, hide: Callable[[str], str]) -> str:
+        if self.elements and isinstance(arguments, dict):
+            return elements.written(arguments, hide)
+        return hide(_json(arguments))
 
 
 def _json(arguments: Any) -> str:
@@ -74,6 +83,16 @@ TAGGED = CallFormat(
     native=False,
 )
 """Hermes, Qwen, SmolLM3. Also for models without a format of their own (Gemma)."""
+
+ELEMENTS = CallFormat(
+    begin=marks.TOOL_CALL,
+    before_name=f"\n{marks.FUNCTION}",
+    before_arguments=elements.NAME_END,
+    end=f"{marks.FUNCTION_END}\n{marks.TOOL_CALL_END}",
+    again=f"\n{marks.TOOL_CALL}",
+    elements=True,
+)
+"""Qwen3-Coder, Qwen3.5, Nemotron 3, Step."""
 
 LISTED = _list(f"{marks.TAGGED_LIST}[", f"]{marks.TAGGED_LIST_END}")
 """Apriel: one list of all calls."""
@@ -141,7 +160,7 @@ DEEPSEEK = CallFormat(
 
 
 _OTHER_TAGS = re.compile("<function|<arg_key>|<parameter|<invoke|<param")
-"""What GLM, Qwen3-Coder, MiniMax and others write between <tool_call> and </tool_call>."""
+"""What GLM, MiniMax and others write between <tool_call> and </tool_call>."""
 _BY_SIGN = {
     LISTED: re.compile(r"<tool_calls>\["),
     TOOLCALL: re.compile(r"<TOOLCALL>\["),
@@ -171,6 +190,8 @@ def format_of(template: str) -> CallFormat:
         return PHI_SINGLE if alone else PHI
     if "ipython" in template and '"parameters"' in template:
         return LLAMA
+    if all(mark in template for mark in (marks.TOOL_CALL, marks.FUNCTION, marks.PARAMETER)):
+        return ELEMENTS
     for form, sign in _BY_SIGN.items():
         if sign.search(template):
             return form

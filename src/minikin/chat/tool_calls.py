@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from minikin.chat.call_formats import CallFormat
+from minikin.chat.elements import ElementReader, has_begun
+from minikin.marks import PARAMETER
 
 MAX_NAME = 64
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -41,10 +44,22 @@ class CallReader:
     before its arguments.
     """
 
-    def __init__(self, form: CallFormat, raw: Container[str] = ()) -> None:
-        """The arguments of the functions `raw` are not JSON, and end with the answer."""
+    def __init__(
+        self,
+        form: CallFormat,
+        raw: Container[str] = (),
+        texts: Mapping[str, Container[str]] = MappingProxyType({}),
+    ) -> None:
+        """The arguments of the functions `raw` are not JSON, and end with the answer.
+
+        `texts` has the parameters of each function whose values are text, for a format of elements.
+        """
         self._form = form
         self._raw = raw
+        self._texts = texts
+        self._elements = ElementReader(())
+        self._starts = ("{", PARAMETER, form.end) if form.elements else ("{",)
+        """What arguments can start with."""
         self._buffer = ""
         self._state = self._outside
         self._scanner = _JsonScanner()
@@ -98,14 +113,18 @@ class CallReader:
             yield from self._give_up()
         elif at >= 0:
             arguments = buffer[at + len(after) :]
-            if not _NAME.fullmatch(name) or arguments[:1] not in ("", "{"):
+            starts = any(start.startswith(arguments[: len(start)]) for start in self._starts)
+            if not _NAME.fullmatch(name) or not starts:
                 yield from self._give_up()
                 return
-            if not arguments:  # it is a call when they start
-                return
+            if not (arguments.startswith("{") or has_begun(arguments)):
+                return  # it is a call when they start
             self._buffer = arguments
             self._scanner = _JsonScanner()
             self._state = self._rest if name in self._raw else self._arguments
+            if not arguments.startswith("{"):
+                self._elements = ElementReader(self._texts.get(name, ()))
+                self._state = self._in_elements
             self._any_call = True
             yield CallBegun(name)
 
@@ -114,6 +133,13 @@ class CallReader:
         fragment, self._buffer = self._buffer[:size], self._buffer[size:]
         if self._scanner.complete:
             self._state = self._tail
+        if fragment:
+            yield Arguments(fragment)
+
+    def _in_elements(self) -> Iterator[Piece]:
+        fragment, self._buffer = self._elements.feed(self._buffer), ""
+        if self._elements.complete:
+            self._buffer, self._state = self._elements.rest, self._tail
         if fragment:
             yield Arguments(fragment)
 

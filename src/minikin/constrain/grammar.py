@@ -6,10 +6,11 @@ See llguidance's docs/syntax.md for its Lark dialect and docs/json_schema.md for
 from __future__ import annotations
 
 import json
-from typing import Any
+from functools import partial
 
 from minikin.constrain.channels import channel_grammar
 from minikin.constrain.client_lark import fault_in
+from minikin.constrain.elements import element_rules
 from minikin.constrain.lark import literal, quote
 from minikin.constrain.plan import (
     CallFrame,
@@ -52,6 +53,9 @@ def _watched(plan: Plan) -> Watched:
     if call is None:
         return Watched(tuple(begins), marks=marks, thoughts=plan.thoughts)
     marks |= call.marks
+    if call.elements:  # no JSON object follows the beginning of a call
+        head, ends = call.before_arguments, (call.begin,)
+        return Watched(tuple(begins), call.begin, head, marks, plan.thoughts, ends)
     ends = tuple(
         f"{call.before_name or call.begin}{part.function}{call.before_arguments}"
         for part in plan.functions
@@ -114,9 +118,17 @@ def _laid_out(part: SchemaPart) -> Schema:
         return any_object() | {"x-guidance": _SPACED}
     if part.strict:
         check_strict(part.schema, part.subject)
-    layout: Any = _COMPACT if part.strict and part.function else _SPACED
     schema = narrow(part.schema, part.subject, lenient=part.loose, closed=bool(part.function))
-    return schema | {"x-guidance": layout}
+    return schema | {"x-guidance": _layout(part)}
+
+
+def _layout(part: SchemaPart) -> Schema:
+    return _COMPACT if part.strict and part.function else _SPACED
+
+
+def _value(part: SchemaPart, schema: Schema) -> Schema:
+    """The narrowed schema of one parameter, with its layout."""
+    return narrow(schema, part.subject, lenient=part.loose) | {"x-guidance": _layout(part)}
 
 
 def _call_grammar(plan: Plan, form: CallFrame) -> str:
@@ -132,7 +144,11 @@ def _call_grammar(plan: Plan, form: CallFrame) -> str:
         head = literal(f"{part.function}{form.before_arguments}", form.marks)
         end = "" if part.lark else literal(form.end, form.marks)
         rules.append(f"call{at}: {head} arguments{at} {end}")
-        rules.append(f"arguments{at}: {_arguments(part)}")
+        if part.texts is not None and part.schema is not None:
+            _laid_out(part)  # finds the faults of the whole schema
+            rules += element_rules(f"arguments{at}", part, partial(_value, part))
+        else:
+            rules.append(f"arguments{at}: {_arguments(part)}")
     before = literal(form.before_name, form.marks)
     for name, functions in _kinds(plan).items():
         rules.append(f"{name}: {before} ({' | '.join(f'call{at}' for at in functions)})")

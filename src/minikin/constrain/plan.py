@@ -27,6 +27,8 @@ class CallFrame(msgspec.Struct, frozen=True):
     """The text before each further call."""
     close: str
     """The text after the last call."""
+    elements: bool = False
+    """Whether arguments are elements, and not a JSON object."""
     marks: dict[str, int] = {}
     """Parts of these texts that are one token -> its id."""
 
@@ -53,6 +55,9 @@ class SchemaPart(msgspec.Struct, frozen=True):
     lark: str = ""
     """The Lark grammar of the input of a custom tool, which the model writes as it is, from the
     start of the arguments' only string to the end of the answer. Empty: the schema counts."""
+
+    texts: frozenset[str] | None = None
+    """The parameters whose values are text, if arguments are elements. None: they are JSON."""
 
     def check_size(self) -> SchemaPart:
         """This part. Raises InvalidRequest if its schema is too large or not JSON."""

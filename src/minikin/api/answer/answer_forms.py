@@ -17,6 +17,7 @@ from minikin.chat.call_formats import CallFormat
 from minikin.chat.messages import RESULTS
 from minikin.chat.thoughts import ThoughtMarks
 from minikin.constrain.checker import GrammarChecker
+from minikin.constrain.elements import texts_in
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
 from minikin.constrain.schema.strict import check_root
 from minikin.constrain.schema.subject import Subject
@@ -40,6 +41,8 @@ class AnswerForm(msgspec.Struct, frozen=True, kw_only=True):
     """How calls are written, if the answer can have any."""
     raw: frozenset[str] = frozenset()
     """The functions whose arguments are not JSON (see SchemaPart.lark)."""
+    texts: dict[str, frozenset[str]] = {}
+    """The parameters of each function whose values are text, if arguments are elements."""
     named: bool = False
     """The request names the function. The call is the answer, and ends with `stop`."""
 
@@ -103,7 +106,10 @@ def answer_form(request: AnswerRequest, calls: CallFormat, marks: Mapping[str, i
         return AnswerForm(plan=Plan(answer) if answer else None, described=described)
     plan = Plan(
         answer,
-        tuple(_function(request.place_of_function(at), tool["function"]) for at, tool in tools),
+        tuple(
+            _function(request.place_of_function(at), tool["function"], elements=calls.elements)
+            for at, tool in tools
+        ),
         replace(msgspec.convert(calls, CallFrame, from_attributes=True), marks=dict(marks)),
         several=_several(request, calls) and not named,
         may_answer=not must_call,
@@ -112,6 +118,7 @@ def answer_form(request: AnswerRequest, calls: CallFormat, marks: Mapping[str, i
         plan=plan,
         tools=tuple(_for_the_model(tool) for _, tool in tools),
         raw=frozenset(part.function for part in plan.functions if part.lark),
+        texts={part.function: part.texts for part in plan.functions if part.texts is not None},
         must_call=must_call,
         described=replace(described, beside_calls=True) if described else None,
         calls=calls,
@@ -165,7 +172,7 @@ def _for_the_model(tool: dict[str, Any]) -> dict[str, Any]:
     return tool | {"function": function}
 
 
-def _function(place: str, function: dict[str, Any]) -> SchemaPart:
+def _function(place: str, function: dict[str, Any], *, elements: bool) -> SchemaPart:
     """A tool's name and arguments: always an object, empty without parameters."""
     name, strict = function["name"], bool(function.get("strict"))
     if function.get("custom"):
@@ -178,4 +185,5 @@ def _function(place: str, function: dict[str, Any]) -> SchemaPart:
     given = function.get("parameters") or _NO_PARAMETERS
     check_root(given.get("type", "object"), subject)
     schema = given if strict else {"type": "object"} | given
-    return SchemaPart(subject, schema, strict, name, loose=not strict).check_size()
+    part = SchemaPart(subject, schema, strict, name, loose=not strict).check_size()
+    return replace(part, texts=texts_in(schema)) if elements else part

@@ -49,7 +49,7 @@ class AnswerReader:
     def __init__(self, form: AnswerForm, thoughts: ThoughtReader | HarmonyReader | None) -> None:
         self._thoughts = thoughts
         self._must_call = form.must_call
-        self._reader = CallReader(form.calls, form.raw) if form.calls else None
+        self._reader = CallReader(form.calls, form.raw, form.texts) if form.calls else None
         self._entries: list[TokenEntry] = []
         """Log probabilities of tokens whose text is not sent yet."""
         self._calls: list[_Call] = []

@@ -1,0 +1,82 @@
+"""Grammars of arguments that are elements, not JSON (see `chat.elements`)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from minikin.constrain.lark import quote
+from minikin.constrain.plan import Schema, SchemaPart
+from minikin.marks import PARAMETER, PARAMETER_END
+
+_DEFINITIONS = ("$defs", "definitions")
+_OF_OBJECTS = {
+    "type", "properties", "required", "additionalProperties", "title", "description", "$schema",
+    *_DEFINITIONS,
+}  # fmt: skip
+"""The keywords of a schema whose properties can be written one by one."""
+_OF_TEXTS = {"type", "title", "description", "default", "examples", "enum"}
+_NAME = re.compile(r"[^<>\n]{1,64}")
+_ELSEWHERE = re.compile(r'"\$(id|anchor|dynamicRef)": |"\$ref": "(?!#/(\$defs|definitions)/)')
+_END = f"\n{PARAMETER_END}\n"
+
+
+def texts_in(schema: Schema) -> frozenset[str] | None:
+    """The parameters of a function whose values are text: strings without a further condition.
+
+    None if the schema does not describe each parameter alone. Its arguments are then JSON.
+    """
+    properties, required = schema.get("properties", {}), schema.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return None
+    open_ended = schema.get("additionalProperties", False) is not False and not properties
+    if open_ended or schema.get("type") != "object" or set(schema) - _OF_OBJECTS:
+        return None
+    if not all(name in properties for name in required) or not all(map(_is_name, properties)):
+        return None
+    if _ELSEWHERE.search(json.dumps(schema)):
+        return None
+    return frozenset(name for name, value in properties.items() if _is_text(value))
+
+
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def _is_text(schema: Any) -> bool:
+    if not isinstance(schema, dict) or schema.get("type") != "string" or set(schema) - _OF_TEXTS:
+        return False
+    values = schema.get("enum", [""])
+    return isinstance(values, list) and all(isinstance(v, str) and _END not in v for v in values)
+
+
+def element_rules(
+    name: str, part: SchemaPart, laid_out: Callable[[Schema], Schema]
+) -> Iterator[str]:
+    """The rules of a function's arguments. The first one has this name.
+
+    `laid_out` gives the narrowed schema of a value that is JSON.
+    """
+    assert part.schema is not None
+    assert part.texts is not None
+    root = part.schema
+    properties, required = root.get("properties", {}), root.get("required", [])
+    places = [
+        f"{name}_{at}" + ("" if key in required else "?") for at, key in enumerate(properties)
+    ]
+    yield f"{name}: {' '.join(places) or quote('')}"
+    shared = {key: root[key] for key in _DEFINITIONS if key in root}
+    for at, (key, schema) in enumerate(properties.items()):
+        begin = quote(f"{PARAMETER}{key}>\n")
+        yield f"{name}_{at}: {begin} {name}_value{at}"
+        if key not in part.texts:
+            own = schema | shared if isinstance(schema, dict) else schema
+            yield f"{name}_value{at}: {name}_json{at} {quote(_END)}"
+            yield f"{name}_json{at}: %json {json.dumps(laid_out(own))}"
+        elif "enum" in schema:
+            values = " | ".join(map(quote, schema["enum"]))
+            yield f"{name}_value{at}: ({values}) {quote(_END)}"
+        else:
+            yield rf"{name}_value{at}[lazy]: /(.|\n)*/ {quote(_END)}"
