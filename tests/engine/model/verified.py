@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import gguf
 
+from minikin.chat.call_formats import (
+    ELEMENTS,
+    GRANITE,
+    HARMONY,
+    LLAMA,
+    MISTRAL,
+    MISTRAL_NAMED,
+    PHI,
+    TAGGED,
+    CallFormat,
+)
+from minikin.marks import CHANNEL, MISTRAL_THINK_BEGIN, SEED_THINK_BEGIN, THINK_BEGIN
 from minikin.model_file.folder.tensors import TYPES
 from minikin.model_file.gguf import GGMLType
 from tests.engine.tiny_models import FAMILIES
@@ -15,6 +28,41 @@ FORMS = ("a GGUF file", "a folder of safetensors")
 """The forms in which each family is tested."""
 GGUF_ONLY = ("gpt-oss",)
 """Families that are read only from GGUF files."""
+DESCRIBED = "described in the prompt"
+CALLS: dict[str, tuple[CallFormat, ...]] = {
+    "Llama 2": (),
+    "Llama 3.1": (LLAMA,),
+    "Mistral": (MISTRAL, MISTRAL_NAMED),
+    "Mixtral": (),
+    "Ministral 3": (MISTRAL_NAMED,),
+    "Granite": (GRANITE,),
+    "Granite 4 Micro": (TAGGED,),
+    "SmolLM3": (TAGGED,),
+    "Qwen2": (),
+    "Qwen2.5 YaRN": (TAGGED,),
+    "Qwen3": (TAGGED,),
+    "Qwen3-VL": (TAGGED,),
+    "Qwen3-MoE": (TAGGED, ELEMENTS),
+    "Gemma 2": (),
+    "Gemma 3": (),
+    "Phi-3": (),
+    "Phi-4-mini": (PHI,),
+    "gpt-oss": (HARMONY,),
+}
+"""How the published templates of a family write calls; none: the prompt describes the tools."""
+THOUGHTS: dict[str, tuple[str, ...]] = {
+    "Llama 3.1": (THINK_BEGIN,),
+    "Mistral": (MISTRAL_THINK_BEGIN,),
+    "Ministral 3": (MISTRAL_THINK_BEGIN,),
+    "SmolLM3": (THINK_BEGIN,),
+    "Qwen3": (THINK_BEGIN,),
+    "Qwen3-VL": (THINK_BEGIN,),
+    "Qwen3-MoE": (THINK_BEGIN,),
+    "Seed-OSS": (SEED_THINK_BEGIN,),
+    "Phi-4-mini": (THINK_BEGIN,),
+    "gpt-oss": (f"{CHANNEL}analysis",),
+}
+"""What begins the reasoning of those models of a family that reason."""
 README = ROOT / "README.md"
 _MARKED = re.compile(r"(?<=<!-- verified -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
@@ -25,17 +73,37 @@ def table() -> str:
     for family, tiny in FAMILIES.items():
         rows.setdefault(gguf.MODEL_ARCH_NAMES[tiny.arch], []).append(family)
     lines = [
-        "| architecture in the file | families |",
-        "| --- | --- |",
-        *(f"| `{name}` | {', '.join(families)} |" for name, families in rows.items()),
+        "| architecture in the file | families | forms | tool calls | reasoning |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| `{name}` | {', '.join(families)} | {_forms(families)} | {_calls(families)} | "
+            f"{_listed(mark for family in families for mark in THOUGHTS.get(family, ()))} |"
+            for name, families in rows.items()
+        ),
         "",
-        f"Each family is verified as {' and as '.join(FORMS)}.",
-        f"Exception: {', '.join(GGUF_ONLY)} only as {FORMS[0]}.",
+        "The chat template of a model decides on the formats of its tool calls and reasoning. The",
+        "table shows those of published templates, as a call `f(a=1)` and as the first mark. If a",
+        "template has none, or it is not known here, the prompt describes the tools.",
         "",
         f"Weight types of GGUF files: {', '.join(kind.name for kind in GGMLType)}.",
         f"Weight types of safetensors: {', '.join(TYPES)}; 4-bit AWQ and GPTQ.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _forms(families: list[str]) -> str:
+    return "GGUF" if set(families) <= set(GGUF_ONLY) else "GGUF, folder"
+
+
+def _calls(families: list[str]) -> str:
+    formats = [form for family in families for form in CALLS.get(family, ())]
+    example = [{"name": "f", "arguments": {"a": 1}}]
+    return _listed(" ".join(form.write(example).split()) for form in formats) or DESCRIBED
+
+
+def _listed(texts: Iterable[str]) -> str:
+    """The texts as code, each once."""
+    return ", ".join(f"`{text}`" for text in dict.fromkeys(texts)).replace("|", r"\|")
 
 
 def written() -> str:
