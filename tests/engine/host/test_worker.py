@@ -101,6 +101,18 @@ def test_it_ends_when_its_server_is_killed(tmp_path, unread):
             engine.kill()
 
 
+def test_it_ends_quietly_if_its_server_stops_while_it_loads(tmp_path):
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", module.PROGRAM, str(theirs.fileno()), "error"]
+    ours.sendall(frame(Load(EngineSettings(model=tmp_path / "model"))))
+    with theirs:
+        fds = [theirs.fileno()]
+        ended = subprocess.Popen(command, pass_fds=fds, cwd=ROOT, stderr=subprocess.PIPE)
+    ours.close()
+    _, said = ended.communicate(timeout=PATIENCE)
+    assert (ended.returncode, said) == (0, b"")
+
+
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 async def test_it_logs_as_much_as_the_server(engine, caplog, capfd, level):
     caplog.set_level(level, "minikin")

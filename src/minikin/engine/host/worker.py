@@ -62,7 +62,7 @@ def serve(make_masks: MakeMasks) -> None:
             return
         # Loaded objects stay. Without this, each full collection visits all of them.
         gc.freeze()
-        connection.sendall(frame(Loaded(info)))
+        _send(connection, Loaded(info))
         _run(engine, reader, connection)
 
 
