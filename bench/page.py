@@ -5,7 +5,8 @@
   machine with other work, look at the CPU time.
 - `first`: from a ready server to the first text of an answer in the page, and the page's weight
 - `open`: tokens a second of 32 answers at once, with 20 playgrounds and a dashboard open over
-  without them, in pairs that take turns. The work of the browser on this machine counts as well.
+  without them, in pairs that take turns. The browser is on this machine, so it has the lowest
+  priority. And what the server's processes compute for the open pages, without other requests.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import random
 import statistics
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice, repeat
 from pathlib import Path
 
 from rich.progress import track
 
-from bench.server import serving, starting
+from bench.server import Server, cpu_seconds, serving, starting
 from bench.state import throughput
 from tests.browser import Programs, installed_browser
 from tests.fakes import ScriptedEngine, live_server
@@ -33,6 +35,7 @@ PAUSE = 0.003
 """Seconds between the tokens of a script."""
 ANSWERS = 32
 PLAYGROUNDS = 20
+IDLE_SECONDS = 10.0
 ASKED = "Write a very long story about the sea in Markdown, with headings and lists."
 WORDS = ("the", "of", "sea", "ship", "and", "captain", "storm", "*wind*", "**deep**", "`sail`")
 QUIET = "--no-access-log"
@@ -86,6 +89,12 @@ def opened(programs: Programs, model: Path, pairs: int) -> None:
     ratios = []
     with serving(str(model), QUIET) as server:
         browser = programs.start("open", server.url, str(PLAYGROUNDS))
+        busy = {}
+        for state in ("close", "open"):
+            _tell(browser, state)
+            busy[state] = _busy(server)
+        cost = busy["open"] - busy["close"]
+        print(f"the server's work for open pages: {cost:.2%} of a core")
         for pair in track(range(pairs), f"{PLAYGROUNDS} playgrounds and a dashboard"):
             rates = {}
             for state in ("open", "close") if pair % 2 else ("close", "open"):
@@ -95,6 +104,18 @@ def opened(programs: Programs, model: Path, pairs: int) -> None:
         browser.communicate()
     low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
     print(f"rate with open pages over without: median {middle:.3f} ({low:.3f} to {high:.3f})")
+
+
+def _busy(server: Server) -> float:
+    """The part of a core that the server's processes use."""
+
+    def used() -> float:
+        return sum(map(cpu_seconds, server.processes.values()))
+
+    time.sleep(IDLE_SECONDS)  # until the pages are complete
+    before = used()
+    time.sleep(IDLE_SECONDS)
+    return (used() - before) / IDLE_SECONDS
 
 
 def _tell(browser: subprocess.Popen[str], line: str) -> None:

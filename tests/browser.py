@@ -40,9 +40,12 @@ class Programs:
         return done.stdout
 
     def start(self, name: str, url: str, *arguments: str) -> subprocess.Popen[str]:
-        """The running program, with pipes for its input and its output."""
+        """The running program, with pipes for its input and its output.
+
+        It and its browser have the lowest priority, as if they ran on another machine.
+        """
         pipe = subprocess.PIPE
-        command = self._command(name, url, *arguments)
+        command = ["nice", "-n", "19", *self._command(name, url, *arguments)]
         return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
 
     def _command(self, name: str, url: str, *arguments: str) -> list[str]:

@@ -28,7 +28,8 @@ await inBrowser(async (page) => {
   await page.locator(".stats:not(:empty)").waitFor();
   times.answer = since();
   // Of the page and its files, not compressed.
-  const bytes = await page.evaluate(() => performance.getEntries().reduce((sum, { decodedBodySize = 0 }) => sum + decodedBodySize, 0));
+  const bytes = await page.evaluate(() => performance.getEntries().filter(({ name }) => !name.includes("/v1/"))
+    .reduce((sum, { decodedBodySize = 0 }) => sum + decodedBodySize, 0));
   times.weight_kb = Math.round(bytes / 1000);
   console.log(JSON.stringify(times));
 }, { before });

@@ -38,7 +38,7 @@ await inBrowser(async (page) => {
   const tasks = mainTasks(await traced(page, async () => {
     await page.getByLabel("Message", { exact: true }).fill(TEXT);
     await page.keyboard.press("Enter");
-    await page.locator(".message.assistant:last-child .stats:not(:empty)").waitFor();
+    await page.locator(".message.assistant:last-child .stats:not(:empty)").waitFor({ timeout: 450_000 });
   }));
   const [cpu, wall] = ["tdur", "dur"].map((name) => tasks.map((task) => task[name] ?? 0));
   console.log(JSON.stringify({
