@@ -16,6 +16,7 @@ def test_it_says_what_computes_and_how_to_get_a_better_model(minikin: Minikin):
     assert "minikin pull" in run.stdout or "better model" not in run.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(load_library() is None, reason="no gcc here")
 def test_it_compiles_the_kernels_if_asked(minikin: Minikin):
     library = load_library()

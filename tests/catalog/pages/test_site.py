@@ -219,7 +219,10 @@ def test_the_whole_catalog_builds_in_under_20_seconds(built):
     assert built[1] < 20
 
 
-@pytest.mark.parametrize(("form", "read"), [("html", html_links), ("content", markdown_links)])
+@pytest.mark.parametrize(
+    ("form", "read"),
+    [pytest.param("html", html_links, marks=pytest.mark.thorough), ("content", markdown_links)],
+)
 def test_every_link_leads_somewhere_and_to_every_page_leads_a_link(built, form, read):
     root = built[0] / form
     pages = {}

@@ -9,7 +9,11 @@ from minikin.engine.loader import load_engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from tests.gemma_model import gemma_model
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]  # the first time, it is fetched
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.thorough,
+    pytest.mark.timeout(900),  # the first time, it is fetched
+]
 
 
 @pytest.fixture(scope="module")
