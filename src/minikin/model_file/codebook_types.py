@@ -1,4 +1,4 @@
-"""The types IQ1 to IQ4: blocks of numbers that stand for values in a codebook."""
+"""The types IQ1 to IQ4: blocks of numbers that select values in a codebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The codebooks of the types IQ1, IQ2 and IQ3: a number of a few bits stands for 4 or 8 values.
+"""The codebooks of the types IQ1, IQ2 and IQ3: a number of a few bits selects 4 or 8 values.
 
 They are part of the format, as in ggml-common.h. The entries of a codebook are in increasing order,
 if the place of each value (2 or 3 bits, the first value lowest) is read as one number. The text
