@@ -15,6 +15,7 @@ import signal
 import statistics
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +46,17 @@ class Report:
     """Seconds from a kill of the HTTP process or an engine to the last end of a stream."""
     ready: list[float] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Kind of fault -> how often."""
+
+    def fault(self, kind: str, text: str) -> None:
+        """Note a fault of one of KINDS."""
+        self.counts[kind] += 1
+        self.faults.append(text)
+
+
+KINDS = ("streams without a last word", "processes left", "good requests or schemas refused",
+         "answers unlike those before")  # fmt: skip
 
 
 def _body(number: int, **more: Any) -> dict[str, Any]:
@@ -96,8 +108,9 @@ async def _one_kill(server: Server, role: str, chance: random.Random, report: Re
     if role == "engine_main" and before:
         report.told.append(max(0.0, max(end for end, _ in ends) - killed))
     if not all(told for _, told in ends):
-        report.faults.append(f"{role}: a stream ended without a word")
-    report.faults += [f"{role}: the process is still there" for _ in _left_behind([pid])]
+        report.fault(KINDS[0], f"{role}: a stream ended without a word")
+    for _ in _left_behind([pid]):
+        report.fault(KINDS[1], f"{role}: the process is still there")
 
 
 def _wait_ready_again(server: Server, role: str, pid: int) -> float:
@@ -134,9 +147,10 @@ def kill_workers(model: str, times: int, chance: random.Random) -> Report:
             asyncio.run(_one_kill(server, role, chance, report))
             try:
                 if _answers(server) != expected:
-                    report.faults.append(f"{role}: another answer than before")
+                    report.fault(KINDS[3], f"{role}: another answer than before")
             except httpx.HTTPStatusError as error:
-                report.faults.append(f"{role}: a good request got {error.response.text[:200]}")
+                refused = error.response.text[:200]
+                report.fault(KINDS[2], f"{role}: a good request got {refused}")
     return report
 
 
@@ -148,7 +162,8 @@ def kill_servers(model: str, times: int, chance: random.Random, report: Report) 
             asyncio.run(_killed_whole(server, chance, report))
             left = _left_behind(list(processes.values()))
             roles = [role for role, pid in processes.items() if pid in left]
-            report.faults += [f"http: {role} is left behind" for role in roles]
+            for role in roles:
+                report.fault(KINDS[1], f"http: {role} is left behind")
 
 
 def _left_behind(pids: list[int]) -> list[int]:
@@ -193,6 +208,11 @@ def main() -> None:
                 f"{max(seconds):.2f} s, {sum(s > limit for s in seconds)} over {limit:g} s"
             )
     print(f"{report.kills} kills of engine and workers, {given.servers} of the server")
+    print(", ".join(f"{kind}: {report.counts[kind]}" for kind in KINDS))
+    if max(report.told, default=0) > TOLD_SECONDS:
+        report.faults.append("a client was told too late")
+    if max(report.ready, default=0) > READY_SECONDS:
+        report.faults.append("the server was ready too late")
     print("\n".join(f"FAULT: {fault}" for fault in report.faults) or "No faults.")
     sys.exit(bool(report.faults))
 

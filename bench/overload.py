@@ -227,10 +227,25 @@ async def cost_of_refusals(server: Server, number: int = 3_000) -> float:
     return spent / number * 1e6
 
 
+def goodput(phases: list[tuple[str, Count, float]]) -> float:
+    """The rate of answers under overload, over the rate without."""
+    (_, alone, spent), (_, many, took), *_ = phases
+    return many.tokens / took / (alone.tokens / spent)
+
+
+def summary(phases: list[tuple[str, Count, float]]) -> str:
+    """The figures of the overload, in a line."""
+    refused = phases[1][1].refused
+    return (
+        f"Under overload: {len(refused)} refusals in {_at(refused, 0.5) * 1000:.0f} ms at the "
+        f"median and {_at(refused, 0.99) * 1000:.0f} ms at the 99th percentile, goodput "
+        f"{goodput(phases):.0%} of uncontended, {sum(count.hung for _, count, _ in phases)} hangs."
+    )
+
+
 def faults(phases: list[tuple[str, Count, float]]) -> list[str]:
     """What is worse than it has to be."""
-    (_, alone, spent), (_, many, took), *_ = phases
-    share = many.tokens / took / (alone.tokens / spent)
+    many, share = phases[1][1], goodput(phases)
     found = {
         f"goodput is {share:.0%} of uncontended": share < 0.9,
         "refused in over 50 ms at the median": _at(many.refused, 0.5) > 0.05,
@@ -257,6 +272,7 @@ def main() -> None:
         phases = asyncio.run(run(server, given.seconds, given.times))
     with serving(given.model, "--max-running", "1", "--max-queued", "1", "--no-access-log") as one:
         print(f"A refusal costs {asyncio.run(cost_of_refusals(one)):.0f} us of CPU time.")
+    print(summary(phases))
     found = faults(phases)
     print("\n".join(f"FAULT: {text}" for text in found) or "No faults.")
     sys.exit(bool(found))

@@ -21,7 +21,7 @@ from tests.attacks.watch import Outcome, Watch
 from tests.patience import PATIENCE
 from tests.real_model import real_server
 
-SECTIONS = "abcdefghijt"
+SECTIONS = "abcdefghijtu"
 SERVER = ("--kv-cache-tokens", "16384", "--no-access-log")
 
 

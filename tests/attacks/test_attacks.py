@@ -35,3 +35,11 @@ async def test_each_is_answered_as_it_should_be_and_changes_nothing_else(section
     outcomes = await run(cases, options, together=True)
     assert {f"{o.case.row} {o.case.name}": o.faults for o in outcomes if o.faults} == {}
     assert len(outcomes) > len(cases)
+
+
+@pytest.mark.model
+@pytest.mark.thorough
+async def test_other_routes_answer_as_they_should_and_change_nothing_else():
+    section = importlib.import_module("tests.attacks.section_u")
+    outcomes = await run(section.CASES, section.OPTIONS, together=True)
+    assert {outcome.case.name: outcome.faults for outcome in outcomes if outcome.faults} == {}

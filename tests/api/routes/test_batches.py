@@ -11,6 +11,7 @@ import pytest
 from minikin.api.batches import batch_run, runner
 from minikin.errors import EngineFailure, Overloaded, Quarantined
 from minikin.store.database import check_database
+from minikin.store.files import Files
 from tests.fakes import ScriptedEngine
 from tests.openai_clients import client_of
 from tests.patience import until
@@ -430,3 +431,21 @@ def test_a_batch_runs_on_either_database(serve, location, tmp_path):
     assert len(results(client, batch.output_file_id)) == 120
     assert list(results(client, batch.error_file_id)) == ["x"]
     assert time.time() - batch.created_at < 3600
+
+
+def test_a_file_that_is_deleted_while_it_is_read_ends_its_batch(serve, monkeypatch, caplog):
+    client = client_of(serve())
+    real = Files.content
+
+    def deleted(files, identifier):
+        async def content():
+            await asyncio.to_thread(client.files.delete, identifier)
+            async for part in real(files, identifier):
+                yield part
+
+        return content()
+
+    monkeypatch.setattr(Files, "content", deleted)
+    failed = ended(client, begin(client, line()), status="failed")
+    assert failed.errors.data[0].code == "invalid_input_file"
+    assert "Traceback" not in caplog.text

@@ -22,7 +22,7 @@ from minikin.api.batches.results import Results
 from minikin.api.http.bodies import decode_json
 from minikin.api.http.large import off_loop
 from minikin.api.request.batch_rules import MAX_LINES, LineChecker, LineError
-from minikin.errors import InvalidRequest, NotFound
+from minikin.errors import InvalidRequest, NotFound, StoreFailure
 from minikin.store.batches import BatchLine, LineState, StoredBatch
 from minikin.store.store import Store
 
@@ -85,13 +85,26 @@ class BatchRun:
 
     async def _read(self, checker: LineChecker) -> None:
         """Check every line, and store those of a file without errors."""
-        waiting: list[BatchLine] = []
-        size = 0
+        try:
+            if await self._has_file():
+                await self._read_lines(checker)
+                return
+        except StoreFailure:
+            if await self._has_file():
+                raise
+        checker.no_file(self._batch.body["input_file_id"])
+
+    async def _has_file(self) -> bool:
+        """Whether the file is there. Its owner can delete it at any time."""
         try:
             await self._store.files.get(self._batch.owner, self._batch.body["input_file_id"])
         except NotFound:
-            checker.no_file(self._batch.body["input_file_id"])
-            return
+            return False
+        return True
+
+    async def _read_lines(self, checker: LineChecker) -> None:
+        waiting: list[BatchLine] = []
+        size = 0
         content = self._store.files.content(self._batch.body["input_file_id"])
         lines = split_lines(content, self._max_line_bytes)
         async with aclosing(content), aclosing(lines):
