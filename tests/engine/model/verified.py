@@ -86,7 +86,8 @@ def table() -> str:
         "template has none, or it is not known here, the prompt describes the tools.",
         "",
         f"Weight types of GGUF files: {', '.join(kind.name for kind in GGMLType)}.",
-        f"Weight types of safetensors: {', '.join(TYPES)}; 4-bit AWQ and GPTQ.",
+        f"Weight types of safetensors: {', '.join(TYPES)}; 4-bit AWQ and GPTQ; "
+        "8-bit floats (fp8, compressed-tensors).",
     ]
     return "\n".join(lines) + "\n"
 

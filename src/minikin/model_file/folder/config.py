@@ -29,6 +29,10 @@ class ConfigFields(Fields):
         """The unchecked value. None if it is missing."""
         return self._metadata.get(key)
 
+    def names(self) -> list[str]:
+        """All its keys."""
+        return [*self._metadata]
+
     def part(self, key: str) -> ConfigFields | None:
         """The object under a key, or None. Raises ModelFileError."""
         value = self.get(key)

@@ -51,7 +51,7 @@ class Int4:
         if method not in ("awq", "gptq"):
             raise ModelFileError(
                 f"This folder has the unsupported quantization method {method[:64]!a}. "
-                "Supported: awq, gptq."
+                "Supported: awq, gptq, fp8, compressed-tensors with 8-bit floats."
             )
         if stated.whole("bits", stated.whole("w_bit", 4)) != 4:
             raise stated.wrong("bits" if stated.get("bits") else "w_bit")

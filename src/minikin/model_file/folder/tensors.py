@@ -10,8 +10,9 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.family import FAMILIES
-from minikin.model_file.folder import int4
+from minikin.model_file.folder import float8, int4
 from minikin.model_file.folder.config import ConfigFields, Kind, is_tied
+from minikin.model_file.folder.float8 import Float8
 from minikin.model_file.folder.int4 import Int4
 from minikin.model_file.folder.names import (
     expert_name,
@@ -50,8 +51,10 @@ class FolderTensors:
         self._kind = kind
         self._head = head
         self._tied = is_tied(fields, kind)
-        self._int4 = Int4.read(fields)
-        self.quantization = self._int4.method.upper() if self._int4 else None
+        self._float8 = Float8.read(fields)
+        self._int4 = None if self._float8 else Int4.read(fields)
+        method = self._float8 or self._int4
+        self.quantization = method.method.upper() if method else None
 
     def read(self) -> dict[str, FolderTensor]:
         """By GGUF's name. Tensors that the family does not use keep their own name."""
@@ -61,6 +64,8 @@ class FolderTensors:
         for name, (shard, stored) in self._homes.items():
             module, _, suffix = name.rpartition(".")
             if is_computed(name) or (self._tied and module == "lm_head"):
+                continue
+            if self._float8 and suffix in float8.SUFFIXES:
                 continue
             if suffix in int4.SUFFIXES:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
@@ -92,6 +97,8 @@ class FolderTensors:
     def _plain(self, name: str, own: str | None) -> FolderTensor:
         shard, home = self._homes[name]
         stored = shard.tensors[home]
+        if self._float8 and stored.dtype == float8.DTYPE:
+            return self._ordered(own, self._scaled(name.rpartition(".")[0], self._float8))
         if stored.dtype not in TYPES or 0 in stored.shape:
             raise ModelFileError(
                 f"The tensor {name[:64]!a} has the type {stored.dtype} and the shape "
@@ -108,6 +115,20 @@ class FolderTensors:
                 ),
             )
         return self._ordered(own, FolderTensor(shape, kind, lambda: shard.tensor(home)))
+
+    def _scaled(self, module: str, method: Float8) -> FolderTensor:
+        """A matrix of 8-bit floats."""
+        names = [f"{module}.{suffix}" for suffix in ("weight", *float8.SCALES)]
+        parts = [self._homes[name] for name in names if name in self._homes]
+        stored = [shard.tensors[home] for shard, home in parts]
+        method.check(stored[0], stored[1] if len(stored) == 2 else None, module)
+
+        def read() -> np.ndarray:
+            weight, scale = (shard.tensor(home) for shard, home in parts)
+            values = method.values(weight, stored[0].shape, scale, stored[1])
+            return values.reshape(-1).view(np.uint8)
+
+        return FolderTensor(stored[0].shape, GGMLType.F32, read)
 
     def _quantized(self, module: str, own: str, stored: Mapping[str, Stored]) -> FolderTensor:
         method = self._int4
