@@ -105,7 +105,7 @@ LINES = {
     "__main__": 10,
     "engine_main": 30,
     "tokenizer": 1380,
-    "model_file": 3260,
+    "model_file": 3320,
     "engine": 2500,
     "engine/host": 760,
     "engine/model": 1290,

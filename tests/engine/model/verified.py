@@ -26,7 +26,7 @@ from tests.real_model import ROOT
 
 FORMS = ("a GGUF file", "a folder of safetensors")
 """The forms in which each family is tested."""
-GGUF_ONLY = ("gpt-oss",)
+GGUF_ONLY: tuple[str, ...] = ()
 """Families that are read only from GGUF files."""
 DESCRIBED = "described in the prompt"
 CALLS: dict[str, tuple[CallFormat, ...]] = {
@@ -87,7 +87,7 @@ def table() -> str:
         "",
         f"Weight types of GGUF files: {', '.join(kind.name for kind in GGMLType)}.",
         f"Weight types of safetensors: {', '.join(TYPES)}; 4-bit AWQ and GPTQ; "
-        "8-bit floats (fp8, compressed-tensors).",
+        "8-bit floats (fp8, compressed-tensors); MXFP4 (gpt-oss).",
     ]
     return "\n".join(lines) + "\n"
 

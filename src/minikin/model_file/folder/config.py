@@ -69,7 +69,7 @@ class ConfigFields(Fields):
 Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
-    "exaone4",
+    "exaone4", "gpt-oss",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -123,6 +123,8 @@ _SHARED_NAMES = {
     "shared_mlp.input_linear": "ffn_up",
     "shared_mlp.output_linear": "ffn_down",
 }
+_GPT_OSS_GATE = {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
+"""The constants of its gate (`engine.model.activation`)."""
 KINDS = {
     "llama": Kind(arch="llama"),
     "mistral": Kind(arch="llama", window="all"),
@@ -156,6 +158,14 @@ KINDS = {
     ),
     "qwen2_5_vl_text": Kind(arch="qwen2vl", window="late"),
     "qwen3_vl_text": Kind(arch="qwen3vl", own_head_dim=True, rope_base=5e5),
+    "gpt_oss": Kind(
+        arch="gpt-oss",
+        own_head_dim=True,
+        window="family",
+        rope_base=150_000.0,
+        mixture=True,
+        names={"post_attention_layernorm": "post_attention_norm"},
+    ),
     "seed_oss": Kind(
         arch="seed_oss",
         own_head_dim=True,
@@ -258,6 +268,11 @@ def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     }
     if kind.arch == "llama":  # Mixtral: the weights of the selected experts always add up to 1
         return shape
+    if kind.arch == "gpt-oss":  # the same
+        for key, value in _GPT_OSS_GATE.items():
+            if fields.number(key, value) != value:
+                raise fields.wrong(key)
+        return shape | {"expert_feed_forward_length": fields.whole("intermediate_size")}
     if fields.whole("decoder_sparse_step", 1) != 1:
         raise fields.wrong("decoder_sparse_step")
     for key in ("mlp_only_layers", "use_sliding_window"):

@@ -27,6 +27,8 @@ _IN_LAYER = {
     "mlp.gate_up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
     "mlp.gate": "ffn_gate_inp",
+    "mlp.router": "ffn_gate_inp",
+    "self_attn.sinks": "attn_sinks",
     "block_sparse_moe.gate": "ffn_gate_inp",
 }
 _EXPERT = re.compile(

@@ -112,7 +112,7 @@ def _read(
         return shape, {"rope_freqs.weight": _llama3(stated, base, dimensions, original)}
     shape |= {"rope.scaling.type": name, "rope.scaling.original_context_length": original}
     if name == "yarn":
-        return shape | _yarn(stated, fields, original), {}
+        return shape | _yarn(stated, fields, kind, original), {}
     return shape | {"rope.scaling.attn_factor": _long_magnitude(stated, fields, original)}, {
         f"rope_factors_{length}.weight": _list(stated, f"{length}_factor", dimensions // 2)
         for length in ("long", "short")
@@ -146,10 +146,10 @@ def _llama3(stated: ConfigFields, base: float, dimensions: int, original: int) -
     return (1 / (smooth + (1 - smooth) / factor)).astype(np.float32)
 
 
-def _yarn(stated: ConfigFields, fields: ConfigFields, original: int) -> Shape:
+def _yarn(stated: ConfigFields, fields: ConfigFields, kind: Kind, original: int) -> Shape:
     length = fields.whole("max_position_embeddings")
     factor = max(stated.number("factor", length / original), 1.0)
-    if not stated.flag("truncate", True):
+    if stated.flag("truncate", True) != FAMILIES[kind.arch].rounded_yarn:
         raise stated.wrong("truncate")
 
     def usual(scale: float = 1.0) -> float:

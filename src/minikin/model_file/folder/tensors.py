@@ -13,6 +13,7 @@ from minikin.model_file.family import FAMILIES
 from minikin.model_file.folder import float8, int4
 from minikin.model_file.folder.config import ConfigFields, Kind, is_tied
 from minikin.model_file.folder.float8 import Float8
+from minikin.model_file.folder.gpt_oss import expert_tensors, is_mxfp4, is_of_experts
 from minikin.model_file.folder.int4 import Int4
 from minikin.model_file.folder.names import (
     expert_name,
@@ -51,26 +52,35 @@ class FolderTensors:
         self._kind = kind
         self._head = head
         self._tied = is_tied(fields, kind)
-        self._float8 = Float8.read(fields)
-        self._int4 = None if self._float8 else Int4.read(fields)
+        self._in_one = kind.arch == "gpt-oss"
+        """Whether all experts of a layer are one tensor."""
+        mxfp4 = self._in_one and is_mxfp4(fields)
+        self._float8 = None if mxfp4 else Float8.read(fields)
+        self._int4 = None if mxfp4 or self._float8 else Int4.read(fields)
         method = self._float8 or self._int4
-        self.quantization = method.method.upper() if method else None
+        self.quantization = "MXFP4" if mxfp4 else method.method.upper() if method else None
 
     def read(self) -> dict[str, FolderTensor]:
         """By GGUF's name. Tensors that the family does not use keep their own name."""
         found: dict[str, FolderTensor] = {}
         stacks: dict[str, dict[int, FolderTensor]] = {}
         matrices: dict[str, dict[str, Stored]] = {}
+        for own, shape, kind, read in expert_tensors(self._homes, TYPES) if self._in_one else ():
+            self._add(found, own, FolderTensor(shape, kind, read))
         for name, (shard, stored) in self._homes.items():
             module, _, suffix = name.rpartition(".")
             if is_computed(name) or (self._tied and module == "lm_head"):
                 continue
             if self._float8 and suffix in float8.SUFFIXES:
                 continue
+            if self._in_one and is_of_experts(name):
+                continue
             if suffix in int4.SUFFIXES:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
                 stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
+            elif suffix == "sinks" and (own := gguf_name(name, self._kind)):
+                self._add(found, f"{own}.weight", self._plain(name, own))
             else:
                 own = gguf_name(module, self._kind) if suffix in ("weight", "bias") else None
                 self._add(found, f"{own}.{suffix}" if own else name, self._plain(name, own))
