@@ -122,8 +122,8 @@ HOSTILE = {
         r"shape \(33,\), which is invalid for Q4_0",
     ),
     "unknown tensor type": (
-        with_data(header(tensors=1) + tensor(kind=19)),
-        "GGML type 19. Supported types: F32, F16",
+        with_data(header(tensors=1) + tensor(kind=31)),
+        "GGML type 31. Supported types: F32, F16",
     ),
     "offset past the end": (
         with_data(header(tensors=1) + tensor(offset=2**63)),
