@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-arm64 test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -25,12 +25,17 @@ test: $(VENV)/.installed-test  ## run the tests, without those that take long; p
 	    $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, as .ci/run does
-	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel' $(ARGS)"
+	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel and not arm64' $(ARGS)"
 
 test-clients: $(VENV)/.installed-test  ## run other clients, which it installs from npm and PyPI; e.g. ARGS="-k litellm"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+test-arm64: $(VENV)/.installed-test  ## build the wheel for 64-bit ARM, and run its kernels and a server in emulation
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
+	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
+	    $(BIN)/python -m pytest -m arm64 tests/test_arm64.py $(ARGS)
 
 attacks: $(VENV)/.installed-test  ## send every request of tests/attacks to a server; e.g. ARGS="--sections ab"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \

@@ -109,7 +109,7 @@ LINES = {
     "engine": 2500,
     "engine/host": 760,
     "engine/model": 1290,
-    "engine/native": 890,
+    "engine/native": 910,
     "engine/pytorch": 765,
     "store": 1850,
     "bounded": 400,

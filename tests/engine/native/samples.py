@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from minikin.engine.batch import make_batch
 from minikin.engine.model.architecture import Architecture
@@ -21,19 +20,16 @@ from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks
-from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.scheduler import Span
 from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.gguf import GGMLType
-
-CPU = torch.device("cpu")
 
 
 def inputs(kernels, values, *, tiled):
     """Rows in one of the kernels' forms."""
     room = Inputs(kernels, *values.shape)
     form(room, kernels, tiled=tiled)
-    kernels.write(values.numpy(), room)
+    kernels.write(np.ascontiguousarray(values), room)
     return room
 
 
@@ -46,13 +42,14 @@ def form(room, kernels, *, tiled):
 def matrix(kernels, outputs, width, bits, *, gated=False):
     """A random matrix, packed, and the same in float64; 16 bits are bfloat16."""
     if bits == 16:
-        values = (torch.randn(outputs, width) * 0.1).bfloat16()
-        bits = values.view(torch.int16).numpy().view(np.uint16)
-        return PackedMatrix(kernels, bits, gated=gated), values.double()
+        pairs = (normal(outputs, width) * 0.1).view(np.uint32) >> 16
+        packed = PackedMatrix(kernels, pairs.astype(np.uint16), gated=gated)
+        return packed, (pairs << 16).view(np.float32).astype(np.float64)
+    groups = (outputs, width // GROUP)
     blocks = Blocks(
-        levels=torch.randint(0, 2**bits, (outputs, width), dtype=torch.uint8).numpy(),
-        scale=(torch.rand(outputs, width // GROUP) * 0.3 / 2**bits).half().numpy(),
-        minimum=torch.randn(outputs, width // GROUP).mul(0.1).half().numpy(),
+        levels=np.random.randint(0, 2**bits, (outputs, width)).astype(np.uint8),
+        scale=(np.random.rand(*groups) * 0.3 / 2**bits).astype(np.float16),
+        minimum=(normal(*groups) * 0.1).astype(np.float16),
         bits=bits,
     )
     return PackedMatrix(kernels, blocks, gated=gated), numbers(blocks)
@@ -60,16 +57,20 @@ def matrix(kernels, outputs, width, bits, *, gated=False):
 
 def numbers(blocks):
     """The same in float64."""
-    levels, scale, minimum = (
-        torch.from_numpy(part).double() for part in (blocks.levels, blocks.scale, blocks.minimum)
-    )
-    return (levels.unflatten(1, (-1, GROUP)) * scale[..., None] + minimum[..., None]).flatten(1)
+    levels = blocks.levels.reshape(len(blocks.levels), -1, GROUP).astype(np.float64)
+    scale, minimum = blocks.scale[..., None], blocks.minimum[..., None]
+    return (levels * scale + minimum).reshape(blocks.levels.shape)
+
+
+def normal(*shape):
+    """Random float32 numbers around 0."""
+    return np.random.randn(*shape).astype(np.float32)
 
 
 def random_model(
     kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96, window=None
 ):
-    """A decoder with random weights, twice: on the native layers, and on PyTorch's."""
+    """A decoder with random weights, and the weights in float32 for another."""
     rope = Rope(tuple(10_000.0 ** -(i / dim) for i in range(0, dim, 2)))
     architecture = Architecture(
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
@@ -79,7 +80,7 @@ def random_model(
 
     def linear(outputs, width, *, bits=4, gated=False):
         packed, dense = matrix(kernels, outputs, width, bits, gated=gated)
-        rows = dense.float().numpy().view(np.uint8)
+        rows = dense.astype(np.float32).view(np.uint8)
         return Matrix(width, (), packed=packed), Matrix(width, [(rows, GGMLType.F32)])
 
     def layer():
@@ -101,19 +102,18 @@ def random_model(
         for i in (0, 1)
     ]  # fmt: skip
     assert NativeLayers.fit(architecture, weights[0])
-    native = NativeDecoder(architecture, weights[0], kernels)
-    return native, TorchDecoder(architecture, weights[1], dtype=torch.float32, device=CPU)
+    return NativeDecoder(architecture, weights[0], kernels), weights[1]
 
 
 def vector(size):
-    return (torch.rand(size) + 0.5).numpy()
+    return (np.random.rand(size) + 0.5).astype(np.float32)
 
 
 def forward(decoder, cache, spans, *, every_row=True):
-    """The logits of a step, as a tensor of their own."""
+    """The logits of a step, as an array of their own."""
     batch = make_batch(spans, every_row=every_row)
     hidden = decoder.hidden(batch, cache)[batch.sampled_rows]
-    return torch.as_tensor(decoder.logits(hidden, batch.few_sampled)).clone()
+    return np.asarray(decoder.logits(hidden, batch.few_sampled)).copy()
 
 
 def room_for(decoder):

@@ -7,9 +7,16 @@ import subprocess
 import pytest
 
 from minikin.engine.native.build import SOURCE
-from minikin.engine.native.variants import SETS
+from minikin.engine.native.variants import SETS_OF, VARIANTS
 
-HEADERS = sorted(SOURCE.parent.glob("*.h"))
+SETS = SETS_OF["x86_64"]
+OF_X86 = ("avx2", "avx512", "amx")
+OF_ARM = ("neon", "bfmmla")
+ALL = sorted(SOURCE.parent.glob("*.h"))
+PARTIAL = "matmul_tiled.h"
+"""Needs what its set defines before."""
+HEADERS = [header for header in ALL if header.name != PARTIAL]
+COMMON = [header for header in HEADERS if not any(word in header.name for word in OF_ARM)]
 CHOICE = SOURCE.with_name("instruction_set.h")
 FLAGS = dict(
     zip(
@@ -24,7 +31,8 @@ FLAGS = dict(
     )
 )
 """What gcc needs to compile for a processor that has each set, and none above it."""
-OF_X86 = ("avx2", "avx512", "amx")
+ARM_GCC = "aarch64-linux-gnu-gcc"
+SILENT = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-psabi")
 
 here_only = pytest.mark.skipif(
     platform.machine() != "x86_64" or not shutil.which("gcc"), reason="no gcc for x86 here"
@@ -40,10 +48,22 @@ here_only = pytest.mark.skipif(
     ],
     ids=FLAGS,
 )
-@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
+@pytest.mark.parametrize("header", COMMON, ids=lambda header: header.name)
 def test_a_header_compiles_alone_for_any_processor(header, flags):
-    silent = ("-Wall", "-Werror", "-Wno-unused-function", "-Wno-unused-variable", "-Wno-psabi")
-    subprocess.run(["gcc", "-fsyntax-only", "-x", "c", *silent, *flags, header], check=True)
+    subprocess.run(["gcc", "-fsyntax-only", "-x", "c", *SILENT, *flags, header], check=True)
+
+
+@pytest.mark.parametrize("variant", VARIANTS["aarch64"][:2], ids=lambda v: v.instructions)
+@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
+def test_a_header_compiles_alone_for_arm(header, variant):
+    if not shutil.which(ARM_GCC):
+        pytest.skip(f"no {ARM_GCC} here")
+    if any(word in header.name for word in OF_X86):
+        pytest.skip("a header of x86")
+    if "bfmmla" in header.name and "i8mm" not in variant.instructions:
+        pytest.skip("for processors with bf16")
+    flags = (*SILENT, *variant.processor)
+    subprocess.run([ARM_GCC, "-fsyntax-only", "-x", "c", *flags, header], check=True)
 
 
 @here_only
@@ -57,10 +77,13 @@ def test_the_set_is_the_best_that_the_processor_has_and_the_caller_allows(had, m
     assert chosen == f'#define INSTRUCTIONS "{min(had, most, key=SETS.index)}"'
 
 
-@pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
-def test_only_headers_of_x86_name_its_instructions(header):
+@pytest.mark.parametrize("header", ALL, ids=lambda header: header.name)
+def test_only_headers_of_a_processor_name_its_instructions(header):
+    text = header.read_text()
+    if not any(word in header.name for word in OF_ARM):
+        assert "arm_neon" not in text
+        assert "__ARM" not in text or header == CHOICE
     if not any(word in header.name for word in OF_X86):
-        text = header.read_text()
         assert "immintrin" not in text
         assert "_mm" not in text
         assert "__AVX" not in text or header == CHOICE
@@ -73,7 +96,7 @@ def test_only_headers_of_x86_name_its_instructions(header):
         ("gcc", "-march=x86-64"),
         ("clang",),
         ("clang", "--target=aarch64-linux-gnu"),
-        ("aarch64-linux-gnu-gcc",),
+        (ARM_GCC,),
     ],
     ids=" ".join,
 )

@@ -27,7 +27,7 @@ COMPILE_SECONDS = 900
 """On an idle machine, gcc needs 2 to 5 seconds. On a busy machine it can need many times that."""
 
 
-def load_library(most: str = "AMX", flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL | None:
+def load_library(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL | None:
     """The kernels from the cache, from the wheel, or compiled now.
 
     They use the best instruction set of the processor, up to `most` of SETS. If they cannot be
@@ -73,7 +73,7 @@ def _prebuilt(most: str) -> Path | None:
 
 def has_bfloat16() -> bool:
     """Whether this processor has bfloat16 products. Other processors are faster in float32."""
-    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(_processor_features())
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(_processor_features())
 
 
 def _choice(most: str) -> tuple[str, ...]:
@@ -119,8 +119,18 @@ def _reason(error: OSError | subprocess.SubprocessError) -> str:
     return str(error)
 
 
+_ARM_FEATURES = {16: {1: "asimd", 20: "asimddp"}, 26: {13: "i8mm", 14: "bf16"}}
+"""AT_HWCAP and AT_HWCAP2 of Linux's auxiliary vector: the bits that name features of arm64."""
+
+
 def _processor_features() -> tuple[str, ...]:
     """Linux's names of the features of this processor, sorted. Empty on other systems."""
+    if sys.platform == "linux" and platform.machine() == "aarch64":
+        # An emulator shows these of the processor that it emulates, but the host's /proc/cpuinfo.
+        value = ctypes.CDLL(None).getauxval
+        value.argtypes, value.restype = [ctypes.c_ulong], ctypes.c_ulong
+        words = ((value(word), bits) for word, bits in _ARM_FEATURES.items())
+        return tuple(sorted(bits[bit] for found, bits in words for bit in bits if found >> bit & 1))
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -31,6 +31,15 @@
 #define SIMD "simd_avx2.h"
 #define MATMUL "matmul_avx2.h"
 #define TILES "tiles_simd.h"
+#elif MOST >= 1 && defined(__ARM_FEATURE_DOTPROD)
+#if MOST >= 2 && defined(__ARM_FEATURE_MATMUL_INT8) && defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#define INSTRUCTIONS "NEON i8mm"
+#else
+#define INSTRUCTIONS "NEON"
+#endif
+#define SIMD "simd_neon.h"
+#define MATMUL "matmul_neon.h"
+#define TILES "tiles_simd.h"
 #else
 #define INSTRUCTIONS "plain C"
 #define SIMD "simd_plain.h"

@@ -36,6 +36,13 @@ void write_rows(const float *x, const struct inputs *out, int64_t rows, int64_t 
     run_chunks(write_row, &job, rows);
 }
 
+// out [rows, width] = the first rows, which are integers.
+void read_rows(const struct inputs *x, int64_t rows, int64_t width, float *out) {
+    const int64_t groups = width / GROUP;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t g = 0; g < groups; g++) read_group(x, r, g, groups, out + r * width + g * GROUP);
+}
+
 struct heads {
     const struct model *model;
     const struct layer *layer;

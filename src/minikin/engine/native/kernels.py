@@ -33,6 +33,7 @@ _SIGNATURES = {
     "choose_tokens": [POINTER] + [SIZE] * 2 + [POINTER] * 2,
     "rank_tokens": [POINTER] + [SIZE] * 2 + [POINTER] + [SIZE] + [POINTER] * 3,
     "write_rows": [POINTER] * 2 + [SIZE] * 2,
+    "read_rows": [POINTER] + [SIZE] * 2 + [POINTER],
     "rms_norm": [POINTER] * 3 + [SIZE] * 2 + [FLOAT],
     "run_layers": [POINTER] * 2 + [SIZE] + [POINTER] * 3,
 }
@@ -42,8 +43,8 @@ class Inputs:
     """Room for rows of inputs, each in one of the two forms that products read.
 
     The first `few` rows are 16-bit integers: a value is step * integer, with a step and a sum for
-    each group of 32. The rest, on AVX-512 and AMX, are bfloat16 tiles of 16 rows by 32 inputs. A
-    row's form decides its kernel, so that its result does not depend on other rows.
+    each group of 32. The rest, where the kernels take tiles, are bfloat16 tiles of 16 rows by 32
+    inputs. A row's form decides its kernel, so that its result does not depend on other rows.
     """
 
     def __init__(self, kernels: Kernels, rows: int, width: int) -> None:
@@ -66,13 +67,10 @@ class Inputs:
     def rows(self, count: int) -> np.ndarray:
         """The first `count` rows [count, width] as float32."""
         few = min(count, self.struct.few)
-        whole = self.integers[:few].astype(np.float32)
-        if self._kernels.tiles:  # High bytes, then low bytes.
-            high, low = np.hsplit(self.integers[:few].view(np.int8).astype(np.float32), 2)
-            whole = 256 * high + low
-        exact = whole.reshape(few, self.groups, GROUP) * self.steps[:few, :, None]
+        exact = empty(few, self.width)
+        self._kernels.library.read_rows(self.at, few, self.width, address(exact))
         tiled = self.tiles.swapaxes(1, 2).reshape(-1, self.width)[: count - few]
-        return np.concatenate([exact.reshape(few, self.width), from_bfloat16(tiled)])
+        return np.concatenate([exact, from_bfloat16(tiled)])
 
 
 class PackedMatrix:

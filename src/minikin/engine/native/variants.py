@@ -5,11 +5,18 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-SETS = ("plain C", "AVX2", "AVX-512", "AMX")
+PLAIN = "plain C"
+SETS_OF = {
+    "x86_64": (PLAIN, "AVX2", "AVX-512", "AMX"),
+    "aarch64": (PLAIN, "NEON", "NEON i8mm"),
+}
 """The instruction sets that `instruction_set.h` chooses from, the simplest first."""
+SETS = SETS_OF.get(platform.machine(), (PLAIN,))
+"""Those of this machine."""
 FLAGS = ("-O3", "-pthread", "-fPIC", "-shared", "-Wall", "-Wno-psabi")
 
 
@@ -18,7 +25,7 @@ class Variant:
     """A library for every processor that has some features."""
 
     instructions: str
-    """One of SETS."""
+    """One of SETS_OF."""
     processor: tuple[str, ...]
     """Flags for what gcc may use."""
     needs: frozenset[str]
@@ -39,6 +46,8 @@ _V3 = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2", "abm", "movbe"})
 _V4 = _V3 | {
     "avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512_vnni", "avx512_bf16",
 }  # fmt: skip
+_DOT = frozenset({"asimd", "asimddp"})
+_I8MM = _DOT | {"i8mm", "bf16"}
 _V4_FLAGS = ("-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16")
 
 VARIANTS: dict[str, tuple[Variant, ...]] = {
@@ -46,9 +55,13 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
         Variant("AMX", (*_V4_FLAGS, "-mamx-tile", "-mamx-bf16"), _V4 | {"amx_tile", "amx_bf16"}),
         Variant("AVX-512", _V4_FLAGS, _V4),
         Variant("AVX2", ("-march=x86-64-v3",), _V3),
-        Variant("plain C", ("-march=x86-64",), frozenset()),
+        Variant(PLAIN, ("-march=x86-64",), frozenset()),
     ),
-    "aarch64": (Variant("plain C", ("-march=armv8-a",), frozenset()),),
+    "aarch64": (
+        Variant("NEON i8mm", ("-march=armv8.2-a+dotprod+i8mm+bf16",), _I8MM),
+        Variant("NEON", ("-march=armv8.2-a+dotprod",), _DOT),
+        Variant(PLAIN, ("-march=armv8-a",), frozenset()),
+    ),
 }
 """For each kind of machine, the best first."""
 
@@ -59,5 +72,6 @@ def command(compiler: str, flags: Iterable[str], source: object, target: object)
 
 
 def at_most(instructions: str) -> str:
-    """The flag for the instruction sets up to this one of SETS."""
-    return f"-DMOST={SETS.index(instructions)}"
+    """The flag for the instruction sets up to this one."""
+    sets = next(sets for sets in SETS_OF.values() if instructions in sets)
+    return f"-DMOST={sets.index(instructions)}"
