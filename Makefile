@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-arm64 test-clients attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures bench-http overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -25,7 +25,7 @@ test: $(VENV)/.installed-test  ## run the tests, without those that take long; p
 	    $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, as .ci/run does
-	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel and not arm64' $(ARGS)"
+	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel and not arm64 and not cluster' $(ARGS)"
 
 test-clients: $(VENV)/.installed-test  ## run other clients, which it installs from npm and PyPI; e.g. ARGS="-k litellm"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
@@ -36,6 +36,13 @@ test-arm64: $(VENV)/.installed-test  ## build the wheel for 64-bit ARM, and run 
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest -m arm64 tests/test_arm64.py $(ARGS)
+
+# Ray listens on all addresses, so the tests run in a network of their own where that is allowed.
+test-cluster: $(VENV)/.installed-cluster  ## start two engines and two edges on Ray, and run tests with them; e.g. ARGS="-k oracle"
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))"; \
+	alone="$$(unshare --net ip link set lo up 2>/dev/null && echo 'unshare --net')"; \
+	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
+	    $$alone sh -c "$${alone:+ip link set lo up;} exec $(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)"
 
 attacks: $(VENV)/.installed-test  ## send every request of tests/attacks to a server; e.g. ARGS="--sections ab"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
@@ -85,6 +92,9 @@ bench-page: $(VENV)/.installed-test  ## measure the pages in Chromium: long task
 pictures: $(VENV)/.installed-test  ## make the pictures of the pages in docs/pictures anew
 	$(BIN)/python -m bench.pictures "$$($(BIN)/minikin pull $(DEFAULT_MODEL))"
 
+bench-http: $(VENV)/.installed-test  ## measure the HTTP side's CPU time for a streamed token; e.g. ARGS="--streams 32"
+	$(BIN)/python -m bench.http_cost "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
 overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
 	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
@@ -126,6 +136,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --editable '.[test]'
 	$(PIP) --no-deps instructor  # it asks for older versions of rich and jiter than openai does
+	@touch $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed-test
+	$(PIP) --editable '.[ray]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed

@@ -9,9 +9,9 @@ PATIENCE = 60.0
 """Seconds. A wait ends as soon as what it waits for has happened."""
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until the condition holds."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"it did not happen within {PATIENCE} s"
+        assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
         time.sleep(0.01)

@@ -244,6 +244,23 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.api_keys) or self.api_key_file is not None
 
 
+class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How many processes of a cluster there are, and where."""
+
+    replicas: Annotated[
+        int, Meta(ge=1, description="Engines of each model. Each machine should have one.")
+    ] = 2
+    edges: Annotated[int, Meta(ge=1, description="Processes that speak HTTP.")] = 1
+    address: Annotated[
+        str | None,
+        Meta(
+            description="The running Ray cluster to deploy to, such as auto or 10.0.0.1:6379. If "
+            "it runs a Minikin already, this one replaces it without a pause.",
+            extra={"unset": "a new one on this machine", "metavar": "ADDRESS"},
+        ),
+    ] = None
+
+
 def cache_folder() -> Path:
     """`MINIKIN_CACHE` if set, else `minikin` in the user's cache folder (XDG_CACHE_HOME)."""
     chosen = os.environ.get("MINIKIN_CACHE")

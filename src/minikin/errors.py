@@ -12,6 +12,7 @@ MinikinError
 │   ├── RateLimited         429 a key has used its limit
 │   └── ShuttingDown        503 the server ends: the request can run after its next start
 ├── EngineFailure           500 server_error
+│   ├── EngineLost          500 the engine ended: another one can continue
 │   └── Quarantined         500 request_quarantined: the same request will fail again
 ├── DeadlineExceeded        504 request_timeout: the answer took too long
 ├── TemplateError           500 template_error
@@ -149,6 +150,10 @@ class ShuttingDown(Overloaded):
 
 class EngineFailure(MinikinError):
     """The engine process crashed or failed while it computed this request."""
+
+
+class EngineLost(EngineFailure):
+    """The engine ended while it computed this request. Another one can continue it."""
 
 
 class Quarantined(EngineFailure):

@@ -13,6 +13,7 @@ from .conftest import Minikin
 
 COMMANDS = (
     "serve", "chat", "run", "ps", "batch", "pull", "models", "rm", "config", "completion",
+    "cluster",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from minikin import __version__
 from minikin.cli.batch import batch
 from minikin.cli.catalog import PASS_ON, catalog, probe
 from minikin.cli.chat import chat, run
+from minikin.cli.cluster import cluster
 from minikin.cli.completion import completion
 from minikin.cli.config import config
 from minikin.cli.configuration import (
@@ -47,7 +48,7 @@ app = typer.Typer(
     add_completion=False,
 )
 _TOPICS = {
-    "Answers": (serve, chat, run, batch, ps),
+    "Answers": (serve, chat, run, batch, ps, cluster),
     "Models": (models, pull, rm),
     "This command": (doctor, config, completion),
 }

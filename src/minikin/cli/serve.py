@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _NAMED = re.compile(r"([A-Za-z0-9._-]+)=(.+)")
 
 
-_Models = Annotated[
+Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[NAME=]MODEL",
@@ -35,7 +35,7 @@ _Models = Annotated[
         callback=resolved,
     ),
 ]
-_MoreModels = Annotated[
+MoreModels = Annotated[
     list[str] | None,
     typer.Option(
         metavar="[NAME=]MODEL",
@@ -54,7 +54,7 @@ _Budget = Annotated[
         show_default="the memory of the machine",
     ),
 ]
-_Keys = Annotated[
+Keys = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY",
@@ -62,7 +62,7 @@ _Keys = Annotated[
         "users of this machine can see the options of a command, so prefer a file.",
     ),
 ]
-_KeyFile = Annotated[
+KeyFile = Annotated[
     Path | None,
     typer.Option(
         exists=True,
@@ -72,14 +72,14 @@ _KeyFile = Annotated[
         "follows its changes.",
     ),
 ]
-_AdminKeys = Annotated[
+AdminKeys = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY",
         help="A key of the operator. Repeatable. With one, /metrics and the dashboard need it.",
     ),
 ]
-_Hosts = Annotated[
+Hosts = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
@@ -87,7 +87,7 @@ _Hosts = Annotated[
         "localhost, --host and IP addresses are always allowed.",
     ),
 ]
-_Origins = Annotated[
+Origins = Annotated[
     list[str] | None,
     typer.Option(
         metavar="ORIGIN",
@@ -100,14 +100,14 @@ _Origins = Annotated[
 @with_settings(ServerSettings, ModelSettings, EngineSettings)
 def serve(
     context: typer.Context,
-    models: _Models = None,
-    model: _MoreModels = None,
+    models: Models = None,
+    model: MoreModels = None,
     memory_budget: _Budget = None,
-    api_key: _Keys = None,
-    api_key_file: _KeyFile = None,
-    admin_key: _AdminKeys = None,
-    allowed_host: _Hosts = None,
-    allowed_origin: _Origins = None,
+    api_key: Keys = None,
+    api_key_file: KeyFile = None,
+    admin_key: AdminKeys = None,
+    allowed_host: Hosts = None,
+    allowed_origin: Origins = None,
     cache: CacheOption = None,
     **settings: Any,
 ) -> None:
@@ -132,27 +132,51 @@ def serve(
 
     `minikin serve --allowed-origin http://localhost:5173`
     """
-    check_keys(api_key or (), admin_key or (), api_key_file)
-    source = context.get_parameter_source("model")
-    if models and source and source.name != "COMMANDLINE":
-        model = None  # the command line has priority
-    wanted = [*(models or ()), *(model or ())] or [DEFAULT_MODEL]
-    served = _models(wanted, context.find_root().obj.aliases, cache, settings)
+    served = served_models(context, models, model, cache, settings)
     served, budget = _within(served, memory_budget)
     chosen = ServerSettings(
         models=served,
         memory_budget=budget,
-        api_keys=tuple(api_key or ()),
-        api_key_file=api_key_file,
-        admin_keys=tuple(admin_key or ()),
-        allowed_hosts=tuple(allowed_host or ()),
-        allowed_origins=read_origins(allowed_origin or []),
+        **access(api_key, api_key_file, admin_key, allowed_host, allowed_origin),
         **settings_of(ServerSettings, settings),
     )
     logs.set_up(chosen.log_level, as_json=chosen.log_format == "json")
     from minikin.api.server import serve as run_server
 
     run_server(chosen, lambda: catalog_routes(chosen))
+
+
+def served_models(
+    context: typer.Context,
+    models: list[str] | None,
+    model: list[str] | None,
+    cache: Path | None,
+    settings: dict[str, Any],
+) -> tuple[ModelSettings, ...]:
+    """The models that a command names, as arguments and as options. Raises SetupError."""
+    source = context.get_parameter_source("model")
+    if models and source and source.name != "COMMANDLINE":
+        model = None  # the command line has priority
+    wanted = [*(models or ()), *(model or ())] or [DEFAULT_MODEL]
+    return _models(wanted, context.find_root().obj.aliases, cache, settings)
+
+
+def access(
+    keys: list[str] | None,
+    file: Path | None,
+    admin: list[str] | None,
+    hosts: list[str] | None,
+    origins: list[str] | None,
+) -> dict[str, Any]:
+    """The settings of who can use the server. Raises SetupError."""
+    check_keys(keys or (), admin or (), file)
+    return {
+        "api_keys": tuple(keys or ()),
+        "api_key_file": file,
+        "admin_keys": tuple(admin or ()),
+        "allowed_hosts": tuple(hosts or ()),
+        "allowed_origins": read_origins(origins or []),
+    }
 
 
 def check_keys(given: Iterable[str], admin: Iterable[str], file: Path | None) -> None:

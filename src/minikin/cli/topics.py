@@ -1,4 +1,4 @@
-"""The topics of `minikin serve --help`: which options are together."""
+"""The topics in the help of `minikin serve` and `minikin cluster`: which options are together."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ _TOPIC_OF = {name: topic for topic, names in _TOPICS.items() for name in names}
 
 
 def group_options(root: TyperCommand | TyperGroup) -> None:
-    """Sort the options of `serve` by topic."""
-    serve = root.commands.get("serve") if isinstance(root, TyperGroup) else None
+    """Sort the options of commands that serve by topic."""
+    assert isinstance(root, TyperGroup)
     order = list(_TOPICS)
-    for option in serve.params if serve else ():
-        if isinstance(option, TyperOption):
-            option.rich_help_panel = _TOPIC_OF.get(option.name)
-    if serve:
-        serve.params.sort(
+    for name in ("serve", "cluster"):
+        command = root.commands[name]
+        for option in command.params:
+            if isinstance(option, TyperOption):
+                option.rich_help_panel = _TOPIC_OF.get(option.name)
+        command.params.sort(
             key=lambda param: order.index(topic) if (topic := _TOPIC_OF.get(param.name)) else -1
         )

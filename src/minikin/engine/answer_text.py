@@ -60,6 +60,11 @@ class AnswerText:
         self.visible_tokens = 0
         """The number of tokens whose text was released at least in part, or would be at the end."""
 
+    @property
+    def held(self) -> tuple[TokenEntry, ...]:
+        """The entries of tokens whose text is not complete, if there are any."""
+        return tuple(token.entry for token in self._waiting if token.entry is not None)
+
     def take(self, token: int, entry: TokenEntry | None) -> Shown:
         """Add one token. Returns the text that is final now."""
         text = self._detokenizer.add(token)

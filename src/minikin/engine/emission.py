@@ -71,6 +71,7 @@ class Emission:
                 sequence.append(following)
                 event = self._emit(sequence, following, entry, last=at == len(forced))
                 if event.text or event.token_ends or event.finish_reason:
+                    sequence.told = sequence.sampled
                     yield event
                 if event.finish_reason:
                     return
@@ -124,6 +125,10 @@ def _event(
         text=shown.text,
         token_ends=shown.token_ends,
         logprobs=shown.entries,
+        tokens=tuple(sequence.tokens[len(sequence.request.prompt) + sequence.told :]),
+        held=sequence.answer.held,
+        cached=0 if sequence.told else sequence.cached,
+        prediction=sequence.prediction.state if sequence.params.prediction else None,
         finish_reason=finish_reason,
         usage=usage,
     )

@@ -83,7 +83,7 @@ class Engine:
     def add(self, request: GenerationRequest) -> None:
         """Queue a request. Its other choices start after the first one computed the prompt."""
         if request.params.grammar is None:
-            self._failures += self._begun(request, 0, None)
+            self._failures += self._begin(request, None)
         else:
             self._constraints.begin(request, request.params.grammar)
 
@@ -162,8 +162,15 @@ class Engine:
             if isinstance(mask, BaseException):
                 events += failures(request, mask)
             else:
-                events += self._begun(request, 0, mask)
+                events += self._begin(request, mask)
         return events
+
+    def _begin(self, request: GenerationRequest, mask: Mask | None) -> list[Event]:
+        """Queue the first choice, or all that another engine began. See `_begun`."""
+        if not request.resumed:
+            return self._begun(request, 0, mask)
+        left = [index for index, begun in enumerate(request.resumed) if not begun.ended]
+        return [event for index in left for event in self._begun(request, index, mask)]
 
     def _begun(self, request: GenerationRequest, index: int, mask: Mask | None) -> list[Event]:
         """Queue a choice in a grammar. Returns end events if it cannot begin: of all if it is the
@@ -201,7 +208,7 @@ class Engine:
     def _emit(self, span: Span, sampled: list[Sampled]) -> list[Event]:
         sequence, request = span.sequence, span.sequence.request
         events: list[Event] = []
-        if not sequence.sampled and sequence.index == 0:
+        if not sequence.sampled and sequence.index == 0 and not request.resumed:
             for index in range(1, request.n):
                 events += self._begun(request, index, sequence.mask)
         events += self._emission.accept(span, sampled)

@@ -72,22 +72,6 @@ class SamplingParams(msgspec.Struct, frozen=True, kw_only=True):
     """The same for the tokens of the prompt, except the first. They are never hidden."""
 
 
-class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A prompt to continue, `n` times."""
-
-    id: str
-    prompt: list[int]
-    """Token ids, at least one."""
-    params: SamplingParams
-    n: int = 1
-    scope: str = ""
-    """Earlier prompts are reused only from requests with the same scope."""
-    gives_way: bool = False
-    """It gives way: it runs only in steps without any other request."""
-    session: str = ""
-    """The same for requests that begin alike, so that the same engine should run them."""
-
-
 class TokenLogprob(msgspec.Struct, frozen=True):
     """A token's bytes and its log probability in the model's own distribution.
 
@@ -107,6 +91,54 @@ class TokenEntry(msgspec.Struct, frozen=True):
     top: tuple[TokenLogprob, ...]
 
 
+class PredictionState(msgspec.Struct, frozen=True, array_like=True):
+    """How far an answer has followed the client's prediction of it. See `prediction.py`."""
+
+    place: int | None
+    """The index of the next predicted token. None: the answer is elsewhere."""
+    window: int
+    """How many tokens the next step may offer."""
+    accepted: int = 0
+    """Accepted tokens in the answer."""
+    rejected: int = 0
+    """Offered tokens that were wrong."""
+
+
+class Resumed(msgspec.Struct, frozen=True, kw_only=True):
+    """A choice that an engine began before it was lost. The next engine continues it."""
+
+    tokens: tuple[int, ...] = ()
+    """The sampled tokens, as far as events had them."""
+    held: tuple[TokenEntry, ...] = ()
+    """See Event.held, of the last event."""
+    scored: int = 0
+    """How many log probabilities of the prompt the events had."""
+    prediction: PredictionState | None = None
+    """See Event.prediction, of the last event."""
+    cached: int = 0
+    """See Event.cached."""
+    ended: bool = False
+    """Whether it had ended, so that nothing is left to do."""
+
+
+class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A prompt to continue, `n` times."""
+
+    id: str
+    prompt: list[int]
+    """Token ids, at least one."""
+    params: SamplingParams
+    n: int = 1
+    scope: str = ""
+    """Earlier prompts are reused only from requests with the same scope."""
+    gives_way: bool = False
+    """It gives way: it runs only in steps without any other request."""
+    resumed: tuple[Resumed, ...] = ()
+    """One for each choice, if another engine began them. Empty: nothing is done yet."""
+    session: str = ""
+    """The same for requests that begin alike, so that the same engine should run them."""
+
+
 class ChoiceUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Token counts of one finished choice."""
 
@@ -117,7 +149,7 @@ class ChoiceUsage(msgspec.Struct, frozen=True, kw_only=True):
     rejected_prediction_tokens: int = 0
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An event of one choice: new final text, and possibly the end.
 
     The concatenated `text` of a choice's events is its answer: complete characters without a stop
@@ -136,6 +168,15 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     logprobs: tuple[TokenEntry, ...] = ()
     prompt_logprobs: tuple[TokenEntry, ...] = ()
     """The entries of the next tokens of the prompt, from the second token on."""
+    tokens: tuple[int, ...] = ()
+    """The tokens that were sampled since the last event, shown or not: what another engine needs to
+    continue after this event."""
+    held: tuple[TokenEntry, ...] = ()
+    """The entries of tokens whose text is not complete yet. Empty without log probabilities."""
+    cached: int = 0
+    """Prompt tokens from the cache, in the first event."""
+    prediction: PredictionState | None = None
+    """How far the answer has followed the prediction, if the request has one."""
     finish_reason: FinishReason | None = None
     usage: ChoiceUsage | None = None
     error: str | None = None

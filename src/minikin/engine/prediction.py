@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Run
 
+from minikin.engine.messages import PredictionState
+
 FIRST_WINDOW = 16
 LARGEST_WINDOW = 63
 """With the token before them, 64 rows. Such a step of the native kernels costs about three."""
@@ -30,6 +32,16 @@ class Prediction:
         """Accepted tokens in the answer. The caller counts them: the answer can end early."""
         self.rejected = 0
         """Offered tokens that were wrong."""
+
+    @property
+    def state(self) -> PredictionState:
+        """What another engine needs to continue."""
+        return PredictionState(self._place, self._window, self.accepted, self.rejected)
+
+    @state.setter
+    def state(self, state: PredictionState) -> None:
+        self._place, self._window = state.place, state.window
+        self.accepted, self.rejected = state.accepted, state.rejected
 
     def guess(self, most: int) -> tuple[int, ...]:
         """Up to `most` tokens that can follow."""

@@ -11,7 +11,12 @@ from minikin.engine.adjustment import Adjustment
 from minikin.engine.answer_text import AnswerText
 from minikin.engine.lookup import Lookup
 from minikin.engine.mask import Mask
-from minikin.engine.messages import GREEDY_BELOW, GenerationRequest, SamplingParams
+from minikin.engine.messages import (
+    GREEDY_BELOW,
+    GenerationRequest,
+    Resumed,
+    SamplingParams,
+)
 from minikin.engine.prediction import Prediction
 from minikin.engine.prompt_scores import PromptScores
 from minikin.tokenizer.tokenizer import Tokenizer
@@ -51,6 +56,8 @@ class Sequence:
     """Whether the kernels for prompts computed all keys and values so far."""
     overtook: bool = False
     """Whether it started before a sequence that waited for blocks."""
+    told: int = 0
+    """How many sampled tokens the events have so far."""
     counts: dict[int, int] = field(default_factory=dict)
     """How often each token was sampled."""
     scores: PromptScores | None = None
@@ -62,11 +69,14 @@ class Sequence:
     def begin(
         cls, request: GenerationRequest, index: int, tokenizer: Tokenizer, mask: Mask | None = None
     ) -> Sequence:
-        """The `index`-th choice of `request`, with nothing computed."""
+        """The `index`-th choice of `request`, with nothing computed.
+
+        If another engine began it, it has the tokens and the text of that engine's last event.
+        """
         seed = request.params.seed
         start = secrets.randbits(64) if seed is None else seed
         tokens, top = list(request.prompt), request.params.prompt_logprobs
-        return cls(
+        sequence = cls(
             request=request,
             index=index,
             tokens=tokens,
@@ -77,6 +87,22 @@ class Sequence:
             mask=mask,
             scores=None if top is None or index else PromptScores(request.prompt, top),
         )
+        if request.resumed:
+            sequence._resume(request.resumed[index])
+        return sequence
+
+    def _resume(self, begun: Resumed) -> None:
+        entries = [None] * (len(begun.tokens) - len(begun.held)) + [*begun.held]
+        for token, entry in zip(begun.tokens, entries, strict=True):
+            if self.mask:
+                self.mask.accept(token, forced=False)
+            self.append(token)
+            self.answer.take(token, entry)
+        self.told, self.cached = self.sampled, begun.cached
+        if begun.prediction:
+            self.prediction.state = begun.prediction
+        if self.scores:
+            self.scores.known += begun.scored
 
     @property
     def params(self) -> SamplingParams:

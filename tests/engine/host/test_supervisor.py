@@ -17,6 +17,7 @@ from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.errors import (
     Cancelled,
     EngineFailure,
+    EngineLost,
     ModelFileError,
     Overloaded,
     Quarantined,
@@ -94,7 +95,7 @@ async def test_a_dead_engine_ends_its_answers_and_comes_back():
         both = await asyncio.gather(
             answer(process, DIE), answer(process, ANSWER), return_exceptions=True
         )
-        assert [(type(error), str(error)) for error in both] == [(EngineFailure, DIED)] * 2
+        assert [(type(error), str(error)) for error in both] == [(EngineLost, DIED)] * 2
         assert await again(process, ANSWER) == "hi"
         assert process.restarts == 1
 

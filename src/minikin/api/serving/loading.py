@@ -9,6 +9,7 @@ from minikin.api.serving.served_model import ServedModel
 from minikin.chat.template import PLAIN
 from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ModelSettings
+from minikin.engine.host.client import EngineClient
 from minikin.engine.host.supervisor import EngineSupervisor
 from minikin.model_file.model_file import open_model_file
 from minikin.model_file.sampling import recommended_sampling
@@ -18,8 +19,12 @@ log = logging.getLogger(__name__)
 
 
 async def load_model(settings: ModelSettings) -> ServedModel:
-    """Load the model. Returns when it is ready. Raises SetupError."""
-    engine = EngineSupervisor(settings.engine)
+    """Load the model on this machine. Returns when it is ready. Raises SetupError."""
+    return await load_with(EngineSupervisor(settings.engine), settings)
+
+
+async def load_with(engine: EngineClient, settings: ModelSettings) -> ServedModel:
+    """The model with this engine. Returns when it is ready. Raises SetupError."""
     await engine.start()  # the engine loads while this process reads the tokenizer
     template = None
     try:

@@ -23,7 +23,7 @@ from minikin.chat.template_process import TemplateProcess
 from minikin.chat.thoughts import is_thinking
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.worker import Vocabulary
-from minikin.engine.host.supervisor import EngineSupervisor
+from minikin.engine.host.client import EngineClient
 from minikin.engine.messages import GenerationRequest, Opening
 from minikin.errors import InvalidRequest, MinikinError
 from minikin.marks import CHANNEL
@@ -54,7 +54,7 @@ class ServedModel:
 
     def __init__(
         self,
-        engine: EngineSupervisor,
+        engine: EngineClient,
         tokenizer: Tokenizer,
         template: TemplateProcess,
         sampling: Mapping[str, float] = MappingProxyType({}),

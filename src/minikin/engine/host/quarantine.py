@@ -147,6 +147,6 @@ def _halves(marks: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
 
 
 def _mark(request: GenerationRequest) -> bytes:
-    """A key that is the same for the same request."""
-    unnamed = msgspec.structs.replace(request, id="")
+    """A key that is the same for the same request, however much of its answer there is."""
+    unnamed = msgspec.structs.replace(request, id="", resumed=())
     return blake2b(msgspec.msgpack.encode(unnamed), digest_size=16).digest()

@@ -29,6 +29,7 @@ from minikin.engine.messages import EngineStats, Event, GenerationRequest, Model
 from minikin.errors import (
     Cancelled,
     EngineFailure,
+    EngineLost,
     MinikinError,
     ModelFileError,
     Overloaded,
@@ -62,7 +63,7 @@ class _Stream(asyncio.Queue[Event | MinikinError]):
     def __init__(self, request: GenerationRequest) -> None:
         super().__init__()
         self.request = request
-        self.owed = request.n
+        self.owed = request.n - sum(choice.ended for choice in request.resumed)
         """The number of choices without an end event so far."""
 
     def tell(self, event: Event) -> None:
@@ -164,9 +165,9 @@ class EngineSupervisor:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """The events of all choices of the request. To cancel it, close the generator.
 
-        Raises Overloaded before the engine is ready, EngineFailure if the engine dies or fails at a
-        choice, ShuttingDown if it is stopped, Quarantined if this request stopped it before,
-        Cancelled after `cancel`.
+        Raises Overloaded before the engine is ready, EngineLost if the engine dies, EngineFailure
+        if it fails at a choice, ShuttingDown if it is stopped, Quarantined if this request stopped
+        it before, Cancelled after `cancel`.
         """
         if self._stopping:
             raise ShuttingDown
@@ -175,7 +176,7 @@ class EngineSupervisor:
         async with self._quarantine.admit(request, self.wait_ready):
             stream = self._streams[request.id] = _Stream(request)
             self._send(Submit(request))
-            unfinished = request.n
+            unfinished = stream.owed
             try:
                 while unfinished:
                     event = await stream.get()
@@ -271,7 +272,7 @@ class EngineSupervisor:
         self._owing_since = None
         self.stats = EngineStats()
         for stream in self._streams.values():
-            stream.put_nowait(ShuttingDown() if self._stopping else EngineFailure(DIED))
+            stream.put_nowait(ShuttingDown() if self._stopping else EngineLost(DIED))
         self._streams.clear()
         writer, self._writer = self._writer, None
         if writer:

@@ -1,0 +1,1 @@
+"""Many machines: HTTP and engines as two deployments of Ray Serve. Needs the extra `ray`."""

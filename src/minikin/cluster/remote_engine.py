@@ -1,0 +1,162 @@
+"""The edge's side of a model's engines: they are replicas of a deployment, here or elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import msgspec
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from ray.serve.handle import DeploymentHandle
+
+from minikin.cluster.frames import Failed, decode, encode
+from minikin.cluster.router import BoundedHashRouter
+from minikin.engine.host.ending import KILL
+from minikin.engine.host.quarantine import Quarantine
+from minikin.engine.host.resuming import resuming
+from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
+from minikin.errors import Cancelled, EngineLost, Overloaded, SetupError, ShuttingDown
+
+log = logging.getLogger(__name__)
+
+LOST = "The machine of the model stopped while it ran this request. Try again."
+_LOADING = "The model is still loading. Try again in a moment."
+_FAULTS = (RayError, RayServeException)
+"""A replica that is lost, or none that can be reached."""
+START_SECONDS = 60.0
+"""How long a request waits for a replica that takes it."""
+
+_info = msgspec.msgpack.Decoder(ModelInfo).decode
+
+
+class RemoteEngine:
+    """All replicas of one model, as one engine. Ray Serve restarts lost replicas."""
+
+    restarts = 0
+    pid = None
+
+    def __init__(self, handle: DeploymentHandle) -> None:
+        self._handle = handle
+        self._generate = handle.options(method_name="generate", stream=True)
+        self._info: ModelInfo | None = None
+        self._running: dict[str, Any] = {}
+        """The streams of the requests that run."""
+        self._cancelled: set[str] = set()
+        self._quarantine = Quarantine()
+        """Of requests whose replicas were lost, whatever the reason. Each replica has its own."""
+        self._stopping = False
+        self._reading: asyncio.Task[None] | None = None
+
+    @property
+    def stats(self) -> EngineStats:
+        """The requests of this edge. Each replica reports its own to Ray."""
+        return EngineStats(running=len(self._running))
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a replica was ready. Later requests wait for one, as long as for a load."""
+        return self._info is not None and not self._stopping
+
+    @property
+    def info(self) -> ModelInfo:
+        """The model of all replicas. Raises Overloaded before one was ready."""
+        if self._info is None:
+            raise Overloaded(_LOADING)
+        return self._info
+
+    async def start(self) -> None:
+        """Ask a replica what it has loaded, in parallel to the caller."""
+        self._reading = asyncio.create_task(self._read_info())
+
+    async def wait_ready(self) -> None:
+        """Wait until a replica is ready. Raises ShuttingDown after `stop`."""
+        if self._reading:
+            await asyncio.shield(self._reading)
+        if self._stopping:
+            raise ShuttingDown
+
+    async def given_up(self) -> SetupError:
+        """Never: Ray Serve tries again for ever, and its log has the reason."""
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def stop(self) -> None:
+        """End all requests with ShuttingDown. The replicas stay for other edges."""
+        self._stopping = True
+        if self._reading:
+            self._reading.cancel()
+        for stream in list(self._running.values()):
+            stream.cancel()
+
+    def cancel(self, identifier: str) -> bool:
+        """End a running request with Cancelled. Returns whether there is such a request."""
+        stream = self._running.get(identifier)
+        if stream is not None:
+            self._cancelled.add(identifier)
+            stream.cancel()
+        return stream is not None
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """See EngineClient. If a replica is lost, another one continues the answer."""
+        return resuming(request, self._attempt, self._recovered)
+
+    async def _recovered(self) -> None:
+        """Raises EngineLost if there is no other replica."""
+        router = BoundedHashRouter.of.get(self._handle.deployment_name)
+        if router is not None and not router.curr_replicas:
+            raise EngineLost(LOST)
+
+    async def _attempt(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        """The events of one replica. Raises EngineLost if it is lost."""
+        async with self._quarantine.admit(request, self._recovered):
+            async for event in self._on_a_replica(request):
+                yield event
+
+    async def _on_a_replica(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
+        if self._stopping:
+            raise ShuttingDown
+        stream: Any = self._generate.options(session_id=request.session).remote(encode(request))
+        self._running[request.id] = stream
+        try:
+            async for event in _events(stream):
+                yield event
+        except (*_FAULTS, asyncio.CancelledError) as fault:
+            if request.id in self._cancelled:
+                raise Cancelled from fault
+            if self._stopping:
+                raise ShuttingDown from fault
+            if isinstance(fault, asyncio.CancelledError):
+                raise
+            log.warning("Request %s lost its replica: %s", request.id, fault)
+            self._quarantine.blame([request], KILL)
+            raise EngineLost(LOST) from fault
+        finally:
+            del self._running[request.id]
+            self._cancelled.discard(request.id)
+            stream.cancel()
+
+    async def _read_info(self) -> None:
+        while self._info is None:
+            try:
+                self._info = _info(await self._handle.options(method_name="info").remote())
+            except _FAULTS as fault:
+                log.warning("No replica of the model is ready: %s", fault)
+                await asyncio.sleep(1)
+
+
+async def _events(stream: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
+    """The events of a replica's frames. Raises its error, and Overloaded if none takes it."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await anext(stream)
+    except TimeoutError:
+        raise Overloaded("No machine of the model is free. Try again in a moment.") from None
+    async for body in stream:
+        frame = decode(body)
+        if isinstance(frame, Failed):
+            raise frame.error
+        for event in frame.events:
+            yield event

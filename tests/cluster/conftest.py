@@ -1,0 +1,100 @@
+"""One cluster for all tests: two engines and two edges on this machine, with PostgreSQL."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.patience import until
+from tests.proxies import free_port
+from tests.real_model import ROOT
+
+START_SECONDS = 300
+STARTS = 6
+OPTIONS = ("--replicas", "2", "--edges", "2", "--threads", "1")
+
+
+class Cluster:
+    """A running `minikin cluster`."""
+
+    def __init__(self, port: int, database: str) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._command = [
+            sys.executable, "-m", "minikin", "cluster", *OPTIONS, "--port", str(port),
+            "--database", database,
+        ]  # fmt: skip
+
+    def start(self, log) -> subprocess.Popen:
+        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+        return subprocess.Popen(self._command, cwd=ROOT, env=env, stdout=log, stderr=log)
+
+    def update(self, *options: str) -> None:
+        """Replace all replicas by new ones with other options."""
+        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+        command = [*self._command, "--address", "auto", *options]
+        subprocess.run(command, cwd=ROOT, env=env, check=True, timeout=START_SECONDS)
+
+    def answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/v1/models").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def pids(self, deployment: str) -> list[int]:
+        """The processes of a deployment's replicas."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                words = _words(folder / "cmdline")
+                if words.startswith("ray::ServeReplica:minikin:") and deployment in words:
+                    found.append(int(folder.name))
+        return found
+
+
+def _words(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
+@pytest.fixture(scope="session")
+def cluster(postgres, tmp_path_factory):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is not installed: make test-cluster installs it")
+    running = Cluster(free_port(), postgres.new_database())
+    log = tmp_path_factory.mktemp("cluster") / "log"
+    with log.open("w") as output:
+        process = _started(running, output)
+        try:
+            assert process.poll() is None, log.read_text()
+            yield running
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _started(running: Cluster, log) -> subprocess.Popen:
+    """A cluster that answers. Ray gives up after 30 seconds, which a busy machine can need."""
+    process = _awaited(running, log)
+    for _ in range(STARTS - 1):
+        if process.poll() is not None:
+            process = _awaited(running, log)
+    return process
+
+
+def _awaited(running: Cluster, log) -> subprocess.Popen:
+    process = running.start(log)
+    until(lambda: running.answers() or process.poll() is not None, START_SECONDS)
+    return process
