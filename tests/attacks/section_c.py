@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
@@ -74,10 +75,14 @@ async def new_schemas(target: Target) -> list[str]:
     return [fault for faults in found for fault in faults]
 
 
+_numbers = itertools.count()
+
+
 async def bombs_at_once(target: Target) -> list[str]:
     """Row 63: the queue of new schemas is bounded, and plain requests do not wait for it."""
     many = names(1_000)
-    bodies = [schema({"properties": many, "required": [*many, f"q{at}"]}) for at in range(200)]
+    fresh = (f"q{next(_numbers)}" for _ in range(200))  # also if the case runs again
+    bodies = [schema({"properties": many, "required": [*many, name]}) for name in fresh]
     asked = [asyncio.create_task(target.post(ASK | body)) for body in bodies]
     await asyncio.sleep(1)
     faults = faults_of(await target.post(ASK | {"max_tokens": 1}), 200)
