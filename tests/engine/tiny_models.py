@@ -61,6 +61,9 @@ class Tiny:
                     weight += torch.randn_like(weight) * 0.2
                 else:
                     weight.normal_(0, 0.2 if weight.ndim == 1 else weight.shape[-1] ** -0.5)
+            for name, values in model.named_buffers():
+                if name.endswith("e_score_correction_bias"):
+                    values.normal_(0, 0.2)
         model.tie_weights()
         return model
 
@@ -81,6 +84,14 @@ THETA = {"rope_type": "default", "rope_theta": 10_000.0}
 YARN = {
     "rope_type": "yarn", "rope_theta": 10_000.0, "factor": 4.0,
     "original_max_position_embeddings": 64,
+}  # fmt: skip
+DEEPSEEK = {
+    "moe_intermediate_size": 64, "n_routed_experts": 8, "num_experts_per_tok": 3,
+    "first_k_dense_replace": 1, "norm_topk_prob": True, "routed_scaling_factor": 1.5,
+}  # fmt: skip
+DEEPSEEK_GGUF = {
+    "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64,
+    "leading_dense_block_count": 1, "expert_gating_func": 2, "expert_weights_scale": 1.5,
 }  # fmt: skip
 GRANITE = {
     "embedding_multiplier": 12.0, "residual_multiplier": 0.22, "logits_scaling": 8.0,
@@ -295,6 +306,48 @@ FAMILIES = {
         },
         tensors={"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT},
     ),
+    "ERNIE 4.5 MoE": Tiny(
+        MODEL_ARCH.ERNIE4_5_MOE,
+        "Ernie4_5_Moe",
+        {
+            "moe_intermediate_size": 64, "moe_num_experts": 8, "moe_k": 3,
+            "moe_num_shared_experts": 2, "moe_layer_start_index": 1,
+        },
+        {
+            "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64,
+            "expert_shared_count": 2, "leading_dense_block_count": 1,
+        },
+    ),
+    "GLM-4.5": Tiny(
+        MODEL_ARCH.GLM4_MOE,
+        "Glm4Moe",
+        DEEPSEEK | {"head_dim": 32, "n_shared_experts": 1, "use_qk_norm": True},
+        DEEPSEEK_GGUF | {"expert_shared_count": 1, "rope.dimension_count": 16},
+    ),
+    "GLM-4.5-Air": Tiny(
+        MODEL_ARCH.GLM4_MOE,
+        "Glm4Moe",
+        DEEPSEEK | {"head_dim": 32, "n_shared_experts": 1, "attention_bias": True},
+        DEEPSEEK_GGUF | {"expert_shared_count": 1, "rope.dimension_count": 16},
+    ),
+    "dots.llm1": Tiny(
+        MODEL_ARCH.DOTS1,
+        "Dots1",
+        DEEPSEEK | {"n_shared_experts": 2, "sliding_window": None},
+        DEEPSEEK_GGUF | {"expert_shared_count": 2},
+    ),
+    "MiniMax-M2": Tiny(
+        MODEL_ARCH.MINIMAXM2,
+        "MiniMaxM2",
+        {
+            "head_dim": 32, "intermediate_size": 64, "num_local_experts": 8,
+            "num_experts_per_tok": 3, "rotary_dim": 16,
+        },
+        {
+            "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64,
+            "rope.dimension_count": 16,
+        },
+    ),
     "gpt-oss": Tiny(
         MODEL_ARCH.GPT_OSS,
         "GptOss",
@@ -309,7 +362,7 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
-MIXTURES = frozenset({"Mixtral", "Qwen3-MoE", "gpt-oss"})
+MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""
 
 
@@ -375,6 +428,10 @@ def gguf_tensors(
 
 def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """A tensor under the names that GGUF's map knows; experts' gates apart from what they gate."""
+    if name.endswith("e_score_correction_bias"):
+        layer = name.split(".")[2]
+        yield f"model.layers.{layer}.mlp.moe_statics.e_score_correction.bias", values.ravel()
+        return
     if name.endswith("sinks"):
         name += ".weight"
     if ".shared_mlp." in name:

@@ -52,7 +52,11 @@ class Family:
     plain_local_rope: bool = False
     """Layers with a window do not scale their positions."""
     mixture: bool = False
-    """Every layer is a mixture of experts. In other families, the file says which layers are."""
+    """Layers are mixtures of experts. In other families, the file says whether they are."""
+    sigmoid: bool = False
+    """Experts get their weights by a sigmoid, unless the file says otherwise."""
+    optional_tensors: tuple[str, ...] = ()
+    """Tensors that some models of the family have in each layer."""
     rounded_yarn: bool = True
     """The first and last pair that YaRN changes are rounded to whole pairs."""
 
@@ -101,6 +105,15 @@ FAMILIES = {
         wide_layers=62,
     ),
     "phi3": Family(),
+    "ernie4_5-moe": Family(side_by_side=True, mixture=True),
+    "glm4moe": Family(
+        optional_tensors=_QUERY_KEY_NORMS,
+        feed_forward_norm="post_attention_norm.weight",
+        mixture=True,
+        sigmoid=True,
+    ),
+    "dots1": Family(layer_tensors=_QUERY_KEY_NORMS, mixture=True, sigmoid=True),
+    "minimax-m2": Family(layer_tensors=_QUERY_KEY_NORMS, mixture=True, sigmoid=True),
     "gpt-oss": Family(
         layer_tensors=_GPT_OSS,
         activation="clamped silu",

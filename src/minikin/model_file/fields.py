@@ -28,6 +28,10 @@ class Fields:
             raise self.wrong(key)
         return value
 
+    def count(self, key: str, *, most: int) -> int:
+        """A count of 0 to `most`. 0 if it is missing. Raises ModelFileError."""
+        return 0 if self.get(key) in (None, 0) else self.whole(key, most=most)
+
     def number(self, key: str, default: float | None = None) -> float:
         """A number of 0 or more, or the default. Raises ModelFileError."""
         value = self.get(key)

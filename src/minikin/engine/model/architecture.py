@@ -23,6 +23,11 @@ class Experts:
     count: int
     used: int
     normalized: bool
+    shared: int = 0
+    sigmoid: bool = False
+    scale: float = 1.0
+    first: int = 0
+    """The first layer with a mixture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,8 @@ class Architecture:
     """Sizes and constants of one model. Differences between families are fields, not classes."""
 
     layers: int
+    skipped_layers: int = 0
+    """Layers after these, which predict further tokens (MTP). They are not used."""
     hidden: int
     heads: int
     kv_heads: int
@@ -48,6 +55,8 @@ class Architecture:
     ropes: tuple[Rope, ...]
     """The RoPE of each layer."""
     experts: Experts | None = None
+    dense_feed_forward: int = 0
+    """The size of the feed-forward in layers without experts, if only some have them."""
     activation: ActivationName = "silu"
     embedding_scale: float = 1.0
     """The factor for embeddings.
@@ -65,6 +74,8 @@ class Architecture:
     """Attention and feed-forward read the residual stream through a norm."""
     late_norms: bool = False
     """The norms of queries and keys come after their rotation."""
+    optional_tensors: tuple[str, ...] = ()
+    """Tensors that all layers can have."""
     layer_tensors: tuple[str, ...] = ()
     """Tensors that each layer must have, in addition to those of all families."""
     feed_forward_norm: str = "ffn_norm.weight"
@@ -85,22 +96,26 @@ class Architecture:
             )
         family, fields = FAMILIES[name], Fields(file.metadata, name)
         layers = fields.whole("block_count", most=_MOST_LAYERS)
+        skipped = fields.count("nextn_predict_layers", most=layers - 1)
+        layers -= skipped
         hidden = fields.whole("embedding_length", most=_MOST_WIDTH)
         heads = fields.whole("attention.head_count", most=_MOST_HEADS)
         head_dim = _head_dim(fields, hidden, heads)
         context = min(fields.whole("context_length"), context_length or 2**31)
         windows = _windows(fields, family, layers)
-        experts = _experts(fields, family)
+        experts = _experts(fields, family, layers)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
         residual = _residual_scale(fields, family)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
         return cls(
             layers=layers,
+            skipped_layers=skipped,
             hidden=hidden,
             heads=heads,
             kv_heads=_kv_heads(fields, heads),
             head_dim=head_dim,
             feed_forward=_feed_forward(fields, experts),
+            dense_feed_forward=_feed_forward(fields, None) if experts and experts.first else 0,
             vocab_size=_vocab_size(fields, file),
             context_length=context,
             norm_epsilon=fields.number("attention.layer_norm_rms_epsilon") / residual**2,
@@ -116,6 +131,7 @@ class Architecture:
             side_by_side=family.side_by_side,
             norm_before=family.norm_before,
             late_norms=family.late_norms,
+            optional_tensors=family.optional_tensors,
             layer_tensors=family.layer_tensors,
             feed_forward_norm=family.feed_forward_norm,
         )
@@ -170,18 +186,30 @@ def _kv_heads(fields: Fields, heads: int) -> int:
     return kv_heads
 
 
-def _experts(fields: Fields, family: Family) -> Experts | None:
+def _experts(fields: Fields, family: Family, layers: int) -> Experts | None:
     stated = fields.get("expert_count")
     if not family.mixture and (stated is None or (isinstance(stated, int) and stated == 0)):
         return None
     count = fields.whole("expert_count", most=_MOST_EXPERTS)
     used = fields.whole("expert_used_count", most=count)
-    # How a row's experts get their weights: a softmax before or after the choice (1, 3).
-    if fields.whole("expert_gating_func", 1) not in (1, 3):
+    # How a row's experts get their weights: a softmax before or after the choice, or a sigmoid.
+    how = fields.whole("expert_gating_func", 2 if family.sigmoid else 1)
+    if how not in (1, 2, 3) or (how == 2) != family.sigmoid:
         raise fields.wrong("expert_gating_func")
-    if fields.number("expert_weights_scale", 1.0) not in (0, 1):  # 0 means none
+    scale = fields.number("expert_weights_scale", 1.0) or 1.0  # 0 means none
+    if scale != 1 and not family.sigmoid:
         raise fields.wrong("expert_weights_scale")
-    return Experts(count, used, fields.flag("expert_weights_norm", True))
+    if fields.count("expert_group_count", most=1) > 1:
+        raise fields.wrong("expert_group_count")
+    return Experts(
+        count,
+        used,
+        fields.flag("expert_weights_norm", True),
+        shared=fields.count("expert_shared_count", most=count),
+        sigmoid=how == 2,
+        scale=scale,
+        first=fields.count("leading_dense_block_count", most=layers - 1),
+    )
 
 
 def _feed_forward(fields: Fields, experts: Experts | None) -> int:

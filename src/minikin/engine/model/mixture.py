@@ -26,8 +26,17 @@ class Mixture:
     """[experts, hidden] float32: the scores of the experts are nearly equal at times."""
     router_bias: np.ndarray | None = None
     """[experts] float32."""
+    correction: np.ndarray | None = None
+    """[experts] float32: added to the weights for the choice of experts only (DeepSeek-V3)."""
     experts: tuple[Expert, ...]
+    """The last of them are shared."""
     used: int
-    """The number of experts per row."""
+    """The number of experts that a row chooses."""
+    shared: int = 0
+    """The number of experts of all rows, with weight 1 each. The router does not know them."""
+    sigmoid: bool = False
+    """A weight is the sigmoid of a score, instead of its part of a softmax."""
+    scale: float = 1.0
+    """The factor for the weights of the chosen experts."""
     normalized: bool = True
     """Whether the weights of a row's experts add up to 1. If not, they are those among all."""

@@ -36,16 +36,17 @@ class _Room:
 
     def __init__(self, kernels: Kernels, a: Architecture, rows: int) -> None:
         self.rows = rows
-        used = a.experts.used if a.experts else 0
+        used = a.experts.used + a.experts.shared if a.experts else 0
         # A row is there once for each of its experts. The rows of an expert start with a new tile.
-        inside = rows * used + TILE * a.experts.count if a.experts else rows
+        inside = rows * used + TILE * (a.experts.count + a.experts.shared) if a.experts else rows
+        widest = max(a.feed_forward, a.dense_feed_forward)
         self._times = max(1, used)
         self.normed = Inputs(kernels, rows, a.hidden)
         self.attended = Inputs(kernels, rows, a.heads * a.head_dim)
         self.picked = Inputs(kernels, inside if used else 0, a.hidden)
-        self.gated = Inputs(kernels, inside, a.feed_forward)
+        self.gated = Inputs(kernels, inside, widest)
         self._qkv = empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
-        self._gate_up = empty(inside, 2 * a.feed_forward)
+        self._gate_up = empty(inside, 2 * widest)
         self._choices = empty(rows * used, ctypes.sizeof(contract.Choice), dtype=np.uint8)
         self._results = empty(rows * used, a.hidden)
         self._partial = empty(0)
@@ -82,7 +83,9 @@ class _Experts:
             for part in zip(*mixture.experts, strict=True)
         ]
         self.struct = contract.Mixture(
-            len(mixture.experts), mixture.used, mixture.normalized, address(mixture.router),
+            len(mixture.experts), mixture.used + mixture.shared, mixture.shared,
+            mixture.normalized, mixture.sigmoid, mixture.scale, optional(mixture.correction),
+            address(mixture.router),
             optional(mixture.router_bias), *map(ctypes.addressof, self._matrices),
         )  # fmt: skip
 

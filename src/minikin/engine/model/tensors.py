@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence as Run
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,10 +70,22 @@ class Tensors:
         bias = bias[part.start : part.start + part.rows]
         return bias if part.order is None else bias[part.order]
 
-    def check_all_taken(self) -> None:
-        """Raise ModelFileError for an unused tensor."""
+    def columns(self, name: str, rows: int, width: int, count: int) -> tuple[np.ndarray, GGMLType]:
+        """`count` matrices that stand side by side in `name`, as from `stack`.
+
+        As float32 if blocks of the type are wider than `width` allows.
+        """
+        data, kind = self._take(f"{name}.weight", (rows, count * width))
+        if width % kind.block_size:
+            data = dequantize(data, kind, (rows, count * width)).view(np.uint8)
+            kind = GGMLType.F32
+        return np.ascontiguousarray(data.reshape(rows, count, -1).swapaxes(0, 1)), kind
+
+    def check_all_taken(self, skipped: Run[str]) -> None:
+        """Raise ModelFileError for an unused tensor, except those that begin as in `skipped`."""
         # RoPE factors belong to the architecture.
-        extra = sorted(name for name in self._untaken if not name.startswith("rope_"))
+        known = ("rope_", *skipped)
+        extra = sorted(name for name in self._untaken if not name.startswith(known))
         if extra:
             raise ModelFileError(
                 f"The model file has {len(extra)} tensors that its family does not use, such as "

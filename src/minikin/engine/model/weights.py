@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Sequence as Run
 from dataclasses import dataclass, replace
 
@@ -78,19 +79,20 @@ class _Loader:
         embedding = self._linear(a.hidden, MatrixPart("token_embd", a.vocab_size))
         weights = Weights(
             embedding=embedding,
-            layers=tuple(self._layer(f"blk.{i}") for i in range(a.layers)),
+            layers=tuple(self._layer(i) for i in range(a.layers)),
             norm=self.tensors.vector("output_norm.weight", a.hidden) / np.float32(a.logit_scale),
             head=embedding if tied else self._linear(a.hidden, MatrixPart("output", a.vocab_size)),
         )
-        self.tensors.check_all_taken()
+        after = range(a.layers, a.layers + a.skipped_layers)
+        self.tensors.check_all_taken([f"blk.{i}." for i in after])
         return weights
 
-    def _layer(self, at: str) -> LayerWeights:
-        a = self.architecture
+    def _layer(self, i: int) -> LayerWeights:
+        a, at = self.architecture, f"blk.{i}"
         for name in a.layer_tensors:
             if f"{at}.{name}" not in self.tensors:
                 raise ModelFileError(f"The model file lacks the tensor {at}.{name}.")
-        mixture = self._mixture(at, a.experts) if a.experts else None
+        mixture = self._mixture(at, a.experts) if a.experts and i >= a.experts.first else None
         gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
             attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
@@ -108,7 +110,9 @@ class _Loader:
         )
 
     def _optional(self, at: str, name: str, size: int) -> np.ndarray | None:
-        if name not in self.architecture.layer_tensors:
+        a = self.architecture
+        optional = name in a.optional_tensors and f"{at}.{name}" in self.tensors
+        if name not in a.layer_tensors and not optional:
             return None
         return self.tensors.vector(f"{at}.{name}", size)
 
@@ -141,29 +145,55 @@ class _Loader:
     def _feed_forward(self, at: str) -> tuple[Matrix, Matrix]:
         a = self.architecture
         # In Phi, both are one tensor, in this order.
-        parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up")
+        size = a.dense_feed_forward or a.feed_forward
+        parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up", size)
         gate_up = self._linear(a.hidden, *parts, gated=True)
-        return gate_up, self._linear(a.feed_forward, MatrixPart(f"{at}.ffn_down", a.hidden))
+        return gate_up, self._linear(size, MatrixPart(f"{at}.ffn_down", a.hidden))
 
     def _mixture(self, at: str, experts: Experts) -> Mixture:
         a = self.architecture
         # In newer files, both are one tensor, in this order.
-        gate_up = self._gate_up(*(f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up")))
+        gate, up, both = (f"{at}.ffn_{name}_exps" for name in ("gate", "up", "gate_up"))
+        gate_up = self._gate_up(gate, up, both, a.feed_forward)
         down = MatrixPart(f"{at}.ffn_down_exps", a.hidden)
         router = MatrixPart(f"{at}.ffn_gate_inp", experts.count)
         biased = f"{down.name}.bias" in self.tensors
         before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=True)
         after = self._stack(experts.count, a.feed_forward, [down], biased=biased)
+        correction = f"{at}.exp_probs_b.bias"
+        known = correction in self.tensors
         return Mixture(
             router=self._router(router),
             router_bias=self._bias((router,)),
-            experts=tuple(map(Expert, before, after)),
+            correction=self.tensors.vector(correction, experts.count) if known else None,
+            experts=(*map(Expert, before, after), *self._shared(at, experts.shared)),
             used=experts.used,
+            shared=experts.shared,
             normalized=experts.normalized,
+            sigmoid=experts.sigmoid,
+            scale=experts.scale,
         )
 
-    def _gate_up(self, gate: str, up: str, both: str) -> list[MatrixPart]:
-        size = self.architecture.feed_forward
+    def _shared(self, at: str, count: int) -> Iterator[Expert]:
+        """A wide feed-forward of all rows, as `count` experts of the usual size."""
+        a = self.architecture
+        if not count:
+            return
+        downs, kind = self.tensors.columns(f"{at}.ffn_down_shexp", a.hidden, a.feed_forward, count)
+        for i in range(count):
+            gate_up = [
+                MatrixPart(
+                    f"{at}.ffn_{name}_shexp",
+                    a.feed_forward,
+                    i * a.feed_forward,
+                    count * a.feed_forward,
+                )
+                for name in ("gate", "up")
+            ]
+            down = self._kept(Matrix(a.feed_forward, [(downs[i], kind)]), gated=False)
+            yield Expert(self._linear(a.hidden, *gate_up, gated=True), down)
+
+    def _gate_up(self, gate: str, up: str, both: str, size: int) -> list[MatrixPart]:
         if f"{gate}.weight" in self.tensors:
             return [MatrixPart(gate, size), MatrixPart(up, size)]
         return [MatrixPart(both, 2 * size)]

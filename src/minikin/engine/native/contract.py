@@ -50,8 +50,9 @@ class Mixture(ctypes.Structure):
     """`struct mixture`."""
 
     _fields_ = (
-        *((name, SIZE) for name in ("count", "used", "normalized")),
-        *((name, POINTER) for name in ("router", "router_bias", "gate_up", "down")),
+        *((name, SIZE) for name in ("count", "used", "shared", "normalized", "sigmoid")),
+        ("scale", FLOAT),
+        *((name, POINTER) for name in ("correction", "router", "router_bias", "gate_up", "down")),
     )
 
 

@@ -31,14 +31,17 @@ static void gate_rows(const float *gate_up, const struct inputs *gated, int64_t 
     run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
-// out = activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
-static void run_gated(
+// activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
+static struct inputs run_gated(
     const struct matrix *weight, const struct room *room, int64_t rows, int64_t activation) {
+    struct inputs out = room->gated;
+    out.few = room->normed.few;  // mixtures have each row several times
     run_matmul((struct matmul){
-        .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = room->gated,
+        .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = out,
         .rows = rows, .mode = GATE, .activation = activation});
     const int64_t few = smaller(room->normed.few, rows);
-    gate_rows(room->gate_up, &room->gated, few, weight->outputs / 2, activation);
+    gate_rows(room->gate_up, &out, few, weight->outputs / 2, activation);
+    return out;
 }
 
 #endif

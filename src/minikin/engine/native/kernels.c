@@ -147,7 +147,7 @@ void run_layers(
             add_mixture(model, layer, room, x, rows);
             continue;
         }
-        run_gated(&layer->gate_up, room, rows, model->activation);
-        add_part(&layer->down, &room->gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
+        const struct inputs gated = run_gated(&layer->gate_up, room, rows, model->activation);
+        add_part(&layer->down, &gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
     }
 }

@@ -34,7 +34,7 @@ static void score(const struct mixing *m, int64_t r, float *scores) {
     float normed[hidden];
     for (int64_t i = 0; i < hidden; i += 16)
         v_store(normed + i, v_mul(v_mul(v_load(x + i), scale), v_load(weight + i)));
-    for (int64_t e = 0; e < mixture->count; e++) {
+    for (int64_t e = 0; e < mixture->count - mixture->shared; e++) {
         floats sum = v_all(0);
         for (int64_t i = 0; i < hidden; i += 16)
             sum = v_mul_add(v_load(normed + i), v_load(mixture->router + e * hidden + i), sum);
@@ -42,24 +42,35 @@ static void score(const struct mixing *m, int64_t r, float *scores) {
     }
 }
 
-// The best experts of a row and their shares: a softmax over all scores, or over those of the best.
+// The experts that a row chooses, and their shares: a softmax over all scores or over those of the
+// best, or a sigmoid of each. Then the shared experts.
 static void route_row(const void *job, int64_t r) {
     const struct mixing *m = job;
     const struct mixture *mixture = &m->layer->mixture;
-    float scores[mixture->count], total = 0;
-    char taken[mixture->count];
+    const int64_t count = mixture->count - mixture->shared, used = mixture->used - mixture->shared;
+    float scores[count], shares[count], all = 0, total = 0;
+    char taken[count];
     struct choice *choices = m->room->choices + r * mixture->used;
     score(m, r, scores);
-    memset(taken, 0, mixture->count);
-    const float most = scores[best_left(scores, taken, mixture->count)];
-    for (int64_t k = 0; k < mixture->used; k++)
-        taken[best_left(scores, taken, mixture->count)] = 1;
-    for (int64_t e = 0; e < mixture->count; e++) {
-        const float share = expf(scores[e] - most);
-        if (taken[e]) *choices++ = (struct choice){.expert = e, .share = share};
-        if (taken[e] || !mixture->normalized) total += share;
+    memset(taken, 0, count);
+    const float most = scores[best_left(scores, taken, count)];
+    for (int64_t e = 0; e < count; e++) {
+        shares[e] = mixture->sigmoid ? 1 / (1 + expf(-scores[e])) : expf(scores[e] - most);
+        all += shares[e];
     }
-    for (int64_t k = 1; k <= mixture->used; k++) choices[-k].share /= total;
+    if (mixture->sigmoid) all = 1;
+    if (mixture->correction)
+        for (int64_t e = 0; e < count; e++) scores[e] = shares[e] / all + mixture->correction[e];
+    for (int64_t k = 0; k < used; k++) taken[best_left(scores, taken, count)] = 1;
+    for (int64_t e = 0; e < count; e++) {
+        if (!taken[e]) continue;
+        *choices++ = (struct choice){.expert = e, .share = shares[e]};
+        total += shares[e];
+    }
+    if (!mixture->normalized) total = all;
+    for (int64_t k = 1; k <= used; k++) choices[-k].share = choices[-k].share / total * mixture->scale;
+    for (int64_t e = count; e < mixture->count; e++)
+        *choices++ = (struct choice){.expert = e, .share = 1};
 }
 
 // The rows of one expert: integers, then tiled rows from a whole tile on.

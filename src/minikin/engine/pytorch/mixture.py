@@ -19,7 +19,11 @@ class Mixture:
     experts: tuple[tuple[Linear, Linear], ...]
     """Gate and up, and down."""
     used: int
+    shared: int = 0
     normalized: bool = True
+    sigmoid: bool = False
+    scale: float = 1.0
+    correction: torch.Tensor | None = None
 
     @classmethod
     def of(cls, same: mixture.Mixture, dtype: torch.dtype, device: torch.device) -> Mixture:
@@ -32,7 +36,13 @@ class Mixture:
                 for gate_up, down in same.experts
             ),
             used=same.used,
+            shared=same.shared,
             normalized=same.normalized,
+            sigmoid=same.sigmoid,
+            scale=same.scale,
+            correction=(
+                None if same.correction is None else torch.from_numpy(same.correction).to(device)
+            ),
         )
 
     def __call__(self, x: torch.Tensor, activation: Activation) -> torch.Tensor:
@@ -48,6 +58,8 @@ class Mixture:
             rows, places = (chosen == i).nonzero(as_tuple=True)
             added = down(activation(gate_up(x[rows]))).float()
             out.index_add_(0, rows, added * shares[rows, places, None])
+        for gate_up, down in self.experts[len(self.experts) - self.shared :]:
+            out += down(activation(gate_up(x))).float()
         return out
 
     def choose(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -56,7 +68,18 @@ class Mixture:
         A softmax over the best experts equals their part of the softmax over all, normalized to 1.
         Some families define it in this way.
         """
+        if self.sigmoid or self.correction is not None:
+            return self._corrected(scores.sigmoid() if self.sigmoid else scores.softmax(-1))
         best, chosen = scores.topk(self.used)
         if self.normalized:
             return best.softmax(-1), chosen
         return scores.softmax(-1).gather(-1, chosen), chosen
+
+    def _corrected(self, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same from the weights of all experts, with a correction for the choice alone."""
+        ranks = shares if self.correction is None else shares + self.correction
+        chosen = ranks.topk(self.used).indices
+        best = shares.gather(-1, chosen)
+        if self.normalized:
+            best = best / best.sum(-1, keepdim=True)
+        return best * self.scale, chosen

@@ -69,7 +69,7 @@ class ConfigFields(Fields):
 Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
-    "exaone4", "gpt-oss",
+    "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -98,6 +98,8 @@ class Kind:
     """config.json has factors for embeddings, attention, residuals and logits."""
     mixture: bool = False
     """Every layer is a mixture of experts."""
+    experts: Mapping[str, str] = field(default_factory=dict)
+    """What config.json calls the fields of a mixture, if not as Mixtral or Qwen3."""
     names: Mapping[str, str] = field(default_factory=dict)
     """GGUF's names of tensors that have other names in other families."""
 
@@ -125,6 +127,19 @@ _SHARED_NAMES = {
 }
 _GPT_OSS_GATE = {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
 """The constants of its gate (`engine.model.activation`)."""
+_DEEPSEEK_EXPERTS = {
+    "count": "n_routed_experts",
+    "shared": "n_shared_experts",
+    "first": "first_k_dense_replace",
+    "scale": "routed_scaling_factor",
+    "groups": "n_group",
+}
+_ERNIE_EXPERTS = {
+    "count": "moe_num_experts",
+    "used": "moe_k",
+    "shared": "moe_num_shared_experts",
+    "first": "moe_layer_start_index",
+}
 KINDS = {
     "llama": Kind(arch="llama"),
     "mistral": Kind(arch="llama", window="all"),
@@ -174,6 +189,29 @@ KINDS = {
     "hunyuan_v1_dense": Kind(arch="hunyuan-dense", names=_HUNYUAN_NAMES),
     "olmo2": Kind(arch="olmo2", names=_AFTER_NAMES),
     "olmo3": Kind(arch="olmo2", window="family", rope_base=5e5, names=_AFTER_NAMES),
+    "ernie4_5_moe": Kind(
+        arch="ernie4_5-moe",
+        tied=True,
+        interleaved=True,
+        rope_base=5e5,
+        mixture=True,
+        experts=_ERNIE_EXPERTS,
+    ),
+    "glm4_moe": Kind(
+        arch="glm4moe",
+        mixture=True,
+        rotary_share=0.5,
+        experts=_DEEPSEEK_EXPERTS,
+        names={"post_attention_layernorm": "post_attention_norm"},
+    ),
+    "dots1": Kind(arch="dots1", mixture=True, experts=_DEEPSEEK_EXPERTS),
+    "minimax_m2": Kind(
+        arch="minimax-m2",
+        own_head_dim=True,
+        mixture=True,
+        rotary_share=1.0,
+        experts={"count": "num_local_experts", "size": "intermediate_size"},
+    ),
     "exaone4": Kind(arch="exaone4", window="family", names=_AFTER_NAMES),
 }
 """By `model_type`."""
@@ -258,6 +296,8 @@ def _multipliers(fields: ConfigFields) -> dict[str, float]:
 
 def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     """The shape of mixtures. Raises ModelFileError, also if some layers are not mixtures."""
+    if kind.experts:
+        return _named_experts(fields, kind)
     # Mixtral's name. Qwen3-MoE uses it since transformers 5.
     newer = fields.get("num_local_experts") is not None or kind.arch == "llama"
     count = "num_local_experts" if newer else "num_experts"
@@ -281,6 +321,34 @@ def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     return shape | {
         "expert_feed_forward_length": fields.whole("moe_intermediate_size"),
         "expert_weights_norm": fields.flag("norm_topk_prob"),
+    }
+
+
+def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
+    def key(name: str) -> str:
+        return kind.experts.get(name, "-")
+
+    if fields.count(key("groups"), most=_MOST_EXPERTS) > 1:
+        raise fields.wrong(key("groups"))
+    # Ernie's: mixtures from one layer on to the last one.
+    layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
+    if fields.get("moe_layer_interval") not in (None, 1):
+        raise fields.wrong("moe_layer_interval")
+    if fields.get("moe_layer_end_index") not in (None, -1, layers - 1):
+        raise fields.wrong("moe_layer_end_index")
+    experts = fields.whole(key("count"), most=_MOST_EXPERTS)
+    return {
+        "expert_count": experts,
+        "expert_used_count": fields.whole(
+            kind.experts.get("used", "num_experts_per_tok"), most=experts
+        ),
+        "expert_shared_count": fields.count(key("shared"), most=experts),
+        "expert_feed_forward_length": fields.whole(
+            kind.experts.get("size", "moe_intermediate_size")
+        ),
+        "expert_weights_scale": fields.number(key("scale"), 1.0),
+        "expert_weights_norm": fields.flag("norm_topk_prob", True),
+        "leading_dense_block_count": fields.count(key("first"), most=layers - 1),
     }
 
 

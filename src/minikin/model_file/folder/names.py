@@ -30,6 +30,9 @@ _IN_LAYER = {
     "mlp.router": "ffn_gate_inp",
     "self_attn.sinks": "attn_sinks",
     "block_sparse_moe.gate": "ffn_gate_inp",
+    "mlp.shared_experts.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_experts.up_proj": "ffn_up_shexp",
+    "mlp.shared_experts.down_proj": "ffn_down_shexp",
 }
 _EXPERT = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe)\.experts"
@@ -38,6 +41,10 @@ _EXPERT = re.compile(
 _IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
     "w1": "gate", "w3": "up", "w2": "down"
 }  # fmt: skip
+_CORRECTION = re.compile(
+    r"model\.layers\.(0|[1-9][0-9]{0,3})\."
+    r"(?:mlp\.gate|mlp\.moe_statics|block_sparse_moe|mlp)\.e_score_correction_bias"
+)
 _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
 
@@ -63,6 +70,12 @@ def gguf_name(name: str, kind: Kind) -> str | None:
         return None
     own = kind.names.get(layer[2]) or _IN_LAYER.get(layer[2])
     return own and f"blk.{layer[1]}.{own}"
+
+
+def correction_name(name: str) -> str | None:
+    """GGUF's name of the tensor that corrects the choice of experts, or None for other names."""
+    corrected = _CORRECTION.fullmatch(name)
+    return corrected and f"blk.{corrected[1]}.exp_probs_b.bias"
 
 
 def expert_name(name: str) -> tuple[str, int] | None:

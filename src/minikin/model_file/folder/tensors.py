@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from minikin.model_file.folder.float8 import Float8
 from minikin.model_file.folder.gpt_oss import expert_tensors, is_mxfp4, is_of_experts
 from minikin.model_file.folder.int4 import Int4
 from minikin.model_file.folder.names import (
+    correction_name,
     expert_name,
     gguf_name,
     is_computed,
@@ -52,6 +55,8 @@ class FolderTensors:
         self._kind = kind
         self._head = head
         self._tied = is_tied(fields, kind)
+        self._layers = fields.whole("num_hidden_layers")
+        self._skipped = fields.get("num_nextn_predict_layers") or fields.get("num_mtp_layers")
         self._in_one = kind.arch == "gpt-oss"
         """Whether all experts of a layer are one tensor."""
         mxfp4 = self._in_one and is_mxfp4(fields)
@@ -71,11 +76,15 @@ class FolderTensors:
             module, _, suffix = name.rpartition(".")
             if is_computed(name) or (self._tied and module == "lm_head"):
                 continue
+            if self._skips(name):
+                continue
             if self._float8 and suffix in float8.SUFFIXES:
                 continue
             if self._in_one and is_of_experts(name):
                 continue
-            if suffix in int4.SUFFIXES:
+            if (own := correction_name(name)) is not None:
+                self._add(found, own, _flat(self._plain(name, None)))
+            elif suffix in int4.SUFFIXES:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
                 stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
@@ -93,6 +102,11 @@ class FolderTensors:
         for name, experts in stacks.items():
             self._add(found, f"{name}.weight", _stacked(name, experts))
         return found
+
+    def _skips(self, name: str) -> bool:
+        """Whether this tensor is in a layer after the last one, which predicts further tokens."""
+        layer = self._skipped and re.match(r"model\.layers\.(\d{1,4})\.", name)
+        return bool(layer) and int(layer[1]) >= self._layers
 
     def _place(self, module: str) -> tuple[str, int] | None:
         """The stack and the place of an expert's matrix. None for other modules."""
@@ -173,6 +187,10 @@ class FolderTensors:
             tensor.type,
             lambda: tensor.read().reshape(rows, -1)[order].reshape(-1),
         )
+
+
+def _flat(tensor: FolderTensor) -> FolderTensor:
+    return replace(tensor, shape=(math.prod(tensor.shape),))
 
 
 def _stacked(name: str, experts: Mapping[int, FolderTensor]) -> FolderTensor:
