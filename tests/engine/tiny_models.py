@@ -322,7 +322,10 @@ FAMILIES = {
         MODEL_ARCH.GLM4_MOE,
         "Glm4Moe",
         DEEPSEEK | {"head_dim": 32, "n_shared_experts": 1, "use_qk_norm": True},
-        DEEPSEEK_GGUF | {"expert_shared_count": 1, "rope.dimension_count": 16},
+        DEEPSEEK_GGUF
+        | {"expert_shared_count": 1, "rope.dimension_count": 16, "nextn_predict_layers": 1},
+        # Of a layer that predicts further tokens, which nothing uses.
+        tensors={"blk.3.nextn.enorm.weight": [1.0] * 64},
     ),
     "GLM-4.5-Air": Tiny(
         MODEL_ARCH.GLM4_MOE,
@@ -378,7 +381,7 @@ def write_gguf(
     writer = gguf.GGUFWriter(path, name)
     head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     writer.add_vocab_size(VOCABULARY)
-    writer.add_block_count(c.num_hidden_layers)
+    writer.add_block_count(c.num_hidden_layers + tiny.metadata.get("nextn_predict_layers", 0))
     writer.add_embedding_length(c.hidden_size)
     writer.add_feed_forward_length(c.intermediate_size)
     writer.add_head_count(c.num_attention_heads)
