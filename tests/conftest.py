@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +34,13 @@ def prompt_servers():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(uvicorn.server, "asyncio", quick)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_open():
+    """What a file leaves open fails there, not where the garbage collector happens to find it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -39,8 +39,8 @@ def test_a_file_is_run_and_its_results_are_fetched(minikin: Minikin, serve, requ
     assert message["content"] == "Hello there!"
     failed = results(requests.with_name("requests.output.errors.jsonl"))
     assert failed["bad"]["response"]["status_code"] == 400
-    assert "5 answers" in run.stderr
-    assert "1 errors" in run.stderr
+    assert "Answers (5)" in run.stderr
+    assert "Errors (1)" in run.stderr
     again = minikin("batch", str(requests), "--base-url", "http://127.0.0.1:1/v1")
     assert again.returncode == 1
     assert "requests.output.jsonl exists" in again.stderr.replace("\n", "")

@@ -81,8 +81,10 @@ def batch(
         if path.exists():
             raise SetupError(f"{path} exists. Set another place for the results with --output.")
     leave_on_signals()
-    with reached_server(base_url, api_key, model, cache) as (url, _):
-        client = BatchClient(url, api_key)
+    with (
+        reached_server(base_url, api_key, model, cache) as (url, _),
+        BatchClient(url, api_key) as client,
+    ):
         begun = client.get(resume) if resume else _start(client, file)
         ended = _wait(client, begun, file)
         _fetch(client, ended, answers, failures)

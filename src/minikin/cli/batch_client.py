@@ -64,6 +64,12 @@ class BatchClient:
         self._url = base_url.rstrip("/")
         self._http = httpx.Client(timeout=_TIMEOUT, headers=headers)
 
+    def __enter__(self) -> BatchClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
     def upload(self, path: Path) -> str:
         """Upload a file of requests. Returns its id."""
         with path.open("rb") as file:

@@ -68,8 +68,10 @@ def chat(
     from minikin.cli.dialog import Dialog
 
     leave_on_signals()
-    with reached_server(base_url, api_key, model, cache) as (url, wanted):
-        client = ChatClient(url, api_key)
+    with (
+        reached_server(base_url, api_key, model, cache) as (url, wanted),
+        ChatClient(url, api_key) as client,
+    ):
         chosen = _choose(client.models(), wanted)
         dialog = Dialog(client, chosen, Conversation(system), temperature)
         if question is not None:

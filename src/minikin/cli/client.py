@@ -74,6 +74,12 @@ class ChatClient:
         self.base_url = base_url.rstrip("/")
         self._http = httpx.Client(timeout=_TIMEOUT, headers=headers)
 
+    def __enter__(self) -> ChatClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
     def models(self) -> list[str]:
         """The model ids that the server lists, in its order."""
         return [model.id for model in self.served()]

@@ -20,11 +20,12 @@ def ps(base_url: UrlOption = None, api_key: KeyOption = None) -> None:
     from minikin.cli.client import ChatClient
     from minikin.cli.reach import USUAL_URL
 
-    client = ChatClient(base_url or USUAL_URL, api_key)
     table = Table(box=None, pad_edge=False)
     for heading in ("NAME", "CONTEXT"):
         table.add_column(heading, no_wrap=True)
-    for model in client.served():
+    with ChatClient(base_url or USUAL_URL, api_key) as client:
+        served = client.served()
+    for model in served:
         table.add_row(model.id, f"{model.context_length:,}" if model.context_length else "")
     wide.print(table)
     errors.print(f"\nServed at {client.base_url}.", soft_wrap=True)

@@ -51,7 +51,8 @@ def _serves(url: str, api_key: str | None, model: str | None) -> bool:
     from minikin.cli.client import ChatClient
 
     try:
-        offered = ChatClient(url, api_key).models()
+        with ChatClient(url, api_key) as client:
+            offered = client.models()
     except KeyRefused:
         raise
     except SetupError:
