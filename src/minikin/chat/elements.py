@@ -1,7 +1,7 @@
 """Arguments of tool calls as elements: `<parameter=NAME>`, a value and `</parameter>`, in lines.
 
-Qwen3-Coder, Qwen3.5, Nemotron 3 and Step write them. The value of a parameter that is a string
-stands as it is, every other value as JSON.
+Qwen3-Coder, Qwen3.5, Nemotron 3 and Step write them. They write the value of a parameter that is a
+string as it is, every other value as JSON.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ class Tensors:
         return bias if part.order is None else bias[part.order]
 
     def columns(self, name: str, rows: int, width: int, count: int) -> tuple[np.ndarray, GGMLType]:
-        """`count` matrices that stand side by side in `name`, as from `stack`.
+        """`count` matrices that are side by side in `name`, as from `stack`.
 
         As float32 if blocks of the type are wider than `width` allows.
         """

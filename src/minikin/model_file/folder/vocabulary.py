@@ -60,7 +60,7 @@ def _from_json(stated: dict[str, Any], size: int) -> dict[str, Any]:
         tokens, scores = _scored(model.get("vocab"), size)
         metadata["tokenizer.ggml.scores"] = scores
         unknown = model.get("unk_id")
-        if unknown is not None and unknown not in tokens:
+        if unknown is not None and (type(unknown) is not int or unknown not in tokens):
             raise _odd("model.unk_id", unknown)
     else:
         raise ModelFileError(
