@@ -1,6 +1,6 @@
 """`python -m tests.fuzz`: coverage-guided fuzzing (atheris) of all that reads untrusted bytes.
 
-python -m tests.fuzz [--target gguf ...] [--seconds 60] [--runs 100000]
+python -m tests.fuzz [--target gguf ...] [--seconds 60] [--runs 100000] [--seed 1]
 
 Inputs that reach new code stay in `.fuzz/TARGET`: the next run continues from them. A fault prints
 a traceback, and its input stays in `.fuzz/TARGET-crash-...`.
@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--target", nargs="*", choices=NAMES, default=NAMES)
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--runs", type=int, default=-1, help="for each target")
+    parser.add_argument("--seed", type=int, default=0, help="repeat a run's inputs; 0: new ones")
     parser.add_argument("--corpus", type=Path, default=HOME)
     parser.add_argument("--inside", choices=NAMES, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -60,6 +61,7 @@ def inside(name: str, given: argparse.Namespace) -> int:
     options = [
         f"-max_total_time={given.seconds}",
         f"-runs={given.runs}",
+        f"-seed={given.seed}",
         f"-max_len={target.most}",
         f"-rss_limit_mb={MEMORY_MB}",
         f"-timeout={INPUT_SECONDS}",

@@ -350,7 +350,7 @@ def test_an_unsupported_part_is_rejected_by_name(
 @pytest.mark.parametrize("value", [[1], {}, "0", 1.0, True, -1, 5000])
 def test_an_unknown_token_that_is_no_id_is_rejected(code: str, tmp_path: Path, value: Any) -> None:
     stated = replaced(trained(code, "unigram"), "model.unk_id", value)
-    with pytest.raises(ModelFileError, match="model.unk_id can't be"):
+    with pytest.raises(ModelFileError, match=r"model\.unk_id can't be"):
         built(stated, tmp_path)
 
 
