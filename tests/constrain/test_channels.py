@@ -66,7 +66,7 @@ def wander(masks, plan, seed):
     mask = masks.begin(grammar_of(plan)).result().fresh()
     text = b""
     for _ in range(400):
-        allowed = np.flatnonzero(mask.allowed(1.0)).tolist()
+        allowed = np.flatnonzero(mask.allowed(60.0)).tolist()
         closing = [token for token in allowed if token >= 256 or token in b'"}']
         token = chance.choice(closing if closing and chance.random() < 0.3 else allowed)
         if token in (RETURN, CALL):
@@ -124,6 +124,6 @@ def test_free_text_holds_no_marks(masks):
     mask = masks.begin(grammar_of(plan)).result().fresh()
     for token in (CHANNELS["<|channel|>"], *b"final", CHANNELS["<|message|>"], *b"x"):
         mask.accept(token, forced=False)
-    allowed = set(np.flatnonzero(mask.allowed(1.0)).tolist())
+    allowed = set(np.flatnonzero(mask.allowed(60.0)).tolist())
     assert allowed.isdisjoint(CHANNELS.values())
     assert {RETURN, CALL, ord("y")} <= allowed

@@ -24,7 +24,7 @@ def answer(grammar, room, choose, *, forced=True):
     mask = masks().begin(grammar).result().fresh()
     taken: list[int] = []
     while len(taken) < room:
-        allowed = np.flatnonzero(mask.allowed(1.0)).tolist()
+        allowed = np.flatnonzero(mask.allowed(60.0)).tolist()
         token = mask.steer(choose(allowed, taken), room - len(taken))
         assert token in allowed
         if token == EOS:
@@ -77,7 +77,7 @@ def test_a_name_is_not_closed_as_one_that_is_there_already(room):
         mask.accept(byte, forced=False)
     while not mask.finished:
         assert room > 0, said
-        mask.allowed(1.0)
+        mask.allowed(60.0)
         token = mask.steer(ord("a"), room)
         taken = [token, *mask.accept(token, forced=True)]
         said += b"".join(map(TOKENIZER.token_bytes, taken)).decode()

@@ -93,7 +93,7 @@ def wander(grammar: str, seed: int, most: int = 400) -> str | None:
     mask = masks().begin(grammar).result().fresh()
     text = b""
     for _ in range(most):
-        allowed = np.flatnonzero(mask.allowed(1.0))
+        allowed = np.flatnonzero(mask.allowed(60.0))
         assert len(allowed)
         closing = [token for token in allowed.tolist() if token == EOS or token in CLOSING]
         wanted = closing if closing and chance.random() < 0.3 else allowed.tolist()
