@@ -53,8 +53,8 @@ def _with(addresses: list[str], text: str) -> str:
         assert f"127.0.0.1:800{at}" in text
         text = text.replace(f"127.0.0.1:800{at}", address)
     # A busy machine answers a check late.
-    text = text.replace("    default-server check", "    timeout check 30s\n    default-server check")
-    return text
+    checks = "    default-server check"
+    return text.replace(checks, f"    timeout check 30s\n{checks}")
 
 
 def _command(name: str, file: Path, folder: Path) -> list[str]:
