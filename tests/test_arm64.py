@@ -48,6 +48,7 @@ def test_the_kernels_compute_what_plain_c_does(emulated, tmp_path):
         assert len(passed) > 15, run.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_a_server_writes_the_tokens_that_plain_c_chooses_here(emulated, tmp_path):
     engine, _ = load_engine(
         EngineSettings(model=default_model(), context_length=128),
