@@ -13,9 +13,9 @@ SETS = SETS_OF["x86_64"]
 OF_X86 = ("avx2", "avx512", "amx")
 OF_ARM = ("neon", "bfmmla")
 ALL = sorted(SOURCE.parent.glob("*.h"))
-PARTIAL = "matmul_tiled.h"
-"""Needs what its set defines before."""
-HEADERS = [header for header in ALL if header.name != PARTIAL]
+PARTIAL = ("matmul_tiled.h", "add_rows.h")
+"""They need what their set defines before."""
+HEADERS = [header for header in ALL if header.name not in PARTIAL]
 COMMON = [header for header in HEADERS if not any(word in header.name for word in OF_ARM)]
 CHOICE = SOURCE.with_name("instruction_set.h")
 FLAGS = dict(

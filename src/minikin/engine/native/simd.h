@@ -8,6 +8,15 @@
 
 #include SIMD
 
+#ifndef STORES_EVERY_OTHER
+// Store 16 values as bf16, as the first or the second numbers of 16 pairs.
+static inline void v_store_every_other(uint16_t *out, floats x, int second) {
+    uint16_t narrow[16];
+    v_store_bf16(narrow, x);
+    for (int i = 0; i < 16; i++) out[2 * i + second] = narrow[i];
+}
+#endif
+
 static const float LOG2_E = 1.44269504f;
 
 // 2^x for x from -126 (below counts as -126) to 127, to 3e-6 of its value: 2^n times a polynomial.

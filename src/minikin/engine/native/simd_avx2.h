@@ -155,12 +155,6 @@ static inline floats v_seconds(const void *pairs) {
     return BOTH(second_of(_mm256_loadu_si256(at)), second_of(_mm256_loadu_si256(at + 1)));
 }
 
-static inline void v_store_every_other(uint16_t *out, floats x, int second) {
-    uint16_t narrow[16];
-    v_store_bf16(narrow, x);
-    for (int i = 0; i < 16; i++) out[2 * i + second] = narrow[i];
-}
-
 static inline void read_group(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, float *out) {
     const __m128i *from = (const __m128i *)(x->integers + (row * groups + group) * GROUP);
@@ -217,16 +211,6 @@ static inline __attribute__((always_inline)) void add_some_rows(
     for (int r = 0; r < rows; r++) v_store(c + r * c_stride, sum[r]);
 }
 
-static inline void add_product(
-    float *c, int64_t c_stride, const uint16_t *a, int64_t a_stride, const uint16_t *b,
-    int64_t b_stride, int64_t rows) {
-    for (; rows > 0; rows -= TOGETHER, c += TOGETHER * c_stride, a += TOGETHER * a_stride)
-        switch (smaller(rows, TOGETHER)) {
-        case 1: add_some_rows(c, c_stride, a, a_stride, b, b_stride, 1); break;
-        case 2: add_some_rows(c, c_stride, a, a_stride, b, b_stride, 2); break;
-        case 3: add_some_rows(c, c_stride, a, a_stride, b, b_stride, 3); break;
-        default: add_some_rows(c, c_stride, a, a_stride, b, b_stride, TOGETHER);
-        }
-}
+#include "add_rows.h"
 
 #endif

@@ -74,6 +74,7 @@ static inline floats v_seconds(const void *pairs) {
     return (__m512)_mm512_and_si512(_mm512_loadu_si512(pairs), _mm512_set1_epi32(0xffff0000));
 }
 
+#define STORES_EVERY_OTHER 1  // itself
 static inline void v_store_every_other(uint16_t *out, floats x, int second) {
     const __m512i wide = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
     _mm512_mask_storeu_epi16(

@@ -141,12 +141,6 @@ static inline floats v_seconds(const void *pairs) {
     return EACH(vreinterpretq_f32_u32(vandq_u32(vld1q_u32(at + 4 * i), vdupq_n_u32(0xffff0000))));
 }
 
-static inline void v_store_every_other(uint16_t *out, floats x, int second) {
-    uint16_t narrow[16];
-    v_store_bf16(narrow, x);
-    for (int i = 0; i < 16; i++) out[2 * i + second] = narrow[i];
-}
-
 static inline void read_group(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, float *out) {
     const int8_t *from = (const int8_t *)(x->integers + row * groups * GROUP) + group * GROUP;

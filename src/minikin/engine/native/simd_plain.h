@@ -164,13 +164,6 @@ static inline floats v_seconds(const void *pairs) {
     return EACH((four)(all[i] & 0xffff0000));
 }
 
-// Store 16 values as bf16, as the first or the second numbers of 16 pairs.
-static inline void v_store_every_other(uint16_t *out, floats x, int second) {
-    uint16_t narrow[16];
-    v_store_bf16(narrow, x);
-    for (int i = 0; i < 16; i++) out[2 * i + second] = narrow[i];
-}
-
 // The values of a group of 32 integers of a row.
 static inline void read_group(
     const struct inputs *x, int64_t row, int64_t group, int64_t groups, float *out) {
