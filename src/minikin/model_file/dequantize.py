@@ -162,12 +162,24 @@ def _mxfp4(blocks: np.ndarray) -> Parts:
     return Parts(_E2M1_LEVELS[fields(blocks["q"], 4, 16)], scale[:, None], 12)
 
 
+def _e4m3() -> np.ndarray:
+    byte = np.arange(128)
+    exponent, mantissa = byte >> 3, byte & 7
+    values = np.ldexp(mantissa + 8.0 * (exponent > 0), np.maximum(exponent, 1) - 10)
+    return values.astype(np.float32)
+
+
+E4M3 = _e4m3()
+"""float32 [128]: the values of bytes of 4 exponent and 3 mantissa bits (OCP 8-bit floats).
+
+The last one is not a number in both formats that use it.
+"""
+
+
 def _nvfp4(blocks: np.ndarray) -> Parts:
-    # Half of a float of 4 exponent and 3 mantissa bits, because the values are doubled.
-    mantissa, exponent = (blocks["e"] & 7).astype(np.float32), (blocks["e"] >> 3 & 15).astype(int)
-    scale = np.ldexp(mantissa + 8 * (exponent > 0), np.maximum(exponent, 1) - 11)
+    scale = E4M3[blocks["e"] & 127] / 2  # because the values are doubled
     scale[blocks["e"] == 0x7F] = 0  # not a number
-    return Parts(_E2M1_LEVELS[fields(blocks["q"], 4, 8)], scale.astype(np.float32), 12)
+    return Parts(_E2M1_LEVELS[fields(blocks["q"], 4, 8)], scale, 12)
 
 
 def _ternary(levels: np.ndarray, blocks: np.ndarray) -> Parts:

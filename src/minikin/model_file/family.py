@@ -60,6 +60,11 @@ class Family:
     rounded_yarn: bool = True
     """The first and last pair that YaRN changes are rounded to whole pairs."""
 
+    @property
+    def has_local_rope(self) -> bool:
+        """Whether layers with a window have positions of their own."""
+        return self.plain_local_rope or self.local_rope_base is not None
+
 
 FAMILIES = {
     "llama": Family(side_by_side=True),

@@ -74,7 +74,7 @@ def read_ropes(
         raise fields.wrong("rope.dimension_count")
     plain = _frequencies(dimensions, _base(fields, "rope.freq_base", 10_000.0))
     far = near = _scaled(file, fields, family, plain, context)
-    if family.local_rope_base or family.plain_local_rope:
+    if family.has_local_rope:
         own = family.local_rope_base or _base(fields, "rope.freq_base", 10_000.0)
         base = _base(fields, "rope.freq_base_swa", own)
         near = Rope(tuple(_frequencies(dimensions, base).tolist()))

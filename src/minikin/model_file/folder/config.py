@@ -96,6 +96,10 @@ class Kind:
     """The two rows of a rotary pair are adjacent, as in GGUF files of the family."""
     multiplied: bool = False
     """config.json has factors for embeddings, attention, residuals and logits."""
+    feed_forward: str = "intermediate_size"
+    """What config.json calls the size of the feed-forward."""
+    hybrid: bool = False
+    """config.json says which layers are attention, and layers can have experts too."""
     mixture: bool = False
     """Every layer is a mixture of experts."""
     experts: Mapping[str, str] = field(default_factory=dict)
@@ -104,15 +108,9 @@ class Kind:
     """GGUF's names of tensors that have other names in other families."""
 
 
-_GEMMA_NAMES = {
-    "post_attention_layernorm": "post_attention_norm",
-    "pre_feedforward_layernorm": "ffn_norm",
-    "post_feedforward_layernorm": "post_ffw_norm",
-}
-_AFTER_NAMES = {
-    "post_attention_layernorm": "post_attention_norm",
-    "post_feedforward_layernorm": "post_ffw_norm",
-}
+_POST_NAMES = {"post_attention_layernorm": "post_attention_norm"}
+_AFTER_NAMES = _POST_NAMES | {"post_feedforward_layernorm": "post_ffw_norm"}
+_GEMMA_NAMES = _AFTER_NAMES | {"pre_feedforward_layernorm": "ffn_norm"}
 _GLM_NAMES = {
     "post_self_attn_layernorm": "post_attention_norm",
     "post_mlp_layernorm": "post_ffw_norm",
@@ -164,7 +162,13 @@ KINDS = {
     "ministral3": Kind(arch="mistral3", window="all", own_head_dim=True),
     "granite": Kind(arch="granite", multiplied=True),
     # Without experts and Mamba layers: Granite 4 Micro.
-    "granitemoehybrid": Kind(arch="granite", multiplied=True, names=_SHARED_NAMES),
+    "granitemoehybrid": Kind(
+        arch="granite",
+        multiplied=True,
+        feed_forward="shared_intermediate_size",
+        hybrid=True,
+        names=_SHARED_NAMES,
+    ),
     "ernie4_5": Kind(
         arch="ernie4_5", tied=True, own_head_dim=True, interleaved=True, rope_base=5e5
     ),
@@ -179,12 +183,12 @@ KINDS = {
         window="family",
         rope_base=150_000.0,
         mixture=True,
-        names={"post_attention_layernorm": "post_attention_norm"},
+        names=_POST_NAMES,
     ),
     "seed_oss": Kind(
         arch="seed_oss",
         own_head_dim=True,
-        names={"post_attention_layernorm": "post_attention_norm"},
+        names=_POST_NAMES,
     ),
     "hunyuan_v1_dense": Kind(arch="hunyuan-dense", names=_HUNYUAN_NAMES),
     "olmo2": Kind(arch="olmo2", names=_AFTER_NAMES),
@@ -202,7 +206,7 @@ KINDS = {
         mixture=True,
         rotary_share=0.5,
         experts=_DEEPSEEK_EXPERTS,
-        names={"post_attention_layernorm": "post_attention_norm"},
+        names=_POST_NAMES,
     ),
     "dots1": Kind(arch="dots1", mixture=True, experts=_DEEPSEEK_EXPERTS),
     "minimax_m2": Kind(
@@ -256,12 +260,11 @@ def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     """
     _check_computed(fields, kind)
     layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
-    inner = "shared_intermediate_size" if kind.names is _SHARED_NAMES else "intermediate_size"
     hidden, heads = fields.whole("hidden_size"), fields.whole("num_attention_heads")
     shape: dict[str, Any] = {
         "block_count": layers,
         "embedding_length": hidden,
-        "feed_forward_length": fields.whole(inner),
+        "feed_forward_length": fields.whole(kind.feed_forward),
         "attention.head_count": heads,
         "attention.head_count_kv": fields.whole("num_key_value_heads", heads),
         "attention.key_length": head_dim(fields, kind),
@@ -376,7 +379,7 @@ def _check_computed(fields: ConfigFields, kind: Kind) -> None:
     for key in ("use_bidirectional_attention", "use_mrope"):
         if fields.flag(key):
             raise fields.wrong(key)
-    if kind.names is _SHARED_NAMES:
+    if kind.hybrid:
         if fields.get("num_local_experts") not in (None, 0):
             raise fields.wrong("num_local_experts")
         # "mamba" and "nope" are not supported yet.

@@ -13,9 +13,9 @@ from math import prod
 import numpy as np
 
 from minikin.errors import ModelFileError
-from minikin.model_file.dequantize import dequantize
+from minikin.model_file.dequantize import E4M3, dequantize
 from minikin.model_file.folder.config import ConfigFields
-from minikin.model_file.folder.shard import Dtype, Stored
+from minikin.model_file.folder.shard import Dtype, Stored, misshapen
 from minikin.model_file.gguf import GGMLType
 
 DTYPE = "F8_E4M3"
@@ -24,16 +24,9 @@ SUFFIXES = (*SCALES, "input_scale", "activation_scale")
 _TYPES: dict[Dtype, GGMLType] = {"F32": GGMLType.F32, "BF16": GGMLType.BF16, "F16": GGMLType.F16}
 
 
-def _values() -> np.ndarray:
-    """float32 [256]: the value of each byte."""
-    byte = np.arange(256)
-    exponent, mantissa = byte >> 3 & 15, byte & 7
-    value = np.ldexp(mantissa + 8.0 * (exponent > 0), np.maximum(exponent, 1) - 10)
-    value[byte & 127 == 127] = np.nan
-    return np.where(byte < 128, value, -value).astype(np.float32)
-
-
-_VALUES = _values()
+_FINITE = np.append(E4M3[:127], np.float32(np.nan))
+_VALUES = np.concatenate([_FINITE, -_FINITE])
+"""float32 [256]: the value of each byte."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +57,12 @@ class Float8:
         """Raise ModelFileError if these tensors do not fit."""
         counts = self._counts(weight.shape) if len(weight.shape) == 2 else ()
         if 0 in weight.shape or not counts:
-            raise _misshapen(f"{name}.weight")
+            raise misshapen(f"{name}.weight")
         if scale is None:
             raise ModelFileError(f"The matrix {name[:64]!a} has no scale.")
         single = prod(scale.shape) == 1 and not self.square
         if scale.dtype not in _TYPES or not (single or scale.shape == counts):
-            raise _misshapen(f"{name}.weight_scale")
+            raise misshapen(f"{name}.weight_scale")
 
     def values(
         self, weight: np.ndarray, shape: tuple[int, ...], scale: np.ndarray, stored: Stored
@@ -121,7 +114,3 @@ def _compressed(stated: ConfigFields) -> tuple[int, int] | None:
     if (square is not None) != (strategy == "block"):
         raise weights.wrong("block_structure")
     return square
-
-
-def _misshapen(name: str) -> ModelFileError:
-    return ModelFileError(f"The tensor {name[:64]!a} has an unexpected type or shape.")

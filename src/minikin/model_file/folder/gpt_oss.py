@@ -15,7 +15,7 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.folder.config import ConfigFields
-from minikin.model_file.folder.shard import Dtype, Shard, Stored
+from minikin.model_file.folder.shard import Dtype, Shard, Stored, misshapen
 from minikin.model_file.gguf import GGMLType
 
 _NAME = re.compile(
@@ -73,7 +73,7 @@ def _quantized(
     shape = stored.shape
     fits = len(shape) == 4 and shape[3] == 16 and 0 not in shape and exponents.shape == shape[:3]
     if not fits or stored.dtype != "U8" or exponents.dtype != "U8":
-        raise _misshapen(name)
+        raise misshapen(name)
 
     def read() -> np.ndarray:
         packed = blocks[0].tensor(blocks[1]).reshape(shape)[:, rows]
@@ -94,7 +94,7 @@ def _plain(
     stored = _stored(home)
     shape = stored.shape
     if stored.dtype not in types or len(shape) not in (2, 3) or 0 in shape:
-        raise _misshapen(name)
+        raise misshapen(name)
     kind = types[stored.dtype]
 
     def read() -> np.ndarray:
@@ -108,7 +108,3 @@ def _plain(
 
 def _stored(home: Home) -> Stored:
     return home[0].tensors[home[1]]
-
-
-def _misshapen(name: str) -> ModelFileError:
-    return ModelFileError(f"The tensor {name[:64]!a} has an unexpected type or shape.")

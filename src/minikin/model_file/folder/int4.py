@@ -17,7 +17,7 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.folder.config import ConfigFields
-from minikin.model_file.folder.shard import Dtype, Stored
+from minikin.model_file.folder.shard import Dtype, Stored, misshapen
 from minikin.model_file.gguf import GGMLType
 
 SUFFIXES = ("qweight", "qzeros", "scales", "g_idx")
@@ -70,21 +70,21 @@ class Int4:
         if levels is None or scales is None or "qzeros" not in stored:
             raise ModelFileError(f"The matrix {name[:64]!a} lacks its qweight, qzeros or scales.")
         if len(levels.shape) != 2 or levels.dtype != "I32":
-            raise _misshapen(f"{name}.qweight")
+            raise misshapen(f"{name}.qweight")
         rows, columns = levels.shape
         inputs, outputs = (rows, columns * 8) if self.method == "awq" else (rows * 8, columns)
         group = inputs if self.group == -1 else self.group
         if not inputs or not outputs or inputs % group or inputs % BLOCK or outputs % 8:
-            raise _misshapen(f"{name}.qweight")
+            raise misshapen(f"{name}.qweight")
         groups = inputs // group
         if scales.shape != (groups, outputs) or scales.dtype not in (*_FLOATS, "BF16"):
-            raise _misshapen(f"{name}.scales")
+            raise misshapen(f"{name}.scales")
         zeros = stored["qzeros"]
         if zeros.shape != (groups, outputs // 8) or zeros.dtype != "I32":
-            raise _misshapen(f"{name}.qzeros")
+            raise misshapen(f"{name}.qzeros")
         order = stored.get("g_idx")
         if order and (order.shape != (inputs,) or order.dtype != "I32"):
-            raise _misshapen(f"{name}.g_idx")
+            raise misshapen(f"{name}.g_idx")
         return outputs, inputs
 
     def blocks(
@@ -137,10 +137,6 @@ def _gptq(stated: ConfigFields) -> int:
     if stated.flag("is_marlin_format"):
         raise stated.wrong("is_marlin_format")
     return 1 if form == "gptq" else 0
-
-
-def _misshapen(name: str) -> ModelFileError:
-    return ModelFileError(f"The tensor {name[:64]!a} has an unexpected type or shape.")
 
 
 def _nibbles(packed: np.ndarray) -> np.ndarray:

@@ -16,8 +16,6 @@ from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.folder.config import ConfigFields, Kind, head_dim
 
-_LOCAL = {"gemma3", "olmo2"}
-"""The families in which layers with a window have positions of their own."""
 _SORTS = {"full_attention", "sliding_attention"}
 RopeType = Literal["default", "linear", "llama3", "yarn", "longrope", "fixed NTK"]
 _COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
@@ -53,10 +51,10 @@ def read_rope(fields: ConfigFields, kind: Kind) -> tuple[Shape, Factors]:
     if any(stated.get(sort) is not None for sort in _SORTS):
         stated.check_keys(_SORTS)
         near, far = stated.part("sliding_attention"), stated.part("full_attention")
-        if kind.arch not in _LOCAL or far is None:
+        if not FAMILIES[kind.arch].has_local_rope or far is None:
             raise ModelFileError("config.json's rope_parameters has an unknown format.")
         stated, local = far, _local(near or ConfigFields({}), fields, kind, whole_base)
-    elif kind.arch in _LOCAL:
+    elif FAMILIES[kind.arch].has_local_rope:
         local = _local(ConfigFields({}), fields, kind, whole_base)
     shape, factors = _read(stated, fields, kind, whole_base)
     return shape | local, factors

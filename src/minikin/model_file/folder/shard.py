@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from minikin.errors import ModelFileError
 from minikin.model_file.data_file import DataFile, MalformedError, explained, shown
 from minikin.model_file.folder.files import check_keys, json_object
 
@@ -37,6 +38,11 @@ class Stored(msgspec.Struct, frozen=True):
     start: int
     """Bytes from the start of the file."""
     nbytes: int
+
+
+def misshapen(name: str) -> ModelFileError:
+    """The error for a tensor that the folder's format does not have in this form."""
+    return ModelFileError(f"The tensor {name[:64]!a} has an unexpected type or shape.")
 
 
 class Shard(DataFile):
