@@ -22,6 +22,7 @@ DEEPSEEK_SEPARATOR = "<｜tool▁sep｜>"
 # Qwen3-Coder, Qwen3.5, Nemotron 3, Step, within TOOL_CALL. NAME and ">" follow the first two:
 FUNCTION, PARAMETER = "<function=", "<parameter="
 FUNCTION_END, PARAMETER_END = "</function>", "</parameter>"
+PARAMETER_NAME_END, PARAMETER_VALUE_END = ">\n", f"\n{PARAMETER_END}\n"
 
 CALL_MARKS = (
     TOOL_CALL,

@@ -10,10 +10,9 @@ import json
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
-from minikin.marks import FUNCTION_END, PARAMETER, PARAMETER_END
-
-NAME_END = ">\n"
-VALUE_END = f"\n{PARAMETER_END}\n"
+from minikin.marks import FUNCTION_END, PARAMETER
+from minikin.marks import PARAMETER_NAME_END as NAME_END
+from minikin.marks import PARAMETER_VALUE_END as VALUE_END
 
 
 def written(arguments: Mapping[str, Any], hide: Callable[[str], str]) -> str:

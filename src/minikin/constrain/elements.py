@@ -9,7 +9,8 @@ from typing import Any
 
 from minikin.constrain.lark import quote
 from minikin.constrain.plan import Schema, SchemaPart
-from minikin.marks import PARAMETER, PARAMETER_END
+from minikin.marks import PARAMETER, PARAMETER_NAME_END
+from minikin.marks import PARAMETER_VALUE_END as _END
 
 _DEFINITIONS = ("$defs", "definitions")
 _OF_OBJECTS = {
@@ -20,7 +21,6 @@ _OF_OBJECTS = {
 _OF_TEXTS = {"type", "title", "description", "default", "examples", "enum"}
 _NAME = re.compile(r"[^<>\n]{1,64}")
 _ELSEWHERE = re.compile(r'"\$(id|anchor|dynamicRef)": |"\$ref": "(?!#/(\$defs|definitions)/)')
-_END = f"\n{PARAMETER_END}\n"
 
 
 def texts_in(schema: Schema) -> frozenset[str] | None:
@@ -69,7 +69,7 @@ def element_rules(
     yield f"{name}: {' '.join(places) or quote('')}"
     shared = {key: root[key] for key in _DEFINITIONS if key in root}
     for at, (key, schema) in enumerate(properties.items()):
-        begin = quote(f"{PARAMETER}{key}>\n")
+        begin = quote(f"{PARAMETER}{key}{PARAMETER_NAME_END}")
         yield f"{name}_{at}: {begin} {name}_value{at}"
         if key not in part.texts:
             own = schema | shared if isinstance(schema, dict) else schema

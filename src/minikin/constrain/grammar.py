@@ -53,15 +53,16 @@ def _watched(plan: Plan) -> Watched:
     if call is None:
         return Watched(tuple(begins), marks=marks, thoughts=plan.thoughts)
     marks |= call.marks
-    if call.elements:  # no JSON object follows the beginning of a call
-        head, ends = call.before_arguments, (call.begin,)
-        return Watched(tuple(begins), call.begin, head, marks, plan.thoughts, ends)
-    ends = tuple(
+    ends = [
         f"{call.before_name or call.begin}{part.function}{call.before_arguments}"
         for part in plan.functions
         if part.lark
+    ]
+    if call.elements:  # no JSON object follows the beginning of a call
+        ends = [call.begin]
+    return Watched(
+        tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts, tuple(ends)
     )
-    return Watched(tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts, ends)
 
 
 def _grammar(plan: Plan) -> str:
