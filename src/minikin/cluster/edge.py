@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
@@ -14,8 +12,6 @@ from minikin.api.serving.model_pool import ModelPool
 from minikin.api.serving.served_model import ServedModel
 from minikin.cluster.remote_engine import RemoteEngine
 from minikin.config import ModelSettings, ServerSettings
-
-log = logging.getLogger(__name__)
 
 
 class Edge:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -14,8 +13,6 @@ from minikin.config import EngineSettings
 from minikin.engine.host.supervisor import EngineSupervisor
 from minikin.engine.messages import GenerationRequest
 from minikin.errors import MinikinError
-
-log = logging.getLogger(__name__)
 
 _request = msgspec.msgpack.Decoder(GenerationRequest).decode
 

@@ -104,7 +104,7 @@ class RemoteEngine:
         return resuming(request, self._attempt, self._recovered)
 
     async def _recovered(self) -> None:
-        """Raises EngineLost if there is no other replica."""
+        """Check that a replica is left. Raises EngineLost otherwise."""
         router = BoundedHashRouter.of.get(self._handle.deployment_name)
         if router is not None and not router.curr_replicas:
             raise EngineLost(LOST)

@@ -103,8 +103,8 @@ class Responses:
     async def _resolved(self, body: Body, request: Request) -> ResponseRequest:
         """The request in `body`, with its context and the items that it refers to.
 
-        Raises NotFound or InvalidRequest if there is no such context or item, or if the items do
-        not fit together.
+        Raises NotFound or InvalidRequest if the owner of the key lacks the context or an item, or
+        if the items do not fit together.
         """
         context, new = await gathered(body, self._service.store, request.state.owner)
         work = request.state.body_bytes * WORK + len(context) * ITEM_WORK
