@@ -10,14 +10,11 @@ import argparse
 import asyncio
 import selectors
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 
 from bench.client import ask
-from bench.peers import free_port
-from bench.server import STOP_SECONDS, Server, cpu_seconds
+from bench.server import Server, cpu_seconds, serving
 from minikin.engine.host import supervisor
 from minikin.engine.host.channel import (
     BlockingReader,
@@ -88,13 +85,11 @@ def engine(descriptor: int) -> None:
             connection.sendall(frame(steps.step()))
 
 
-def serve(model: str, port: int, folder: str) -> None:
-    """The server, with that engine."""
+def serve() -> None:
+    """`minikin serve` with that engine. The options are those of the command."""
     supervisor.PROGRAM = "bench.http_cost"
     from minikin.cli import main as command
 
-    sys.argv = ["minikin", "serve", model, "--port", str(port)]
-    sys.argv += ["--database", f"{folder}/store.sqlite3", "--files", f"{folder}/files"]
     command()
 
 
@@ -109,40 +104,23 @@ async def measure(server: Server, streams: int, tokens: int) -> float:
 
 def main() -> None:
     """Print the cost at each number of streams."""
-    if len(sys.argv) > 1 and sys.argv[1].isdigit():
-        engine(int(sys.argv[1]))
+    first = sys.argv[1] if len(sys.argv) > 1 else ""
+    if first.isdigit():
+        engine(int(first))
+        return
+    if first == "serve":
+        serve()
         return
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model")
-    parser.add_argument("--serve", nargs=2, metavar=("PORT", "FOLDER"), help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, default=500, help="of each answer")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 8, 32])
     args = parser.parse_args()
-    if args.serve:
-        serve(args.model, int(args.serve[0]), args.serve[1])
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "bench.http_cost",
-            args.model,
-            "--serve",
-            str(port),
-            folder,
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            server = Server(f"http://127.0.0.1:{port}", process)
-            server.wait_ready()
-            asyncio.run(measure(server, 4, 50))
-            for streams in args.streams:
-                cost = asyncio.run(measure(server, streams, args.tokens))
-                print(f"{streams:3} streams: {cost:5.0f} us of CPU a token", flush=True)
-        finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
+    with serving(args.model, program="bench.http_cost") as server:
+        asyncio.run(measure(server, 4, 50))
+        for streams in args.streams:
+            cost = asyncio.run(measure(server, streams, args.tokens))
+            print(f"{streams:3} streams: {cost:5.0f} us of CPU a token", flush=True)
 
 
 if __name__ == "__main__":

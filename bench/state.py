@@ -15,9 +15,6 @@ import asyncio
 import json
 import random
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +25,8 @@ import pytest
 from rich.progress import track
 
 from bench.client import ENDLESS, ask
-from bench.peers import free_port
 from bench.scenarios import unique
+from bench.server import serving
 from minikin.engine.scheduler import CALM_SECONDS
 from tests import postgresql
 
@@ -47,28 +44,9 @@ MODEL = "gpt-4.1-mini"
 @contextmanager
 def server(model: Path, database: str | None) -> Iterator[str]:
     """A server with this database, or with a new file of SQLite."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        where = ("--database", database or f"{folder}/store.sqlite3", "--files", f"{folder}/files")
-        command = (sys.executable, "-m", "minikin", "serve", str(model), "--port", str(port))
-        process = subprocess.Popen([*command, *where, "--no-access-log"])
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url)
-            yield url
-        finally:
-            process.terminate()
-            process.wait(120)
-
-
-def _wait(url: str) -> None:
-    while True:
-        try:
-            if httpx.get(f"{url}/ready").status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
+    where = ("--database", database) if database else ()
+    with serving(str(model), "--no-access-log", *where) as running:
+        yield running.url
 
 
 async def throughput(url: str, count: int, *, store: bool) -> float:
