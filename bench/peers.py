@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from tests.processes import ending, free_port
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv-bench"
@@ -153,27 +154,13 @@ def running(peer: Peer, models: Models, log: Path) -> Iterator[Server]:
             stderr=subprocess.STDOUT,
             env=os.environ | dict(peer.environment),
         )
-    try:
+    with ending(process, 10):
         while not _answers(url):
             if process.poll() is not None or time.perf_counter() - started > READY_SECONDS:
                 end = log.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"{peer.name} did not get ready: {end}")
             time.sleep(0.05)
         yield Server(peer.name, url, time.perf_counter() - started, process.pid)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def free_port() -> int:
-    """A free port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _answers(url: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from bench.peers import free_port
+from tests.processes import free_port
 
 STOP_SECONDS = 120.0
 

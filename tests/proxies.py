@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +12,10 @@ import httpx
 import pytest
 
 from tests.patience import until
+from tests.processes import free_port
 from tests.real_model import ROOT
 
 PROXIES = ("haproxy", "nginx")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @contextmanager

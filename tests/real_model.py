@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +17,7 @@ from minikin.config import cache_folder
 from minikin.hub.cache import ModelCache
 from minikin.hub.fetch import locate
 from minikin.hub.known import DEFAULT_MODEL
+from tests.processes import ending, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -81,9 +80,7 @@ def real_server(*options: str, log=None, tls: Path | None = None):
 
     `tls`: a file with a certificate for 127.0.0.1 and its key.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "minikin", "serve", "--port", str(port), *options]
     command += ["--tls-certificate", str(tls)] if tls else []
     process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL, stderr=log)
@@ -91,13 +88,6 @@ def real_server(*options: str, log=None, tls: Path | None = None):
     if tls:
         trusted = ssl.create_default_context(cafile=tls)
         server = RunningServer(f"https://127.0.0.1:{port}", process, trusted)
-    try:
+    with ending(process):
         server.wait_ready(300)
         yield server
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
-import socket
 import subprocess
 from functools import partial
 
@@ -17,6 +15,7 @@ from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.native.build import load_library
 from minikin.engine.native.variants import PLAIN
 from tests import arm64
+from tests.processes import ending, free_port
 from tests.real_model import ROOT, RunningServer, default_model
 
 pytestmark = [pytest.mark.arm64, pytest.mark.timeout(1800)]
@@ -60,20 +59,16 @@ def test_a_server_writes_the_tokens_that_plain_c_chooses_here(emulated, tmp_path
     expected = ""
     while engine.busy:
         expected += "".join(event.text for event in engine.step())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--port", str(port), "--context-length", "128", "--extensions"]
     process = subprocess.Popen(
         [emulated.python, "-m", "minikin", "serve", default_model(), *options],
         env=emulated.environment(tmp_path),
     )
-    try:
+    with ending(process, PATIENCE):
         server = RunningServer(f"http://127.0.0.1:{port}", process)
         server.wait_ready(PATIENCE)
         body = {"model": "gpt-4.1-mini", "prompt": PROMPT, "max_tokens": TOKENS, "temperature": 0}
         answer = httpx.post(f"{server.url}/v1/completions", json=body, timeout=PATIENCE)
         assert answer.json()["choices"][0]["text"] == expected
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == 0
+    assert process.returncode == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from minikin.api.page.files import STATIC
+from tests.processes import free_port
 from tests.real_model import ROOT, default_model
 
 pytestmark = pytest.mark.wheel
@@ -51,9 +51,7 @@ def test_the_wheel_serves(python: str, wheel: Path, tmp_path: Path):
     subprocess.run([python, "-m", "venv", programs.parent], check=True)
     install = [programs / "python", "-m", "pip", "install", "--quiet", wheel]
     subprocess.run(install, check=True, timeout=2 * PATIENCE)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     # Without gcc, and with an empty cache, the kernels are those of the wheel.

@@ -14,6 +14,7 @@ from minikin.cli import app
 from minikin.config import EngineSettings, ModelSettings, ServerSettings
 from minikin.errors import SetupError
 from minikin.hub.known import DEFAULT_MODEL, KNOWN_MODELS
+from tests.processes import free_port
 
 from .conftest import Minikin
 
@@ -32,11 +33,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     return calls
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.fixture(name="free_port")
+def one_port() -> int:
+    return free_port()
 
 
 def serve(*args: str) -> None:

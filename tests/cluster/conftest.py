@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import httpx
 import pytest
 
 from tests.patience import until
-from tests.proxies import free_port
+from tests.processes import ending, free_port
 from tests.real_model import ROOT
 
 START_SECONDS = 300
@@ -73,16 +72,9 @@ def cluster(postgres, tmp_path_factory):
     log = tmp_path_factory.mktemp("cluster") / "log"
     with log.open("w") as output:
         process = _started(running, output)
-        try:
+        with ending(process):
             assert process.poll() is None, log.read_text()
             yield running
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _started(running: Cluster, log) -> subprocess.Popen:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from minikin.config import ORIGINAL, SNAPSHOT
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES
 from tests.model_file.folder.quantized import quantize_folder
+from tests.processes import free_port
 from tests.real_model import ROOT, real_server
 from tests.tokenizer.spelling_folder import END, WORD, write_spelling_folder
 
@@ -138,9 +138,7 @@ def test_an_error_in_a_folder_is_one_line(
         (folder / "chat_template.jinja").unlink()
     content = json.loads((folder / name).read_text()) | change
     (folder / name).write_text(json.dumps(content))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     run = minikin("serve", "--model", str(folder), "--port", str(port))
     assert run.returncode == 1
     said = [line for line in run.stderr.splitlines() if not line.startswith("engine: INFO")]
