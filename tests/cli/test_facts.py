@@ -7,7 +7,8 @@ from minikin.cli.facts import read_facts
 from minikin.engine.model.footprint import footprint
 from minikin.model_file.model_file import open_model_file
 from tests.engine.tiny_folders import write_folder
-from tests.engine.tiny_models import FAMILIES, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES
 from tests.real_model import default_model
 
 

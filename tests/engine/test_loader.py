@@ -13,7 +13,8 @@ from minikin.engine import loader
 from minikin.engine.model.native_decoder import NativeDecoder
 from minikin.engine.native.build import load_library
 from minikin.errors import ModelFileError, SetupError
-from tests.engine.tiny_models import FAMILIES, LONG, SHORT, VOCABULARY, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES, LONG, SHORT, VOCABULARY
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
-"""A tiny random model of each family, made with transformers and written as people's files are."""
+"""A tiny random model of each family, made with transformers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import torch
 import transformers
-from gguf.constants import MODEL_ARCH, GGMLQuantizationType
-
-from minikin.model_file.folder.names import is_seeing, text_name
+from gguf.constants import MODEL_ARCH
 
 VOCABULARY = 256
 SIZES: dict[str, Any] = {
@@ -367,108 +362,3 @@ FAMILIES = {
 }  # fmt: skip
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""
-
-
-def write_gguf(
-    tiny: Tiny,
-    model: transformers.PreTrainedModel,
-    path: Path,
-    kind: GGMLQuantizationType = GGMLQuantizationType.F32,
-) -> None:
-    """As llama.cpp's converter would, the matrices but routers in one type."""
-    c = model.config.get_text_config()
-    name = gguf.MODEL_ARCH_NAMES[tiny.arch]
-    writer = gguf.GGUFWriter(path, name)
-    head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    writer.add_vocab_size(VOCABULARY)
-    writer.add_block_count(c.num_hidden_layers + tiny.metadata.get("nextn_predict_layers", 0))
-    writer.add_embedding_length(c.hidden_size)
-    writer.add_feed_forward_length(c.intermediate_size)
-    writer.add_head_count(c.num_attention_heads)
-    writer.add_head_count_kv(c.num_key_value_heads)
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
-    writer.add_context_length(c.max_position_embeddings)
-    writer.add_layer_norm_rms_eps(c.rms_norm_eps)
-    if "rope.freq_base" not in tiny.metadata:
-        writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
-    for key, value in tiny.metadata.items():
-        add = {int: writer.add_uint32, str: writer.add_string}.get(type(value), writer.add_float32)
-        add(f"{name}.{key}", value)
-    for tensor, values in gguf_tensors(tiny, model, head_dim).items():
-        exact = values.ndim == 1 or tensor.endswith(".bias") or "ffn_gate_inp" in tensor
-        packed = GGMLQuantizationType.F32 if exact else kind
-        writer.add_tensor(tensor, gguf.quantize(values, packed), raw_dtype=packed)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def gguf_tensors(
-    tiny: Tiny, model: transformers.PreTrainedModel, head_dim: int
-) -> dict[str, np.ndarray]:
-    names = gguf.get_tensor_name_map(tiny.arch, model.config.get_text_config().num_hidden_layers)
-    found: dict[str, np.ndarray] = {}
-    for name, weight in model.state_dict().items():
-        if name == "lm_head.weight" and model.config.tie_word_embeddings:
-            continue
-        if is_seeing(name):
-            continue
-        name, values = text_name(name), weight.numpy()
-        if tiny.norms_from_zero and name.endswith("norm.weight"):
-            values = values + 1
-        if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
-            values = side_by_side(values, head_dim)
-        for part, numbers in as_written(tiny, name, values):
-            own = names.get_name(part, (".weight", ".bias"))
-            assert own, name
-            found[own] = numbers
-    for name, factors in tiny.tensors.items():
-        found[name] = np.array(factors or llama3_factors(head_dim), dtype=np.float32)
-    return found
-
-
-def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """A tensor under the names that GGUF's map knows; experts' gates apart from what they gate."""
-    if name.endswith("e_score_correction_bias"):
-        layer = name.split(".")[2]
-        yield f"model.layers.{layer}.mlp.moe_statics.e_score_correction.bias", values.ravel()
-        return
-    if name.endswith("sinks"):
-        name += ".weight"
-    if ".shared_mlp." in name:
-        name = name.replace("shared_mlp.output_linear", "mlp.down_proj")
-        halves = [values] if "down" in name else np.split(values, 2)
-        for half, part in zip(halves, ("gate_proj", "up_proj"), strict=False):
-            yield name.replace("shared_mlp.input_linear", f"mlp.{part}"), half
-        return
-    if ".experts." not in name:
-        yield name, values
-        return
-    name = name.removesuffix("_bias") + (".bias" if name.endswith("_bias") else ".weight")
-    # Inputs come before outputs there, and gates and what they gate in turn.
-    odd = tiny.model == "GptOss"
-    if odd and values.ndim == 3:
-        values = values.swapaxes(1, 2)
-    if "gate_up" not in name:
-        yield name, np.ascontiguousarray(values)
-        return
-    halves = (values[:, ::2], values[:, 1::2]) if odd else np.split(values, 2, axis=1)
-    for half, part in zip(halves, ("gate", "up"), strict=True):
-        yield name.replace("gate_up", part), np.ascontiguousarray(half)
-
-
-def side_by_side(values: np.ndarray, head_dim: int) -> np.ndarray:
-    halves = values.reshape(-1, 2, head_dim // 2, *values.shape[1:])
-    return np.ascontiguousarray(halves.swapaxes(1, 2)).reshape(values.shape)
-
-
-def llama3_factors(head_dim: int) -> list[float]:
-    """The formula of Llama 3.1's release."""
-    factors = []
-    for exponent in np.arange(0, head_dim, 2) / head_dim:
-        wavelength = 2 * np.pi * 10_000.0**exponent
-        smooth = (64 / wavelength - 1) / (4 - 1)
-        factors.append(1 / (min(max(smooth, 0), 1) * (1 - 1 / 8) + 1 / 8))
-    return factors

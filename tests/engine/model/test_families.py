@@ -30,7 +30,8 @@ from minikin.model_file.gguf import GGUFFile
 from minikin.model_file.model_file import open_model_file
 from tests.engine.model.verified import FORMS, GGUF_ONLY, table, written
 from tests.engine.tiny_folders import write_folder
-from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64

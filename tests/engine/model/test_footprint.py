@@ -13,7 +13,8 @@ from minikin.engine.model import footprint as module
 from minikin.engine.model.footprint import footprint
 from minikin.model_file.gguf import GGMLType, GGUFFile
 from minikin.model_file.model_file import open_model_file
-from tests.engine.tiny_models import FAMILIES, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES
 from tests.real_model import default_model, real_server
 
 

@@ -16,7 +16,8 @@ from minikin.engine.native.variants import SETS
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.gguf import GGUFFile
 from tests.engine.model.test_families import PROMPTS, load, logits
-from tests.engine.tiny_models import FAMILIES, MIXTURES, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES, MIXTURES
 
 MXFP4 = GGMLQuantizationType.MXFP4
 

@@ -13,7 +13,8 @@ from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
 from tests.engine.model.test_families import load
-from tests.engine.tiny_models import FAMILIES, VOCABULARY, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES, VOCABULARY
 
 PREFIX = [(11 * i * i + i) % VOCABULARY for i in range(40)]
 

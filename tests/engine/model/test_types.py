@@ -13,7 +13,8 @@ from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.gguf import GGMLType
 from tests.engine.model.test_families import PROMPTS, load, logits
 from tests.engine.native.samples import packed_rows
-from tests.engine.tiny_models import FAMILIES, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES
 
 LLAMA = replace(
     FAMILIES["Llama 2"],

@@ -15,7 +15,8 @@ from minikin.model_file.folder.rope import read_rope
 from minikin.model_file.model_file import open_model_file
 from tests.engine.model.verified import GGUF_ONLY
 from tests.engine.tiny_folders import write_folder
-from tests.engine.tiny_models import FAMILIES, write_gguf
+from tests.engine.tiny_gguf import write_gguf
+from tests.engine.tiny_models import FAMILIES
 
 
 def older(config):
