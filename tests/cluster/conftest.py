@@ -17,6 +17,7 @@ from tests.real_model import ROOT
 
 START_SECONDS = 300
 STARTS = 6
+_ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 OPTIONS = ("--replicas", "2", "--edges", "2", "--threads", "1")
 
 
@@ -31,14 +32,12 @@ class Cluster:
         ]  # fmt: skip
 
     def start(self, log) -> subprocess.Popen:
-        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-        return subprocess.Popen(self._command, cwd=ROOT, env=env, stdout=log, stderr=log)
+        return subprocess.Popen(self._command, cwd=ROOT, env=_ENVIRONMENT, stdout=log, stderr=log)
 
     def update(self, *options: str) -> None:
         """Replace all replicas by new ones with other options."""
-        env = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
         command = [*self._command, "--address", "auto", *options]
-        subprocess.run(command, cwd=ROOT, env=env, check=True, timeout=START_SECONDS)
+        subprocess.run(command, cwd=ROOT, env=_ENVIRONMENT, check=True, timeout=START_SECONDS)
 
     def answers(self) -> bool:
         try:
