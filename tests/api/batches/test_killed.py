@@ -2,12 +2,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
-import openai
 import pytest
 
 from minikin.store.batches import Batches
-from tests.api.routes.test_batches import begin, client_of, ended, jsonl, line, results
+from tests.api.routes.test_batches import begin, ended, jsonl, line, results
+from tests.openai_clients import client_of
 from tests.patience import until
 
 ROOT = Path(__file__).parents[3]
@@ -23,8 +24,7 @@ def start(database, folder):
         env=environment,
     )
     assert process.stdout
-    url = process.stdout.readline().strip()
-    return process, openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
+    return process, client_of(SimpleNamespace(url=process.stdout.readline().strip()))
 
 
 @pytest.mark.parametrize(
