@@ -6,9 +6,9 @@ from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from minikin.catalog.facts.evidence import Evidence, Result
+from minikin.catalog.openrouter import Served
 from minikin.catalog.routes import catalog_routes
 from minikin.catalog.sources import catalog as catalogs
-from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import MinikinError
 
 
@@ -28,7 +28,7 @@ def client(tmp_path_factory):
     async def on_error(request, error):
         return JSONResponse(error.body(), error.status)
 
-    routes = catalog_routes(load, ("SmolLM2-135M-Instruct", "gpt-4.1-mini"))
+    routes = catalog_routes(load, [Served(("SmolLM2-135M-Instruct", "gpt-4.1-mini"), lambda: None)])
     with TestClient(
         Starlette(routes=routes, exception_handlers={MinikinError: on_error})
     ) as client:
@@ -161,10 +161,15 @@ def test_openrouters_list_names_what_is_served_here(client):
     assert "top_k" not in alias["supported_parameters"]  # rejected by default
 
 
-def test_an_alias_of_an_unknown_model_has_no_facts():
-    found = catalog_routes(lambda: Catalog([]), ("my-own", "gpt-4.1-mini"))
+def test_a_local_name_is_never_taken_for_somebodys_model(tmp_path):
+    """`small` is also the name of a model of Kilo, and gpt-4.1-mini of one of OpenAI."""
+    models = [Served(("small", "gpt-4.1-mini"), lambda: 4096), Served(("big",), lambda: None)]
+    found = catalog_routes(lambda: catalogs.load(tmp_path), models)
     with TestClient(Starlette(routes=found)) as client:
-        for row in client.get("/api/v1/models").json()["data"]:
-            assert row["name"] == "my-own"
-            assert (row["created"], row["context_length"], row["pricing"]) == (None, None, {})
-            assert row["supported_parameters"] == []
+        rows = client.get("/api/v1/models").json()["data"]
+    assert [row["name"] for row in rows] == ["small", "small", "big"]
+    assert [row["context_length"] for row in rows] == [4096, 4096, None]
+    for row in rows:
+        assert (row["created"], row["pricing"], row["description"]) == (None, {}, "")
+        # The server enforces the parameters, whatever the model.
+        assert {"tools", "seed", "response_format"} < set(row["supported_parameters"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from typer.core import TyperGroup
 from minikin.catalog.facts import numbers, snapshot
 from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record, RecordKind
+from minikin.catalog.facts.prices import Job
+from minikin.catalog.facts.prices import cost as quote
 from minikin.catalog.facts.schema import KINDS, capabilities
 from minikin.catalog.pages.site import Site, build_time
 from minikin.catalog.sources import catalog as catalogs
@@ -106,8 +109,8 @@ def import_(
     taken = catalogs.take(source, home)
     path = snapshot.save(taken, home / "imports")
     for reason in taken.dropped:
-        errors.print(f"dropped {reason}", soft_wrap=True)
-    counted = f"{len(taken.entries)} records, {len(taken.dropped)} dropped"
+        errors.print(f"refused {reason}", soft_wrap=True)
+    counted = f"{len(taken.entries)} records, {len(taken.dropped)} refused"
     out.print(f"{counted}: {path}", soft_wrap=True)
 
 
@@ -268,6 +271,8 @@ def show(
         of = catalog.offerings_of if record.kind == "model" else catalog.offerings_at
         out.print()
         _print_offerings(of(record))
+    if record.kind == "model" and (moving := catalog.snapshot_of(record)):
+        out.print(f"\nA snapshot of {moving.id}, whose name moves between snapshots.")
     for row in catalog.stand_ins(record) if record.kind == "model" else ():
         out.print(f"\n{row.id} uses this name for another model.")
     out.print()
@@ -336,7 +341,17 @@ def cost(
     cached: Annotated[
         int, typer.Option(min=0, metavar="N", help="Prompt tokens read from a cache.")
     ] = 0,
+    cache_write: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Prompt tokens written to a cache.")
+    ] = 0,
+    reasoning: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Tokens of the answer that are reasoning.")
+    ] = 0,
     batch: Annotated[bool, typer.Option("--batch", help="Use batch prices.")] = False,
+    at: Annotated[
+        datetime | None,
+        typer.Option(help="The time of the call in UTC, for prices by the hour."),
+    ] = None,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -344,17 +359,24 @@ def cost(
 
     Example: minikin catalog cost gpt-4.1-mini --input 20000 --output 800
     """
-    if cached > input:
-        raise SetupError("--cached cannot exceed --input, because it counts tokens of the prompt.")
+    if cached + cache_write > input or reasoning > output:
+        raise SetupError(
+            "--cached and --cache-write count tokens of --input, and --reasoning those of --output."
+        )
+    moment = at.replace(tzinfo=UTC) if at else None
+    job = Job(input, output, cached, cache_write, reasoning, batch=batch, at=moment)
     catalog = _load(folder)
     record = query.named(catalog, model)
     rows = catalog.offerings_of(record) if record.kind == "model" else [record]
-    costs = [(numbers.cost(row, input, output, cached, batch), row.id) for row in rows]
-    costs.sort(key=lambda pair: (pair[0] is None, pair))
+    quotes = [(quote(row, job), row.id) for row in rows if row.value("status") != "removed"]
+    quotes.sort(key=lambda pair: (pair[0].usd is None, pair[0].usd or 0, pair[1]))
     if as_json:
-        print_json([{"offering": id, "usd": amount} for amount, id in costs])
+        print_json([{"offering": id, "usd": q.usd, "reason": q.reason} for q, id in quotes])
         return
-    print_table(["OFFERING", "COST"], ([id, numbers.amount(usd)] for usd, id in costs))
+    print_table(
+        ["OFFERING", "COST"],
+        ([id, numbers.amount(q.usd) if q.usd is not None else q.reason] for q, id in quotes),
+    )
 
 
 @catalog_app.command()

@@ -17,7 +17,7 @@ answers with the status and body of the error.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -50,13 +50,12 @@ _STATES: tuple[BadgeState, ...] = ("verified", "declared", "failed", "stale")
 
 def catalog_routes(
     load: Callable[[], Catalog],
-    served: tuple[str, ...] = (),
+    served: Sequence[openrouter.Served] = (),
     frame: Callable[[str], Frame] = no_frame,
 ) -> list[Route]:
     """Routes for the catalog that `load` returns. It is called once, at the first request.
 
-    `served` are the names of this server's models, each model's id first. `frame` is what its pages
-    have in common.
+    `served` are this server's models. `frame` is what its pages have in common.
     """
     lock = threading.Lock()
     made = cache(lambda: Site(load()))
@@ -87,8 +86,7 @@ def catalog_routes(
         return _record(site().catalog, path)
 
     def openrouter_models(request: Request) -> Response:
-        rows = [openrouter.entry(site().catalog, served[0], name) for name in served]
-        return JSONResponse({"data": rows})
+        return JSONResponse({"data": openrouter.entries(site().catalog, served)})
 
     few = CapacityLimiter(THREADS)
 

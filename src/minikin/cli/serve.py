@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -296,11 +297,16 @@ def catalog_routes(settings: ServerSettings) -> MoreRoutes:
     """The catalog, as part of the server."""
     from minikin.api.app import MoreRoutes
     from minikin.api.page.frame import head, header
+    from minikin.api.serving.window import stated_context_length
     from minikin.catalog import openapi, routes
+    from minikin.catalog.openrouter import Served
     from minikin.catalog.pages.page import Frame
     from minikin.catalog.sources.catalog import load
 
-    served = tuple(name for model in settings.models for name in model.names)
+    served = [
+        Served(tuple(model.names), partial(stated_context_length, model.engine))
+        for model in settings.models
+    ]
 
     def frame(home: str) -> Frame:
         return Frame(head(home), header("catalog", home))

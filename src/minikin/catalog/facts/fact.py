@@ -16,6 +16,10 @@ State = Literal["known", "absent", "unknown"]
 RecordKind = Literal["author", "model", "provider", "offering"]
 
 
+_CHANGING = ("price_", "billing", "status")
+"""Fields whose newest value counts."""
+
+
 class Origin(IntEnum):
     """The origin of a fact. A lower value has priority."""
 
@@ -69,7 +73,8 @@ class Record(msgspec.Struct):
 def merge(records: Iterable[Record]) -> dict[str, Record]:
     """Join records of one kind by id, ignoring case. In each field, the lower origin has priority.
 
-    Among equal origins, the first one has priority.
+    Among equal origins, the first one has priority. Prices and the status change, so the newest
+    import has priority there. A source that says several things about a field counts once.
     """
     merged: dict[str, Record] = {}
     for record in records:
@@ -78,9 +83,18 @@ def merge(records: Iterable[Record]) -> dict[str, Record]:
             merged[record.id.lower()] = Record(record.kind, record.id, dict(record.facts))
             continue
         for name, facts in record.facts.items():
-            both = known.facts.get(name, ()) + facts
-            known.facts[name] = tuple(sorted(both, key=lambda fact: fact.origin))
+            known.facts[name] = _ranked(name, known.facts.get(name, ()) + facts)
     return merged
+
+
+def _ranked(field: str, facts: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """The facts of a field, best first, one for each source and origin."""
+    if field.startswith(_CHANGING):
+        facts = tuple(sorted(facts, key=lambda fact: fact.date, reverse=True))
+    first: dict[tuple[Origin, str], Fact] = {}
+    for fact in facts:
+        first.setdefault((fact.origin, fact.source), fact)
+    return tuple(sorted(first.values(), key=lambda fact: fact.origin))
 
 
 def _distinct(facts: tuple[Fact, ...]) -> tuple[Fact, ...]:

@@ -96,6 +96,21 @@ class _Tier(Struct, forbid_unknown_fields=True):
     cache_write: _Price | UnsetType = UNSET
 
 
+_Clock = Annotated[str, Meta(pattern=r"\A([01]\d|2[0-3]):[0-5]\d\Z")]
+
+
+class _Hours(Struct, forbid_unknown_fields=True):
+    """Prices from `start` to `end` in UTC, every day or on weekdays."""
+
+    start: _Clock
+    end: _Clock
+    weekdays: bool = False
+    input: _Price | UnsetType = UNSET
+    output: _Price | UnsetType = UNSET
+    cache_read: _Price | UnsetType = UNSET
+    cache_write: _Price | UnsetType = UNSET
+
+
 _Ranges = defstruct(
     "_Ranges",
     [(name, _Range | UnsetType, UNSET) for name in capabilities()],
@@ -104,6 +119,7 @@ _Ranges = defstruct(
 
 TEXT = FieldType(f"text of 1 to {MAX_TEXT} characters without control characters", _Text)
 DATE = FieldType("a date such as 2025-04-14 or 2025-04", _Date)
+_BILLING = ("plan", "trial", "local", "other units")
 _FLAG = FieldType("true, false or null", bool)
 _TYPES = {
     "text": TEXT,
@@ -115,6 +131,8 @@ _TYPES = {
     "texts": FieldType("a list of texts", Annotated[list[_Text], Meta(max_length=64)]),
     "ranges": FieldType("a map of parameter to its {min, max, default} numbers", _Ranges),
     "tiers": FieldType("a list of {above: tokens, input: price, output: price}", list[_Tier]),
+    "hours": FieldType("a list of {start: HH:MM, end: HH:MM, input: price}", list[_Hours]),
+    "billing": FieldType(f"one of {', '.join(_BILLING)}", Literal[_BILLING]),
 }
 KINDS: tuple[RecordKind, ...] = get_args(RecordKind)
 

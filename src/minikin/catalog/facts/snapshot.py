@@ -18,6 +18,11 @@ from minikin.errors import SetupError
 MAX_BYTES = 32 * 1024 * 1024
 """Maximum bytes of a data file after decompression."""
 
+MOST_TOKENS = 20_000_000
+"""No model has a larger context. The largest that a source confirms has 10 million tokens."""
+LEAST_PRICE, MOST_PRICE = 0.0005, 10_000
+"""US dollars per million tokens. A lower price is a mistake in the unit, and so is a higher one."""
+
 
 class Entry(msgspec.Struct, frozen=True):
     """What the source says about one thing. Unknown fields are missing."""
@@ -26,10 +31,12 @@ class Entry(msgspec.Struct, frozen=True):
     """One of KINDS, unless the file is of another version."""
     id: str
     fields: dict[str, Any]
+    date: str | None = None
+    """The day of these facts, if the source dates its entries."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """`date` is the newest date in the data. `dropped` lists rejected entries with reasons."""
+    """`date` is the newest date in the data. `dropped` lists what was refused, with reasons."""
 
     source: str
     version: str
@@ -45,7 +52,7 @@ class Snapshot(msgspec.Struct, frozen=True):
                 entry.kind,
                 entry.id,
                 {
-                    name: (Fact(value, Origin.IMPORT, source, self.date),)
+                    name: (Fact(value, Origin.IMPORT, source, entry.date or self.date),)
                     for name, value in entry.fields.items()
                 },
             )
@@ -55,29 +62,59 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def snapshot(source: str, version: str, date: str, raw: Iterable[Entry]) -> Snapshot:
-    """Keep the valid entries, sorted, the first of equal ids. List the others."""
+    """Keep the valid values, sorted, the first of equal ids. List what was refused."""
     kept: dict[tuple[str, str], Entry] = {}
-    dropped: list[str] = []
+    refused: list[str] = []
     for entry in raw:
-        fault = _fault(entry, kept)
-        if fault:
-            dropped.append(f"{entry.kind} {str(entry.id)[:80]!r}: {fault}")
-        else:
-            kept[entry.kind, entry.id.lower()] = entry
-    return Snapshot(source, version, date, [kept[key] for key in sorted(kept)], sorted(dropped))
+        what = f"{entry.kind} {str(entry.id)[:80]!r}"
+        if fault := _entry_fault(entry, kept):
+            refused.append(f"{what}: {fault}")
+            continue
+        faults = _value_faults(entry)
+        refused += (f"{what}: {fault}" for fault in faults.values())
+        left = {name: value for name, value in entry.fields.items() if name not in faults}
+        kept[entry.kind, entry.id.lower()] = msgspec.structs.replace(entry, fields=left)
+    return Snapshot(source, version, date, [kept[key] for key in sorted(kept)], sorted(refused))
 
 
-def _fault(entry: Entry, kept: dict[tuple[str, str], Entry]) -> str | None:
+def _entry_fault(entry: Entry, kept: dict[tuple[str, str], Entry]) -> str | None:
     if entry.kind not in KINDS or not is_id(entry.id, entry.kind):
         return "unknown kind or invalid id"
-    if (entry.kind, entry.id.lower()) in kept:
-        return "duplicate id"
+    return "duplicate id" if (entry.kind, entry.id.lower()) in kept else None
+
+
+def _value_faults(entry: Entry) -> dict[str, str]:
+    """What is wrong with each refused field. One false value says nothing about the others."""
+    known = fields(entry.kind)
+    faults: dict[str, str] = {}
     for name, value in entry.fields.items():
-        wanted = fields(entry.kind).get(name)
-        if wanted is None:
-            return f"unknown field {name[:80]!r}"
-        if wanted.fault(value) is not None:
-            return f"{name} must be {wanted.wanted}, but got {repr(value)[:40]}"
+        if name not in known:
+            faults[name] = f"unknown field {name[:80]!r}"
+        elif known[name].fault(value) is not None:
+            faults[name] = f"{name} must be {known[name].wanted}, but got {repr(value)[:40]}"
+        elif reason := _absurd(name, value):
+            faults[name] = f"{name} {value!r} is {reason}"
+    sound = {name: value for name, value in entry.fields.items() if name not in faults}
+    context, output = sound.get("context"), sound.get("max_output")
+    if entry.kind == "offering" and context and output and output > context:
+        faults["max_output"] = f"max_output {output} is above the context of {context}"
+    if "price_input" in faults or "price_output" in faults:
+        # The rest of a price list that is half wrong is not believed.
+        rest = (name for name in sound if name.startswith("price_"))
+        faults |= {name: f"{name} belongs to a price list that was refused" for name in rest}
+    return faults
+
+
+def _absurd(name: str, value: Any) -> str | None:
+    """Why no offering can have this value."""
+    if name in ("context", "max_input", "max_output") and value > MOST_TOKENS:
+        return f"more than any model's {MOST_TOKENS:,} tokens"
+    by_token = name.startswith("price_") and name not in ("price_image", "price_request")
+    if by_token and isinstance(value, int | float):
+        if 0 < value < LEAST_PRICE:
+            return f"below ${LEAST_PRICE} per million tokens"
+        if value > MOST_PRICE:
+            return f"above ${MOST_PRICE:,} per million tokens"
     return None
 
 
@@ -116,4 +153,5 @@ def load(path: Path) -> Snapshot:
         raise SetupError(
             f"{path} is not a valid catalog snapshot: {error}. Import it again."
         ) from None
-    return snapshot(found.source, found.version, found.date, found.entries)
+    checked = snapshot(found.source, found.version, found.date, found.entries)
+    return msgspec.structs.replace(checked, dropped=sorted({*found.dropped, *checked.dropped}))

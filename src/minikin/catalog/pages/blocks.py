@@ -25,7 +25,17 @@ from minikin.catalog.pages.site_map import SiteMap
 
 _MONEY = "price_"
 # A page shows these in other places.
-_ELSEWHERE = {"name", "authors", "description", "namespaces", "model", "price_tiers", "ranges"}
+_ELSEWHERE = {
+    "name",
+    "authors",
+    "description",
+    "namespaces",
+    "model",
+    "price_tiers",
+    "price_hours",
+    "ranges",
+}
+_UNITS = {"price_image": "per image", "price_request": "per request"}
 _TOKENS = ("context", "max_input", "max_output")
 HOME = Link("Catalog", "_index")
 
@@ -50,7 +60,8 @@ def shown(field: str, value: Any) -> str:
     if value is None or value is False:
         return "no" if value is False else "none"
     if field.startswith(_MONEY) and isinstance(value, int | float):
-        return f"{numbers.dollars(value)} per million tokens" if value else "free"
+        unit = _UNITS.get(field, "per million tokens")
+        return f"{numbers.dollars(value)} {unit}" if value else "free"
     if field in _TOKENS:
         return f"{numbers.tokens(value)} ({value:,} tokens)"
     if field == "parameters":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from minikin.catalog.facts import numbers
 from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.prices import Job, cost
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages.blocks import make
 from minikin.catalog.pages.page import Block, Cell, Link, Page, Table
@@ -14,6 +16,8 @@ from minikin.catalog.pages.site_map import SiteMap
 _ROWS = 100
 _NEWEST = 3
 _SIGNS = {"verified": "✓", "declared": "yes", "failed": "✗", "stale": "stale", "absent": "no"}
+_SPECIAL = re.compile(r"guard|rerank|embed|ocr|moderation|safety|translat|-mt-|reward|classif")
+"""Parts of the ids of models that check, rank, embed or read, and do not chat."""
 _TRAIL = [Link("Comparisons", "comparisons/_index")]
 
 
@@ -64,7 +68,7 @@ def cheapest(site: SiteMap) -> Page:
     If only one side has a price, the model embeds or transcribes. It is not comparable.
     """
     writing = (row for row in site.catalog.offerings.values() if _writes(row))
-    costs = [(numbers.cost(row, 1000, 500), row) for row in writing]
+    costs = [(cost(row, Job(1000, 500)).usd, row) for row in writing]
     free = sum(amount == 0 for amount, _ in costs)
     paid = sorted(((amount, row.id, row) for amount, row in costs if amount))[:_ROWS]
     rows: list[list[Cell]] = [
@@ -79,8 +83,13 @@ def cheapest(site: SiteMap) -> Page:
 
 
 def _writes(offering: Record) -> bool:
+    """Whether it is offered, and chats. A model without a chat's parameters ranks or checks."""
     prices = [offering.value("price_input"), offering.value("price_output")]
-    return offering.state("text") == "known" and (all(prices) or not any(prices))
+    chats = any(offering.state(name) == "known" for name in ("tools", "temperature", "reasoning"))
+    gone = offering.value("status") in ("deprecated", "removed")
+    special = _SPECIAL.search(offering.id.lower())
+    whole = all(prices) or not any(prices)
+    return offering.state("text") == "known" and chats and whole and not (gone or special)
 
 
 def longest(site: SiteMap) -> Page:

@@ -23,6 +23,10 @@ def model(site: SiteMap, record: Record) -> Page:
     for author in authors:
         by += [", " if by else "", site.link(author)]
     blocks.append(("Developed by: ", *(by or ["unknown"])))
+    if moving := catalog.snapshot_of(record):
+        blocks.append(
+            ("A snapshot of ", site.link(moving), ", whose name moves between snapshots.")
+        )
     blocks += [Heading(2, "Technical Specifications"), _specifications(record, home)]
     blocks.append(Heading(2, "Capabilities"))
     probed = home is not None and home.id.lower() in catalog.evidence

