@@ -13,7 +13,7 @@ import numpy as np
 from minikin.engine.adjustment import Adjustment
 from minikin.engine.logprobs import logprobs, token_entry
 from minikin.engine.messages import GREEDY_BELOW, TokenEntry
-from minikin.engine.model.decoder import Chooser, Logits
+from minikin.engine.model.decoder import Chooser, Logits, Seen
 from minikin.engine.native.draw import Draw
 from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
@@ -77,18 +77,19 @@ def sample(
     The order is: penalties and bias, the tokens that the row's grammar `allowed` (bool [tokens],
     None: all), temperature, top_p (OpenAI's order), top_k and min_p. Raises FloatingPointError if
     an output of the model is not a number.
+
+    The repetition penalty is that of prompt and answer (Keskar et al. 2019, section 4.1). The paper
+    divides every logit, but a negative logit must be multiplied to become smaller.
     """
+    chooser.penalise(logits, [
+        Seen(row, np.array([*set(sequence.tokens)], np.int64), sequence.params.repetition_penalty)
+        for row, sequence in enumerate(sequences)
+        if sequence.params.repetition_penalty != 1
+    ])  # fmt: skip
     for row, sequence in enumerate(sequences):
-        if (penalty := sequence.params.repetition_penalty) != 1:
-            # Of prompt and answer (Keskar et al. 2019, section 4.1). The paper divides every logit,
-            # but a negative logit must be multiplied to become smaller.
-            chooser.penalise(logits[row], np.array([*set(sequence.tokens)], np.int64), penalty)
         if (token := sequence.opens_with) is not None:
             logits[row, token] += sequence.params.opening.bias
-    for row, mask in enumerate(allowed):
-        if mask is not None:
-            chooser.forbid(logits[row], ~mask)
-            logits[row, len(mask) :] = -np.inf  # a row can be longer than the vocabulary
+    chooser.restrict(logits, allowed)
     draws = [_draw(sequence, i) for sequence, i in zip(sequences, ahead, strict=True)]
     chosen = chooser.choose(logits, draws)
     if (chosen < 0).any():

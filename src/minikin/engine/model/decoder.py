@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Run
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,15 @@ class Cache(Protocol):
 
     blocks: int
     """The number of blocks of BLOCK tokens."""
+
+
+class Seen(NamedTuple):
+    """The tokens that a row must repeat less."""
+
+    row: int
+    tokens: np.ndarray
+    """[N] int64, each once."""
+    penalty: float
 
 
 class Chooser(Protocol):
@@ -44,12 +53,15 @@ class Chooser(Protocol):
         """[R, N] float32: the logits of the `tokens` [R, N] int64."""
         ...
 
-    def forbid(self, row: Logits, forbidden: np.ndarray, /) -> None:
-        """Make the tokens with True in `forbidden` impossible in `row` [N], in place."""
+    def restrict(self, logits: Logits, allowed: Run[np.ndarray | None], /) -> None:
+        """Make all tokens impossible that are not `allowed`, in place.
+
+        `allowed` is bool [tokens] for each row, or None: all. A row can be longer.
+        """
         ...
 
-    def penalise(self, row: Logits, tokens: np.ndarray, penalty: float, /) -> None:
-        """Divide the positive logits of `tokens` by `penalty`, multiply the others, in place."""
+    def penalise(self, logits: Logits, seen: Run[Seen], /) -> None:
+        """Divide the positive logits of seen tokens by the penalty, multiply others, in place."""
         ...
 
     def join(self, parts: Run[Logits], /) -> Logits:

@@ -8,6 +8,7 @@ import numpy as np
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
+from minikin.engine.model.decoder import Seen
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.weights import Weights
@@ -55,14 +56,18 @@ class NativeChooser:
         """See `Chooser`."""
         return np.take_along_axis(logits, tokens, axis=1)
 
-    def forbid(self, row: np.ndarray, forbidden: np.ndarray) -> None:
+    def restrict(self, logits: np.ndarray, allowed: Run[np.ndarray | None]) -> None:
         """See `Chooser`."""
-        row[: len(forbidden)][forbidden] = -np.inf
+        for row, mask in zip(logits, allowed, strict=False):
+            if mask is not None:
+                row[: len(mask)][~mask] = -np.inf
+                row[len(mask) :] = -np.inf
 
-    def penalise(self, row: np.ndarray, tokens: np.ndarray, penalty: float) -> None:
+    def penalise(self, logits: np.ndarray, seen: Run[Seen]) -> None:
         """See `Chooser`."""
-        own = row[tokens]
-        row[tokens] = np.where(own > 0, own / np.float32(penalty), own * np.float32(penalty))
+        for row, tokens, penalty in seen:
+            own, by = logits[row, tokens], np.float32(penalty)
+            logits[row, tokens] = np.where(own > 0, own / by, own * by)
 
     def join(self, parts: Run[np.ndarray]) -> np.ndarray:
         """See `Chooser`."""

@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Run
+from typing import TypeGuard
 
 import numpy as np
 import torch
 
+from minikin.engine.model.decoder import Seen
 from minikin.engine.native.draw import Draw, Ranks
+from minikin.engine.pytorch.upload import upload
 
 
 class TorchChooser:
     """A `minikin.engine.model.decoder.Chooser` on any device."""
 
-    @torch.no_grad()
     def choose(self, logits: torch.Tensor, draws: Run[Draw]) -> np.ndarray:
         """See `Chooser`."""
-        for row, draw in zip(logits, draws, strict=True):
-            tokens, amounts = (torch.from_numpy(part).to(row.device) for part in draw.changes)
-            row.index_add_(0, tokens, amounts)
+        return self.chosen(logits, draws).cpu().numpy()
+
+    @torch.no_grad()
+    def chosen(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
+        """The tokens that `choose` returns, on the device. Nothing is read back."""
+        changes = [(row, *draw.changes) for row, draw in enumerate(draws) if len(draw.changes[0])]
+        if changes:
+            rows, tokens, amounts = upload(logits.device, *_joined(changes))
+            logits.index_put_((rows, tokens), amounts, accumulate=True)
         chosen = logits.argmax(dim=-1)
         usable = logits.gather(1, chosen[:, None]).isfinite().squeeze(1)
         rows = [i for i, draw in enumerate(draws) if draw.temperature]
         if rows:
             own = [draws[i] for i in rows]
-            weights = _weights(logits[rows], own)
-            point = torch.tensor([d.point for d in own], dtype=torch.float64, device=logits.device)
-            chosen[rows] = _invert(weights, point)
-        return chosen.where(usable, -1).cpu().numpy()
+            point = np.array([draw.point for draw in own], np.float64)
+            places, points = upload(logits.device, np.array(rows, np.int64), point)
+            drawn = _invert(_weights(logits.index_select(0, places), own), points)
+            chosen = chosen.index_copy(0, places, drawn)
+        return chosen.where(usable, -1)
 
     def rank(self, logits: torch.Tensor, tokens: Run[int], most: int) -> Ranks:
         """See `Chooser`."""
@@ -40,27 +49,44 @@ class TorchChooser:
         """See `Chooser`."""
         return logits.gather(1, torch.from_numpy(tokens).to(logits.device)).cpu().numpy()
 
-    def forbid(self, row: torch.Tensor, forbidden: np.ndarray) -> None:
+    def restrict(self, logits: torch.Tensor, allowed: Run[np.ndarray | None]) -> None:
         """See `Chooser`."""
-        row[: len(forbidden)].masked_fill_(torch.from_numpy(forbidden).to(row.device), -torch.inf)
+        rows = [row for row, mask in enumerate(allowed) if mask is not None]
+        if rows:
+            usable = np.zeros((len(rows), logits.shape[1]), np.bool_)
+            for own, mask in zip(usable, filter(_is_given, allowed), strict=True):
+                own[: len(mask)] = mask
+            places, masks = upload(logits.device, np.array(rows, np.int64), usable)
+            kept = logits.index_select(0, places).masked_fill(~masks, -torch.inf)
+            logits.index_copy_(0, places, kept)
 
-    def penalise(self, row: torch.Tensor, tokens: np.ndarray, penalty: float) -> None:
+    def penalise(self, logits: torch.Tensor, seen: Run[Seen]) -> None:
         """See `Chooser`."""
-        seen = torch.from_numpy(tokens).to(row.device)
-        own = row[seen]
-        row[seen] = torch.where(own > 0, own / penalty, own * penalty)
+        if seen:
+            each = [(row, tokens, np.full(len(tokens), by, np.float32)) for row, tokens, by in seen]
+            rows, tokens, penalties = upload(logits.device, *_joined(each))
+            own = logits[rows, tokens]
+            logits[rows, tokens] = torch.where(own > 0, own / penalties, own * penalties)
 
     def join(self, parts: Run[torch.Tensor]) -> torch.Tensor:
         """See `Chooser`."""
         return torch.cat([*parts])
 
 
+def _is_given(mask: np.ndarray | None) -> TypeGuard[np.ndarray]:
+    return mask is not None
+
+
+def _joined(each: Run[tuple[int, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, ...]:
+    """Row, token and number of all that some rows have: [N] int64, [N] int64, [N] float32."""
+    rows, tokens, numbers = zip(*each, strict=True)
+    return np.repeat(rows, [*map(len, tokens)]), np.concatenate(tokens), np.concatenate(numbers)
+
+
 def _weights(logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
     """The probabilities [R, vocabulary] at each draw's temperature, 0 outside of its limits."""
-    heat, top_p, min_p, top_k = (
-        torch.tensor(column, device=logits.device)[:, None]
-        for column in zip(*((d.temperature, d.top_p, d.min_p, d.top_k) for d in draws), strict=True)
-    )
+    limits = np.array([(d.temperature, d.top_p, d.min_p, d.top_k) for d in draws], np.float32)
+    heat, top_p, min_p, top_k = upload(logits.device, limits)[0].T[..., None]
     probabilities = (logits / heat).softmax(dim=-1)
     if all(d.top_p == 1 and not d.min_p and not d.top_k for d in draws):
         return probabilities
