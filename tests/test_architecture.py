@@ -38,9 +38,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     # The engine: token ids in, token events out.
     "engine/native": {"model_file"},
     "engine/model": {"engine/native", "model_file"},
-    # The same forward pass in PyTorch. Torch is used only here, and only if it is necessary.
+    # The same forward pass in PyTorch. Torch is used only here and for a GPU, and only if it is
+    # necessary.
     "engine/pytorch": {"engine/model", "engine/native", "model_file"},
-    "engine": {"engine/model", "engine/native", "engine/pytorch", "model_file", "tokenizer"},
+    # The same on an NVIDIA GPU: kernels in Triton, and steps without reads back.
+    "engine/cuda": {
+        "engine/model", "engine/native", "engine/pytorch", "model_file",
+    },
+    "engine": {
+        "engine/cuda", "engine/model", "engine/native", "engine/pytorch", "model_file", "tokenizer",
+    },
     "engine/host": {"bounded", "engine"},
     # Text to grammars, conversations to text. Neither knows the engine.
     "constrain/schema": set(),
@@ -97,6 +104,7 @@ OF_THE_ENGINE = {
     "minikin.engine.native.build",
 }  # fmt: skip
 """All that the rooms above the engine may use of it, beside engine/host."""
+WITH_TORCH = {"engine/cuda", "engine/pytorch"}
 WITH_EXTRAS = {
     "minikin.cluster.edge", "minikin.cluster.remote_engine", "minikin.cluster.router",
 }  # fmt: skip
@@ -113,11 +121,12 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1380,
     "model_file": 3430,
-    "engine": 2520,
+    "engine": 2545,
     "engine/host": 880,
-    "engine/model": 1370,
+    "engine/model": 1385,
     "engine/native": 910,
-    "engine/pytorch": 785,
+    "engine/pytorch": 870,
+    "engine/cuda": 900,
     "store": 1850,
     "bounded": 400,
     "constrain": 1790,
@@ -215,8 +224,8 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @each_module
-def test_torch_is_imported_in_one_room(module: str):
-    if room_of(module) != "engine/pytorch":
+def test_torch_is_imported_in_two_rooms(module: str):
+    if room_of(module) not in WITH_TORCH:
         assert "torch" not in {name.partition(".")[0] for name in imports_of(module)}
 
 
@@ -227,8 +236,8 @@ def test_only_messages_footprint_and_host_are_used_from_outside_the_engine(modul
         assert {name for name in used if room_of(name) != "engine/host"} <= OF_THE_ENGINE
 
 
-def test_everything_but_that_room_loads_without_torch():
-    names = {name for name in MODULES if "__" not in name and room_of(name) != "engine/pytorch"}
+def test_everything_but_those_rooms_loads_without_torch():
+    names = {name for name in MODULES if "__" not in name and room_of(name) not in WITH_TORCH}
     names -= WITH_EXTRAS
     script = f"import sys, {', '.join(sorted(names))}; sys.exit('torch' in sys.modules)"
     env = os.environ | {"PYTHONPATH": str(PACKAGE.parent)}

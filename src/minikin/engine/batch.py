@@ -24,7 +24,7 @@ def make_batch(spans: list[Span], *, every_row: bool = False) -> Batch:
     starts: list[int] = []
     bounds: list[tuple[int, int]] = []
     sampled: list[int] = []
-    few = few_sampled = 0
+    few = others = few_sampled = 0
     for span in spans:
         own, end = span.sequence.blocks, span.start + span.length
         places = range(span.start, end + len(span.guesses))
@@ -40,6 +40,7 @@ def make_batch(spans: list[Span], *, every_row: bool = False) -> Batch:
         if span.role == "exact":
             few = len(tokens)
         if span.role != "other":
+            others = len(tokens)
             few_sampled = len(tokens) if every_row else len(sampled)
 
     return Batch(
@@ -51,6 +52,7 @@ def make_batch(spans: list[Span], *, every_row: bool = False) -> Batch:
         singles=len(list(takewhile(lambda span: span.rows == 1, spans))),
         spans=tuple(bounds),
         few=few,
+        others=others,
         few_sampled=few_sampled,
         sampled_rows=np.array(range(len(tokens)) if every_row else sampled, np.int64),
     )

@@ -30,6 +30,8 @@ class Batch:
 
     Native kernels compute them with integers, and all others with tiles, beside any other rows.
     """
+    others: int
+    """The first row after all prompts: that of other answers."""
     few_sampled: int
     """The same for the rows with logits."""
     sampled_rows: np.ndarray

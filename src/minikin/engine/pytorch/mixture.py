@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -51,7 +52,7 @@ class Mixture:
         Experts are added in a fixed order, so that the sum of a row does not depend on other rows.
         Experts that no row selects are not read.
         """
-        shares, chosen = self.choose(self.router(x))
+        shares, chosen = best_experts(self, self.router(x))
         out = torch.zeros(x.shape, device=x.device)
         for i in chosen.unique().tolist():
             gate_up, down = self.experts[i]
@@ -62,24 +63,41 @@ class Mixture:
             out += down(activation(gate_up(x))).float()
         return out
 
-    def choose(self, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The weights and indices [rows, used] of the best experts, from scores [rows, experts].
 
-        A softmax over the best experts equals their part of the softmax over all, normalized to 1.
-        Some families define it in this way.
-        """
-        if self.sigmoid or self.correction is not None:
-            return self._corrected(scores.sigmoid() if self.sigmoid else scores.softmax(-1))
-        best, chosen = scores.topk(self.used)
-        if self.normalized:
-            return best.softmax(-1), chosen
-        return scores.softmax(-1).gather(-1, chosen), chosen
+class Choice(Protocol):
+    """How a row chooses its experts. See `minikin.engine.model.mixture.Mixture`."""
 
-    def _corrected(self, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same from the weights of all experts, with a correction for the choice alone."""
-        ranks = shares if self.correction is None else shares + self.correction
-        chosen = ranks.topk(self.used).indices
-        best = shares.gather(-1, chosen)
-        if self.normalized:
-            best = best / best.sum(-1, keepdim=True)
-        return best * self.scale, chosen
+    @property
+    def used(self) -> int: ...  # noqa: D102
+    @property
+    def normalized(self) -> bool: ...  # noqa: D102
+    @property
+    def sigmoid(self) -> bool: ...  # noqa: D102
+    @property
+    def scale(self) -> float: ...  # noqa: D102
+    @property
+    def correction(self) -> torch.Tensor | None: ...  # noqa: D102
+
+
+def best_experts(choice: Choice, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The weights and indices [rows, used] of the best experts, from scores [rows, experts].
+
+    A softmax over the best experts equals their part of the softmax over all, normalized to 1. Some
+    families define it in this way.
+    """
+    if choice.sigmoid or choice.correction is not None:
+        return _corrected(choice, scores.sigmoid() if choice.sigmoid else scores.softmax(-1))
+    best, chosen = scores.topk(choice.used)
+    if choice.normalized:
+        return best.softmax(-1), chosen
+    return scores.softmax(-1).gather(-1, chosen), chosen
+
+
+def _corrected(choice: Choice, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same from the weights of all experts, with a correction for the choice alone."""
+    ranks = shares if choice.correction is None else shares + choice.correction
+    chosen = ranks.topk(choice.used).indices
+    best = shares.gather(-1, chosen)
+    if choice.normalized:
+        best = best / best.sum(-1, keepdim=True)
+    return best * choice.scale, chosen
