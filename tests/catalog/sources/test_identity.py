@@ -19,6 +19,8 @@ SAME = [
     ("helicone/gpt-4.1-mini-2025-04-14", "gpt-4.1-mini"),
     ("azure/GPT-4.1-Mini", "gpt-4.1-mini"),
     ("cloudflare-workers-ai/@cf/openai/gpt-oss-120b", "gpt-oss-120b"),
+    ("sap-ai-core/anthropic--claude-4.6-opus", "claude-opus-4-6"),
+    ("digitalocean/openai-gpt-5.6-sol", "gpt-5.6-sol"),
     ("meta/Meta-Llama-3.1-8B-Instruct", "llama-3.1-8b-instruct"),
 ]
 APART = [

@@ -18,6 +18,7 @@ from minikin.catalog.facts.fact import Fact, Origin, Record, RecordKind, merge
 from minikin.catalog.facts.snapshot import Snapshot
 from minikin.catalog.sources import genai_prices, litellm, local, models_dev
 from minikin.catalog.sources.identity import Names, spelling
+from minikin.catalog.sources.index import kept
 from minikin.errors import NotFound, SetupError
 
 PACKAGE = Path(__file__).parents[1] / "records"
@@ -229,7 +230,7 @@ def load(folder: Path | None = None, now: datetime | None = None) -> Catalog:
 
 def snapshots(home: Path) -> list[Snapshot]:
     """The imported sources in the order of trust: models.dev's data, the newest first."""
-    pinned = {path.stem: snapshot.load(path) for path in sorted((home / "imports").glob("*.json"))}
+    pinned = pins(home)
     family = [pinned.pop(name) for name in FAMILY if name in pinned]
     if not any(taken.source == "models-dev" for taken in family):
         family.append(models_dev.take())
@@ -238,6 +239,17 @@ def snapshots(home: Path) -> list[Snapshot]:
     prices = [pinned.pop("model-prices")] if "model-prices" in pinned else []
     second = pinned.pop("genai-prices", None) or _second_opinion([*current, *prices])
     return [*current, *prices, second, *pinned.values()]
+
+
+def pins(home: Path) -> dict[str, Snapshot]:
+    """The pinned sources by their names. A file is checked again only after it changed."""
+    return {path.stem: _pin(path) for path in sorted((home / "imports").glob("*.json"))}
+
+
+def _pin(path: Path) -> Snapshot:
+    state = path.stat()
+    marks = (str(path.resolve()), str(state.st_mtime_ns), str(state.st_size))
+    return kept(f"pinned_{path.stem}", *marks, make=lambda: snapshot.load(path))
 
 
 def _still_listed(old: Snapshot, new: Snapshot) -> Snapshot:

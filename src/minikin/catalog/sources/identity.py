@@ -17,7 +17,10 @@ _ROUTING = frozenset(_RULES["routing"])
 _VENDOR = re.compile(
     rf"(?:(?:{'|'.join(_RULES['regions'])})\.)?(?:{'|'.join(_RULES['vendors'])})\."
 )
-_DATE = re.compile(r"-(20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01]))(?=$|-v\d)")
+_MAKER = re.compile("|".join(rf"^{maker}-+(?={own})" for maker, own in _RULES["makers"].items()))
+_DATE = re.compile(
+    r"-(20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01]))(?=$|-v\d|-thinking|-fast)"
+)
 _BEDROCK = re.compile(r"-v\d+$")
 _CLAUDE_NEW = re.compile(r"claude-(\d+(?:-\d+)?)-(opus|sonnet|haiku)\b")
 _CLAUDE_OLD = re.compile(r"claude-(opus|sonnet|haiku)-(3(?:-\d+)?)\b")
@@ -32,6 +35,7 @@ def spelling(offering: str) -> str:
     provider, _, own_id = offering.lower().partition("/")
     name, *tags = own_id.rsplit("/", 1)[-1].split(":")
     name = _VENDOR.sub("", name, count=1) if _VENDOR.match(name) else name
+    name = _MAKER.sub("", name)
     if tags and tags[0].isdigit():
         # Bedrock's `-v1:0`, or a budget of thinking tokens.
         name = _BEDROCK.sub("", name)
