@@ -29,6 +29,7 @@ from minikin.engine.loader import load_engine
 from minikin.engine.messages import Event, GenerationRequest, SamplingParams
 from minikin.engine.native.build import load_library
 from minikin.engine.scheduler import Scheduler
+from minikin.engine.states import States
 
 WORDS = (
     "the", "sea", "river", "cloud", "stone", "bread", "light", "old", "small", "green", "runs",
@@ -90,6 +91,7 @@ def reset(engine: Engine, chunk: int, blocks: int) -> None:
     """A cold cache of `blocks` blocks, and prompts in chunks of `chunk`."""
     engine.scheduler = Scheduler(
         BlockPool(blocks),
+        States(engine.cache.rooms),
         context_length=engine.context_length,
         max_running=engine.scheduler.max_running,
         prefill_chunk=chunk,

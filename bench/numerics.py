@@ -27,8 +27,8 @@ from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.model.block import BLOCK
 from minikin.engine.native.build import load_library
 from minikin.engine.native.variants import SETS
-from minikin.engine.scheduler import Role, Span
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Role, Span
 from minikin.model_file.gguf import GGUFFile
 
 TEXTS = (

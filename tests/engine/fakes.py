@@ -86,7 +86,7 @@ def make_engine(
     tokenizer=None,
     cut_at_limit=False,
 ):
-    cache = SimpleNamespace(blocks=blocks, tokens=torch.full((blocks * BLOCK,), -1))
+    cache = SimpleNamespace(blocks=blocks, rooms=0, tokens=torch.full((blocks * BLOCK,), -1))
     return Engine(
         model or HashingModel(),
         cache,

@@ -9,6 +9,7 @@ from minikin.engine.answer_text import AnswerText
 from minikin.engine.messages import EngineStats
 from minikin.engine.scheduler import CALM_SECONDS, SHORT_CHUNK, SHORT_ROWS, Scheduler
 from minikin.engine.sequence import Sequence
+from minikin.engine.states import States
 from tests.engine.fakes import HashingModel, answer, make_engine, request, run, texts
 
 
@@ -383,7 +384,7 @@ def test_the_background_takes_short_steps_while_requests_come():
     now, model = [0.0], HashingModel()
     engine = make_engine(model, max_running=32)
     engine.scheduler = Scheduler(
-        engine.scheduler.pool, context_length=128, max_running=32, prefill_chunk=64,
+        engine.scheduler.pool, States(0), context_length=128, max_running=32, prefill_chunk=64,
         clock=lambda: now[0],
     )  # fmt: skip
     for i in range(20):

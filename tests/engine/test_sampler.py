@@ -10,8 +10,8 @@ from minikin.engine.model.native_decoder import NativeChooser
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.pytorch.choose import TorchChooser
-from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span
 from tests.engine.fakes import ByteTokenizer
 
 

@@ -30,24 +30,37 @@ def write_gguf(
     writer.add_embedding_length(c.hidden_size)
     writer.add_feed_forward_length(c.intermediate_size)
     writer.add_head_count(c.num_attention_heads)
-    writer.add_head_count_kv(c.num_key_value_heads)
+    writer.add_head_count_kv(key_heads(c))
     writer.add_key_length(head_dim)
     writer.add_value_length(head_dim)
     writer.add_context_length(c.max_position_embeddings)
-    writer.add_layer_norm_rms_eps(c.rms_norm_eps)
+    writer.add_layer_norm_rms_eps(getattr(c, "rms_norm_eps", None) or c.norm_eps)
     if "rope.freq_base" not in tiny.metadata:
         writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
     for key, value in tiny.metadata.items():
         add = {int: writer.add_uint32, str: writer.add_string}.get(type(value), writer.add_float32)
         add(f"{name}.{key}", value)
     for tensor, values in gguf_tensors(tiny, model, head_dim).items():
-        exact = values.ndim == 1 or tensor.endswith(".bias") or "ffn_gate_inp" in tensor
+        exact = (
+            values.ndim == 1
+            or ".shortconv.conv" in tensor
+            or tensor.endswith(".bias")
+            or "ffn_gate_inp" in tensor
+        )
         packed = GGMLQuantizationType.F32 if exact else kind
         writer.add_tensor(tensor, gguf.quantize(values, packed), raw_dtype=packed)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def key_heads(config: transformers.PreTrainedConfig) -> int | list[int]:
+    """A list if some layers have none."""
+    kinds = getattr(config, "layer_types", None) or []
+    if "conv" not in kinds:
+        return config.num_key_value_heads
+    return [config.num_key_value_heads * (kind == "full_attention") for kind in kinds]
 
 
 def gguf_tensors(
@@ -80,6 +93,8 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
         layer = name.split(".")[2]
         yield f"model.layers.{layer}.mlp.moe_statics.e_score_correction.bias", values.ravel()
         return
+    if name.endswith("conv.conv.weight"):
+        values = values.squeeze(1)
     if name.endswith("sinks"):
         name += ".weight"
     if ".shared_mlp." in name:

@@ -301,6 +301,15 @@ FAMILIES = {
         },
         tensors={"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT},
     ),
+    "LFM2": Tiny(
+        MODEL_ARCH.LFM2,
+        "Lfm2",
+        {
+            "num_hidden_layers": 5, "block_auto_adjust_ff_dim": False,
+            "layer_types": ["conv", "conv", "full_attention", "conv", "full_attention"],
+        },
+        {"shortconv.l_cache": 3},
+    ),
     "ERNIE 4.5 MoE": Tiny(
         MODEL_ARCH.ERNIE4_5_MOE,
         "Ernie4_5_Moe",
@@ -360,5 +369,7 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
+STATEFUL = frozenset({"LFM2"})
+"""Some of their layers have a state in place of keys and values."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Run
 from dataclasses import replace
 
 from minikin.engine.model.block import BLOCK
 from minikin.engine.model.decoder import Logits
-from minikin.engine.scheduler import Span
+from minikin.engine.span import Span
+from minikin.engine.state_rooms import Stretch
 
 Forward = Callable[[list[Span]], Logits]
 """Computes spans. Returns the logits of the rows to sample from."""
@@ -39,4 +41,15 @@ def _parts(span: Span) -> Iterator[Span]:
     length = BLOCK if span.role == "prompt" else 1
     end = span.start + span.length
     for start in range(span.start, end, length):
-        yield replace(span, start=start, length=min(length, end - start))
+        stop = min(start + length, end)
+        stretches = tuple(_cut(span.stretches, start, stop))
+        yield replace(span, start=start, length=stop - start, stretches=stretches)
+
+
+def _cut(stretches: Run[Stretch], start: int, stop: int) -> Iterator[Stretch]:
+    """The parts of `stretches` in `start:stop`. All but the first part of one change its target."""
+    for one in stretches:
+        first, last = max(one.start, start), min(one.stop, stop)
+        if first < last:
+            source = one.source if first == one.start else one.target
+            yield Stretch(first, last, source, one.target)

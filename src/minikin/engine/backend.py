@@ -31,8 +31,8 @@ class Backend(Protocol):
         """A decoder with these weights."""
         ...
 
-    def cache(self, architecture: Architecture, tokens: int, /) -> Cache:
-        """An empty cache for this number of tokens."""
+    def cache(self, architecture: Architecture, tokens: int, rooms: int, /) -> Cache:
+        """An empty cache for this number of tokens, and of states if the model has some."""
         ...
 
 
@@ -53,9 +53,9 @@ class NativeBackend:
         """See `Backend`."""
         return NativeDecoder(architecture, weights, self._kernels)
 
-    def cache(self, architecture: Architecture, tokens: int) -> KVCache:
+    def cache(self, architecture: Architecture, tokens: int, rooms: int) -> KVCache:
         """See `Backend`."""
-        return KVCache(architecture, tokens)
+        return KVCache(architecture, tokens, rooms)
 
 
 def find_backend(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Run
-from typing import Any
+from typing import Any, Protocol
 
 from minikin.engine.model.block import BLOCK
 
@@ -13,6 +13,17 @@ NAMED = 5
 """Maximum blocks in an error message."""
 
 _Key = tuple[int, tuple[int, ...]]
+
+Path = list[tuple[int, int]]
+"""Cached blocks of a prefix, each with its node."""
+
+
+class Usable(Protocol):
+    """Which of the cached blocks of a prefix, from the first on, can be used."""
+
+    def __call__(self, path: Path, /, *, only_pure: bool) -> Path:
+        """A part of `path`, perhaps all."""
+        ...
 
 
 class CacheFault(RuntimeError):
@@ -65,26 +76,43 @@ class BlockPool:
                     self._idle.move_to_end(block, last=False)
 
     def match(
-        self, tokens: Run[int], scope: str = "", *, only_pure: bool = False
+        self,
+        tokens: Run[int],
+        scope: str = "",
+        *,
+        only_pure: bool = False,
+        usable: Usable | None = None,
     ) -> tuple[list[int], int, bool]:
-        """The cached blocks at the start of `tokens`, with one more use, and the last one's node.
+        """The usable blocks of `path`, with one more use, and the last one's node.
 
-        Also whether all of them are pure, that is, computed by prompts on pure blocks. At least
-        one token is left, because a forward pass needs one. Other scopes have their own blocks.
+        Also whether all of them are pure.
         """
-        blocks: list[int] = []
+        path = self.path(tokens, scope, only_pure=only_pure)
+        if usable is not None:
+            path = usable(path, only_pure=only_pure)
+        blocks = [block for block, _ in path]
+        for block in blocks:
+            if self._users[block] == 0:
+                del self._idle[block]
+            self._users[block] += 1
+        node = path[-1][1] if path else self._root(scope)
+        return blocks, node, self._pure.issuperset(blocks)
+
+    def path(self, tokens: Run[int], scope: str = "", *, only_pure: bool = False) -> Path:
+        """The cached blocks at the start of `tokens`, or those that are pure.
+
+        A pure block is computed by prompts, on pure blocks. At least one token is left, because a
+        forward pass needs one. Other scopes have their own blocks.
+        """
+        path: Path = []
         node = self._root(scope)
         for start in range(0, len(tokens) - BLOCK, BLOCK):
             found = self._tree.get((node, tuple(tokens[start : start + BLOCK])))
             if found is None or (only_pure and found[0] not in self._pure):
                 break
-            block, node = found
-            blocks.append(block)
-        for block in blocks:
-            if self._users[block] == 0:
-                del self._idle[block]
-            self._users[block] += 1
-        return blocks, node, self._pure.issuperset(blocks)
+            path.append(found)
+            node = found[1]
+        return path
 
     def remember(self, parent: int, tokens: Run[int], block: int, *, pure: bool = True) -> int:
         """Add a full block to the tree under `parent`. Returns its node.

@@ -12,8 +12,8 @@ import numpy as np
 
 from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import GenerationRequest
-from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from itertools import takewhile
 from minikin.engine.answer_text import Shown
 from minikin.engine.messages import ChoiceUsage, Event, FinishReason, GenerationRequest, TokenEntry
 from minikin.engine.sampler import Sampled
-from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,9 @@ class Emission:
                 yield event
                 if event.ends:
                     return
-            if i < right:
+            if i < right and span.stretches:
+                sequence.proven += 1
+            elif i < right:
                 sequence.computed += 1
 
     def _advance(self, sequence: Sequence, token: int, entry: TokenEntry | None) -> Iterator[Event]:

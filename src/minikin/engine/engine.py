@@ -15,8 +15,10 @@ from minikin.engine.messages import EngineStats, Event, GenerationRequest
 from minikin.engine.model.decoder import Cache, Decoder, Logits
 from minikin.engine.renewal import Renewals
 from minikin.engine.sampler import Sampled, sample_spans
-from minikin.engine.scheduler import Scheduler, Span
+from minikin.engine.scheduler import Scheduler
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span
+from minikin.engine.states import States
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Engine:
         self.context_length = context_length
         self.scheduler = Scheduler(
             BlockPool(cache.blocks),
+            States(cache.rooms),
             context_length=context_length,
             max_running=max_running,
             prefill_chunk=prefill_chunk,
@@ -102,8 +105,8 @@ class Engine:
 
         Returns whether there was one.
         """
-        pool = self.scheduler.pool
-        span = self._renewals.begin(pool)
+        pool, states = self.scheduler.pool, self.scheduler.states
+        span = self._renewals.begin(pool, states)
         if span is None:
             return False
         try:
@@ -113,7 +116,7 @@ class Engine:
         except (RuntimeError, FloatingPointError):
             log.exception("A finished answer cannot be computed as a prompt")
         finally:
-            self._renewals.end(pool, span.sequence)
+            self._renewals.end(pool, states, span.sequence)
         return True
 
     def step(self) -> list[Event]:

@@ -18,12 +18,14 @@ from minikin.engine.model.block import BLOCK
 from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.states import ROOMS_EACH
 from minikin.errors import ModelFileError
 from minikin.model_file.model_file import ModelFile, open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
+FLOAT_BYTES = 4
 NUMERICS = 4
 """Raise it with each change that can change one bit of the answer to a request with a seed."""
 
@@ -56,15 +58,16 @@ def load_engine(
     tokens = max(tokens, BLOCK)  # the minimum
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
     _report_less(settings.context_length, context, architecture.context_length)
+    running, rooms = _rooms_that_fit(architecture, backend, settings.max_running)
     # Read again, because the RoPE angles can depend on the context length.
     architecture = Architecture.read(file, context)
     log.info("Computing with %s", backend.description)
     engine = Engine(
         backend.decoder(architecture, weights),
-        backend.cache(architecture, tokens),
+        backend.cache(architecture, tokens, rooms),
         tokenizer,
         context_length=context,
-        max_running=settings.max_running,
+        max_running=running,
         prefill_chunk=settings.prefill_chunk,
         masks=make_masks(tokenizer) if make_masks else None,
         cut_at_limit=settings.cut_at_limit,
@@ -93,8 +96,19 @@ def _report_less(wanted: int | None, given: int, of_model: int) -> None:
 
 def _tokens_that_fit(a: Architecture, backend: Backend) -> int:
     """The number of tokens whose cache fits CACHE_SHARE of the memory, up to MOST_TOKENS."""
-    token = 2 * a.layers * a.kv_heads * a.head_dim * backend.value_bytes
+    token = a.key_values * backend.value_bytes
     return max(BLOCK, min(MOST_TOKENS, int(backend.memory() * CACHE_SHARE) // token))
+
+
+def _rooms_that_fit(a: Architecture, backend: Backend, running: int) -> tuple[int, int]:
+    """How many sequences can run, and the rooms for their states and for as many snapshots."""
+    if not a.state_size:
+        return running, 0
+    most = int(backend.memory() * CACHE_SHARE) // (FLOAT_BYTES * a.state_size)
+    able = max(1, min(running, most // (2 * ROOMS_EACH)))
+    if able < running:
+        log.warning("At most %d answers run at the same time: their states take memory", able)
+    return able, 1 + 2 * ROOMS_EACH * able
 
 
 def _warm(engine: Engine, context: int) -> None:

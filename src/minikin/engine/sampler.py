@@ -15,8 +15,8 @@ from minikin.engine.logprobs import logprobs, token_entry
 from minikin.engine.messages import GREEDY_BELOW, TokenEntry
 from minikin.engine.model.decoder import Chooser, Logits, Seen
 from minikin.engine.native.draw import Draw
-from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span
 
 HIDDEN_RANK = 20
 HIDDEN_LOGPROB = -9999.0

@@ -6,19 +6,14 @@ import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from collections.abc import Sequence as Run
-from dataclasses import dataclass
-from typing import Literal, get_args
 
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.model.block import BLOCK
-from minikin.engine.native.contract import MANY_ROWS
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span, by_kernel
+from minikin.engine.states import States
 from minikin.engine.turns import Turns, overtaking_room
 
-Role = Literal["exact", "prompt", "other"]
-"""The kernels of a span's rows, in the order of the rows of a step: answers that must be repeatable
-or few answers, then prompts, then many answers."""
-_ROLES: tuple[Role, ...] = get_args(Role)
 GUESSED_ROWS = 8
 """Up to this number of rows in a step, including guesses, a row costs a fifth of a step."""
 CALM_SECONDS = 10.0
@@ -27,28 +22,6 @@ SHORT_ROWS = 8
 """Sequences in a short step. On a CPU, 32 take four times as long, and give hardly more tokens."""
 SHORT_CHUNK = 32
 """Prompt tokens in a short step."""
-
-
-@dataclass(slots=True, eq=False)
-class Span:
-    """`length` tokens of a sequence, from `start` on, to compute in this step."""
-
-    sequence: Sequence
-    start: int
-    length: int
-    guesses: tuple[int, ...] = ()
-    """Guessed tokens after the last one. They are computed too, and kept if they are correct."""
-    role: Role = "prompt"
-
-    @property
-    def rows(self) -> int:
-        """Tokens to compute, guesses included."""
-        return self.length + len(self.guesses)
-
-    @property
-    def samples(self) -> bool:
-        """Whether the span ends with the sequence's last token, so that a new one follows."""
-        return self.start + self.length == len(self.sequence.tokens)
 
 
 class Scheduler:
@@ -69,6 +42,7 @@ class Scheduler:
     def __init__(
         self,
         pool: BlockPool,
+        states: States,
         *,
         context_length: int,
         max_running: int,
@@ -77,6 +51,7 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
+        self.states = states
         self.context_length = context_length
         self.max_running = max_running
         self.prefill_chunk = prefill_chunk
@@ -115,23 +90,27 @@ class Scheduler:
         for sequence in [s for s in chosen if s.sampled]:
             self._reserve(sequence)
         active = [s for s in chosen if s.blocks]
-        singles = [s for s in active if s.pending == 1]
-        chunks = self._prompt_chunks([s for s in active if s.pending > 1], budget)
+        singles = [s for s in active if s.pending == 1 + s.proven]
+        chunks = self._prompt_chunks([s for s in active if s.pending > 1 + s.proven], budget)
         spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
-        return _by_kernel([self._next_token(s, max(0, spare)) for s in singles] + chunks)
+        spans = [self._next_token(s, max(0, spare - s.proven)) for s in singles] + chunks
+        self.states.reserve(spans)
+        return by_kernel(spans)
 
     def computed(self, spans: list[Span]) -> None:
         """Record that the spans' keys and values are now in the cache."""
         for span in spans:
             sequence = span.sequence
-            sequence.computed = span.start + span.length
+            sequence.computed, sequence.proven = span.end, 0
             alike = span.role == "prompt" and (sequence.repeatable or not self.apart)
             sequence.pure = sequence.pure and alike
             self._remember(sequence)
+            self.states.advance(sequence)
 
     def check_integrity(self) -> None:
         """Raise CacheFault if the records of the cache do not match the sequences."""
         self.pool.check_integrity(block for s in self.running for block in s.blocks)
+        self.states.check_integrity(self.running)
 
     def _choose(self) -> tuple[list[Sequence], int]:
         """The sequences that the next step can compute, and how many tokens of their prompts."""
@@ -197,6 +176,7 @@ class Scheduler:
         sequence.computed = len(known) * BLOCK
         if not sequence.sampled:
             sequence.cached = sequence.computed
+        self.states.begin(sequence, self.pool)
         return True
 
     def _match(self, sequence: Sequence) -> tuple[list[int], int]:
@@ -207,7 +187,10 @@ class Scheduler:
         """
         only_pure = sequence.repeatable
         known, node, pure = self.pool.match(
-            sequence.reusable, sequence.request.scope, only_pure=only_pure
+            sequence.reusable,
+            sequence.request.scope,
+            only_pure=only_pure,
+            usable=self.states.usable,
         )
         sequence.pure = pure
         return known, node
@@ -224,13 +207,16 @@ class Scheduler:
 
         A sequence in the foreground does not wait for one in the background, which may be paused.
         """
-        return any(
-            other.pending > 1
-            and other.gives_way <= sequence.gives_way
-            and other.request.scope == sequence.request.scope
-            and _shared(other.tokens, sequence.reusable) > other.computed
-            for other in self.running
-        )
+        for other in self.running:
+            if (
+                other.pending > 1
+                and other.gives_way <= sequence.gives_way
+                and other.request.scope == sequence.request.scope
+                and (shared := _shared(other.tokens, sequence.reusable)) > other.computed
+            ):
+                self.states.expect(other, shared)
+                return True
+        return False
 
     def _prompt_chunks(self, prompts: list[Sequence], budget: int) -> list[Span]:
         if not prompts:
@@ -255,7 +241,7 @@ class Scheduler:
         return Span(sequence, sequence.computed, min(length, left) if left > 0 else length)
 
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
-        """A span of one token, with as many guesses as there is room for."""
+        """A span up to the last token, with as many guesses as there is room for."""
         guesses: tuple[int, ...] = ()
         if (spare or sequence.params.prediction) and not (self.apart and sequence.repeatable):
             guesses = sequence.guess(self.context_length, spare)
@@ -266,7 +252,7 @@ class Scheduler:
                 guesses = ()
             else:
                 sequence.blocks += blocks
-        return Span(sequence, sequence.computed, 1, guesses)
+        return Span(sequence, sequence.computed, sequence.pending, guesses)
 
     def _reserve(self, sequence: Sequence) -> None:
         """Reserve blocks for the tokens of `sequence`, and preempt later ones if necessary.
@@ -290,7 +276,8 @@ class Scheduler:
 
     def _release(self, sequence: Sequence) -> None:
         self.pool.release(sequence.blocks)
-        sequence.blocks, sequence.computed = [], 0
+        self.states.end(sequence)
+        sequence.blocks, sequence.computed, sequence.proven = [], 0, 0
         sequence.prefix_node, sequence.registered = 0, 0
 
     def _remember(self, sequence: Sequence) -> None:
@@ -303,37 +290,11 @@ class Scheduler:
                 pure=sequence.pure,
             )
             sequence.registered += 1
+            self.states.keep(sequence)
 
 
 def _rank(sequence: Sequence) -> bool:
     return sequence.gives_way
-
-
-def _by_kernel(spans: list[Span]) -> list[Span]:
-    """The spans in the order of rows that the kernels expect.
-
-    An answer that must be repeatable is always exact. Other answers are exact while they are few.
-    So is a short end of a prompt, unless the step computes longer prompts too.
-    """
-    prompts = [span for span in spans if _in_prompt(span)]
-    answers = [span for span in spans if not _in_prompt(span)]
-    short = prompts if all(map(_is_short_end, prompts)) else []
-    free = sum(span.length for span in answers + short if not span.sequence.repeatable)
-    few: Role = "exact" if free < MANY_ROWS else "other"
-    for span in answers:
-        span.role = "exact" if span.sequence.repeatable else few
-    for span in short if few == "exact" else []:
-        span.role = "exact"
-    return sorted(spans, key=lambda span: (_ROLES.index(span.role), span.rows > 1))
-
-
-def _in_prompt(span: Span) -> bool:
-    return span.start < len(span.sequence.request.prompt)
-
-
-def _is_short_end(span: Span) -> bool:
-    """Whether the span ends a prompt, and the kernels for few rows compute it faster."""
-    return span.samples and span.length < MANY_ROWS and not span.sequence.repeatable
 
 
 def _shared(some: Run[int], others: Run[int]) -> int:

@@ -19,6 +19,7 @@ from minikin.engine.messages import (
 )
 from minikin.engine.prediction import Prediction
 from minikin.engine.prompt_scores import PromptScores
+from minikin.engine.state_rooms import Place
 from minikin.tokenizer.tokenizer import Tokenizer
 
 
@@ -46,6 +47,10 @@ class Sequence:
     """The state of the answer in its grammar, if it has one."""
     blocks: list[int] = field(default_factory=list)
     computed: int = 0
+    proven: int = 0
+    """How many tokens after those are guesses that were correct. No state has seen them."""
+    state: Place = field(default_factory=Place)
+    """Where its state is, if the model has one."""
     cached: int = 0
     """Prompt tokens in the prefix cache when the sequence first ran."""
     prefix_node: int = 0

@@ -57,6 +57,10 @@ class Family:
     """Experts get their weights by a sigmoid, unless the file says otherwise."""
     optional_tensors: tuple[str, ...] = ()
     """Tensors that some models of the family have in each layer."""
+    short_convolutions: bool = False
+    """Layers without key heads are short convolutions."""
+    final_norm: str = "output_norm.weight"
+    """The tensor of the norm after the last layer."""
     rounded_yarn: bool = True
     """The first and last pair that YaRN changes are rounded to whole pairs."""
 
@@ -110,6 +114,11 @@ FAMILIES = {
         wide_layers=62,
     ),
     "phi3": Family(),
+    "lfm2": Family(
+        layer_tensors=_QUERY_KEY_NORMS,
+        short_convolutions=True,
+        final_norm="token_embd_norm.weight",
+    ),
     "ernie4_5-moe": Family(side_by_side=True, mixture=True),
     "glm4moe": Family(
         optional_tensors=_QUERY_KEY_NORMS,

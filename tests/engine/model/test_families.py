@@ -22,8 +22,8 @@ from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.pytorch.kv_cache import TorchKVCache
-from minikin.engine.scheduler import Span
 from minikin.engine.sequence import Sequence
+from minikin.engine.span import Span
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES as KNOWN
 from minikin.model_file.gguf import GGUFFile
@@ -35,6 +35,8 @@ from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
+ROOMS = 33
+"""For the states of eight sequences."""
 PROMPTS = [[(7 * i * i + 3 * i + k) % VOCABULARY for i in range(50 + 9 * k)] for k in range(3)]
 
 
@@ -90,11 +92,11 @@ def load(path, kernels=None, context=CONTEXT):
     if kernels is None:
         exact = {"dtype": torch.float32, "device": CPU}
         decoder = TorchDecoder(architecture, weights, **exact)
-        cache = TorchKVCache(architecture, 1024, **exact)
+        cache = TorchKVCache(architecture, 1024, ROOMS, **exact)
     else:
         backend = find_backend("cpu", 1, kernels, architecture, weights)
         decoder = backend.decoder(architecture, weights)
-        cache = backend.cache(architecture, 1024)
+        cache = backend.cache(architecture, 1024, ROOMS)
     return Engine(
         decoder,
         cache,
@@ -166,7 +168,7 @@ ODD = (
 
 @pytest.mark.parametrize(
     "family",
-    ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini", "Mixtral", "Qwen3-MoE", "gpt-oss"],
+    ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini", "Mixtral", "Qwen3-MoE", "gpt-oss", "LFM2"],
 )
 def test_odd_metadata_is_read_or_refused(tmp_path, family):
     tiny = FAMILIES[family]
@@ -318,12 +320,18 @@ def logits(engine, tokens, size):
     sequence = Sequence.begin(request, 0, engine.tokenizer)
     blocks = engine.scheduler.pool.allocate(-(-len(tokens) // BLOCK))
     sequence.blocks = blocks
+    states = engine.scheduler.states
+    states.begin(sequence, engine.scheduler.pool)
     rows = []
     for at in range(0, len(tokens), size):
         span = Span(sequence, at, min(size, len(tokens) - at))
+        states.reserve([span])
         batch = make_batch([span], every_row=True)
         hidden = engine.decoder.hidden(batch, engine.cache)
         rows.append(torch.as_tensor(engine.decoder.logits(hidden, batch.few_sampled)).clone())
+        sequence.computed = span.end
+        states.advance(sequence)
+    states.end(sequence)
     engine.scheduler.pool.release(blocks)
     return torch.cat(rows)
 

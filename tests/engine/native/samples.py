@@ -20,7 +20,7 @@ from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks
-from minikin.engine.scheduler import Span
+from minikin.engine.span import Span
 from minikin.model_file.dequantize import LAYOUTS
 from minikin.model_file.gguf import GGMLType
 
@@ -76,6 +76,7 @@ def random_model(
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
         feed_forward=feed_forward, vocab_size=96, context_length=1024, norm_epsilon=1e-5,
         attention_scale=dim**-0.5, windows=(window,) * layers, ropes=(rope,) * layers,
+        attends=(True,) * layers,
     )  # fmt: skip
 
     def linear(outputs, width, *, bits=4, gated=False):
@@ -118,7 +119,7 @@ def forward(decoder, cache, spans, *, every_row=True):
 
 def room_for(decoder):
     """An empty cache."""
-    return KVCache(decoder.architecture, 200 * BLOCK)
+    return KVCache(decoder.architecture, 200 * BLOCK, 0)
 
 
 def span(chance, start, length):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minikin.engine.model.block import BLOCK
-from minikin.engine.scheduler import Span
+from minikin.engine.span import Span
 from tests.engine.native import samples
 from tests.engine.native.samples import random_model, room_for, span, taken
 

@@ -12,7 +12,7 @@ from minikin.engine.native.kernels import Inputs
 from minikin.engine.pytorch.choose import TorchChooser
 from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.pytorch.kv_cache import TorchKVCache
-from minikin.engine.scheduler import Span
+from minikin.engine.span import Span
 from tests.engine.native.samples import (
     form,
     forward,
@@ -89,7 +89,7 @@ def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
     native, weights = random_model(kernels, heads=heads, kv_heads=kv_heads, dim=dim)
     plain = TorchDecoder(native.architecture, weights, dtype=torch.float32, device=CPU)
     chance, ours_room = random.Random(1), room_for(native)
-    room = TorchKVCache(native.architecture, 200 * BLOCK, dtype=torch.float32, device=CPU)
+    room = TorchKVCache(native.architecture, 200 * BLOCK, 0, dtype=torch.float32, device=CPU)
     taken.clear()
     long, short = span(chance, 0, 600), span(chance, 0, 45)
     steps = [

@@ -9,7 +9,7 @@ from minikin.engine.native.contract import GROUP
 from minikin.engine.native.draw import Draw
 from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks
-from minikin.engine.scheduler import Span
+from minikin.engine.span import Span
 from tests.engine.native.samples import (
     forward,
     inputs,

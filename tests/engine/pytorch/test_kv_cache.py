@@ -12,12 +12,12 @@ from minikin.engine.pytorch.kv_cache import TorchKVCache
 ARCHITECTURE = Architecture(
     layers=3, hidden=64, heads=4, kv_heads=2, head_dim=32, feed_forward=64,
     vocab_size=10, context_length=100, norm_epsilon=1e-5, attention_scale=1.0,
-    windows=(None,) * 3, ropes=(Rope(),) * 3,
+    windows=(None,) * 3, attends=(True,) * 3, ropes=(Rope(),) * 3,
 )  # fmt: skip
 
 
 def cache(tokens, dtype=torch.float32):
-    return TorchKVCache(ARCHITECTURE, tokens, dtype=dtype, device=torch.device("cpu"))
+    return TorchKVCache(ARCHITECTURE, tokens, 0, dtype=dtype, device=torch.device("cpu"))
 
 
 def test_what_is_written_is_read_block_by_block():
@@ -34,7 +34,7 @@ def test_what_is_written_is_read_block_by_block():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda tokens: cache(tokens, torch.bfloat16), lambda n: KVCache(ARCHITECTURE, n)]
+    "make", [lambda tokens: cache(tokens, torch.bfloat16), lambda n: KVCache(ARCHITECTURE, n, 0)]
 )
 def test_a_large_cache_takes_no_memory_until_it_is_used(make):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -31,6 +31,11 @@ def older(config):
         config["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
         rope = rope["full_attention"]
         config["sliding_window_pattern"] = 6
+    if config["model_type"] == "lfm2":
+        kinds = config["layer_types"]
+        config["full_attn_idxs"] = [i for i, kind in enumerate(kinds) if kind != "conv"]
+        config["block_ff_dim"] = config.pop("intermediate_size")
+        config["tie_embedding"] = config.pop("tie_word_embeddings")
     if config["model_type"] != "granitemoehybrid":
         config.pop("layer_types", None)
     scaling = {key: value for key, value in rope.items() if key not in ("rope_theta",)}

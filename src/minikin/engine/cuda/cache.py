@@ -19,7 +19,7 @@ class PagedCache:
         self, architecture: Architecture, tokens: int, *, dtype: torch.dtype, device: torch.device
     ) -> None:
         a = architecture
-        self.blocks = tokens // BLOCK
+        self.blocks, self.rooms = tokens // BLOCK, 0
         self.spare = self.blocks
         """A block that no sequence has. The rows that fill up a step write to it."""
         slots = (self.blocks + 1) * BLOCK

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minikin.engine.model.recurrence import ShortConvolution, read_short_convolution
 from minikin.engine.model.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES, ActivationName, Family
@@ -54,6 +55,9 @@ class Architecture:
     """For each layer, how many tokens a token sees, including itself. None: all."""
     ropes: tuple[Rope, ...]
     """The RoPE of each layer."""
+    attends: tuple[bool, ...]
+    """For each layer, whether it is attention. Otherwise it is the `recurrence`."""
+    recurrence: ShortConvolution | None = None
     experts: Experts | None = None
     dense_feed_forward: int = 0
     """The size of the feed-forward in layers without experts, if only some have them."""
@@ -80,6 +84,8 @@ class Architecture:
     """Tensors that each layer must have, in addition to those of all families."""
     feed_forward_norm: str = "ffn_norm.weight"
     """The tensor of the norm before the feed-forward."""
+    final_norm: str = "output_norm.weight"
+    """The tensor of the norm after the last layer."""
 
     @classmethod
     def read(cls, file: ModelFile, context_length: int | None = None) -> Architecture:
@@ -106,13 +112,14 @@ class Architecture:
         experts = _experts(fields, family, layers)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
         residual = _residual_scale(fields, family)
+        kv_heads = _kv_heads(fields, heads, layers)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
         return cls(
             layers=layers,
             skipped_layers=skipped,
             hidden=hidden,
             heads=heads,
-            kv_heads=_kv_heads(fields, heads),
+            kv_heads=max(kv_heads),
             head_dim=head_dim,
             feed_forward=_feed_forward(fields, experts),
             dense_feed_forward=_feed_forward(fields, None) if experts and experts.first else 0,
@@ -122,6 +129,8 @@ class Architecture:
             attention_scale=fields.number("attention.scale", query_width**-0.5),
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
+            attends=tuple(count > 0 for count in kv_heads),
+            recurrence=_recurrence(fields, family, hidden, kv_heads),
             experts=experts,
             activation=family.activation,
             embedding_scale=fields.number("embedding_scale", embedding) / residual,
@@ -134,7 +143,23 @@ class Architecture:
             optional_tensors=family.optional_tensors,
             layer_tensors=family.layer_tensors,
             feed_forward_norm=family.feed_forward_norm,
+            final_norm=family.final_norm,
         )
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """For each layer, its index among the layers of its kind: attention or recurrence."""
+        return tuple(self.attends[:i].count(kind) for i, kind in enumerate(self.attends))
+
+    @property
+    def key_values(self) -> int:
+        """The numbers of a token's keys and values in all layers."""
+        return 2 * sum(self.attends) * self.kv_heads * self.head_dim
+
+    @property
+    def state_size(self) -> int:
+        """The floats of a sequence's state in all layers."""
+        return self.attends.count(False) * self.recurrence.size if self.recurrence else 0
 
     def rotary_order(self, heads: int) -> np.ndarray | None:
         """The order of the rows of queries or keys, if it differs from the file's order.
@@ -178,12 +203,29 @@ def _logit_scale(fields: Fields, family: Family) -> float:
     return scale
 
 
-def _kv_heads(fields: Fields, heads: int) -> int:
+def _kv_heads(fields: Fields, heads: int, layers: int) -> list[int]:
+    """The key heads of each layer. Those that have some have the same number."""
     key = "attention.head_count_kv"
-    kv_heads = fields.whole(key, heads)
-    if heads % kv_heads:
+    stated = fields.get(key)
+    if not isinstance(stated, list | np.ndarray):
+        counts = [fields.whole(key, heads)] * layers
+    else:
+        counts = [count for count in [*stated][:layers] if isinstance(count, int | np.integer)]
+        counts = [int(count) for count in counts if 0 <= count <= heads]
+    if len(counts) != layers or len({*counts} - {0}) != 1 or heads % max(counts):
         raise fields.wrong(key)
-    return kv_heads
+    return counts
+
+
+def _recurrence(
+    fields: Fields, family: Family, hidden: int, kv_heads: list[int]
+) -> ShortConvolution | None:
+    """What the layers without key heads compute."""
+    if all(kv_heads):
+        return None
+    if not family.short_convolutions:
+        raise fields.wrong("attention.head_count_kv")
+    return read_short_convolution(fields, hidden)
 
 
 def _experts(fields: Fields, family: Family, layers: int) -> Experts | None:

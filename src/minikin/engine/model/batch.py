@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+NO_ROOM = -1
+"""In place of a room, for a state that is not stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -25,6 +28,11 @@ class Batch:
     """The number of spans with a single token before the first with several."""
     spans: tuple[tuple[int, int], ...]
     """The first and the last row + 1 of each span."""
+    stretches: np.ndarray
+    """[N, 4] int64: for rows that a state goes through, the first, the last + 1, the room of the
+    state before them and the room for the state after them, or NO_ROOM."""
+    chains: np.ndarray
+    """[spans + 1] int64: the first of each span's stretches, and N. Without a state, N is 0."""
     few: int
     """The number of exact rows at the start: those of repeatable answers, or of few answers.
 

@@ -18,10 +18,12 @@ Hidden = Any
 
 
 class Cache(Protocol):
-    """The keys and values of all sequences."""
+    """The keys and values of all sequences, and their states."""
 
     blocks: int
     """The number of blocks of BLOCK tokens."""
+    rooms: int
+    """The number of rooms for states, with that of the empty state. 0: the model has none."""
 
 
 class Seen(NamedTuple):

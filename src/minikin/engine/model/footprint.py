@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from minikin.engine.native.build import expects_kernels, has_bfloat16
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.levels import LEVEL_BITS
@@ -55,6 +57,9 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
     heads = max(field("attention.head_count"), 1)
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
+    stated = metadata.get(f"{family}.attention.head_count_kv")
+    each_layer = isinstance(stated, list | np.ndarray)  # 0 for layers without attention
+    all_heads = int(sum(stated)) if each_layer else field("block_count") * kv_heads
     tokens = min(field("context_length"), CACHED_TOKENS)
     bytes_each = 2 if native else _dense()  # native layers cache bfloat16
-    return 2 * field("block_count") * kv_heads * width * tokens * bytes_each
+    return 2 * all_heads * width * tokens * bytes_each

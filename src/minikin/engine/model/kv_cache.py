@@ -1,4 +1,4 @@
-"""The keys and values of all sequences: the memory that `block_pool` allocates."""
+"""The keys, values and states of all sequences: the memory that the engine's pools allocate."""
 
 from __future__ import annotations
 
@@ -17,15 +17,24 @@ class KVCache:
     """Keys and values in blocks of BLOCK slots, bfloat16 as uint16, in the layout of a matrix unit.
 
     Keys are [layers, blocks, kv_heads, head_dim / 2, BLOCK, 2], values [layers, blocks, kv_heads,
-    BLOCK / 2, head_dim, 2]: the dimension that a product sums over is in pairs.
+    BLOCK / 2, head_dim, 2]: the dimension that a product sums over is in pairs. The layers are
+    those with attention. The others have states, [layers, rooms, size] float32.
     """
 
-    def __init__(self, architecture: Architecture, tokens: int) -> None:
+    def __init__(self, architecture: Architecture, tokens: int, rooms: int) -> None:
         a = architecture
-        self.blocks = tokens // BLOCK
-        most = a.layers, self.blocks, a.kv_heads
+        self.blocks, self.rooms = tokens // BLOCK, rooms if a.recurrence else 0
+        most = sum(a.attends), self.blocks, a.kv_heads
+        self.states = new_states(a, rooms)
         self.keys = lazy_zeros(*most, a.head_dim // 2, BLOCK, 2, dtype=np.uint16)
         self.values = lazy_zeros(*most, BLOCK // 2, a.head_dim, 2, dtype=np.uint16)
+
+
+def new_states(a: Architecture, rooms: int) -> np.ndarray:
+    """[layers, rooms, size] float32: zeros, as in the room of the empty state."""
+    if a.recurrence is None:
+        return np.zeros((0, 0, 0), np.float32)
+    return lazy_zeros(a.attends.count(False), rooms, a.recurrence.size, dtype=np.float32)
 
 
 def lazy_zeros(*shape: int, dtype: DTypeLike) -> np.ndarray:

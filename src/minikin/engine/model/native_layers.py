@@ -42,10 +42,11 @@ class _Room:
         widest = max(a.feed_forward, a.dense_feed_forward)
         self._times = max(1, used)
         self.normed = Inputs(kernels, rows, a.hidden)
-        self.attended = Inputs(kernels, rows, a.heads * a.head_dim)
+        channels, inputs = (a.recurrence.channels, a.recurrence.inputs) if a.recurrence else (0, 0)
+        self.attended = Inputs(kernels, rows, max(a.heads * a.head_dim, channels))
         self.picked = Inputs(kernels, inside if used else 0, a.hidden)
         self.gated = Inputs(kernels, inside, widest)
-        self._qkv = empty(rows, (a.heads + 2 * a.kv_heads) * a.head_dim)
+        self._qkv = empty(rows, max((a.heads + 2 * a.kv_heads) * a.head_dim, inputs))
         self._gate_up = empty(inside, 2 * widest)
         self._choices = empty(rows * used, ctypes.sizeof(contract.Choice), dtype=np.uint8)
         self._results = empty(rows * used, a.hidden)
@@ -108,6 +109,7 @@ class NativeLayers:
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
+            *((r.channels, r.taps, r.size) if (r := a.recurrence) else (0, 0, 0)),
         )  # fmt: skip
         self._experts = [
             _Experts(layer.mixture) if layer.mixture else None for layer in weights.layers
@@ -128,6 +130,7 @@ class NativeLayers:
             and a.head_dim % GROUP == 0
             and a.head_dim <= MOST_DIM
             and a.heads // a.kv_heads <= MOST_SHARING
+            and (a.recurrence is None or a.recurrence.channels % GROUP == 0)
         )
 
     def forward(self, x: np.ndarray, batch: Batch, cache: KVCache) -> None:
@@ -142,7 +145,10 @@ class NativeLayers:
                 *(self._layer_struct(i) for i in range(len(self.weights.layers)))
             )
         arrays = (batch.positions, batch.slots, batch.blocks, batch.block_starts)
-        step = contract.Step(rows, *map(address, arrays), batch.few)
+        step = contract.Step(
+            rows, *map(address, arrays), batch.few, address(batch.stretches), address(batch.chains),
+            len(batch.spans),
+        )  # fmt: skip
         self.kernels.library.run_layers(
             ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
             ctypes.byref(self._room.struct(self.architecture, batch)), address(x),
@@ -168,7 +174,8 @@ class NativeLayers:
     def _layer_struct(self, i: int) -> contract.Layer:
         layer, cache, experts = self.weights.layers[i], self._cache, self._experts[i]
         assert cache is not None
-        queries, keys = self._rotations[i]
+        (queries, keys), attends = self._rotations[i], self.architecture.attends[i]
+        place = self.architecture.places[i]
         early: tuple[np.ndarray | None, np.ndarray | None] = None, None
         if self._unturned:
             early, queries, keys = keys, self._unturned, self._unturned
@@ -181,8 +188,10 @@ class NativeLayers:
             *map(optional, vectors),
             *(_struct(getattr(layer, name)) for name in MATRICES),
             experts.struct if experts else contract.Mixture(),
-            *(address(part[i]) for part in (cache.keys, cache.values)),
+            *(address(part[place]) if attends else None for part in (cache.keys, cache.values)),
             *map(address, (*queries, *keys)),
+            optional(layer.convolution),
+            None if attends else address(cache.states[place]),
             self.architecture.windows[i] or 0,
             wide,
         )  # fmt: skip

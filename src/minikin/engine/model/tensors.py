@@ -46,6 +46,11 @@ class Tensors:
         data, kind = self._take(name, (size,))
         return dequantize(data, kind, (size,))
 
+    def table(self, name: str, rows: int, width: int) -> np.ndarray:
+        """[rows, width] float32."""
+        data, kind = self._take(name, (rows, width))
+        return dequantize(data, kind, (rows, width))
+
     def rows(self, part: MatrixPart, width: int) -> tuple[np.ndarray, GGMLType]:
         """A part's packed bytes, uint8 [rows, bytes per row], and their type."""
         whole = part.whole or part.rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Sequence as Run
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ class LayerWeights:
 
     attention_norm: np.ndarray | None
     qkv: Matrix
-    """Hidden -> queries, keys and values, in this order."""
+    """Hidden -> queries, keys and values, in this order, or the inputs of the convolution."""
+    convolution: np.ndarray | None = None
+    """[taps, channels], the current token last, in place of attention. See `ShortConvolution`."""
     query_norm: np.ndarray | None = None
     """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
     key_norm: np.ndarray | None = None
@@ -80,7 +83,7 @@ class _Loader:
         weights = Weights(
             embedding=embedding,
             layers=tuple(self._layer(i) for i in range(a.layers)),
-            norm=self.tensors.vector("output_norm.weight", a.hidden) / np.float32(a.logit_scale),
+            norm=self.tensors.vector(a.final_norm, a.hidden) / np.float32(a.logit_scale),
             head=embedding if tied else self._linear(a.hidden, MatrixPart("output", a.vocab_size)),
         )
         after = range(a.layers, a.layers + a.skipped_layers)
@@ -89,18 +92,14 @@ class _Loader:
 
     def _layer(self, i: int) -> LayerWeights:
         a, at = self.architecture, f"blk.{i}"
-        for name in a.layer_tensors:
+        for name in a.layer_tensors if a.attends[i] else ():
             if f"{at}.{name}" not in self.tensors:
                 raise ModelFileError(f"The model file lacks the tensor {at}.{name}.")
         mixture = self._mixture(at, a.experts) if a.experts and i >= a.experts.first else None
         gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
             attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
-            qkv=self._qkv(at),
-            query_norm=self._head_norm(at, "attn_q_norm.weight", a.heads),
-            key_norm=self._head_norm(at, "attn_k_norm.weight", a.kv_heads),
-            sinks=self._optional(at, "attn_sinks.weight", a.heads),
-            output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
+            **(self._attention(at) if a.attends[i] else self._convolution(at)),
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
             feed_forward_norm=self._norm_before(f"{at}.{a.feed_forward_norm}"),
             gate_up=gate_up,
@@ -108,6 +107,26 @@ class _Loader:
             mixture=mixture,
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
         )
+
+    def _attention(self, at: str) -> dict[str, Any]:
+        a = self.architecture
+        return {
+            "qkv": self._qkv(at),
+            "query_norm": self._head_norm(at, "attn_q_norm.weight", a.heads),
+            "key_norm": self._head_norm(at, "attn_k_norm.weight", a.kv_heads),
+            "sinks": self._optional(at, "attn_sinks.weight", a.heads),
+            "output": self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
+        }
+
+    def _convolution(self, at: str) -> dict[str, Any]:
+        a, form = self.architecture, self.architecture.recurrence
+        assert form is not None
+        taps = self.tensors.table(f"{at}.shortconv.conv.weight", form.channels, form.taps)
+        return {
+            "qkv": self._linear(a.hidden, MatrixPart(f"{at}.shortconv.in_proj", form.inputs)),
+            "convolution": np.ascontiguousarray(taps.T),
+            "output": self._linear(form.channels, MatrixPart(f"{at}.shortconv.out_proj", a.hidden)),
+        }
 
     def _optional(self, at: str, name: str, size: int) -> np.ndarray | None:
         a = self.architecture

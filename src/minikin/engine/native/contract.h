@@ -62,6 +62,7 @@ struct model {
     int64_t activation;
     float epsilon, scale;
     float softcap;  // limits scores to (-softcap, softcap), unless it is 0
+    int64_t channels, taps, state_size;  // of layers that are convolutions
 };
 
 // One decoder layer. Parts that a family does not have are NULL.
@@ -75,8 +76,16 @@ struct layer {
     struct mixture mixture;
     uint16_t *keys, *values;     // of the cache
     const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
+    const float *convolution;  // [taps, channels], in place of attention
+    float *states;             // [rooms, state_size]
     int64_t window;      // tokens that a row sees, including its own; 0: all before it
     int64_t wide_norms;  // whether the norms of queries and keys are over all heads
+};
+
+// Rows start to stop - 1 of a sequence take its state from room source to room target. Below 0, the
+// target is not stored.
+struct stretch {
+    int64_t start, stop, source, target;
 };
 
 // The rows of one step. Row r sees the first positions[r] + 1 tokens of the blocks from
@@ -87,6 +96,9 @@ struct step {
     const int32_t *blocks;
     const int64_t *starts;
     int64_t few;  // rows below it are exact: they look at PART keys at a time
+    const struct stretch *stretches;  // those of span i begin at chains[i] and end at chains[i + 1]
+    const int64_t *chains;
+    int64_t spans;
 };
 
 // Buffers of a step, between its matrices.
@@ -133,14 +145,17 @@ static const struct term terms[] = {
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
     AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
+    AT(model, channels), AT(model, taps), AT(model, state_size),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
     AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
     AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
     AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
-    AT(layer, sine), AT(layer, window), AT(layer, wide_norms),
+    AT(layer, sine), AT(layer, convolution), AT(layer, states), AT(layer, window), AT(layer, wide_norms),
+    SIZE(stretch), AT(stretch, start), AT(stretch, stop), AT(stretch, source), AT(stretch, target),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),
+    AT(step, stretches), AT(step, chains), AT(step, spans),
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
     AT(room, picked), AT(room, choices), AT(room, results),

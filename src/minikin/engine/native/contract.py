@@ -71,6 +71,7 @@ class Model(ctypes.Structure):
     _fields_ = (
         *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "activation")),
         *((name, FLOAT) for name in ("epsilon", "scale", "softcap")),
+        *((name, SIZE) for name in ("channels", "taps", "state_size")),
     )
 
 
@@ -89,9 +90,15 @@ class Layer(ctypes.Structure):
         *((name, Matrix) for name in MATRICES),
         ("mixture", Mixture),
         *((name, POINTER) for name in ("keys", "values", "query_cosine", "query_sine")),
-        *((name, POINTER) for name in ("cosine", "sine")),
+        *((name, POINTER) for name in ("cosine", "sine", "convolution", "states")),
         *((name, SIZE) for name in ("window", "wide_norms")),
     )
+
+
+class Stretch(ctypes.Structure):
+    """`struct stretch`: a row of `Batch.stretches`."""
+
+    _fields_ = tuple((name, SIZE) for name in ("start", "stop", "source", "target"))
 
 
 class Step(ctypes.Structure):
@@ -101,6 +108,8 @@ class Step(ctypes.Structure):
         ("rows", SIZE),
         *((name, POINTER) for name in ("positions", "slots", "blocks", "starts")),
         ("few", SIZE),
+        *((name, POINTER) for name in ("stretches", "chains")),
+        ("spans", SIZE),
     )
 
 
@@ -134,7 +143,7 @@ CONSTANTS = {
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "choice": Choice, "model": Model,
-    "layer": Layer, "step": Step, "room": Room, "draw": Draw,
+    "layer": Layer, "stretch": Stretch, "step": Step, "room": Room, "draw": Draw,
 }  # fmt: skip
 
 

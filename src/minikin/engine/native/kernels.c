@@ -3,6 +3,7 @@
 // The Python wrappers check all sizes.
 
 #include "attention.h"
+#include "convolution.h"
 #include "matmul.h"
 #include "mixture.h"
 #include "ranking.h"
@@ -134,13 +135,17 @@ void run_layers(
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
         begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
-        finish_heads(model, layer, step->positions, room->qkv, rows);
-        run_attention(
-            &(struct attention){
-                model, step, room->qkv, layer->query_cosine, layer->query_sine, layer->cosine,
-                layer->sine, layer->sinks, layer->window, layer->keys, layer->values,
-                room->attended, room->units, few_units, parts, room->partial},
-            units);
+        if (layer->convolution) {
+            run_convolution(&(struct convolving){model, layer, step, room->qkv, room->attended});
+        } else {
+            finish_heads(model, layer, step->positions, room->qkv, rows);
+            run_attention(
+                &(struct attention){
+                    model, step, room->qkv, layer->query_cosine, layer->query_sine, layer->cosine,
+                    layer->sine, layer->sinks, layer->window, layer->keys, layer->values,
+                    room->attended, room->units, few_units, parts, room->partial},
+                units);
+        }
         add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         begin_half(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
         if (layer->mixture.count) {

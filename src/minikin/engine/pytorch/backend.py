@@ -41,9 +41,9 @@ class TorchBackend:
         """A decoder with these weights."""
         return TorchDecoder(architecture, weights, dtype=self._dtype, device=self._device)
 
-    def cache(self, architecture: Architecture, tokens: int) -> TorchKVCache:
-        """An empty cache for this number of tokens."""
-        return TorchKVCache(architecture, tokens, dtype=self._dtype, device=self._device)
+    def cache(self, architecture: Architecture, tokens: int, rooms: int) -> TorchKVCache:
+        """An empty cache for this number of tokens, and of states."""
+        return TorchKVCache(architecture, tokens, rooms, dtype=self._dtype, device=self._device)
 
 
 def _usable(name: str) -> torch.device:

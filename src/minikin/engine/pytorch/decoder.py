@@ -12,6 +12,7 @@ from minikin.engine.model.weights import Weights
 from minikin.engine.pytorch.activation import ACTIVATIONS
 from minikin.engine.pytorch.attention import AttentionForm, Seen, attend
 from minikin.engine.pytorch.choose import TorchChooser
+from minikin.engine.pytorch.convolution import convolve
 from minikin.engine.pytorch.kv_cache import TorchKVCache
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.rope import rotate
@@ -64,7 +65,10 @@ class TorchDecoder:
         seen = Seen(batch, self.dtype, self.device)
         positions, slots = (tensor(part, self.device) for part in (batch.positions, batch.slots))
         for i, layer in enumerate(self._layers):
-            added = self._attention(i, layer, x, positions, slots, seen, cache)
+            if layer.convolution is not None:
+                added = self._convolution(i, layer, x, batch, cache)
+            else:
+                added = self._attention(i, layer, x, positions, slots, seen, cache)
             x += self._norm(added, layer.attention_post_norm)
             x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
         return x
@@ -110,9 +114,20 @@ class TorchDecoder:
                 turned.append(self._head_norm(rotate(part, rotation), norm))
             else:
                 turned.append(rotate(self._head_norm(part, norm), rotation))
-        cache.write(i, slots, turned[1], v)
+        place = a.places[i]
+        cache.write(place, slots, turned[1], v)
         q = turned[0].to(self.dtype)
-        return layer.output(attend(q, cache, i, seen, self._forms[i]).flatten(1))
+        return layer.output(attend(q, cache, place, seen, self._forms[i]).flatten(1))
+
+    def _convolution(
+        self, i: int, layer: LayerTensors, x: torch.Tensor, batch: Batch, cache: TorchKVCache
+    ) -> torch.Tensor:
+        assert layer.convolution is not None
+        inputs = layer.qkv(self._norm(x, layer.attention_norm)).float()
+        before, after, values = inputs.chunk(3, dim=1)
+        states = cache.states[self.architecture.places[i]]
+        mixed = convolve(before * values, layer.convolution, batch, states)
+        return layer.output(after * mixed)
 
     def _head_norm(self, x: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
         """The norm of each head of x [T, heads, head_dim], or of all heads together."""

@@ -7,18 +7,25 @@ import torch
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.kv_cache import lazy_zeros
+from minikin.engine.model.kv_cache import lazy_zeros, new_states
 
 
 class TorchKVCache:
     """As `minikin.engine.model.kv_cache.KVCache`, of any type and on any device."""
 
     def __init__(
-        self, architecture: Architecture, tokens: int, *, dtype: torch.dtype, device: torch.device
+        self,
+        architecture: Architecture,
+        tokens: int,
+        rooms: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         a = architecture
-        self.blocks = tokens // BLOCK
-        most = a.layers, self.blocks, a.kv_heads
+        self.blocks, self.rooms = tokens // BLOCK, rooms if a.recurrence else 0
+        most = sum(a.attends), self.blocks, a.kv_heads
+        self.states = torch.from_numpy(new_states(a, rooms)).to(device)
         self.keys = _zeros((*most, a.head_dim // 2, BLOCK, 2), dtype, device)
         self.values = _zeros((*most, BLOCK // 2, a.head_dim, 2), dtype, device)
 

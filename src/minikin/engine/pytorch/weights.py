@@ -18,6 +18,7 @@ class LayerTensors:
 
     attention_norm: torch.Tensor | None
     qkv: Linear
+    convolution: torch.Tensor | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     sinks: torch.Tensor | None
@@ -46,6 +47,7 @@ class LayerTensors:
         return cls(
             attention_norm=optional(layer.attention_norm),
             qkv=Linear.of(layer.qkv, dtype, device),
+            convolution=optional(layer.convolution),
             query_norm=optional(layer.query_norm),
             key_norm=optional(layer.key_norm),
             sinks=optional(layer.sinks),

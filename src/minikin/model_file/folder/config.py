@@ -69,7 +69,7 @@ class ConfigFields(Fields):
 Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
-    "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss",
+    "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -122,6 +122,19 @@ _HUNYUAN_NAMES = {
 _SHARED_NAMES = {
     "shared_mlp.input_linear": "ffn_up",
     "shared_mlp.output_linear": "ffn_down",
+}
+_LFM2_NAMES = {
+    "operator_norm": "attn_norm",
+    "self_attn.out_proj": "attn_output",
+    "self_attn.q_layernorm": "attn_q_norm",
+    "self_attn.k_layernorm": "attn_k_norm",
+    "conv.conv": "shortconv.conv",
+    "conv.in_proj": "shortconv.in_proj",
+    "conv.out_proj": "shortconv.out_proj",
+    "ffn_norm": "ffn_norm",
+    "feed_forward.w1": "ffn_gate",
+    "feed_forward.w3": "ffn_up",
+    "feed_forward.w2": "ffn_down",
 }
 _GPT_OSS_GATE = {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
 """The constants of its gate (`engine.model.activation`)."""
@@ -217,6 +230,7 @@ KINDS = {
         experts={"count": "num_local_experts", "size": "intermediate_size"},
     ),
     "exaone4": Kind(arch="exaone4", window="family", names=_AFTER_NAMES),
+    "lfm2": Kind(arch="lfm2", tied=True, rope_base=1e6, names=_LFM2_NAMES),
 }
 """By `model_type`."""
 _TEXT_OF = {
