@@ -1,9 +1,11 @@
+import gzip
 import json
 import os
 
 import pytest
 
 from minikin import cli
+from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts.numbers import amount, dollars, price_pair, tokens
 from minikin.catalog.facts.snapshot import Entry, Snapshot
 from minikin.errors import SetupError
@@ -202,7 +204,7 @@ def test_an_unnamed_provider_is_its_address_and_no_known_offering(run, proxy, tm
     words = ["probe", "--base-url", url, "--model", "fake", "--capability", "stop", "--json"]
     found = json.loads(run(*words)[1])
     assert found["offering"].startswith("127.0.0.1-")
-    (path,) = (tmp_path / "evidence").iterdir()
+    (path,) = (tmp_path / "evidence").glob("*.json")
     assert json.loads(path.read_text()) == found
 
 
@@ -263,3 +265,26 @@ def test_update_pins_newer_data_and_never_older(run, tmp_path, monkeypatch):
     assert json.loads(path.read_text())["date"] == "2026-10-26"
     monkeypatch.setattr("minikin.catalog.sources.update.download", lambda names: [broken])
     assert run("catalog", "update")[0] == 1
+
+
+def test_evidence_keeps_the_bodies_that_its_digests_are_of_and_no_key(
+    run, proxy, tmp_path, monkeypatch
+):
+    wall, url = proxy
+    wall.fault = None
+    monkeypatch.setenv("LAB_KEY", "sk-very-secret")
+    words = ["probe", "--base-url", url, "--model", "fake", "--provider", "lab"]
+    words += ["--api-key-env", "LAB_KEY", "--capability", "stop"]
+    assert run(*words)[0] == 0
+    path = tmp_path / "evidence" / "lab-fake.json"
+    result = evidence_files.read(path).result("stop")
+    exchanges = evidence_files.read_bodies(path)["stop"]
+    assert evidence_files.agrees(result, exchanges)
+    assert not evidence_files.agrees(result, exchanges[1:])
+    assert json.loads(exchanges[0].request)["model"] == "fake"
+    assert exchanges[0].status == 200
+    whole = gzip.decompress(evidence_files.bodies_path(path).read_bytes())
+    assert b"sk-very-secret" not in whole + path.read_bytes()
+    assert run("catalog", "forget", "lab/fake")[0] == 0
+    assert list((tmp_path / "evidence").iterdir()) == []
+    assert run("catalog", "forget", "lab/fake")[0] == 1

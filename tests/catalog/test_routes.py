@@ -5,11 +5,17 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
+from minikin.catalog import routes
+from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts.evidence import Evidence, Result
+from minikin.catalog.facts.fact import Fact, Origin, Record
 from minikin.catalog.openrouter import Served
 from minikin.catalog.routes import catalog_routes
 from minikin.catalog.sources import catalog as catalogs
+from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import MinikinError
+
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +179,26 @@ def test_a_local_name_is_never_taken_for_somebodys_model(tmp_path):
         assert (row["created"], row["pricing"], row["description"]) == (None, {}, "")
         # The server enforces the parameters, whatever the model.
         assert {"tools", "seed", "response_format"} < set(row["supported_parameters"])
+
+
+def test_new_evidence_shows_without_a_restart(tmp_path, monkeypatch):
+    monkeypatch.setattr(routes, "CHECK_SECONDS", 0.0)
+    mine = (Record("offering", "lab/m", {"model": (Fact("m", Origin.LOCAL, "s", "2026-01-01"),)}),)
+
+    def load():
+        return Catalog(mine, evidence_files.read_folder(tmp_path / "evidence"), NOW)
+
+    found = catalog_routes(load, state=lambda: catalogs.state(tmp_path))
+    with TestClient(Starlette(routes=found)) as client:
+        assert client.get("/catalog/evidence").json()["total"] == 0
+        result = Result("seed", "verified", "seen", 1, "a", "b", 1, "2026-11-20T0", "2027-01-01T0")
+        path = tmp_path / "evidence" / "lab-m.json"
+        evidence_files.write(path, Evidence("lab/m", "http://x", "m", None, "minikin", [result]))
+        assert client.get("/catalog/offerings/lab/m").json()["capabilities"]["seed"] == {
+            "state": "verified",
+            "value": True,
+            "source": "probe of http://x",
+            "date": "2026-11-20",
+        }
+        path.write_text("{")  # a fault in a new file keeps the old catalog
+        assert client.get("/catalog/evidence/lab/m").status_code == 200

@@ -13,6 +13,7 @@ import typer
 from rich.text import Text
 from typer.core import TyperGroup
 
+from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts import numbers, snapshot
 from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record, RecordKind
@@ -195,6 +196,29 @@ def _print_conflicts(records: Iterable[Record]) -> None:
     ]
     if rows:
         print_table(["SOURCES DIFFER ON", "FIELD", "VALUES"], rows)
+
+
+@catalog_app.command()
+def forget(
+    offering: Annotated[str, typer.Argument(metavar="OFFERING", help="Its id: provider/model.")],
+    folder: FolderOption = None,
+) -> None:
+    """Remove your evidence for an offering.
+
+    Example: minikin catalog forget 127.0.0.1-8000/gpt-4.1-mini
+    """
+    home = folder or catalogs.user_folder()
+    found = [
+        path
+        for path in sorted((home / "evidence").rglob("*.json"))
+        if evidence_files.read(path).offering.lower() == offering.lower()
+    ]
+    if not found:
+        raise SetupError(f"{home / 'evidence'} has no evidence for {offering!r}.")
+    for path in found:
+        evidence_files.bodies_path(path).unlink(missing_ok=True)
+        path.unlink()
+        out.print(f"Removed {path}", soft_wrap=True)
 
 
 @catalog_app.command("list")

@@ -11,7 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from minikin.catalog.facts import evidence as evidence_files
-from minikin.catalog.facts.evidence import Evidence, Result
+from minikin.catalog.facts.evidence import Bodies, Evidence, Result
 from minikin.catalog.facts.schema import is_id
 from minikin.catalog.pages.site_map import slug
 from minikin.catalog.probes.checks import CHECKS
@@ -82,13 +82,15 @@ def probe(
     home = folder or catalogs.user_folder()
     with Client(base_url, key, timeout) as client:
         offering = _probed_offering(catalogs.load(home), provider, client, model)
-        found = _run(client, model, offering, checks)
+        bodies: Bodies = {}
+        found = _run(client, model, offering, checks, bodies)
     path = home / "evidence" / f"{slug(offering)}.json"
     old = evidence_files.read(path) if path.exists() else None
     kept = evidence_files.carried(old, found)
     evidence_files.write(path, kept)
+    evidence_files.write_bodies(path, kept, bodies)
     _report(kept, found.results, as_json)
-    errors.print(f"Evidence: {path}", soft_wrap=True)
+    errors.print(f"Evidence: {path}, with the bodies beside it", soft_wrap=True)
     worse = [result.capability for result in evidence_files.regressions(old, found)]
     if worse:
         errors.print(f"No longer verified: {', '.join(worse)}", style="red", soft_wrap=True)
@@ -123,7 +125,9 @@ def _of_minikin(client: Client, model: str) -> tuple[str, str]:
     return slug(urlsplit(client.base_url).netloc), model
 
 
-def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) -> Evidence:
+def _run(
+    client: Client, model: str, offering: str, checks: dict[str, Check], bodies: Bodies
+) -> Evidence:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeElapsedColumn(), console=errors, transient=True) as bar:
         task = bar.add_task("probing", total=len(checks))
@@ -132,7 +136,7 @@ def _run(client: Client, model: str, offering: str, checks: dict[str, Check]) ->
             bar.update(task, advance=1, description=f"{result.capability}: {result.outcome}")
 
         try:
-            return run_probe(client, model, offering, checks, tell)
+            return run_probe(client, model, offering, checks, tell, bodies)
         except (Unreachable, Failed) as error:
             raise SetupError(f"Cannot probe {client.base_url}: {error}") from None
 

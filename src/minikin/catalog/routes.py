@@ -16,9 +16,10 @@ answers with the status and body of the error.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Sequence
-from functools import cache
+import time
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import msgspec
@@ -37,9 +38,13 @@ from minikin.catalog.pages.site import ASSETS, Site
 from minikin.catalog.pages.site_map import FOLDERS, Kind
 from minikin.catalog.sources import query
 from minikin.catalog.sources.catalog import Catalog
-from minikin.errors import InvalidRequest, NotFound
+from minikin.errors import InvalidRequest, NotFound, SetupError
+
+_log = logging.getLogger(__name__)
 
 _KINDS = ("authors", "models", "providers", "offerings")
+CHECK_SECONDS = 2.0
+"""Least time between two looks for new files."""
 THREADS = 2
 """Requests that are answered at the same time."""
 Handler = Callable[[Request], Response]
@@ -52,17 +57,15 @@ def catalog_routes(
     load: Callable[[], Catalog],
     served: Sequence[openrouter.Served] = (),
     frame: Callable[[str], Frame] = no_frame,
+    state: Callable[[], Hashable] = lambda: None,
 ) -> list[Route]:
-    """Routes for the catalog that `load` returns. It is called once, at the first request.
+    """Routes for the catalog that `load` returns. It is called at the first request.
+
+    It is called again when `state` changed, so that new evidence shows without a restart.
 
     `served` are this server's models. `frame` is what its pages have in common.
     """
-    lock = threading.Lock()
-    made = cache(lambda: Site(load()))
-
-    def site() -> Site:
-        with lock:  # other requests wait for the same catalog
-            return made()
+    site = _Current(load, state).site
 
     def index(request: Request) -> Response:
         if _is_browser(request):
@@ -102,6 +105,37 @@ def catalog_routes(
         route("/catalog/{path:path}", anything),
         route("/api/v1/models", openrouter_models),
     ]
+
+
+class _Current:
+    """The site of the catalog as it is now."""
+
+    def __init__(self, load: Callable[[], Catalog], state: Callable[[], Hashable]) -> None:
+        self._load, self._state = load, state
+        self._lock = threading.Lock()
+        self._made: Site | None = None
+        self._seen: Hashable = None
+        self._checked = 0.0
+
+    def site(self) -> Site:
+        """The site. Other requests wait while it is made. Files with a fault keep the old one."""
+        with self._lock:
+            now = time.monotonic()
+            if self._made is None or now - self._checked >= CHECK_SECONDS:
+                self._checked = now
+                seen = self._state()
+                if self._made is None or seen != self._seen:
+                    self._made, self._seen = self._renewed(), seen
+            return self._made
+
+    def _renewed(self) -> Site:
+        try:
+            return Site(self._load())
+        except SetupError as error:
+            if self._made is None:
+                raise
+            _log.warning("The catalog's files have a fault, and the old ones stay: %s", error)
+            return self._made
 
 
 def _is_browser(request: Request) -> bool:
@@ -149,7 +183,7 @@ def _record(catalog: Catalog, path: str) -> Response:
         rows = [{"id": row.id, "name": row.name} for row in records.values()]
         record = records.get(name.lower())
         found = query.as_json(catalog, record) if record else None
-    if rows and not name:
+    if not name and root in (*_KINDS, "evidence"):
         return _list(rows, len(rows))
     if found is None:
         raise NotFound(f"The catalog has nothing at {path[:200]!r}.")

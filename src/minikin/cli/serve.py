@@ -301,7 +301,7 @@ def catalog_routes(settings: ServerSettings) -> MoreRoutes:
     from minikin.catalog import openapi, routes
     from minikin.catalog.openrouter import Served
     from minikin.catalog.pages.page import Frame
-    from minikin.catalog.sources.catalog import load
+    from minikin.catalog.sources.catalog import load, state
 
     served = [
         Served(tuple(model.names), partial(stated_context_length, model.engine))
@@ -311,4 +311,4 @@ def catalog_routes(settings: ServerSettings) -> MoreRoutes:
     def frame(home: str) -> Frame:
         return Frame(head(home), header("catalog", home))
 
-    return MoreRoutes(routes.catalog_routes(load, served, frame), openapi.paths())
+    return MoreRoutes(routes.catalog_routes(load, served, frame, state), openapi.paths())

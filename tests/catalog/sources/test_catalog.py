@@ -106,6 +106,37 @@ def test_a_regression_stays_one_until_it_is_verified_again():
     assert mended.result("seed").outcome == "ignored"  # not probed again: kept
 
 
+def test_an_overload_replaces_no_result_and_is_no_regression():
+    old = carried(None, evidence(result("stop")))
+    busy = result("stop", "inconclusive", at="2026-11-22T00:00:00Z")
+    kept = carried(old, evidence(busy))
+    assert regressions(old, evidence(busy)) == []
+    assert (kept.result("stop").outcome, kept.result("stop").at) == (
+        "verified",
+        "2026-11-20T00:00:00Z",
+    )
+    assert [past.outcome for past in kept.result("stop").history] == ["inconclusive"]
+
+
+def test_a_regression_of_another_capability_is_not_this_probes():
+    old = carried(None, evidence(result("stop"), result("seed")))
+    worse = carried(old, evidence(result("seed", "ignored")))
+    assert regressions(worse, evidence(result("stop"))) == []
+    assert [r.capability for r in regressions(worse, evidence(result("seed", "failed")))] == [
+        "seed"
+    ]
+
+
+def test_every_outcome_stays_in_the_history():
+    kept = None
+    for day, outcome in enumerate(["verified", "inconclusive", "ignored", "verified"], 20):
+        at = f"2026-11-{day}T00:00:00Z"
+        kept = carried(kept, evidence(result("stop", outcome, at=at)))
+    past = kept.result("stop").history
+    assert [p.outcome for p in past] == ["ignored", "inconclusive", "verified"]
+    assert kept.result("stop").last_verified == "2026-11-23T00:00:00Z"
+
+
 def test_evidence_files_round_trip_and_refuse_junk(tmp_path):
     path = tmp_path / "e" / "x.json"
     write(path, evidence(result()))

@@ -1,8 +1,13 @@
-"""Evidence from probes: one JSON file per offering, and the state of its badges."""
+"""Evidence from probes: one JSON file per offering, and the state of its badges.
+
+Beside it is a file with the bodies of all requests and answers, without secrets.
+"""
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +21,28 @@ BadgeState = Literal["verified", "declared", "failed", "stale", "absent", "unkno
 TIME_TO_LIVE = timedelta(days=30)
 """How long a result is valid. Providers change their servers without notice."""
 MAX_BYTES = 4 * 1024 * 1024
+MAX_BODIES = 64 * 1024 * 1024
+"""Maximum bytes of the bodies of a probe, after decompression."""
+
+
+MOST_PAST = 50
+"""Earlier outcomes that are kept for each capability."""
+
+
+class Exchange(msgspec.Struct, frozen=True):
+    """One request and its answer, as text, without the API key."""
+
+    request: str
+    status: int
+    response: str
+
+
+class Past(msgspec.Struct, frozen=True):
+    """An earlier outcome of a check."""
+
+    at: str
+    outcome: Outcome
+    reason: str
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -23,7 +50,8 @@ class Result(msgspec.Struct, frozen=True):
 
     `requests` and `responses` are SHA-256 digests of all bodies sent and received. `latency_ms` is
     the median of a request. Times are ISO 8601 in UTC. `last_verified` stays after a failure, so
-    that a regression remains a regression in later probes.
+    that a regression remains a regression in later probes. `history` has the other outcomes, the
+    newest first, also those that say nothing.
     """
 
     capability: str
@@ -36,6 +64,7 @@ class Result(msgspec.Struct, frozen=True):
     at: str
     expires: str
     last_verified: str | None = None
+    history: list[Past] = []
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -64,23 +93,40 @@ def is_stale(result: Result, now: datetime) -> bool:
 
 
 def regressions(old: Evidence | None, new: Evidence) -> list[Result]:
-    """Results in `new` for capabilities that were verified before and are not now."""
-    return [
-        result
-        for result in carried(old, new).results
-        if result.outcome != "verified" and result.last_verified
-    ]
+    """Results in `new` that show a fault where the capability was verified before."""
+    kept = carried(old, new)
+    probed = (kept.result(result.capability) for result in new.results if _says(result))
+    return [r for r in probed if r and r.outcome != "verified" and r.last_verified]
 
 
 def carried(old: Evidence | None, new: Evidence) -> Evidence:
-    """`new`, with the last verified times and the remaining results of `old`."""
+    """`new`, with the last verified times, the history and the remaining results of `old`.
+
+    A result that says nothing, as after a timeout or status 429, replaces no result that does.
+    """
     known = {result.capability: result for result in old.results} if old else {}
-    fresh: list[Result] = []
-    for result in new.results:
-        before = known.pop(result.capability, None)
-        last = result.at if result.outcome == "verified" else before and before.last_verified
-        fresh.append(msgspec.structs.replace(result, last_verified=last))
+    fresh = [_followed(known.pop(result.capability, None), result) for result in new.results]
     return msgspec.structs.replace(new, results=[*fresh, *known.values()])
+
+
+def _followed(before: Result | None, now: Result) -> Result:
+    """The result to keep of two, with the other one in its history."""
+    if before is None:
+        return msgspec.structs.replace(
+            now, last_verified=now.at if now.outcome == "verified" else None
+        )
+    kept, other = (now, before) if _says(now) or not _says(before) else (before, now)
+    past = sorted([_past(other), *before.history], key=lambda outcome: outcome.at, reverse=True)
+    last = kept.at if kept.outcome == "verified" else before.last_verified
+    return msgspec.structs.replace(kept, last_verified=last, history=past[:MOST_PAST])
+
+
+def _says(result: Result) -> bool:
+    return result.outcome != "inconclusive"
+
+
+def _past(result: Result) -> Past:
+    return Past(result.at, result.outcome, result.reason)
 
 
 def read(path: Path) -> Evidence:
@@ -97,6 +143,52 @@ def read_folder(folder: Path) -> dict[str, Evidence]:
     """All evidence in `folder` by offering id in lower case."""
     found = map(read, sorted(folder.rglob("*.json")))
     return {evidence.offering.lower(): evidence for evidence in found}
+
+
+Bodies = dict[str, list[Exchange]]
+"""The exchanges of each capability's check."""
+
+
+def bodies_path(path: Path) -> Path:
+    """The file with the bodies of an evidence file."""
+    return path.with_suffix(".bodies.gz")
+
+
+def read_bodies(path: Path) -> Bodies:
+    """The bodies of an evidence file. Empty if none are kept. Raises SetupError."""
+    try:
+        with gzip.open(bodies_path(path)) as file:
+            data = file.read(MAX_BODIES + 1)
+        if len(data) > MAX_BODIES:
+            raise SetupError(f"{bodies_path(path)} contains more than {MAX_BODIES} bytes")
+        return msgspec.json.decode(data, type=Bodies)
+    except FileNotFoundError:
+        return {}
+    except (OSError, EOFError, msgspec.DecodeError) as error:
+        raise SetupError(f"{bodies_path(path)} is not valid: {error}") from None
+
+
+def write_bodies(path: Path, kept: Evidence, fresh: Bodies) -> None:
+    """Keep the bodies of the results in `kept`. An older result keeps its own."""
+    old = read_bodies(path)
+    whole: Bodies = {}
+    for result in kept.results:
+        for exchanges in (fresh.get(result.capability), old.get(result.capability)):
+            if exchanges and agrees(result, exchanges):
+                whole[result.capability] = exchanges
+    draft = bodies_path(path).with_suffix(".new")
+    # Without a time in its header, the same bodies give the same file.
+    draft.write_bytes(gzip.compress(msgspec.json.encode(whole), mtime=0))
+    draft.replace(bodies_path(path))
+
+
+def agrees(result: Result, exchanges: list[Exchange]) -> bool:
+    """Whether exchanges are those that the digests of a result were made of."""
+    sent, received = (
+        sha256("".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+        for texts in ((e.request for e in exchanges), (e.response for e in exchanges))
+    )
+    return (result.requests, result.responses) == (f"sha256:{sent}", f"sha256:{received}")
 
 
 def encode(evidence: Evidence) -> bytes:

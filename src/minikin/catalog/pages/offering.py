@@ -125,4 +125,11 @@ def _result(site: SiteMap, result: Result) -> list[Block]:
             ["digest of requests ", Code(result.requests)],
             ["digest of responses ", Code(result.responses)],
         ],
+        *_history(result),
     ]
+
+
+def _history(result: Result) -> list[Block]:
+    """The earlier outcomes, if there are any."""
+    rows: list[list[Cell]] = [[past.at, past.outcome, past.reason] for past in result.history]
+    return [Table(["Earlier probe", "Outcome", "What was seen"], rows)] if rows else []

@@ -1,22 +1,23 @@
 """The HTTP client of the probes. It limits time and size, and protects the API key.
 
-The key is sent only to the given host: redirects are not followed. It is in no digest, message or
-file. Answers are treated as untrusted: limited in size, not decompressed, cleaned before output.
+The key is sent only to the given host: redirects are not followed. It is in no message or file.
+Answers are treated as untrusted: limited in size, not decompressed, cleaned before output.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
 from collections.abc import Iterator
-from typing import Any
+from hashlib import sha256
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
 import msgspec
 
+from minikin.catalog.facts.evidence import Exchange
 from minikin.errors import SetupError
 
 MAX_ANSWER = 4 * 1024 * 1024
@@ -44,13 +45,17 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Tape:
-    """Digests and times of the requests of one check."""
+    """The requests and answers of one check, and their times."""
 
     def __init__(self) -> None:
-        self.sent = hashlib.sha256()
-        self.received = hashlib.sha256()
+        self.exchanges: list[Exchange] = []
         self.seconds: list[float] = []
         self.fingerprint: str | None = None
+
+    def digest(self, side: Literal["request", "response"]) -> str:
+        """The SHA-256 of all bodies of one side, as they are kept."""
+        whole = "".join(getattr(exchange, side) for exchange in self.exchanges)
+        return f"sha256:{sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 class Client:
@@ -93,8 +98,10 @@ class Client:
             raise Unreachable(
                 f"the server returned status {reply.status}: {self.clean(reply.text)}"
             )
-        self.tape.sent.update(data)
-        self.tape.received.update(reply.text.encode("utf-8", "surrogatepass"))
+        sent = data.decode(errors="replace")
+        self.tape.exchanges.append(
+            Exchange(self._secret(sent), reply.status, self._secret(reply.text))
+        )
         self.tape.seconds.append(reply.seconds)
         return reply
 
@@ -150,9 +157,12 @@ class Client:
 
     def clean(self, text: str) -> str:
         """Text from the server without the key and control characters, at most 160 characters."""
-        if self._key:
-            text = text.replace(self._key, "***")
+        text = self._secret(text)
         return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+", " ", text)[:160].strip()
+
+    def _secret(self, text: str) -> str:
+        """Text without the API key. A server can repeat it in an answer."""
+        return text.replace(self._key, "***") if self._key else text
 
 
 def _json(text: str) -> Any:

@@ -16,7 +16,14 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from minikin import __version__
-from minikin.catalog.facts.evidence import TIME_TO_LIVE, Evidence, Outcome, Result, stamp
+from minikin.catalog.facts.evidence import (
+    TIME_TO_LIVE,
+    Bodies,
+    Evidence,
+    Outcome,
+    Result,
+    stamp,
+)
 from minikin.catalog.probes.client import Client, Reply, Tape, Unreachable
 
 Body = dict[str, Any]
@@ -135,8 +142,9 @@ def probe(
     offering: str,
     checks: dict[str, Check],
     tell: Callable[[Result], object] = lambda result: None,
+    bodies: Bodies | None = None,
 ) -> Evidence:
-    """Run checks one by one, and pass each result to `tell`.
+    """Run checks one by one, pass each result to `tell`, and add all bodies to `bodies`.
 
     Raises Unreachable or Failed if the endpoint does not answer even a plain request.
     """
@@ -148,6 +156,8 @@ def probe(
         client.tape = Tape()
         results.append(_run(asker, capability, check, datetime.now(UTC)))
         fingerprint = client.tape.fingerprint or fingerprint
+        if bodies is not None:
+            bodies[capability] = client.tape.exchanges
         tell(results[-1])
     prober = f"minikin {__version__}"
     return Evidence(offering, client.base_url, model, fingerprint, prober, results)
@@ -172,8 +182,8 @@ def _run(asker: Asker, capability: str, check: Check, now: datetime) -> Result:
         outcome=outcome,
         reason=asker.client.clean(reason),
         trials=len(tape.seconds),
-        requests=f"sha256:{tape.sent.hexdigest()}",
-        responses=f"sha256:{tape.received.hexdigest()}",
+        requests=tape.digest("request"),
+        responses=tape.digest("response"),
         latency_ms=round(1000 * median(tape.seconds)) if tape.seconds else 0,
         at=stamp(now),
         expires=stamp(now + TIME_TO_LIVE),

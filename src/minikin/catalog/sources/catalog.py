@@ -241,6 +241,21 @@ def snapshots(home: Path) -> list[Snapshot]:
     return [*current, *prices, second, *pinned.values()]
 
 
+def state(folder: Path | None = None) -> tuple[tuple[str, int, int], ...]:
+    """What the user's folder contains. It changes with every record, import and evidence."""
+    home = folder or user_folder()
+    files = (path for name in ("records", "imports", "evidence") for path in _files(home / name))
+    return tuple(
+        (str(path), status.st_mtime_ns, status.st_size)
+        for path in sorted(files)
+        if (status := path.stat()) and path.suffix in (".json", ".yaml", ".yml")
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
 def pins(home: Path) -> dict[str, Snapshot]:
     """The pinned sources by their names. A file is checked again only after it changed."""
     return {path.stem: _pin(path) for path in sorted((home / "imports").glob("*.json"))}
