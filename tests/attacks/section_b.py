@@ -77,7 +77,8 @@ async def space(target: Target) -> list[str]:
         "max_tokens": 60,
     }  # fmt: skip
     answer = await target.post(ASK | wanted | {"logit_bias": {"0": -100, "2": -100}})
-    faults = faults_of(answer, 200)
+    if faults := faults_of(answer, 200):
+        return faults
     said = answer.json()["choices"][0]
     if said["finish_reason"] not in ("length", "stop"):
         faults.append(said["finish_reason"])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
-from tests.attacks.case import ASK, Case, Target, ask, faults_of
+from tests.attacks.case import ASK, Case, Check, Target, ask, faults_of
 
 OPTIONS = ()
 
@@ -14,23 +15,25 @@ def said(text: str) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": text}]}
 
 
-async def edge(target: Target) -> list[str]:
-    """Rows 83 and 84: prompts around the last one that fits."""
-    window = (await target.client.get("/v1/models")).json()["data"][0]["context_length"]
-    base = (await target.post(ASK | said("a"))).json()["usage"]["prompt_tokens"]
-    faults = []
-    for missing in (-1, 0, 1, 2):
-        text = "a" + " a" * (window - base - missing)
-        for limit in (None, 1, 2):
-            body = ASK | said(text) | ({"max_tokens": limit} if limit else {})
-            if limit is None:
-                del body["max_tokens"]
+def edge(*places: int) -> Check:
+    """A prompt that leaves so many places of the context free, with each limit of the answer."""
+
+    async def check(target: Target) -> list[str]:
+        window = (await target.client.get("/v1/models")).json()["data"][0]["context_length"]
+        base = (await target.post(ASK | said("a"))).json()["usage"]["prompt_tokens"]
+        faults = []
+        for free, limit in itertools.product(places, (None, 1, 2)):
+            body = ASK | said("a" + " a" * (window - base - free)) | {"max_tokens": limit}
             answer = await target.post(body)
-            if missing <= 0:
+            if free < 1:
                 faults += faults_of(answer, 400, "messages", "context_length_exceeded")
-            else:
-                faults += faults_of(answer, (200, 400))
-    return faults
+            elif found := faults_of(answer, 200):
+                faults += found
+            elif (end := answer.json()["choices"][0]["finish_reason"]) != "length":
+                faults.append(f"{free} places, limit {limit}: {end}")
+        return faults
+
+    return check
 
 
 async def full_cache(target: Target) -> list[str]:
@@ -61,7 +64,8 @@ async def true_limit(target: Target) -> list[str]:
 
 
 CASES: list[Case] = [
-    Case(83, "around the edge", edge),
+    Case(83, "just too long", edge(-1, 0)),
+    Case(84, "just short enough", edge(1, 2)),
     ask(85, "4 MB", lambda: said("long " * 780_000), param="messages",
         code="context_length_exceeded", quick=True),
     *(ask(85, f"4 MB as {name}", lambda message=message: {"messages": [

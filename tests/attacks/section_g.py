@@ -71,6 +71,44 @@ async def crowd(target: Target) -> list[str]:
     return await freed(target)
 
 
+async def leave_the_queue(target: Target) -> list[str]:
+    """Row 95: requests that wait for a place leave. Those that have one are answered whole."""
+    running = [asyncio.create_task(target.post(ENDLESS | {"max_tokens": 40})) for _ in range(80)]
+    await asyncio.sleep(0.3)
+
+    def attack(at: int) -> None:
+        with connected(target.server, 15) as connection:
+            connection.sendall(post(ENDLESS | {"stream": bool(at % 2)}))
+            time.sleep(0.1)
+
+    await asyncio.gather(*(asyncio.to_thread(attack, at) for at in range(30)))
+    answers = await asyncio.gather(*running)
+    ends = {answer.json()["choices"][0]["finish_reason"] for answer in answers}
+    texts = {answer.json()["choices"][0]["message"]["content"] for answer in answers}
+    faults = [] if ends == {"length"} else [f"ended by {ends}"]
+    faults += [] if len(texts) == 1 else [f"{len(texts)} texts of one greedy request"]
+    return faults + await freed(target)
+
+
+async def ten_times_too_many(target: Target) -> list[str]:
+    """Row 97, in little: ten requests for each place. `make overload` measures at length."""
+    healths = []
+    asked = [asyncio.create_task(target.post(ENDLESS | {"max_tokens": 24})) for _ in range(640)]
+    while not all(each.done() for each in asked):
+        healths.append((await target.client.get("/health")).status_code)
+        await asyncio.sleep(0.05)
+    answers = [each.result() for each in asked]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    faults = [fault for answer in answers for fault in faults_of(answer, (200, 503))]
+    faults += [f"Retry-After: {answer.headers.get('retry-after')}" for answer in refused
+               if not 1 <= int(answer.headers.get("retry-after", 0)) <= 60]  # fmt: skip
+    if set(healths) != {200}:
+        faults.append(f"/health: {set(healths)}")
+    if not refused or len(refused) == len(answers):
+        faults.append(f"{len(refused)} of {len(answers)} refused")
+    return faults
+
+
 async def stopped_reader(target: Target) -> list[str]:
     """Row 93, in little: a client that reads nothing of a stream is no burden while it waits."""
 
@@ -173,7 +211,9 @@ CASES: list[Case] = [
           ("by reset", 0.3, {"stream": True}, True), ("of 8", 0.3, {"n": 8}, False),
           ("before its grammar", 0.0, {"messages": [{"role": "user", "content": "JSON"}],
                                        "response_format": {"type": "json_object"}}, False))),
+    Case(95, "30 that leave the queue", leave_the_queue),
     Case(96, "200 that leave", crowd),
+    Case(97, "ten times too many", ten_times_too_many),
     Case(102, "a batch with bombs", batch_of_bombs),
     Case(102, "files that are no batches", bad_files),
 ]  # fmt: skip
