@@ -43,7 +43,7 @@ def changed(key: str, *entry: bytes) -> bytes:
     return b"".join(pieces) + rest
 
 
-ARRAY, STRING, U32 = gguf.ARRAY, gguf.STRING, gguf.U32
+ARRAY, STRING = gguf.ARRAY, gguf.STRING
 TOKENS = "tokenizer.ggml.tokens"
 FILES = {
     103: [b"", b"GGU", b"GGUF", b"GGUF" + u32(3), b"\x80\x04pickle", b"PK\x03\x04" + bytes(100)],
@@ -55,8 +55,6 @@ FILES = {
     106: [changed(TOKENS, *gguf.entry(TOKENS, ARRAY, u32(STRING), u64(2), *gguf.text("a") * 2)),
           changed("tokenizer.ggml.merges", *gguf.entry(
               "tokenizer.ggml.merges", ARRAY, u32(STRING), u64(1), *gguf.text("x y"))),
-          changed("tokenizer.ggml.eos_token_id", *gguf.entry(
-              "tokenizer.ggml.eos_token_id", U32, u32(10**6))),
           changed("tokenizer.ggml.pre", *gguf.entry(
               "tokenizer.ggml.pre", STRING, *gguf.text("no-such-family")))],
 }  # fmt: skip

@@ -324,10 +324,14 @@ def test_every_file_is_used_or_rejected(
 
 
 @pytest.mark.parametrize("none", [2**32 - 1, -1, 10**6])
-def test_a_special_id_without_a_token_means_none(metadata: dict[str, Any], none: int) -> None:
+def test_a_special_id_without_a_token_means_none(
+    metadata: dict[str, Any], none: int, caplog: pytest.LogCaptureFixture
+) -> None:
     tokenizer = Tokenizer.from_gguf(changed(metadata, bos_token_id=none, eot_token_id=none))
     assert tokenizer.bos_id is None
     assert tokenizer.eos_ids == Tokenizer.from_gguf(metadata).eos_ids
+    warned = "bos_token_id is 1000000" in caplog.text and "eot_token_id is 1000000" in caplog.text
+    assert warned == (none == 10**6), "only what no converter means is worth a warning"
 
 
 def test_several_empty_tokens_get_names(metadata: dict[str, Any]) -> None:

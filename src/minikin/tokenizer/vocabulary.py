@@ -5,6 +5,7 @@ The keys and the token types are those of the GGUF specification (ggml, docs/ggu
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from enum import IntEnum
@@ -16,7 +17,11 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.marks import CALL_MARKS, CHANNEL_MARKS, PYTHON_TAG, THOUGHT_MARKS
 
+log = logging.getLogger(__name__)
+
 Value = TypeVar("Value")
+_NONE = (-1, 2**32 - 1)
+"""What converters write for a special token that the model does not have."""
 
 
 class TokenType(IntEnum):
@@ -176,11 +181,16 @@ def _named(tokens: list[str]) -> list[str]:
 
 
 def _token_id(metadata: Mapping[str, Any], key: str, count: int) -> int | None:
-    """The id, or None. An id that no token has means none: converters write 4294967295 or -1."""
+    """The id, or None. An id that no token has means none, as in llama.cpp."""
     if key not in metadata:
         return None
     token_id = scalar(metadata, key, 0)
-    return token_id if 0 <= token_id < count else None
+    if 0 <= token_id < count:
+        return token_id
+    if token_id not in _NONE:
+        log.warning("The model file's %s is %d, which is not the id of a token: ignored.",
+                    key, token_id)  # fmt: skip
+    return None
 
 
 def _end_ids(metadata: Mapping[str, Any], count: int) -> set[int]:

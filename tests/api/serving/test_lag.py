@@ -1,8 +1,11 @@
 import asyncio
 import multiprocessing
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
+from minikin.api.serving import lag
 from minikin.api.serving.lag import LagMeter
 
 
@@ -54,3 +57,22 @@ def test_work_on_the_loop_is_measured():
 def test_a_pause_of_the_machine_is_no_work():
     """Other programs make every timer late on a busy machine."""
     assert alone(waiting) < 0.15
+
+
+def reported(work) -> float:
+    """The longest lag if the kernel reports all of `work` as a wait for a processor."""
+    with tempfile.TemporaryDirectory() as folder:
+        lag.WAITS = Path(folder) / "schedstat"
+        lag.WAITS.write_text("1 0 1")
+
+        async def reported_work():
+            await work()
+            lag.WAITS.write_text("1 300000000 2")
+
+        return run(reported_work)
+
+
+def test_a_wait_for_a_processor_is_no_work():
+    """The server's own threads make its timers late too, if they need all processors."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as processes:
+        assert processes.submit(reported, working).result() < 0.15
