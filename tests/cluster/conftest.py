@@ -6,17 +6,21 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from bench.server import children, cpu_seconds
 from tests.patience import until
 from tests.processes import ending, free_port
 from tests.real_model import ROOT
 
 START_SECONDS = 300
 STARTS = 6
+MOMENT = 0.3
+"""Seconds in which the work of replicas is compared."""
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
 OPTIONS = ("--replicas", "2", "--edges", "2", "--threads", "1")
 
@@ -54,6 +58,21 @@ class Cluster:
                 if words.startswith("ray::ServeReplica:minikin:") and deployment in words:
                     found.append(int(folder.name))
         return found
+
+    def busiest(self, deployment: str) -> int:
+        """The process of the replica that computes most now, itself or its engine."""
+        pids = self.pids(deployment)
+        before = {pid: _cpu_seconds(pid) for pid in pids}
+        time.sleep(MOMENT)
+        spent = {pid: _cpu_seconds(pid) - before[pid] for pid in pids}
+        busiest = max(pids, key=spent.__getitem__)
+        assert spent[busiest] > 0, "no replica computes"
+        return busiest
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Of a process and its children."""
+    return cpu_seconds(pid) + sum(map(cpu_seconds, children(pid)))
 
 
 def _words(file: Path) -> str:

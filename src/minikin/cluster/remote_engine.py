@@ -28,6 +28,8 @@ _FAULTS = (RayError, RayServeException)
 """A replica that is lost, or none that can be reached."""
 START_SECONDS = 60.0
 """How long a request waits for a replica that takes it."""
+LOOK_SECONDS = 0.1
+"""How often an answer that waits for another replica checks that one is left."""
 
 _info = msgspec.msgpack.Decoder(ModelInfo).decode
 
@@ -121,6 +123,7 @@ class RemoteEngine:
         stream: Any = self._generate.options(session_id=request.session).remote(encode(request))
         self._running[request.id] = stream
         try:
+            await self._taken(stream, has_begun=bool(request.resumed))
             async for event in _events(stream):
                 yield event
         except (*_FAULTS, asyncio.CancelledError) as fault:
@@ -138,6 +141,24 @@ class RemoteEngine:
             self._cancelled.discard(request.id)
             stream.cancel()
 
+    async def _taken(self, stream: AsyncIterator[bytes], *, has_begun: bool) -> None:
+        """Wait until a replica takes a request, which its first frame says.
+
+        Raises Overloaded if none does in time. An answer that has begun waits for a replica that
+        is there, but not for a new one: raises EngineLost if none is left.
+        """
+        first = asyncio.ensure_future(anext(stream))
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not (await asyncio.wait([first], timeout=LOOK_SECONDS))[0]:
+                    if has_begun:
+                        await self._recovered()
+            await first
+        except TimeoutError:
+            raise Overloaded("No machine of the model is free. Try again in a moment.") from None
+        finally:
+            first.cancel()
+
     async def _read_info(self) -> None:
         while self._info is None:
             try:
@@ -148,12 +169,7 @@ class RemoteEngine:
 
 
 async def _events(stream: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
-    """The events of a replica's frames. Raises its error, and Overloaded if none takes it."""
-    try:
-        async with asyncio.timeout(START_SECONDS):
-            await anext(stream)
-    except TimeoutError:
-        raise Overloaded("No machine of the model is free. Try again in a moment.") from None
+    """The events of a replica's frames. Raises its error."""
     async for body in stream:
         frame = decode(body)
         if isinstance(frame, Failed):
