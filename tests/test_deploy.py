@@ -16,8 +16,10 @@ import yaml
 from typer.core import TyperGroup
 
 from minikin.cli import app
+from minikin.cli.cluster import deployment
 from minikin.cli.configuration import PREFIX, commands_of, options_of
 from minikin.cli.switches import command_of
+from minikin.cluster.run import ENVIRONMENT
 from tests.real_model import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -96,6 +98,42 @@ def test_compose_starts_a_server_and_its_database():
     assert minikin["environment"]["PGPASSWORD"] == database["environment"]["POSTGRES_PASSWORD"]
     assert minikin["depends_on"]["database"]["condition"] == "service_healthy"
     assert "healthcheck" in database
+
+
+def check_application(config: dict) -> None:
+    """The options of a file for Ray Serve are those of `minikin cluster`."""
+    (application,) = config["applications"]
+    assert application["import_path"] == f"{deployment.__module__}:{deployment.__name__}"
+    options, _ = known()
+    assert {f"--{name.replace('_', '-')}" for name in application["args"]} <= options["cluster"]
+
+
+def test_the_file_for_ray_serve_has_options_of_the_cluster():
+    check_application(yaml.safe_load((DEPLOY / "serve.yaml").read_text()))
+
+
+def test_each_pod_of_the_cluster_has_the_environment_of_ray():
+    cluster = yaml.safe_load((DEPLOY / "rayservice.yaml").read_text())["spec"]
+    check_application(yaml.safe_load(cluster["serveConfigV2"]))
+    groups = cluster["rayClusterConfig"]
+    pods = [group["template"]["spec"] for group in groups["workerGroupSpecs"]]
+    pods.append(groups["headGroupSpec"]["template"]["spec"])
+    _, variables = known()
+    for pod in pods:
+        (container,) = pod["containers"]
+        values = {each["name"]: each.get("value") for each in container["env"]}
+        assert values.items() >= ENVIRONMENT.items()
+        assert {name for name in values if name.startswith(PREFIX)} <= variables
+        mounted = {mount["name"] for mount in container["volumeMounts"]}
+        assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_the_image_for_the_cluster_has_extras_that_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [(DEPLOY / name).read_text() for name in ("Dockerfile", "rayservice.yaml")]
+    named = re.findall(r"(?:ARG|--build-arg) EXTRAS=(\S+)", " ".join(texts))
+    assert len(named) == 2
+    assert {*",".join(named).split(",")} <= {*project["optional-dependencies"]}
 
 
 def unit_lines(name: str) -> list[str]:

@@ -248,8 +248,21 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How many processes of a cluster there are, and where."""
 
     replicas: Annotated[
-        int, Meta(ge=1, description="Engines of each model. Each machine should have one.")
+        int,
+        Meta(
+            ge=0,
+            description="Engines of each model. Each machine should have one. 0: none without "
+            "requests, see --max-replicas.",
+        ),
     ] = 2
+    max_replicas: Annotated[
+        int | None,
+        Meta(
+            description="Start more engines of a model, up to this number, while each has more "
+            "requests than it computes at the same time. Stop them after 10 minutes without need.",
+            extra={"min": 1, "unset": "as many as --replicas"},
+        ),
+    ] = None
     edges: Annotated[int, Meta(ge=1, description="Processes that speak HTTP.")] = 1
     address: Annotated[
         str | None,
@@ -259,6 +272,11 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"unset": "a new one on this machine", "metavar": "ADDRESS"},
         ),
     ] = None
+
+    @property
+    def most_replicas(self) -> int:
+        """The most engines of each model."""
+        return self.replicas if self.max_replicas is None else self.max_replicas
 
 
 def cache_folder() -> Path:

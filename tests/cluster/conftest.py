@@ -11,8 +11,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from bench.server import children, cpu_seconds
+from minikin.cluster.run import ENVIRONMENT
 from tests.patience import until
 from tests.processes import ending, free_port
 from tests.real_model import ROOT
@@ -30,6 +32,7 @@ class Cluster:
 
     def __init__(self, port: int, database: str) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self._port, self._database = port, database
         self._command = [
             sys.executable, "-m", "minikin", "cluster", *OPTIONS, "--port", str(port),
             "--database", database,
@@ -42,6 +45,18 @@ class Cluster:
         """Replace all replicas by new ones with other options."""
         command = [*self._command, "--address", "auto", *options]
         subprocess.run(command, cwd=ROOT, env=_ENVIRONMENT, check=True, timeout=START_SECONDS)
+
+    def deploy(self, file: Path, folder: Path) -> None:
+        """Replace all replicas by those of a file for Ray Serve, on this cluster's port."""
+        config = yaml.safe_load(file.read_text())
+        config["http_options"]["port"] = self._port
+        config["applications"][0]["args"] |= {"threads": 1, "database": self._database}
+        changed = folder / file.name
+        changed.write_text(yaml.safe_dump(config))
+        program = str(Path(sys.executable).parent / "serve")
+        command = [program, "run", "--address", "auto", "--non-blocking", str(changed)]
+        environment = _ENVIRONMENT | ENVIRONMENT
+        subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=START_SECONDS)
 
     def answers(self) -> bool:
         try:

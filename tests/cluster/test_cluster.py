@@ -13,6 +13,7 @@ import pytest
 
 from tests.api.test_oracle import ROWS, compare, rows
 from tests.patience import until
+from tests.real_model import ROOT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.model]
 
@@ -210,3 +211,12 @@ def test_an_update_replaces_all_replicas_and_loses_nothing(cluster):
     assert all(events[-1] == "data: [DONE]" for events in streams)
     assert {*probes.result()} == {200}
     assert not before & {*cluster.pids("edge"), *cluster.pids("engine")}
+
+
+def test_the_file_for_ray_serve_deploys_the_same(cluster, tmp_path):
+    settled(cluster)
+    before = {*cluster.pids("edge"), *cluster.pids("engine")}
+    cluster.deploy(ROOT / "deploy" / "serve.yaml", tmp_path)
+    settled(cluster)
+    until(lambda: not before & {*cluster.pids("edge"), *cluster.pids("engine")}, 240)
+    assert "Paris" in ask(cluster, max_tokens=20)["choices"][0]["message"]["content"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import warnings
 from contextlib import aclosing
 from types import SimpleNamespace
@@ -16,10 +17,13 @@ pytest.importorskip("ray")
 
 with warnings.catch_warnings(action="ignore"):  # Ray's own use of Pydantic
     from ray.exceptions import RayError
+    from ray.serve._private.common import DeploymentID
+    from ray.serve.config import RequestRouterConfig
 
     from minikin.cluster.frames import Events, encode
     from minikin.cluster.remote_engine import RemoteEngine
     from minikin.cluster.router import BoundedHashRouter
+    from minikin.cluster.routers import routers
 
 REQUEST = GenerationRequest(id="a", prompt=[1], params=SamplingParams(max_tokens=9), n=1)
 
@@ -74,9 +78,7 @@ async def whole():
 def left(monkeypatch):
     """The replicas that the router knows."""
     replicas = {"a": 1}
-    monkeypatch.setitem(
-        BoundedHashRouter.of, Handle.deployment_name, SimpleNamespace(curr_replicas=replicas)
-    )
+    monkeypatch.setitem(routers, Handle.deployment_name, SimpleNamespace(curr_replicas=replicas))
     return replicas
 
 
@@ -113,3 +115,15 @@ async def test_a_request_without_an_answer_so_far_waits_for_a_new_replica(left):
             yield frame
 
     assert await tokens(Handle(late)) == [2]
+
+
+def test_the_router_that_ray_copies_is_found(monkeypatch):
+    """Ray Serve pickles the module of the class by value."""
+    path = f"{BoundedHashRouter.__module__}.{BoundedHashRouter.__name__}"
+    copied = RequestRouterConfig(request_router_class=path)
+    copied = pickle.loads(pickle.dumps(copied)).get_request_router_class()
+    router = object.__new__(copied)
+    router._deployment_id = DeploymentID(name="engine-copied", app_name="minikin")
+    monkeypatch.delitem(routers, "engine-copied", raising=False)
+    router.initialize_state()
+    assert routers.pop("engine-copied") is router

@@ -13,7 +13,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from minikin.cluster.frames import Failed, decode, encode
-from minikin.cluster.router import BoundedHashRouter
+from minikin.cluster.routers import has_replica
 from minikin.engine.host.ending import KILL
 from minikin.engine.host.quarantine import Quarantine
 from minikin.engine.host.resuming import resuming
@@ -107,8 +107,7 @@ class RemoteEngine:
 
     async def _recovered(self) -> None:
         """Check that a replica is left. Raises EngineLost otherwise."""
-        router = BoundedHashRouter.of.get(self._handle.deployment_name)
-        if router is not None and not router.curr_replicas:
+        if not has_replica(self._handle.deployment_name):
             raise EngineLost(LOST)
 
     async def _attempt(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:

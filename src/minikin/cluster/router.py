@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from ray.serve._private.common import ReplicaID
 from ray.serve._private.request_router.common import PendingRequest
 from ray.serve._private.request_router.replica_wrapper import RunningReplica
 from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
 
+from minikin.cluster import routers
 from minikin.cluster.bound import bound
 
 
 class BoundedHashRouter(ConsistentHashRouter):
     """Consistent hashing by session, with bounded loads."""
 
-    of: ClassVar[dict[str, BoundedHashRouter]] = {}
-    """The routers of this process by the names of their deployments."""
-
     def initialize_state(self, **kwargs: Any) -> None:
         """Called by Ray Serve at the first request."""
         super().initialize_state(**kwargs)
-        self.of[self._deployment_id.name] = self
+        routers.routers[self._deployment_id.name] = self
 
     async def choose_replicas(
         self,

@@ -6,9 +6,9 @@ import logging
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from minikin.config import ClusterSettings, ServerSettings
+from minikin.config import ClusterSettings, EngineSettings, ServerSettings
 from minikin.errors import SetupError
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ ENVIRONMENT = {
 """What the processes of Ray must have too: `deploy/ray.env` is the same for `ray start`."""
 LONGEST_ANSWER = 600.0
 """Seconds that a replica has for its answers when it is replaced."""
+IDLE_SECONDS = 600.0
+"""How long an engine that the others could replace stays."""
+CPU = "cpu"
 NAME = "minikin"
 """The application's name in Ray Serve."""
 
@@ -70,14 +73,13 @@ def application(settings: ServerSettings, cluster: ClusterSettings) -> Applicati
     engines = {
         model.id: serve.deployment(
             name=f"engine-{model.id}",
-            num_replicas=cluster.replicas,
             max_ongoing_requests=model.engine.max_running + settings.max_queued,
             graceful_shutdown_timeout_s=LONGEST_ANSWER,
             health_check_period_s=2,
             request_router_config={
                 "request_router_class": "minikin.cluster.router.BoundedHashRouter"
             },
-            ray_actor_options={"num_cpus": model.engine.threads or 1},
+            **scale(model.engine, cluster),
         )(EngineReplica).bind(model.engine)
         for model in settings.models
     }
@@ -89,6 +91,22 @@ def application(settings: ServerSettings, cluster: ClusterSettings) -> Applicati
         health_check_period_s=2,
         ray_actor_options={"num_cpus": 0},
     )(EdgeReplica).bind(settings, engines)
+
+
+def scale(engine: EngineSettings, cluster: ClusterSettings) -> dict[str, Any]:
+    """How many replicas an engine has, and what Ray reserves for each, as Serve's options."""
+    needs = {"num_cpus": engine.threads or 1}
+    if engine.device != CPU:
+        needs = {"num_gpus": 1, "num_cpus": 1}
+    if cluster.most_replicas == cluster.replicas:
+        return {"num_replicas": cluster.replicas, "ray_actor_options": needs}
+    growing = {
+        "min_replicas": cluster.replicas,
+        "max_replicas": cluster.most_replicas,
+        "target_ongoing_requests": engine.max_running,
+        "downscale_delay_s": IDLE_SECONDS,
+    }
+    return {"autoscaling_config": growing, "ray_actor_options": needs}
 
 
 def _wait() -> None:
