@@ -35,9 +35,10 @@ from minikin.api.answer.wire import (
 from minikin.api.request.translate import ChatRequest
 from minikin.engine.messages import ChoiceUsage, Event
 
-_PADDING = string.ascii_letters + string.digits
 _MAX_PADDING = 15
 """Maximum characters of obfuscation, from recorded answers."""
+_NOISE = "".join(random.choices(string.ascii_letters + string.digits, k=4_096))
+"""Obfuscation is a part of it: to draw each of its characters anew takes five times as long."""
 _encode = msgspec.json.Encoder().encode
 LEAST_CACHED, CACHED_STEP = 1_024, 128
 """Fewer cached tokens are not reported. More are reported in such steps."""
@@ -130,7 +131,8 @@ def server_sent_error(body: dict[str, Any]) -> bytes:
 
 def _padding() -> str:
     """Random text of random length, so that packet sizes do not reveal the answer."""
-    return "".join(random.choices(_PADDING, k=random.randint(0, _MAX_PADDING)))
+    at = int(random.random() * (len(_NOISE) - _MAX_PADDING))
+    return _NOISE[at : at + int(random.random() * (_MAX_PADDING + 1))]
 
 
 class Fold:
