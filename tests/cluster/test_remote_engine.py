@@ -20,7 +20,8 @@ with warnings.catch_warnings(action="ignore"):  # Ray's own use of Pydantic
     from ray.serve._private.common import DeploymentID
     from ray.serve.config import RequestRouterConfig
 
-    from minikin.cluster.frames import Events, encode
+    from minikin.cluster import remote_engine
+    from minikin.cluster.frames import Events, Taken, encode
     from minikin.cluster.remote_engine import RemoteEngine
     from minikin.cluster.router import BoundedHashRouter
     from minikin.cluster.routers import routers
@@ -48,15 +49,18 @@ class Answer:
 
     def __init__(self, frames):
         self._frames = frames
+        self._next = None
 
     def __aiter__(self):
         return self
 
     async def __anext__(self):
-        return await anext(self._frames)
+        self._next = asyncio.ensure_future(anext(self._frames))
+        return await self._next
 
     def cancel(self):
-        pass
+        if self._next:
+            self._next.cancel()
 
 
 def token(number, **end):
@@ -64,34 +68,34 @@ def token(number, **end):
 
 
 async def lost_after_a_token():
-    yield encode(Events([]))
+    yield encode(Taken("a"))
     yield token(1)
     raise RayError
 
 
 async def whole():
-    yield encode(Events([]))
+    yield encode(Taken("a"))
     yield token(2, finish_reason="stop")
 
 
 @pytest.fixture
 def left(monkeypatch):
     """The replicas that the router knows."""
-    replicas = {"a": 1}
+    replicas = [SimpleNamespace(unique_id="a")]
     monkeypatch.setitem(routers, Handle.deployment_name, SimpleNamespace(curr_replicas=replicas))
     return replicas
 
 
-async def tokens(handle):
+async def tokens(engine):
     found = []
-    async with aclosing(RemoteEngine(handle).generate(REQUEST)) as events:
+    async with aclosing(engine.generate(REQUEST)) as events:
         async for event in events:
             found += event.tokens
     return found
 
 
 async def test_another_replica_continues_an_answer(left):
-    assert await tokens(Handle(lost_after_a_token, whole)) == [1, 2]
+    assert await tokens(RemoteEngine(Handle(lost_after_a_token, whole))) == [1, 2]
 
 
 async def test_an_answer_does_not_wait_for_a_new_replica_when_the_last_is_lost_too(left):
@@ -103,7 +107,36 @@ async def test_an_answer_does_not_wait_for_a_new_replica_when_the_last_is_lost_t
         yield b""
 
     with pytest.raises(EngineLost):
-        await asyncio.wait_for(tokens(Handle(lost_after_a_token, never)), 30)
+        await asyncio.wait_for(tokens(RemoteEngine(Handle(lost_after_a_token, never))), 30)
+
+
+async def test_a_replica_that_is_silent_and_takes_no_requests_is_lost(left, monkeypatch):
+    """So it is if the link to its machine is cut: its stream does not end."""
+    monkeypatch.setattr(remote_engine, "SILENT_SECONDS", 0.2)
+
+    async def silent():
+        yield encode(Taken("b"))
+        yield token(1)
+        await asyncio.Event().wait()
+
+    engine = RemoteEngine(Handle(silent, whole))
+    watching = asyncio.create_task(engine._watch())
+    assert await asyncio.wait_for(tokens(engine), 30) == [1, 2]
+    watching.cancel()
+
+
+async def test_a_replica_that_only_computes_for_long_is_not_lost(left, monkeypatch):
+    monkeypatch.setattr(remote_engine, "SILENT_SECONDS", 0.1)
+
+    async def slow():
+        yield encode(Taken("a"))
+        await asyncio.sleep(1)
+        yield token(2, finish_reason="stop")
+
+    engine = RemoteEngine(Handle(slow))
+    watching = asyncio.create_task(engine._watch())
+    assert await tokens(engine) == [2]
+    watching.cancel()
 
 
 async def test_a_request_without_an_answer_so_far_waits_for_a_new_replica(left):
@@ -114,7 +147,7 @@ async def test_a_request_without_an_answer_so_far_waits_for_a_new_replica(left):
         async for frame in whole():
             yield frame
 
-    assert await tokens(Handle(late)) == [2]
+    assert await tokens(RemoteEngine(Handle(late))) == [2]
 
 
 def test_the_router_that_ray_copies_is_found(monkeypatch):

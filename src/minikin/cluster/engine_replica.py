@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 import msgspec
+from ray import serve
 
-from minikin.cluster.frames import Events, Failed, encode
+from minikin.cluster.frames import Events, Failed, Taken, encode
 from minikin.config import EngineSettings
 from minikin.engine.host.supervisor import EngineSupervisor
 from minikin.engine.messages import GenerationRequest
@@ -36,8 +37,8 @@ class EngineReplica:
         return encode(self._engine.info)
 
     async def generate(self, body: bytes) -> AsyncGenerator[bytes, None]:
-        """The frames of the answer to a GenerationRequest. The first one says that it began."""
-        yield encode(Events([]))
+        """The frames of the answer to a GenerationRequest. The first one names this replica."""
+        yield encode(Taken(serve.get_replica_context().replica_tag))
         try:
             await self._engine.wait_ready()
             async with aclosing(self._engine.generate(_request(body))) as events:

@@ -1,4 +1,4 @@
-"""What an engine's replica sends to an edge: events, or the error that ends the request."""
+"""What an engine's replica sends to an edge: its name, its events, or the error that ends them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,15 @@ _KINDS = {kind.__name__: kind for kind in (EngineFailure, EngineLost, Overloaded
 _FIXED = {kind.__name__: kind for kind in (Cancelled, Quarantined, ShuttingDown)}
 
 
+class Taken(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """The first frame of an answer."""
+
+    replica: str
+    """The unique id of the replica that makes it."""
+
+
 class Events(msgspec.Struct, frozen=True, tag=True, array_like=True):
-    """The events that were there. The first frame of an answer has none."""
+    """The events that were there."""
 
     events: list[Event]
 
@@ -45,7 +52,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True, array_like=True):
         return _KINDS.get(self.kind, EngineFailure)(self.message)
 
 
-Frame = Events | Failed
+Frame = Taken | Events | Failed
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Frame).decode

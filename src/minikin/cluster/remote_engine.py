@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,13 +14,13 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from minikin.cluster.frames import Failed, decode, encode
-from minikin.cluster.routers import has_replica
+from minikin.cluster.frames import Events, Failed, Taken, decode, encode
+from minikin.cluster.routers import replicas
 from minikin.engine.host.ending import KILL
 from minikin.engine.host.quarantine import Quarantine
 from minikin.engine.host.resuming import resuming
 from minikin.engine.messages import EngineStats, Event, GenerationRequest, ModelInfo
-from minikin.errors import Cancelled, EngineLost, Overloaded, SetupError, ShuttingDown
+from minikin.errors import Cancelled, EngineLost, MinikinError, Overloaded, SetupError, ShuttingDown
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +32,29 @@ START_SECONDS = 60.0
 """How long a request waits for a replica that takes it."""
 LOOK_SECONDS = 0.1
 """How often an answer that waits for another replica checks that one is left."""
+SILENT_SECONDS = 10.0
+"""A replica that sends nothing for this long and takes no requests is lost. If only the link to its
+machine is, nothing else ends its streams."""
 
 _info = msgspec.msgpack.Decoder(ModelInfo).decode
+
+
+@dataclass
+class _Running:
+    """A request that a replica runs."""
+
+    stream: Any
+    replica: str = ""
+    """Its unique id. Empty before it took the request."""
+    heard: float = 0.0
+    """The time of the last frame, of time.monotonic()."""
+    ended_by: MinikinError | None = None
+    """Why this edge ended it."""
+
+    def end(self, reason: MinikinError) -> None:
+        """End it. The error reaches the request."""
+        self.ended_by = reason
+        self.stream.cancel()
 
 
 class RemoteEngine:
@@ -44,13 +67,12 @@ class RemoteEngine:
         self._handle = handle
         self._generate = handle.options(method_name="generate", stream=True)
         self._info: ModelInfo | None = None
-        self._running: dict[str, Any] = {}
-        """The streams of the requests that run."""
-        self._cancelled: set[str] = set()
+        self._running: dict[str, _Running] = {}
         self._quarantine = Quarantine()
         """Of requests whose replicas were lost, whatever the reason. Each replica has its own."""
         self._stopping = False
         self._reading: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def stats(self) -> EngineStats:
@@ -72,6 +94,7 @@ class RemoteEngine:
     async def start(self) -> None:
         """Ask a replica what it has loaded, in parallel to the caller."""
         self._reading = asyncio.create_task(self._read_info())
+        self._watching = asyncio.create_task(self._watch())
 
     async def wait_ready(self) -> None:
         """Wait until a replica is ready. Raises ShuttingDown after `stop`."""
@@ -88,18 +111,18 @@ class RemoteEngine:
     async def stop(self) -> None:
         """End all requests with ShuttingDown. The replicas stay for other edges."""
         self._stopping = True
-        if self._reading:
-            self._reading.cancel()
-        for stream in list(self._running.values()):
-            stream.cancel()
+        for task in (self._reading, self._watching):
+            if task:
+                task.cancel()
+        for running in list(self._running.values()):
+            running.end(ShuttingDown())
 
     def cancel(self, identifier: str) -> bool:
         """End a running request with Cancelled. Returns whether there is such a request."""
-        stream = self._running.get(identifier)
-        if stream is not None:
-            self._cancelled.add(identifier)
-            stream.cancel()
-        return stream is not None
+        running = self._running.get(identifier)
+        if running is not None:
+            running.end(Cancelled())
+        return running is not None
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
         """See EngineClient. If a replica is lost, another one continues the answer."""
@@ -107,7 +130,7 @@ class RemoteEngine:
 
     async def _recovered(self) -> None:
         """Check that a replica is left. Raises EngineLost otherwise."""
-        if not has_replica(self._handle.deployment_name):
+        if replicas(self._handle.deployment_name) == set():
             raise EngineLost(LOST)
 
     async def _attempt(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:
@@ -120,43 +143,54 @@ class RemoteEngine:
         if self._stopping:
             raise ShuttingDown
         stream: Any = self._generate.options(session_id=request.session).remote(encode(request))
-        self._running[request.id] = stream
+        running = self._running[request.id] = _Running(stream)
         try:
-            await self._taken(stream, has_begun=bool(request.resumed))
-            async for event in _events(stream):
+            await self._taken(running, has_begun=bool(request.resumed))
+            async for event in _events(running):
                 yield event
         except (*_FAULTS, asyncio.CancelledError) as fault:
-            if request.id in self._cancelled:
-                raise Cancelled from fault
-            if self._stopping:
-                raise ShuttingDown from fault
-            if isinstance(fault, asyncio.CancelledError):
+            reason = running.ended_by
+            if isinstance(reason, Cancelled | ShuttingDown):
+                raise reason from fault
+            if reason is None and isinstance(fault, asyncio.CancelledError):
                 raise
             log.warning("Request %s lost its replica: %s", request.id, fault)
             self._quarantine.blame([request], KILL)
             raise EngineLost(LOST) from fault
         finally:
             del self._running[request.id]
-            self._cancelled.discard(request.id)
             stream.cancel()
 
-    async def _taken(self, stream: AsyncIterator[bytes], *, has_begun: bool) -> None:
+    async def _taken(self, running: _Running, *, has_begun: bool) -> None:
         """Wait until a replica takes a request, which its first frame says.
 
         Raises Overloaded if none does in time. An answer that has begun waits for a replica that
         is there, but not for a new one: raises EngineLost if none is left.
         """
-        first = asyncio.ensure_future(anext(stream))
+        first = asyncio.ensure_future(anext(running.stream))
         try:
             async with asyncio.timeout(START_SECONDS):
                 while not (await asyncio.wait([first], timeout=LOOK_SECONDS))[0]:
                     if has_begun:
                         await self._recovered()
-            await first
+            frame = decode(await first)
+            assert isinstance(frame, Taken)
+            running.replica, running.heard = frame.replica, time.monotonic()
         except TimeoutError:
             raise Overloaded("No machine of the model is free. Try again in a moment.") from None
         finally:
             first.cancel()
+
+    async def _watch(self) -> None:
+        """End the requests of replicas that are lost without a word."""
+        while True:
+            await asyncio.sleep(SILENT_SECONDS / 10)
+            left = replicas(self._handle.deployment_name)
+            silent = time.monotonic() - SILENT_SECONDS
+            for running in list(self._running.values()):
+                is_silent = running.replica and running.heard < silent
+                if is_silent and left is not None and running.replica not in left:
+                    running.end(EngineLost(LOST))
 
     async def _read_info(self) -> None:
         while self._info is None:
@@ -167,11 +201,15 @@ class RemoteEngine:
                 await asyncio.sleep(1)
 
 
-async def _events(stream: AsyncIterator[bytes]) -> AsyncGenerator[Event, None]:
+async def _events(running: _Running) -> AsyncGenerator[Event, None]:
     """The events of a replica's frames. Raises its error."""
-    async for body in stream:
-        frame = decode(body)
-        if isinstance(frame, Failed):
-            raise frame.error
-        for event in frame.events:
-            yield event
+    async for body in running.stream:
+        running.heard = time.monotonic()
+        match decode(body):
+            case Failed() as failed:
+                raise failed.error
+            case Events(events):
+                for event in events:
+                    yield event
+            case Taken():
+                raise AssertionError

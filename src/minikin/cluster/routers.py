@@ -12,7 +12,7 @@ routers: dict[str, Any] = {}
 """By the names of their deployments."""
 
 
-def has_replica(deployment: str) -> bool:
-    """Whether a replica of the deployment is left. True before the first request too."""
+def replicas(deployment: str) -> set[str] | None:
+    """The unique ids of its replicas that take requests. None before the first request."""
     router = routers.get(deployment)
-    return router is None or bool(router.curr_replicas)
+    return None if router is None else {replica.unique_id for replica in router.curr_replicas}
