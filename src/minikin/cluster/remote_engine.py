@@ -14,7 +14,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
-from minikin.cluster.frames import Events, Failed, Taken, decode, encode
+from minikin.cluster.frames import Events, Failed, Frame, Taken, decode, encode
 from minikin.cluster.routers import replicas
 from minikin.engine.host.ending import KILL
 from minikin.engine.host.quarantine import Quarantine
@@ -205,7 +205,8 @@ async def _events(running: _Running) -> AsyncGenerator[Event, None]:
     """The events of a replica's frames. Raises its error."""
     async for body in running.stream:
         running.heard = time.monotonic()
-        match decode(body):
+        frame: Frame = decode(body)
+        match frame:
             case Failed() as failed:
                 raise failed.error
             case Events(events):
