@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures bench-http overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-large bench-page bench-state bench-seeing pictures bench-http bench-scale-out overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
@@ -94,6 +94,9 @@ pictures: $(VENV)/.installed-test  ## make the pictures of the pages in docs/pic
 
 bench-http: $(VENV)/.installed-test  ## measure the HTTP side's CPU time for a streamed token; e.g. ARGS="--streams 32"
 	$(BIN)/python -m bench.http_cost "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-scale-out: $(VENV)/.installed-cluster  ## compare Ray Serve with servers behind HAProxy, on a machine without other work; e.g. ARGS="--rounds 1"
+	$(BIN)/python -m bench.scale_out "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
 	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
