@@ -96,7 +96,9 @@ bench-http: $(VENV)/.installed-test  ## measure the HTTP side's CPU time for a s
 	$(BIN)/python -m bench.http_cost "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 bench-scale-out: $(VENV)/.installed-cluster  ## compare Ray Serve with servers behind HAProxy, on a machine without other work; e.g. ARGS="--rounds 1"
-	$(BIN)/python -m bench.scale_out "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))"; \
+	alone="$$(unshare --net ip link set lo up 2>/dev/null && echo 'unshare --net')"; \
+	$$alone sh -c "$${alone:+ip link set lo up;} exec $(BIN)/python -m bench.scale_out $$model $(ARGS)"
 
 overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
 	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
