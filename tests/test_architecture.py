@@ -143,7 +143,7 @@ LINES = {
     "api/routes": 2250,
     "api/serving": 1650,
     "api/access": 520,
-    "cluster": 560,
+    "cluster": 610,
     "catalog": 1080,
     "catalog/facts": 930,
     "catalog/pages": 1310,
