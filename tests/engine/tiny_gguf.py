@@ -44,6 +44,7 @@ def write_gguf(
         exact = (
             values.ndim == 1
             or ".shortconv.conv" in tensor
+            or ".ssm_conv1d" in tensor
             or tensor.endswith(".bias")
             or "ffn_gate_inp" in tensor
         )
@@ -74,7 +75,9 @@ def gguf_tensors(
         if is_seeing(name):
             continue
         name, values = text_name(name), weight.numpy()
-        if tiny.norms_from_zero and name.endswith("norm.weight"):
+        if ".linear_attn." in name:
+            name, values = delta_net(name, values, model.config)
+        elif tiny.norms_from_zero and name.endswith("norm.weight"):
             values = values + 1
         if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
             values = side_by_side(values, head_dim)
@@ -117,6 +120,28 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
     halves = (values[:, ::2], values[:, 1::2]) if odd else np.split(values, 2, axis=1)
     for half, part in zip(halves, ("gate", "up"), strict=True):
         yield name.replace("gate_up", part), np.ascontiguousarray(half)
+
+
+def delta_net(
+    name: str, values: np.ndarray, config: transformers.PreTrainedConfig
+) -> tuple[str, np.ndarray]:
+    """The value heads of a key head are not adjacent: the first of each come first."""
+    keys, heads = config.linear_num_key_heads, config.linear_num_value_heads
+    order = np.arange(heads).reshape(keys, -1).T.ravel()
+    part, size = name.split("linear_attn.")[1].split(".")[0], config.linear_value_head_dim
+    if part in ("in_proj_a", "in_proj_b", "A_log", "dt_bias"):
+        values = values[order]
+    wide = (order[:, None] * size + np.arange(size)).ravel()
+    if part == "in_proj_z":
+        values = values[wide]
+    if part == "out_proj":
+        values = np.ascontiguousarray(values[:, wide])
+    if part in ("in_proj_qkv", "conv1d"):
+        before = 2 * keys * config.linear_key_head_dim
+        values = np.concatenate([values[:before], values[before:][wide]])
+    if part == "conv1d":
+        values = values.squeeze(1)
+    return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
 
 
 def side_by_side(values: np.ndarray, head_dim: int) -> np.ndarray:

@@ -301,6 +301,23 @@ FAMILIES = {
         },
         tensors={"rope_factors_long.weight": LONG, "rope_factors_short.weight": SHORT},
     ),
+    "Qwen3.5": Tiny(
+        MODEL_ARCH.QWEN35,
+        "Qwen3_5",
+        {
+            "num_hidden_layers": 4, "head_dim": 32,
+            "layer_types": ["linear_attention"] * 2 + ["full_attention", "linear_attention"],
+            "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+            "linear_key_head_dim": 16, "linear_value_head_dim": 32,
+            "rope_parameters": THETA | {"partial_rotary_factor": 0.25},
+        },
+        {
+            "full_attention_interval": 3, "rope.dimension_count": 8, "ssm.conv_kernel": 4,
+            "ssm.state_size": 16, "ssm.group_count": 2, "ssm.time_step_rank": 4,
+            "ssm.inner_size": 128,
+        },
+        norms_from_zero=True,
+    ),
     "LFM2": Tiny(
         MODEL_ARCH.LFM2,
         "Lfm2",
@@ -369,7 +386,7 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
-STATEFUL = frozenset({"LFM2"})
+STATEFUL = frozenset({"LFM2", "Qwen3.5"})
 """Some of their layers have a state in place of keys and values."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

@@ -59,6 +59,10 @@ class Family:
     """Tensors that some models of the family have in each layer."""
     short_convolutions: bool = False
     """Layers without key heads are short convolutions."""
+    delta_nets: bool = False
+    """All layers but every n-th are delta nets. The file says n."""
+    gated_attention: bool = False
+    """Each output of attention is multiplied by a sigmoid, of gates beside the queries."""
     final_norm: str = "output_norm.weight"
     """The tensor of the norm after the last layer."""
     rounded_yarn: bool = True
@@ -114,6 +118,12 @@ FAMILIES = {
         wide_layers=62,
     ),
     "phi3": Family(),
+    "qwen35": Family(
+        layer_tensors=_QUERY_KEY_NORMS,
+        feed_forward_norm="post_attention_norm.weight",
+        delta_nets=True,
+        gated_attention=True,
+    ),
     "lfm2": Family(
         layer_tensors=_QUERY_KEY_NORMS,
         short_convolutions=True,

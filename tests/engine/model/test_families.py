@@ -138,8 +138,10 @@ def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
     assert ours.decoder.native
     for size in (len(PROMPTS[0]), 13, 1):
+        # Delta nets have norms of outputs near zero, which make the roundings of prompts large.
+        role = "exact" if family == "Qwen3.5" else "prompt"
         expected = logits(plain, PROMPTS[0], size)
-        found = logits(ours, PROMPTS[0], size)
+        found = logits(ours, PROMPTS[0], size, role)
         if family not in MIXTURES:
             assert (found - expected).norm() / expected.norm() < 2e-2, size
         else:  # A near tie of two experts may go to the other one, and changes that row.
@@ -168,7 +170,17 @@ ODD = (
 
 @pytest.mark.parametrize(
     "family",
-    ["Qwen2.5 YaRN", "Gemma 2", "Gemma 3", "Phi-4-mini", "Mixtral", "Qwen3-MoE", "gpt-oss", "LFM2"],
+    [
+        "Qwen2.5 YaRN",
+        "Gemma 2",
+        "Gemma 3",
+        "Phi-4-mini",
+        "Mixtral",
+        "Qwen3-MoE",
+        "gpt-oss",
+        "LFM2",
+        "Qwen3.5",
+    ],
 )
 def test_odd_metadata_is_read_or_refused(tmp_path, family):
     tiny = FAMILIES[family]
@@ -314,7 +326,7 @@ def greedy(model, prompt):
     return out[0].tolist()
 
 
-def logits(engine, tokens, size):
+def logits(engine, tokens, size, role="prompt"):
     """Of every token, computed `size` tokens a step, as a sequence of its own."""
     request = GenerationRequest(id="x", prompt=tokens, params=SamplingParams(max_tokens=1))
     sequence = Sequence.begin(request, 0, engine.tokenizer)
@@ -324,7 +336,7 @@ def logits(engine, tokens, size):
     states.begin(sequence, engine.scheduler.pool)
     rows = []
     for at in range(0, len(tokens), size):
-        span = Span(sequence, at, min(size, len(tokens) - at))
+        span = Span(sequence, at, min(size, len(tokens) - at), role=role)
         states.reserve([span])
         batch = make_batch([span], every_row=True)
         hidden = engine.decoder.hidden(batch, engine.cache)

@@ -36,6 +36,8 @@ def older(config):
         config["full_attn_idxs"] = [i for i, kind in enumerate(kinds) if kind != "conv"]
         config["block_ff_dim"] = config.pop("intermediate_size")
         config["tie_embedding"] = config.pop("tie_word_embeddings")
+    if config["model_type"] == "qwen3_5_text":
+        config["full_attention_interval"] = 3
     if config["model_type"] != "granitemoehybrid":
         config.pop("layer_types", None)
     scaling = {key: value for key, value in rope.items() if key not in ("rope_theta",)}

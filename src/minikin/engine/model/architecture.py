@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minikin.engine.model.recurrence import ShortConvolution, read_short_convolution
+from minikin.engine.model.recurrence import (
+    Recurrence,
+    read_delta_net,
+    read_short_convolution,
+)
 from minikin.engine.model.rope import Rope, read_ropes
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES, ActivationName, Family
@@ -57,7 +61,9 @@ class Architecture:
     """The RoPE of each layer."""
     attends: tuple[bool, ...]
     """For each layer, whether it is attention. Otherwise it is the `recurrence`."""
-    recurrence: ShortConvolution | None = None
+    recurrence: Recurrence | None = None
+    gated_attention: bool = False
+    """Each output of attention is multiplied by the sigmoid of a gate."""
     experts: Experts | None = None
     dense_feed_forward: int = 0
     """The size of the feed-forward in layers without experts, if only some have them."""
@@ -112,7 +118,7 @@ class Architecture:
         experts = _experts(fields, family, layers)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
         residual = _residual_scale(fields, family)
-        kv_heads = _kv_heads(fields, heads, layers)
+        kv_heads = _kv_heads(fields, family, heads, layers)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
         return cls(
             layers=layers,
@@ -131,6 +137,7 @@ class Architecture:
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
             attends=tuple(count > 0 for count in kv_heads),
             recurrence=_recurrence(fields, family, hidden, kv_heads),
+            gated_attention=family.gated_attention,
             experts=experts,
             activation=family.activation,
             embedding_scale=fields.number("embedding_scale", embedding) / residual,
@@ -203,12 +210,14 @@ def _logit_scale(fields: Fields, family: Family) -> float:
     return scale
 
 
-def _kv_heads(fields: Fields, heads: int, layers: int) -> list[int]:
+def _kv_heads(fields: Fields, family: Family, heads: int, layers: int) -> list[int]:
     """The key heads of each layer. Those that have some have the same number."""
     key = "attention.head_count_kv"
     stated = fields.get(key)
     if not isinstance(stated, list | np.ndarray):
-        counts = [fields.whole(key, heads)] * layers
+        every = fields.whole("full_attention_interval", 4) if family.delta_nets else 1
+        count = fields.whole(key, heads)
+        counts = [0 if (layer + 1) % every else count for layer in range(layers)]
     else:
         counts = [count for count in [*stated][:layers] if isinstance(count, int | np.integer)]
         counts = [int(count) for count in counts if 0 <= count <= heads]
@@ -219,10 +228,12 @@ def _kv_heads(fields: Fields, heads: int, layers: int) -> list[int]:
 
 def _recurrence(
     fields: Fields, family: Family, hidden: int, kv_heads: list[int]
-) -> ShortConvolution | None:
+) -> Recurrence | None:
     """What the layers without key heads compute."""
     if all(kv_heads):
         return None
+    if family.delta_nets:
+        return read_delta_net(fields)
     if not family.short_convolutions:
         raise fields.wrong("attention.head_count_kv")
     return read_short_convolution(fields, hidden)

@@ -59,7 +59,8 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
     kv_heads = field("attention.head_count_kv") or heads
     stated = metadata.get(f"{family}.attention.head_count_kv")
     each_layer = isinstance(stated, list | np.ndarray)  # 0 for layers without attention
-    all_heads = int(sum(stated)) if each_layer else field("block_count") * kv_heads
+    layers = field("block_count") // max(field("full_attention_interval"), 1)
+    all_heads = int(sum(stated)) if each_layer else layers * kv_heads
     tokens = min(field("context_length"), CACHED_TOKENS)
     bytes_each = 2 if native else _dense()  # native layers cache bfloat16
     return 2 * all_heads * width * tokens * bytes_each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 
@@ -11,11 +12,20 @@ from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
+from minikin.engine.model.recurrence import DeltaNet
 from minikin.engine.model.rope import Rope, rotary_tables
 from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native import contract
 from minikin.engine.native.arrays import address, empty, optional
-from minikin.engine.native.contract import GROUP, MATRICES, MOST_DIM, PART, TILE
+from minikin.engine.native.contract import (
+    GROUP,
+    MATRICES,
+    MOST_DIM,
+    MOST_KEYS,
+    PANEL,
+    PART,
+    TILE,
+)
 from minikin.engine.native.kernels import Inputs, Kernels
 from minikin.model_file.family import ActivationName
 
@@ -42,11 +52,13 @@ class _Room:
         widest = max(a.feed_forward, a.dense_feed_forward)
         self._times = max(1, used)
         self.normed = Inputs(kernels, rows, a.hidden)
-        channels, inputs = (a.recurrence.channels, a.recurrence.inputs) if a.recurrence else (0, 0)
-        self.attended = Inputs(kernels, rows, max(a.heads * a.head_dim, channels))
+        outputs, inputs = (a.recurrence.outputs, a.recurrence.inputs) if a.recurrence else (0, 0)
+        self.attended = Inputs(kernels, rows, max(a.heads * a.head_dim, outputs))
         self.picked = Inputs(kernels, inside if used else 0, a.hidden)
         self.gated = Inputs(kernels, inside, widest)
-        self._qkv = empty(rows, max((a.heads + 2 * a.kv_heads) * a.head_dim, inputs))
+        heads = a.heads * (2 if a.gated_attention else 1) + 2 * a.kv_heads
+        self._qkv = empty(rows, max(heads * a.head_dim, inputs))
+        self._rates = empty(rows, -(-_rates(a) // GROUP) * GROUP)
         self._gate_up = empty(inside, 2 * widest)
         self._choices = empty(rows * used, ctypes.sizeof(contract.Choice), dtype=np.uint8)
         self._results = empty(rows * used, a.hidden)
@@ -72,6 +84,7 @@ class _Room:
             self.normed.struct, self.attended.struct, self.gated.struct,
             *map(address, parts),
             self.picked.struct, address(self._choices), address(self._results),
+            address(self._rates),
         )  # fmt: skip
 
 
@@ -109,7 +122,7 @@ class NativeLayers:
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
-            *((r.channels, r.taps, r.size) if (r := a.recurrence) else (0, 0, 0)),
+            a.gated_attention, *_recurrence(a),
         )  # fmt: skip
         self._experts = [
             _Experts(layer.mixture) if layer.mixture else None for layer in weights.layers
@@ -131,6 +144,7 @@ class NativeLayers:
             and a.head_dim <= MOST_DIM
             and a.heads // a.kv_heads <= MOST_SHARING
             and (a.recurrence is None or a.recurrence.channels % GROUP == 0)
+            and (not isinstance(a.recurrence, DeltaNet) or _fits_delta_net(a.recurrence))
         )
 
     def forward(self, x: np.ndarray, batch: Batch, cache: KVCache) -> None:
@@ -192,13 +206,46 @@ class NativeLayers:
             *map(address, (*queries, *keys)),
             optional(layer.convolution),
             None if attends else address(cache.states[place]),
+            *_delta_fields(layer),
             self.architecture.windows[i] or 0,
             wide,
         )  # fmt: skip
 
 
+def _recurrence(a: Architecture) -> tuple[int, ...]:
+    """The fields of `struct model` on states."""
+    form = a.recurrence
+    if form is None:
+        return (0,) * 8
+    common = form.channels, form.taps, form.size
+    if not isinstance(form, DeltaNet):
+        return common + (0,) * 5
+    heads = form.key_heads, form.value_heads, form.key_dim, form.value_dim
+    return common + heads + (form.grouped,)
+
+
+def _rates(a: Architecture) -> int:
+    """The outputs of `DeltaWeights.rates`."""
+    return 2 * a.recurrence.value_heads if isinstance(a.recurrence, DeltaNet) else 0
+
+
+def _fits_delta_net(form: DeltaNet) -> bool:
+    keys = form.key_dim % PANEL == 0 and form.key_dim <= MOST_KEYS
+    return keys and form.value_dim % GROUP == 0
+
+
+def _delta_fields(layer: LayerWeights) -> tuple[Any, ...]:
+    """The fields of `struct layer` on a delta net."""
+    delta = layer.delta
+    if delta is None:
+        return contract.Matrix(), None, None, None
+    return _struct(delta.rates), *map(address, (delta.fading, delta.offset, delta.norm))
+
+
 def _fits(layer: LayerWeights) -> bool:
     matrices = [getattr(layer, name) for name in MATRICES]
+    if layer.delta is not None and layer.delta.rates.packed is None:
+        return False
     if layer.mixture is not None:
         if layer.feed_forward_norm is None:  # the router reads it
             return False

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from minikin.model_file.fields import Fields
 
-_MOST_TAPS = 64
+_MOST_TAPS, _MOST_HEADS, _MOST_DIM = 64, 1024, 1024
+"""The maximum for a file. The largest published models have a quarter of it."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,92 @@ class ShortConvolution:
         """The outputs of the matrix before it: gates before, gates after, values."""
         return 3 * self.channels
 
+    @property
+    def outputs(self) -> int:
+        """The inputs of the matrix after it."""
+        return self.channels
+
+
+@dataclass(frozen=True)
+class DeltaNet:
+    """Heads that each remember values by keys (Yang et al. 2024, Gated Delta Networks).
+
+    A token lets the memory of a head fade, and moves what it has at the token's key towards the
+    token's value. The output is what the memory then has at the query. Before that, queries, keys
+    and values go through a convolution as in `ShortConvolution`, without gates.
+    """
+
+    taps: int
+    key_heads: int
+    value_heads: int
+    """A multiple of the key heads."""
+    key_dim: int
+    value_dim: int
+    grouped: bool = field(default=False, compare=False)
+    """Whether the value heads of a key head are adjacent, as in folders. In GGUF files, key head i
+    is that of the value heads i, i + key_heads, and so on."""
+
+    @property
+    def channels(self) -> int:
+        """Of the convolution: queries, keys and values."""
+        return 2 * self.key_heads * self.key_dim + self.outputs
+
+    @property
+    def convolution_size(self) -> int:
+        """The floats of a state that belong to the convolution, the first ones."""
+        return (self.taps - 1) * self.channels
+
+    @property
+    def size(self) -> int:
+        """The floats of a state of one layer: the convolution, then [value head, key, value]."""
+        return self.convolution_size + self.value_heads * self.key_dim * self.value_dim
+
+    @property
+    def inputs(self) -> int:
+        """The outputs of the matrix before it: channels, and gates of the outputs."""
+        return self.channels + self.outputs
+
+    @property
+    def outputs(self) -> int:
+        """The inputs of the matrix after it."""
+        return self.value_heads * self.value_dim
+
+    @property
+    def key_heads_of(self) -> list[int]:
+        """The key head of each value head."""
+        each, heads = self.value_heads // self.key_heads, range(self.value_heads)
+        return [head // each if self.grouped else head % self.key_heads for head in heads]
+
+
+Recurrence = ShortConvolution | DeltaNet
+
 
 def read_short_convolution(fields: Fields, hidden: int) -> ShortConvolution:
     """Raises ModelFileError."""
-    taps = fields.whole("shortconv.l_cache", most=_MOST_TAPS)
+    return ShortConvolution(hidden, _taps(fields, "shortconv.l_cache"))
+
+
+def read_delta_net(fields: Fields) -> DeltaNet:
+    """Raises ModelFileError."""
+    value_heads = fields.whole("ssm.time_step_rank", most=_MOST_HEADS)
+    key_heads = fields.whole("ssm.group_count", most=value_heads)
+    outputs = fields.whole("ssm.inner_size", most=_MOST_HEADS * _MOST_DIM)
+    if outputs % value_heads or outputs // value_heads > _MOST_DIM:
+        raise fields.wrong("ssm.inner_size")
+    if value_heads % key_heads:
+        raise fields.wrong("ssm.group_count")
+    return DeltaNet(
+        taps=_taps(fields, "ssm.conv_kernel"),
+        key_heads=key_heads,
+        value_heads=value_heads,
+        key_dim=fields.whole("ssm.state_size", most=_MOST_DIM),
+        value_dim=outputs // value_heads,
+        grouped=fields.flag("ssm.grouped"),
+    )
+
+
+def _taps(fields: Fields, key: str) -> int:
+    taps = fields.whole(key, most=_MOST_TAPS)
     if taps < 2:
-        raise fields.wrong("shortconv.l_cache")
-    return ShortConvolution(hidden, taps)
+        raise fields.wrong(key)
+    return taps

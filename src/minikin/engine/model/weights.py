@@ -12,6 +12,7 @@ import numpy as np
 from minikin.engine.model.architecture import Architecture, Experts
 from minikin.engine.model.matrix import Matrix, pack
 from minikin.engine.model.mixture import Expert, Mixture
+from minikin.engine.model.recurrence import DeltaNet, ShortConvolution
 from minikin.engine.model.tensors import MatrixPart, Tensors
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.native.quantized import SAMPLE
@@ -21,14 +22,29 @@ from minikin.model_file.model_file import ModelFile
 
 
 @dataclass(frozen=True, kw_only=True)
+class DeltaWeights:
+    """What a delta net has beside its convolution. See `DeltaNet`."""
+
+    rates: Matrix
+    """Hidden -> for each value head, how fast it fades, then how far it moves."""
+    fading: np.ndarray
+    """[value heads], below 0: the factor of the first."""
+    offset: np.ndarray
+    """[value heads]: added to the first before that."""
+    norm: np.ndarray
+    """[value dim]: of each head's output."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LayerWeights:
     """One decoder layer. Norms are float32 vectors. A norm that the family lacks is None."""
 
     attention_norm: np.ndarray | None
     qkv: Matrix
-    """Hidden -> queries, keys and values, in this order, or the inputs of the convolution."""
+    """Hidden -> queries, keys, values and gates, in this order, or the inputs of a recurrence."""
     convolution: np.ndarray | None = None
     """[taps, channels], the current token last, in place of attention. See `ShortConvolution`."""
+    delta: DeltaWeights | None = None
     query_norm: np.ndarray | None = None
     """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
     key_norm: np.ndarray | None = None
@@ -99,7 +115,7 @@ class _Loader:
         gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
             attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
-            **(self._attention(at) if a.attends[i] else self._convolution(at)),
+            **(self._attention(at) if a.attends[i] else self._recurrence(at)),
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
             feed_forward_norm=self._norm_before(f"{at}.{a.feed_forward_norm}"),
             gate_up=gate_up,
@@ -118,9 +134,35 @@ class _Loader:
             "output": self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
         }
 
-    def _convolution(self, at: str) -> dict[str, Any]:
-        a, form = self.architecture, self.architecture.recurrence
+    def _recurrence(self, at: str) -> dict[str, Any]:
+        form = self.architecture.recurrence
         assert form is not None
+        return (
+            self._delta_net(at, form) if isinstance(form, DeltaNet) else self._convolution(at, form)
+        )
+
+    def _delta_net(self, at: str, form: DeltaNet) -> dict[str, Any]:
+        hidden, heads = self.architecture.hidden, form.value_heads
+        taps = self.tensors.table(f"{at}.ssm_conv1d.weight", form.channels, form.taps)
+        inputs = (
+            MatrixPart(f"{at}.attn_qkv", form.channels),
+            MatrixPart(f"{at}.attn_gate", form.outputs),
+        )
+        rates = (MatrixPart(f"{at}.ssm_{name}", heads) for name in ("alpha", "beta"))
+        return {
+            "qkv": self._linear(hidden, *inputs),
+            "convolution": np.ascontiguousarray(taps.T),
+            "delta": DeltaWeights(
+                rates=self._linear(hidden, *rates),
+                fading=self.tensors.vector(f"{at}.ssm_a", heads),
+                offset=self.tensors.vector(f"{at}.ssm_dt.bias", heads),
+                norm=self.tensors.vector(f"{at}.ssm_norm.weight", form.value_dim),
+            ),
+            "output": self._linear(form.outputs, MatrixPart(f"{at}.ssm_out", hidden)),
+        }
+
+    def _convolution(self, at: str, form: ShortConvolution) -> dict[str, Any]:
+        a = self.architecture
         taps = self.tensors.table(f"{at}.shortconv.conv.weight", form.channels, form.taps)
         return {
             "qkv": self._linear(a.hidden, MatrixPart(f"{at}.shortconv.in_proj", form.inputs)),
@@ -146,8 +188,25 @@ class _Loader:
         norm, order = self._optional(at, name, count * a.head_dim), a.rotary_order(count)
         return norm if norm is None or order is None else norm[order]
 
+    def _gated_qkv(self, at: str) -> Matrix:
+        """With gates. In a file, those of a head follow its queries."""
+        a = self.architecture
+        rows = np.arange(a.heads * a.head_dim)
+        apart = rows // a.head_dim * a.head_dim + rows
+        turned = a.rotary_order(a.heads)
+        queries = apart if turned is None else apart[turned]
+        return self._linear(
+            a.hidden,
+            MatrixPart(f"{at}.attn_q", 2 * len(rows), order=queries),
+            MatrixPart(f"{at}.attn_k", a.kv_heads * a.head_dim, order=a.rotary_order(a.kv_heads)),
+            MatrixPart(f"{at}.attn_v", a.kv_heads * a.head_dim),
+            MatrixPart(f"{at}.attn_q", 2 * len(rows), order=apart + a.head_dim),
+        )
+
     def _qkv(self, at: str) -> Matrix:
         a = self.architecture
+        if a.gated_attention:
+            return self._gated_qkv(at)
         fused = f"{at}.attn_qkv.weight" in self.tensors
         counts = {"attn_q": a.heads, "attn_k": a.kv_heads, "attn_v": a.kv_heads}
         whole, start = sum(counts.values()) * a.head_dim, 0

@@ -11,7 +11,7 @@
 struct attention {
     const struct model *model;
     const struct step *step;
-    float *qkv;  // [rows, heads + 2 kv_heads, dim]
+    float *qkv;  // [rows, row_heads, dim]
     const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
     const float *sinks;  // [heads] or NULL: a score that adds to a row's total alone (gpt-oss)
     int64_t window;  // tokens that a row sees, including its own; 0: all before it
@@ -23,6 +23,11 @@ struct attention {
     int64_t few_units, parts;
     float *partial;
 };
+
+// The heads of a row of queries, keys, values and gates.
+static inline int64_t row_heads(const struct model *m) {
+    return (m->gated ? 2 : 1) * m->heads + 2 * m->kv_heads;
+}
 
 // Rotate each pair (i, i + dim / 2) by the angle of its position.
 static inline void rotate(
@@ -42,7 +47,7 @@ static void store_row(const struct attention *a, int64_t r) {
     const struct model *m = a->model;
     const int64_t dim = m->dim, offset = a->step->slots[r] % BLOCK;
     const int64_t block = a->step->slots[r] / BLOCK * m->kv_heads * dim * BLOCK;
-    const float *key = a->qkv + (r * (m->heads + 2 * m->kv_heads) + m->heads) * dim;
+    const float *key = a->qkv + (r * row_heads(m) + m->heads) * dim;
     const float *value = key + m->kv_heads * dim;
     // A NaN would spoil other rows, which multiply this slot by zero.
     const floats most = v_all(3e38f), least = v_all(-3e38f);
@@ -143,7 +148,7 @@ static void turn_queries(const struct unit *u, uint16_t *tiles) {
     const int64_t dim = m->dim, share = m->heads / m->kv_heads;
     for (int64_t q = 0; q < u->queries; q++) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
-        const float *query = u->a->qkv + (row * (m->heads + 2 * m->kv_heads) + head) * dim;
+        const float *query = u->a->qkv + (row * row_heads(m) + head) * dim;
         uint16_t turned[MOST_DIM];
         rotate(u->a, u->a->query_cosine, u->a->query_sine, row, query, turned);
         for (int64_t j = 0; j < dim / GROUP; j++)
@@ -201,12 +206,15 @@ static void write_unit(const struct unit *u) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
         const float sink = u->a->sinks ? exp2f(u->a->sinks[head] * LOG2_E - u->top[q] * scale) : 0;
         const floats divisor = v_all(1.0f / (u->total[q] + sink));
+        const float *gates = u->a->qkv + ((row + 1) * row_heads(m) - m->heads) * dim;
         for (int64_t j = 0; j < dim / GROUP; j++) {
             const float *sum = u->sums + q * dim + j * GROUP;
+            floats half[2] = {v_mul(v_load(sum), divisor), v_mul(v_load(sum + 16), divisor)};
+            const float *gate = gates + head * dim + j * GROUP;
+            for (int i = 0; m->gated && i < 2; i++)
+                half[i] = times_sigmoid(half[i], v_load(gate + 16 * i));
             write_group(
-                &u->a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP,
-                v_mul(v_load(sum), divisor),
-                v_mul(v_load(sum + 16), divisor));
+                &u->a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP, half[0], half[1]);
         }
     }
 }

@@ -13,7 +13,8 @@ enum {
     TILE = 16,       // rows of a tile
     BLOCK = 32,      // tokens of a block of the cache
     PART = 512,      // keys that a step of few rows looks at in one piece
-    MOST_DIM = 256,  // of a head
+    MOST_DIM = 256,  // of a head of attention
+    MOST_KEYS = 256,  // of a head of a delta net
 };
 
 // What to do with a product.
@@ -62,7 +63,10 @@ struct model {
     int64_t activation;
     float epsilon, scale;
     float softcap;  // limits scores to (-softcap, softcap), unless it is 0
-    int64_t channels, taps, state_size;  // of layers that are convolutions
+    int64_t gated;  // whether a gate for each output of attention follows the values
+    int64_t channels, taps, state_size;  // of layers that are convolutions or delta nets
+    int64_t key_heads, value_heads, key_dim, value_dim;  // of delta nets
+    int64_t grouped;  // whether the value heads of a key head are adjacent
 };
 
 // One decoder layer. Parts that a family does not have are NULL.
@@ -78,6 +82,9 @@ struct layer {
     const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
     const float *convolution;  // [taps, channels], in place of attention
     float *states;             // [rooms, state_size]
+    struct matrix rates;       // of a delta net: how fast each value head fades, how far it moves
+    const float *fading, *offset;  // [value_heads]: fading times softplus(rate + offset)
+    const float *output_norm;      // [value_dim]. NULL: no delta net
     int64_t window;      // tokens that a row sees, including its own; 0: all before it
     int64_t wide_norms;  // whether the norms of queries and keys are over all heads
 };
@@ -110,6 +117,7 @@ struct room {
     struct inputs picked;    // for mixtures: each row once for each of its experts, as in `gated`
     struct choice *choices;  // [rows, used]
     float *results;          // [rows * used, hidden]
+    float *rates;            // [rows, outputs of the matrix]
 };
 
 // How to choose a token (`sampling.h`). Without a limit, top_p is 1, top_k 0 and min_p 0.
@@ -134,7 +142,7 @@ struct term {
 // Every constant, the size of each struct and the offset of each field. The last entry has no name.
 static const struct term terms[] = {
     CONSTANT(GROUP), CONSTANT(PANEL), CONSTANT(TILE), CONSTANT(BLOCK), CONSTANT(PART),
-    CONSTANT(MOST_DIM), CONSTANT(STORE), CONSTANT(ADD), CONSTANT(SILU), CONSTANT(GELU),
+    CONSTANT(MOST_DIM), CONSTANT(MOST_KEYS), CONSTANT(STORE), CONSTANT(ADD), CONSTANT(SILU), CONSTANT(GELU),
     CONSTANT(CLAMPED_SILU),
     SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
     AT(inputs, few),
@@ -145,20 +153,22 @@ static const struct term terms[] = {
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
     AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
-    AT(model, channels), AT(model, taps), AT(model, state_size),
+    AT(model, gated), AT(model, key_heads), AT(model, value_heads), AT(model, key_dim),
+    AT(model, value_dim), AT(model, grouped), AT(model, channels), AT(model, taps), AT(model, state_size),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
     AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
     AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
     AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
-    AT(layer, sine), AT(layer, convolution), AT(layer, states), AT(layer, window), AT(layer, wide_norms),
+    AT(layer, sine), AT(layer, convolution), AT(layer, states),
+    AT(layer, rates), AT(layer, fading), AT(layer, offset), AT(layer, output_norm), AT(layer, window), AT(layer, wide_norms),
     SIZE(stretch), AT(stretch, start), AT(stretch, stop), AT(stretch, source), AT(stretch, target),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),
     AT(step, stretches), AT(step, chains), AT(step, spans),
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
-    AT(room, picked), AT(room, choices), AT(room, results),
+    AT(room, picked), AT(room, choices), AT(room, results), AT(room, rates),
     SIZE(draw), AT(draw, temperature), AT(draw, top_p), AT(draw, min_p), AT(draw, top_k),
     AT(draw, point), AT(draw, tokens), AT(draw, amounts), AT(draw, changes),
     {0},

@@ -16,7 +16,9 @@ BLOCK = 32
 PART = 512
 """Keys that a step of few rows looks at in one piece."""
 MOST_DIM = 256
-"""Of a head."""
+"""Of a head of attention."""
+MOST_KEYS = 256
+"""Of a head of a delta net."""
 MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
@@ -71,7 +73,8 @@ class Model(ctypes.Structure):
     _fields_ = (
         *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "activation")),
         *((name, FLOAT) for name in ("epsilon", "scale", "softcap")),
-        *((name, SIZE) for name in ("channels", "taps", "state_size")),
+        *((name, SIZE) for name in ("gated", "channels", "taps", "state_size")),
+        *((name, SIZE) for name in ("key_heads", "value_heads", "key_dim", "value_dim", "grouped")),
     )
 
 
@@ -91,6 +94,8 @@ class Layer(ctypes.Structure):
         ("mixture", Mixture),
         *((name, POINTER) for name in ("keys", "values", "query_cosine", "query_sine")),
         *((name, POINTER) for name in ("cosine", "sine", "convolution", "states")),
+        ("rates", Matrix),
+        *((name, POINTER) for name in ("fading", "offset", "output_norm")),
         *((name, SIZE) for name in ("window", "wide_norms")),
     )
 
@@ -120,7 +125,7 @@ class Room(ctypes.Structure):
         *((name, Inputs) for name in ("normed", "attended", "gated")),
         *((name, POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
         ("picked", Inputs),
-        *((name, POINTER) for name in ("choices", "results")),
+        *((name, POINTER) for name in ("choices", "results", "rates")),
     )
 
 
@@ -138,7 +143,8 @@ class Draw(ctypes.Structure):
 
 CONSTANTS = {
     "GROUP": GROUP, "PANEL": PANEL, "TILE": TILE, "BLOCK": BLOCK, "PART": PART,
-    "MOST_DIM": MOST_DIM, "STORE": STORE, "ADD": ADD, "SILU": SILU, "GELU": GELU,
+    "MOST_DIM": MOST_DIM, "MOST_KEYS": MOST_KEYS, "STORE": STORE, "ADD": ADD,
+    "SILU": SILU, "GELU": GELU,
     "CLAMPED_SILU": CLAMPED_SILU,
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {

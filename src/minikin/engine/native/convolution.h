@@ -1,5 +1,5 @@
-// Short convolutions (LFM2): each channel is a sum of its last tokens, between two gates. The state is
-// the last taps - 1 values of each channel, [taps - 1][channels], the oldest first. Rows are in the order
+// Short convolutions: each channel is a sum of its last tokens. In LFM2 it is between two gates: a row has
+// gates before, gates after and values. The state is the last taps - 1 values of each channel, [taps - 1][channels], the oldest first. Rows are in the order
 // of their sequence, so that their result does not depend on the stretches or on other rows.
 
 #ifndef CONVOLUTION_H
@@ -14,7 +14,8 @@ struct convolving {
     const struct model *model;
     const struct layer *layer;
     const struct step *step;
-    float *rows;  // [rows, 3 * channels]: gates before, gates after, values
+    float *rows;  // [rows, width], each with its values from `first` on
+    int64_t width, first;
     struct inputs out;
 };
 
@@ -22,7 +23,7 @@ struct convolving {
 static inline const float *value_at(
     const struct convolving *c, const struct stretch *s, int64_t r, int64_t back, int64_t channel) {
     const int64_t channels = c->model->channels, row = r - back;
-    if (row >= s->start) return c->rows + (3 * row + 2) * channels + channel;
+    if (row >= s->start) return c->rows + row * c->width + c->first + channel;
     const float *state = c->layer->states + s->source * c->model->state_size;
     return state + (row - s->start + c->model->taps - 1) * channels + channel;
 }
@@ -37,7 +38,7 @@ static void gate_values(const struct convolving *c, const struct stretch *s, int
     }
 }
 
-static inline floats convolved(
+static inline floats summed(
     const struct convolving *c, const struct stretch *s, int64_t r, int64_t channel) {
     const int64_t channels = c->model->channels, taps = c->model->taps;
     floats sum = v_all(0);
@@ -45,8 +46,13 @@ static inline floats convolved(
         const float *factor = c->layer->convolution + k * channels + channel;
         sum = v_mul_add(v_load(factor), v_load(value_at(c, s, r, taps - 1 - k, channel)), sum);
     }
-    const float *gate = c->rows + (3 * r + 1) * channels + channel;
-    return v_mul(v_load(gate), sum);
+    return sum;
+}
+
+static inline floats convolved(
+    const struct convolving *c, const struct stretch *s, int64_t r, int64_t channel) {
+    const float *gate = c->rows + (3 * r + 1) * c->model->channels + channel;
+    return v_mul(v_load(gate), summed(c, s, r, channel));
 }
 
 // The last values go to the target. It can be the source.
@@ -79,9 +85,18 @@ static void convolve_chunk(const void *job, int64_t chunk) {
         convolve_stretch(c, c->step->stretches + i, from, to);
 }
 
-static void run_convolution(const struct convolving *c) {
-    run_chunks(
-        convolve_chunk, c, c->step->spans * ceiling(c->model->channels, SLICE * GROUP));
+// One chunk for each slice of the channels of each span.
+static void run_slices(chunk_function *run, const struct convolving *c) {
+    run_chunks(run, c, c->step->spans * ceiling(c->model->channels, SLICE * GROUP));
+}
+
+static void run_convolution(
+    const struct model *m, const struct layer *layer, const struct step *step,
+    const struct room *room) {
+    const int64_t width = 3 * m->channels, first = 2 * m->channels;
+    run_slices(
+        convolve_chunk,
+        &(struct convolving){m, layer, step, room->qkv, width, first, room->attended});
 }
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "attention.h"
 #include "convolution.h"
+#include "delta_net.h"
 #include "matmul.h"
 #include "mixture.h"
 #include "ranking.h"
@@ -72,7 +73,7 @@ static void heads_chunk(const void *job, int64_t chunk) {
     const struct heads *h = job;
     const struct model *m = h->model;
     const struct layer *layer = h->layer;
-    const int64_t count = m->heads + 2 * m->kv_heads, size = rows_a_chunk(h->rows);
+    const int64_t count = row_heads(m), size = rows_a_chunk(h->rows);
     const int64_t half = m->dim / 2;
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, h->rows); r++) {
         float *row = h->qkv + r * count * m->dim, *keys = row + m->heads * m->dim;
@@ -135,8 +136,11 @@ void run_layers(
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
         begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
-        if (layer->convolution) {
-            run_convolution(&(struct convolving){model, layer, step, room->qkv, room->attended});
+        if (layer->output_norm) {
+            packed_matmul(&layer->rates, &room->normed, room->rates, rows, STORE);
+            run_delta_net(model, layer, step, room);
+        } else if (layer->convolution) {
+            run_convolution(model, layer, step, room);
         } else {
             finish_heads(model, layer, step->positions, room->qkv, rows);
             run_attention(

@@ -7,12 +7,14 @@ import torch.nn.functional as F
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
+from minikin.engine.model.recurrence import DeltaNet
 from minikin.engine.model.rope import rotary_tables
 from minikin.engine.model.weights import Weights
 from minikin.engine.pytorch.activation import ACTIVATIONS
 from minikin.engine.pytorch.attention import AttentionForm, Seen, attend
 from minikin.engine.pytorch.choose import TorchChooser
 from minikin.engine.pytorch.convolution import convolve
+from minikin.engine.pytorch.delta_net import run_delta_net
 from minikin.engine.pytorch.kv_cache import TorchKVCache
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.rope import rotate
@@ -66,7 +68,7 @@ class TorchDecoder:
         positions, slots = (tensor(part, self.device) for part in (batch.positions, batch.slots))
         for i, layer in enumerate(self._layers):
             if layer.convolution is not None:
-                added = self._convolution(i, layer, x, batch, cache)
+                added = self._recurrence(i, layer, x, batch, cache)
             else:
                 added = self._attention(i, layer, x, positions, slots, seen, cache)
             x += self._norm(added, layer.attention_post_norm)
@@ -104,7 +106,8 @@ class TorchDecoder:
     ) -> torch.Tensor:
         a = self.architecture
         qkv = layer.qkv(self._norm(x, layer.attention_norm)).view(x.shape[0], -1, a.head_dim)
-        q, k, v = qkv.split([a.heads, a.kv_heads, a.kv_heads], dim=1)
+        gates = a.heads if a.gated_attention else 0
+        q, k, v, gate = qkv.split([a.heads, a.kv_heads, a.kv_heads, gates], dim=1)
         turned: list[torch.Tensor] = []
         for part, norm, (cosine, sine) in zip(
             (q, k), (layer.query_norm, layer.key_norm), self._rotations[i], strict=True
@@ -117,16 +120,26 @@ class TorchDecoder:
         place = a.places[i]
         cache.write(place, slots, turned[1], v)
         q = turned[0].to(self.dtype)
-        return layer.output(attend(q, cache, place, seen, self._forms[i]).flatten(1))
+        attended = attend(q, cache, place, seen, self._forms[i])
+        return layer.output((attended * gate.sigmoid() if gates else attended).flatten(1))
 
-    def _convolution(
+    def _recurrence(
         self, i: int, layer: LayerTensors, x: torch.Tensor, batch: Batch, cache: TorchKVCache
     ) -> torch.Tensor:
-        assert layer.convolution is not None
-        inputs = layer.qkv(self._norm(x, layer.attention_norm)).float()
+        a, taps = self.architecture, layer.convolution
+        assert taps is not None
+        x, states = self._norm(x, layer.attention_norm), cache.states[a.places[i]]
+        inputs = layer.qkv(x).float()
+        if layer.delta is not None:
+            assert isinstance(a.recurrence, DeltaNet)
+            rates = layer.delta.rates(x).float()
+            return layer.output(
+                run_delta_net(
+                    a.recurrence, layer.delta, taps, inputs, rates, batch, states, a.norm_epsilon
+                )
+            )
         before, after, values = inputs.chunk(3, dim=1)
-        states = cache.states[self.architecture.places[i]]
-        mixed = convolve(before * values, layer.convolution, batch, states)
+        mixed = convolve(before * values, taps, batch, states)
         return layer.output(after * mixed)
 
     def _head_norm(self, x: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from minikin.engine.model.weights import LayerWeights
+from minikin.engine.pytorch.delta_net import DeltaTensors
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.mixture import Mixture
 
@@ -19,6 +20,7 @@ class LayerTensors:
     attention_norm: torch.Tensor | None
     qkv: Linear
     convolution: torch.Tensor | None
+    delta: DeltaTensors | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     sinks: torch.Tensor | None
@@ -48,6 +50,7 @@ class LayerTensors:
             attention_norm=optional(layer.attention_norm),
             qkv=Linear.of(layer.qkv, dtype, device),
             convolution=optional(layer.convolution),
+            delta=layer.delta and DeltaTensors.of(layer.delta, dtype, device),
             query_norm=optional(layer.query_norm),
             key_norm=optional(layer.key_norm),
             sinks=optional(layer.sinks),

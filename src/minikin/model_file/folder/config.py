@@ -70,6 +70,7 @@ Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
+    "qwen35",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -87,6 +88,8 @@ class Kind:
     own_head_dim: bool = False
     """`head_dim` has its own default in this family, so config.json must contain it."""
     gemma: bool = False
+    norms_from_zero: bool = False
+    """The model multiplies by 1 + w. In GGUF files, the 1 is added to the norms' weights."""
     window: Windowed = "none"
     """The layers with a sliding window, if config.json does not list them."""
     rope_base: float = 10_000.0
@@ -136,6 +139,17 @@ _LFM2_NAMES = {
     "feed_forward.w3": "ffn_up",
     "feed_forward.w2": "ffn_down",
 }
+_QWEN35_NAMES = _POST_NAMES | {
+    "linear_attn.in_proj_qkv": "attn_qkv",
+    "linear_attn.in_proj_z": "attn_gate",
+    "linear_attn.in_proj_a": "ssm_alpha",
+    "linear_attn.in_proj_b": "ssm_beta",
+    "linear_attn.conv1d": "ssm_conv1d",
+    "linear_attn.A_log": "ssm_a",
+    "linear_attn.dt_bias": "ssm_dt.bias",
+    "linear_attn.norm": "ssm_norm",
+    "linear_attn.out_proj": "ssm_out",
+}
 _GPT_OSS_GATE = {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
 """The constants of its gate (`engine.model.activation`)."""
 _DEEPSEEK_EXPERTS = {
@@ -160,13 +174,20 @@ KINDS = {
     "qwen3": Kind(arch="qwen3", window="late", own_head_dim=True),
     "qwen3_moe": Kind(arch="qwen3moe", own_head_dim=True, mixture=True),
     "gemma2": Kind(
-        arch="gemma2", tied=True, own_head_dim=True, gemma=True, window="family", names=_GEMMA_NAMES
+        arch="gemma2",
+        tied=True,
+        own_head_dim=True,
+        gemma=True,
+        norms_from_zero=True,
+        window="family",
+        names=_GEMMA_NAMES,
     ),
     "gemma3_text": Kind(
         arch="gemma3",
         tied=True,
         own_head_dim=True,
         gemma=True,
+        norms_from_zero=True,
         window="family",
         rope_base=1e6,
         names=_GEMMA_NAMES,
@@ -230,12 +251,20 @@ KINDS = {
         experts={"count": "num_local_experts", "size": "intermediate_size"},
     ),
     "exaone4": Kind(arch="exaone4", window="family", names=_AFTER_NAMES),
+    "qwen3_5_text": Kind(
+        arch="qwen35",
+        own_head_dim=True,
+        rotary_share=0.25,
+        norms_from_zero=True,
+        names=_QWEN35_NAMES,
+    ),
     "lfm2": Kind(arch="lfm2", tied=True, rope_base=1e6, names=_LFM2_NAMES),
 }
 """By `model_type`."""
 _TEXT_OF = {
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen3_vl": "qwen3_vl_text",
+    "qwen3_5": "qwen3_5_text",
     "gemma3": "gemma3_text",
     "mistral3": "ministral3",
 }

@@ -22,7 +22,7 @@ from minikin.model_file.folder.config import (
     text_fields,
 )
 from minikin.model_file.folder.files import Folder, check_keys, json_object
-from minikin.model_file.folder.lfm2 import convolution_shape, usual_fields
+from minikin.model_file.folder.hybrid import state_shape, usual_fields
 from minikin.model_file.folder.rope import read_rope
 from minikin.model_file.folder.shard import Shard
 from minikin.model_file.folder.tensors import FolderTensor, FolderTensors
@@ -128,10 +128,8 @@ def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
             raise MalformedError("it has no config.json")
     fields = text_fields(ConfigFields(config))
     kind = read_kind(fields)
-    if kind.arch != "lfm2":
-        return fields, kind, read_shape(fields, kind)
-    fields = usual_fields(fields)
-    return fields, kind, read_shape(fields, kind) | convolution_shape(fields)
+    fields = usual_fields(fields, kind)
+    return fields, kind, read_shape(fields, kind) | state_shape(fields, kind)
 
 
 def _made(values: np.ndarray) -> FolderTensor:

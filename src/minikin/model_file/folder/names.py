@@ -12,7 +12,7 @@ _TOP = {
     "model.embedding_norm": "token_embd_norm",
     "lm_head": "output",
 }
-_LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.([a-z0-9_.]+)")
+_LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.([a-zA-Z0-9_.]+)")
 _IN_LAYER = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",

@@ -88,6 +88,8 @@ class FolderTensors:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
                 stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
+            elif suffix in ("A_log", "dt_bias") and (own := gguf_name(name, self._kind)):
+                self._add(found, own, self._plain(name, own))
             elif suffix == "sinks" and (own := gguf_name(name, self._kind)):
                 self._add(found, f"{own}.weight", self._plain(name, own))
             else:
@@ -105,6 +107,8 @@ class FolderTensors:
 
     def _skips(self, name: str) -> bool:
         """Whether this tensor is in a layer after the last one, which predicts further tokens."""
+        if name.startswith("mtp."):
+            return True
         layer = self._skipped and re.match(r"model\.layers\.(\d{1,4})\.", name)
         return bool(layer) and int(layer[1]) >= self._layers
 
@@ -129,18 +133,27 @@ class FolderTensors:
                 f"{stored.shape}. Supported: {', '.join(TYPES)}, not empty."
             )
         kind, shape = TYPES[stored.dtype], stored.shape
-        if self._kind.gemma and own and own.endswith("norm"):
-            # Gemma multiplies by 1 + w. In GGUF files, the 1 is already added.
+        if (change := self._change(own)) is not None:
             return FolderTensor(
                 shape,
                 GGMLType.F32,
                 lambda: (
-                    (dequantize(shard.tensor(home), kind, shape) + 1).reshape(-1).view(np.uint8)
+                    change(dequantize(shard.tensor(home), kind, shape)).reshape(-1).view(np.uint8)
                 ),
             )
-        if own and own.endswith(".shortconv.conv") and shape[1:2] == (1,):
+        if own and own.endswith((".shortconv.conv", ".ssm_conv1d")) and shape[1:2] == (1,):
             shape = shape[:1] + shape[2:]  # transformers' convolution has one input each
         return self._ordered(own, FolderTensor(shape, kind, lambda: shard.tensor(home)))
+
+    def _change(self, own: str | None) -> Callable[[np.ndarray], np.ndarray] | None:
+        """What is done to the numbers of a tensor in GGUF files. None: nothing."""
+        if own is None:
+            return None
+        if own.endswith(".ssm_a"):
+            return lambda logarithm: -np.exp(logarithm)
+        if self._kind.norms_from_zero and own.endswith("norm") and not own.endswith("ssm_norm"):
+            return lambda weight: weight + 1
+        return None
 
     def _scaled(self, module: str, method: Float8) -> FolderTensor:
         """A matrix of 8-bit floats."""
