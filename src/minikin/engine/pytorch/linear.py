@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from minikin.engine.model.matrix import Matrix
-from minikin.engine.native.contract import GROUP
+from minikin.engine.native.contract import GROUP, PANEL
 from minikin.engine.native.kernels import PackedMatrix
 from minikin.engine.native.quantized import Blocks
 
@@ -44,7 +44,8 @@ class Linear:
         int4 = None
         if device.type == "cpu":
             blocks = Blocks.stack(matrix.parts)
-            int4 = Int4Weight(blocks) if blocks is not None and blocks.bits == 4 else None
+            fits = blocks is not None and blocks.bits == 4 and matrix.outputs % PANEL == 0
+            int4 = Int4Weight(blocks) if blocks is not None and fits else None
         weight = torch.from_numpy(matrix.dense()).to(device, dtype)
         return cls(weight, bias, int4=int4)
 
