@@ -137,9 +137,10 @@ def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
     write_gguf(tiny, tiny.make(), path, kind)
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
     assert ours.decoder.native
-    for size in (len(PROMPTS[0]), 13, 1):
-        # Delta nets have norms of outputs near zero, which make the roundings of prompts large.
-        role = "exact" if family == "Qwen3.5" else "prompt"
+    # Delta nets have norms of outputs near zero, which make roundings to bfloat16 large: of prompts
+    # and in PyTorch's 4-bit kernel, which computes few rows.
+    role, sizes = ("exact", (50, 13)) if family == "Qwen3.5" else ("prompt", (50, 13, 1))
+    for size in sizes:
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size, role)
         if family not in MIXTURES:
