@@ -126,7 +126,7 @@ def test_a_killed_edge_ends_its_streams_only(cluster):
 def _until_lost(cluster, started):
     """Whether a stream came whole, or was cut off, which every client notices."""
     try:
-        events = lines(cluster, started.wait, **LONG)
+        events = lines(cluster, started.wait, **LONG | {"max_tokens": 1_000})
     except httpx.RemoteProtocolError:
         return "cut off"
     assert events[-1] == "data: [DONE]"
