@@ -7,7 +7,7 @@ from typing import Protocol
 from minikin import machine
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.decoder import Cache, Decoder
-from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.kv_cache import KVCache, tokens_that_fit
 from minikin.engine.model.native_decoder import NativeDecoder
 from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.weights import Weights
@@ -18,13 +18,15 @@ from minikin.errors import SetupError
 class Backend(Protocol):
     """Makes the decoder and the cache of one model."""
 
-    value_bytes: int
-    """Of a number in the cache."""
     description: str
     """What decides the bits of a seeded answer, beside the weights."""
 
     def memory(self) -> int:
         """Bytes of memory in total."""
+        ...
+
+    def cache_tokens(self, architecture: Architecture, weights: Weights, /) -> int:
+        """The number of tokens whose keys and values fit the memory."""
         ...
 
     def decoder(self, architecture: Architecture, weights: Weights, /) -> Decoder:
@@ -39,8 +41,6 @@ class Backend(Protocol):
 class NativeBackend:
     """See `Backend`."""
 
-    value_bytes = 2
-
     def __init__(self, kernels: Kernels) -> None:
         self._kernels = kernels
         self.description = f"native kernels ({kernels.instructions})"
@@ -48,6 +48,10 @@ class NativeBackend:
     def memory(self) -> int:
         """See `Backend`."""
         return machine.memory()
+
+    def cache_tokens(self, architecture: Architecture, weights: Weights) -> int:
+        """See `Backend`."""
+        return tokens_that_fit(architecture, KVCache.value_bytes, self.memory())
 
     def decoder(self, architecture: Architecture, weights: Weights) -> NativeDecoder:
         """See `Backend`."""
@@ -65,9 +69,12 @@ def find_backend(
     if kernels is not None and NativeLayers.fit(architecture, weights):
         return NativeBackend(kernels)
     try:
+        from minikin.engine.cuda.backend import CudaBackend
         from minikin.engine.pytorch.backend import TorchBackend
     except ImportError as error:
         raise SetupError(_missing(device, kernels)) from error
+    if device.partition(":")[0] == "cuda" and architecture.recurrence is None:
+        return CudaBackend(device)
     return TorchBackend(device, threads, kernels)
 
 

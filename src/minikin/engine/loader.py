@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from minikin import machine
-from minikin.config import CACHE_SHARE, MOST_TOKENS, EngineSettings
+from minikin.config import CACHE_SHARE, EngineSettings
 from minikin.engine.backend import Backend, find_backend
 from minikin.engine.engine import Engine
 from minikin.engine.mask import MakeMasks
@@ -54,7 +54,7 @@ def load_engine(
     kernels = Kernels(library, threads) if library else None
     weights = load_weights(file, architecture, kernels)
     backend = find_backend(settings.device, threads, kernels, architecture, weights)
-    tokens = settings.kv_cache_tokens or _tokens_that_fit(architecture, backend)
+    tokens = settings.kv_cache_tokens or backend.cache_tokens(architecture, weights)
     tokens = max(tokens, BLOCK)  # the minimum
     context = min(architecture.context_length, tokens // BLOCK * BLOCK)
     _report_less(settings.context_length, context, architecture.context_length)
@@ -92,12 +92,6 @@ def _report_less(wanted: int | None, given: int, of_model: int) -> None:
         log.warning(
             "The context has %d tokens, not the %d of --context-length: %s", given, wanted, reason
         )
-
-
-def _tokens_that_fit(a: Architecture, backend: Backend) -> int:
-    """The number of tokens whose cache fits CACHE_SHARE of the memory, up to MOST_TOKENS."""
-    token = a.key_values * backend.value_bytes
-    return max(BLOCK, min(MOST_TOKENS, int(backend.memory() * CACHE_SHARE) // token))
 
 
 def _rooms_that_fit(a: Architecture, backend: Backend, running: int) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def test_packed_weights_are_those_of_the_file(tmp_path, family, kind):
     tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
     write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf", kind)
     ours = device.load(path)
-    assert ours.decoder._layers[0].qkv.bits == (4 if kind.name == "Q4_0" else 8)
+    assert ours.decoder._weights.layers[0].qkv.bits == (4 if kind.name == "Q4_0" else 8)
     found, expected = (logits(engine, PROMPTS[0], 13) for engine in (ours, load(path)))
     # PyTorch's 4-bit kernel on the CPU rounds the inputs of an expert with few rows to bfloat16.
     assert (found - expected).norm() / expected.norm() < 1e-2

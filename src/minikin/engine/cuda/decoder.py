@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Run
+from functools import partial
 
 import numpy as np
 import torch
 
 from minikin.engine.cuda.cache import PagedCache
-from minikin.engine.cuda.matrix import DeviceMatrix
+from minikin.engine.cuda.graphs import SIZES, Capture, Graphs
 from minikin.engine.cuda.mixture import mix
 from minikin.engine.cuda.operations import HeadForm, Operations
-from minikin.engine.cuda.rows import Inputs, split
-from minikin.engine.cuda.weights import DeviceLayer
+from minikin.engine.cuda.rows import Inputs, Rows, split
+from minikin.engine.cuda.weights import DeviceLayer, DeviceWeights
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
+from minikin.engine.model.block import BLOCK
 from minikin.engine.model.rope import Table, rotary_tables
-from minikin.engine.model.weights import Weights
 from minikin.engine.pytorch.attention import AttentionForm
 from minikin.engine.pytorch.choose import TorchChooser
 from minikin.engine.pytorch.upload import upload
@@ -32,23 +33,24 @@ class CudaDecoder:
     def __init__(
         self,
         architecture: Architecture,
-        weights: Weights,
+        weights: DeviceWeights,
         operations: Operations,
         *,
-        dtype: torch.dtype,
         device: torch.device,
+        capture: Capture | None = None,
     ) -> None:
-        """`dtype` is that of the matrices that are not packed."""
+        """With `capture`, passes of answers are recorded, and launched together.
+
+        Such a decoder always gets the same cache.
+        """
         self.architecture = a = architecture
         self.device = device
         self.native = operations.independent
         self.chooser = TorchChooser()
         self._operations = operations
-        self._embedding = DeviceMatrix.of([weights.embedding], dtype, device)
-        self._layers = [DeviceLayer.of(layer, dtype, device) for layer in weights.layers]
-        self._final_norm = torch.from_numpy(weights.norm).to(device)
-        tied = weights.head is weights.embedding
-        self._head = self._embedding if tied else DeviceMatrix.of([weights.head], dtype, device)
+        self._capture = capture
+        self._graphs: Graphs | None = None
+        self._weights = weights
         tables = _on_device(rotary_tables(a.ropes, a.context_length, a.head_dim), device)
         self._heads = [
             HeadForm(
@@ -64,40 +66,55 @@ class CudaDecoder:
                     a.attention_scale, window, a.attention_softcap, layer.sinks
                 ),
             )
-            for window, layer, rotations in zip(a.windows, self._layers, tables, strict=True)
+            for window, layer, rotations in zip(a.windows, weights.layers, tables, strict=True)
         ]
 
     @torch.no_grad()
     def hidden(self, batch: Batch, cache: PagedCache) -> torch.Tensor:
         """See `Decoder`."""
-        parts = [rows for rows in split(batch) if rows is not None]
-        if len(parts) == 1:
-            return self.run(parts[0].inputs(self.device), cache)
-        computed = torch.cat([self.run(rows.inputs(self.device), cache) for rows in parts])
-        places = upload(self.device, *(rows.places for rows in parts))
-        return torch.empty_like(computed).index_copy_(0, torch.cat(places), computed)
+        answers, prompts = split(batch)
+        computed: list[tuple[Rows, torch.Tensor]] = []
+        if answers is not None:
+            computed.append((answers, self._answers(answers, cache)))
+        if prompts is not None:
+            computed.append((prompts, self.run(prompts.inputs(self.device), cache)))
+        if len(computed) == 1:
+            return computed[0][1]
+        together = torch.cat([x for _, x in computed])
+        places = upload(self.device, *(rows.places for rows, _ in computed))
+        return torch.empty_like(together).index_copy_(0, torch.cat(places), together)
+
+    def _answers(self, rows: Rows, cache: PagedCache) -> torch.Tensor:
+        """A pass of answers: a graph if there is one for so many."""
+        if self._capture is not None and self._graphs is None:
+            blocks = SIZES[-1] * -(-self.architecture.context_length // BLOCK) + 1
+            step = partial(self.run, cache=cache)
+            self._graphs = Graphs.of(step, self._capture, cache.spare, blocks, self.device)
+        found = self._graphs.replay(rows) if self._graphs else None
+        return self.run(rows.inputs(self.device), cache) if found is None else found
 
     @torch.no_grad()
     def logits(self, hidden: torch.Tensor, few: int) -> torch.Tensor:
         """See `Decoder`. All rows are computed in the same way."""
         a = self.architecture
-        x = self._operations.add(hidden, None, None, self._final_norm, a.norm_epsilon)
-        logits = self._operations.product(x, self._head)
+        x = self._operations.add(hidden, None, None, self._weights.norm, a.norm_epsilon)
+        logits = self._operations.product(x, self._weights.head)
         cap = a.logit_softcap
         return cap * torch.tanh(logits / cap) if cap else logits
 
     def run(self, inputs: Inputs, cache: PagedCache) -> torch.Tensor:
         """The output of the last layer for these rows. It launches kernels, and waits for none."""
-        a, ops = self.architecture, self._operations
-        x = self._embedding.rows(inputs.tokens)
+        a, ops, many = self.architecture, self._operations, {"prompts": inputs.prompts}
+        x = self._weights.embedding.rows(inputs.tokens)
         if a.embedding_scale != 1:
             x = x * a.embedding_scale
-        y = ops.add(x, None, None, self._layers[0].attention_norm, a.norm_epsilon)
-        following = [layer.attention_norm for layer in self._layers[1:]] + [None]
-        for i, (layer, form) in enumerate(zip(self._layers, self._heads, strict=True)):
+        layers = self._weights.layers
+        y = ops.add(x, None, None, layers[0].attention_norm, a.norm_epsilon)
+        following = [layer.attention_norm for layer in layers[1:]] + [None]
+        for i, (layer, form) in enumerate(zip(layers, self._heads, strict=True)):
             keys, values = cache.keys[i], cache.values[i]
-            q = ops.turn(ops.product(y, layer.qkv), form, inputs, keys, values)
-            added = ops.product(ops.attend(q, form, inputs, keys, values), layer.output)
+            q = ops.turn(ops.product(y, layer.qkv, **many), form, inputs, keys, values)
+            added = ops.product(ops.attend(q, form, inputs, keys, values), layer.output, **many)
             y = ops.add(
                 x, added, layer.attention_post_norm, layer.feed_forward_norm, a.norm_epsilon
             )
@@ -111,7 +128,9 @@ class CudaDecoder:
             return mix(layer.mixture, y, ops, activation, prompts=inputs.prompts)
         assert layer.gate_up is not None
         assert layer.down is not None
-        return ops.product(ops.activate(ops.product(y, layer.gate_up), activation), layer.down)
+        many = {"prompts": inputs.prompts}
+        inside = ops.activate(ops.product(y, layer.gate_up, **many), activation)
+        return ops.product(inside, layer.down, **many)
 
 
 _Tables = tuple[tuple[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]

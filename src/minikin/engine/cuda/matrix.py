@@ -24,13 +24,13 @@ class DeviceMatrix:
     """
 
     weight: torch.Tensor
-    """[E, outputs, width], or packed uint8: [E, outputs, width / 2] if it is 4 bits.
+    """[E, outputs, width], or levels uint8 [E, groups, outputs, 32], or 16 if they are 4 bits.
 
-    In 4 bits, a group of 32 levels is 16 bytes: level i in the low half of byte i, level 16 + i in
-    the high half (as in ggml's Q4_0).
+    A group is 32 inputs. The outputs of a group are adjacent, so that a GPU reads whole lines. In 4
+    bits, level i is in the low half of byte i, and level 16 + i in the high half.
     """
     scale: torch.Tensor | None = None
-    """[E, outputs, width / GROUP] float16. W = scale * level + minimum."""
+    """[E, groups, outputs] float16. W = scale * level + minimum."""
     minimum: torch.Tensor | None = None
     bias: torch.Tensor | None = None
     """[E, outputs] float32."""
@@ -41,7 +41,7 @@ class DeviceMatrix:
     @property
     def outputs(self) -> int:
         """The number of rows of a matrix."""
-        return self.weight.shape[1]
+        return self.weight.shape[1 if self.bits is None else 2]
 
     @classmethod
     def of(cls, matrices: Run[Matrix], dtype: torch.dtype, device: torch.device) -> DeviceMatrix:
@@ -55,11 +55,10 @@ class DeviceMatrix:
             numbers = [torch.from_numpy(one.dense()).to(device, dtype) for one in matrices]
             return cls(weight=torch.stack(numbers), bias=bias, width=width)
         bits = max(one.bits for one in kept)
-        levels = [pack_pairs(one.levels) if bits == 4 else one.levels for one in kept]
         return cls(
-            weight=_stacked(levels, device),
-            scale=_stacked([one.scale for one in kept], device),
-            minimum=_stacked([one.minimum for one in kept], device),
+            weight=_stacked([_by_group(one.levels, bits) for one in kept], device),
+            scale=_stacked([one.scale.T for one in kept], device),
+            minimum=_stacked([one.minimum.T for one in kept], device),
             bias=bias,
             width=width,
             bits=bits,
@@ -67,29 +66,32 @@ class DeviceMatrix:
 
     def rows(self, which: torch.Tensor) -> torch.Tensor:
         """[count, width] float32: the rows `which` [count] of the first matrix."""
-        part = DeviceMatrix(
-            weight=self.weight[:1, which],
-            scale=None if self.scale is None else self.scale[:1, which],
-            minimum=None if self.minimum is None else self.minimum[:1, which],
-            width=self.width,
-            bits=self.bits,
+        if self.scale is None or self.minimum is None:
+            return self.weight[0, which].float()
+        return self._values(
+            self.weight[0, :, which], self.scale[0, :, which], self.minimum[0, :, which]
         )
-        return part.numbers()[0]
 
     def numbers(self) -> torch.Tensor:
         """[E, outputs, width] float32."""
         if self.scale is None or self.minimum is None:
             return self.weight.float()
-        levels = self.weight.unflatten(-1, (self.scale.shape[-1], -1))
+        return self._values(self.weight, self.scale, self.minimum)
+
+    def _values(
+        self, levels: torch.Tensor, scale: torch.Tensor, minimum: torch.Tensor
+    ) -> torch.Tensor:
+        """[..., outputs, width] from parts [..., groups, outputs]."""
         if self.bits == 4:
             levels = torch.cat([levels & 15, levels >> 4], dim=-1)
-        return (levels * self.scale[..., None].float() + self.minimum[..., None].float()).flatten(2)
+        values = levels * scale[..., None].float() + minimum[..., None].float()
+        return values.transpose(-3, -2).flatten(-2)
 
 
-def pack_pairs(levels: np.ndarray) -> np.ndarray:
-    """Levels below 16, uint8 [outputs, width], as two in a byte: see `DeviceMatrix.weight`."""
-    halves = levels.reshape(len(levels), -1, 2, HALF)
-    return (halves[:, :, 0] | halves[:, :, 1] << 4).reshape(len(levels), -1)
+def _by_group(levels: np.ndarray, bits: int) -> np.ndarray:
+    """Levels uint8 [outputs, width] as in `DeviceMatrix.weight`, of one matrix."""
+    groups = levels.reshape(len(levels), -1, GROUP).swapaxes(0, 1)
+    return groups if bits == 8 else groups[..., :HALF] | groups[..., HALF:] << 4
 
 
 def bytes_of(matrix: Matrix, value_bytes: int) -> int:
@@ -101,4 +103,5 @@ def bytes_of(matrix: Matrix, value_bytes: int) -> int:
 
 
 def _stacked(arrays: Run[np.ndarray], device: torch.device) -> torch.Tensor:
-    return torch.stack([torch.from_numpy(array).to(device) for array in arrays])
+    contiguous = map(np.ascontiguousarray, arrays)
+    return torch.stack([torch.from_numpy(array).to(device) for array in contiguous])

@@ -26,17 +26,18 @@ def mix(
 
     A row adds its experts in the order of their weights, in any company.
     """
-    scores = operations.product(x.float(), mixture.router)
+    many = {"prompts": prompts}
+    scores = operations.product(x.float(), mixture.router, **many)
     shares, chosen = best_experts(mixture, scores)
     size = PROMPT_TILE if prompts else ANSWER_TILE
     crowds = Crowds.of(chosen, mixture.router.outputs, size)
-    inside = operations.activate(operations.product(x, mixture.gate_up, crowds), activation)
-    outside = operations.product(inside, mixture.down, crowds.alike)
+    inside = operations.activate(operations.product(x, mixture.gate_up, crowds, **many), activation)
+    outside = operations.product(inside, mixture.down, crowds.alike, **many)
     each = outside.view(*chosen.shape, -1).unbind(1)
     out = each[0] * shares[:, :1]
     for number, expert in enumerate(each[1:], 1):
         out = torch.addcmul(out, expert, shares[:, number, None])
     for gate_up, down in mixture.shared:
-        inner = operations.activate(operations.product(x, gate_up), activation)
-        out = out + operations.product(inner, down)
+        inner = operations.activate(operations.product(x, gate_up, **many), activation)
+        out = out + operations.product(inner, down, **many)
     return out

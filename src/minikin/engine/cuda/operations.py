@@ -58,9 +58,18 @@ class Operations(Protocol):
         ...
 
     def product(
-        self, x: torch.Tensor, matrix: DeviceMatrix, crowds: Crowds | None = None, /
+        self,
+        x: torch.Tensor,
+        matrix: DeviceMatrix,
+        crowds: Crowds | None = None,
+        /,
+        *,
+        prompts: bool = False,
     ) -> torch.Tensor:
-        """x W^T + b [R, outputs] float32. With `crowds`, [pairs, outputs]: see there."""
+        """x W^T + b [R, outputs] float32. With `crowds`, [pairs, outputs]: see there.
+
+        `prompts`: the rows are those of prompts.
+        """
         ...
 
     def turn(
@@ -113,7 +122,13 @@ class PlainOperations:
         return _norm(x, norm, epsilon).to(self.dtype)
 
     def product(
-        self, x: torch.Tensor, matrix: DeviceMatrix, crowds: Crowds | None = None
+        self,
+        x: torch.Tensor,
+        matrix: DeviceMatrix,
+        crowds: Crowds | None = None,
+        /,
+        *,
+        prompts: bool = False,
     ) -> torch.Tensor:
         """See `Operations`."""
         numbers = matrix.numbers().to(x.dtype)
@@ -159,8 +174,8 @@ class PlainOperations:
         own, ends = form.attention, inputs.positions[:, None] + 1
         places = torch.arange(-(-inputs.longest // BLOCK) * BLOCK, device=q.device)
         at = (inputs.starts[:, None] + places // BLOCK).clamp(max=len(inputs.blocks) - 1)
-        slots = inputs.blocks[at] * BLOCK + places % BLOCK
         seen = places < ends
+        slots = (inputs.blocks[at] * BLOCK + places % BLOCK).where(seen, 0)
         if own.window is not None:
             seen &= places >= ends - own.window
         grouped = q.view(len(q), form.kv_heads, -1, form.dim)

@@ -104,6 +104,28 @@ class DeviceLayer:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class DeviceWeights:
+    """See `Weights`."""
+
+    embedding: DeviceMatrix
+    layers: tuple[DeviceLayer, ...]
+    norm: torch.Tensor
+    head: DeviceMatrix
+
+    @classmethod
+    def of(cls, weights: Weights, dtype: torch.dtype, device: torch.device) -> DeviceWeights:
+        """The same model. Matrices that are not packed have the type `dtype`."""
+        embedding = DeviceMatrix.of([weights.embedding], dtype, device)
+        tied = weights.head is weights.embedding
+        return cls(
+            embedding=embedding,
+            layers=tuple(DeviceLayer.of(layer, dtype, device) for layer in weights.layers),
+            norm=_tensor(weights.norm, device),
+            head=embedding if tied else DeviceMatrix.of([weights.head], dtype, device),
+        )
+
+
 def bytes_of_weights(weights: Weights, value_bytes: int) -> int:
     """About as many as the model takes on the device, without its norms."""
     ends = {id(one): one for one in (weights.embedding, weights.head)}.values()

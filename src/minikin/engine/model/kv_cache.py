@@ -9,6 +9,7 @@ import mmap
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minikin.config import CACHE_SHARE, MOST_TOKENS
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
 
@@ -20,6 +21,8 @@ class KVCache:
     BLOCK / 2, head_dim, 2]: the dimension that a product sums over is in pairs. The layers are
     those with attention. The others have states, [layers, rooms, size] float32.
     """
+
+    value_bytes = 2
 
     def __init__(self, architecture: Architecture, tokens: int, rooms: int) -> None:
         a = architecture
@@ -35,6 +38,12 @@ def new_states(a: Architecture, rooms: int) -> np.ndarray:
     if a.recurrence is None:
         return np.zeros((0, 0, 0), np.float32)
     return lazy_zeros(a.attends.count(False), rooms, a.recurrence.size, dtype=np.float32)
+
+
+def tokens_that_fit(a: Architecture, value_bytes: int, memory: int) -> int:
+    """The number of tokens whose cache fits CACHE_SHARE of `memory` bytes, up to MOST_TOKENS."""
+    token = a.key_values * value_bytes
+    return max(BLOCK, min(MOST_TOKENS, int(memory * CACHE_SHARE) // token))
 
 
 def lazy_zeros(*shape: int, dtype: DTypeLike) -> np.ndarray:

@@ -6,6 +6,7 @@ import torch
 
 from minikin import machine
 from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.kv_cache import tokens_that_fit
 from minikin.engine.model.weights import Weights
 from minikin.engine.native.build import has_bfloat16
 from minikin.engine.native.kernels import Kernels
@@ -20,7 +21,7 @@ class TorchBackend:
     def __init__(self, device: str, threads: int, kernels: Kernels | None) -> None:
         """`kernels` are those of packed matrices. Raises SetupError for an unusable device."""
         torch.set_num_threads(threads)
-        self._device = _usable(device)
+        self._device = usable(device)
         on_cpu = self._device.type == "cpu"
         self._dtype = torch.float32 if on_cpu and not has_bfloat16() else torch.bfloat16
         self.value_bytes = self._dtype.itemsize
@@ -37,6 +38,10 @@ class TorchBackend:
             return torch.cuda.get_device_properties(self._device).total_memory
         return machine.memory()
 
+    def cache_tokens(self, architecture: Architecture, weights: Weights) -> int:
+        """See `Backend`."""
+        return tokens_that_fit(architecture, self.value_bytes, self.memory())
+
     def decoder(self, architecture: Architecture, weights: Weights) -> TorchDecoder:
         """A decoder with these weights."""
         return TorchDecoder(architecture, weights, dtype=self._dtype, device=self._device)
@@ -46,7 +51,7 @@ class TorchBackend:
         return TorchKVCache(architecture, tokens, rooms, dtype=self._dtype, device=self._device)
 
 
-def _usable(name: str) -> torch.device:
+def usable(name: str) -> torch.device:
     """The device with this name, after a computation on it. Raises SetupError."""
     try:
         device = torch.device(name)
