@@ -22,7 +22,6 @@ from minikin.engine.cuda.graphs import CudaCapture
 from minikin.engine.cuda.matrix import DeviceMatrix
 from minikin.engine.cuda.operations import HeadForm, Operations, PlainOperations
 from minikin.engine.cuda.rows import TILE, Inputs
-from minikin.engine.cuda.triton_operations import TritonOperations
 from minikin.engine.cuda.weights import DeviceLayer, DeviceWeights
 from minikin.engine.engine import Engine
 from minikin.engine.messages import GenerationRequest, SamplingParams
@@ -34,6 +33,8 @@ from minikin.engine.pytorch.attention import AttentionForm
 SECONDS = 560
 """No part begins later than this."""
 LAYERS, HIDDEN, INSIDE, HEADS, KV_HEADS, DIM, VOCABULARY = 32, 4096, 14_336, 32, 8, 128, 128_256
+LENGTH = 1000
+"""Tokens of the prompts of several streams."""
 CUDA = torch.device("cuda")
 BF16 = torch.bfloat16
 Result = dict[str, Any]
@@ -48,6 +49,13 @@ class Tokens:
     def token_bytes(self, token: int) -> bytes:
         """See `Tokenizer`."""
         return b"x"
+
+
+def operations() -> Operations:
+    """The kernels. Triton is there where a GPU is."""
+    from minikin.engine.cuda.triton_operations import TritonOperations
+
+    return TritonOperations(BF16)
 
 
 def seconds(work: Callable[[], object], times: int = 20) -> float:
@@ -125,7 +133,7 @@ def context(rows: int, length: int, *, prompt: bool = False) -> Inputs:
 
 def kernels() -> Result:
     """Each kernel against float64, and the bits of a row alone and among others."""
-    ours, exact = TritonOperations(BF16), PlainOperations(torch.float64)
+    ours, exact = operations(), PlainOperations(torch.float64)
     found: Result = {}
     for bits in (None, 4, 8):
         w = matrix(bits, 4096, 4096)
@@ -138,7 +146,11 @@ def kernels() -> Result:
                 "error": error(y, exact.product(x.double(), w)),
                 "same bits alone": torch.equal(alone, y[-1:]),
             }
-    for change in ({}, {"window": 300, "softcap": 30.0}, {"sinks": torch.randn(HEADS).cuda()}):
+    for change in (
+        {},
+        {"window": 300, "softcap": 30.0},
+        {"sinks": torch.randn(HEADS, device=CUDA)},
+    ):
         form = head_form(**change)
         for rows, prompt in ((5, False), (150, True)):
             inputs = context(rows, 1000, prompt=prompt)
@@ -157,7 +169,7 @@ def kernels() -> Result:
 
 def bandwidths() -> Result:
     """Bytes a second of the products of one row, over matrices that do not fit the cache."""
-    ours = TritonOperations(BF16)
+    ours = operations()
     found: Result = {}
     for outputs, width in ((6144, 4096), (4096, 4096), (28_672, 4096), (4096, 14_336)):
         for bits in (None, 4, 8):
@@ -189,7 +201,7 @@ def families() -> Result:
     for name, tiny in FAMILIES.items():
         with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
             write_gguf(tiny, tiny.make(), path := Path(folder) / "model.gguf")
-            ours = device.load(path, TritonOperations(BF16), dtype=BF16, device="cuda")
+            ours = device.load(path, operations(), dtype=BF16, device=CUDA)
             changes = []
             for length in (len(PROMPTS[0]), 1):
                 expected = logits(load(path), PROMPTS[0], length)
@@ -223,12 +235,11 @@ def engine(model: DeviceWeights, *, graphs: bool) -> Engine:
     architecture = Architecture(
         layers=LAYERS, hidden=HIDDEN, heads=HEADS, kv_heads=KV_HEADS, head_dim=DIM,
         feed_forward=INSIDE, vocab_size=VOCABULARY, context_length=8192, norm_epsilon=1e-5,
-        attention_scale=DIM**-0.5, windows=(None,) * LAYERS,
+        attention_scale=DIM**-0.5, windows=(None,) * LAYERS, attends=(True,) * LAYERS,
         ropes=(Rope(tuple(0.8**i for i in range(DIM // 2))),) * LAYERS,
     )  # fmt: skip
-    operations: Operations = TritonOperations(BF16)
     capture = CudaCapture() if graphs else None
-    decoder = CudaDecoder(architecture, model, operations, device=CUDA, capture=capture)
+    decoder = CudaDecoder(architecture, model, operations(), device=CUDA, capture=capture)
     cache = PagedCache(architecture, 64 * 1280, dtype=BF16, device=CUDA)
     limits = {"context_length": 8192, "max_running": 64, "prefill_chunk": 2048}
     return Engine(decoder, cache, Tokens(), **limits)  # type: ignore[arg-type]
@@ -253,7 +264,7 @@ def model(bits: int | None, ceiling: float) -> Result:
     found: Result = {"bytes of a step": read}
     for graphs in (True, False):
         one = engine(own, graphs=graphs)
-        for streams, prompt in ((1, 16), (8, 1000), (64, 1000)):
+        for streams, prompt in ((1, 16), (8, LENGTH), (64, LENGTH)):
             if not graphs and streams == 8:
                 continue
             list(steps(one, streams, 16, 8))  # records the graph
