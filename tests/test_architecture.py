@@ -149,7 +149,7 @@ LINES = {
     "catalog": 1080,
     "catalog/facts": 930,
     "catalog/pages": 1310,
-    "catalog/probes": 1030,
+    "catalog/probes": 1330,
     "catalog/sources": 1700,
     "hub": 1340,
     "cli": 2970,

@@ -14,10 +14,12 @@ from starlette.routing import Route
 # A prime number of words, so that round token ids stand for different ones.
 VOCABULARY = [f" {a}{b}" for a in "bdfghklmnprst" for b in ("ea", "ate", "e")][:37]
 DEFAULT_LENGTH = 120
+TOKEN_SECONDS = 0.002
 KNOWN = {
     "model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "n", "stream",
     "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs", "tools",
     "tool_choice", "parallel_tool_calls", "response_format", "prediction", "modalities",
+    "stream_options", "max_completion_tokens",
 }  # fmt: skip
 
 
@@ -173,6 +175,7 @@ def make_app():
             return error(400, "We could not parse the JSON body of your request.")
         if fault := fault_of(body):
             return fault
+        body.setdefault("max_tokens", body.get("max_completion_tokens", DEFAULT_LENGTH))
         prompt = " ".join(flat(m["content"]) for m in body["messages"])
         count = len(prompt.split())
         cached = count if prompt in seen and count >= 1024 else 0
@@ -195,20 +198,33 @@ def make_app():
         }
         whole = {"id": "chatcmpl-1", "object": "chat.completion", "system_fingerprint": "fp_fake"}
         if body.get("stream"):
-            return StreamingResponse(stream(whole, rows), media_type="text/event-stream")
+            counted = usage if (body.get("stream_options") or {}).get("include_usage") else None
+            events = stream(whole, rows, counted)
+            return StreamingResponse(events, media_type="text/event-stream")
+        await asyncio.sleep(TOKEN_SECONDS * written)
         return JSONResponse(whole | {"choices": [row[0] for row in rows], "usage": usage})
 
-    async def stream(whole, rows):
-        def chunk(index, delta, finish=None):
+    async def stream(whole, rows, usage):
+        def chunk(index, delta, finish=None, entry=None):
             choice = {"index": index, "delta": delta, "finish_reason": finish}
+            choice["logprobs"] = {"content": [entry]} if entry else None
             return f"data: {json.dumps(whole | {'choices': [choice]})}\n\n"
 
         for choice, _, pieces in rows:
+            message, rest = choice["message"], choice["message"]["content"] or ""
+            entries = (choice["logprobs"] or {}).get("content") or [None] * len(pieces)
             yield chunk(choice["index"], {"role": "assistant", "content": ""})
-            for piece in pieces:
-                await asyncio.sleep(0.002)
-                yield chunk(choice["index"], {"content": piece})
+            for piece, entry in zip(pieces, entries, strict=True):
+                await asyncio.sleep(TOKEN_SECONDS)
+                # A stop sequence can end the text within a piece.
+                if rest:
+                    yield chunk(choice["index"], {"content": rest[: len(piece)]}, entry=entry)
+                rest = rest[len(piece) :]
+            for index, call in enumerate(message.get("tool_calls") or []):
+                yield chunk(choice["index"], {"tool_calls": [{"index": index, **call}]})
             yield chunk(choice["index"], {}, choice["finish_reason"])
+        if usage:
+            yield f"data: {json.dumps(whole | {'choices': [], 'usage': usage})}\n\n"
         yield "data: [DONE]\n\n"
 
     return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])

@@ -1,5 +1,6 @@
 """A proxy before an honest server that drops or corrupts one feature and passes on the rest."""
 
+import asyncio
 import json
 from contextlib import asynccontextmanager
 
@@ -53,6 +54,47 @@ def first_part_only(body):
 def loosen_tools(body):
     for tool in body.get("tools", []):
         tool["function"].pop("strict", None)
+
+
+def in_streams(edit):
+    """The same edit, but only of requests for a stream."""
+    return lambda body: edit(body) if body.get("stream") else None
+
+
+def drop_auto_tools(body):
+    if "tool_choice" not in body:
+        body.pop("tools", None)
+
+
+def change(name, edit):
+    def changed(body):
+        if name in body:
+            body[name] = edit(body[name])
+
+    return changed
+
+
+def triple_limit(body):
+    if body.get("max_tokens") in (4, 9) and not body.get("stream"):
+        body["max_tokens"] *= 3
+
+
+def claim_limit(sent, body):
+    if sent.get("max_tokens") in (12, 27):
+        body["usage"]["completion_tokens"] = sent["max_tokens"] // 3
+
+
+def constant_logprobs(sent, body):
+    for entry in (body["choices"][0]["logprobs"] or {}).get("content", []):
+        entry["logprob"] = -0.5
+        for rank, rival in enumerate(entry["top_logprobs"]):
+            rival["logprob"] = -0.5 - 2 * rank
+
+
+def invented_rivals(sent, body):
+    for entry in (body["choices"][0]["logprobs"] or {}).get("content", []):
+        for rival in entry["top_logprobs"]:
+            rival["token"] = " invented"
 
 
 def blank_when_bare(sent, body):
@@ -169,8 +211,48 @@ FAULTS = {
     ("strict_tools", "dropped"): {"request": loosen_tools},
     ("strict_tools", "broken"): {"answer": break_strict_arguments},
     ("cached_tokens", "forgotten"): {"answer": forget_cache},
+    # Partial lies: honoured at one setting, or only in plain answers.
+    ("temperature", "always 1"): {"request": change("temperature", lambda t: 1 if t > 0 else 0)},
+    ("temperature", "rounded"): {"request": change("temperature", lambda t: 1 if t else t)},
+    ("top_p", "at least 0.5"): {"request": change("top_p", lambda p: max(p, 0.5))},
+    ("max_tokens", "only claimed"): {"request": triple_limit, "answer": claim_limit},
+    ("max_tokens", "dropped in streams"): {"request": in_streams(drop("max_tokens"))},
+    ("max_completion_tokens", "dropped"): {"request": drop("max_completion_tokens")},
+    ("stop", "dropped in streams"): {"request": in_streams(drop("stop"))},
+    ("stop", "only the first"): {
+        "request": change("stop", lambda stop: stop[0] if isinstance(stop, list) else stop)
+    },
+    ("presence_penalty", "never positive"): {
+        "request": change("presence_penalty", lambda value: min(value, 0))
+    },
+    ("logprobs", "constant"): {"answer": constant_logprobs},
+    ("logprobs", "invented rivals"): {"answer": invented_rivals},
+    ("logprobs", "dropped in streams"): {"request": in_streams(drop("logprobs", "top_logprobs"))},
+    ("tools", "dropped in streams"): {"request": in_streams(drop_auto_tools)},
+    ("tool_choice", "dropped in streams"): {"request": in_streams(drop("tool_choice"))},
+    ("format_response", "dropped in streams"): {"request": in_streams(drop_format("json_object"))},
+    ("structured_outputs", "dropped in streams"): {
+        "request": in_streams(drop_format("json_schema"))
+    },
+    ("streaming", "computed first"): {"stream": "dripped"},
+    ("logit_bias", "halved away"): {
+        "request": change("logit_bias", lambda bias: dict.fromkeys(bias, 1))
+    },
+    ("seed", "always the same"): {"request": change("seed", lambda seed: 5)},
+    ("n", "at most 2"): {"request": change("n", lambda n: min(n, 2))},
+    ("stream_usage", "dropped"): {"request": drop("stream_options")},
+    ("stream_usage", "invented"): {"stream": "miscounted"},
     ("error_bodies", "flattened"): {"error": '{"error": "something went wrong"}'},
 }
+
+
+def noisy(answer):
+    """The answer with one word exchanged."""
+    message = answer["choices"][0]["message"]
+    words = (message["content"] or "").split(" ")
+    words[len(words) // 2] = "da"
+    message["content"] = " ".join(words)
+    return json.dumps(answer).encode()
 
 
 JSON = {"content-type": "application/json"}
@@ -182,9 +264,16 @@ class FaultProxy:
     def __init__(self, upstream):
         self.upstream = upstream
         self.fault = None
+        self.noise = None
         self.client = httpx.AsyncClient(timeout=300, verify=False, trust_env=False)
         routes = [Route("/{path:path}", self.forward, methods=["POST"])]
         self.app = Starlette(routes=routes, lifespan=self.lifespan)
+
+    def is_noisy(self, sent):
+        """Whether this greedy answer gets another word: 15 % of them, as by hosted batching."""
+        greedy = sent.get("temperature", 1) == 0 or sent.get("top_p", 1) < 0.01 or "seed" in sent
+        plain = not sent.keys() & {"logprobs", "tools", "response_format", "logit_bias"}
+        return greedy and plain and self.noise.random() < 0.15
 
     @asynccontextmanager
     async def lifespan(self, app):
@@ -203,10 +292,12 @@ class FaultProxy:
             data = json.dumps(sent).encode()
         url = f"{self.upstream}{request.url.path}"
         if sent.get("stream") and fault.get("stream") != "held back":
-            body = self.stream(url, data, cut=fault.get("stream") == "cut")
+            body = self.stream(url, data, fault.get("stream"))
             return StreamingResponse(body, media_type="text/event-stream")
         reply = await self.client.post(url, content=data, headers=JSON)
         content = reply.content
+        if self.noise and reply.status_code == 200 and self.is_noisy(sent):
+            content = noisy(reply.json())
         if reply.status_code == 200 and "answer" in fault and not sent.get("stream"):
             answer = reply.json()
             fault["answer"](sent, answer)
@@ -215,7 +306,17 @@ class FaultProxy:
             content = fault["error"].encode()
         return Response(content, reply.status_code, media_type=reply.headers["content-type"])
 
-    async def stream(self, url, data, cut):
+    async def stream(self, url, data, fault):
         async with self.client.stream("POST", url, content=data, headers=JSON) as reply:
+            if fault == "dripped":
+                whole = b"".join([piece async for piece in reply.aiter_raw()])
+                for event in whole.split(b"\n\n")[:-1]:
+                    await asyncio.sleep(0.003)
+                    yield event + b"\n\n"
+                return
             async for piece in reply.aiter_raw():
-                yield piece.replace(b"data: [DONE]\n\n", b"") if cut else piece
+                if fault == "cut":
+                    piece = piece.replace(b"data: [DONE]\n\n", b"")
+                if fault == "miscounted":
+                    piece = piece.replace(b'"completion_tokens": ', b'"completion_tokens": 1')
+                yield piece

@@ -1,8 +1,17 @@
+import json
+import random
+
+import httpx
 import pytest
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from minikin.catalog.probes.checks import CHECKS
 from minikin.catalog.probes.client import Client
 from minikin.catalog.probes.probe import probe
+from tests.catalog.probes.fake_server import error
 from tests.catalog.probes.fault_proxy import FAULTS
 
 
@@ -27,9 +36,92 @@ def test_one_fault_turns_exactly_one_badge_red(proxy, fault):
     wall, url = proxy
     wall.fault = fault
     found = outcomes(url)
-    red = {name: (r.outcome, r.reason) for name, r in found.items() if r.outcome != "verified"}
+    red = {
+        name: (r.outcome, r.reason)
+        for name, r in found.items()
+        if r.outcome in ("failed", "ignored")
+    }
     assert list(red) == [fault[0]], red
-    assert red[fault[0]][0] in ("failed", "ignored"), red
+
+
+@pytest.mark.parametrize("run", range(3))
+def test_noise_in_greedy_answers_turns_no_badge(proxy, run):
+    wall, url = proxy
+    wall.fault, wall.noise = None, random.Random(run)
+    try:
+        found = outcomes(url)
+    finally:
+        wall.noise = None
+    red = {name: r.reason for name, r in found.items() if r.outcome != "verified"}
+    assert red == {}
+
+
+class Thinker:
+    """A server whose model thinks before each answer, in the ways of several hosts."""
+
+    def __init__(self, upstream, limit="max_tokens", efforts=(), tokens=200):
+        self.upstream, self.limit, self.efforts, self.tokens = upstream, limit, efforts, tokens
+
+    def __call__(self, sent):
+        other = {"max_tokens", "max_completion_tokens"} - {self.limit}
+        if sent.keys() & other:
+            return error(400, f"Unsupported parameter: {other}. Use {self.limit} instead.")
+        effort = sent.pop("reasoning_effort", None)
+        if effort is not None and effort not in self.efforts:
+            return error(400, f"Unsupported value: {effort}")
+        allowed = sent.pop(self.limit, 10_000)
+        thought = 0 if effort == "none" else min(self.tokens, allowed)
+        sent["max_tokens"] = max(min(allowed - thought, 40), 1)
+        reply = httpx.post(self.upstream, json=sent, timeout=60, trust_env=False)
+        body = reply.json()
+        if reply.status_code != 200:
+            return JSONResponse(body, reply.status_code)
+        if thought:
+            body["choices"][0]["message"]["reasoning_content"] = "Hmm. " * thought
+            body["usage"]["completion_tokens_details"]["reasoning_tokens"] = thought
+        if thought == allowed:
+            body["choices"][0] |= {"finish_reason": "length"}
+            body["choices"][0]["message"] |= {"content": "", "tool_calls": None}
+        return JSONResponse(body)
+
+    def app(self):
+        async def chat(request):
+            sent = json.loads(await request.body())
+            sent.pop("stream", None)
+            return await to_thread.run_sync(self, sent)
+
+        return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+
+
+PLAIN = ("text", "structured_outputs", "format_response", "tools", "tool_choice", "stop", "seed")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"limit": "max_completion_tokens"},
+        {"efforts": ("none", "low")},
+        {"limit": "max_completion_tokens", "efforts": ("minimal", "low")},
+    ],
+    ids=str,
+)
+def test_a_model_that_thinks_first_gets_its_badges(honest, serve, settings):
+    thinker = Thinker(f"{honest}/v1/chat/completions", **settings)
+    checks = {name: CHECKS[name] for name in PLAIN}
+    with serve(thinker.app()) as url, Client(f"{url}/v1") as client:
+        found = probe(client, "fake", "host/fake", checks)
+    red = {r.capability: r.reason for r in found.results if r.outcome != "verified"}
+    assert red == {}
+
+
+def test_only_thoughts_are_no_failure(honest, serve):
+    thinker = Thinker(f"{honest}/v1/chat/completions", tokens=100_000)
+    checks = {name: CHECKS[name] for name in PLAIN}
+    with serve(thinker.app()) as url, Client(f"{url}/v1") as client:
+        found = probe(client, "fake", "host/fake", checks)
+    assert {r.outcome for r in found.results} == {"inconclusive"}
+    assert "only thoughts" in found.results[0].reason
 
 
 def test_every_check_has_a_fault_that_it_finds():

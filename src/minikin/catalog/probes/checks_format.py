@@ -47,10 +47,14 @@ def format_response(asker: Asker) -> str:
     """The answer is JSON although the conversation asks for prose, and parses completely."""
     fields = {"response_format": {"type": "json_object"}, **asker.greedy}
     question = "Say hello. You may mention JSON."
-    for prompt in (question, "What is json? One sentence."):
-        reply = asker.ask(_chat(question, "Hello!", prompt), max_tokens=32, **fields)
-        if not _is_json_so_far(reply.text, cut=reply.finish == "length"):
-            raise Ignored("requested a JSON object, got prose")
+    for ask, prompt, how in (
+        (asker.ask, question, ""),
+        (asker.ask, "What is json? One sentence.", ""),
+        (asker.stream, question, " when streaming"),
+    ):
+        reply = ask(_chat(question, "Hello!", prompt), max_tokens=32, **fields)
+        if reply and not _is_json_so_far(reply.text, cut=reply.finish == "length"):
+            raise Ignored(f"requested a JSON object, got prose{how}")
     reply = asker.ask(
         _chat("JSON, please.", '{"ok": true}', "JSON, please."), max_tokens=64, **fields
     )
@@ -86,24 +90,31 @@ _SCHEMAS = [
     _object(zq7={"type": "string", "enum": ["k-41", "m-09"]}, flag={"type": "boolean"}),
     _object(inner=_object(v={"type": "integer", "enum": [90210, 31337]})),
     _object(
-        list={"type": "array", "items": {"enum": ["\u00fc8", "x x"]}, "minItems": 1, "maxItems": 2}
+        list={
+            "type": "array",
+            "items": {"type": "string", "enum": ["\u00fc8", "x x"]},
+            "minItems": 1,
+            "maxItems": 2,
+        }
     ),
 ]
 
 
 def structured_outputs(asker: Asker) -> str:
     """Answers match three schemas with values that no model would guess."""
-    for index, schema in enumerate(_SCHEMAS):
-        form = {"name": f"odd_{index}", "strict": True, "schema": schema}
-        reply = asker.ask(
+    trials = [(asker.ask, index, "") for index in range(len(_SCHEMAS))]
+    for ask, index, how in [*trials, (asker.stream, 0, " when streaming")]:
+        form = {"name": f"odd_{index}", "strict": True, "schema": _SCHEMAS[index]}
+        reply = ask(
             "Say hello in one word.",
             response_format={"type": "json_schema", "json_schema": form},
             max_tokens=64,
             **asker.greedy,
         )
-        if not fits(schema, _parsed(reply.text)):
-            raise Ignored(f"the answer to schema {index + 1} of {len(_SCHEMAS)} does not match")
-    return f"answers match {len(_SCHEMAS)} adversarial schemas"
+        if reply and not fits(_SCHEMAS[index], _parsed(reply.text)):
+            counted = f"{index + 1} of {len(_SCHEMAS)}{how}"
+            raise Ignored(f"the answer to schema {counted} does not match")
+    return f"answers match {len(_SCHEMAS)} adversarial schemas, also when streaming"
 
 
 def _tool(name: str, strict: bool = False, **properties: Body) -> Body:
@@ -162,10 +173,22 @@ def tools(asker: Asker) -> str:
     if not reply.calls and "get_weather" in reply.text:
         raise Failed("a call is in the text")
     if not reply.calls:
-        reply = asker.ask(_WEATHER_TALK, tool_choice="required", **fields)
+        fields["tool_choice"] = "required"
+        reply = asker.ask(_WEATHER_TALK, **fields)
     if not reply.calls:
         _insist_that_tools_count(asker, reply, fields)
         raise Inconclusive("the model called no tool, so there is no call to check")
+    _valid(reply)
+    streamed = asker.stream(_WEATHER_TALK, **fields)
+    if streamed and not streamed.calls:
+        raise Ignored("no tool was called when streaming")
+    if streamed:
+        _valid(streamed)
+    return f"{len(reply.calls)} call, the arguments match the schema, also when streaming"
+
+
+def _valid(reply: Answer) -> None:
+    """Raise Failed if a call has no id, no given name, or arguments of another form."""
     schemas = {
         tool["function"]["name"]: tool["function"]["parameters"] for tool in (_WEATHER, _LAMP)
     }
@@ -174,7 +197,6 @@ def tools(asker: Asker) -> str:
             raise Failed("a call has no id, or no name of a given tool")
         if not fits(schemas[name], arguments):
             raise Failed("the arguments of a call do not match its schema")
-    return f"{len(reply.calls)} call, the arguments match the schema"
 
 
 def _insist_that_tools_count(asker: Asker, reply: Answer, fields: Body) -> None:
@@ -198,7 +220,12 @@ def tool_choice(asker: Asker) -> str:
         called = [known for known, _ in _calls(asker.ask(plain, tool_choice=choice, **fields))]
         if set(called) != {name}:
             raise Ignored(f"named {name}: called {called or 'nothing'}")
-    return "none, required and two named tools have their effect"
+    for choice in ("none", "required"):
+        talk = _WEATHER_TALK if choice == "none" else plain
+        streamed = asker.stream(talk, tool_choice=choice, **fields)
+        if streamed and bool(streamed.calls) != (choice == "required"):
+            raise Ignored(f"{choice} has no effect when streaming")
+    return "none, required and two named tools have their effect, also when streaming"
 
 
 def parallel_tool_calls(asker: Asker) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
+from minikin.catalog.probes import stream as streams
 from minikin.catalog.probes.probe import Asker, Body, Failed, Ignored, Inconclusive, answer
+from minikin.catalog.probes.stream import Stream
 
 STORY = "Tell me a long story about a lighthouse keeper and the sea."
 
@@ -14,7 +15,7 @@ STORY = "Tell me a long story about a lighthouse keeper and the sea."
 def text(asker: Asker) -> str:
     """Two plain prompts get two different answers, with a finish reason and a count."""
     replies = [
-        asker.ask(prompt, max_tokens=12) for prompt in (STORY, "List five kinds of vegetables.")
+        asker.ask(prompt, max_tokens=14) for prompt in (STORY, "List five kinds of vegetables.")
     ]
     if not all(reply.text.strip() for reply in replies):
         raise Failed("a plain prompt got an empty answer")
@@ -57,9 +58,19 @@ def output_text(asker: Asker) -> str:
 
 
 def max_tokens(asker: Asker) -> str:
-    """Two answers have exactly the allowed number of tokens, and finish reason length."""
+    """Two answers have the allowed number of tokens, by the usage and by their text."""
+    return _limited(asker, "max_tokens")
+
+
+def max_completion_tokens(asker: Asker) -> str:
+    """The same limit under the name that reasoning models use."""
+    return _limited(asker, "max_completion_tokens")
+
+
+def _limited(asker: Asker, name: str) -> str:
     for limit in (4, 9):
-        reply = asker.ask(STORY, max_tokens=limit, **asker.greedy)
+        body = asker.body(STORY, literal={name: limit}, **asker.greedy)
+        reply = answer(body, body["choices"][0])
         count = reply.usage.get("completion_tokens")
         if not isinstance(count, int):
             raise Inconclusive("no completion_tokens to count with")
@@ -67,7 +78,20 @@ def max_tokens(asker: Asker) -> str:
             raise Ignored(f"{count} tokens, but {limit} were allowed")
         if count != limit or reply.finish != "length":
             raise Failed(f"{count} of {limit} tokens, finish_reason {reply.finish!r}")
-    return "exactly 4 and 9 tokens, finish_reason length"
+        _count_text(asker, reply.text, limit)
+    if streamed := asker.stream(STORY, literal={name: 9}, **asker.greedy):
+        _count_text(asker, streamed.text, 9, " when streaming")
+    return "exactly 4 and 9 tokens, finish_reason length, also when streaming"
+
+
+def _count_text(asker: Asker, text: str, limit: int, how: str = "") -> None:
+    """Count a text as a part of a prompt: what a server says about its own answers can be false."""
+    sizes = [
+        asker.body(prompt, max_tokens=1, **asker.greedy).get("usage", {}).get("prompt_tokens")
+        for prompt in ("Hello", f"Hello {text}")
+    ]
+    if all(isinstance(size, int) for size in sizes) and sizes[1] - sizes[0] > 1.5 * limit + 3:
+        raise Ignored(f"the text has {sizes[1] - sizes[0]} tokens, but {limit} were allowed{how}")
 
 
 def stop(asker: Asker) -> str:
@@ -76,13 +100,16 @@ def stop(asker: Asker) -> str:
     letters = [letter for letter, _ in Counter(filter(str.isalpha, control)).most_common(2)]
     if len(letters) < 2:
         raise Inconclusive("the answer has no letters to stop at")
-    for value, letter in ((letters[0], letters[0]), (["zq#", letters[1]], letters[1])):
-        reply = asker.ask(STORY, max_tokens=32, stop=value, **asker.greedy)
-        if letter in reply.text:
-            raise Ignored(f"the answer still contains the stop sequence {letter!r}")
-        if reply.finish != "stop":
-            raise Failed(f"finish_reason is {reply.finish!r}")
-    return "two stop sequences end the answer and are not in it"
+    for ask, how in ((asker.ask, ""), (asker.stream, " when streaming")):
+        for value, letter in ((letters[0], letters[0]), (["zq#", letters[1]], letters[1])):
+            reply = ask(STORY, max_tokens=32, stop=value, **asker.greedy)
+            if reply is None:
+                continue
+            if letter in reply.text:
+                raise Ignored(f"the answer still contains the stop sequence {letter!r}{how}")
+            if reply.finish != "stop":
+                raise Failed(f"finish_reason is {reply.finish!r}{how}")
+    return "two stop sequences end the answer and are not in it, also when streaming"
 
 
 def n(asker: Asker) -> str:
@@ -98,42 +125,87 @@ def n(asker: Asker) -> str:
     return f"3 answers, {len(texts)} of them different"
 
 
+_TRIALS = 4
+"""How often a stream may differ from a plain answer, or arrive at once, by chance."""
+
+
 def streaming(asker: Asker) -> str:
-    """Deltas arrive over time, end with [DONE], and add up to the plain answer."""
-    plain = asker.ask(STORY, max_tokens=24, **asker.greedy)
-    for _ in range(
-        3
-    ):  # a busy machine can delay deltas once; a proxy that buffers them always does
-        moments = _streamed(asker, plain.text)
+    """Deltas arrive while the answer is made, end with [DONE], and add up to the plain answer."""
+    plain: set[str] = set()
+    times: list[float] = []
+    reason = ""
+    # Greedy answers of some servers differ now and then, and a busy machine can delay deltas.
+    for _ in range(_TRIALS):
+        reply, seconds = asker.timed(STORY, **_long(asker))
+        plain.add(reply.text)
+        times.append(seconds)
+        streamed = _streamed(asker)
+        moments = streamed.arrivals
         spread = moments[-1] - moments[0] if moments else 0.0
-        if len(moments) > 1 and spread > 0.1 * moments[-1]:
+        late = seconds > _MEASURABLE and moments and moments[0] > _LATE * seconds
+        if not any(_begins(streamed.choice["message"]["content"], text) for text in plain):
+            reason = "the text of the deltas differs from the plain answer"
+        elif len(moments) < 2 or spread <= 0.1 * moments[-1]:
+            reason = "all deltas arrived at the same time"
+        elif late:
+            reason = f"the first delta came after {moments[0]:.2f} s, a whole plain answer after "
+            reason += f"{seconds:.2f} s"
+        else:
             return f"{len(moments)} deltas over {1000 * spread:.0f} ms add up to the answer"
-    raise Failed("all deltas arrived at the same time")
+    if "after" in reason and max(times) > 2 * min(times):
+        raise Inconclusive("the server is too busy to time its first delta")
+    raise Failed(reason)
 
 
-def _streamed(asker: Asker, plain: str) -> list[float]:
-    """The arrival of each piece of text in seconds. Raises Failed if they differ from `plain`."""
-    reply = asker.send(STORY, max_tokens=24, stream=True, **asker.greedy)
+_MEASURABLE = 0.05
+"""Seconds of a plain answer, above which the time of the first delta says something."""
+_LATE = 0.7
+"""The part of a plain answer's time after which a first delta is too late."""
+
+
+def _begins(one: str, other: str) -> bool:
+    """Whether one text begins with the other. Their lengths are another check's concern."""
+    return bool(one and other) and (one.startswith(other) or other.startswith(one))
+
+
+def _long(asker: Asker) -> Body:
+    return {"max_tokens": 48, **asker.greedy}
+
+
+def _streamed(asker: Asker) -> Stream:
+    """The stream. Raises Ignored, Failed."""
+    reply = asker.send(STORY, stream=True, **_long(asker))
     if reply.status != 200:
         raise Failed(f"rejected with {reply.status}: {asker.complaint(reply)}")
-    events = [(at, line[5:].strip()) for at, line in reply.arrivals if line.startswith("data:")]
-    if not events:
+    found = streams.read(reply)
+    if found is None:
         raise Ignored("got a plain answer instead of a stream")
-    if events[-1][1] != "[DONE]":
+    asker.note(found.first)
+    if not found.done:
         raise Failed("the stream does not end with [DONE]")
-    chunks = [(at, json.loads(data)) for at, data in events[:-1]]
-    deltas = [(at, choice) for at, chunk in chunks for choice in chunk["choices"]]
-    said = [(at, c["delta"]["content"]) for at, c in deltas if c["delta"].get("content")]
-    asker.note(chunks[0][1])
-    _well_formed(deltas, "".join(text for _, text in said), plain)
-    return [at for at, _ in said]
-
-
-def _well_formed(deltas: list[tuple[float, Body]], streamed: str, plain: str) -> None:
-    if deltas[0][1]["delta"].get("role") != "assistant":
+    if found.deltas[0]["delta"].get("role") != "assistant":
         raise Failed("the first delta has no role")
-    ends = [choice["finish_reason"] for _, choice in deltas if choice.get("finish_reason")]
+    ends = [choice["finish_reason"] for choice in found.deltas if choice.get("finish_reason")]
     if len(ends) != 1:
         raise Failed(f"{len(ends)} chunks have a finish_reason")
-    if streamed != plain:
-        raise Failed("the text of the deltas differs from the plain answer")
+    return found
+
+
+def stream_usage(asker: Asker) -> str:
+    """On demand, the stream ends with the same counts as a plain answer."""
+    fields = {"max_tokens": 8, **asker.greedy}
+    plain = asker.ask(STORY, **fields)
+    reply = asker.send(STORY, stream=True, stream_options={"include_usage": True}, **fields)
+    found = streams.read(reply) if reply.status == 200 else None
+    if found is None and reply.status == 200:
+        raise Inconclusive("got a plain answer instead of a stream")
+    if found is None:
+        raise Failed(f"rejected with {reply.status}: {asker.complaint(reply)}")
+    if not found.usage:
+        raise Ignored("the stream has no usage")
+    same = found.choice["message"]["content"] == plain.text
+    for name in ("prompt_tokens", "completion_tokens")[: 1 + same]:
+        streamed, whole = found.usage.get(name), plain.usage.get(name)
+        if streamed != whole:
+            raise Failed(f"{name} is {streamed}, but {whole} without a stream")
+    return f"{found.usage['completion_tokens']} tokens counted in the stream, as without it"

@@ -8,6 +8,7 @@ that another check tests.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,10 +25,15 @@ from minikin.catalog.facts.evidence import (
     Result,
     stamp,
 )
+from minikin.catalog.probes import stream as streams
 from minikin.catalog.probes.client import Client, Reply, Tape, Unreachable
 
 Body = dict[str, Any]
 _PATH = "/chat/completions"
+_SHORT = 16
+"""Tokens of the first answers, which show whether the model thinks."""
+_THOUGHTS = 2048
+"""Tokens that a model may think before each answer, if it cannot do without."""
 
 
 class Failed(Exception):
@@ -60,29 +66,42 @@ class Asker:
         self.model = model
         self.greedy: Body = {}
         """Redundant settings for the most likely answer, because a server can lack one."""
+        self.limit = "max_tokens"
+        """The name of the limit of an answer. Reasoning models of OpenAI want another one."""
+        self.thinking: Body = {}
+        """The setting with which a reasoning model thinks least."""
+        self.thoughts = 0
+        """Tokens that a reasoning model may think before its answer."""
 
     def send(self, messages: str | list[Body] | None, **fields: Any) -> Reply:
         """The raw reply, with any status."""
-        return self.client.post(_PATH, self._request(messages, fields))
+        return self.client.post(_PATH, self._request(messages, **fields))
 
     @contextmanager
     def company(self, count: int, prompt: str, **fields: Any) -> Iterator[None]:
         """Send `count` requests that run beside those of the block. Their answers do not count."""
-        request = self._request(prompt, fields)
+        request = self._request(prompt, **fields)
         with ThreadPoolExecutor(count) as pool:
             for _ in range(count):
                 pool.submit(self.client.post_unrecorded, _PATH, request)
             yield
 
-    def _request(self, messages: str | list[Body] | None, fields: Body) -> Body:
+    def _request(self, messages: str | list[Body] | None, **fields: Any) -> Body:
+        """The body of a request. Fields in `literal` are sent as they are."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
-        body = {"model": self.model, **fields}
+        literal = fields.pop("literal", {})
+        body = {"model": self.model, **self.thinking, **fields}
+        if "max_tokens" in body:
+            body[self.limit] = body.pop("max_tokens") + self.thoughts
+        body |= literal
         return body if messages is None else {**body, "messages": messages}
 
     def body(self, messages: str | list[Body], **fields: Any) -> Body:
         """The completion. Raises Failed if the request is rejected or the format is wrong."""
-        reply = self.send(messages, **fields)
+        return self._completion(self.send(messages, **fields))
+
+    def _completion(self, reply: Reply) -> Body:
         if reply.status != 200:
             raise Failed(f"rejected with {reply.status}: {self.complaint(reply)}")
         if not isinstance(reply.body, dict) or not isinstance(reply.body.get("choices"), list):
@@ -91,9 +110,32 @@ class Asker:
         return reply.body
 
     def ask(self, messages: str | list[Body], **fields: Any) -> Answer:
-        """The first choice of the completion."""
-        body = self.body(messages, **fields)
-        return answer(body, body["choices"][0] if body["choices"] else None)
+        """The first choice of the completion. Raises Inconclusive if it contains only thoughts."""
+        return self.timed(messages, **fields)[0]
+
+    def timed(self, messages: str | list[Body], **fields: Any) -> tuple[Answer, float]:
+        """The same, and the seconds that it took."""
+        reply = self.send(messages, **fields)
+        body = self._completion(reply)
+        found = answer(body, body["choices"][0] if body["choices"] else None)
+        return self._judged(found), reply.seconds
+
+    def stream(self, messages: str | list[Body], **fields: Any) -> Answer | None:
+        """The same from a stream. None if the server sends a plain answer instead."""
+        reply = self.send(messages, stream=True, **fields)
+        if reply.status != 200:
+            raise Failed(f"rejected with {reply.status}: {self.complaint(reply)}")
+        found = streams.read(reply)
+        if found is None:
+            return None
+        self.note(found.first)
+        return self._judged(answer({"usage": found.usage}, found.choice))
+
+    def _judged(self, found: Answer) -> Answer:
+        empty = not found.text.strip() and not found.calls
+        if self.thoughts and empty and found.finish == "length":
+            raise Inconclusive(f"only thoughts, no answer after {self.thoughts} more tokens")
+        return found
 
     def note(self, body: Body) -> None:
         """Store the server's fingerprint of its weights and settings."""
@@ -110,14 +152,45 @@ class Asker:
     def settle(self) -> None:
         """Find the settings for a repeatable answer that the server accepts. Raises Failed."""
         whole: Body = {"temperature": 0, "top_p": 0.0001, "seed": 7}
-        for names in (tuple(whole), ("temperature", "top_p"), ("temperature",), ()):
-            self.greedy = {name: whole[name] for name in names}
-            reply = self.send("Hello", max_tokens=1, **self.greedy)
+        sets = (tuple(whole), ("temperature", "top_p"), ("temperature",), ())
+        for limit, names in itertools.product(("max_tokens", "max_completion_tokens"), sets):
+            self.limit, self.greedy = limit, {name: whole[name] for name in names}
+            reply = self.send("Hello", max_tokens=_SHORT, **self.greedy)
             if reply.status == 200:
+                self._settle_thoughts(reply)
                 return
             if reply.status not in (400, 422):
                 break
         raise Failed(f"the server returns status {reply.status}: {self.complaint(reply)}")
+
+    def _settle_thoughts(self, reply: Reply) -> None:
+        """For a reasoning model, find the least thinking, and allow for the rest."""
+        if not thinks(reply.body):
+            return
+        for effort in ("none", "minimal", "low"):
+            self.thinking = {"reasoning_effort": effort}
+            reply = self.send("Hello", max_tokens=_SHORT, **self.greedy)
+            if reply.status == 200 and not thinks(reply.body):
+                return
+            if reply.status == 200:
+                break
+            self.thinking = {}
+        self.thoughts = _THOUGHTS
+
+
+def thinks(body: Any) -> bool:
+    """Whether an answer contains thoughts, visible or only counted."""
+    try:
+        message = body["choices"][0]["message"]
+        usage = body.get("usage") or {}
+        details = usage.get("completion_tokens_details") or {}
+        visible = message.get("reasoning_content") or message.get("reasoning")
+        marked = (
+            (message.get("content") or "").lstrip().startswith(("<think", "<|channel|>analysis"))
+        )
+        return bool(visible or marked or details.get("reasoning_tokens"))
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return False
 
 
 def answer(body: Body, choice: Any) -> Answer:
