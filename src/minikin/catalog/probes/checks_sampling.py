@@ -15,7 +15,7 @@ from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, I
 _TOKENS = 24
 """Enough tokens for sampled answers to differ."""
 _EQUAL = 3
-"""Equal answers that are no accident."""
+"""Equal answers that do not happen by chance."""
 _MOST_TRIALS = 7
 """Answers that are asked for until three are equal."""
 _NEIGHBOURS = 4
@@ -30,7 +30,7 @@ def _repeats(ask: Callable[[], str]) -> int:
     """The most equal answers among up to seven, at most three.
 
     A server that computes requests together gives another word now and then. One answer in seven
-    that differs proves nothing, and three equal ones are no accident.
+    that differs proves nothing, and three equal ones do not happen by chance.
     """
     seen: Counter[str] = Counter()
     for _ in range(_MOST_TRIALS):
