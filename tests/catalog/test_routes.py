@@ -202,3 +202,18 @@ def test_new_evidence_shows_without_a_restart(tmp_path, monkeypatch):
         }
         path.write_text("{")  # a fault in a new file keeps the old catalog
         assert client.get("/catalog/evidence/lab/m").status_code == 200
+
+
+def test_answers_are_compressed_and_sent_once(client):
+    whole = client.get("/catalog/api.json")
+    assert whole.headers["content-encoding"] == "gzip"
+    assert int(whole.headers["content-length"]) < len(whole.content) / 4
+    assert len(whole.json()["offerings"]) > 4_800
+    again = client.get("/catalog/api.json", headers={"if-none-match": whole.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = client.get("/catalog/models", headers={"if-none-match": whole.headers["etag"]})
+    assert other.status_code == 200
+    plain = client.get("/catalog/api.json", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == whole.content
+    assert client.get("/catalog/api.schema.json").json()["title"] == "Model catalog"

@@ -6,6 +6,7 @@
                           &limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
+    GET /catalog/api.json                        everything; api.schema.json describes it
     GET /catalog/....html                        a page; browsers are redirected to it
     GET /api/v1/models                           the models of this server, in OpenRouter's format
 
@@ -16,10 +17,13 @@ answers with the status and body of the error.
 
 from __future__ import annotations
 
+import gzip
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Hashable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -32,6 +36,7 @@ from minikin.catalog import openrouter
 from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.facts.schema import capabilities
+from minikin.catalog.pages import export
 from minikin.catalog.pages.badge import Badge
 from minikin.catalog.pages.page import HTML, Frame, no_frame, render
 from minikin.catalog.pages.site import ASSETS, Site
@@ -45,6 +50,8 @@ _log = logging.getLogger(__name__)
 _KINDS = ("authors", "models", "providers", "offerings")
 CHECK_SECONDS = 2.0
 """Least time between two looks for new files."""
+LEAST_COMPRESSED = 1000
+"""Bytes below which compression saves nothing."""
 THREADS = 2
 """Requests that are answered at the same time."""
 Handler = Callable[[Request], Response]
@@ -82,6 +89,10 @@ def catalog_routes(
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
+        if path == "api.json":
+            return Response(site().api, media_type="application/json")
+        if path == "api.schema.json":
+            return Response(export.schema(), media_type="application/schema+json")
         if path.endswith((".html", ".svg", *ASSETS)):
             return _file(site(), path, frame)
         if _is_browser(request) and (page := _page(site(), path)):
@@ -95,7 +106,7 @@ def catalog_routes(
 
     def route(path: str, handler: Handler) -> Route:
         async def handled(request: Request) -> Response:
-            return await to_thread.run_sync(handler, request, limiter=few)
+            return await to_thread.run_sync(_conditional, handler, request, limiter=few)
 
         return Route(path, handled)
 
@@ -136,6 +147,24 @@ class _Current:
                 raise
             _log.warning("The catalog's files have a fault, and the old ones stay: %s", error)
             return self._made
+
+
+def _conditional(handler: Handler, request: Request) -> Response:
+    """The handler's answer, compressed if the client accepts it, or 304 if the client has it."""
+    response = handler(request)
+    if response.status_code != 200:
+        return response
+    body = bytes(response.body)
+    tag = f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
+    response.headers.update({"ETag": tag, "Cache-Control": "no-cache"})
+    if tag in re.split(r"\s*,\s*", request.headers.get("if-none-match", "")):
+        return Response(None, 304, {"ETag": tag, "Vary": "Accept, Accept-Encoding"})
+    response.headers["Vary"] = "Accept, Accept-Encoding"
+    if len(body) > LEAST_COMPRESSED and "gzip" in request.headers.get("accept-encoding", ""):
+        response.body = gzip.compress(body, 5, mtime=0)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Length"] = str(len(response.body))
+    return response
 
 
 def _is_browser(request: Request) -> bool:

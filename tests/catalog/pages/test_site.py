@@ -1,13 +1,16 @@
+import json
 import re
 import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
+import jsonschema
 import pytest
 
 from minikin.catalog.facts.evidence import Evidence, Result
 from minikin.catalog.facts.fact import Fact, Origin, Record
+from minikin.catalog.pages import export
 from minikin.catalog.pages.page import HTML, MARKDOWN, anchor, render
 from minikin.catalog.pages.site import Site, build_time
 from minikin.catalog.sources import catalog as catalogs
@@ -287,3 +290,47 @@ def test_the_time_stamp_comes_from_source_date_epoch(monkeypatch):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", bad)
         with pytest.raises(SetupError):
             build_time()
+
+
+def test_the_models_page_shows_what_a_probe_saw_of_its_name_beside_what_is_declared():
+    result = Result(
+        "stop", "verified", "seen", 3, "a", "b", 5, "2026-11-20T00:00:00Z", "2026-12-20T00:00:00Z"
+    )
+    found = Evidence("minikin/tiny", "http://x/v1", "m", "fp_1", "minikin", [result])
+    own = record("offering", "minikin/tiny", model="tiny", aliases=["gpt-4.1-mini"])
+    offered = record("offering", "openai/gpt-4.1-mini", model="gpt-4.1-mini", stop=True)
+    catalog = Catalog([own, offered], {"minikin/tiny": found}, NOW)
+    text = page(catalog)
+    in_order(
+        text,
+        [
+            *("## Capabilities", "/badges/stop-declared.svg)"),
+            *("### As Answered by minikin", "answers this name with [tiny]("),
+            "/badges/stop-verified.svg)](../evidence/minikin/tiny.md#stop)",
+            "## Provider Availability",
+        ],
+    )
+
+
+def test_siblings_are_of_the_family_and_the_newest_first():
+    days = {"old": "2024-01-01", "new": "2026-01-01", "kin": "2023-01-01"}
+    rows = [
+        record("model", name, authors=["a"], release_date=day, family="f" if name == "kin" else "g")
+        for name, day in days.items()
+    ]
+    mine = record("model", "mine", authors=["a"], family="f")
+    catalog = Catalog([record("author", "a"), mine, *rows], None, NOW)
+    in_order(page(catalog, "models/mine"), ["Other Models", "[kin](", "[new](", "[old]("])
+
+
+def test_the_catalog_as_json_matches_its_schema():
+    catalog = seed_catalog(evidence_for("verified"), price_input=0.4, ranges={"top_p": {"max": 1}})
+    data, schema = json.loads(export.api(catalog)), json.loads(export.schema())
+    jsonschema.validate(data, schema)
+    offered = data["offerings"]["openai/gpt-4.1-mini"]
+    assert (offered["model"], offered["price_input"]) == ("gpt-4.1-mini", 0.4)
+    assert offered["probed"] == {"stop": "verified"}
+    assert data["models"]["gpt-4.1-mini"]["authors"] == ["openai"]
+    data["offerings"]["openai/gpt-4.1-mini"]["price_input"] = "cheap"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(data, schema)

@@ -32,6 +32,9 @@ def model(site: SiteMap, record: Record) -> Page:
     probed = home is not None and home.id.lower() in catalog.evidence
     evidence = site.path("evidence", home) if home is not None and probed else None
     blocks += [*_legend(site, home, evidence), *capability_blocks(site, home, evidence)]
+    for row in catalog.stand_ins(record):
+        if row.id.lower() in catalog.evidence:
+            blocks += _proof(site, row)
     blocks += _providers(site, record)
     blocks += conflict_blocks(site, [record, *([home] if home else [])])
     blocks += _related(site, record, authors)
@@ -40,6 +43,23 @@ def model(site: SiteMap, record: Record) -> Page:
         trail = [Link("Models", "models/_index")]
     names = ", ".join(author.name for author in authors) or None
     return make(site, site.path("model", record), record.name, "model", blocks, trail, names)
+
+
+def _proof(site: SiteMap, row: Record) -> list[Block]:
+    """What a probe saw at a server that uses this model's name for its own model."""
+    served = site.catalog.models[site.catalog.model_of(row)]
+    provider = site.catalog.provider_of(row)
+    evidence = site.path("evidence", row)
+    said = (
+        site.link(row, provider.name),
+        " answers this name with ",
+        site.link(served),
+        ". Filled badges are probed. Each links to its ",
+        Link("evidence", evidence),
+        ".",
+    )
+    heading = Heading(3, f"As Answered by {provider.name}")
+    return [heading, said, *capability_blocks(site, row, evidence)]
 
 
 def _specifications(record: Record, home: Record | None) -> Table:
@@ -101,6 +121,8 @@ def _related(site: SiteMap, record: Record, authors: list[Record]) -> list[Block
     others = [
         row for author in authors[:1] for row in site.catalog.models_by(author) if row is not record
     ]
+    others.sort(key=lambda row: row.value("release_date") or "", reverse=True)
+    others.sort(key=lambda row: row.value("family") != record.value("family"))
     if others:
         listed: list[Cell] = [site.link(row, row.id) for row in others[:_SIBLINGS]]
         if len(others) > _SIBLINGS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from minikin.catalog.facts.fact import Record
-from minikin.catalog.pages import compare, index, model, offering
+from minikin.catalog.pages import compare, export, index, model, offering
 from minikin.catalog.pages.badge import Badge
 from minikin.catalog.pages.page import FOLDER, HTML, MARKDOWN, Page, render
 from minikin.catalog.pages.site_map import Kind, SiteMap
@@ -71,6 +71,11 @@ class Site:
         for path, make in (index.PAGES | compare.PAGES).items():
             self._makers[path] = partial(make, site_map)
 
+    @cached_property
+    def api(self) -> bytes:
+        """The whole catalog as JSON."""
+        return export.api(self.catalog)
+
     def page(self, path: str) -> Page:
         """The page at a path. Raises NotFound."""
         if path not in self._makers:
@@ -95,6 +100,8 @@ class Site:
                 badges |= {f"{root}/badges/{badge.file}": badge for badge in _badges(page)}
         for name, text in (files | {name: badge.svg() for name, badge in badges.items()}).items():
             _write(folder / name, text)
+        for name, data in (("api.json", self.api), ("api.schema.json", export.schema())):
+            (folder / "html" / name).write_bytes(data)
         return count
 
 
