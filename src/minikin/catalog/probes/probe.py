@@ -153,15 +153,17 @@ class Asker:
         """Find the settings for a repeatable answer that the server accepts. Raises Failed."""
         whole: Body = {"temperature": 0, "top_p": 0.0001, "seed": 7}
         sets = (tuple(whole), ("temperature", "top_p"), ("temperature",), ())
+        refused = ""
         for limit, names in itertools.product(("max_tokens", "max_completion_tokens"), sets):
             self.limit, self.greedy = limit, {name: whole[name] for name in names}
             reply = self.send("Hello", max_tokens=_SHORT, **self.greedy)
             if reply.status == 200:
                 self._settle_thoughts(reply)
                 return
+            refused = f"the server returns status {reply.status}: {self.complaint(reply)}"
             if reply.status not in (400, 422):
                 break
-        raise Failed(f"the server returns status {reply.status}: {self.complaint(reply)}")
+        raise Failed(refused)
 
     def _settle_thoughts(self, reply: Reply) -> None:
         """For a reasoning model, find the least thinking, and allow for the rest."""
