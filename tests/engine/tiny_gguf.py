@@ -92,7 +92,7 @@ def gguf_tensors(
 
 def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
     """A tensor under the names that GGUF's map knows; experts' gates apart from what they gate."""
-    if name.endswith("e_score_correction_bias"):
+    if name.endswith(("e_score_correction_bias", "expert_bias")):
         layer = name.split(".")[2]
         yield f"model.layers.{layer}.mlp.moe_statics.e_score_correction.bias", values.ravel()
         return

@@ -57,7 +57,7 @@ class Tiny:
                 else:
                     weight.normal_(0, 0.2 if weight.ndim == 1 else weight.shape[-1] ** -0.5)
             for name, values in model.named_buffers():
-                if name.endswith("e_score_correction_bias"):
+                if name.endswith(("e_score_correction_bias", "expert_bias")):
                     values.normal_(0, 0.2)
         model.tie_weights()
         return model
@@ -327,6 +327,20 @@ FAMILIES = {
         },
         {"shortconv.l_cache": 3},
     ),
+    "LFM2-MoE": Tiny(
+        MODEL_ARCH.LFM2MOE,
+        "Lfm2Moe",
+        {
+            "num_hidden_layers": 5, "num_dense_layers": 1, "num_experts": 8,
+            "num_experts_per_tok": 3, "moe_intermediate_size": 64,
+            "layer_types": ["conv", "conv", "full_attention", "conv", "full_attention"],
+        },
+        {
+            "shortconv.l_cache": 3, "expert_count": 8, "expert_used_count": 3,
+            "expert_feed_forward_length": 64, "leading_dense_block_count": 1,
+            "expert_gating_func": 2,
+        },
+    ),
     "ERNIE 4.5 MoE": Tiny(
         MODEL_ARCH.ERNIE4_5_MOE,
         "Ernie4_5_Moe",
@@ -386,7 +400,7 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
-STATEFUL = frozenset({"LFM2", "Qwen3.5"})
+STATEFUL = frozenset({"LFM2", "LFM2-MoE", "Qwen3.5"})
 """Some of their layers have a state in place of keys and values."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

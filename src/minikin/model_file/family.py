@@ -129,6 +129,13 @@ FAMILIES = {
         short_convolutions=True,
         final_norm="token_embd_norm.weight",
     ),
+    "lfm2moe": Family(
+        layer_tensors=_QUERY_KEY_NORMS,
+        short_convolutions=True,
+        final_norm="token_embd_norm.weight",
+        mixture=True,
+        sigmoid=True,
+    ),
     "ernie4_5-moe": Family(side_by_side=True, mixture=True),
     "glm4moe": Family(
         optional_tensors=_QUERY_KEY_NORMS,

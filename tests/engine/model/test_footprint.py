@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from math import prod
 from pathlib import Path
+from types import SimpleNamespace
 
 import gguf
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from gguf.constants import GGMLQuantizationType
 
 from minikin.engine.model import footprint as module
+from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.footprint import footprint
 from minikin.model_file.gguf import GGMLType, GGUFFile
 from minikin.model_file.model_file import open_model_file
@@ -87,3 +89,26 @@ def made(folder, data, kind=None):
     writer.write_tensors_to_file()
     writer.close()
     return folder / "model.gguf"
+
+
+@pytest.mark.parametrize("family", ["LFM2", "Qwen3.5", "Qwen3"])
+def test_layers_with_a_state_need_no_keys(tmp_path, machine, family):
+    tiny = FAMILIES[family]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    machine(kernels=True)
+    file = GGUFFile.open(path)
+    a = Architecture.read(file)
+    weights = 2 * sum(prod(tensor.shape) for tensor in file.tensors.values())
+    kept = 2 * a.key_values * a.context_length + 4 * module.STATES * a.state_size
+    assert footprint(file) == module.BASE_BYTES + weights + kept
+
+
+@pytest.mark.parametrize("heads", [["a"], [], [-1, 2**40], [1.5], {}])
+def test_odd_key_heads_are_an_estimate_without_them(tmp_path, heads):
+    tiny = FAMILIES["LFM2"]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    file = GGUFFile.open(path)
+    odd = SimpleNamespace(
+        metadata=file.metadata | {"lfm2.attention.head_count_kv": heads}, tensors=file.tensors
+    )
+    assert footprint(odd) > module.BASE_BYTES

@@ -38,7 +38,7 @@ def older(config):
         config["tie_embedding"] = config.pop("tie_word_embeddings")
     if config["model_type"] == "qwen3_5_text":
         config["full_attention_interval"] = 3
-    if config["model_type"] != "granitemoehybrid":
+    if config["model_type"] not in ("granitemoehybrid", "lfm2_moe"):
         config.pop("layer_types", None)
     scaling = {key: value for key, value in rope.items() if key not in ("rope_theta",)}
     if (share := scaling.pop("partial_rotary_factor", None)) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ BASE_BYTES = 300_000_000
 """All processes of a server without a model, measured on Linux with the native kernels."""
 CACHED_TOKENS = 8192
 """The conversation length to plan for. The engine's cache uses memory only as it fills."""
+STATES = 6
+"""States of one conversation to plan for: two of its sequence, and snapshots."""
 _PACKED: dict[GGMLType, float] = {
     **dict.fromkeys((GGMLType.BF16, GGMLType.F16, GGMLType.F32), 2),
     **{kind: bits / 8 + 2 * 2 / GROUP for kind, bits in LEVEL_BITS.items()},
@@ -48,19 +50,33 @@ def _dense() -> int:
 
 
 def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
-    """Bytes of keys and values for CACHED_TOKENS tokens, or for the context if it is shorter."""
+    """Bytes of keys and values for CACHED_TOKENS tokens, or for the context if it is shorter.
+
+    And of states.
+    """
 
     def field(key: str) -> int:
         value = metadata.get(f"{family}.{key}")
         return value if isinstance(value, int) else 0
 
-    heads = max(field("attention.head_count"), 1)
+    layers, heads = field("block_count"), max(field("attention.head_count"), 1)
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
+    attending = layers // max(field("full_attention_interval"), 1)
     stated = metadata.get(f"{family}.attention.head_count_kv")
-    each_layer = isinstance(stated, list | np.ndarray)  # 0 for layers without attention
-    layers = field("block_count") // max(field("full_attention_interval"), 1)
-    all_heads = int(sum(stated)) if each_layer else layers * kv_heads
+    if isinstance(stated, list | np.ndarray):  # 0 for layers without attention
+        counts = [int(one) for one in stated if isinstance(one, int | np.integer) and one > 0]
+        attending, kv_heads = len(counts), max(counts, default=0)
     tokens = min(field("context_length"), CACHED_TOKENS)
     bytes_each = 2 if native else _dense()  # native layers cache bfloat16
-    return 2 * all_heads * width * tokens * bytes_each
+    states = STATES * 4 * (layers - attending) * _state_size(field)
+    return 2 * attending * kv_heads * width * tokens * bytes_each + states
+
+
+def _state_size(field: Callable[[str], int]) -> int:
+    """The floats of the state of a layer without attention (see `recurrence.py`)."""
+    keys, values = field("ssm.state_size"), field("ssm.inner_size")
+    channels = 2 * field("ssm.group_count") * keys + values
+    convolution = max(field("ssm.conv_kernel") - 1, 0) * channels
+    short = max(field("shortconv.l_cache") - 1, 0) * field("embedding_length")
+    return convolution + keys * values + short

@@ -70,7 +70,7 @@ Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
-    "qwen35",
+    "qwen35", "lfm2moe",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -138,6 +138,12 @@ _LFM2_NAMES = {
     "feed_forward.w1": "ffn_gate",
     "feed_forward.w3": "ffn_up",
     "feed_forward.w2": "ffn_down",
+    "feed_forward.gate": "ffn_gate_inp",
+}
+_LFM2_EXPERTS = {
+    "count": "num_experts",
+    "first": "num_dense_layers",
+    "scale": "routed_scaling_factor",
 }
 _QWEN35_NAMES = _POST_NAMES | {
     "linear_attn.in_proj_qkv": "attn_qkv",
@@ -259,6 +265,14 @@ KINDS = {
         names=_QWEN35_NAMES,
     ),
     "lfm2": Kind(arch="lfm2", tied=True, rope_base=1e6, names=_LFM2_NAMES),
+    "lfm2_moe": Kind(
+        arch="lfm2moe",
+        tied=True,
+        rope_base=1e6,
+        mixture=True,
+        experts=_LFM2_EXPERTS,
+        names=_LFM2_NAMES,
+    ),
 }
 """By `model_type`."""
 _TEXT_OF = {

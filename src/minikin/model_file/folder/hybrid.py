@@ -17,12 +17,12 @@ _MOST_LAYERS, _MOST_HEADS = 1024, 1024
 
 def usual_fields(fields: ConfigFields, kind: Kind) -> ConfigFields:
     """The same, with the names that other families use. Raises ModelFileError."""
-    if kind.arch != "lfm2":
+    if kind.arch not in ("lfm2", "lfm2moe"):
         return fields
     return fields.joined(
         {
             "rms_norm_eps": fields.number("norm_eps", 1e-5),
-            "intermediate_size": _feed_forward(fields),
+            "intermediate_size": _feed_forward(fields, kind),
             "tie_word_embeddings": fields.flag(
                 "tie_embedding", fields.flag("tie_word_embeddings", True)
             ),
@@ -32,7 +32,7 @@ def usual_fields(fields: ConfigFields, kind: Kind) -> ConfigFields:
 
 def state_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     """What GGUF files say of layers without key heads. Raises ModelFileError."""
-    if kind.arch == "lfm2":
+    if kind.arch in ("lfm2", "lfm2moe"):
         return _key_heads(fields, "conv") | _convolutions(fields)
     if kind.arch == "qwen35":
         return _key_heads(fields, "linear_attention") | _delta_nets(fields)
@@ -87,10 +87,10 @@ def _attends(fields: ConfigFields, other: str) -> list[bool]:
     return [layer in places for layer in range(layers)]
 
 
-def _feed_forward(fields: ConfigFields) -> int:
+def _feed_forward(fields: ConfigFields, kind: Kind) -> int:
     """The size of the feed-forward, which config.json can state as a size to reduce."""
     size = fields.whole("block_ff_dim", fields.whole("intermediate_size", 12288))
-    if not fields.flag("block_auto_adjust_ff_dim", True):
+    if kind.mixture or not fields.flag("block_auto_adjust_ff_dim", True):
         return size
     size = int(2 * size / 3)
     if (factor := fields.number("block_ffn_dim_multiplier", 1.0)) != 0:

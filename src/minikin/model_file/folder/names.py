@@ -36,7 +36,7 @@ _IN_LAYER = {
     "mlp.shared_experts.down_proj": "ffn_down_shexp",
 }
 _EXPERT = re.compile(
-    r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe)\.experts"
+    r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe|feed_forward)\.experts"
     r"\.(0|[1-9][0-9]{0,3})\.(gate_proj|up_proj|down_proj|w1|w2|w3)"
 )
 _IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
@@ -44,7 +44,8 @@ _IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
 }  # fmt: skip
 _CORRECTION = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\."
-    r"(?:mlp\.gate|mlp\.moe_statics|block_sparse_moe|mlp)\.e_score_correction_bias"
+    r"(?:(?:mlp\.gate|mlp\.moe_statics|block_sparse_moe|mlp)\.e_score_correction_bias"
+    r"|feed_forward\.expert_bias)"
 )
 _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
