@@ -82,5 +82,6 @@ def attend_tile(
         found += tl.dot(weights.to(v.dtype), v, input_precision="ieee")
         total = total * old + tl.sum(weights, 1)
         most = largest
-    result = found / total[:, None]
+    # A place without a row may have seen no key.
+    result = found / tl.where(each < count, total, 1.0)[:, None]
     tl.store(out + own, result.to(out.dtype.element_ty), mask=here)
