@@ -7,6 +7,7 @@ another model at each start. An engine for the model `endless` begins each answe
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -21,6 +22,7 @@ INFO = ModelInfo(context_length=64, vocab_size=8, fingerprint="fp_0123456789")
 
 
 def main() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # below nohup, it would be ignored
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
         name = reader.read().settings.model.name
