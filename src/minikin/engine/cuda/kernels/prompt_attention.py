@@ -83,5 +83,5 @@ def attend_tile(
         total = total * old + tl.sum(weights, 1)
         most = largest
     # A place without a row may have seen no key.
-    result = found / tl.where(each < count, total, 1.0)[:, None]
+    result = found / tl.where(total > 0, total, 1.0)[:, None]
     tl.store(out + own, result.to(out.dtype.element_ty), mask=here)
