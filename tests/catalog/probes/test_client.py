@@ -131,7 +131,7 @@ def test_invalid_answers_fail_checks_without_a_crash(serve, body, status):
     whole = b'{"choices": [{"message": {"content": "x"}}]}'
 
     def answer(request, sent):
-        first = b'"Hello"' in sent and b'"max_tokens": 1,' in sent
+        first = b'"Hello"' in sent and b'"max_tokens": 16,' in sent
         return Response(whole if first else body, 200 if first else status)
 
     with serve(app(answer)) as url, Client(url) as client:
