@@ -24,7 +24,7 @@ ELSEWHERE = {
     125: "tests/hub/test_source.py::test_filenames_stay_in_their_folder",
     126: "tests/hub/test_transfer.py::test_a_redirect_into_the_network_is_refused",
     127: "tests/catalog/sources/test_sources.py::"
-    "test_a_hostile_entry_is_dropped_with_a_reason_and_the_rest_applied",
+    "test_a_hostile_value_is_refused_with_a_reason_and_the_rest_applied",
     131: "tests/api/http/test_gate.py::test_a_bug_is_a_500_without_a_trace",
 }
 """Row -> a test of it. Row 123 is about a second port, which this server does not have."""

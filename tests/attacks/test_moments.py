@@ -1,6 +1,7 @@
 """Hostile requests at moments when the server has other work: it ends, or an engine starts anew.
 
-Each is answered as at any other time, or refused with 503. The answer that runs is not disturbed.
+Each is answered as at any other time, or with true words about the moment. The answer that runs is
+not disturbed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from tests.real_model import default_model, real_server
 pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 CASES = [case for section in "bd" for case in cases_of(section) if case.quick]
+REFUSED = ("status 503", "The engine stopped while it ran this request.")
+"""What such a moment does to good requests too."""
 LONG = CANARY | {"max_tokens": 400}
 
 
@@ -51,7 +54,7 @@ async def faults(target, moment):
                 if moment.done():  # the server has ended
                     return found
                 raise
-            if wrong and not wrong[0].startswith("status 503"):
+            if wrong and not any(words in wrong[0] for words in REFUSED):
                 found[case.name] = wrong
     return found
 
