@@ -37,6 +37,11 @@ test-arm64: $(VENV)/.installed-test  ## build the wheel for 64-bit ARM, and run 
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest -m "arm64 and not slow" tests/test_arm64.py $(ARGS)
 
+test-gpu: $(VENV)/.installed-gpu  ## run the kernels for GPUs in Triton's interpreter, and compile them; needs no GPU
+	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 \
+	    $(BIN)/python -m pytest --numprocesses 2 -m gpu tests/engine/cuda/kernels $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m gpu tests/engine/cuda/kernels $(ARGS)
+
 # Ray listens on all addresses, so the tests run in a network of their own where that is allowed.
 test-cluster: $(VENV)/.installed-cluster  ## start two engines and two edges on Ray, and run tests with them; e.g. ARGS="-k oracle"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))"; \
@@ -76,6 +81,9 @@ quality: $(VENV)/.installed-test  ## count the right answers to 107 small jobs, 
 
 bench: $(VENV)/.installed-test  ## compare the speed with other servers; takes up to an hour on an idle machine
 	$(BIN)/python -m bench.speed "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-gpu: $(VENV)/.installed-gpu  ## check and measure an NVIDIA GPU; the report is bench/results/gpu.json
+	$(BIN)/python -m bench.gpu $(ARGS)
 
 bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.cpp's server; needs 4 GB of disk
 	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
@@ -141,6 +149,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(PIP) --editable '.[test]'
 	$(PIP) --no-deps instructor  # it asks for older versions of rich and jiter than openai does
+	@touch $@
+
+$(VENV)/.installed-gpu: $(VENV)/.installed-test
+	$(PIP) --editable '.[test,triton]'
 	@touch $@
 
 $(VENV)/.installed-cluster: $(VENV)/.installed-test

@@ -32,6 +32,16 @@ def found(path: str) -> Path | None:
     return None
 
 
+@pytest.mark.parametrize("document", [*DOCUMENTS, ROOT / ".ci" / "run"], ids=lambda path: path.name)
+def test_named_targets_of_make_have_a_recipe(document: Path):
+    """make does nothing, and says so with status 0, for a name that is only in .PHONY."""
+    recipes = set(
+        re.findall(r"^([a-z][\w-]*):.*\n\t", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
+    named = set(re.findall(r"(?:^|`)make ([a-z][\w-]+)", document.read_text(), re.MULTILINE))
+    assert named - recipes - {"install"} == set()
+
+
 @pytest.mark.parametrize("document", WITH_PATHS, ids=lambda path: path.name)
 def test_named_files_and_tests_exist(document: Path):
     named = PATH.findall(document.read_text())

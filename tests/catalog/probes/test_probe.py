@@ -31,7 +31,16 @@ def test_an_honest_server_gets_every_badge(proxy):
     } == {}
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=" ".join)
+def weighed():
+    """The faults: a few, one of each check (`thorough`), and all others (`slow`)."""
+    seen = set()
+    for number, fault in enumerate(FAULTS):
+        mark = pytest.mark.slow if fault[0] in seen else pytest.mark.thorough
+        seen.add(fault[0])
+        yield pytest.param(fault, marks=mark if number % 12 else (), id=" ".join(fault))
+
+
+@pytest.mark.parametrize("fault", weighed())
 def test_one_fault_turns_exactly_one_badge_red(proxy, fault):
     wall, url = proxy
     wall.fault = fault
@@ -44,7 +53,9 @@ def test_one_fault_turns_exactly_one_badge_red(proxy, fault):
     assert list(red) == [fault[0]], red
 
 
-@pytest.mark.parametrize("run", range(3))
+@pytest.mark.parametrize(
+    "run", [0, *(pytest.param(run, marks=pytest.mark.thorough) for run in (1, 2))]
+)
 def test_noise_in_greedy_answers_turns_no_badge(proxy, run):
     wall, url = proxy
     wall.fault, wall.noise = None, random.Random(run)
