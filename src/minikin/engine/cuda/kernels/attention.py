@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from minikin.engine.cuda.kernels.keys import add_keys
+
 
 @triton.jit(do_not_specialize=["parts"])
 def attend_part(
@@ -61,28 +63,12 @@ def attend_part(
         found = tl.zeros((group, width), tl.float32)
         for key in range(begin, stop, step):
             place = key + tl.arange(0, step)
-            seen = place < stop
-            slot = tl.load(table + place // block, mask=seen, other=0).to(tl.int64) * block
-            slot = ((slot + place % block) * kv_heads + kv_head) * dim
-            real = seen[:, None] & (at < dim)[None, :]
-            k = tl.load(keys + slot[:, None] + at[None, :], mask=real, other=0.0)
-            scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
-            if capped:
-                # tanh(z) = 2 sigmoid(2 z) - 1
-                scores = softcap * (2 * tl.sigmoid(2 * scores / softcap) - 1)
-            if windowed:
-                seen &= place >= first
-            scores = tl.where(seen[None, :], scores, float("-inf"))
-            largest = tl.maximum(most, tl.max(scores, 1))
-            # Before the first key that is seen, the largest score is still -inf.
-            base = tl.where(largest == float("-inf"), 0.0, largest)
-            weights = tl.exp(scores - base[:, None])
-            old = tl.exp(most - base)
-            v = tl.load(values + slot[:, None] + at[None, :], mask=real, other=0.0)
-            found = found * old[:, None]
-            found += tl.dot(weights.to(v.dtype), v, input_precision="ieee")
-            total = total * old + tl.sum(weights, 1)
-            most = largest
+            there = place < stop
+            seen = there & (place >= first) if windowed else there
+            most, total, found = add_keys(
+                q, keys, values, table, place, there, seen[None, :], kv_head, at, scale, softcap,
+                most, total, found, kv_heads, dim, capped, block,
+            )  # fmt: skip
         target = (row * heads + head) * parts + number
         tl.store(sums + target[:, None] * dim + at[None, :], found, mask=here)
         tl.store(maxima + target, most, mask=each < share)

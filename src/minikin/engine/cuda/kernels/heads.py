@@ -35,6 +35,54 @@ def _normed(
 
 
 @triton.jit
+def _turned(
+    left: tl.tensor,
+    right: tl.tensor,
+    norm: tl.tensor,
+    cosine: tl.tensor,
+    sine: tl.tensor,
+    place: tl.tensor,
+    start: tl.tensor,
+    head: tl.tensor,
+    at: tl.tensor,
+    inside: tl.tensor,
+    epsilon: tl.tensor,
+    count: tl.constexpr,
+    dim: tl.constexpr,
+    normed: tl.constexpr,
+    together: tl.constexpr,
+    late: tl.constexpr,
+    whole: tl.constexpr,
+) -> tuple[tl.tensor, ...]:
+    """Both halves of a head, rotated by the angles at `place`, through its norm if it has one."""
+    if normed and not late:
+        left, right = _normed(
+            left, right, norm, start, head, at, inside, epsilon, count, dim, together, whole
+        )
+    c = tl.load(cosine + place, mask=inside, other=0.0)
+    s = tl.load(sine + place, mask=inside, other=0.0)
+    left, right = left * c - right * s, right * c + left * s
+    if normed and late:
+        left, right = _normed(
+            left, right, norm, start, head, at, inside, epsilon, count, dim, together, whole
+        )
+    return left, right
+
+
+@triton.jit
+def _store(
+    target: tl.tensor,
+    left: tl.tensor,
+    right: tl.tensor,
+    at: tl.tensor,
+    inside: tl.tensor,
+    half: tl.constexpr,
+) -> None:
+    tl.store(target + at, left.to(target.dtype.element_ty), mask=inside)
+    tl.store(target + half + at, right.to(target.dtype.element_ty), mask=inside)
+
+
+@triton.jit
 def turn_heads(
     qkv: tl.tensor,
     query_norm: tl.tensor,
@@ -76,40 +124,16 @@ def turn_heads(
     place = tl.load(positions + row).to(tl.int64) * half + at
     slot = tl.load(slots + row).to(tl.int64) * kv_heads
     if head < heads:
-        if query_normed and not late:
-            left, right = _normed(
-                left, right, query_norm, start, head, at, inside, epsilon,
-                heads, dim, together, whole,
-            )  # fmt: skip
-        cosine = tl.load(query_cosine + place, mask=inside, other=0.0)
-        sine = tl.load(query_sine + place, mask=inside, other=0.0)
-        left, right = left * cosine - right * sine, right * cosine + left * sine
-        if query_normed and late:
-            left, right = _normed(
-                left, right, query_norm, start, head, at, inside, epsilon,
-                heads, dim, together, whole,
-            )  # fmt: skip
-        target = queries + (row * heads + head) * dim
-        tl.store(target + at, left.to(queries.dtype.element_ty), mask=inside)
-        tl.store(target + half + at, right.to(queries.dtype.element_ty), mask=inside)
+        left, right = _turned(
+            left, right, query_norm, query_cosine, query_sine, place, start, head, at, inside,
+            epsilon, heads, dim, query_normed, together, late, whole,
+        )  # fmt: skip
+        _store(queries + (row * heads + head) * dim, left, right, at, inside, half)
     elif head < heads + kv_heads:
-        if key_normed and not late:
-            left, right = _normed(
-                left, right, key_norm, start + heads * dim, head - heads, at, inside, epsilon,
-                kv_heads, dim, together, whole,
-            )  # fmt: skip
-        cosine = tl.load(key_cosine + place, mask=inside, other=0.0)
-        sine = tl.load(key_sine + place, mask=inside, other=0.0)
-        left, right = left * cosine - right * sine, right * cosine + left * sine
-        if key_normed and late:
-            left, right = _normed(
-                left, right, key_norm, start + heads * dim, head - heads, at, inside, epsilon,
-                kv_heads, dim, together, whole,
-            )  # fmt: skip
-        target = keys + (slot + head - heads) * dim
-        tl.store(target + at, left.to(keys.dtype.element_ty), mask=inside)
-        tl.store(target + half + at, right.to(keys.dtype.element_ty), mask=inside)
+        left, right = _turned(
+            left, right, key_norm, key_cosine, key_sine, place, start + heads * dim, head - heads,
+            at, inside, epsilon, kv_heads, dim, key_normed, together, late, whole,
+        )  # fmt: skip
+        _store(keys + (slot + head - heads) * dim, left, right, at, inside, half)
     else:
-        target = values + (slot + head - heads - kv_heads) * dim
-        tl.store(target + at, left.to(values.dtype.element_ty), mask=inside)
-        tl.store(target + half + at, right.to(values.dtype.element_ty), mask=inside)
+        _store(values + (slot + head - heads - kv_heads) * dim, left, right, at, inside, half)

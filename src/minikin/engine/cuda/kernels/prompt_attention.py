@@ -1,7 +1,9 @@
-"""Attention of a prompt's rows over the paged cache (Dao et al. 2022, FlashAttention)."""
+"""Attention of a prompt's rows over the paged cache."""
 
 import triton
 import triton.language as tl
+
+from minikin.engine.cuda.kernels.keys import add_keys
 
 
 @triton.jit
@@ -60,28 +62,13 @@ def attend_tile(
     for key in range(first, stop, step):
         place = key + tl.arange(0, step)
         there = place < stop
-        slot = tl.load(table + place // block, mask=there, other=0).to(tl.int64) * block
-        slot = ((slot + place % block) * kv_heads + kv_head) * dim
-        real = there[:, None] & (at < dim)[None, :]
-        k = tl.load(keys + slot[:, None] + at[None, :], mask=real, other=0.0)
-        scores = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
-        if capped:
-            # tanh(z) = 2 sigmoid(2 z) - 1
-            scores = softcap * (2 * tl.sigmoid(2 * scores / softcap) - 1)
         seen = place[None, :] < ends[:, None]
         if windowed:
             seen &= place[None, :] >= ends[:, None] - window
-        scores = tl.where(seen, scores, float("-inf"))
-        largest = tl.maximum(most, tl.max(scores, 1))
-        # Before the first key that a row sees, its largest score is still -inf.
-        base = tl.where(largest == float("-inf"), 0.0, largest)
-        weights = tl.exp(scores - base[:, None])
-        old = tl.exp(most - base)
-        v = tl.load(values + slot[:, None] + at[None, :], mask=real, other=0.0)
-        found = found * old[:, None]
-        found += tl.dot(weights.to(v.dtype), v, input_precision="ieee")
-        total = total * old + tl.sum(weights, 1)
-        most = largest
+        most, total, found = add_keys(
+            q, keys, values, table, place, there, seen, kv_head, at, scale, softcap,
+            most, total, found, kv_heads, dim, capped, block,
+        )  # fmt: skip
     # A place without a row may have seen no key.
     result = found / tl.where(total > 0, total, 1.0)[:, None]
     tl.store(out + own, result.to(out.dtype.element_ty), mask=here)
