@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import closing
 from types import MappingProxyType
 
 from starlette.types import Send
@@ -40,14 +41,14 @@ async def send_events(
     event = await anext(events, None)
     more = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS, *more]})
-    patience = _Patience()
     try:
-        with patience:
-            while event is not None:
-                patience.begin()
-                await send({"type": "http.response.body", "body": event, "more_body": True})
-                patience.end(len(event))
-                event = await anext(events, None)
+        async with asyncio.timeout(None) as limit:
+            with closing(_Patience(limit)) as patience:
+                while event is not None:
+                    patience.begin()
+                    await send({"type": "http.response.body", "body": event, "more_body": True})
+                    patience.end(len(event))
+                    event = await anext(events, None)
         ending = b""
     except TimeoutError:
         return
@@ -60,16 +61,17 @@ async def send_events(
 
 
 class _Patience:
-    """A block that sends to one client. Raises TimeoutError if the client reads too slowly.
+    """Ends `limit`, the block that sends to one client, if the client reads too slowly.
 
     One timer serves all events: asyncio.timeout for each of them takes 4 microseconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self._limit = limit
         self._left = WRITE_SECONDS
         self._since: float | None = None
         """When the current event was sent. None while there is none."""
-        self._is_lost = False
+        self._look_later()
 
     def begin(self) -> None:
         """The next event is sent."""
@@ -81,18 +83,9 @@ class _Patience:
         waited, self._since = time.perf_counter() - self._since, None
         self._left = min(WRITE_SECONDS, self._left - waited + size / LEAST_BYTES)
 
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task, self._cancelling = task, task.cancelling()
-        self._look_later()
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def close(self) -> None:
+        """Look no more."""
         self._timer.cancel()
-        if self._is_lost:
-            others = self._task.uncancel() - self._cancelling
-            if kind is asyncio.CancelledError and others <= 0:
-                raise TimeoutError
 
     def _look_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -101,7 +94,6 @@ class _Patience:
     def _look(self) -> None:
         since = self._since
         if since is not None and time.perf_counter() - since > self._left:
-            self._is_lost = True
-            self._task.cancel()
+            self._limit.reschedule(asyncio.get_running_loop().time())
         else:
             self._look_later()
