@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -153,7 +154,7 @@ class Architecture:
             final_norm=family.final_norm,
         )
 
-    @property
+    @cached_property
     def places(self) -> tuple[int, ...]:
         """For each layer, its index among the layers of its kind: attention or recurrence."""
         return tuple(self.attends[:i].count(kind) for i, kind in enumerate(self.attends))
