@@ -40,7 +40,7 @@ def weighed():
         yield pytest.param(fault, marks=mark if number % 12 else (), id=" ".join(fault))
 
 
-@pytest.mark.parametrize("fault", weighed())
+@pytest.mark.parametrize("fault", [*weighed()])
 def test_one_fault_turns_exactly_one_badge_red(proxy, fault):
     wall, url = proxy
     wall.fault = fault
