@@ -13,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from minikin.catalog.facts.files import write_whole
 from minikin.errors import SetupError
 
 Outcome = Literal["verified", "failed", "ignored", "inconclusive"]
@@ -176,19 +177,20 @@ def write_bodies(path: Path, kept: Evidence, fresh: Bodies) -> None:
         for exchanges in (fresh.get(result.capability), old.get(result.capability)):
             if exchanges and agrees(result, exchanges):
                 whole[result.capability] = exchanges
-    draft = bodies_path(path).with_suffix(".new")
     # Without a time in its header, the same bodies give the same file.
-    draft.write_bytes(gzip.compress(msgspec.json.encode(whole), mtime=0))
-    draft.replace(bodies_path(path))
+    write_whole(bodies_path(path), gzip.compress(msgspec.json.encode(whole), mtime=0))
 
 
 def agrees(result: Result, exchanges: list[Exchange]) -> bool:
     """Whether exchanges are those that the digests of a result were made of."""
-    sent, received = (
-        sha256("".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
-        for texts in ((e.request for e in exchanges), (e.response for e in exchanges))
-    )
-    return (result.requests, result.responses) == (f"sha256:{sent}", f"sha256:{received}")
+    digests = digest(exchanges, "request"), digest(exchanges, "response")
+    return (result.requests, result.responses) == digests
+
+
+def digest(exchanges: list[Exchange], side: Literal["request", "response"]) -> str:
+    """The SHA-256 of all bodies of one side, as they are kept."""
+    whole = "".join(getattr(exchange, side) for exchange in exchanges)
+    return f"sha256:{sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 def encode(evidence: Evidence) -> bytes:
@@ -198,7 +200,4 @@ def encode(evidence: Evidence) -> bytes:
 
 def write(path: Path, evidence: Evidence) -> None:
     """Write the file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_bytes(encode(evidence))
-    draft.replace(path)
+    write_whole(path, encode(evidence))

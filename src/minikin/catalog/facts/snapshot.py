@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from minikin.catalog.facts.fact import Fact, Origin, Record
+from minikin.catalog.facts.files import write_whole
 from minikin.catalog.facts.schema import KINDS, fields, is_id
 from minikin.errors import SetupError
 
@@ -137,11 +138,9 @@ def saved_on(path: Path) -> str:
 
 def save(taken: Snapshot, folder: Path) -> Path:
     """Write `<folder>/<source>.json` atomically."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{taken.source}.json"
-    draft = path.with_suffix(".new")
-    draft.write_bytes(msgspec.json.format(msgspec.json.encode(taken, order="sorted"), indent=1))
-    draft.replace(path)
+    content = msgspec.json.format(msgspec.json.encode(taken, order="sorted"), indent=1)
+    write_whole(path, content)
     return path
 
 

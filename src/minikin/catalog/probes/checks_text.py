@@ -174,10 +174,7 @@ def _long(asker: Asker) -> Body:
 
 def _streamed(asker: Asker) -> Stream:
     """The stream. Raises Ignored, Failed."""
-    reply = asker.send(STORY, stream=True, **_long(asker))
-    if reply.status != 200:
-        raise Failed(f"rejected with {reply.status}: {asker.complaint(reply)}")
-    found = streams.read(reply)
+    found = streams.read(asker.accepted(asker.send(STORY, stream=True, **_long(asker))))
     if found is None:
         raise Ignored("got a plain answer instead of a stream")
     asker.note(found.first)
@@ -196,11 +193,9 @@ def stream_usage(asker: Asker) -> str:
     fields = {"max_tokens": 8, **asker.greedy}
     plain = asker.ask(STORY, **fields)
     reply = asker.send(STORY, stream=True, stream_options={"include_usage": True}, **fields)
-    found = streams.read(reply) if reply.status == 200 else None
-    if found is None and reply.status == 200:
-        raise Inconclusive("got a plain answer instead of a stream")
+    found = streams.read(asker.accepted(reply))
     if found is None:
-        raise Failed(f"rejected with {reply.status}: {asker.complaint(reply)}")
+        raise Inconclusive("got a plain answer instead of a stream")
     if not found.usage:
         raise Ignored("the stream has no usage")
     same = found.choice["message"]["content"] == plain.text

@@ -10,8 +10,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -51,11 +50,6 @@ class Tape:
         self.exchanges: list[Exchange] = []
         self.seconds: list[float] = []
         self.fingerprint: str | None = None
-
-    def digest(self, side: Literal["request", "response"]) -> str:
-        """The SHA-256 of all bodies of one side, as they are kept."""
-        whole = "".join(getattr(exchange, side) for exchange in self.exchanges)
-        return f"sha256:{sha256(whole.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
 class Client:

@@ -23,6 +23,7 @@ from minikin.catalog.facts.evidence import (
     Evidence,
     Outcome,
     Result,
+    digest,
     stamp,
 )
 from minikin.catalog.probes import stream as streams
@@ -101,13 +102,18 @@ class Asker:
         """The completion. Raises Failed if the request is rejected or the format is wrong."""
         return self._completion(self.send(messages, **fields))
 
-    def _completion(self, reply: Reply) -> Body:
+    def accepted(self, reply: Reply) -> Reply:
+        """The same reply. Raises Failed if it rejects the request."""
         if reply.status != 200:
             raise Failed(f"rejected with {reply.status}: {self.complaint(reply)}")
-        if not isinstance(reply.body, dict) or not isinstance(reply.body.get("choices"), list):
+        return reply
+
+    def _completion(self, reply: Reply) -> Body:
+        body = self.accepted(reply).body
+        if not isinstance(body, dict) or not isinstance(body.get("choices"), list):
             raise Failed("the answer is not a chat completion")
-        self.note(reply.body)
-        return reply.body
+        self.note(body)
+        return body
 
     def ask(self, messages: str | list[Body], **fields: Any) -> Answer:
         """The first choice of the completion. Raises Inconclusive if it contains only thoughts."""
@@ -122,10 +128,7 @@ class Asker:
 
     def stream(self, messages: str | list[Body], **fields: Any) -> Answer | None:
         """The same from a stream. None if the server sends a plain answer instead."""
-        reply = self.send(messages, stream=True, **fields)
-        if reply.status != 200:
-            raise Failed(f"rejected with {reply.status}: {self.complaint(reply)}")
-        found = streams.read(reply)
+        found = streams.read(self.accepted(self.send(messages, stream=True, **fields)))
         if found is None:
             return None
         self.note(found.first)
@@ -257,8 +260,8 @@ def _run(asker: Asker, capability: str, check: Check, now: datetime) -> Result:
         outcome=outcome,
         reason=asker.client.clean(reason),
         trials=len(tape.seconds),
-        requests=tape.digest("request"),
-        responses=tape.digest("response"),
+        requests=digest(tape.exchanges, "request"),
+        responses=digest(tape.exchanges, "response"),
         latency_ms=round(1000 * median(tape.seconds)) if tape.seconds else 0,
         at=stamp(now),
         expires=stamp(now + TIME_TO_LIVE),

@@ -5,7 +5,6 @@ To read and check them takes over a second, and they change only with their pack
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from minikin.catalog.facts.files import write_whole
 from minikin.catalog.facts.snapshot import Snapshot
 from minikin.config import cache_folder
 
@@ -37,11 +37,8 @@ def kept(source: str, *depends: str, make: Callable[[], Snapshot]) -> Snapshot:
 
 def _keep(made: Snapshot, path: Path, source: str) -> None:
     """Write the file at once, and remove those of other versions."""
-    draft = path.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(msgspec.msgpack.encode(made))
-        draft.replace(path)
+        write_whole(path, msgspec.msgpack.encode(made))
         for file in set(path.parent.glob(f"{source}-*.msgpack")) - {path}:
             file.unlink(missing_ok=True)
 
