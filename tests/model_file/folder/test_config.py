@@ -10,7 +10,8 @@ import pytest
 
 from minikin.engine.model.architecture import Architecture
 from minikin.errors import ModelFileError
-from minikin.model_file.folder.config import KINDS, ConfigFields, read_kind, read_shape
+from minikin.model_file.folder.config import ConfigFields, read_kind, read_shape
+from minikin.model_file.folder.kinds import KINDS
 from minikin.model_file.folder.rope import read_rope
 from minikin.model_file.model_file import open_model_file
 from tests.engine.model.verified import GGUF_ONLY

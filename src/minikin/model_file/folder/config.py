@@ -6,14 +6,14 @@ The meaning of each key and its default are those of transformers' configuration
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.fields import Fields, wrong_value
+from minikin.model_file.folder.kinds import KINDS, Kind
 
 _MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
 """Lists of this length are made before any tensor is read. The largest models have a third."""
@@ -66,215 +66,8 @@ class ConfigFields(Fields):
         return wrong_value("config.json", f"{self._name}{key}", self.get(key))
 
 
-Arch = Literal[
-    "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
-    "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
-    "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
-    "qwen35", "lfm2moe",
-]  # fmt: skip
-"""The families that have folders, by GGUF's names."""
-Windowed = Literal["none", "all", "late", "unplaced", "family"]
-"""No layers, all, late ones, those without positions, or those of the family's pattern."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Kind:
-    """The meaning of a value of `model_type`."""
-
-    arch: Arch
-    """GGUF's name of the family."""
-    tied: bool = False
-    """The output head is the embedding, unless config.json says otherwise."""
-    own_head_dim: bool = False
-    """`head_dim` has its own default in this family, so config.json must contain it."""
-    gemma: bool = False
-    norms_from_zero: bool = False
-    """The model multiplies by 1 + w. In GGUF files, the 1 is added to the norms' weights."""
-    window: Windowed = "none"
-    """The layers with a sliding window, if config.json does not list them."""
-    rope_base: float = 10_000.0
-    rotary_share: float | None = None
-    """The share of a head that rotates, unless config.json says it. None: always the whole head."""
-    interleaved: bool = False
-    """The two rows of a rotary pair are adjacent, as in GGUF files of the family."""
-    multiplied: bool = False
-    """config.json has factors for embeddings, attention, residuals and logits."""
-    feed_forward: str = "intermediate_size"
-    """What config.json calls the size of the feed-forward."""
-    hybrid: bool = False
-    """config.json says which layers are attention, and layers can have experts too."""
-    mixture: bool = False
-    """Every layer is a mixture of experts."""
-    experts: Mapping[str, str] = field(default_factory=dict)
-    """What config.json calls the fields of a mixture, if not as Mixtral or Qwen3."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """GGUF's names of tensors that have other names in other families."""
-
-
-_POST_NAMES = {"post_attention_layernorm": "post_attention_norm"}
-_AFTER_NAMES = _POST_NAMES | {"post_feedforward_layernorm": "post_ffw_norm"}
-_GEMMA_NAMES = _AFTER_NAMES | {"pre_feedforward_layernorm": "ffn_norm"}
-_GLM_NAMES = {
-    "post_self_attn_layernorm": "post_attention_norm",
-    "post_mlp_layernorm": "post_ffw_norm",
-}
-_HUNYUAN_NAMES = {
-    "self_attn.query_layernorm": "attn_q_norm",
-    "self_attn.key_layernorm": "attn_k_norm",
-}
-_SHARED_NAMES = {
-    "shared_mlp.input_linear": "ffn_up",
-    "shared_mlp.output_linear": "ffn_down",
-}
-_LFM2_NAMES = {
-    "operator_norm": "attn_norm",
-    "self_attn.out_proj": "attn_output",
-    "self_attn.q_layernorm": "attn_q_norm",
-    "self_attn.k_layernorm": "attn_k_norm",
-    "conv.conv": "shortconv.conv",
-    "conv.in_proj": "shortconv.in_proj",
-    "conv.out_proj": "shortconv.out_proj",
-    "ffn_norm": "ffn_norm",
-    "feed_forward.w1": "ffn_gate",
-    "feed_forward.w3": "ffn_up",
-    "feed_forward.w2": "ffn_down",
-    "feed_forward.gate": "ffn_gate_inp",
-}
-_LFM2_EXPERTS = {
-    "count": "num_experts",
-    "first": "num_dense_layers",
-    "scale": "routed_scaling_factor",
-}
-_QWEN35_NAMES = _POST_NAMES | {
-    "linear_attn.in_proj_qkv": "attn_qkv",
-    "linear_attn.in_proj_z": "attn_gate",
-    "linear_attn.in_proj_a": "ssm_alpha",
-    "linear_attn.in_proj_b": "ssm_beta",
-    "linear_attn.conv1d": "ssm_conv1d",
-    "linear_attn.A_log": "ssm_a",
-    "linear_attn.dt_bias": "ssm_dt.bias",
-    "linear_attn.norm": "ssm_norm",
-    "linear_attn.out_proj": "ssm_out",
-}
 _GPT_OSS_GATE = {"swiglu_limit": 7.0, "swiglu_alpha": 1.702}
 """The constants of its gate (`engine.model.activation`)."""
-_DEEPSEEK_EXPERTS = {
-    "count": "n_routed_experts",
-    "shared": "n_shared_experts",
-    "first": "first_k_dense_replace",
-    "scale": "routed_scaling_factor",
-    "groups": "n_group",
-}
-_ERNIE_EXPERTS = {
-    "count": "moe_num_experts",
-    "used": "moe_k",
-    "shared": "moe_num_shared_experts",
-    "first": "moe_layer_start_index",
-}
-KINDS = {
-    "llama": Kind(arch="llama"),
-    "mistral": Kind(arch="llama", window="all"),
-    "mixtral": Kind(arch="llama", window="all", mixture=True),
-    "smollm3": Kind(arch="smollm3", tied=True, window="unplaced", rope_base=2e6),
-    "qwen2": Kind(arch="qwen2", window="late"),
-    "qwen3": Kind(arch="qwen3", window="late", own_head_dim=True),
-    "qwen3_moe": Kind(arch="qwen3moe", own_head_dim=True, mixture=True),
-    "gemma2": Kind(
-        arch="gemma2",
-        tied=True,
-        own_head_dim=True,
-        gemma=True,
-        norms_from_zero=True,
-        window="family",
-        names=_GEMMA_NAMES,
-    ),
-    "gemma3_text": Kind(
-        arch="gemma3",
-        tied=True,
-        own_head_dim=True,
-        gemma=True,
-        norms_from_zero=True,
-        window="family",
-        rope_base=1e6,
-        names=_GEMMA_NAMES,
-    ),
-    "phi3": Kind(arch="phi3", window="all", rotary_share=1.0),
-    "ministral3": Kind(arch="mistral3", window="all", own_head_dim=True),
-    "granite": Kind(arch="granite", multiplied=True),
-    # Without experts and Mamba layers: Granite 4 Micro.
-    "granitemoehybrid": Kind(
-        arch="granite",
-        multiplied=True,
-        feed_forward="shared_intermediate_size",
-        hybrid=True,
-        names=_SHARED_NAMES,
-    ),
-    "ernie4_5": Kind(
-        arch="ernie4_5", tied=True, own_head_dim=True, interleaved=True, rope_base=5e5
-    ),
-    "glm4": Kind(
-        arch="glm4", own_head_dim=True, interleaved=True, rotary_share=0.5, names=_GLM_NAMES
-    ),
-    "qwen2_5_vl_text": Kind(arch="qwen2vl", window="late"),
-    "qwen3_vl_text": Kind(arch="qwen3vl", own_head_dim=True, rope_base=5e5),
-    "gpt_oss": Kind(
-        arch="gpt-oss",
-        own_head_dim=True,
-        window="family",
-        rope_base=150_000.0,
-        mixture=True,
-        names=_POST_NAMES,
-    ),
-    "seed_oss": Kind(
-        arch="seed_oss",
-        own_head_dim=True,
-        names=_POST_NAMES,
-    ),
-    "hunyuan_v1_dense": Kind(arch="hunyuan-dense", names=_HUNYUAN_NAMES),
-    "olmo2": Kind(arch="olmo2", names=_AFTER_NAMES),
-    "olmo3": Kind(arch="olmo2", window="family", rope_base=5e5, names=_AFTER_NAMES),
-    "ernie4_5_moe": Kind(
-        arch="ernie4_5-moe",
-        tied=True,
-        interleaved=True,
-        rope_base=5e5,
-        mixture=True,
-        experts=_ERNIE_EXPERTS,
-    ),
-    "glm4_moe": Kind(
-        arch="glm4moe",
-        mixture=True,
-        rotary_share=0.5,
-        experts=_DEEPSEEK_EXPERTS,
-        names=_POST_NAMES,
-    ),
-    "dots1": Kind(arch="dots1", mixture=True, experts=_DEEPSEEK_EXPERTS),
-    "minimax_m2": Kind(
-        arch="minimax-m2",
-        own_head_dim=True,
-        mixture=True,
-        rotary_share=1.0,
-        experts={"count": "num_local_experts", "size": "intermediate_size"},
-    ),
-    "exaone4": Kind(arch="exaone4", window="family", names=_AFTER_NAMES),
-    "qwen3_5_text": Kind(
-        arch="qwen35",
-        own_head_dim=True,
-        rotary_share=0.25,
-        norms_from_zero=True,
-        names=_QWEN35_NAMES,
-    ),
-    "lfm2": Kind(arch="lfm2", tied=True, rope_base=1e6, names=_LFM2_NAMES),
-    "lfm2_moe": Kind(
-        arch="lfm2moe",
-        tied=True,
-        rope_base=1e6,
-        mixture=True,
-        experts=_LFM2_EXPERTS,
-        names=_LFM2_NAMES,
-    ),
-}
-"""By `model_type`."""
 _TEXT_OF = {
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen3_vl": "qwen3_vl_text",

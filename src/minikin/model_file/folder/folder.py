@@ -15,7 +15,6 @@ import numpy as np
 from minikin.model_file.data_file import MalformedError, explained, shown
 from minikin.model_file.folder.config import (
     ConfigFields,
-    Kind,
     head_dim,
     read_kind,
     read_shape,
@@ -23,6 +22,7 @@ from minikin.model_file.folder.config import (
 )
 from minikin.model_file.folder.files import Folder, check_keys, json_object
 from minikin.model_file.folder.hybrid import state_shape, usual_fields
+from minikin.model_file.folder.kinds import Kind
 from minikin.model_file.folder.rope import read_rope
 from minikin.model_file.folder.shard import Shard
 from minikin.model_file.folder.tensors import FolderTensor, FolderTensors

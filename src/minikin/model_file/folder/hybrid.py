@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minikin.model_file.folder.config import ConfigFields, Kind
+from minikin.model_file.folder.config import ConfigFields
+from minikin.model_file.folder.kinds import Kind
 
 _MOST_LAYERS, _MOST_HEADS = 1024, 1024
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from minikin.model_file.folder.config import Kind
+from minikin.model_file.folder.kinds import Kind
 
 _TOP = {
     "model.embed_tokens": "token_embd",

@@ -14,7 +14,8 @@ import numpy as np
 
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES
-from minikin.model_file.folder.config import ConfigFields, Kind, head_dim
+from minikin.model_file.folder.config import ConfigFields, head_dim
+from minikin.model_file.folder.kinds import Kind
 
 _SORTS = {"full_attention", "sliding_attention"}
 RopeType = Literal["default", "linear", "llama3", "yarn", "longrope", "fixed NTK"]

@@ -13,10 +13,11 @@ from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.folder import float8, int4
-from minikin.model_file.folder.config import ConfigFields, Kind, is_tied
+from minikin.model_file.folder.config import ConfigFields, is_tied
 from minikin.model_file.folder.float8 import Float8
 from minikin.model_file.folder.gpt_oss import expert_tensors, is_mxfp4, is_of_experts
 from minikin.model_file.folder.int4 import Int4
+from minikin.model_file.folder.kinds import Kind
 from minikin.model_file.folder.names import (
     correction_name,
     expert_name,
