@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minikin.catalog.facts.evidence import BadgeState, Outcome
+from minikin.catalog.facts.fact import Record
 
 out = Console(highlight=False, markup=False, emoji=False)
 errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
@@ -55,3 +56,14 @@ def print_table(titles: Iterable[str], rows: Iterable[Iterable[Text | str]]) -> 
 def state_text(state: BadgeState | Outcome) -> Text:
     """The state of a badge or the outcome of a probe, in its colour."""
     return Text(state, style=_COLOURS.get(state, ""))
+
+
+def print_conflicts(records: Iterable[Record]) -> None:
+    """Print the fields on which sources differ, if there are some."""
+    rows = [
+        [record.id, field, "; ".join(f"{f.value} ({f.source}, {f.date})" for f in facts)]
+        for record in records
+        for field, facts in record.conflicts().items()
+    ]
+    if rows:
+        print_table(["SOURCES DIFFER ON", "FIELD", "VALUES"], rows)
