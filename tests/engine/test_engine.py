@@ -10,7 +10,9 @@ from minikin.engine.messages import EngineStats
 from minikin.engine.scheduler import CALM_SECONDS, SHORT_CHUNK, SHORT_ROWS, Scheduler
 from minikin.engine.sequence import Sequence
 from minikin.engine.states import States
+from tests.engine import stateful
 from tests.engine.fakes import HashingModel, answer, make_engine, request, run, texts
+from tests.engine.stateful import StatefulModel
 
 
 def test_alone_or_in_company_the_answer_is_the_same():
@@ -96,9 +98,11 @@ def test_an_answer_that_cannot_be_prepared_costs_nothing_but_that():
     assert texts(run(engine))["next", 0] == answer("other", max_tokens=4)
 
 
-def test_a_prefix_that_many_bring_at_once_is_computed_once():
-    model = HashingModel()
-    engine = make_engine(model, max_running=8)
+@pytest.mark.parametrize(
+    ("make", "model"), [(make_engine, HashingModel()), (stateful.make_engine, StatefulModel())]
+)
+def test_a_prefix_that_many_bring_at_once_is_computed_once(make, model):
+    engine = make(model, max_running=8)
     prefix = "".join(random.Random(1).choices("abc ", k=200))
     wanted = {}
     for i in range(8):

@@ -88,18 +88,6 @@ def test_a_prefix_of_several_prompts_gets_a_snapshot_when_it_is_seen_again():
     assert cached == [0, 0, 128]
 
 
-def test_a_prefix_that_many_bring_at_once_is_computed_once():
-    model = StatefulModel()
-    engine = make_engine(model, max_running=8)
-    prefix = prompt_of(1, 200)
-    wanted = {}
-    for i in range(8):
-        wanted[str(i), 0] = answer(f"{prefix}{i}", max_tokens=4)
-        engine.add(request(f"{prefix}{i}", id=str(i), max_tokens=4))
-    assert texts(run(engine)) == wanted
-    assert sum(model.rows) < 200 + 8 * 64
-
-
 def test_choices_share_the_prompt():
     model = StatefulModel()
     engine = make_engine(model)
