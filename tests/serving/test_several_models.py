@@ -38,13 +38,13 @@ def test_two_models_stand_apart(tmp_path):
     file, copy = default_model(), tmp_path / "copy.gguf"
     shutil.copyfile(file, copy)
     models = ("--model", f"a={file}", "--model", f"b={copy}")
-    with real_server(*models, "--unload-after", "1") as server:
+    with real_server(*models, "--unload-after", "5") as server:
         url = f"{server.url}/v1/chat/completions"
-        (first,) = engines(server)
         sent = body("gpt-4.1-mini", stream=True, max_tokens=500, **ENDLESS)
         with httpx.stream("POST", url, json=sent, timeout=60) as running:
             lines = running.iter_lines()
             next(lines)
+            (first,) = engines(server)  # only a model in use is sure to be there
             answer = httpx.post(url, json=body("b", max_tokens=30), timeout=60).json()
             assert "Paris" in answer["choices"][0]["message"]["content"]
             assert answer["model"] == "b"
