@@ -22,7 +22,6 @@ import numpy as np
 
 from bench.server import Server, serving
 
-CLIENTS = 8
 SAMPLE_SECONDS = 5.0
 MOST_SLOPE = 1.0
 """Megabytes an hour."""
@@ -150,11 +149,11 @@ def sample(server: Server, at: float, samples: Samples) -> None:
     samples.threads.append((at, threads))
 
 
-async def run(server: Server, seconds: float) -> Samples:
-    """Send traffic for so long."""
+async def run(server: Server, seconds: float, clients: int) -> Samples:
+    """Send the traffic of so many clients for so long."""
     samples, begun = Samples(), time.perf_counter()
-    clients = [Traffic(server, random.Random(i), samples, begun) for i in range(CLIENTS)]
-    tasks = [asyncio.create_task(client.run(begun + seconds)) for client in clients]
+    traffic = [Traffic(server, random.Random(i), samples, begun) for i in range(clients)]
+    tasks = [asyncio.create_task(client.run(begun + seconds)) for client in traffic]
     while (at := time.perf_counter() - begun) < seconds:
         await asyncio.to_thread(sample, server, at, samples)
         await asyncio.sleep(SAMPLE_SECONDS)
@@ -195,9 +194,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
     parser.add_argument("--seconds", type=float, default=7200.0)
+    parser.add_argument("--clients", type=int, default=8)
     given = parser.parse_args()
     with serving(given.model, "--no-access-log") as server:
-        samples = asyncio.run(run(server, given.seconds))
+        samples = asyncio.run(run(server, given.seconds, given.clients))
     print("\n".join(report(samples, given.seconds)))
     known = {*map(str, EXPECTED), "left"}
     sys.exit(bool(samples.statuses.keys() - known))
