@@ -109,7 +109,7 @@ async def test_while_another_model_loads_and_leaves(tmp_path):
             async def switch():
                 for times in (1, 2):
                     assert (await client.post(CHAT, json=ASK | {"model": "b"})).status_code == 200
-                    await asyncio.to_thread(until, lambda: unloadings() >= times)
+                    await asyncio.to_thread(until, lambda times=times: unloadings() >= times)
 
             assert await faults(Target(server, client), asyncio.create_task(switch())) == {}
             assert (await stream).startswith(alone)
