@@ -126,10 +126,10 @@ def test_they_need_a_key_if_the_server_has_keys():
         assert read(server, authorization="Bearer key-of-the-operator")
 
 
-def test_the_dashboard_and_readme_name_only_what_there_is():
+def test_the_dashboard_and_the_table_of_metrics_name_only_what_there_is():
     dashboard = json.loads((ROOT / "deploy" / "grafana.json").read_text())
     shown = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
-    described = (ROOT / "README.md").read_text()
+    described = (ROOT / "docs" / "operating.md").read_text()
     with live_server(ScriptedEngine()) as server:
         ask(server)
         ask(server, n=0)
