@@ -60,7 +60,7 @@ def cluster(
 
     `minikin cluster --replicas 2 --edges 2`
 
-    `minikin cluster qwen3-4b --address auto --replicas 8 --database postgresql://minikin@db/minikin`
+    `minikin cluster qwen3-4b --address auto --host 0.0.0.0 --replicas 8 --database postgresql://db/minikin`
     """
     for name in _OF_ONE_SERVER:
         if settings[name] is not None:

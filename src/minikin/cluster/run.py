@@ -31,6 +31,8 @@ LONGEST_ANSWER = 600.0
 """Seconds that a replica has for its answers when it is replaced."""
 IDLE_SECONDS = 600.0
 """How long an engine that the others could replace stays."""
+EVERY_ADDRESS = ("0.0.0.0", "::")
+"""Hosts that are all addresses of a machine."""
 CPU = "cpu"
 NAME = "minikin"
 """The application's name in Ray Serve."""
@@ -50,6 +52,7 @@ def run_cluster(settings: ServerSettings, cluster: ClusterSettings) -> None:
     address = cluster.address or "local"
     ray.init(address=address, include_dashboard=False, logging_level=logging.WARNING)
     try:
+        check_host(settings.host, sum(node["Alive"] for node in ray.nodes()))
         serve.start(http_options={"host": settings.host, "port": settings.port})
         serve.run(application(settings, cluster), name=NAME)
         seconds = time.perf_counter() - begun
@@ -61,6 +64,18 @@ def run_cluster(settings: ServerSettings, cluster: ClusterSettings) -> None:
             serve.shutdown()
     finally:
         ray.shutdown()
+
+
+def check_host(host: str, machines: int) -> None:
+    """Raise SetupError if the machines cannot reach each other's edges at this address.
+
+    Ray gives it to the HAProxy and the edges of each machine, and each HAProxy asks all edges.
+    """
+    if machines > 1 and host not in EVERY_ADDRESS:
+        raise SetupError(
+            f"The Ray cluster has {machines} machines, and only one of them can listen on {host}. "
+            "Set --host 0.0.0.0. Use it in a private network only."
+        )
 
 
 def application(settings: ServerSettings, cluster: ClusterSettings) -> Application:
