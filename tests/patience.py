@@ -9,9 +9,11 @@ PATIENCE = 60.0
 """Seconds. A wait ends as soon as what it waits for has happened."""
 
 
-def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait until the condition holds."""
+def until(
+    condition: Callable[[], object], seconds: float = PATIENCE, *, pause: float = 0.01
+) -> None:
+    """Wait until the condition holds. It is asked after each pause."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"it did not happen within {seconds} s"
-        time.sleep(0.01)
+        time.sleep(pause)

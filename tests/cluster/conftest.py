@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,6 +23,8 @@ from tests.real_model import ROOT
 
 START_SECONDS = 300
 STARTS = 6
+LOOK_SECONDS = 0.5
+"""How often a test looks whether a cluster has come so far. Looking takes time from it."""
 MOMENT = 0.3
 """Seconds in which the work of replicas is compared."""
 _ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
@@ -69,7 +73,7 @@ class Cluster:
         found = []
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
-                words = _words(folder / "cmdline")
+                words = words_of(folder / "cmdline")
                 if words.startswith("ray::ServeReplica:minikin:") and deployment in words:
                     found.append(int(folder.name))
         return found
@@ -90,7 +94,7 @@ def _cpu_seconds(pid: int) -> float:
     return cpu_seconds(pid) + sum(map(cpu_seconds, children(pid)))
 
 
-def _words(file: Path) -> str:
+def words_of(file: Path) -> str:
     try:
         return file.read_text(errors="replace")
     except OSError:
@@ -102,24 +106,27 @@ def cluster(postgres, tmp_path_factory):
     if importlib.util.find_spec("ray") is None:
         pytest.skip("Ray is not installed: make test-cluster installs it")
     running = Cluster(free_port(), postgres.new_database())
-    log = tmp_path_factory.mktemp("cluster") / "log"
+    with _started(running, tmp_path_factory.mktemp("cluster") / "log"):
+        yield running
+
+
+@contextmanager
+def _started(running: Cluster, log: Path) -> Iterator[None]:
+    """A cluster that answers. Ray gives up when its own processes need more than 15 seconds, which
+    a busy machine can need."""
     with log.open("w") as output:
-        process = _started(running, output)
-        with ending(process):
-            assert process.poll() is None, log.read_text()
-            yield running
+        for _ in range(STARTS):
+            process = running.start(output)
+            with ending(process):
+                if _stays(running, process):
+                    yield
+                    return
+    raise AssertionError(log.read_text())
 
 
-def _started(running: Cluster, log) -> subprocess.Popen:
-    """A cluster that answers. Ray gives up after 30 seconds, which a busy machine can need."""
-    process = _awaited(running, log)
-    for _ in range(STARTS - 1):
-        if process.poll() is not None:
-            process = _awaited(running, log)
-    return process
-
-
-def _awaited(running: Cluster, log) -> subprocess.Popen:
-    process = running.start(log)
-    until(lambda: running.answers() or process.poll() is not None, START_SECONDS)
-    return process
+def _stays(running: Cluster, process: subprocess.Popen) -> bool:
+    """Wait until it answers. Returns False if it ends instead."""
+    until(
+        lambda: running.answers() or process.poll() is not None, START_SECONDS, pause=LOOK_SECONDS
+    )
+    return process.poll() is None

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.api.test_oracle import ROWS, compare, rows
+from tests.cluster.conftest import LOOK_SECONDS, START_SECONDS
 from tests.patience import until
 from tests.real_model import ROOT
 
@@ -119,7 +120,7 @@ def test_a_killed_edge_ends_its_streams_only(cluster):
         ends = [future.result() for future in asked]
     assert "cut off" in ends
     assert set(ends) <= {"whole", "cut off"}
-    until(lambda: len(cluster.pids("edge")) == 2 and killed not in cluster.pids("edge"), 120)
+    wait(lambda: len(cluster.pids("edge")) == 2 and killed not in cluster.pids("edge"))
     assert "Paris" in ask(cluster, max_tokens=20)["choices"][0]["message"]["content"]
 
 
@@ -133,9 +134,13 @@ def _until_lost(cluster, started):
     return "whole"
 
 
+def wait(condition):
+    until(condition, START_SECONDS, pause=LOOK_SECONDS)
+
+
 def settled(cluster):
     """Wait until two replicas of each kind run."""
-    until(lambda: len(cluster.pids("edge")) == len(cluster.pids("engine")) == 2, 240)
+    wait(lambda: len(cluster.pids("edge")) == len(cluster.pids("engine")) == 2)
 
 
 def together(cluster, count, during, **options):
@@ -185,7 +190,7 @@ def test_an_error_ends_the_streams_when_all_engines_are_killed(cluster):
 
     for events in together(cluster, 4, kill, **LONG | {"max_tokens": 2_000}):
         assert json.loads(events[-1][6:])["error"]["type"] == "server_error"
-    until(lambda: not {*killed} & {*cluster.pids("engine")}, 60)
+    wait(lambda: not {*killed} & {*cluster.pids("engine")})
     settled(cluster)
     assert "Paris" in ask(cluster, max_tokens=20)["choices"][0]["message"]["content"]
 
@@ -218,5 +223,5 @@ def test_the_file_for_ray_serve_deploys_the_same(cluster, tmp_path):
     before = {*cluster.pids("edge"), *cluster.pids("engine")}
     cluster.deploy(ROOT / "deploy" / "serve.yaml", tmp_path)
     settled(cluster)
-    until(lambda: not before & {*cluster.pids("edge"), *cluster.pids("engine")}, 240)
+    wait(lambda: not before & {*cluster.pids("edge"), *cluster.pids("engine")})
     assert "Paris" in ask(cluster, max_tokens=20)["choices"][0]["message"]["content"]
