@@ -42,12 +42,15 @@ test-gpu: $(VENV)/.installed-gpu  ## run the kernels for GPUs in Triton's interp
 	    $(BIN)/python -m pytest --numprocesses 2 -m gpu tests/engine/cuda/kernels $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 -m gpu tests/engine/cuda/kernels $(ARGS)
 
-# Ray listens on all addresses, so the tests run in a network of their own where that is allowed.
+# Ray listens on all addresses, and its processes outlive the one that starts them if that is killed.
+# So it runs in a network and with process ids of its own where that is allowed. The shell stays to
+# wait for processes without a parent.
+ALONE = unshare --net --pid --fork --kill-child --mount-proc
 test-cluster: $(VENV)/.installed-cluster  ## start two engines and two edges on Ray, and run tests with them; e.g. ARGS="-k oracle"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))"; \
-	alone="$$(unshare --net ip link set lo up 2>/dev/null && echo 'unshare --net')"; \
+	alone="$$($(ALONE) ip link set lo up 2>/dev/null && echo '$(ALONE)')"; \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
-	    $$alone sh -c "$${alone:+ip link set lo up;} exec $(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)"
+	    $$alone sh -c "$${alone:+ip link set lo up;} $(BIN)/python -m pytest -m cluster tests/cluster $(ARGS); exit \$$?"
 
 attacks: $(VENV)/.installed-test  ## send every request of tests/attacks to a server; e.g. ARGS="--sections ab"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
@@ -105,8 +108,8 @@ bench-http: $(VENV)/.installed-test  ## measure the HTTP side's CPU time for a s
 
 bench-scale-out: $(VENV)/.installed-cluster  ## compare Ray Serve with servers behind HAProxy, on a machine without other work; e.g. ARGS="--rounds 1"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))"; \
-	alone="$$(unshare --net ip link set lo up 2>/dev/null && echo 'unshare --net')"; \
-	$$alone sh -c "$${alone:+ip link set lo up;} exec $(BIN)/python -m bench.scale_out $$model $(ARGS)"
+	alone="$$($(ALONE) ip link set lo up 2>/dev/null && echo '$(ALONE)')"; \
+	$$alone sh -c "$${alone:+ip link set lo up;} $(BIN)/python -m bench.scale_out $$model $(ARGS); exit \$$?"
 
 overload: $(VENV)/.installed-test  ## send ten times more requests than the server can answer; e.g. ARGS="--seconds 20"
 	$(BIN)/python -m bench.overload "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
