@@ -148,7 +148,7 @@ LINES = {
     "cluster": 611,
     "catalog": 1110,
     "catalog/facts": 930,
-    "catalog/pages": 1400,
+    "catalog/pages": 1545,
     "catalog/probes": 1330,
     "catalog/sources": 1700,
     "hub": 1340,

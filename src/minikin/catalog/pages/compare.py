@@ -16,7 +16,7 @@ from minikin.catalog.pages.site_map import SiteMap
 _ROWS = 100
 _NEWEST = 3
 _SIGNS = {"verified": "✓", "declared": "yes", "failed": "✗", "stale": "stale", "absent": "no"}
-_SPECIAL = re.compile(r"guard|rerank|embed|ocr|moderation|safety|translat|-mt-|reward|classif")
+SPECIAL = re.compile(r"guard|rerank|embed|ocr|moderation|safety|translat|-mt-|reward|classif")
 """Parts of the ids of models that check, rank, embed or read, and do not chat."""
 _TRAIL = [Link("Comparisons", "comparisons/_index")]
 
@@ -24,6 +24,8 @@ _TRAIL = [Link("Comparisons", "comparisons/_index")]
 def index(site: SiteMap) -> Page:
     """The list of comparisons."""
     links: list[Cell] = [
+        Link("Any models, side by side", "_index#view=compare"),
+        Link("Price against context", "_index#view=chart"),
         Link("Capabilities, side by side", "comparisons/capabilities"),
         Link("Cheapest offerings", "comparisons/cheapest"),
         Link("Longest contexts", "comparisons/longest-context"),
@@ -87,7 +89,7 @@ def _writes(offering: Record) -> bool:
     prices = [offering.value("price_input"), offering.value("price_output")]
     chats = any(offering.state(name) == "known" for name in ("tools", "temperature", "reasoning"))
     gone = offering.value("status") in ("deprecated", "removed")
-    special = _SPECIAL.search(offering.id.lower())
+    special = SPECIAL.search(offering.id.lower())
     whole = all(prices) or not any(prices)
     return offering.state("text") == "known" and chats and whole and not (gone or special)
 

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 
 from minikin.catalog.facts import numbers
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages.blocks import facts, make
+from minikin.catalog.pages.choose import choice
 from minikin.catalog.pages.page import Block, Cell, Code, Heading, Link, Page, Table
 from minikin.catalog.pages.site_map import SiteMap
-from minikin.catalog.sources.catalog import Catalog, counts
+from minikin.catalog.sources.catalog import Catalog
 
-_TOP = 15
+_PART = 1_000
+"""Offerings on one page: 200 KB of HTML."""
 
 
 def index(site: SiteMap) -> Page:
-    """The content of the catalog, and its sources."""
+    """The search for a model, what is proven, the content of the catalog, and its sources."""
     catalog = site.catalog
-    serving = (row.id.split("/")[0].lower() for row in catalog.offerings.values())
-    making = (who.id.lower() for row in catalog.models.values() for who in catalog.authors_of(row))
     blocks: list[Block] = [
-        ("Models, their authors and providers, and what probes observed.",),
+        ("Find a model by what it does, what it costs, and what a probe of a server proved.",),
+        choice(site),
+        Heading(2, "What Is Proven"),
+        _proven(site),
+        Heading(2, "Content"),
         _totals(catalog),
-        Heading(2, "Providers by Number of Offerings"),
-        _ranking(site, catalog.providers, serving),
-        Heading(2, "Authors by Number of Models"),
-        _ranking(site, catalog.authors, making),
         Heading(2, "Sources"),
         _sources(catalog),
     ]
@@ -62,11 +63,6 @@ def _sources(catalog: Catalog) -> Table:
         [source, date, f"{count:,}"] for (source, date), count in sorted(stated.items())
     ]
     return Table(["Source", "As of", "Facts on offerings"], rows)
-
-
-def _ranking(site: SiteMap, records: dict[str, Record], ids: Iterable[str]) -> Table:
-    rows: list[list[Cell]] = [[site.link(records[id]), f"{n:,}"] for id, n in counts(ids)[:_TOP]]
-    return Table(["Name", "Count"], rows)
 
 
 def author(site: SiteMap, record: Record) -> Page:
@@ -150,35 +146,71 @@ def models(site: SiteMap) -> Page:
     return make(site, "models/_index", "Models", "models", [table])
 
 
-def offerings(site: SiteMap) -> Page:
-    """Every offering, with the capabilities that matter most for a choice."""
-    telling = [
-        name
-        for name in capabilities()
-        if name in ("tools", "structured_outputs", "reasoning")
-        or (name.startswith(("input_", "output_")) and not name.endswith("_text"))
+def offering_pages(site: SiteMap) -> dict[str, Callable[[SiteMap], Page]]:
+    """The list of all offerings: an index, and parts of it that a phone can load."""
+    records = list(site.catalog.offerings.values())
+    parts = [records[at : at + _PART] for at in range(0, len(records), _PART)]
+    paths = [f"offerings/page-{number}" for number in range(1, len(parts) + 1)]
+    made: dict[str, Callable[[SiteMap], Page]] = {
+        path: partial(_part, path=path, records=part)
+        for path, part in zip(paths, parts, strict=True)
+    }
+    return {"offerings/_index": partial(_parts, parts=dict(zip(paths, parts, strict=True)))} | made
+
+
+def _parts(site: SiteMap, parts: dict[str, list[Record]]) -> Page:
+    rows: list[list[Cell]] = [
+        [
+            Link(f"Page {number}", path),
+            f"{len(part):,}",
+            [Code(part[0].id), " to ", Code(part[-1].id)],
+        ]
+        for number, (path, part) in enumerate(parts.items(), 1)
     ]
+    said = (
+        "An offering is a model at a provider. ",
+        Link("The search", "_index"),
+        " finds models. The page of a model lists its offerings, and so does that of a ",
+        Link("provider", "providers/_index"),
+        ".",
+    )
+    blocks: list[Block] = [said, Table(["Page", "Offerings", "From"], rows)]
+    return make(site, "offerings/_index", "Offerings", "offerings", blocks)
+
+
+def _part(site: SiteMap, path: str, records: list[Record]) -> Page:
+    """Offerings with the capabilities that matter most for a choice."""
     rows: list[list[Cell]] = [
         [
             site.link(row, row.id),
             numbers.tokens(row.value("context")),
             numbers.tokens(row.value("max_output")),
             numbers.price_pair(row),
-            " ".join(name for name in telling if row.state(name) == "known"),
+            " ".join(name for name in _telling() if row.state(name) == "known"),
         ]
-        for row in site.catalog.offerings.values()
+        for row in records
     ]
     titles = ["Offering", "Context", "Max Output", "Pricing (Input/Output)", "Beyond Text"]
-    said = (
-        "The page of each provider lists its offerings: ",
-        Link("providers", "providers/_index"),
-        ".",
-    )
-    return make(site, "offerings/_index", "Offerings", "offerings", [said, Table(titles, rows)])
+    title = f"Offerings, Page {path.rpartition('-')[2]}"
+    trail = [Link("Offerings", "offerings/_index")]
+    return make(site, path, title, "offerings", [Table(titles, rows)], trail)
+
+
+def _telling() -> list[str]:
+    return [
+        name
+        for name in capabilities()
+        if name in ("tools", "structured_outputs", "reasoning")
+        or (name.startswith(("input_", "output_")) and not name.endswith("_text"))
+    ]
 
 
 def evidence(site: SiteMap) -> Page:
     """Every probed offering."""
+    return make(site, "evidence/_index", "Evidence", "evidence-list", [_proven(site)])
+
+
+def _proven(site: SiteMap) -> Block:
     rows: list[list[Cell]] = []
     for key, found in site.catalog.evidence.items():
         record = site.catalog.offerings[key]
@@ -187,8 +219,7 @@ def evidence(site: SiteMap) -> Page:
         link = Link(record.id, site.path("evidence", record))
         rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
     table = Table(["Offering", "Verified", "Last probed", "Endpoint"], rows)
-    block: Block = table if rows else ("Nothing has been probed yet.",)
-    return make(site, "evidence/_index", "Evidence", "evidence-list", [block])
+    return table if rows else ("Nothing has been probed yet.",)
 
 
 PAGES: dict[str, Callable[[SiteMap], Page]] = {
@@ -196,6 +227,5 @@ PAGES: dict[str, Callable[[SiteMap], Page]] = {
     "authors/_index": authors,
     "providers/_index": providers,
     "models/_index": models,
-    "offerings/_index": offerings,
     "evidence/_index": evidence,
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from minikin.catalog.facts import numbers
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.pages.blocks import capability_blocks, conflict_blocks, facts, make
@@ -117,6 +119,7 @@ def _providers(site: SiteMap, record: Record) -> list[Block]:
 def _related(site: SiteMap, record: Record, authors: list[Record]) -> list[Block]:
     links: list[Cell] = [site.link(author, f"All {author.name} Models") for author in authors]
     links.append(Link("Model Comparison", "comparisons/_index"))
+    links.append(Link("Compare with Other Models", f"_index#compare={quote(record.id, safe='')}"))
     blocks: list[Block] = [Heading(3, "Related Resources"), links]
     others = [
         row for author in authors[:1] for row in site.catalog.models_by(author) if row is not record

@@ -46,9 +46,16 @@ class Table(NamedTuple):
     rows: list[list[Cell]]
 
 
+class Choice(NamedTuple):
+    """A search over `data`, a JSON text. In HTML, scripts show it in place of the table."""
+
+    data: str
+    table: Table
+
+
 Inline = str | Link | Code | Badge
 Cell = Inline | list[Inline]
-Block = Heading | Table | list[Cell] | tuple[Inline, ...]
+Block = Heading | Table | Choice | list[Cell] | tuple[Inline, ...]
 """A list means bullets, a tuple a paragraph."""
 
 
@@ -93,6 +100,7 @@ class Form(NamedTuple):
     cell: str
     row: str
     table: str
+    choice: str
     page: str
     shields: bool = False
     most_rows: int = 1_000_000
@@ -124,6 +132,7 @@ def render(page: Page, form: Form, frame: Callable[[str], Frame] = no_frame) -> 
         navigation=" ".join(_inline(link, page, form) for link in NAVIGATION),
         trail="".join(f"{_inline(link, page, form)} / " for link in page.trail),
         title=title,
+        scripts=_SCRIPTS if any(isinstance(block, Choice) for block in page.blocks) else "",
         body="\n\n".join(_block(block, page, form) for block in page.blocks),
         footer=_cell(list(page.footer), page, form),
     )
@@ -145,6 +154,10 @@ def _block(block: Block, page: Page, form: Form) -> str:
             )
         marks = {"rule": "---|" * len(block.titles), "kind": anchor(block.titles[-1])}
         return form.table.format("".join(rows), head=head, **marks).rstrip()
+    if isinstance(block, Choice):
+        # No text can end the element that contains the data.
+        data = block.data.replace("<", "\\u003c")
+        return form.choice.format(_block(block.table, page, form), data=data)
     if isinstance(block, list):
         return form.bullets.format(
             "".join(form.bullet.format(_cell(item, page, form)) for item in block)
@@ -201,6 +214,12 @@ def _html_file(path: str) -> str:
     return f"{folder}{slash}{'index' if name == '_index' else name}.html"
 
 
+CHOICE = ("formats.js", "compare.js", "chart.js", "choose.js")
+"""The scripts of a `Choice`, in the order in which they load."""
+_SCRIPTS = '<link rel="stylesheet" href="choose.css">\n' + "".join(
+    f'<script src="{name}" defer></script>\n' for name in CHOICE
+)
+
 _SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
 
 MARKDOWN = Form(
@@ -218,6 +237,7 @@ MARKDOWN = Form(
     cell=" {} |",
     row="|{}\n",
     table="{head}|{rule}\n{}",
+    choice="{}",
     page="---\n{matter}\n---\n\n{trail}**{title}**\n\n# {title}\n\n{body}\n\n---\n\n*{footer}*\n",
     most_rows=2_500,  # GitHub does not show pages of more than 512 KiB
 )
@@ -239,6 +259,7 @@ HTML = Form(
     row="<tr>{}</tr>\n",
     table='<div class="wide"><table class="{kind}">\n'
     "<thead>{head}</thead>\n<tbody>{}</tbody></table></div>",
+    choice='<div id="choice">{}</div>\n<script type="application/json" id="data">{data}</script>',
     page=(FOLDER / "page.html").read_text(encoding="utf-8"),
 )
 """For a browser: one style sheet and one script beside the pages, without the network."""

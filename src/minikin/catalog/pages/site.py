@@ -11,12 +11,15 @@ from pathlib import Path
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.pages import compare, export, index, model, offering
 from minikin.catalog.pages.badge import Badge
-from minikin.catalog.pages.page import FOLDER, HTML, MARKDOWN, Page, render
+from minikin.catalog.pages.page import CHOICE, FOLDER, HTML, MARKDOWN, Page, render
 from minikin.catalog.pages.site_map import Kind, SiteMap
 from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import NotFound, SetupError
 
-ASSETS = {name: (FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "table.js")}
+ASSETS = {
+    name: (FOLDER / name).read_text(encoding="utf-8")
+    for name in ("style.css", "choose.css", "table.js", *CHOICE)
+}
 """Files beside the HTML pages."""
 _HUGO = """\
 # With these settings, `hugo` finds every page and link of `content/`. Add a theme.
@@ -68,7 +71,7 @@ class Site:
             for kind, make in _MAKERS.items()
             for record in site_map.records[kind]
         }
-        for path, make in (index.PAGES | compare.PAGES).items():
+        for path, make in (index.PAGES | compare.PAGES | index.offering_pages(site_map)).items():
             self._makers[path] = partial(make, site_map)
 
     @cached_property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -322,11 +322,6 @@ def _namespaces(models: list[Record], names: Names) -> dict[str, list[Fact]]:
     for row in models:
         found[names.known(row.id)] += row.facts.get("namespaces", ())
     return found
-
-
-def counts(values: Iterable[str]) -> list[tuple[str, int]]:
-    """Values with their counts, the most frequent first, then by name."""
-    return sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
 
 
 def _grouped(
