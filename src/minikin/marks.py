@@ -6,6 +6,8 @@ tokens visible.
 
 from __future__ import annotations
 
+import msgspec
+
 # Tool calls. Hermes, Qwen, SmolLM3:
 TOOL_CALL, TOOL_CALL_END = "<tool_call>", "</tool_call>"
 # Mistral:
@@ -19,10 +21,33 @@ TOOLCALL, TOOLCALL_END = "<TOOLCALL>", "</TOOLCALL>"
 DEEPSEEK_CALLS, DEEPSEEK_CALLS_END = "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"
 DEEPSEEK_CALL, DEEPSEEK_CALL_END = "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
 DEEPSEEK_SEPARATOR = "<｜tool▁sep｜>"
-# Qwen3-Coder, Qwen3.5, Nemotron 3, Step, within TOOL_CALL. NAME and ">" follow the first two:
-FUNCTION, PARAMETER = "<function=", "<parameter="
-FUNCTION_END, PARAMETER_END = "</function>", "</parameter>"
-PARAMETER_NAME_END, PARAMETER_VALUE_END = ">\n", f"\n{PARAMETER_END}\n"
+# Qwen3-Coder, Qwen3.5, Nemotron 3, Step, Seed-OSS. NAME and ">" follow the first one:
+FUNCTION, FUNCTION_END = "<function=", "</function>"
+SEED_CALL, SEED_CALL_END = "<seed:tool_call>", "</seed:tool_call>"
+# MiniMax:
+MINIMAX_CALL, MINIMAX_CALL_END = "<minimax:tool_call>", "</minimax:tool_call>"
+INVOKE, INVOKE_END = '<invoke name="', "</invoke>"
+# GLM, within TOOL_CALL:
+KEY, KEY_END, VALUE, VALUE_END = "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"
+# LFM2:
+LFM_CALLS, LFM_CALLS_END = "<|tool_call_start|>", "<|tool_call_end|>"
+# OLMo 3:
+FUNCTION_CALLS, FUNCTION_CALLS_END = "<function_calls>", "</function_calls>"
+
+
+class Elements(msgspec.Struct, frozen=True):
+    """The texts around an argument that is an element: begin, NAME, name_end, VALUE, value_end."""
+
+    begin: str
+    name_end: str
+    value_end: str
+
+
+PARAMETER = Elements("<parameter=", ">\n", "\n</parameter>\n")
+"""Qwen3-Coder, Qwen3.5, Nemotron 3, Step."""
+SEED_PARAMETER = Elements("<parameter=", ">", "</parameter>\n")
+MINIMAX_PARAMETER = Elements('<parameter name="', '">', "</parameter>\n")
+GLM_PARAMETER = Elements(KEY, f"{KEY_END}\n{VALUE}", f"{VALUE_END}\n")
 
 CALL_MARKS = (
     TOOL_CALL,
@@ -41,6 +66,19 @@ CALL_MARKS = (
     DEEPSEEK_CALL_END,
     DEEPSEEK_SEPARATOR,
     FUNCTION_END,
+    SEED_CALL,
+    SEED_CALL_END,
+    MINIMAX_CALL,
+    MINIMAX_CALL_END,
+    INVOKE_END,
+    KEY,
+    KEY_END,
+    VALUE,
+    VALUE_END,
+    LFM_CALLS,
+    LFM_CALLS_END,
+    FUNCTION_CALLS,
+    FUNCTION_CALLS_END,
 )
 """The marks around tool calls."""
 

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    GLM,
     GRANITE,
+    LFM2,
     LISTED,
     LLAMA,
+    MINIMAX,
     MISTRAL,
     MISTRAL_NAMED,
+    OLMO,
     PHI,
     PHI_SINGLE,
+    SEED,
     TAGGED,
+    TAGGED_IN_LINE,
     TOOLCALL,
     CallFormat,
 )
@@ -60,6 +66,10 @@ class ToolFamily:
     """The same and one of g()."""
     tells: str
     """What stands before the tools where the model reads of them."""
+    begun: str = '{"a"'
+    """How the arguments begin, as far as it takes to know that it is a call."""
+    before: str = '"a": '
+    """What is before the value of a."""
 
 
 _CHATML = ("<|im_start|>", "<|im_end|>")
@@ -91,6 +101,86 @@ _ELEMENTS_CALLS = (
 )
 _E_F = "<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"
 _E_G = "<tool_call>\n<function=g>\n</function>\n</tool_call>"
+
+
+def _apart(form: CallFormat, tells: str, call: str, around: tuple[str, str, str], *, parts):
+    """Templates that write arguments one by one. `call` has NAME and ARGUMENTS."""
+    first, again, last = around
+    argument, between, begun, before = parts
+    head, tail = call.split("ARGUMENTS")
+    head, after_name = head.split("NAME")
+    f = f"{head}f{after_name}{argument.replace('NAME', 'a').replace('VALUE', '1')}{tail}"
+    g = f"{head}g{after_name}{tail}"
+    start, name_end = argument.split("NAME")
+    name_end, end = name_end.split("VALUE")
+    return ToolFamily(
+        f"{{% if tools %}}{{{{ {tells!r} }}}}{{{{ tools | tojson }}}}{{% endif %}}"
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content }}"
+        f"{{% if m.tool_calls %}}{{{{ {first!r} }}}}{{% for c in m.tool_calls %}}"
+        f"{{{{ {head!r} + c.function.name + {after_name!r} }}}}"
+        "{% for name, value in c.function.arguments | items %}"
+        f"{{{{ {start!r} + name + {name_end!r} }}}}"
+        "{{ value if value is string else value | tojson }}"
+        f"{{{{ {end!r} }}}}{{% if not loop.last %}}{{{{ {between!r} }}}}{{% endif %}}{{% endfor %}}"
+        f"{{{{ {tail!r} }}}}{{% if not loop.last %}}{{{{ {again!r} }}}}{{% endif %}}{{% endfor %}}"
+        f"{{{{ {last!r} }}}}{{% endif %}}<|im_end|>{{% endfor %}}{{# 'tool' #}}",
+        form,
+        (*_CHATML, *filter(None, (first.strip("[\n"), last.strip("]\n")))),
+        f"{first}{f}{last}",
+        f"{first}{f}{again}{g}{last}",
+        tells,
+        begun,
+        before,
+    )
+
+
+_APART = {
+    "Seed-OSS": _apart(
+        SEED,
+        "Call as <seed:tool_call>: ",
+        "\n<function=NAME>\nARGUMENTS</function>\n</seed:tool_call>",
+        ("<seed:tool_call>", "\n<seed:tool_call>", ""),
+        parts=("<parameter=NAME>VALUE</parameter>\n", "", "<parameter=a>", "<parameter=a>"),
+    ),
+    "GLM-4.5": _apart(
+        GLM,
+        "Call as <arg_key>k</arg_key>\n<arg_value>v</arg_value>: ",
+        "NAME\nARGUMENTS</tool_call>",
+        ("<tool_call>", "\n<tool_call>", ""),
+        parts=(
+            "<arg_key>NAME</arg_key>\n<arg_value>VALUE</arg_value>\n",
+            "",
+            "<arg_key>a</arg_key>\n<arg_value>",
+            "<arg_key>a</arg_key>\n<arg_value>",
+        ),
+    ),
+    "MiniMax-M2": _apart(
+        MINIMAX,
+        "Call as <minimax:tool_call>: ",
+        '<invoke name="NAME">\nARGUMENTS</invoke>\n',
+        ("<minimax:tool_call>\n", "", "</minimax:tool_call>"),
+        parts=(
+            '<parameter name="NAME">VALUE</parameter>\n',
+            "",
+            '<parameter name="a">',
+            '<parameter name="a">',
+        ),
+    ),
+    "LFM2": _apart(
+        LFM2,
+        "List of tools: ",
+        "NAME(ARGUMENTS)",
+        ("<|tool_call_start|>[", ", ", "]<|tool_call_end|>"),
+        parts=("NAME=VALUE", ", ", "a=", "a="),
+    ),
+    "OLMo 3": _apart(
+        OLMO,
+        "Call in <function_calls></function_calls>: ",
+        "NAME(ARGUMENTS)",
+        ("<function_calls>", "\n", "</function_calls>"),
+        parts=("NAME=VALUE", ", ", "a=", "a="),
+    ),
+}
 
 _LISTED = {
     "Apriel": (LISTED, "Tools: ", "<tool_calls>[", ", ", "]</tool_calls>"),
@@ -144,6 +234,18 @@ FAMILIES = {
         _E_F,
         f"{_E_F}\n{_E_G}",
         "# Tools",
+        "<parameter=a>\n",
+        "<parameter=a>\n",
+    ),
+    **_APART,
+    "EXAONE 4": ToolFamily(
+        _hermes("tools").replace("in <tool_call>", 'in <tool_call>{"name": 1}')
+        .replace("<tool_call>\n", "<tool_call>").replace("\n</tool_call>", "</tool_call>"),
+        TAGGED_IN_LINE,
+        _TAGS,
+        _TAGGED[0].replace("\n", ""),
+        f"{_TAGGED[0]}|{_TAGGED[1]}".replace("\n", "").replace("|", "\n"),
+        "<tools>",
     ),
     "Other tags": ToolFamily(
         "{% for t in tools or [] %}<tool_call><function=f>{% endfor %}{% for m in messages %}"

@@ -7,11 +7,17 @@ import pytest
 
 from minikin.chat.call_formats import (
     ELEMENTS,
+    GLM,
     GRANITE,
+    LFM2,
     LISTED,
     LLAMA,
+    MINIMAX,
     MISTRAL,
+    OLMO,
+    SEED,
     TAGGED,
+    TAGGED_IN_LINE,
     TOOLCALL,
     format_of,
 )
@@ -94,6 +100,14 @@ def test_the_template_shows_the_format_of_calls():
     assert format_of("{{ tools }} <TOOLCALL>[{{") == TOOLCALL
     assert format_of("{{ tools }} <|tool_call|> followed by a JSON list of tools") == GRANITE
     assert format_of('{{ tools }} ipython "parameters"') == LLAMA
+    assert format_of("{{ tools }} <tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1") == GLM
+    assert format_of("{{ tools }} <seed:tool_call><function=f><parameter=a>1") == SEED
+    assert format_of('{{ tools }} <minimax:tool_call>\n<invoke name="f">') == MINIMAX
+    assert format_of("{{ tools }} List of tools: <|tool_list_start|>[") == LFM2
+    assert format_of("{{ tools }} <|tool_call_start|>[f(a=1)]<|tool_call_end|>") == LFM2
+    assert format_of("{{ tools }} <function_calls>f(a=1)</function_calls>") == OLMO
+    in_line = """{{ tools }} <tool_call>{"name": "f"}</tool_call>"""
+    assert format_of(in_line) == TAGGED_IN_LINE
     assert format_of("{{ tools }} [TOOL_CALLS] [") == MISTRAL
     assert format_of("{{ tools }} [TOOL_CALLS][").begin == "[TOOL_CALLS]["
 

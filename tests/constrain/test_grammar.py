@@ -8,18 +8,26 @@ import pytest
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    GLM,
+    LFM2,
     LLAMA,
+    MINIMAX,
     MISTRAL,
     MISTRAL_NAMED,
+    OLMO,
     PHI,
     PHI_SINGLE,
+    SEED,
     TAGGED,
+    TAGGED_IN_LINE,
 )
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
 from minikin.constrain.elements import texts_in
 from minikin.constrain.grammar import grammar_of
+from minikin.constrain.keywords import are_keywords
 from minikin.constrain.masks import MaskError
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
+from minikin.marks import PARAMETER
 from tests.constrain.schemas import FLAG, SHORT, closed
 from tests.constrain.walk import EOS, SUBJECT, TOKENIZER, check, masks, wander
 
@@ -33,15 +41,19 @@ FORMS = {
     "phi, single": PHI_SINGLE,
     "deepseek": DEEPSEEK,
     "elements": ELEMENTS,
+    "seed": SEED,
+    "minimax": MINIMAX,
+    "glm": GLM,
+    "lfm2": LFM2,
+    "olmo": OLMO,
+    "in line": TAGGED_IN_LINE,
 }
 MARKS = TOKENIZER.frame_marks
 
 
 def plan(form, marks=(), **how):
     parts = tuple(
-        SchemaPart(
-            SUBJECT, schema, function=name, texts=texts_in(schema) if form.elements else None
-        )
+        SchemaPart(SUBJECT, schema, function=name, texts=texts_of(schema, form))
         for name, schema in FUNCTIONS.items()
     )
     calls = msgspec.convert(form, CallFrame, from_attributes=True)
@@ -49,8 +61,15 @@ def plan(form, marks=(), **how):
     return Plan(functions=parts, calls=calls, **how)
 
 
+def texts_of(schema, form):
+    """As `answer_forms` does."""
+    if form.elements:
+        return texts_in(schema, form.elements)
+    return frozenset() if form.keywords and are_keywords(schema) else None
+
+
 def read(text, form):
-    reader = CallReader(form)
+    reader = CallReader(form, texts={n: texts_of(s, form) or () for n, s in FUNCTIONS.items()})
     return [*reader.feed(text), *reader.finish()]
 
 
@@ -142,18 +161,18 @@ SEVERAL |= {"required": ["text", "point"], "$defs": {"p": POINT}}
 
 
 def element_plan(schema, **how):
-    part = SchemaPart(SUBJECT, schema, function="f", texts=texts_in(schema), **how)
+    part = SchemaPart(SUBJECT, schema, function="f", texts=texts_in(schema, PARAMETER), **how)
     calls = msgspec.convert(ELEMENTS, CallFrame, from_attributes=True)
     return Plan(functions=(part,), calls=calls, may_answer=False)
 
 
 def test_elements_have_text_as_it_is_and_other_values_as_json():
-    assert texts_in(SEVERAL) == {"text", "label"}
+    assert texts_in(SEVERAL, PARAMETER) == {"text", "label"}
     seen = set()
     schema = SEVERAL | {"required": ["point"]}  # a random text would not end
     schema["properties"] = {k: v for k, v in SEVERAL["properties"].items() if k != "text"}
     for answer in answers(element_plan(schema)):
-        reader = CallReader(ELEMENTS, texts={"f": texts_in(schema)})
+        reader = CallReader(ELEMENTS, texts={"f": texts_in(schema, PARAMETER)})
         parts = [*reader.feed(answer), *reader.finish()]
         arguments = json.loads("".join(p.json for p in parts if isinstance(p, Arguments)))
         check(arguments, schema)
@@ -181,6 +200,6 @@ def test_a_text_ends_at_its_line_and_holds_everything_else():
     ],
 )
 def test_arguments_that_are_not_described_one_by_one_stay_json(schema):
-    assert texts_in(schema) is None
+    assert texts_in(schema, PARAMETER) is None
     found = after(element_plan(schema), "<tool_call>\n<function=f>\n")
     assert {TOKENIZER.token_bytes(token)[:1] for token in found} == {b"{"}

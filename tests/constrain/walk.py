@@ -47,6 +47,14 @@ class Bytes:
         "<｜tool▁sep｜>",
         "<｜tool▁call▁end｜>",
         "<｜tool▁calls▁end｜>",
+        "<seed:tool_call>",
+        "<minimax:tool_call>",
+        "<|tool_call_start|>",
+        "<function_calls>",
+        "<arg_key>",
+        "</arg_key>",
+        "<arg_value>",
+        "</arg_value>",
     )
     vocab_size = 257 + len(_WORDS) + len(_MARKS)
     eos_ids = frozenset({EOS})

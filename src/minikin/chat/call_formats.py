@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from minikin import marks
-from minikin.chat import elements
+from minikin.chat import elements, keywords
 
 _TOOLS = re.compile(r"\b(xml_)?tools\b")
 """The variables with tools in chat templates. SmolLM3's uses `xml_tools`."""
@@ -37,8 +37,11 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     native: bool = True
     """Whether the chat template describes the tools. If not, `tools.py` describes them."""
 
-    elements: bool = False
-    """Whether arguments are elements (see `elements.py`), and not a JSON object."""
+    elements: marks.Elements | None = None
+    """The marks around each argument, if they are elements (see `elements.py`)."""
+    keywords: bool = False
+    """Whether arguments are written as in Python (see `keywords.py`). Otherwise, if they are not
+    elements, they are a JSON object."""
 
     def write(self, calls: Iterable[Mapping[str, Any]], hide: Callable[[str], str] = str) -> str:
         """Calls as the model writes them. `hide` is applied to their names and arguments.
@@ -54,7 +57,9 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     def _arguments(self, arguments: Any, hide: Callable[[str], str]) -> str:
         if self.elements and isinstance(arguments, dict):
-            return elements.written(arguments, hide)
+            return elements.written(arguments, self.elements, hide)
+        if self.keywords and keywords.are_keywords(arguments):
+            return keywords.written(arguments, hide)
         return hide(_json(arguments))
 
 
@@ -84,15 +89,77 @@ TAGGED = CallFormat(
 )
 """Hermes, Qwen, SmolLM3. Also for models without a format of their own (Gemma)."""
 
+TAGGED_IN_LINE = CallFormat(
+    begin=marks.TOOL_CALL,
+    before_name='{"name": "',
+    before_arguments='", "arguments": ',
+    end=f"}}{marks.TOOL_CALL_END}",
+    again=f"\n{marks.TOOL_CALL}",
+)
+"""EXAONE 4: the same without line breaks."""
+
 ELEMENTS = CallFormat(
     begin=marks.TOOL_CALL,
     before_name=f"\n{marks.FUNCTION}",
-    before_arguments=marks.PARAMETER_NAME_END,
+    before_arguments=">\n",
     end=f"{marks.FUNCTION_END}\n{marks.TOOL_CALL_END}",
     again=f"\n{marks.TOOL_CALL}",
-    elements=True,
+    elements=marks.PARAMETER,
 )
 """Qwen3-Coder, Qwen3.5, Nemotron 3, Step."""
+
+SEED = CallFormat(
+    begin=marks.SEED_CALL,
+    before_name=f"\n{marks.FUNCTION}",
+    before_arguments=">\n",
+    end=f"{marks.FUNCTION_END}\n{marks.SEED_CALL_END}",
+    again=f"\n{marks.SEED_CALL}",
+    elements=marks.SEED_PARAMETER,
+)
+"""Seed-OSS."""
+
+MINIMAX = CallFormat(
+    begin=f"{marks.MINIMAX_CALL}\n",
+    before_name=marks.INVOKE,
+    before_arguments='">\n',
+    end=f"{marks.INVOKE_END}\n",
+    again="",
+    close=marks.MINIMAX_CALL_END,
+    elements=marks.MINIMAX_PARAMETER,
+)
+"""MiniMax-M2: the marks are around all calls."""
+
+GLM = CallFormat(
+    begin=marks.TOOL_CALL,
+    before_name="",
+    before_arguments="\n",
+    end=marks.TOOL_CALL_END,
+    again=f"\n{marks.TOOL_CALL}",
+    elements=marks.GLM_PARAMETER,
+)
+"""GLM-4.5 and GLM-4.6."""
+
+LFM2 = CallFormat(
+    begin=f"{marks.LFM_CALLS}[",
+    before_name="",
+    before_arguments="(",
+    end=")",
+    again=", ",
+    close=f"]{marks.LFM_CALLS_END}",
+    keywords=True,
+)
+"""LFM2: one list of all calls, as in Python."""
+
+OLMO = CallFormat(
+    begin=marks.FUNCTION_CALLS,
+    before_name="",
+    before_arguments="(",
+    end=")",
+    again="\n",
+    close=marks.FUNCTION_CALLS_END,
+    keywords=True,
+)
+"""OLMo 3: a call in each line."""
 
 LISTED = _list(f"{marks.TAGGED_LIST}[", f"]{marks.TAGGED_LIST_END}")
 """Apriel: one list of all calls."""
@@ -165,6 +232,12 @@ _BY_SIGN = {
     LISTED: re.compile(r"<tool_calls>\["),
     TOOLCALL: re.compile(r"<TOOLCALL>\["),
     GRANITE: re.compile(r"<\|tool_call\|> followed by a JSON list"),
+    SEED: re.compile(marks.SEED_CALL),
+    MINIMAX: re.compile(marks.MINIMAX_CALL),
+    GLM: re.compile(rf"{marks.KEY_END}(\n|\\n){marks.VALUE}"),
+    LFM2: re.compile(r"<\|tool_(list|call)_start\|>|List of tools: "),
+    OLMO: re.compile(marks.FUNCTION_CALLS),
+    TAGGED_IN_LINE: re.compile(r"""<tool_call>\{\s*\\?["']name"""),
     msgspec.structs.replace(TAGGED, native=True): re.compile(
         r"""<tool_call>[^<>]{0,80}\{\s*\\?["']name"""
     ),
@@ -190,7 +263,7 @@ def format_of(template: str) -> CallFormat:
         return PHI_SINGLE if alone else PHI
     if "ipython" in template and '"parameters"' in template:
         return LLAMA
-    if all(mark in template for mark in (marks.TOOL_CALL, marks.FUNCTION, marks.PARAMETER)):
+    if all(mark in template for mark in (marks.TOOL_CALL, marks.FUNCTION, marks.PARAMETER.begin)):
         return ELEMENTS
     for form, sign in _BY_SIGN.items():
         if sign.search(template):

@@ -1,7 +1,8 @@
-"""Arguments of tool calls as elements: `<parameter=NAME>`, a value and `</parameter>`, in lines.
+"""Arguments of tool calls as elements, such as `<parameter=NAME>`, a value and `</parameter>`.
 
-Qwen3-Coder, Qwen3.5, Nemotron 3 and Step write them. They write the value of a parameter that is a
-string as it is, every other value as JSON.
+Qwen3-Coder, Qwen3.5, Seed-OSS, GLM-4.5 and MiniMax write them, with texts of their own around name
+and value (`marks.Elements`). The value of a parameter that is a string is written as it is, every
+other value as JSON.
 """
 
 from __future__ import annotations
@@ -10,15 +11,13 @@ import json
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
-from minikin.marks import FUNCTION_END, PARAMETER
-from minikin.marks import PARAMETER_NAME_END as NAME_END
-from minikin.marks import PARAMETER_VALUE_END as VALUE_END
+from minikin.marks import Elements
 
 
-def written(arguments: Mapping[str, Any], hide: Callable[[str], str]) -> str:
+def written(arguments: Mapping[str, Any], marks: Elements, hide: Callable[[str], str]) -> str:
     """The arguments as a model writes them. `hide` is applied to names and values."""
     return "".join(
-        f"{PARAMETER}{hide(name)}{NAME_END}{hide(_text(value))}{VALUE_END}"
+        f"{marks.begin}{hide(name)}{marks.name_end}{hide(_text(value))}{marks.value_end}"
         for name, value in arguments.items()
     )
 
@@ -27,17 +26,26 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def has_begun(arguments: str) -> bool:
-    """Whether the first parameter has its name, or there is none."""
-    named = arguments.startswith(PARAMETER) and NAME_END in arguments
-    return named or arguments.startswith(FUNCTION_END)
+def has_begun(arguments: str, marks: Elements, end: str) -> bool | None:
+    """Whether the first parameter has its name, or there is none. None: that is not known yet.
+
+    `end` is the text after the arguments.
+    """
+    first = end[: end.index(">") + 1]
+    if arguments.startswith(first) or (
+        arguments.startswith(marks.begin) and marks.name_end in arguments
+    ):
+        return True
+    starts = (marks.begin, first)
+    return None if any(s.startswith(arguments[: len(s)]) for s in starts) else False
 
 
 class ElementReader:
     """Turns the elements of one call into a JSON object, as they arrive."""
 
-    def __init__(self, texts: Container[str]) -> None:
+    def __init__(self, marks: Elements, texts: Container[str]) -> None:
         """`texts` are the parameters whose values are text."""
+        self._marks = marks
         self._texts = texts
         self._state = self._between
         self._any = False
@@ -57,12 +65,13 @@ class ElementReader:
         return made
 
     def _between(self) -> Iterator[str]:
-        if not self.rest.startswith(PARAMETER):
-            if not PARAMETER.startswith(self.rest):
+        begin = self._marks.begin
+        if not self.rest.startswith(begin):
+            if not begin.startswith(self.rest):
                 self.complete = True
                 yield "}" if self._any else "{}"
             return
-        name, end, rest = self.rest[len(PARAMETER) :].partition(NAME_END)
+        name, end, rest = self.rest[len(begin) :].partition(self._marks.name_end)
         if end:
             is_text = name in self._texts
             self.rest, self._state = rest, self._in_text if is_text else self._in_value
@@ -71,17 +80,18 @@ class ElementReader:
             self._any = True
 
     def _in_text(self) -> Iterator[str]:
-        text, end, rest = self.rest.partition(VALUE_END)
+        value_end = self._marks.value_end
+        text, end, rest = self.rest.partition(value_end)
         if not end:
-            places = range(max(0, len(text) - len(VALUE_END)), len(text))
-            at = next((i for i in places if VALUE_END.startswith(text[i:])), len(text))
+            places = range(max(0, len(text) - len(value_end)), len(text))
+            at = next((i for i in places if value_end.startswith(text[i:])), len(text))
             text, rest = text[:at], text[at:]  # the rest can become the end
         self.rest, self._state = rest, self._between if end else self._in_text
         yield json.dumps(text, ensure_ascii=False)[1:-1]
         yield '"' * bool(end)
 
     def _in_value(self) -> Iterator[str]:
-        text, end, rest = self.rest.partition(VALUE_END)
+        text, end, rest = self.rest.partition(self._marks.value_end)
         if end:
             self.rest, self._state = rest, self._between
             try:

@@ -8,9 +8,8 @@ from types import MappingProxyType
 
 import msgspec
 
+from minikin.chat import elements, keywords
 from minikin.chat.call_formats import CallFormat
-from minikin.chat.elements import ElementReader, has_begun
-from minikin.marks import PARAMETER
 
 MAX_NAME = 64
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -57,9 +56,8 @@ class CallReader:
         self._form = form
         self._raw = raw
         self._texts = texts
-        self._elements = ElementReader(())
-        self._starts = ("{", PARAMETER, form.end) if form.elements else ("{",)
-        """What arguments can start with."""
+        self._apart: elements.ElementReader | keywords.KeywordReader | None = None
+        """Reads arguments that are not JSON."""
         self._buffer = ""
         self._state = self._outside
         self._scanner = _JsonScanner()
@@ -113,20 +111,32 @@ class CallReader:
             yield from self._give_up()
         elif at >= 0:
             arguments = buffer[at + len(after) :]
-            starts = any(start.startswith(arguments[: len(start)]) for start in self._starts)
-            if not _NAME.fullmatch(name) or not starts:
+            begun = self._has_begun(arguments)
+            if not _NAME.fullmatch(name) or begun is False:
                 yield from self._give_up()
-                return
-            if not (arguments.startswith("{") or has_begun(arguments)):
-                return  # it is a call when they start
-            self._buffer = arguments
-            self._scanner = _JsonScanner()
-            self._state = self._rest if name in self._raw else self._arguments
-            if not arguments.startswith("{"):
-                self._elements = ElementReader(self._texts.get(name, ()))
-                self._state = self._in_elements
-            self._any_call = True
-            yield CallBegun(name)
+            elif begun:  # it is a call when they start
+                self._buffer = arguments
+                self._begin_arguments(name)
+                yield CallBegun(name)
+
+    def _has_begun(self, arguments: str) -> bool | None:
+        """Whether this is the start of arguments. None: it is too short to know."""
+        form = self._form
+        if not arguments or arguments.startswith("{"):
+            return bool(arguments) or None
+        if form.elements:
+            return elements.has_begun(arguments, form.elements, form.end)
+        return form.keywords and keywords.has_begun(arguments)
+
+    def _begin_arguments(self, name: str) -> None:
+        self._any_call = True
+        self._scanner = _JsonScanner()
+        self._state = self._rest if name in self._raw else self._arguments
+        if not self._buffer.startswith("{"):
+            self._state = self._in_arguments
+            marks, texts = self._form.elements, self._texts.get(name, ())
+            reader = elements.ElementReader(marks, texts) if marks else keywords.KeywordReader()
+            self._apart = reader
 
     def _arguments(self) -> Iterator[Piece]:
         size = self._scanner.scan(self._buffer)
@@ -136,10 +146,12 @@ class CallReader:
         if fragment:
             yield Arguments(fragment)
 
-    def _in_elements(self) -> Iterator[Piece]:
-        fragment, self._buffer = self._elements.feed(self._buffer), ""
-        if self._elements.complete:
-            self._buffer, self._state = self._elements.rest, self._tail
+    def _in_arguments(self) -> Iterator[Piece]:
+        reader = self._apart
+        assert reader is not None
+        fragment, self._buffer = reader.feed(self._buffer), ""
+        if reader.complete:
+            self._buffer, self._state = reader.rest, self._tail
         if fragment:
             yield Arguments(fragment)
 
@@ -157,12 +169,13 @@ class CallReader:
         yield from ()
 
     def _between(self) -> Iterator[Piece]:
-        again, close = self._form.again, self._form.close
-        if self._buffer.startswith(again):
-            self._buffer, self._state = self._buffer[len(again) :], self._head
-        elif close and self._buffer.startswith(close):
-            self._buffer, self._state = self._buffer[len(close) :], self._outside
-        elif not (again.startswith(self._buffer) or close.startswith(self._buffer)):
+        again, close, buffer = self._form.again, self._form.close, self._buffer
+        more = again + self._form.before_name
+        if close and buffer.startswith(close):
+            self._buffer, self._state = buffer[len(close) :], self._outside
+        elif buffer.startswith(more):
+            self._buffer, self._state = buffer[len(again) :], self._head
+        elif not (more.startswith(buffer) or close.startswith(buffer)):
             self._state = self._outside
         yield from ()
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from minikin.constrain.lark import quote
+from minikin.constrain.lark import literal, quote
 from minikin.constrain.plan import Schema, SchemaPart
-from minikin.marks import PARAMETER, PARAMETER_NAME_END
-from minikin.marks import PARAMETER_VALUE_END as _END
+from minikin.marks import Elements
 
 _DEFINITIONS = ("$defs", "definitions")
 _OF_OBJECTS = {
@@ -23,41 +22,51 @@ _NAME = re.compile(r"[^<>\n]{1,64}")
 _ELSEWHERE = re.compile(r'"\$(id|anchor|dynamicRef)": |"\$ref": "(?!#/(\$defs|definitions)/)')
 
 
-def texts_in(schema: Schema) -> frozenset[str] | None:
+def texts_in(schema: Schema, marks: Elements) -> frozenset[str] | None:
     """The parameters of a function whose values are text: strings without a further condition.
 
     None if the schema does not describe each parameter alone. Its arguments are then JSON.
     """
+    if not is_apart(schema):
+        return None
+    properties = schema.get("properties", {})
+    return frozenset(n for n, value in properties.items() if _is_text(value, marks.value_end))
+
+
+def is_apart(schema: Schema) -> bool:
+    """Whether the schema of a function describes each parameter alone."""
     properties, required = schema.get("properties", {}), schema.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
-        return None
+        return False
     open_ended = schema.get("additionalProperties", False) is not False and not properties
     if open_ended or schema.get("type") != "object" or set(schema) - _OF_OBJECTS:
-        return None
+        return False
     if not all(name in properties for name in required) or not all(map(_is_name, properties)):
-        return None
-    if _ELSEWHERE.search(json.dumps(schema)):
-        return None
-    return frozenset(name for name, value in properties.items() if _is_text(value))
+        return False
+    return not _ELSEWHERE.search(json.dumps(schema))
 
 
 def _is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _is_text(schema: Any) -> bool:
+def _is_text(schema: Any, end: str) -> bool:
     if not isinstance(schema, dict) or schema.get("type") != "string" or set(schema) - _OF_TEXTS:
         return False
     values = schema.get("enum", [""])
-    return isinstance(values, list) and all(isinstance(v, str) and _END not in v for v in values)
+    return isinstance(values, list) and all(isinstance(v, str) and end not in v for v in values)
 
 
 def element_rules(
-    name: str, part: SchemaPart, laid_out: Callable[[Schema], Schema]
+    name: str,
+    part: SchemaPart,
+    marks: Elements,
+    tokens: Mapping[str, int],
+    laid_out: Callable[[Schema], Schema],
 ) -> Iterator[str]:
     """The rules of a function's arguments. The first one has this name.
 
-    `laid_out` gives the narrowed schema of a value that is JSON.
+    `tokens` are those of marks, text -> id. `laid_out` gives the narrowed schema of a JSON value.
     """
     assert part.schema is not None
     assert part.texts is not None
@@ -67,16 +76,21 @@ def element_rules(
         f"{name}_{at}" + ("" if key in required else "?") for at, key in enumerate(properties)
     ]
     yield f"{name}: {' '.join(places) or quote('')}"
-    shared = {key: root[key] for key in _DEFINITIONS if key in root}
+    end = literal(marks.value_end, tokens)
     for at, (key, schema) in enumerate(properties.items()):
-        begin = quote(f"{PARAMETER}{key}{PARAMETER_NAME_END}")
+        begin = literal(f"{marks.begin}{key}{marks.name_end}", tokens)
         yield f"{name}_{at}: {begin} {name}_value{at}"
         if key not in part.texts:
-            own = schema | shared if isinstance(schema, dict) else schema
-            yield f"{name}_value{at}: {name}_json{at} {quote(_END)}"
-            yield f"{name}_json{at}: %json {json.dumps(laid_out(own))}"
+            yield f"{name}_value{at}: {name}_json{at} {end}"
+            yield f"{name}_json{at}: %json {json.dumps(laid_out(with_definitions(schema, root)))}"
         elif "enum" in schema:
             values = " | ".join(map(quote, schema["enum"]))
-            yield f"{name}_value{at}: ({values}) {quote(_END)}"
+            yield f"{name}_value{at}: ({values}) {end}"
         else:
-            yield rf"{name}_value{at}[lazy]: /(.|\n)*/ {quote(_END)}"
+            yield rf"{name}_value{at}[lazy]: /(.|\n)*/ {end}"
+
+
+def with_definitions(schema: Any, root: Schema) -> Any:
+    """The schema of a parameter alone, with the definitions that it can refer to."""
+    shared = {key: root[key] for key in _DEFINITIONS if key in root}
+    return schema | shared if isinstance(schema, dict) else schema

@@ -6,11 +6,13 @@ See llguidance's docs/syntax.md for its Lark dialect and docs/json_schema.md for
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import partial
 
 from minikin.constrain.channels import channel_grammar
 from minikin.constrain.client_lark import fault_in
 from minikin.constrain.elements import element_rules
+from minikin.constrain.keywords import keyword_rules
 from minikin.constrain.lark import literal, quote
 from minikin.constrain.plan import (
     CallFrame,
@@ -58,7 +60,7 @@ def _watched(plan: Plan) -> Watched:
         for part in plan.functions
         if part.lark
     ]
-    if call.elements:  # no JSON object follows the beginning of a call
+    if call.elements or call.keywords:  # no JSON object follows the beginning of a call
         ends = [call.begin]
     return Watched(
         tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts, tuple(ends)
@@ -147,13 +149,21 @@ def _call_grammar(plan: Plan, form: CallFrame) -> str:
         rules.append(f"call{at}: {head} arguments{at} {end}")
         if part.texts is not None and part.schema is not None:
             _laid_out(part)  # finds the faults of the whole schema
-            rules += element_rules(f"arguments{at}", part, partial(_value, part))
+            rules += _rules_apart(f"arguments{at}", part, form)
         else:
             rules.append(f"arguments{at}: {_arguments(part)}")
     before = literal(form.before_name, form.marks)
     for name, functions in _kinds(plan).items():
         rules.append(f"{name}: {before} ({' | '.join(f'call{at}' for at in functions)})")
     return "\n".join(rules)
+
+
+def _rules_apart(name: str, part: SchemaPart, form: CallFrame) -> Iterator[str]:
+    """The rules of arguments that are written one by one."""
+    value = partial(_value, part)
+    if form.elements:
+        return element_rules(name, part, form.elements, form.marks, value)
+    return keyword_rules(name, part, value)
 
 
 def _kinds(plan: Plan) -> dict[str, list[int]]:

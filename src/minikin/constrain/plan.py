@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from minikin.constrain.schema.subject import Subject
+from minikin.marks import Elements
 
 MAX_SCHEMA_BYTES = 256 * 1024
 
@@ -27,8 +28,10 @@ class CallFrame(msgspec.Struct, frozen=True):
     """The text before each further call."""
     close: str
     """The text after the last call."""
-    elements: bool = False
-    """Whether arguments are elements, and not a JSON object."""
+    elements: Elements | None = None
+    """The marks around each argument, if they are elements."""
+    keywords: bool = False
+    """Whether arguments are written as in Python. Otherwise they are elements or JSON."""
     marks: dict[str, int] = {}
     """Parts of these texts that are one token -> its id."""
 
@@ -57,7 +60,8 @@ class SchemaPart(msgspec.Struct, frozen=True):
     start of the arguments' only string to the end of the answer. Empty: the schema counts."""
 
     texts: frozenset[str] | None = None
-    """The parameters whose values are text, if arguments are elements. None: they are JSON."""
+    """The parameters whose values are text without quotes, if each argument is written alone. None:
+    the arguments are a JSON object."""
 
     def check_size(self) -> SchemaPart:
         """This part. Raises InvalidRequest if its schema is too large or not JSON."""

@@ -75,14 +75,13 @@ def test_calls_chosen_required_and_named(ask, family):
 
 
 def test_text_that_is_not_a_call_is_content(ask, family):
-    begun = family.one[: family.one.index("<parameter" if family.form.elements else '{"a"')]
+    begun = family.one[: family.one.index(family.begun)]
     for text in (f"{family.form.begin}!", begun, family.form.begin[:-1]):
         assert ask(f"So {text}") == ("stop", f"So {text}", [])
 
 
 def test_a_call_that_is_cut_off(ask, family):
-    name = "a>\n" if family.form.elements else '"a": '
-    text = family.one[: family.one.index(name) + len(name)]
+    text = family.one[: family.one.index(family.before) + len(family.before)]
     limit = -(-len(text) // 3)
     assert ask(text, max_tokens=limit) == ("length", "", [("f", '{"a": ')])
 

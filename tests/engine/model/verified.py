@@ -9,13 +9,19 @@ import gguf
 
 from minikin.chat.call_formats import (
     ELEMENTS,
+    GLM,
     GRANITE,
     HARMONY,
+    LFM2,
     LLAMA,
+    MINIMAX,
     MISTRAL,
     MISTRAL_NAMED,
+    OLMO,
     PHI,
+    SEED,
     TAGGED,
+    TAGGED_IN_LINE,
     CallFormat,
 )
 from minikin.marks import CHANNEL, MISTRAL_THINK_BEGIN, SEED_THINK_BEGIN, THINK_BEGIN
@@ -48,6 +54,15 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "Gemma 3": (),
     "Phi-3": (),
     "Phi-4-mini": (PHI,),
+    "Seed-OSS": (SEED,),
+    "OLMo 3": (OLMO,),
+    "EXAONE 4": (TAGGED_IN_LINE,),
+    "EXAONE 4 1.2B": (TAGGED_IN_LINE,),
+    "LFM2": (LFM2,),
+    "LFM2-MoE": (LFM2,),
+    "GLM-4.5": (GLM,),
+    "GLM-4.5-Air": (GLM,),
+    "MiniMax-M2": (MINIMAX,),
     "gpt-oss": (HARMONY,),
 }
 """How the published templates of a family write calls; none: the prompt describes the tools."""
@@ -61,6 +76,13 @@ THOUGHTS: dict[str, tuple[str, ...]] = {
     "Qwen3-MoE": (THINK_BEGIN,),
     "Qwen3.5": (THINK_BEGIN,),
     "Seed-OSS": (SEED_THINK_BEGIN,),
+    "Hunyuan": (THINK_BEGIN,),
+    "EXAONE 4": (THINK_BEGIN,),
+    "EXAONE 4 1.2B": (THINK_BEGIN,),
+    "LFM2": (THINK_BEGIN,),
+    "GLM-4.5": (THINK_BEGIN,),
+    "GLM-4.5-Air": (THINK_BEGIN,),
+    "MiniMax-M2": (THINK_BEGIN,),
     "Phi-4-mini": (THINK_BEGIN,),
     "gpt-oss": (f"{CHANNEL}analysis",),
 }

@@ -18,6 +18,7 @@ from minikin.chat.messages import RESULTS
 from minikin.chat.thoughts import ThoughtMarks
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.elements import texts_in
+from minikin.constrain.keywords import are_keywords
 from minikin.constrain.plan import CallFrame, Plan, SchemaPart, ThoughtFrame
 from minikin.constrain.schema.strict import check_root
 from minikin.constrain.schema.subject import Subject
@@ -107,8 +108,7 @@ def answer_form(request: AnswerRequest, calls: CallFormat, marks: Mapping[str, i
     plan = Plan(
         answer,
         tuple(
-            _function(request.place_of_function(at), tool["function"], elements=calls.elements)
-            for at, tool in tools
+            _function(request.place_of_function(at), tool["function"], calls) for at, tool in tools
         ),
         replace(msgspec.convert(calls, CallFrame, from_attributes=True), marks=dict(marks)),
         several=_several(request, calls) and not named,
@@ -172,7 +172,7 @@ def _for_the_model(tool: dict[str, Any]) -> dict[str, Any]:
     return tool | {"function": function}
 
 
-def _function(place: str, function: dict[str, Any], *, elements: bool) -> SchemaPart:
+def _function(place: str, function: dict[str, Any], calls: CallFormat) -> SchemaPart:
     """A tool's name and arguments: always an object, empty without parameters."""
     name, strict = function["name"], bool(function.get("strict"))
     if function.get("custom"):
@@ -186,4 +186,7 @@ def _function(place: str, function: dict[str, Any], *, elements: bool) -> Schema
     check_root(given.get("type", "object"), subject)
     schema = given if strict else {"type": "object"} | given
     part = SchemaPart(subject, schema, strict, name, loose=not strict).check_size()
-    return replace(part, texts=texts_in(schema)) if elements else part
+    if calls.elements:
+        return replace(part, texts=texts_in(schema, calls.elements))
+    alone = calls.keywords and are_keywords(schema)
+    return replace(part, texts=frozenset()) if alone else part

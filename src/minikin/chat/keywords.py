@@ -1,0 +1,251 @@
+"""Arguments of tool calls as in a Python call: `a="x", b=[1, True]`.
+
+LFM2 and OLMo 3 write them. JSON's words `true`, `false` and `null` are read too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+NAME = re.compile(r"[^\W\d]\w{0,63}")
+"""A name that needs no quotes."""
+_NAMED = re.compile(rf"({NAME.pattern}) ?=")
+_MAYBE_NAMED = re.compile(rf"({NAME.pattern} ?)?")
+_BETWEEN = re.compile(r"[\s,]*")
+_MOST_WORD = 256
+_TOKEN = re.compile(
+    r"""(?P<open>[\[{(])|(?P<close>[\]})])|(?P<mark>[,:])|(?P<quote>'''|\"\"\"|['"])"""
+    rf"""|(?P<word>[^\s\[\]{{}}(),:'"]{{1,{_MOST_WORD}}})"""
+)
+_MAYBE_QUOTE = ("'", '"', "''", '""')
+"""What can become three quotes."""
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+_WORDS = {"True": "true", "False": "false", "None": "null"}
+_HEX = "[0-9a-fA-F]"
+_ESCAPE = re.compile(rf"\\(x{_HEX}{{2}}|u{_HEX}{{4}}|U{_HEX}{{8}}|[^xuU])", re.DOTALL)
+_MAYBE_ESCAPE = re.compile(rf"\\(x{_HEX}?|u{_HEX}{{0,3}}|U{_HEX}{{0,7}})?")
+_ESCAPED = {
+    "n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "a": "\a", "v": "\v", "0": "\0",
+    "\n": "", "\\": "\\", "'": "'", '"': '"',
+}  # fmt: skip
+
+
+def are_keywords(arguments: Any) -> bool:
+    """Whether these arguments are an object whose names need no quotes."""
+    return isinstance(arguments, dict) and all(map(NAME.fullmatch, arguments))
+
+
+def written(arguments: Mapping[str, Any], hide: Callable[[str], str]) -> str:
+    """The arguments as a model writes them. `hide` is applied to names and values."""
+    return ", ".join(f"{hide(name)}={hide(_text(value))}" for name, value in arguments.items())
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def has_begun(arguments: str) -> bool | None:
+    """Whether the first argument has its name, or there is none. None: that is not known yet."""
+    if arguments.startswith(")") or _NAMED.match(arguments):
+        return True
+    return None if _MAYBE_NAMED.fullmatch(arguments) else False
+
+
+class KeywordReader:
+    """Turns the arguments of one call into a JSON object, as they arrive.
+
+    What it makes is always JSON: arguments end where the text is not as in Python.
+    """
+
+    def __init__(self) -> None:
+        self._state = self._between
+        self._value = _ValueReader()
+        self._any = False
+        self.rest = ""
+        """The text that was not read yet: after the end, all that follows the arguments."""
+        self.complete = False
+
+    def feed(self, text: str) -> str:
+        """Add text. Returns more of the JSON."""
+        self.rest += text
+        made = ""
+        while not self.complete:
+            state, size = self._state, len(self.rest)
+            made += "".join(state())
+            if self._state == state and len(self.rest) == size:
+                break
+        return made
+
+    def _between(self) -> Iterator[str]:
+        self.rest = _BETWEEN.sub("", self.rest, count=1)
+        if named := _NAMED.match(self.rest):
+            self.rest, self._state = self.rest[named.end() :], self._in_value
+            self._value = _ValueReader()
+            yield f"{', ' if self._any else '{'}{json.dumps(named[1], ensure_ascii=False)}: "
+            self._any = True
+        elif not _MAYBE_NAMED.fullmatch(self.rest):
+            self.complete = True
+            yield "}" if self._any else "{}"
+
+    def _in_value(self) -> Iterator[str]:
+        made, self.rest = self._value.feed(self.rest)
+        if self._value.complete:
+            self._state = self._between
+        yield made
+
+
+class _ValueReader:
+    """Turns one value into JSON, as it arrives. The text after it stays."""
+
+    def __init__(self) -> None:
+        self._open: list[Literal["[", "{"]] = []
+        self._expects: Literal["value", "key", "colon", "next"] = "value"
+        self._comma = ""
+        """Not written yet: Python allows one before the end of a list."""
+        self._quote: re.Pattern[str] | None = None
+        """The end of the string, or an escape in it, while there is one."""
+        self.complete = False
+        self._reads: dict[str, Callable[[str, list[str]], bool]] = {
+            "open": self._bracket,
+            "close": self._close,
+            "mark": self._mark,
+            "quote": self._quoted,
+            "word": self._word,
+        }
+        """By the group of _TOKEN. False: the value ends before this token."""
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """More of the JSON, and the text that was not read yet."""
+        made: list[str] = []
+        at = 0
+        while at < len(text) and not self.complete:
+            size = self._in_string(text, at, made) if self._quote else self._token(text, at, made)
+            if not size:
+                break
+            at += size
+        return "".join(made), text[at:]
+
+    def _token(self, text: str, at: int, made: list[str]) -> int:
+        """Read one token. Returns its size. 0: it can be longer, or the value ended before it."""
+        if text[at].isspace():
+            return 1
+        token = _TOKEN.match(text, at)
+        assert token is not None, "every other character begins a token"
+        if token["word"] and token.end() == len(text) < at + _MOST_WORD:
+            return 0
+        if token["quote"] and text[at:] in _MAYBE_QUOTE:
+            return 0
+        read = self._reads[token.lastgroup or ""]
+        return len(token[0]) if read(token[0], made) else 0
+
+    def _mark(self, mark: str, made: list[str]) -> bool:
+        if mark == ":" and self._expects == "colon":
+            made.append(": ")
+            self._expects = "value"
+            return True
+        if mark == ":" or not self._open:
+            return self._end(made)
+        is_object = self._open[-1] == "{"
+        if self._expects != ("key" if is_object else "value"):  # there is an item before it
+            self._fill(made)
+            self._comma = ", "
+        self._expects = "key" if is_object else "value"
+        return True
+
+    def _close(self, _: str, made: list[str]) -> bool:
+        if not self._open:
+            return self._end(made)
+        self._fill(made)
+        made.append("}" if self._open.pop() == "{" else "]")
+        self._comma, self._expects = "", "next"
+        return True
+
+    def _fill(self, made: list[str]) -> None:
+        """Write what an item lacks: the value of a name."""
+        lacks_value = self._expects == "value" and (not self._open or self._open[-1] == "{")
+        made.append(": null" if self._expects == "colon" else "null" if lacks_value else "")
+
+    def _end(self, made: list[str]) -> bool:
+        """End the value before this token, with all that is open. Returns False."""
+        while self._open:
+            self._close("", made)
+        self._fill(made)
+        self.complete = True
+        return False
+
+    def _begins(self, made: list[str]) -> bool:
+        """Write what is between this item and the one before, if there can be another one."""
+        if self._expects not in ("value", "key"):
+            return self._end(made)
+        made.append(self._comma)
+        self._comma = ""
+        self._expects = "next" if self._expects == "value" else "colon"
+        return True
+
+    def _bracket(self, bracket: str, made: list[str]) -> bool:
+        if self._expects == "key" or not self._begins(made):
+            return self._end(made)
+        self._open.append("{" if bracket == "{" else "[")
+        self._expects = "key" if bracket == "{" else "value"
+        made.append(self._open[-1])
+        return True
+
+    def _quoted(self, quote: str, made: list[str]) -> bool:
+        if not self._begins(made):
+            return False
+        self._quote = re.compile(rf"{quote}|\\")
+        made.append('"')
+        return True
+
+    def _word(self, word: str, made: list[str]) -> bool:
+        is_key = self._expects == "key"
+        if not self._begins(made):
+            return False
+        plain = _WORDS.get(word, word)
+        known = plain in _WORDS.values() or _NUMBER.fullmatch(plain)
+        made.append(plain if known and not is_key else json.dumps(word, ensure_ascii=False))
+        return True
+
+    def _in_string(self, text: str, at: int, made: list[str]) -> int:
+        """Read a piece of a string. Returns its size. 0: its end or an escape can be incomplete."""
+        assert self._quote is not None
+        found = self._quote.search(text, at)
+        if found is None:
+            quote = self._quote.pattern[0]
+            kept = text[at:].rstrip(quote) if len(self._quote.pattern) > 4 else text[at:]
+            made.append(_inside(kept))
+            return len(kept)
+        made.append(_inside(text[at : found.start()]))
+        if found.start() > at:
+            return found.start() - at
+        if found[0] != "\\":
+            self._quote = None
+            made.append('"')
+            return len(found[0])
+        if escape := _ESCAPE.match(text, at):
+            made.append(_unescaped(escape[1]))
+            return len(escape[0])
+        if _MAYBE_ESCAPE.fullmatch(text, at):
+            return 0
+        made.append(_inside("\\"))
+        return 1
+
+
+def _inside(text: str) -> str:
+    """`text` as within a JSON string."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _unescaped(escape: str) -> str:
+    """What follows a backslash in Python, as within a JSON string. An unknown one stays."""
+    if escape[0] not in "xuU" or len(escape) == 1:
+        return _inside(_ESCAPED.get(escape, f"\\{escape}"))
+    code = int(escape[1:], 16)
+    if code > 0x10FFFF:
+        return _inside(f"\\{escape}")
+    return json.dumps(chr(code))[1:-1]  # half a surrogate pair stays an escape
