@@ -18,6 +18,8 @@ from minikin.store.tables import responses as table
 
 MAX_RESPONSES = 100_000
 """Above this number, the oldest are deleted."""
+MOST_IDS = 500
+"""In one query. Databases limit its parameters."""
 
 
 class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,8 +50,12 @@ class Responses:
         new_items: Sequence[Item] = (),
         *,
         conversation: str | None = None,
+        has_run: bool = False,
     ) -> None:
         """Store a response, or replace it. If there are too many, the oldest is deleted.
+
+        `has_run`: it is the end of one that `put` stored before. No effect if another server has
+        ended or deleted it since.
 
         `new_items` are items of its input and its output, which `items` finds by their ids from now
         on. They are also appended to `conversation`, an id, in the same transaction. Raises
@@ -57,9 +63,12 @@ class Responses:
         """
         row = asdict(response)
         async with self._database.write() as db:
+            running = (_RUNS,) if has_run else ()
             changed = await db.execute(
-                sa.update(table).where(*_one(response.owner, response.id)).values(row)
+                sa.update(table).where(*_one(response.owner, response.id), *running).values(row)
             )
+            if not changed.rowcount and has_run:
+                return
             if not changed.rowcount:
                 made = await db.execute(sa.insert(table).returning(table.c.position), row)
                 if (oldest := made.scalar_one() - MAX_RESPONSES) > 0:
@@ -81,7 +90,16 @@ class Responses:
 
     async def unfinished(self) -> list[StoredResponse]:
         """The responses of all owners that have not ended, oldest first."""
-        return await self._select(table.c.request.is_not(None))
+        return await self._select(_RUNS)
+
+    async def running(self, identifiers: Sequence[str]) -> set[str]:
+        """Those of these ids whose responses have not ended, and are not deleted."""
+        found: set[str] = set()
+        async with self._database.read() as db:
+            for at in range(0, len(identifiers), MOST_IDS):
+                these = table.c.id.in_(identifiers[at : at + MOST_IDS])
+                found.update((await db.scalars(sa.select(table.c.id).where(these, _RUNS))).all())
+        return found
 
     async def delete(self, owner: str, identifier: str) -> bool:
         """Delete a response, and its items that are in no conversation.
@@ -98,6 +116,9 @@ class Responses:
     async def _select(self, *conditions: sa.ColumnElement[bool]) -> list[StoredResponse]:
         query = sa.select(table).where(*conditions).order_by(table.c.position)
         return await self._database.select(StoredResponse, query)
+
+
+_RUNS = table.c.request.is_not(None)
 
 
 def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:

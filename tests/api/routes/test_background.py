@@ -189,6 +189,49 @@ def test_another_server_of_the_database_does_not_run_it_too(serve, tmp_path):
     assert [request.id for request in other.engine.requests] == [done["id"]]
 
 
+@pytest.fixture
+def two_servers(serve, location):
+    """Two servers of one database. The first one runs a response that does not end soon."""
+    place = {"database": location}
+    with live_server(ScriptedEngine(), **place) as first:
+        ended(first, create(first)["id"])  # the database exists
+    running = serve(ScriptedEngine(tokens=["a "] * 2_000, pause=0.2), **place)
+    made = create(running)
+    until(lambda: running.engine.requests)
+    return running, serve(ScriptedEngine(), **place), made["id"]
+
+
+def test_another_server_of_the_database_cancels_it(two_servers):
+    running, other, identifier = two_servers
+    assert get(other, f"{identifier}/cancel", "POST")["status"] == "cancelled"
+    until(lambda: running.engine.cancelled == [identifier])
+    for server in running, other:
+        assert ended(server, identifier)["status"] == "cancelled"
+    assert get(running, f"{identifier}/cancel", "POST")["status"] == "cancelled"
+
+
+def test_what_another_server_deletes_ends_and_does_not_come_back(two_servers):
+    running, other, identifier = two_servers
+    get(other, identifier, "DELETE")
+    until(lambda: running.engine.cancelled == [identifier])
+    until(lambda: httpx.get(f"{running.url}/v1/responses/{identifier}").status_code == 404)
+    get(other, identifier, status=404)
+
+
+@pytest.fixture
+def no_look(monkeypatch):
+    monkeypatch.setattr(background, "LOOK_SECONDS", 3600.0)
+
+
+def test_what_another_server_cancels_just_before_its_end_stays_cancelled(no_look, two_servers):
+    running, other, identifier = two_servers
+    assert get(other, f"{identifier}/cancel", "POST")["status"] == "cancelled"
+    running.engine.told_to_cancel.add(identifier)
+    until(lambda: running.engine.cancelled == [identifier])
+    ended(running, identifier)
+    assert get(other, identifier)["status"] == "cancelled"
+
+
 def test_what_cannot_run_again_ends_as_failed(serve, tmp_path):
     place = {"database": str(tmp_path / "kept.sqlite3")}
     with live_server(ScriptedEngine(**STUCK), extensions=True, **place) as stuck:

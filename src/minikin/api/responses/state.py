@@ -100,6 +100,12 @@ def failed(response: StoredResponse, error: MinikinError) -> StoredResponse:
     return replace(response, body=body, request=None)
 
 
+def cancelled(response: StoredResponse) -> StoredResponse:
+    """A stored response that has not ended, cancelled."""
+    body = response.body | {"status": "cancelled", "service_tier": "default"}
+    return replace(response, body=body, request=None)
+
+
 def in_full(body: dict[str, Any]) -> dict[str, Any]:
     """A response as a JSON answer has it: with the payer after its end."""
     if body["status"] in _RUNNING:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 import msgspec
@@ -34,6 +34,8 @@ RETRY_SECONDS = 1.0
 """Between two tries to run a response, while the model loads."""
 CLAIM_SECONDS = 10.0
 """Between two tries to be the only server that resumes the responses of a database."""
+LOOK_SECONDS = 1.0
+"""How often a server looks what other servers of its database have cancelled or deleted."""
 KEPT_SECONDS = 600.0
 """How long events, and responses without `store`, are kept after the end."""
 MAX_KEPT = 64
@@ -59,6 +61,11 @@ class Job:
     def key(self) -> Key:
         """The owner and the id."""
         return self.turn.owner, self.turn.maker.response.id
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self.task is not None and not self.task.done()
 
     @property
     def body(self) -> dict[str, Any]:
@@ -100,17 +107,20 @@ class Background:
         self._jobs: dict[Key, Job] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._ended: deque[Job] = deque()
+        self._watching: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Run again what an earlier server did not end."""
         self._spawn(self._resume())
+        self._watching = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
         """End all work. Stored responses run again after the next start."""
-        for task in self._running:
+        tasks = self._running | ({self._watching} if self._watching else set())
+        for task in tasks:
             task.cancel()
-        if self._running:
-            await asyncio.wait(self._running)
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def begin(self, request: ResponseRequest, body: Any, owner: str) -> Job:
         """Queue a response. Raises Overloaded if there are too many."""
@@ -128,7 +138,7 @@ class Background:
 
     async def cancel(self, job: Job) -> None:
         """Cancel a response, and wait for its end. No effect on one that has ended."""
-        if job.task and not job.task.done():
+        if job.task and job.runs:
             if not job.turn.maker.ended:
                 job.cancelled = True
                 job.task.cancel()
@@ -198,6 +208,23 @@ class Background:
                 raise
             return False
         return True
+
+    async def _watch(self) -> None:
+        """End what another server of this database has cancelled or deleted."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            with suppress(StoreFailure):  # the log has it
+                await self._look()
+
+    async def _look(self) -> None:
+        store = self._service.store.responses
+        jobs = [job for job in self._jobs.values() if job.turn.request.store and job.runs]
+        left = await store.running([job.key[1] for job in jobs]) if jobs else set()
+        for job in jobs:
+            if job.key[1] not in left:
+                await self.cancel(job)
+                if not await store.get(*job.key):
+                    self.forget(job)
 
     async def _end(self, job: Job, events: list[ResponseEvent]) -> None:
         """The end of a response that the engine did not end."""

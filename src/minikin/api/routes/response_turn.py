@@ -90,7 +90,10 @@ class ResponseTurn:
         response = stored(self.request, self.maker.response, self.items, self.owner)
         new = [*self.items, *response.body["output"]]
         await self._service.store.responses.put(
-            response, new, conversation=self.request.conversation
+            response,
+            new,
+            conversation=self.request.conversation,
+            has_run=self.request.background,
         )
 
     async def keep_queued(self, body: Any) -> None:

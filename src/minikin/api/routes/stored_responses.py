@@ -15,7 +15,7 @@ from minikin.api.request import faults
 from minikin.api.request.rules import OneOf
 from minikin.api.responses.events import without_padding
 from minikin.api.responses.parameters import INCLUDABLE
-from minikin.api.responses.state import in_full
+from minikin.api.responses.state import cancelled, in_full
 from minikin.api.routes.background import Background, Job
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.operations import any_object, component, listing, of_path, operation
@@ -93,6 +93,9 @@ class StoredResponses:
         found = await self._find(request)
         if not found.body["background"]:
             raise InvalidRequest("Cannot cancel a synchronous response.")
+        if found.request:  # another server runs it, and looks into the store
+            await self._store.put(cancelled(found), has_run=True)
+            found = await self._find(request)
         return json_response(in_full(found.body))
 
     async def input_items(self, request: Request) -> Response:
