@@ -43,7 +43,7 @@ def matrix(kernels, outputs, width, bits, *, gated=False):
     """A random matrix, packed, and the same in float64; 16 bits are bfloat16."""
     if bits == 16:
         pairs = (normal(outputs, width) * 0.1).view(np.uint32) >> 16
-        packed = PackedMatrix(kernels, pairs.astype(np.uint16), gated=gated)
+        packed = PackedMatrix.pack(kernels, pairs.astype(np.uint16), gated=gated)
         return packed, (pairs << 16).view(np.float32).astype(np.float64)
     groups = (outputs, width // GROUP)
     blocks = Blocks(
@@ -52,7 +52,7 @@ def matrix(kernels, outputs, width, bits, *, gated=False):
         minimum=(normal(*groups) * 0.1).astype(np.float16),
         bits=bits,
     )
-    return PackedMatrix(kernels, blocks, gated=gated), numbers(blocks)
+    return PackedMatrix.pack(kernels, blocks, gated=gated), numbers(blocks)
 
 
 def numbers(blocks):

@@ -66,7 +66,7 @@ def test_every_half_is_the_same_float(kernels):
         minimum=np.zeros_like(halves),
         bits=8,
     )
-    found = PackedMatrix(kernels, blocks).rows(np.arange(len(halves)))
+    found = PackedMatrix.pack(kernels, blocks).rows(np.arange(len(halves)))
     assert (found == halves.astype(np.float32)).all()
 
 

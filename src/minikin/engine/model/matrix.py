@@ -49,15 +49,13 @@ class Matrix:
 
 def pack(
     kernels: Kernels, matrix: Matrix, *, gated: bool = False, sample: int = SAMPLE
-) -> PackedMatrix | None:
-    """The matrix in the form of the kernels. None if they do not support its shape.
+) -> PackedMatrix:
+    """The matrix in the form of the kernels, which must support its shape.
 
     It stays quantized if its type fits (see `Blocks`), and is rounded to bfloat16 otherwise.
     """
-    if not PackedMatrix.fits(matrix.outputs, matrix.width, gated=gated):
-        return None
     form = Blocks.stack(matrix.parts, sample) or _in_bfloat16(matrix)
-    return PackedMatrix(kernels, form, gated=gated)
+    return PackedMatrix.pack(kernels, form, gated=gated)
 
 
 def _in_bfloat16(matrix: Matrix) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
 
@@ -27,6 +28,10 @@ class MatrixPart:
     """The order of the rows. None: unchanged."""
 
 
+Read = Callable[[], tuple[np.ndarray, GGMLType]]
+"""Reads the packed bytes of a tensor whose shape is right, and says their type."""
+
+
 class Tensors:
     """The tensors of a file. Methods raise ModelFileError for a missing tensor or wrong shape."""
 
@@ -43,30 +48,40 @@ class Tensors:
 
     def vector(self, name: str, size: int) -> np.ndarray:
         """[size] float32."""
-        data, kind = self._take(name, (size,))
+        data, kind = self._take(name, (size,))()
         return dequantize(data, kind, (size,))
 
     def table(self, name: str, rows: int, width: int) -> np.ndarray:
         """[rows, width] float32."""
-        data, kind = self._take(name, (rows, width))
+        data, kind = self._take(name, (rows, width))()
         return dequantize(data, kind, (rows, width))
 
-    def rows(self, part: MatrixPart, width: int) -> tuple[np.ndarray, GGMLType]:
-        """A part's packed bytes, uint8 [rows, bytes per row], and their type."""
+    def rows(self, part: MatrixPart, width: int) -> Read:
+        """A part's packed bytes, uint8 [rows, bytes per row]."""
         whole = part.whole or part.rows
-        data, kind = self._take(f"{part.name}.weight", (whole, width))
-        rows = data.reshape(whole, -1)[part.start : part.start + part.rows]
-        return (rows if part.order is None else rows[part.order]), kind
+        take = self._take(f"{part.name}.weight", (whole, width))
 
-    def stack(self, part: MatrixPart, count: int, width: int) -> tuple[np.ndarray, GGMLType]:
+        def read() -> tuple[np.ndarray, GGMLType]:
+            data, kind = take()
+            rows = data.reshape(whole, -1)[part.start : part.start + part.rows]
+            return (rows if part.order is None else rows[part.order]), kind
+
+        return read
+
+    def stack(self, part: MatrixPart, count: int, width: int) -> Read:
         """The packed bytes of `count` stacked matrices, uint8 [count, rows, bytes per row]."""
-        data, kind = self._take(f"{part.name}.weight", (count, part.rows, width))
-        return data.reshape(count, part.rows, -1), kind
+        take = self._take(f"{part.name}.weight", (count, part.rows, width))
+
+        def read() -> tuple[np.ndarray, GGMLType]:
+            data, kind = take()
+            return data.reshape(count, part.rows, -1), kind
+
+        return read
 
     def biases(self, part: MatrixPart, count: int) -> np.ndarray:
         """[count, rows] float32, from `count` stacked matrices."""
         shape = count, part.rows
-        data, kind = self._take(f"{part.name}.bias", shape)
+        data, kind = self._take(f"{part.name}.bias", shape)()
         return dequantize(data, kind, shape)
 
     def bias(self, part: MatrixPart) -> np.ndarray:
@@ -75,16 +90,21 @@ class Tensors:
         bias = bias[part.start : part.start + part.rows]
         return bias if part.order is None else bias[part.order]
 
-    def columns(self, name: str, rows: int, width: int, count: int) -> tuple[np.ndarray, GGMLType]:
+    def columns(self, name: str, rows: int, width: int, count: int) -> Read:
         """`count` matrices that are side by side in `name`, as from `stack`.
 
         As float32 if blocks of the type are wider than `width` allows.
         """
-        data, kind = self._take(f"{name}.weight", (rows, count * width))
-        if width % kind.block_size:
-            data = dequantize(data, kind, (rows, count * width)).view(np.uint8)
-            kind = GGMLType.F32
-        return np.ascontiguousarray(data.reshape(rows, count, -1).swapaxes(0, 1)), kind
+        take = self._take(f"{name}.weight", (rows, count * width))
+
+        def read() -> tuple[np.ndarray, GGMLType]:
+            data, kind = take()
+            if width % kind.block_size:
+                data = dequantize(data, kind, (rows, count * width)).view(np.uint8)
+                kind = GGMLType.F32
+            return np.ascontiguousarray(data.reshape(rows, count, -1).swapaxes(0, 1)), kind
+
+        return read
 
     def check_all_taken(self, skipped: Run[str]) -> None:
         """Raise ModelFileError for an unused tensor, except those that begin as in `skipped`."""
@@ -97,10 +117,11 @@ class Tensors:
                 f"{extra[0][:64]!a}."
             )
 
-    def _take(self, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, GGMLType]:
+    def _take(self, name: str, shape: tuple[int, ...]) -> Read:
         info = self._file.tensors.get(name)
         if info is None or info.shape != shape:
             found = "is missing" if info is None else f"has the shape {info.shape}"
             raise ModelFileError(f"The tensor {name} must have the shape {shape}, but it {found}.")
         self._untaken.discard(name)
-        return self._file.data(name), info.type
+        kind = info.type
+        return lambda: (self._file.data(name), kind)

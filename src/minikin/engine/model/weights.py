@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Run
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from minikin.engine.model.architecture import Architecture, Experts
-from minikin.engine.model.matrix import Matrix, pack
+from minikin.engine.model.matrix import Matrix, Part, pack
 from minikin.engine.model.mixture import Expert, Mixture
 from minikin.engine.model.recurrence import DeltaNet, ShortConvolution
-from minikin.engine.model.tensors import MatrixPart, Tensors
-from minikin.engine.native.kernels import Kernels
+from minikin.engine.model.shelf import Shelf
+from minikin.engine.model.tensors import MatrixPart, Read, Tensors
+from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.native.quantized import SAMPLE
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
@@ -75,22 +77,42 @@ class Weights:
 
 
 def load_weights(
-    file: ModelFile, architecture: Architecture, kernels: Kernels | None = None
+    file: ModelFile,
+    architecture: Architecture,
+    kernels: Kernels | None = None,
+    shelf: Shelf | None = None,
 ) -> Weights:
     """Read every tensor of the model, packed for `kernels` if given.
 
+    Matrices that `shelf` has are not read from the file. It gets those that it does not have.
     Raises ModelFileError for a missing or unused tensor, or a wrong shape.
     """
-    return _Loader(file, architecture, kernels).load()
+    return _Loader(file, architecture, kernels, shelf or Shelf()).load()
+
+
+class _Unread(NamedTuple):
+    """Matrices of one shape in the file."""
+
+    width: int
+    rows: int
+    read: Callable[[int], Run[Part]]
+    """Reads the parts of one of them."""
+
+
+def _each(stacks: Run[Read]) -> Callable[[int], Run[Part]]:
+    """Reads the parts of one of the stacked matrices. The first call reads all of them."""
+    read = cache(lambda: [stack() for stack in stacks])
+    return lambda i: [(matrices[i], kind) for matrices, kind in read()]
 
 
 class _Loader:
     def __init__(
-        self, file: ModelFile, architecture: Architecture, kernels: Kernels | None
+        self, file: ModelFile, architecture: Architecture, kernels: Kernels | None, shelf: Shelf
     ) -> None:
         self.tensors = Tensors(file)
         self.architecture = architecture
         self.kernels = kernels
+        self.shelf = shelf
 
     def load(self) -> Weights:
         a = self.architecture
@@ -257,7 +279,8 @@ class _Loader:
         a = self.architecture
         if not count:
             return
-        downs, kind = self.tensors.columns(f"{at}.ffn_down_shexp", a.hidden, a.feed_forward, count)
+        columns = self.tensors.columns(f"{at}.ffn_down_shexp", a.hidden, a.feed_forward, count)
+        down = _Unread(a.feed_forward, a.hidden, _each([columns]))
         for i in range(count):
             gate_up = [
                 MatrixPart(
@@ -268,8 +291,7 @@ class _Loader:
                 )
                 for name in ("gate", "up")
             ]
-            down = self._kept(Matrix(a.feed_forward, [(downs[i], kind)]), gated=False)
-            yield Expert(self._linear(a.hidden, *gate_up, gated=True), down)
+            yield Expert(self._linear(a.hidden, *gate_up, gated=True), self._kept(down, i))
 
     def _gate_up(self, gate: str, up: str, both: str, size: int) -> list[MatrixPart]:
         if f"{gate}.weight" in self.tensors:
@@ -278,7 +300,7 @@ class _Loader:
 
     def _router(self, part: MatrixPart) -> np.ndarray:
         """See `Mixture.router`."""
-        rows, kind = self.tensors.rows(part, self.architecture.hidden)
+        rows, kind = self.tensors.rows(part, self.architecture.hidden)()
         return dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
 
     def _stack(
@@ -288,29 +310,43 @@ class _Loader:
 
         They are unpacked one by one.
         """
-        read = [self.tensors.stack(part, count, width) for part in parts]
+        stacks = [self.tensors.stack(part, count, width) for part in parts]
         biases: list[np.ndarray | None] = [None] * count
         if biased:
             biases = [*np.hstack([self.tensors.biases(part, count) for part in parts])]
         # One sample for the whole tensor: a model can have 18,000 experts.
         sample = max(1, SAMPLE // count)
+        unread = _Unread(width, sum(part.rows for part in parts), _each(stacks))
         return [
-            self._kept(
-                Matrix(width, [(matrices[i], kind) for matrices, kind in read], bias),
-                gated=gated, sample=sample,
-            )
-            for i, bias in enumerate(biases)
-        ]  # fmt: skip
+            self._kept(unread, i, bias, gated=gated, sample=sample) for i, bias in enumerate(biases)
+        ]
 
     def _linear(self, width: int, *parts: MatrixPart, gated: bool = False) -> Matrix:
         """One Matrix from several parts with the same input, stacked."""
-        read = [self.tensors.rows(part, width) for part in parts]
-        return self._kept(Matrix(width, read, self._bias(parts)), gated=gated)
+        reads = [self.tensors.rows(part, width) for part in parts]
+        rows = sum(part.rows if part.order is None else len(part.order) for part in parts)
+        unread = _Unread(width, rows, lambda _: [read() for read in reads])
+        return self._kept(unread, 0, self._bias(parts), gated=gated)
 
-    def _kept(self, matrix: Matrix, *, gated: bool, sample: int = SAMPLE) -> Matrix:
-        """The matrix, packed if possible. The bytes of the file are then not needed."""
-        packed = pack(self.kernels, matrix, gated=gated, sample=sample) if self.kernels else None
-        return replace(matrix, parts=(), packed=packed) if packed else matrix
+    def _kept(
+        self,
+        unread: _Unread,
+        i: int,
+        bias: np.ndarray | None = None,
+        *,
+        gated: bool = False,
+        sample: int = SAMPLE,
+    ) -> Matrix:
+        """Matrix `i`, packed if possible. The bytes of the file are then not needed."""
+        width, rows, read = unread
+        kernels = self.kernels
+        if kernels is None or not PackedMatrix.fits(rows, width, gated=gated):
+            return Matrix(width, read(i), bias)
+
+        def make() -> PackedMatrix:
+            return pack(kernels, Matrix(width, read(i)), gated=gated, sample=sample)
+
+        return Matrix(width, (), bias, self.shelf.next(rows, width, gated, make))
 
     def _bias(self, parts: Run[MatrixPart]) -> np.ndarray | None:
         if f"{parts[0].name}.bias" not in self.tensors:

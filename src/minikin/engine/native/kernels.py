@@ -81,33 +81,47 @@ class PackedMatrix:
     """
 
     def __init__(
-        self, kernels: Kernels, matrix: Blocks | np.ndarray, *, gated: bool = False
+        self, kernels: Kernels, cells: np.ndarray, rows: int, width: int, bits: int, *, gated: bool
     ) -> None:
+        """`cells` as the kernels read them, uint8 [`size`], at a multiple of ALIGNMENT."""
+        self.shape = rows, width
+        self.width = width
+        self.outputs = _outputs(rows)
+        """The rows, and rows of zeros up to the next number that the kernels support."""
+        self.is_whole = rows == self.outputs
+        """Whether there are no rows of zeros."""
+        self.bits = bits
+        self.gated = gated
+        self._kernels = kernels
+        self.cells = cells
+        self._biases: list[np.ndarray] = []
+        self.struct = self.with_bias(None)
+        self.at = ctypes.addressof(self.struct)
+
+    @classmethod
+    def pack(
+        cls, kernels: Kernels, matrix: Blocks | np.ndarray, *, gated: bool = False
+    ) -> PackedMatrix:
         """`matrix` is quantized, or [outputs, width] bfloat16 as uint16."""
         quantized = isinstance(matrix, Blocks)
         parts = [matrix.levels, matrix.scale, matrix.minimum] if quantized else [matrix]
         parts = [_in_turn(part) if gated else np.ascontiguousarray(part) for part in parts]
-        self._rows, self.width = parts[0].shape
-        self.outputs = -(-self._rows // (2 * PANEL)) * 2 * PANEL
-        """The rows, and rows of zeros up to the next number that the kernels support."""
-        self.is_whole = self._rows == self.outputs
-        """Whether there are no rows of zeros."""
-        if not self.is_whole:
-            more = (0, self.outputs - self._rows), (0, 0)
-            parts = [np.pad(part, more) for part in parts]
-        self.bits = matrix.bits if quantized else 16
-        self.gated = gated
-        self._kernels = kernels
-        size = kernels.library.matrix_bytes(self.outputs, self.width, self.bits)
-        self._cells = empty(size, dtype=np.uint8)
-        self._biases: list[np.ndarray] = []
-        self.struct = self.with_bias(None)
-        self.at = ctypes.addressof(self.struct)
-        pointers = [address(part) for part in (*parts, self._cells)]
+        rows, width = parts[0].shape
+        outputs, bits = _outputs(rows), matrix.bits if quantized else 16
+        if rows != outputs:
+            parts = [np.pad(part, ((0, outputs - rows), (0, 0))) for part in parts]
+        cells = empty(cls.size(kernels, rows, width, bits), dtype=np.uint8)
+        pointers = [address(part) for part in (*parts, cells)]
         if quantized:
-            kernels.library.pack_matrix(*pointers, self.outputs, self.width, self.bits)
+            kernels.library.pack_matrix(*pointers, outputs, width, bits)
         else:
-            kernels.library.pair_matrix(*pointers, self.outputs, self.width)
+            kernels.library.pair_matrix(*pointers, outputs, width)
+        return cls(kernels, cells, rows, width, bits, gated=gated)
+
+    @staticmethod
+    def size(kernels: Kernels, rows: int, width: int, bits: int) -> int:
+        """The bytes of the cells of a matrix."""
+        return kernels.library.matrix_bytes(_outputs(rows), width, bits)
 
     def with_bias(self, bias: np.ndarray | None) -> contract.Matrix:
         """The C struct for products plus `bias` [outputs] float32."""
@@ -115,7 +129,7 @@ class PackedMatrix:
             bias = np.ascontiguousarray(_in_turn(bias[:, None]).ravel() if self.gated else bias)
             self._biases.append(bias)  # the struct points to it
         return contract.Matrix(
-            address(self._cells), self.outputs, self.width, self.bits, optional(bias)
+            address(self.cells), self.outputs, self.width, self.bits, optional(bias)
         )
 
     @staticmethod
@@ -126,7 +140,7 @@ class PackedMatrix:
     @property
     def bytes(self) -> int:
         """The bytes that a step reads."""
-        return self._cells.size
+        return self.cells.size
 
     def rows(self, which: np.ndarray) -> np.ndarray:
         """[count, width] float32: the rows `which` [count] int64 of a matrix that isn't gated."""
@@ -139,7 +153,7 @@ class PackedMatrix:
         inputs.split(0 if rows >= MANY_ROWS else rows)
         self._kernels.write(np.ascontiguousarray(x), inputs)
         self._kernels.matmul(self, inputs, out, rows)
-        return _halves(out) if self.gated else out[:, : self._rows]
+        return _halves(out) if self.gated else out[:, : self.shape[0]]
 
 
 class Kernels:
@@ -207,6 +221,10 @@ class Kernels:
         out = empty(len(which), matrix.width)
         self.library.matrix_rows(matrix.at, address(which), len(which), address(out))
         return out
+
+
+def _outputs(rows: int) -> int:
+    return -(-rows // (2 * PANEL)) * 2 * PANEL
 
 
 def _in_turn(rows: np.ndarray) -> np.ndarray:
