@@ -67,6 +67,15 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             "they end in a valid form, and strings that only repeat themselves are closed."
         ),
     ] = False
+    packed_cache: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Maximum size on disk, in GB, of weights as the CPU reads them. A model "
+            "that is there is ready sooner, and its engines share memory. 0: keep none.",
+            extra={"metavar": "GB"},
+        ),
+    ] = 20
     device: Annotated[
         str,
         Meta(description="Device that computes: cpu, cuda, cuda:1.", extra={"metavar": "DEVICE"}),

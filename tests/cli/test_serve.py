@@ -104,7 +104,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     file.write_bytes(b"GGUF")
     options = (
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
-        "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --device cuda:1 "
+        "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --packed-cache 7 "
+        "--device cuda:1 "
         "--unload-after 8 --load-seconds 9 "
         "--sampling openai --hide-format "
         "--extensions --max-choices 7 --api-key one --api-key two --admin-key ops "
@@ -121,6 +122,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         kv_cache_tokens=4,
         max_running=5,
         threads=6,
+        packed_cache=7,
         device="cuda:1",
     )
     assert served == [

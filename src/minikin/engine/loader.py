@@ -15,17 +15,20 @@ from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
+from minikin.engine.model.shelf import Shelf
 from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.packed_cache import PackedCache
 from minikin.engine.states import ROOMS_EACH
 from minikin.errors import ModelFileError
-from minikin.model_file.model_file import ModelFile, open_model_file
+from minikin.model_file.model_file import open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
 FLOAT_BYTES = 4
+GB = 10**9
 NUMERICS = 4
 """Raise it with each change that can change one bit of the answer to a request with a seed."""
 
@@ -52,7 +55,10 @@ def load_engine(
     # On another device than the CPU, PyTorch computes.
     library = find_kernels() if settings.device == "cpu" else None
     kernels = Kernels(library, threads) if library else None
-    weights = load_weights(file, architecture, kernels)
+    digest = file.digest()
+    packed = PackedCache(file, digest, kernels, settings.packed_cache * GB) if kernels else None
+    shelf = Shelf(packed.read() if packed else ())
+    weights = load_weights(file, architecture, kernels, shelf)
     backend = find_backend(settings.device, threads, kernels, architecture, weights)
     tokens = settings.kv_cache_tokens or backend.cache_tokens(architecture, weights)
     tokens = max(tokens, BLOCK)  # the minimum
@@ -73,10 +79,12 @@ def load_engine(
         cut_at_limit=settings.cut_at_limit,
     )
     _warm(engine, context)
+    if packed and not shelf.is_whole:
+        packed.write_later(shelf.matrices)
     info = ModelInfo(
         context_length=context,
         vocab_size=architecture.vocab_size,
-        fingerprint=_fingerprint(file, backend.description),
+        fingerprint=_fingerprint(digest, backend.description),
     )
     return engine, info
 
@@ -122,7 +130,7 @@ def _warm(engine: Engine, context: int) -> None:
                     )
 
 
-def _fingerprint(file: ModelFile, computed: str) -> str:
+def _fingerprint(digest: str, computed: str) -> str:
     """Six digits of the weights, and four of what else decides the bits of a seeded answer."""
     rest = blake2b(f"{computed}, numerics {NUMERICS}".encode(), digest_size=2).hexdigest()
-    return f"fp_{file.digest()[:6]}{rest}"
+    return f"fp_{digest[:6]}{rest}"

@@ -56,6 +56,8 @@ class DataFile:
             if status.st_size == 0:
                 raise MalformedError("it is empty")
             self.size = status.st_size
+            self.changed = status.st_mtime_ns, status.st_ctime_ns
+            """Nanoseconds: when its bytes last changed, and when anything did."""
 
     def head(self, most: int) -> bytes:
         """The first `most` bytes, or all bytes of a shorter file."""

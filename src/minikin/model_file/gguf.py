@@ -32,6 +32,8 @@ class GGUFFile:
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(
             {name: info for part in parts for name, info in part.header.tensors.items()}
         )
+        self.changed = [part.changed for part in parts]
+        """See `ModelFile`."""
 
     @classmethod
     def open(cls, path: Path) -> GGUFFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence as Run
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,6 +43,11 @@ class ModelFile(Protocol):
     @property
     def quantization(self) -> str | None:
         """The quantization method, if it is more than the type of the tensors."""
+        ...
+
+    @property
+    def changed(self) -> Run[tuple[int, int]]:
+        """When the bytes of each file last changed, and when anything did, in nanoseconds."""
         ...
 
     def data(self, name: str) -> np.ndarray:

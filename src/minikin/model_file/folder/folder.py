@@ -76,6 +76,8 @@ class SafetensorsFolder:
         """Under GGUF's keys. Those of the tokenizer are in folder/vocabulary.py."""
         self.tensors: Mapping[str, FolderTensor] = MappingProxyType(tensors)
         self.quantization = quantization
+        self.changed = [shard.changed for shard in shards]
+        """See `ModelFile`."""
 
     @classmethod
     def open(cls, path: Path) -> SafetensorsFolder:
