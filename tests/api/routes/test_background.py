@@ -190,15 +190,21 @@ def test_another_server_of_the_database_does_not_run_it_too(serve, tmp_path):
 
 
 @pytest.fixture
-def two_servers(serve, location):
-    """Two servers of one database. The first one runs a response that does not end soon."""
-    place = {"database": location}
-    with live_server(ScriptedEngine(), **place) as first:
-        ended(first, create(first)["id"])  # the database exists
-    running = serve(ScriptedEngine(tokens=["a "] * 2_000, pause=0.2), **place)
+def pair(serve, location):
+    """Two servers of one database. A response of the first one does not end soon."""
+    with live_server(ScriptedEngine(), database=location) as before:
+        ended(before, create(before)["id"])  # the database exists
+    slow = serve(ScriptedEngine(tokens=["a "] * 2_000, pause=0.2), database=location)
+    return slow, serve(ScriptedEngine(), database=location)
+
+
+@pytest.fixture
+def two_servers(pair):
+    """The pair, and the id of a response that the first one runs."""
+    running, other = pair
     made = create(running)
     until(lambda: running.engine.requests)
-    return running, serve(ScriptedEngine(), **place), made["id"]
+    return running, other, made["id"]
 
 
 def test_another_server_of_the_database_cancels_it(two_servers):
@@ -216,6 +222,18 @@ def test_what_another_server_deletes_ends_and_does_not_come_back(two_servers):
     until(lambda: running.engine.cancelled == [identifier])
     until(lambda: httpx.get(f"{running.url}/v1/responses/{identifier}").status_code == 404)
     get(other, identifier, status=404)
+
+
+def test_a_stream_ends_when_another_server_cancels_its_response(pair):
+    running, other = pair
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, "stream": True}
+    with httpx.stream("POST", f"{running.url}/v1/responses", json=body, timeout=PATIENCE) as answer:
+        events = read_events(answer.iter_lines())
+        identifier = next(events)["response"]["id"]
+        get(other, f"{identifier}/cancel", "POST")
+        *_, last = events
+    assert last["type"] == "response.cancelled"
+    assert last["response"]["status"] == get(running, identifier)["status"] == "cancelled"
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ RETRY_SECONDS = 1.0
 CLAIM_SECONDS = 10.0
 """Between two tries to be the only server that resumes the responses of a database."""
 LOOK_SECONDS = 1.0
-"""How often a server looks what other servers of its database have cancelled or deleted."""
+"""How often a server looks what other servers of its database have ended or deleted."""
 KEPT_SECONDS = 600.0
 """How long events, and responses without `store`, are kept after the end."""
 MAX_KEPT = 64
@@ -210,7 +210,7 @@ class Background:
         return True
 
     async def _watch(self) -> None:
-        """End what another server of this database has cancelled or deleted."""
+        """End what another server of this database has ended or deleted."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(StoreFailure):  # the log has it
@@ -223,8 +223,7 @@ class Background:
         for job in jobs:
             if job.key[1] not in left:
                 await self.cancel(job)
-                if not await store.get(*job.key):
-                    self.forget(job)
+                self.forget(job)  # the store has what became of it
 
     async def _end(self, job: Job, events: list[ResponseEvent]) -> None:
         """The end of a response that the engine did not end."""
