@@ -28,7 +28,8 @@ def write_gguf(
     writer.add_vocab_size(VOCABULARY)
     writer.add_block_count(c.num_hidden_layers + tiny.metadata.get("nextn_predict_layers", 0))
     writer.add_embedding_length(c.hidden_size)
-    writer.add_feed_forward_length(c.intermediate_size)
+    if feed_forward := getattr(c, "intermediate_size", None):
+        writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(c.num_attention_heads)
     writer.add_head_count_kv(key_heads(c))
     writer.add_key_length(head_dim)
@@ -98,6 +99,8 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
         return
     if name.endswith("conv.conv.weight"):
         values = values.squeeze(1)
+    if name.endswith("shared_expert_gate.weight"):
+        values = values.squeeze(0)
     if name.endswith("sinks"):
         name += ".weight"
     if ".shared_mlp." in name:

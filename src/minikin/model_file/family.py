@@ -55,6 +55,8 @@ class Family:
     """Layers are mixtures of experts. In other families, the file says whether they are."""
     sigmoid: bool = False
     """Experts get their weights by a sigmoid, unless the file says otherwise."""
+    gated_shared: bool = False
+    """The weight of the shared experts is the sigmoid of a gate."""
     optional_tensors: tuple[str, ...] = ()
     """Tensors that some models of the family have in each layer."""
     short_convolutions: bool = False
@@ -123,6 +125,14 @@ FAMILIES = {
         feed_forward_norm="post_attention_norm.weight",
         delta_nets=True,
         gated_attention=True,
+    ),
+    "qwen35moe": Family(
+        layer_tensors=_QUERY_KEY_NORMS,
+        feed_forward_norm="post_attention_norm.weight",
+        delta_nets=True,
+        gated_attention=True,
+        mixture=True,
+        gated_shared=True,
     ),
     "lfm2": Family(
         layer_tensors=_QUERY_KEY_NORMS,

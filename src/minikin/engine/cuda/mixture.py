@@ -7,7 +7,7 @@ import torch
 from minikin.engine.cuda.crowds import Crowds
 from minikin.engine.cuda.operations import Operations
 from minikin.engine.cuda.weights import DeviceMixture
-from minikin.engine.pytorch.mixture import best_experts
+from minikin.engine.pytorch.mixture import apart, best_experts
 from minikin.model_file.family import ActivationName
 
 ANSWER_TILE, PROMPT_TILE = 16, 64
@@ -28,9 +28,10 @@ def mix(
     """
     many = {"prompts": prompts}
     scores = operations.product(x.float(), mixture.router, **many)
+    scores, gate = apart(scores, gated=mixture.gated)
     shares, chosen = best_experts(mixture, scores)
     size = PROMPT_TILE if prompts else ANSWER_TILE
-    crowds = Crowds.of(chosen, mixture.router.outputs, size)
+    crowds = Crowds.of(chosen, scores.shape[1], size)
     inside = operations.activate(operations.product(x, mixture.gate_up, crowds, **many), activation)
     outside = operations.product(inside, mixture.down, crowds.alike, **many)
     each = outside.view(*chosen.shape, -1).unbind(1)
@@ -39,5 +40,5 @@ def mix(
         out = torch.addcmul(out, expert, shares[:, number, None])
     for gate_up, down in mixture.shared:
         inner = operations.activate(operations.product(x, gate_up, **many), activation)
-        out = out + operations.product(inner, down, **many)
+        out = out + operations.product(inner, down, **many) * gate
     return out

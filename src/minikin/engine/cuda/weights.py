@@ -26,6 +26,7 @@ class DeviceMixture:
     down: DeviceMatrix
     shared: tuple[tuple[DeviceMatrix, DeviceMatrix], ...]
     """Gate and up, and down."""
+    gated: bool
     used: int
     sigmoid: bool
     scale: float
@@ -52,6 +53,7 @@ class DeviceMixture:
                 )
                 for one in shared
             ),
+            gated=same.gated,
             used=same.used,
             sigmoid=same.sigmoid,
             scale=same.scale,

@@ -30,6 +30,7 @@ class Experts:
     used: int
     normalized: bool
     shared: int = 0
+    gated: bool = False
     sigmoid: bool = False
     scale: float = 1.0
     first: int = 0
@@ -259,11 +260,24 @@ def _experts(fields: Fields, family: Family, layers: int) -> Experts | None:
         count,
         used,
         fields.flag("expert_weights_norm", True),
-        shared=fields.count("expert_shared_count", most=count),
+        shared=_shared(fields, family, count),
+        gated=family.gated_shared,
         sigmoid=how == 2,
         scale=scale,
         first=fields.count("leading_dense_block_count", most=layers - 1),
     )
+
+
+def _shared(fields: Fields, family: Family, count: int) -> int:
+    """The number of shared experts. Files with a gate say how wide they are together."""
+    if not family.gated_shared:
+        return fields.count("expert_shared_count", most=count)
+    key = "expert_shared_feed_forward_length"
+    each = fields.whole("expert_feed_forward_length", most=_MOST_WIDTH)
+    shared, rest = divmod(fields.whole(key, each, most=_MOST_WIDTH), each)
+    if rest or shared > _MOST_EXPERTS:
+        raise fields.wrong(key)
+    return shared
 
 
 def _feed_forward(fields: Fields, experts: Experts | None) -> int:

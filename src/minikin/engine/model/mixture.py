@@ -23,7 +23,9 @@ class Mixture:
     """The experts of a layer, and the router that selects them (Shazeer et al. 2017)."""
 
     router: np.ndarray
-    """[experts, hidden] float32: the scores of the experts are nearly equal at times."""
+    """[experts, hidden] float32: the scores of the experts are nearly equal at times.
+
+    With `gated`, the gate of the shared experts is one more row."""
     router_bias: np.ndarray | None = None
     """[experts] float32."""
     correction: np.ndarray | None = None
@@ -33,7 +35,9 @@ class Mixture:
     used: int
     """The number of experts that a row chooses."""
     shared: int = 0
-    """The number of experts of all rows, with weight 1 each. The router does not know them."""
+    """The number of experts of all rows. The router does not choose them."""
+    gated: bool = False
+    """The weight of the shared experts is the sigmoid of a row's product with their gate, not 1."""
     sigmoid: bool = False
     """A weight is the sigmoid of a score, instead of its part of a softmax."""
     scale: float = 1.0

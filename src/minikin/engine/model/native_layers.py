@@ -98,8 +98,8 @@ class _Experts:
         ]
         self.struct = contract.Mixture(
             len(mixture.experts), mixture.used + mixture.shared, mixture.shared,
-            mixture.normalized, mixture.sigmoid, mixture.scale, optional(mixture.correction),
-            address(mixture.router),
+            mixture.gated, mixture.normalized, mixture.sigmoid, mixture.scale,
+            optional(mixture.correction), address(mixture.router),
             optional(mixture.router_bias), *map(ctypes.addressof, self._matrices),
         )  # fmt: skip
 

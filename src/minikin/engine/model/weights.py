@@ -263,12 +263,15 @@ class _Loader:
         correction = f"{at}.exp_probs_b.bias"
         known = correction in self.tensors
         return Mixture(
-            router=self._router(router),
+            router=self._router(
+                router, f"{at}.ffn_gate_inp_shexp.weight" if experts.gated else None
+            ),
             router_bias=self._bias((router,)),
             correction=self.tensors.vector(correction, experts.count) if known else None,
             experts=(*map(Expert, before, after), *self._shared(at, experts.shared)),
             used=experts.used,
             shared=experts.shared,
+            gated=experts.gated,
             normalized=experts.normalized,
             sigmoid=experts.sigmoid,
             scale=experts.scale,
@@ -298,10 +301,12 @@ class _Loader:
             return [MatrixPart(gate, size), MatrixPart(up, size)]
         return [MatrixPart(both, 2 * size)]
 
-    def _router(self, part: MatrixPart) -> np.ndarray:
+    def _router(self, part: MatrixPart, gate: str | None) -> np.ndarray:
         """See `Mixture.router`."""
-        rows, kind = self.tensors.rows(part, self.architecture.hidden)()
-        return dequantize(rows.reshape(-1), kind, (part.rows, self.architecture.hidden))
+        hidden = self.architecture.hidden
+        rows, kind = self.tensors.rows(part, hidden)()
+        router = dequantize(rows.reshape(-1), kind, (part.rows, hidden))
+        return np.vstack([router, self.tensors.vector(gate, hidden)]) if gate else router
 
     def _stack(
         self, count: int, width: int, parts: list[MatrixPart], *, biased: bool, gated: bool = False

@@ -42,11 +42,12 @@ struct matrix {
 struct mixture {
     int64_t count, used;  // the shared ones among them
     int64_t shared;       // the last ones, which all rows use
+    int64_t gated;        // whether the router's row after the others gives their share, by a sigmoid
     int64_t normalized;   // whether the shares of the experts that a row chooses add up to 1
     int64_t sigmoid;      // whether a share is the sigmoid of a score, or a part of a softmax
     float scale;          // of the shares
     const float *correction;  // [count - shared] or NULL: added to shares for the choice alone
-    const float *router, *router_bias;    // [count - shared, hidden], [count - shared] or NULL
+    const float *router, *router_bias;  // [count - shared + gated, hidden], [count - shared] or NULL
     const struct matrix *gate_up, *down;  // [count]
 };
 
@@ -147,7 +148,7 @@ static const struct term terms[] = {
     SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
     AT(inputs, few),
     SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits), AT(matrix, bias),
-    SIZE(mixture), AT(mixture, count), AT(mixture, used), AT(mixture, shared),
+    SIZE(mixture), AT(mixture, count), AT(mixture, used), AT(mixture, shared), AT(mixture, gated),
     AT(mixture, normalized), AT(mixture, sigmoid), AT(mixture, scale), AT(mixture, correction),
     AT(mixture, router), AT(mixture, router_bias), AT(mixture, gate_up), AT(mixture, down),
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),

@@ -52,7 +52,7 @@ class Mixture(ctypes.Structure):
     """`struct mixture`."""
 
     _fields_ = (
-        *((name, SIZE) for name in ("count", "used", "shared", "normalized", "sigmoid")),
+        *((name, SIZE) for name in ("count", "used", "shared", "gated", "normalized", "sigmoid")),
         ("scale", FLOAT),
         *((name, POINTER) for name in ("correction", "router", "router_bias", "gate_up", "down")),
     )

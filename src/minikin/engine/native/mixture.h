@@ -25,7 +25,9 @@ static int64_t best_left(const float *scores, const char *taken, int64_t count) 
     return best;
 }
 
-// The scores [count] of a row, from its norm.
+static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+// The scores of a row by the router, from its norm.
 static void score(const struct mixing *m, int64_t r, float *scores) {
     const struct mixture *mixture = &m->layer->mixture;
     const int64_t hidden = m->model->hidden;
@@ -34,28 +36,29 @@ static void score(const struct mixing *m, int64_t r, float *scores) {
     float normed[hidden];
     for (int64_t i = 0; i < hidden; i += 16)
         v_store(normed + i, v_mul(v_mul(v_load(x + i), scale), v_load(weight + i)));
-    for (int64_t e = 0; e < mixture->count - mixture->shared; e++) {
+    const int64_t count = mixture->count - mixture->shared;
+    for (int64_t e = 0; e < count + mixture->gated; e++) {
         floats sum = v_all(0);
         for (int64_t i = 0; i < hidden; i += 16)
             sum = v_mul_add(v_load(normed + i), v_load(mixture->router + e * hidden + i), sum);
-        scores[e] = v_sum(sum) + (mixture->router_bias ? mixture->router_bias[e] : 0);
+        scores[e] = v_sum(sum) + (mixture->router_bias && e < count ? mixture->router_bias[e] : 0);
     }
 }
 
 // The experts that a row chooses, and their shares: a softmax over all scores or over those of the
-// best, or a sigmoid of each. Then the shared experts.
+// best, or a sigmoid of each. Then the shared experts, with a share of their own.
 static void route_row(const void *job, int64_t r) {
     const struct mixing *m = job;
     const struct mixture *mixture = &m->layer->mixture;
     const int64_t count = mixture->count - mixture->shared, used = mixture->used - mixture->shared;
-    float scores[count], shares[count], all = 0, total = 0;
+    float scores[count + 1], shares[count], all = 0, total = 0;
     char taken[count];
     struct choice *choices = m->room->choices + r * mixture->used;
     score(m, r, scores);
     memset(taken, 0, count);
     const float most = scores[best_left(scores, taken, count)];
     for (int64_t e = 0; e < count; e++) {
-        shares[e] = mixture->sigmoid ? 1 / (1 + expf(-scores[e])) : expf(scores[e] - most);
+        shares[e] = mixture->sigmoid ? sigmoid(scores[e]) : expf(scores[e] - most);
         all += shares[e];
     }
     if (mixture->sigmoid) all = 1;
@@ -69,8 +72,9 @@ static void route_row(const void *job, int64_t r) {
     }
     if (!mixture->normalized) total = all;
     for (int64_t k = 1; k <= used; k++) choices[-k].share = choices[-k].share / total * mixture->scale;
+    const float share = mixture->gated ? sigmoid(scores[count]) : 1;
     for (int64_t e = count; e < mixture->count; e++)
-        *choices++ = (struct choice){.expert = e, .share = 1};
+        *choices++ = (struct choice){.expert = e, .share = share};
 }
 
 // The rows of one expert: integers, then tiled rows from a whole tile on.

@@ -21,6 +21,7 @@ class Mixture:
     """Gate and up, and down."""
     used: int
     shared: int = 0
+    gated: bool = False
     normalized: bool = True
     sigmoid: bool = False
     scale: float = 1.0
@@ -38,6 +39,7 @@ class Mixture:
             ),
             used=same.used,
             shared=same.shared,
+            gated=same.gated,
             normalized=same.normalized,
             sigmoid=same.sigmoid,
             scale=same.scale,
@@ -52,7 +54,8 @@ class Mixture:
         Experts are added in a fixed order, so that the sum of a row does not depend on other rows.
         Experts that no row selects are not read.
         """
-        shares, chosen = best_experts(self, self.router(x))
+        scores, gate = apart(self.router(x), gated=self.gated)
+        shares, chosen = best_experts(self, scores)
         out = torch.zeros(x.shape, device=x.device)
         for i in chosen.unique().tolist():
             gate_up, down = self.experts[i]
@@ -60,7 +63,7 @@ class Mixture:
             added = down(activation(gate_up(x[rows]))).float()
             out.index_add_(0, rows, added * shares[rows, places, None])
         for gate_up, down in self.experts[len(self.experts) - self.shared :]:
-            out += down(activation(gate_up(x))).float()
+            out += down(activation(gate_up(x))).float() * gate
         return out
 
 
@@ -77,6 +80,11 @@ class Choice(Protocol):
     def scale(self) -> float: ...  # noqa: D102
     @property
     def correction(self) -> torch.Tensor | None: ...  # noqa: D102
+
+
+def apart(scores: torch.Tensor, *, gated: bool) -> tuple[torch.Tensor, torch.Tensor | float]:
+    """The scores [rows, experts] by a router, and the weight of the shared experts."""
+    return (scores[:, :-1], scores[:, -1:].sigmoid()) if gated else (scores, 1.0)
 
 
 def best_experts(choice: Choice, scores: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -72,6 +72,7 @@ _TEXT_OF = {
     "qwen2_5_vl": "qwen2_5_vl_text",
     "qwen3_vl": "qwen3_vl_text",
     "qwen3_5": "qwen3_5_text",
+    "qwen3_5_moe": "qwen3_5_moe_text",
     "gemma3": "gemma3_text",
     "mistral3": "ministral3",
 }
@@ -190,12 +191,14 @@ def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     if fields.get("moe_layer_end_index") not in (None, -1, layers - 1):
         raise fields.wrong("moe_layer_end_index")
     experts = fields.whole(key("count"), most=_MOST_EXPERTS)
-    return {
+    shared = {"expert_shared_count": fields.count(key("shared"), most=experts)}
+    if "shared_size" in kind.experts:
+        shared = {"expert_shared_feed_forward_length": fields.whole(key("shared_size"))}
+    return shared | {
         "expert_count": experts,
         "expert_used_count": fields.whole(
             kind.experts.get("used", "num_experts_per_tok"), most=experts
         ),
-        "expert_shared_count": fields.count(key("shared"), most=experts),
         "expert_feed_forward_length": fields.whole(
             kind.experts.get("size", "moe_intermediate_size")
         ),

@@ -34,7 +34,12 @@ _IN_LAYER = {
     "mlp.shared_experts.gate_proj": "ffn_gate_shexp",
     "mlp.shared_experts.up_proj": "ffn_up_shexp",
     "mlp.shared_experts.down_proj": "ffn_down_shexp",
+    "mlp.shared_expert.gate_proj": "ffn_gate_shexp",
+    "mlp.shared_expert.up_proj": "ffn_up_shexp",
+    "mlp.shared_expert.down_proj": "ffn_down_shexp",
+    "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
 }
+_STACK = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.mlp\.experts\.(gate_up|down)_proj")
 _EXPERT = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe|feed_forward)\.experts"
     r"\.(0|[1-9][0-9]{0,3})\.(gate_proj|up_proj|down_proj|w1|w2|w3)"
@@ -78,6 +83,12 @@ def correction_name(name: str) -> str | None:
     """GGUF's name of the tensor that corrects the choice of experts, or None for other names."""
     corrected = _CORRECTION.fullmatch(name)
     return corrected and f"blk.{corrected[1]}.exp_probs_b.bias"
+
+
+def stack_name(name: str) -> str | None:
+    """GGUF's name of the matrices of all experts of a layer in one tensor, or None."""
+    stack = _STACK.fullmatch(name)
+    return stack and f"blk.{stack[1]}.ffn_{stack[2]}_exps"
 
 
 def expert_name(name: str) -> tuple[str, int] | None:

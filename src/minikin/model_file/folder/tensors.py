@@ -24,6 +24,7 @@ from minikin.model_file.folder.names import (
     gguf_name,
     is_computed,
     is_seeing,
+    stack_name,
     text_name,
 )
 from minikin.model_file.folder.shard import Dtype, Shard, Stored
@@ -85,6 +86,10 @@ class FolderTensors:
                 continue
             if (own := correction_name(name)) is not None:
                 self._add(found, own, _flat(self._plain(name, None)))
+            elif (own := stack_name(name)) is not None:
+                self._add(found, f"{own}.weight", self._plain(name, own))
+            elif module.endswith("shared_expert_gate") and (own := gguf_name(module, self._kind)):
+                self._add(found, f"{own}.{suffix}", _flat(self._plain(name, own)))
             elif suffix in int4.SUFFIXES:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
