@@ -1,6 +1,8 @@
 import json
 import re
 import socket
+import threading
+import time
 from contextlib import ExitStack
 
 import httpx
@@ -151,6 +153,25 @@ def test_a_head_that_does_not_come_is_cut_off(serve, monkeypatch):
     assert keeps_on.startswith(b"HTTP/1.1 200")
     assert b"HTTP/1.1 408" in keeps_on
     assert not keeps_on.endswith(b"open")
+
+
+def test_time_in_which_the_server_stands_still_is_not_the_client_s(serve, monkeypatch):
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 1.0)
+    connect, goes_on = protocol.BoundedProtocol.connection_made, threading.Event()
+
+    def stand_still():
+        time.sleep(1.5)
+        goes_on.set()
+
+    def connection_made(self, transport):
+        connect(self, transport)
+        self.loop.call_later(0.1, stand_still)
+
+    monkeypatch.setattr(protocol.BoundedProtocol, "connection_made", connection_made)
+    with connected(serve()) as connection:
+        assert goes_on.wait(PATIENCE)
+        connection.sendall(GET + b"\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_a_large_body_is_no_large_head(shared_server):

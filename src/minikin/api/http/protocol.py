@@ -207,9 +207,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._idle_since = None
-        self._deadline = self.loop.call_later(
-            HEAD_SECONDS, self._refuse, HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW
-        )
+        self._wait_for_head()
+
+    def _wait_for_head(self) -> None:
+        due = self.loop.time() + HEAD_SECONDS
+        self._deadline = self.loop.call_at(due, self._overdue, due)
+
+    def _overdue(self, due: float) -> None:
+        if self.loop.time() - due > HEAD_SECONDS / 10:
+            self._wait_for_head()  # the server itself stood still, not the client
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW)
 
     def _end_head(self) -> None:
         self._in_head = False
