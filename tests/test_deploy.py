@@ -12,9 +12,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 from typer.core import TyperGroup
 
+from minikin.catalog.probe_command import probe
 from minikin.cli import app
 from minikin.cli.cluster import deployment
 from minikin.cli.configuration import PREFIX, commands_of, options_of
@@ -134,6 +136,20 @@ def test_the_image_for_the_cluster_has_extras_that_exist():
     named = re.findall(r"(?:ARG|--build-arg) EXTRAS=(\S+)", " ".join(texts))
     assert len(named) == 2
     assert {*",".join(named).split(",")} <= {*project["optional-dependencies"]}
+
+
+def test_the_workflow_for_probes_has_options_of_the_command():
+    (job,) = yaml.safe_load((DEPLOY / "probe.yml").read_text())["jobs"].values()
+    (line,) = [step["run"] for step in job["steps"] if "minikin probe" in step.get("run", "")]
+    words = shlex.split(line)
+    app = typer.Typer()
+    app.command()(probe)
+    options = {name for option in options_of(command_of(app)) for name in option.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+    assert "--fail-on-regression" in words
+    named = {word.strip("$") for word in words if word.startswith("$")} | {"PROBE_KEY"}
+    assert named <= job["env"].keys()
+    assert words[words.index("--api-key-env") + 1] == "PROBE_KEY"
 
 
 def unit_lines(name: str) -> list[str]:

@@ -288,3 +288,17 @@ def test_evidence_keeps_the_bodies_that_its_digests_are_of_and_no_key(
     assert run("catalog", "forget", "lab/fake")[0] == 0
     assert list((tmp_path / "evidence").iterdir()) == []
     assert run("catalog", "forget", "lab/fake")[0] == 1
+
+
+def test_findings_are_printed_as_patches(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1795900000")  # the evidence expires
+    file = (
+        tmp_path / "checkout" / "providers" / "xllamacpp" / "models" / "SmolLM2-135M-Instruct.toml"
+    )
+    file.parent.mkdir(parents=True)
+    file.write_text("tool_call = true\n")
+    code, told, errors = run("catalog", "patches", str(tmp_path / "checkout"))
+    assert code == 0
+    assert "-tool_call = true\n+tool_call = false\n" in told
+    assert "1 files" in errors
+    assert run("catalog", "patches", str(tmp_path))[0] == 1

@@ -217,3 +217,40 @@ def test_answers_are_compressed_and_sent_once(client):
     assert "content-encoding" not in plain.headers
     assert plain.content == whole.content
     assert client.get("/catalog/api.schema.json").json()["title"] == "Model catalog"
+
+
+def test_openrouters_endpoints_are_those_of_this_server_for_its_names(client):
+    found = client.get("/api/v1/models/gpt-4.1-mini/endpoints").json()["data"]
+    (endpoint,) = found["endpoints"]
+    assert (found["id"], endpoint["tag"], endpoint["context_length"]) == (
+        "gpt-4.1-mini",
+        "minikin",
+        8192,
+    )
+    assert endpoint["pricing"] == {"prompt": "0", "completion": "0"}
+    assert "seed" in endpoint["supported_parameters"]
+
+
+def test_openrouters_endpoints_are_all_offerings_for_an_author_and_a_model(client):
+    found = client.get("/api/v1/models/openai/gpt-4.1-mini/endpoints").json()["data"]
+    tags = [endpoint["tag"] for endpoint in found["endpoints"]]
+    assert tags[0] == "openai"
+    assert {"azure", "openrouter"} < set(tags)
+    assert found["endpoints"][0]["pricing"] == {"prompt": "4e-07", "completion": "1.6e-06"}
+    for wrong in ("google/gpt-4.1-mini", "openai/gpt-none", "x"):
+        assert client.get(f"/api/v1/models/{wrong}/endpoints").status_code == 404
+
+
+def test_a_readme_can_show_what_a_probe_saw(client):
+    folder = "/catalog/evidence/minikin/smollm2-135m-instruct"
+    drawing = client.get(f"{folder}/seed.svg")
+    assert drawing.headers["content-type"].startswith("image/svg+xml")
+    assert "(verified)" in drawing.text
+    assert "1 of 1 verified" in client.get(f"{folder}/verified.svg").text
+    assert client.get(f"{folder}/tools.svg").status_code == 404  # not probed
+
+
+def test_the_feed_has_the_newest_changes(client):
+    answer = client.get("/catalog/feed.xml")
+    assert answer.headers["content-type"].startswith("application/atom+xml")
+    assert b"Probe of minikin/SmolLM2-135M-Instruct: 1 verified" in answer.content

@@ -69,7 +69,12 @@ def _load(folder: Path | None) -> Catalog:
 
 catalog_app.command()(folder_commands.validate)
 catalog_app.command("import")(folder_commands.import_source)
-for _command in (folder_commands.update, folder_commands.diff, folder_commands.forget):
+for _command in (
+    folder_commands.update,
+    folder_commands.diff,
+    folder_commands.patches,
+    folder_commands.forget,
+):
     catalog_app.command()(_command)
 
 

@@ -16,6 +16,7 @@ from minikin.catalog.facts.snapshot import Snapshot
 from minikin.catalog.pages.site import build_time
 from minikin.catalog.sources import catalog as catalogs
 from minikin.catalog.sources import local, query
+from minikin.catalog.sources import patches as findings
 from minikin.catalog.sources import update as downloads
 from minikin.catalog.tables import (
     FolderOption,
@@ -141,6 +142,22 @@ def diff(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     out.print(f"{len(found)} changes to the pinned facts.\n")
     print_conflicts(differ)
     out.print(f"Sources differ on {len(differ)} offerings.")
+
+
+def patches(
+    checkout: Annotated[
+        Path, typer.Argument(metavar="CHECKOUT", help="A checkout of models.dev's repository.")
+    ],
+    folder: FolderOption = None,
+) -> None:
+    """Print what probes found as patches to the files of models.dev, with their reasons.
+
+    Example: minikin catalog patches ../models.dev > findings.patch
+    """
+    found = list(findings.patches(catalogs.load(folder, build_time()), checkout))
+    for patch in found:
+        typer.echo(patch)
+    errors.print(f"{len(found)} files of {checkout} differ from what probes found.", soft_wrap=True)
 
 
 def forget(

@@ -31,6 +31,12 @@ def paths() -> dict[str, Any]:
         ),
         "/catalog/{path}": anything,
         "/api/v1/models": _get("List the models in OpenRouter's format", _JSON, {}),
+        "/api/v1/models/{id}/endpoints": _get(
+            "List the endpoints of a model in OpenRouter's format",
+            _JSON,
+            _failures(404),
+            [{"name": "id", "in": "path", "required": True, "schema": _TEXT}],
+        ),
     }
 
 

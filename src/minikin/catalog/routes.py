@@ -7,6 +7,8 @@
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
     GET /catalog/api.json                        everything; api.schema.json describes it
+    GET /catalog/feed.xml                        the newest changes, as an Atom feed
+    GET /catalog/evidence/{provider}/{model}/{capability}.svg   a drawing for a README file
     GET /catalog/....html                        a page; browsers are redirected to it
     GET /api/v1/models                           the models of this server, in OpenRouter's format
 
@@ -93,6 +95,8 @@ def catalog_routes(
             return Response(site().api, media_type="application/json")
         if path == "api.schema.json":
             return Response(export.schema(), media_type="application/schema+json")
+        if path == "feed.xml":
+            return Response(site().feed, media_type="application/atom+xml")
         if path.endswith((".html", ".svg", *ASSETS)):
             return _file(site(), path, frame)
         if _is_browser(request) and (page := _page(site(), path)):
@@ -101,6 +105,10 @@ def catalog_routes(
 
     def openrouter_models(request: Request) -> Response:
         return JSONResponse({"data": openrouter.entries(site().catalog, served)})
+
+    def openrouter_endpoints(request: Request) -> Response:
+        id = request.path_params["id"]
+        return JSONResponse({"data": openrouter.endpoints(site().catalog, served, id)})
 
     few = CapacityLimiter(THREADS)
 
@@ -115,6 +123,7 @@ def catalog_routes(
         route("/catalog/offerings", offerings),
         route("/catalog/{path:path}", anything),
         route("/api/v1/models", openrouter_models),
+        route("/api/v1/models/{id:path}/endpoints", openrouter_endpoints),
     ]
 
 
@@ -225,6 +234,8 @@ def _file(site: Site, path: str, frame: Callable[[str], Frame]) -> Response:
     if path in ASSETS:
         media_type = f"text/{'css' if suffix == 'css' else 'javascript'}"
         return Response(ASSETS[path], media_type=media_type, headers=_SAFE)
+    if path in site.proofs:
+        return Response(site.proofs[path](), media_type="image/svg+xml", headers=_SAFE)
     if suffix == "svg":
         capability, _, state = name.removeprefix("badges/").rpartition("-")
         if capability not in capabilities() or state not in _STATES:

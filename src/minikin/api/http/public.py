@@ -20,8 +20,10 @@ FOR_OPERATOR = frozenset({METRICS, f"{DASHBOARD}.json"})
 FOR_OPERATOR_BELOW = ("/admin/", f"{DASHBOARD}/")
 PAGE_FILES = "/page/"
 CATALOG = "/catalog/"
-CATALOG_FILES = (".css", ".js", ".svg")
-"""The ends of its files without data: how its pages look, and badges."""
+CATALOG_FILES = (".css", ".js")
+"""The ends of its files without data: how its pages look."""
+BADGES = f"{CATALOG}badges/"
+"""Drawings of capabilities, whoever has them."""
 
 
 def is_public(scope: Scope) -> bool:
@@ -29,7 +31,7 @@ def is_public(scope: Scope) -> bool:
     path: str = scope["path"]
     if path.startswith(PAGE_FILES):
         return True
-    if path.startswith(CATALOG) and path.endswith(CATALOG_FILES):
+    if path.startswith(BADGES) or (path.startswith(CATALOG) and path.endswith(CATALOG_FILES)):
         return True
     return path in (PAGE, DOCS, DASHBOARD) and wants_page(scope)
 

@@ -10,7 +10,7 @@ from html import escape
 from typing import NamedTuple
 from urllib.parse import quote
 
-from minikin.catalog.facts.evidence import BadgeState
+from minikin.catalog.facts.evidence import BadgeState, Evidence
 from minikin.catalog.facts.schema import Capability, Colour
 
 _COLOURS: dict[Colour, str] = {
@@ -73,6 +73,15 @@ class Badge(NamedTuple):
         if self.state in _SEALS:
             parts.append((*_SEALS[self.state], "#fff"))
         return _draw(parts, self.alt, colour if hollow else None)
+
+
+def score(evidence: Evidence, verified: int) -> str:
+    """The drawing that counts what probes verified, with the day of the last probe."""
+    day = max((result.at[:10] for result in evidence.results), default="never")
+    text = f"{verified} of {len(evidence.results)} verified"
+    parts = [("probed", "#444c56", "#fff"), (text, "#1b7f37" if verified else "#6e7781", "#fff")]
+    title = f"{evidence.offering}: {text}, probed {day}"
+    return _draw([*parts, (day, "#444c56", "#fff")], title, None)
 
 
 def _draw(parts: list[tuple[str, str, str]], title: str, border: str | None) -> str:

@@ -33,7 +33,7 @@ def choice(site: SiteMap) -> Choice:
         named = ", ".join(author.name for author in catalog.authors_of(model))
         states = _states(catalog, model)
         path = site.path("model", model).removeprefix("models/")
-        shown = _shown(catalog, model)
+        shown = shown_offering(catalog, model)
         row = [
             model.id,
             model.name if model.name != model.id else 0,
@@ -67,7 +67,7 @@ def newest(site: SiteMap) -> Table:
     models.sort(key=lambda row: (row.value("release_date"), row.id), reverse=True)
     rows: list[list[Cell]] = []
     for model in models[:_NEWEST]:
-        shown = _shown(catalog, model)
+        shown = shown_offering(catalog, model)
         rows.append(
             [
                 site.link(model, model.id),
@@ -86,7 +86,7 @@ def _words(name: str) -> str:
     return f"{rest} {side}" if side in ("input", "output") else name.replace("_", " ")
 
 
-def _shown(catalog: Catalog, model: Record) -> Record:
+def shown_offering(catalog: Catalog, model: Record) -> Record:
     """The offering whose price is shown: that of the author's service, or else the cheapest."""
     own = {author.value("provider") for author in catalog.authors_of(model)}
     offered = [row for row in catalog.offerings_of(model) if row.value("status") != "removed"]

@@ -103,6 +103,11 @@ def evidence(site: SiteMap, record: Record) -> Page:
             ],
         ),
         (
+            "For a README file, there is a drawing of each result, and of their number: ",
+            Code(f"{site.path('evidence', record)}/verified.svg"),
+            ".",
+        ),
+        (
             "Digests are SHA-256 of the bodies of all requests and responses of a probe. "
             "A result is valid until it expires. After that, its badge is stale.",
         ),

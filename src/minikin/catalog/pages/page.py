@@ -216,9 +216,10 @@ def _html_file(path: str) -> str:
 
 CHOICE = ("formats.js", "compare.js", "chart.js", "choose.js")
 """The scripts of a `Choice`, in the order in which they load."""
-_SCRIPTS = '<link rel="stylesheet" href="choose.css">\n' + "".join(
-    f'<script src="{name}" defer></script>\n' for name in CHOICE
-)
+_SCRIPTS = (
+    '<link rel="stylesheet" href="choose.css">\n'
+    '<link rel="alternate" type="application/atom+xml" title="Changes" href="feed.xml">\n'
+) + "".join(f'<script src="{name}" defer></script>\n' for name in CHOICE)
 
 _SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
 

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
+from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record
-from minikin.catalog.pages import compare, export, index, model, offering
-from minikin.catalog.pages.badge import Badge
+from minikin.catalog.facts.schema import capabilities
+from minikin.catalog.pages import compare, export, feed, index, model, offering
+from minikin.catalog.pages.badge import Badge, score
 from minikin.catalog.pages.page import CHOICE, FOLDER, HTML, MARKDOWN, Page, render
 from minikin.catalog.pages.site_map import Kind, SiteMap
 from minikin.catalog.sources.catalog import Catalog
@@ -21,6 +23,8 @@ ASSETS = {
     for name in ("style.css", "choose.css", "table.js", *CHOICE)
 }
 """Files beside the HTML pages."""
+SCORE = "verified"
+"""The name of the drawing that counts what is verified."""
 _HUGO = """\
 # With these settings, `hugo` finds every page and link of `content/`. Add a theme.
 title = "Model catalog"
@@ -79,6 +83,29 @@ class Site:
         """The whole catalog as JSON."""
         return export.api(self.catalog)
 
+    @cached_property
+    def feed(self) -> bytes:
+        """The newest changes, for readers of feeds."""
+        return feed.feed(self.map)
+
+    @cached_property
+    def proofs(self) -> dict[str, Callable[[], str]]:
+        """The drawings of what probes saw of each offering, by their paths, for other pages."""
+        return dict(self._proofs())
+
+    def _proofs(self) -> Iterable[tuple[str, Callable[[], str]]]:
+        for record in self.map.records["evidence"]:
+            folder = self.map.path("evidence", record)
+            found = self.catalog.evidence[record.id.lower()]
+            states: dict[str, BadgeState] = {
+                r.capability: self.catalog.badge(record, r.capability)[0] for r in found.results
+            }
+            verified = sum(state == "verified" for state in states.values())
+            yield f"{folder}/{SCORE}.svg", partial(score, found, verified)
+            for name, state in states.items():
+                if name in capabilities():
+                    yield f"{folder}/{name}.svg", Badge(capabilities()[name], state, None).svg
+
     def page(self, path: str) -> Page:
         """The page at a path. Raises NotFound."""
         if path not in self._makers:
@@ -101,9 +128,15 @@ class Site:
             for root, form in forms.items():
                 _write(folder / root / form.file(page.path), render(page, form))
                 badges |= {f"{root}/badges/{badge.file}": badge for badge in _badges(page)}
+        files |= {f"html/{path}": draw() for path, draw in self.proofs.items()}
         for name, text in (files | {name: badge.svg() for name, badge in badges.items()}).items():
             _write(folder / name, text)
-        for name, data in (("api.json", self.api), ("api.schema.json", export.schema())):
+        whole = {
+            "api.json": self.api,
+            "api.schema.json": export.schema(),
+            "feed.xml": self.feed,
+        }
+        for name, data in whole.items():
             (folder / "html" / name).write_bytes(data)
         return count
 
