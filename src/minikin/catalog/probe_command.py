@@ -7,17 +7,19 @@ import os
 from typing import Annotated
 from urllib.parse import urlsplit
 
+import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from minikin.catalog.facts import evidence as evidence_files
-from minikin.catalog.facts.evidence import Bodies, Evidence, Result
+from minikin.catalog.facts.evidence import Bodies, Evidence, Result, Speed
 from minikin.catalog.facts.schema import is_id
 from minikin.catalog.pages.site_map import slug
 from minikin.catalog.probes.checks import CHECKS
 from minikin.catalog.probes.client import Client, Unreachable
-from minikin.catalog.probes.probe import Check, Failed
+from minikin.catalog.probes.probe import Asker, Check, Failed
 from minikin.catalog.probes.probe import probe as run_probe
+from minikin.catalog.probes.speed import measure
 from minikin.catalog.sources import catalog as catalogs
 from minikin.catalog.sources.catalog import Catalog
 from minikin.catalog.tables import (
@@ -60,6 +62,12 @@ def probe(
             "--fail-on-regression", help="Exit with 1 if a verified capability fails now."
         ),
     ] = False,
+    speed: Annotated[
+        bool,
+        typer.Option(
+            "--speed", help="Also measure the time to the first token, and tokens a second."
+        ),
+    ] = False,
     timeout: Annotated[
         float, typer.Option(min=1, metavar="SECONDS", help="Maximum time for one answer.")
     ] = 60.0,
@@ -84,6 +92,8 @@ def probe(
         offering = _probed_offering(catalogs.load(home), provider, client, model)
         bodies: Bodies = {}
         found = _run(client, model, offering, checks, bodies)
+        if speed:
+            found = msgspec.structs.replace(found, speed=_measured(client, model))
     path = home / "evidence" / f"{slug(offering)}.json"
     old = evidence_files.read(path) if path.exists() else None
     kept = evidence_files.carried(old, found)
@@ -96,6 +106,14 @@ def probe(
         errors.print(f"No longer verified: {', '.join(worse)}", style="red", soft_wrap=True)
         if fail_on_regression:
             raise typer.Exit(1)
+
+
+def _measured(client: Client, model: str) -> Speed | None:
+    try:
+        return measure(Asker(client, model))
+    except (Unreachable, Failed) as error:
+        errors.print(f"The speed was not measured: {error}", style="yellow", soft_wrap=True)
+        return None
 
 
 def _probed_offering(catalog: Catalog, provider: str | None, client: Client, model: str) -> str:
@@ -154,3 +172,8 @@ def _report(kept: Evidence, results: list[Result], as_json: bool) -> None:
             for r in results
         ),
     )
+    if speed := kept.speed:
+        out.print(
+            f"\nFirst token after {speed.first_token_ms} ms, then {speed.tokens_per_second} "
+            f"tokens/s. 8 answers together: {speed.tokens_per_second_of_8} tokens/s ({speed.at})."
+        )

@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import random
+import re
 import zlib
 from functools import lru_cache
 
@@ -101,7 +102,13 @@ def tool_calls(body):
     return made
 
 
+NEEDLE = re.compile(r"the code of the harbour door is (\d+)")
+
+
 def forced_text(body):
+    found = NEEDLE.search(flat(body["messages"][-1]["content"]))
+    if found:
+        return found[1]
     form = body.get("response_format") or {}
     if form.get("type") == "json_object":
         return '{"hello": "json"}'
@@ -227,4 +234,38 @@ def make_app():
             yield f"data: {json.dumps(whole | {'choices': [], 'usage': usage})}\n\n"
         yield "data: [DONE]\n\n"
 
-    return Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    async def responses(request):
+        body = json.loads(await request.body())
+        given = body["input"]
+        messages = [{"role": "user", "content": given}] if isinstance(given, str) else given
+        if body.get("instructions"):
+            messages = [{"role": "system", "content": body["instructions"]}, *messages]
+        prompt = " ".join(flat(m["content"]) for m in messages)
+        limit = body.get("max_output_tokens", DEFAULT_LENGTH)
+        asked = body | {"messages": messages, "max_tokens": limit}
+        _, count, pieces = choose(asked, zlib.crc32(prompt.encode()), 0, random.Random(0))
+        is_cut = count == body.get("max_output_tokens")
+        part = {"type": "output_text", "text": "".join(pieces), "annotations": []}
+        made = {
+            "object": "response",
+            "status": "incomplete" if is_cut else "completed",
+            "incomplete_details": {"reason": "max_output_tokens"} if is_cut else None,
+            "output": [{"type": "message", "role": "assistant", "content": [part]}],
+            "usage": {"input_tokens": len(prompt.split()), "output_tokens": count},
+        }
+        if not body.get("stream"):
+            return JSONResponse(made)
+        events = [
+            {"type": "response.created"},
+            *({"type": "response.output_text.delta", "delta": piece} for piece in pieces),
+            {"type": f"response.{made['status']}", "response": made},
+        ]
+        text = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events)
+        return StreamingResponse(iter([text]), media_type="text/event-stream")
+
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/responses", responses, methods=["POST"]),
+        ]
+    )

@@ -171,6 +171,29 @@ def leave_stop_text(sent, body):
         body["choices"][0]["message"]["content"] += stop if isinstance(stop, str) else stop[-1]
 
 
+def drop_images(body):
+    for message in body.get("messages", []):
+        if isinstance(message["content"], list):
+            parts = message["content"]
+            message["content"] = [part for part in parts if part["type"] != "image_url"]
+
+
+MANY_WORDS = 1_400
+
+
+def cut_long_prompts(body):
+    """Leave out the middle of a long prompt."""
+    for message in body.get("messages", []):
+        words = str(message["content"]).split(" ")
+        if len(words) > MANY_WORDS:
+            message["content"] = " ".join([*words[:200], *words[-1_200:]])
+
+
+def claim_all(sent, body):
+    if body["usage"]["prompt_tokens"] > 1_250:
+        body["usage"]["prompt_tokens"] = 2_222
+
+
 # (capability, name): an edit of the request, of the answer, or of an error; or a way with streams.
 FAULTS = {
     ("text", "blanked"): {"answer": blank_when_bare},
@@ -242,6 +265,16 @@ FAULTS = {
     ("n", "at most 2"): {"request": change("n", lambda n: min(n, 2))},
     ("stream_usage", "dropped"): {"request": drop("stream_options")},
     ("stream_usage", "invented"): {"stream": "miscounted"},
+    ("image_refusal", "dropped"): {"request": drop_images},
+    ("long_context", "cut"): {"request": cut_long_prompts},
+    ("long_context", "cut, and claimed"): {"request": cut_long_prompts, "answer": claim_all},
+    ("responses", "limit dropped"): {"path": "/responses", "request": drop("max_output_tokens")},
+    ("responses", "limit doubled"): {
+        "path": "/responses",
+        "request": change("max_output_tokens", lambda limit: limit * 2),
+    },
+    ("responses", "instructions dropped"): {"path": "/responses", "request": drop("instructions")},
+    ("responses", "never streamed"): {"path": "/responses", "request": drop("stream")},
     ("error_bodies", "flattened"): {"error": '{"error": "something went wrong"}'},
 }
 
@@ -272,7 +305,12 @@ class FaultProxy:
     def is_noisy(self, sent):
         """Whether this greedy answer gets another word: 15 % of them, as by hosted batching."""
         greedy = sent.get("temperature", 1) == 0 or sent.get("top_p", 1) < 0.01 or "seed" in sent
-        plain = not sent.keys() & {"logprobs", "tools", "response_format", "logit_bias"}
+        plain = "messages" in sent and not sent.keys() & {
+            "logprobs",
+            "tools",
+            "response_format",
+            "logit_bias",
+        }
         return greedy and plain and self.noise.random() < 0.15
 
     @asynccontextmanager
@@ -282,6 +320,8 @@ class FaultProxy:
 
     async def forward(self, request):
         fault = FAULTS.get(self.fault, {})
+        if not request.url.path.endswith(fault.get("path", "/chat/completions")):
+            fault = {}
         data = await request.body()
         try:
             sent = json.loads(data)

@@ -69,7 +69,7 @@ def test_repeated_text_has_a_lower_share_of_new_text():
 
 def test_every_capability_of_the_first_two_groups_has_a_check():
     wanted = {c.id for c in capabilities().values() if c.group in ("core", "further")}
-    assert wanted - CHECKS.keys() == {"responses", "batch"}
+    assert wanted - CHECKS.keys() == {"batch"}
     assert list(CHECKS) == [name for name in capabilities() if name in CHECKS]
 
 

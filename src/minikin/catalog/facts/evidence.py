@@ -68,7 +68,19 @@ class Result(msgspec.Struct, frozen=True):
     history: list[Past] = []
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Speed(msgspec.Struct, frozen=True):
+    """How fast an endpoint answered: medians of one answer at a time, and eight together.
+
+    `tokens_per_second` counts from the first token, and `tokens_per_second_of_8` from the requests.
+    """
+
+    first_token_ms: int
+    tokens_per_second: float
+    tokens_per_second_of_8: float
+    at: str
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     """All results for one model at one endpoint. It never contains an API key."""
 
     offering: str
@@ -77,6 +89,7 @@ class Evidence(msgspec.Struct, frozen=True):
     fingerprint: str | None
     prober: str
     results: list[Result]
+    speed: Speed | None = None
 
     def result(self, capability: str) -> Result | None:
         """The result for a capability, if it was probed."""
@@ -107,7 +120,8 @@ def carried(old: Evidence | None, new: Evidence) -> Evidence:
     """
     known = {result.capability: result for result in old.results} if old else {}
     fresh = [_followed(known.pop(result.capability, None), result) for result in new.results]
-    return msgspec.structs.replace(new, results=[*fresh, *known.values()])
+    speed = new.speed or (old.speed if old else None)
+    return msgspec.structs.replace(new, results=[*fresh, *known.values()], speed=speed)
 
 
 def _followed(before: Result | None, now: Result) -> Result:

@@ -6,6 +6,7 @@ const AXES = {
   output: { title: "output price, $ per million tokens", of: (model) => model.output, shown: (n) => `$${n}`, log: true },
   context: { title: "context, tokens", of: (model) => model.context, shown: tokens, log: true },
   maxOutput: { title: "longest answer, tokens", of: (model) => model.maxOutput, shown: tokens, log: true },
+  speed: { title: "measured tokens per second", of: (model) => model.speed, shown: (n) => `${n}`, log: true },
   released: { title: "release date", of: (model) => day(model.released), shown: (n) => `${n}` },
 };
 const HEIGHT = 420;
@@ -32,7 +33,7 @@ function chart(models, axes, width, change) {
   const [x, y] = [AXES[axes.x], AXES[axes.y]];
   const shown = models.filter((model) => x.of(model) > 0 && y.of(model) > 0);
   const choosers = h("p", { className: "axes" }, chooser("Across", "x", axes, ["input", "output"], change),
-    chooser("Up", "y", axes, ["context", "maxOutput", "released"], change));
+    chooser("Up", "y", axes, ["context", "maxOutput", "speed", "released"], change));
   const hidden = models.length - shown.length;
   const said = `${shown.length.toLocaleString("en")} models` + (hidden ? `. ${hidden.toLocaleString("en")} are free or have no known value, and are not drawn.` : ".");
   if (!shown.length) return h("div", {}, choosers, h("p", {}, "No model that matches has both values."));

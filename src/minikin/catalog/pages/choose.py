@@ -46,6 +46,7 @@ def choice(site: SiteMap) -> Choice:
             len(catalog.offerings_of(model)),
             patterns.setdefault(states, len(patterns)),
             int(_chats(catalog, model)),
+            _speed(catalog, model),
             sum(_verified(catalog, offering) for offering in catalog.offerings_of(model)),
         ]
         rows.append(row)
@@ -129,6 +130,12 @@ def _states(catalog: Catalog, model: Record) -> str:
         for name in capabilities()
     ]
     return "".join(map(str, ranks)).rstrip(str(len(_BEST) - 1))
+
+
+def _speed(catalog: Catalog, model: Record) -> float:
+    """The most tokens per second of one answer that were measured anywhere."""
+    found = (catalog.evidence.get(row.id.lower()) for row in catalog.offerings_of(model))
+    return max((f.speed.tokens_per_second for f in found if f and f.speed), default=0)
 
 
 def _chats(catalog: Catalog, model: Record) -> bool:

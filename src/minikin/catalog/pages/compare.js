@@ -11,6 +11,7 @@ const FACTS = [
   ["Output price", (model) => dollars(model.output)],
   ["Weights", (model) => WEIGHTS[model.open]],
   ["Providers", (model) => `${model.offerings}`],
+  ["Measured tokens/s", (model) => `${model.speed || UNKNOWN}`],
   ["Verified by probes", (model) => `${model.proven || UNKNOWN}`],
 ];
 const SIGNS = { verified: "✓ verified", declared: "declared", stale: "stale", failed: "✗ failed", absent: "no", unknown: UNKNOWN };

@@ -43,8 +43,8 @@ function pricePair(model) {
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 function asModel(row) {
-  const [id, name, path, author, released, context, maxOutput, input, output, open, offerings, pattern, chats, proven] = row;
-  const model = { id, context, maxOutput, input, output, open, offerings, chats, proven, released: released || "" };
+  const [id, name, path, author, released, context, maxOutput, input, output, open, offerings, pattern, chats, speed, proven] = row;
+  const model = { id, context, maxOutput, input, output, open, offerings, chats, speed, proven, released: released || "" };
   model.name = name || id;
   model.page = `models/${path || id}.html`;
   model.author = DATA.authors[author];

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minikin.catalog.facts import numbers
-from minikin.catalog.facts.evidence import Result, is_stale
+from minikin.catalog.facts.evidence import Evidence, Result, is_stale
 from minikin.catalog.facts.fact import Record
 from minikin.catalog.facts.prices import BILLING, Job, cost, prices_of
 from minikin.catalog.facts.schema import capabilities
@@ -99,6 +99,7 @@ def evidence(site: SiteMap, record: Record) -> Page:
                 ["Endpoint", Code(found.endpoint)],
                 ["Requested model", Code(found.model)],
                 ["Fingerprint of the server", Code(found.fingerprint or "none")],
+                *_speed(found),
                 ["Results", ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))],
             ],
         ),
@@ -117,6 +118,17 @@ def evidence(site: SiteMap, record: Record) -> Page:
     trail = [Link("Evidence", "evidence/_index"), site.link(record, record.id)]
     title = f"Evidence for {record.id}"
     return make(site, site.path("evidence", record), title, "evidence", blocks, trail)
+
+
+def _speed(found: Evidence) -> list[list[Cell]]:
+    """Rows of the measured speed, if there is one."""
+    if (speed := found.speed) is None:
+        return []
+    return [
+        ["First token", f"after {speed.first_token_ms:,} ms (measured {speed.at})"],
+        ["One answer", f"{speed.tokens_per_second:,} tokens per second"],
+        ["Eight answers together", f"{speed.tokens_per_second_of_8:,} tokens per second"],
+    ]
 
 
 def _result(site: SiteMap, result: Result) -> list[Block]:

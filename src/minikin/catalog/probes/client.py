@@ -103,9 +103,9 @@ class Client:
         """The JSON at a path, or None. It is not in the tape. Raises Unreachable."""
         return self._once(path, None)[0].body
 
-    def post_unrecorded(self, path: str, body: Any) -> None:
+    def post_unrecorded(self, path: str, body: Any) -> Reply:
         """Send JSON once, and wait for any answer. Neither is in the tape. Raises Unreachable."""
-        self._once(path, json.dumps(body).encode())
+        return self._once(path, json.dumps(body).encode())[0]
 
     def _once(self, path: str, data: bytes | None) -> tuple[Reply, float]:
         """Send `data`, or ask for what is there if it is None."""

@@ -78,6 +78,10 @@ class Asker:
         """The raw reply, with any status."""
         return self.client.post(_PATH, self._request(messages, **fields))
 
+    def send_unrecorded(self, messages: str | list[Body], **fields: Any) -> Reply:
+        """The reply to a request that is not in the evidence. Threads can use it."""
+        return self.client.post_unrecorded(_PATH, self._request(messages, **fields))
+
     @contextmanager
     def company(self, count: int, prompt: str, **fields: Any) -> Iterator[None]:
         """Send `count` requests that run beside those of the block. Their answers do not count."""
@@ -122,9 +126,13 @@ class Asker:
     def timed(self, messages: str | list[Body], **fields: Any) -> tuple[Answer, float]:
         """The same, and the seconds that it took."""
         reply = self.send(messages, **fields)
+        return self.answered(reply), reply.seconds
+
+    def answered(self, reply: Reply) -> Answer:
+        """The first choice of the completion in a reply. Raises Failed, Inconclusive."""
         body = self._completion(reply)
         found = answer(body, body["choices"][0] if body["choices"] else None)
-        return self._judged(found), reply.seconds
+        return self._judged(found)
 
     def stream(self, messages: str | list[Body], **fields: Any) -> Answer | None:
         """The same from a stream. None if the server sends a plain answer instead."""

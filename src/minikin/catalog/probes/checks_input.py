@@ -1,0 +1,193 @@
+"""Checks of what a prompt contains: images, long texts, and the Responses API beside chat."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import struct
+import zlib
+from base64 import b64encode
+from typing import Any
+
+from minikin.catalog.probes.checks_text import STORY
+from minikin.catalog.probes.client import Reply
+from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, Inconclusive
+
+_ASKED = "What colour is the picture? Answer with one word."
+
+
+def image_refusal(asker: Asker) -> str:
+    """An image is refused with an error, or it is read: two images get two answers."""
+    plain = asker.ask(_ASKED, max_tokens=8, **asker.greedy)  # the same without an image works
+    reply = asker.send(_with_image((220, 20, 20)), max_tokens=8, **asker.greedy)
+    if 400 <= reply.status < 500:
+        if not (said := asker.complaint(reply)):
+            raise Failed(f"an image is refused with {reply.status} and without a reason")
+        return f"refused with {reply.status}: {said[:80]}"
+    red, blue = (
+        asker.ask(_with_image(colour), max_tokens=8, **asker.greedy)
+        for colour in ((220, 20, 20), (20, 20, 220))
+    )
+    sizes = [_prompt_tokens(answer) for answer in (red, plain)]
+    if red.text != blue.text:
+        return "two images get two answers"
+    raise Ignored(
+        f"two images get the same answer; a prompt has {sizes[0]} tokens with an image, and "
+        f"{sizes[1]} without"
+    )
+
+
+def _with_image(colour: tuple[int, int, int]) -> list[Body]:
+    # The image comes first: a server that reads only the first part must not pass.
+    image = {"type": "image_url", "image_url": {"url": _picture(colour)}}
+    return [{"role": "user", "content": [image, {"type": "text", "text": _ASKED}]}]
+
+
+def _picture(colour: tuple[int, int, int], side: int = 64) -> str:
+    """A PNG of one colour, as a data URL."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        whole = kind + data
+        return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
+
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = zlib.compress((b"\0" + bytes(colour) * side) * side)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return f"data:image/png;base64,{b64encode(png).decode()}"
+
+
+LINES = 160
+"""Lines of the long prompt: about 3,000 tokens, which most servers accept."""
+_DEPTHS = (0, 25, 50, 75, 100)
+_NEEDLE = "Remember: the code of the harbour door is {}."
+_TRIALS = 3
+
+
+def long_context(asker: Asker) -> str:
+    """A code is found at five depths of a long prompt, and all of the prompt is counted."""
+    if not _finds(asker, 3, 50)[0]:
+        raise Inconclusive("the model does not find a code in a short prompt either")
+    found: list[int] = []
+    size = 0
+    for depth in _DEPTHS:
+        is_found, size = _finds(asker, LINES, depth)
+        found += [depth] if is_found else []
+        if size and size < 9 * LINES:
+            raise Failed(f"a prompt of more than {9 * LINES} words counts as {size} tokens")
+    if len(found) < len(_DEPTHS):
+        missed = ", ".join(f"{depth}%" for depth in _DEPTHS if depth not in found)
+        raise Failed(f"a code is not found at these depths of {size} tokens: {missed}")
+    return f"a code is found at {len(found)} depths of {size} tokens"
+
+
+def _finds(asker: Asker, lines: int, depth: int) -> tuple[bool, int]:
+    """Whether the answer has the code, and the tokens of the prompt."""
+    size = 0
+    for _ in range(_TRIALS):
+        code = str(1000 + secrets.randbelow(9000))
+        story = [
+            f"Line {number}: the keeper wrote that the wind came from the north."
+            for number in range(1, lines + 1)
+        ]
+        story.insert(lines * depth // 100, _NEEDLE.format(code))
+        asked = "What is the code of the harbour door? Answer with the code."
+        prompt = "\n".join([*story, asked])
+        reply = asker.send(prompt, max_tokens=24, **asker.greedy)
+        if reply.status in (400, 413, 422) and "context" in reply.text:
+            raise Inconclusive(f"the context is too short: {asker.complaint(reply)}")
+        answer = asker.answered(reply)
+        size = _prompt_tokens(answer)
+        if code in answer.text:
+            return True, size
+    return False, size
+
+
+def _prompt_tokens(answer: Answer) -> int:
+    count = answer.usage.get("prompt_tokens")
+    return count if isinstance(count, int) else 0
+
+
+_LIMIT = 16
+"""The smallest limit that OpenAI's Responses API accepts."""
+
+
+def responses(asker: Asker) -> str:
+    """The Responses API answers, counts, limits and streams like chat completions."""
+    plain = _created(asker, STORY)
+    other = _created(asker, "List five kinds of vegetables.")
+    texts = [_text(body) for body in (plain, other)]
+    if asker.thoughts and not all(texts):
+        raise Inconclusive("only thoughts, no answer")
+    if not all(texts) or texts[0] == texts[1]:
+        raise Failed("two different inputs get no answers, or equal ones")
+    _judge_limit(asker, plain)
+    listed = _created(asker, [{"role": "user", "content": STORY}])
+    if _input_tokens(listed) != _input_tokens(plain):
+        raise Failed("a message in a list has another number of tokens than the same text")
+    # Each can replace instructions that a template has by default.
+    short, long = (
+        _input_tokens(_created(asker, STORY, instructions=text))
+        for text in ("Be brief.", "Be brief. Speak of no animals, no boats, no birds and no fish.")
+    )
+    if long < short + 8:
+        raise Ignored(f"12 more words of instructions add {long - short} tokens to the input")
+    count = _judge_stream(asker)
+    return f"two inputs, two answers, a limit of {_LIMIT} tokens; {count} deltas of a stream"
+
+
+def _request(asker: Asker, given: Any, **fields: Any) -> Body:
+    greedy = {name: value for name, value in asker.greedy.items() if name != "seed"}
+    effort = {"reasoning": {"effort": e}} if (e := asker.thinking.get("reasoning_effort")) else {}
+    limit = _LIMIT + asker.thoughts
+    body = {"model": asker.model, "input": given, "max_output_tokens": limit, "store": False}
+    return {**body, **greedy, **effort, **fields}
+
+
+def _created(asker: Asker, given: Any, **fields: Any) -> Body:
+    reply = asker.accepted(asker.client.post("/responses", _request(asker, given, **fields)))
+    if not isinstance(reply.body, dict) or reply.body.get("object") != "response":
+        raise Failed("the answer is not a response")
+    return reply.body
+
+
+def _text(body: Body) -> str:
+    """The text of all messages of a response."""
+    parts = [p for item in body["output"] if item["type"] == "message" for p in item["content"]]
+    return "".join(part["text"] for part in parts if part["type"] == "output_text")
+
+
+def _input_tokens(body: Body) -> int:
+    return int(body["usage"]["input_tokens"])
+
+
+def _judge_limit(asker: Asker, body: Body) -> None:
+    count, allowed = body["usage"]["output_tokens"], _LIMIT + asker.thoughts
+    if count > allowed:
+        raise Ignored(f"{count} tokens, but {allowed} were allowed")
+    if count == allowed:
+        reason = (body.get("incomplete_details") or {}).get("reason")
+        if (body["status"], reason) != ("incomplete", "max_output_tokens"):
+            raise Failed(f"status {body['status']!r} with the reason {reason!r} at the limit")
+
+
+def _judge_stream(asker: Asker) -> int:
+    """The number of deltas, which add up to the text of the last event."""
+    reply = asker.client.post("/responses", _request(asker, STORY, stream=True))
+    events = _events(asker.accepted(reply))
+    if not events:
+        raise Ignored("got a plain answer instead of a stream")
+    if events[0]["type"] != "response.created":
+        raise Failed(f"the stream begins with {events[0]['type']!r}")
+    if events[-1]["type"] not in ("response.completed", "response.incomplete"):
+        raise Failed(f"the stream ends with {events[-1]['type']!r}")
+    deltas = [e["delta"] for e in events if e["type"] == "response.output_text.delta"]
+    if "".join(deltas) != _text(events[-1]["response"]):
+        raise Failed("the deltas do not add up to the text of the last event")
+    if len(deltas) < 2:
+        raise Failed(f"the text came in {len(deltas)} delta")
+    return len(deltas)
+
+
+def _events(reply: Reply) -> list[Body]:
+    data = (line[5:].strip() for _, line in reply.arrivals if line.startswith("data:"))
+    return [json.loads(text) for text in data if text != "[DONE]"]
