@@ -148,7 +148,7 @@ LINES = {
     "cluster": 611,
     "catalog": 1225,
     "catalog/facts": 930,
-    "catalog/pages": 1712,
+    "catalog/pages": 1716,
     "catalog/probes": 1550,
     "catalog/sources": 1700,
     "hub": 1340,

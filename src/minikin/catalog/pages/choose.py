@@ -139,8 +139,11 @@ def _speed(catalog: Catalog, model: Record) -> float:
 
 
 def _chats(catalog: Catalog, model: Record) -> bool:
-    """Whether it writes text. Other models embed, rank, check or draw."""
-    writes = any(row.state("text") == "known" for row in catalog.offerings_of(model))
+    """Whether it writes text, by a source or a probe. Others embed, rank, check or draw."""
+    writes = any(
+        row.state("text") == "known" or row.id.lower() in catalog.evidence
+        for row in catalog.offerings_of(model)
+    )
     return writes and not SPECIAL.search(model.id.lower())
 
 
