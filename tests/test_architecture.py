@@ -124,7 +124,7 @@ LINES = {
     "model_file": 3750,
     "engine": 3010,
     "engine/host": 880,
-    "engine/model": 1885,
+    "engine/model": 1895,
     "engine/native": 1080,
     "engine/pytorch": 1035,
     "engine/cuda": 1290,

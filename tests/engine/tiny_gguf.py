@@ -39,7 +39,8 @@ def write_gguf(
     if "rope.freq_base" not in tiny.metadata:
         writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
     for key, value in tiny.metadata.items():
-        add = {int: writer.add_uint32, str: writer.add_string}.get(type(value), writer.add_float32)
+        adds = {int: writer.add_uint32, str: writer.add_string, list: writer.add_array}
+        add = adds.get(type(value), writer.add_float32)
         add(f"{name}.{key}", value)
     for tensor, values in gguf_tensors(tiny, model, head_dim).items():
         exact = (
@@ -76,7 +77,9 @@ def gguf_tensors(
         if is_seeing(name):
             continue
         name, values = text_name(name), weight.numpy()
-        if ".linear_attn." in name:
+        if ".linear_attn." in name and tiny.arch == gguf.MODEL_ARCH.QWEN3NEXT:
+            name, values = grouped_delta_net(name, values)
+        elif ".linear_attn." in name:
             name, values = delta_net(name, values, model.config)
         elif tiny.norms_from_zero and name.endswith("norm.weight"):
             values = values + 1
@@ -96,6 +99,13 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
     if name.endswith(("e_score_correction_bias", "expert_bias")):
         layer = name.split(".")[2]
         yield f"model.layers.{layer}.mlp.moe_statics.e_score_correction.bias", values.ravel()
+        return
+    if name.endswith("in_proj_qkvz.weight"):
+        # Of two key heads: queries and keys of 16, values and gates of 64 rows each.
+        heads = [np.split(head, np.cumsum([16, 16, 64])) for head in np.split(values, 2)]
+        *inner, gates = (np.concatenate(part) for part in zip(*heads, strict=True))
+        yield name.replace("qkvz", "qkv"), np.concatenate(inner)
+        yield name.replace("qkvz", "z"), gates
         return
     if name.endswith("conv.conv.weight"):
         values = values.squeeze(1)
@@ -145,6 +155,12 @@ def delta_net(
     if part == "conv1d":
         values = values.squeeze(1)
     return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
+
+
+def grouped_delta_net(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+    if name.endswith("conv1d.weight"):
+        values = values.squeeze(1)
+    return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if "A_log" in name else values
 
 
 def side_by_side(values: np.ndarray, head_dim: int) -> np.ndarray:

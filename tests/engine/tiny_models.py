@@ -338,6 +338,27 @@ FAMILIES = {
         },
         norms_from_zero=True,
     ),
+    "Qwen3-Next": Tiny(
+        MODEL_ARCH.QWEN3NEXT,
+        "Qwen3Next",
+        {
+            "num_hidden_layers": 4, "head_dim": 32,
+            "layer_types": ["linear_attention"] * 2 + ["full_attention", "linear_attention"],
+            "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+            "linear_key_head_dim": 16, "linear_value_head_dim": 32,
+            "rope_parameters": THETA | {"partial_rotary_factor": 0.25},
+            "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 64,
+            "shared_expert_intermediate_size": 64,
+        },
+        {
+            "attention.recurrent_layers": [True, True, False, True],
+            "rope.dimension_count": 8, "ssm.conv_kernel": 4,
+            "ssm.state_size": 16, "ssm.group_count": 2, "ssm.time_step_rank": 4,
+            "ssm.inner_size": 128, "expert_count": 8, "expert_used_count": 3,
+            "expert_feed_forward_length": 64, "expert_shared_feed_forward_length": 64,
+        },
+        norms_from_zero=True,
+    ),
     "LFM2": Tiny(
         MODEL_ARCH.LFM2,
         "Lfm2",
@@ -420,7 +441,7 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
-STATEFUL = frozenset({"LFM2", "LFM2-MoE", "Qwen3.5", "Qwen3.5-MoE"})
+STATEFUL = frozenset({"LFM2", "LFM2-MoE", "Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next"})
 """Some of their layers have a state in place of keys and values."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

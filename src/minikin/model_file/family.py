@@ -63,6 +63,8 @@ class Family:
     """Layers without key heads are short convolutions."""
     delta_nets: bool = False
     """All layers but every n-th are delta nets. The file says n."""
+    grouped_values: bool = False
+    """The value heads of a delta net's key head are adjacent in GGUF files too."""
     gated_attention: bool = False
     """Each output of attention is multiplied by a sigmoid, of gates beside the queries."""
     final_norm: str = "output_norm.weight"
@@ -130,6 +132,15 @@ FAMILIES = {
         layer_tensors=_QUERY_KEY_NORMS,
         feed_forward_norm="post_attention_norm.weight",
         delta_nets=True,
+        gated_attention=True,
+        mixture=True,
+        gated_shared=True,
+    ),
+    "qwen3next": Family(
+        layer_tensors=_QUERY_KEY_NORMS,
+        feed_forward_norm="post_attention_norm.weight",
+        delta_nets=True,
+        grouped_values=True,
         gated_attention=True,
         mixture=True,
         gated_shared=True,

@@ -35,7 +35,7 @@ from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
-DELTA_NETS = ("Qwen3.5", "Qwen3.5-MoE")
+DELTA_NETS = ("Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next")
 ROOMS = 33
 """For the states of eight sequences."""
 PROMPTS = [[(7 * i * i + 3 * i + k) % VOCABULARY for i in range(50 + 9 * k)] for k in range(3)]
@@ -189,6 +189,7 @@ ODD = (
         "gpt-oss",
         "LFM2",
         "Qwen3.5",
+        "Qwen3-Next",
     ],
 )
 def test_odd_metadata_is_read_or_refused(tmp_path, family):
@@ -238,6 +239,8 @@ def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
         ("Qwen3-MoE", {"expert_weights_scale": 2.5}, "qwen3moe.expert_weights_scale can't be 2.5"),
         ("Qwen3-MoE", {"expert_weights_norm": 1}, "qwen3moe.expert_weights_norm can't be 1"),
         ("Llama 2", {"expert_count": 4, "expert_used_count": 2}, "ffn_gate_up_exps.weight must"),
+        ("Qwen3.5-MoE", {"expert_shared_feed_forward_length": 100}, "length can't be 100"),
+        ("Qwen3-Next", {"attention.recurrent_layers": [True]}, "recurrent_layers can't be"),
         ("Mixtral", {"expert_count": 0}, "ffn_up.weight must .* is missing"),
     ],
 )

@@ -37,7 +37,7 @@ def older(config):
         config["full_attn_idxs"] = [i for i, kind in enumerate(kinds) if kind != "conv"]
         config["block_ff_dim"] = config.pop("intermediate_size")
         config["tie_embedding"] = config.pop("tie_word_embeddings")
-    if config["model_type"] in ("qwen3_5_text", "qwen3_5_moe_text"):
+    if config["model_type"] in ("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next"):
         config["full_attention_interval"] = 3
     if config["model_type"] not in ("granitemoehybrid", "lfm2_moe"):
         config.pop("layer_types", None)

@@ -217,15 +217,28 @@ def _kv_heads(fields: Fields, family: Family, heads: int, layers: int) -> list[i
     key = "attention.head_count_kv"
     stated = fields.get(key)
     if not isinstance(stated, list | np.ndarray):
-        every = fields.whole("full_attention_interval", 4) if family.delta_nets else 1
         count = fields.whole(key, heads)
-        counts = [0 if (layer + 1) % every else count for layer in range(layers)]
+        recurrent = _recurrent(fields, layers) if family.delta_nets else [False] * layers
+        counts = [0 if one else count for one in recurrent]
     else:
         counts = [count for count in [*stated][:layers] if isinstance(count, int | np.integer)]
         counts = [int(count) for count in counts if 0 <= count <= heads]
     if len(counts) != layers or len({*counts} - {0}) != 1 or heads % max(counts):
         raise fields.wrong(key)
     return counts
+
+
+def _recurrent(fields: Fields, layers: int) -> list[bool]:
+    """For each layer, whether it has a state in place of keys and values."""
+    key = "attention.recurrent_layers"
+    if (stated := fields.get(key)) is None:
+        every = fields.whole("full_attention_interval", 4)
+        return [(layer + 1) % every != 0 for layer in range(layers)]
+    if not isinstance(stated, list | np.ndarray) or len(stated) < layers:
+        raise fields.wrong(key)
+    if not all(isinstance(one, bool | int | np.bool_ | np.integer) for one in stated):
+        raise fields.wrong(key)
+    return [bool(one) for one in stated][:layers]
 
 
 def _recurrence(
@@ -235,7 +248,7 @@ def _recurrence(
     if all(kv_heads):
         return None
     if family.delta_nets:
-        return read_delta_net(fields)
+        return read_delta_net(fields, grouped=family.grouped_values)
     if not family.short_convolutions:
         raise fields.wrong("attention.head_count_kv")
     return read_short_convolution(fields, hidden)

@@ -62,7 +62,11 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
     layers, heads = field("block_count"), max(field("attention.head_count"), 1)
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
-    attending = layers // max(field("full_attention_interval"), 1)
+    every = field("full_attention_interval") or (4 if field("ssm.state_size") else 1)
+    attending = layers // max(every, 1)
+    recurrent = metadata.get(f"{family}.attention.recurrent_layers")
+    if isinstance(recurrent, list | np.ndarray):
+        attending = layers - sum(map(bool, recurrent[:layers]))
     stated = metadata.get(f"{family}.attention.head_count_kv")
     if isinstance(stated, list | np.ndarray):  # 0 for layers without attention
         counts = [int(one) for one in stated if isinstance(one, int | np.integer) and one > 0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from minikin.model_file.fields import Fields
 
 _MOST_TAPS, _MOST_HEADS, _MOST_DIM = 64, 1024, 1024
@@ -87,6 +89,15 @@ class DeltaNet:
         each, heads = self.value_heads // self.key_heads, range(self.value_heads)
         return [head // each if self.grouped else head % self.key_heads for head in heads]
 
+    def by_part(self, *rows: int) -> np.ndarray:
+        """The order of rows of a matrix that has, for each key head, so many rows of each part.
+
+        int64. All rows of the first part come first.
+        """
+        each = np.arange(self.key_heads * sum(rows)).reshape(self.key_heads, -1)
+        parts = np.split(each, np.cumsum(rows)[:-1], axis=1)
+        return np.concatenate([part.reshape(-1) for part in parts])
+
 
 Recurrence = ShortConvolution | DeltaNet
 
@@ -96,8 +107,8 @@ def read_short_convolution(fields: Fields, hidden: int) -> ShortConvolution:
     return ShortConvolution(hidden, _taps(fields, "shortconv.l_cache"))
 
 
-def read_delta_net(fields: Fields) -> DeltaNet:
-    """Raises ModelFileError."""
+def read_delta_net(fields: Fields, *, grouped: bool) -> DeltaNet:
+    """`grouped`: value heads are so in all files of the family. Raises ModelFileError."""
     value_heads = fields.whole("ssm.time_step_rank", most=_MOST_HEADS)
     key_heads = fields.whole("ssm.group_count", most=value_heads)
     outputs = fields.whole("ssm.inner_size", most=_MOST_HEADS * _MOST_DIM)
@@ -111,7 +122,7 @@ def read_delta_net(fields: Fields) -> DeltaNet:
         value_heads=value_heads,
         key_dim=fields.whole("ssm.state_size", most=_MOST_DIM),
         value_dim=outputs // value_heads,
-        grouped=fields.flag("ssm.grouped"),
+        grouped=fields.flag("ssm.grouped", grouped),
     )
 
 

@@ -166,22 +166,35 @@ class _Loader:
     def _delta_net(self, at: str, form: DeltaNet) -> dict[str, Any]:
         hidden, heads = self.architecture.hidden, form.value_heads
         taps = self.tensors.table(f"{at}.ssm_conv1d.weight", form.channels, form.taps)
-        inputs = (
-            MatrixPart(f"{at}.attn_qkv", form.channels),
-            MatrixPart(f"{at}.attn_gate", form.outputs),
-        )
-        rates = (MatrixPart(f"{at}.ssm_{name}", heads) for name in ("alpha", "beta"))
         return {
-            "qkv": self._linear(hidden, *inputs),
+            "qkv": self._linear(hidden, *self._delta_inputs(at, form)),
             "convolution": np.ascontiguousarray(taps.T),
             "delta": DeltaWeights(
-                rates=self._linear(hidden, *rates),
+                rates=self._linear(hidden, *self._delta_rates(at, form)),
                 fading=self.tensors.vector(f"{at}.ssm_a", heads),
                 offset=self.tensors.vector(f"{at}.ssm_dt.bias", heads),
                 norm=self.tensors.vector(f"{at}.ssm_norm.weight", form.value_dim),
             ),
             "output": self._linear(form.outputs, MatrixPart(f"{at}.ssm_out", hidden)),
         }
+
+    def _delta_inputs(self, at: str, form: DeltaNet) -> tuple[MatrixPart, ...]:
+        """Queries, keys, values and gates. In one tensor, those of a key head are together."""
+        if f"{at}.ssm_in.weight" not in self.tensors:
+            gate = MatrixPart(f"{at}.attn_gate", form.outputs)
+            return MatrixPart(f"{at}.attn_qkv", form.channels), gate
+        values = form.outputs // form.key_heads
+        order = form.by_part(form.key_dim, form.key_dim, values, values)
+        return (MatrixPart(f"{at}.ssm_in", len(order), order=order),)
+
+    def _delta_rates(self, at: str, form: DeltaNet) -> tuple[MatrixPart, ...]:
+        """See `DeltaWeights.rates`. In one tensor, those of a key head are together."""
+        heads = form.value_heads
+        if f"{at}.ssm_ba.weight" not in self.tensors:
+            return MatrixPart(f"{at}.ssm_alpha", heads), MatrixPart(f"{at}.ssm_beta", heads)
+        each = heads // form.key_heads
+        order = np.roll(form.by_part(each, each), heads)  # how fast heads fade comes second
+        return (MatrixPart(f"{at}.ssm_ba", 2 * heads, order=order),)
 
     def _convolution(self, at: str, form: ShortConvolution) -> dict[str, Any]:
         a = self.architecture

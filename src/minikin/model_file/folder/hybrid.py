@@ -35,7 +35,7 @@ def state_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     """What GGUF files say of layers without key heads. Raises ModelFileError."""
     if kind.arch in ("lfm2", "lfm2moe"):
         return _key_heads(fields, "conv") | _convolutions(fields)
-    if kind.arch in ("qwen35", "qwen35moe"):
+    if kind.arch in ("qwen35", "qwen35moe", "qwen3next"):
         return _key_heads(fields, "linear_attention") | _delta_nets(fields)
     return {}
 

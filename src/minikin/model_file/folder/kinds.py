@@ -10,7 +10,7 @@ Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
-    "qwen35", "qwen35moe", "lfm2moe",
+    "qwen35", "qwen35moe", "qwen3next", "lfm2moe",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -95,6 +95,10 @@ _QWEN35_NAMES = _POST_NAMES | {
     "linear_attn.dt_bias": "ssm_dt.bias",
     "linear_attn.norm": "ssm_norm",
     "linear_attn.out_proj": "ssm_out",
+}
+_QWEN3_NEXT_NAMES = _QWEN35_NAMES | {
+    "linear_attn.in_proj_qkvz": "ssm_in",
+    "linear_attn.in_proj_ba": "ssm_ba",
 }
 _QWEN_EXPERTS = {"count": "num_experts", "shared_size": "shared_expert_intermediate_size"}
 _DEEPSEEK_EXPERTS = {
@@ -212,6 +216,15 @@ KINDS = {
         mixture=True,
         experts=_QWEN_EXPERTS,
         names=_QWEN35_NAMES,
+    ),
+    "qwen3_next": Kind(
+        arch="qwen3next",
+        own_head_dim=True,
+        rotary_share=0.25,
+        norms_from_zero=True,
+        mixture=True,
+        experts=_QWEN_EXPERTS,
+        names=_QWEN3_NEXT_NAMES,
     ),
     "lfm2": Kind(arch="lfm2", tied=True, rope_base=1e6, names=_LFM2_NAMES),
     "lfm2_moe": Kind(
