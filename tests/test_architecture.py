@@ -125,7 +125,7 @@ LINES = {
     "engine": 3010,
     "engine/host": 880,
     "engine/model": 1895,
-    "engine/native": 1080,
+    "engine/native": 1125,
     "engine/pytorch": 1035,
     "engine/cuda": 1290,
     "engine/cuda/kernels": 640,

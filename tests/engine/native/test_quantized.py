@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minikin.engine.native.quantized import GROUP, Blocks
+from minikin.engine.native.quantized import GROUP, IN_C, Blocks, regroup
 from minikin.model_file.dequantize import LAYOUTS, dequantize
 from minikin.model_file.gguf import GGMLType
 from tests.engine.native.samples import numbers, packed_rows
@@ -124,3 +124,33 @@ def test_every_q3_k_product_fits_its_level() -> None:
 
     assert read is not None
     assert np.array_equal(numbers(read), exact(rows, GGMLType.Q3_K))
+
+
+def random_blocks(kind: GGMLType, count: int) -> np.ndarray:
+    """Every bit is random, but scales are finite: half of them small, as those of models."""
+    chance = np.random.default_rng(kind)
+    blocks = chance.integers(0, 256, (count, kind.block_bytes), np.uint8).view(LAYOUTS[kind])[:, 0]
+    for name in {"d", "m"} & {*(LAYOUTS[kind].names or ())}:
+        exponents = chance.choice([0, 1, 4, 8, 12, 15], count).astype(np.uint16)
+        bits = chance.integers(0, 1 << 10, count).astype(np.uint16)
+        signs = chance.integers(0, 2, count).astype(np.uint16)
+        blocks[name] = (signs << 15 | exponents << 10 | bits).view(np.float16)
+    return blocks
+
+
+@pytest.mark.parametrize("kind", sorted(IN_C), ids=lambda kind: kind.name)
+def test_c_regroups_as_numpy_does_bit_for_bit(kernels, kind: GGMLType) -> None:
+    blocks = random_blocks(kind, 1500)
+    expected, found = regroup(blocks, kind), kernels.regroup(blocks, kind)
+    assert expected is not None
+    assert found is not None
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.view(f"u{one.itemsize}"), other.view(f"u{one.itemsize}"))
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 65504])
+@pytest.mark.parametrize("kind", sorted(IN_C), ids=lambda kind: kind.name)
+def test_c_rejects_the_blocks_that_numpy_rejects(kernels, kind: GGMLType, value: float) -> None:
+    blocks = random_blocks(kind, 700)
+    blocks["d"][699] = value
+    assert (kernels.regroup(blocks, kind) is None) == (regroup(blocks, kind) is None)

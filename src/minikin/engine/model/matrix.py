@@ -54,7 +54,7 @@ def pack(
 
     It stays quantized if its type fits (see `Blocks`), and is rounded to bfloat16 otherwise.
     """
-    form = Blocks.stack(matrix.parts, sample) or _in_bfloat16(matrix)
+    form = Blocks.stack(matrix.parts, sample, kernels.regroup) or _in_bfloat16(matrix)
     return PackedMatrix.pack(kernels, form, gated=gated)
 
 

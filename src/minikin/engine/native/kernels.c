@@ -8,6 +8,7 @@
 #include "matmul.h"
 #include "mixture.h"
 #include "ranking.h"
+#include "regroup.h"
 
 // The instruction set of these kernels, or NULL if the system does not allow its tile registers.
 const char *instructions(void) { return tiles_are_allowed() ? INSTRUCTIONS : NULL; }

@@ -20,13 +20,15 @@ from minikin.engine.native.contract import (
     TILE,
 )
 from minikin.engine.native.draw import Draw, Ranks
-from minikin.engine.native.quantized import Blocks
+from minikin.engine.native.quantized import Blocks, Grouped, room_for
+from minikin.model_file.gguf import GGMLType
 
 WIDEST = 1 << 16
 """The maximum of inputs of a matrix: two unpacked panels must fit the stack of a thread."""
 
 _SIGNATURES = {
     "pack_matrix": [POINTER] * 4 + [SIZE] * 3,
+    "regroup": [POINTER] + [SIZE] * 4 + [POINTER] * 3,
     "pair_matrix": [POINTER] * 2 + [SIZE] * 2,
     "matrix_rows": [POINTER] * 2 + [SIZE, POINTER],
     "packed_matmul": [POINTER] * 3 + [SIZE] * 2,
@@ -166,6 +168,7 @@ class Kernels:
         for name, signature in _SIGNATURES.items():
             function = getattr(library, name)
             function.argtypes, function.restype = signature, None
+        library.regroup.restype = ctypes.c_int
         contract.compare(library)
         library.matrix_bytes.argtypes, library.matrix_bytes.restype = [SIZE] * 3, SIZE
         self.library = library
@@ -176,6 +179,15 @@ class Kernels:
         """Whether products of many rows take bfloat16 tiles."""
         if library.start_workers(threads - 1):
             raise OSError(f"can't start {threads} threads")
+
+    def regroup(self, blocks: np.ndarray, kind: GGMLType) -> Grouped | None:
+        """See `quantized.Regroup`."""
+        levels, scale, minimum = grouped = room_for(len(blocks), kind)
+        finite = self.library.regroup(
+            address(blocks), len(blocks), kind.value, kind.block_bytes, kind.block_size,
+            address(levels), address(scale), address(minimum),
+        )  # fmt: skip
+        return grouped if finite else None
 
     def matmul(
         self, matrix: PackedMatrix, x: Inputs, out: np.ndarray, rows: int, mode: int = STORE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Run
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,8 +19,37 @@ from minikin.model_file.parts import Parts
 
 LIMIT = 6e-3
 """Maximum change of a matrix relative to its norm. bfloat16 changes it by 1.7e-3."""
+IN_C = frozenset({
+    GGMLType.Q4_0, GGMLType.Q4_1, GGMLType.Q8_0, GGMLType.Q4_K, GGMLType.Q5_K, GGMLType.Q6_K,
+})  # fmt: skip
+"""The commonest types. `regroup.h` gives the same bits for them as `_regroup`."""
 SAMPLE = 4096
 """The number of blocks, at equal distances in a tensor, whose change is measured."""
+
+Grouped = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Levels uint8 [blocks, block_size], scales and minima float16 [blocks, block_size / GROUP]."""
+Regroup = Callable[[np.ndarray, GGMLType], Grouped | None]
+"""Regroups records of `LAYOUTS`. None if a scale or a minimum is not finite."""
+
+
+def room_for(blocks: int, kind: GGMLType) -> Grouped:
+    """Arrays without contents."""
+    groups = blocks, kind.block_size // GROUP
+    levels = np.empty((blocks, kind.block_size), np.uint8)
+    return levels, np.empty(groups, np.float16), np.empty(groups, np.float16)
+
+
+def regroup(blocks: np.ndarray, kind: GGMLType) -> Grouped | None:
+    """See `Regroup`."""
+    levels, scale, minimum = grouped = room_for(len(blocks), kind)
+
+    def take(some: slice) -> None:
+        levels[some], scale[some], minimum[some] = _regroup(blocks[some], kind)
+
+    # NumPy releases the GIL, so loading takes half as long on two cores.
+    with ThreadPoolExecutor(processors()) as pool:
+        list(pool.map(take, runs(len(blocks), kind)))
+    return grouped if np.isfinite(scale).all() and np.isfinite(minimum).all() else None
 
 
 @dataclass(frozen=True)
@@ -45,18 +75,21 @@ class Blocks:
 
     @classmethod
     def stack(
-        cls, matrices: Run[tuple[np.ndarray, GGMLType]], sample: int = SAMPLE
+        cls,
+        matrices: Run[tuple[np.ndarray, GGMLType]],
+        sample: int = SAMPLE,
+        in_c: Regroup = regroup,
     ) -> Blocks | None:
         """Stack matrices of the same width, each as uint8 [out, bytes per row].
 
-        The change of `sample` blocks of each is measured.
+        The change of `sample` blocks of each is measured. `in_c` regroups the types in IN_C.
 
         4-bit levels are not changed beside 8-bit levels. None if one matrix is not quantized, or
         would change by more than LIMIT.
         """
         parts: list[Blocks] = []
         for rows, kind in matrices:
-            if (part := cls._read(rows, kind, sample)) is None:
+            if (part := cls._read(rows, kind, sample, in_c)) is None:
                 return None
             parts.append(part)
         if len(parts) == 1:
@@ -69,32 +102,20 @@ class Blocks:
         )
 
     @classmethod
-    def _read(cls, rows: np.ndarray, kind: GGMLType, sample: int) -> Blocks | None:
+    def _read(cls, rows: np.ndarray, kind: GGMLType, sample: int, in_c: Regroup) -> Blocks | None:
         blocks = np.ascontiguousarray(rows).reshape(-1).view(LAYOUTS[kind])
         if kind not in LEVEL_BITS or not _is_faithful(blocks[:: len(blocks) // sample + 1], kind):
             return None
-        groups = len(blocks), kind.block_size // GROUP
-        levels = np.empty((len(blocks), kind.block_size), dtype=np.uint8)
-        scale, minimum = np.empty(groups, dtype=np.float16), np.empty(groups, dtype=np.float16)
-
-        def take(some: slice) -> None:
-            levels[some], scale[some], minimum[some] = _regroup(blocks[some], kind)
-
-        # NumPy releases the GIL, so loading takes half as long on two cores.
-        with ThreadPoolExecutor(processors()) as pool:
-            list(pool.map(take, runs(len(blocks), kind)))
-        if not (np.isfinite(scale).all() and np.isfinite(minimum).all()):
+        grouped = (in_c if kind in IN_C else regroup)(blocks, kind)
+        if grouped is None:
             return None  # outside the sample; float32 can represent it
+        levels, scale, minimum = grouped
         return cls(
             levels.reshape(len(rows), -1),
             scale.reshape(len(rows), -1),
             minimum.reshape(len(rows), -1),
             LEVEL_BITS[kind],
         )
-
-
-_Grouped = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Levels uint8 [blocks, block_size], scales and minima float16 [blocks, block_size / GROUP]."""
 
 
 def _is_faithful(blocks: np.ndarray, kind: GGMLType) -> bool:
@@ -106,7 +127,7 @@ def _is_faithful(blocks: np.ndarray, kind: GGMLType) -> bool:
         return bool(change <= LIMIT * np.linalg.norm(exact))
 
 
-def _regroup(blocks: np.ndarray, kind: GGMLType) -> _Grouped:
+def _regroup(blocks: np.ndarray, kind: GGMLType) -> Grouped:
     # A broken file can have infinite scales. The resulting matrix is rejected.
     with np.errstate(invalid="ignore", over="ignore"):
         if kind in _MULTIPLIED:
@@ -119,7 +140,7 @@ def _regroup(blocks: np.ndarray, kind: GGMLType) -> _Grouped:
         return parts.levels, parts.scale.astype(np.float16), minimum.astype(np.float16)
 
 
-def _q3_k(blocks: np.ndarray) -> _Grouped:
+def _q3_k(blocks: np.ndarray) -> Grouped:
     """Q3_K: w = d s q with s from -32 to 31 and q from -4 to 3, so 128 - s q fits eight bits."""
     parts = split(blocks, GGMLType.Q3_K)
     grouped = parts.levels.reshape(len(blocks), 16, 16).astype(np.int16) - parts.zero
@@ -128,7 +149,7 @@ def _q3_k(blocks: np.ndarray) -> _Grouped:
     return levels.reshape(len(blocks), -1).astype(np.uint8), scale, -128 * scale
 
 
-def _iq1_m(blocks: np.ndarray) -> _Grouped:
+def _iq1_m(blocks: np.ndarray) -> Grouped:
     """IQ1_M: w = d / 8 * n with n odd and from -135 to 135, so (n + 135) / 2 fits eight bits."""
     d, factors, eighths = iq1_m_parts(blocks)
     levels = (eighths.reshape(len(blocks), 16, 16) * factors[..., None] + 135) >> 1
@@ -141,7 +162,7 @@ def _iq1_m(blocks: np.ndarray) -> _Grouped:
 _MULTIPLIED = {GGMLType.Q3_K: _q3_k, GGMLType.IQ1_M: _iq1_m}
 
 
-def _requantize(values: np.ndarray) -> _Grouped:
+def _requantize(values: np.ndarray) -> Grouped:
     """256 levels from the smallest to the largest value of each group."""
     groups = values.reshape(len(values), -1, GROUP)
     minimum = groups.min(axis=2).astype(np.float16)
