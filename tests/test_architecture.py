@@ -121,7 +121,7 @@ LINES = {
     "__main__": 10,
     "engine_main": 30,
     "tokenizer": 1380,
-    "model_file": 3750,
+    "model_file": 3775,
     "engine": 3010,
     "engine/host": 880,
     "engine/model": 1895,
@@ -152,7 +152,7 @@ LINES = {
     "catalog/probes": 1550,
     "catalog/sources": 1700,
     "hub": 1340,
-    "cli": 2970,
+    "cli": 2990,
 }
 """The most lines of Python a room may have. A change that needs more raises its number here."""
 

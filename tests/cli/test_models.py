@@ -10,6 +10,7 @@ import pytest
 from gguf import GGMLQuantizationType, GGUFWriter, quantize
 
 from minikin.cli import app
+from minikin.model_file.model_file import open_model_file
 
 from .conftest import Minikin, Server
 
@@ -127,6 +128,19 @@ def test_rm(minikin: Minikin, server: Server, tmp_path: Path):
     assert "Deleted tiny (1 MB freed)." in run.stderr
     assert not list((tmp_path / "cache" / "models").iterdir())
     assert "There is no model 'tiny' here." in minikin("rm", "tiny").stderr
+
+
+def test_rm_removes_the_packed_weights_too(minikin: Minikin, server: Server, tmp_path: Path):
+    server.files["/tiny.gguf"] = tiny_model(tmp_path)
+    minikin("pull", f"{server.url}/tiny.gguf")
+    packed = tmp_path / "cache" / "packed"
+    packed.mkdir()
+    digest = open_model_file(tmp_path / "made.gguf").digest()
+    mine, other = (packed / f"{start}-0123.packed" for start in (digest[:32], "0" * 32))
+    for file in (mine, other):
+        file.write_bytes(bytes(7_000_000))
+    assert re.search(r"Deleted tiny \(\d MB freed\)", minikin("rm", "tiny").stderr)
+    assert [*packed.iterdir()] == [other]
 
 
 def tiny_model(folder: Path, family: str = "llama", file_type: int | None = None) -> bytes:

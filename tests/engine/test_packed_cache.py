@@ -175,14 +175,25 @@ def test_a_changed_model_is_unpacked(folder, model, caplog):
 def test_the_least_recently_used_files_leave(folder, model, monkeypatch, tmp_path):
     answer(model)
     [first] = packed(folder)
-    monkeypatch.setattr(loader, "GB", int(first.stat().st_size * 2.5))
-    other, third = (Path(shutil.copy(model, tmp_path / f"{i}.gguf")) for i in range(2))
+    other = written(tmp_path / "other.gguf", "Qwen3-MoE")
     answer(other)
     [second] = {*packed(folder)} - {first}
+    monkeypatch.setattr(loader, "GB", sum(file.stat().st_size for file in (first, second)))
     answer(model)  # the first is now the last used
-    answer(third)
+    answer(written(tmp_path / "third.gguf", "Llama 2"))
     assert first in packed(folder)
     assert second not in packed(folder)
+    assert len(packed(folder)) == 2
+
+
+def test_a_model_keeps_one_file(folder, model, tmp_path, monkeypatch):
+    answer(model)
+    [first] = packed(folder)
+    other = written(tmp_path / "other.gguf", "Llama 2")
+    answer(other)
+    monkeypatch.setattr(packed_cache, "_code", lambda: "of a newer version")
+    answer(model)
+    assert first not in packed(folder)
     assert len(packed(folder)) == 2
 
 

@@ -124,7 +124,7 @@ def rm(
     ],
     cache: CacheOption = None,
 ) -> None:
-    """Delete downloaded models and the parts of incomplete downloads.
+    """Delete downloaded models, their packed weights, and the parts of incomplete downloads.
 
     Example:
 
@@ -132,8 +132,24 @@ def rm(
     """
     with download_bar() as bar:
         for name in names:
-            freed = model_cache(cache).remove(name, bar)
+            models = model_cache(cache)
+            freed = _remove_packed(models.find(name)) + models.remove(name, bar)
             errors.print(f"Deleted {name} ({readable_size(freed)} freed).")
+
+
+def _remove_packed(model: CachedModel | None) -> int:
+    """Delete the weights as the kernels read them. Returns the freed bytes."""
+    from minikin.model_file.model_file import open_model_file
+    from minikin.model_file.packed_files import packed_files
+
+    try:
+        files = packed_files(open_model_file(model.path).digest()) if model else []
+    except ModelFileError:
+        return 0
+    freed = sum(file.stat().st_size for file in files)
+    for file in files:
+        file.unlink(missing_ok=True)
+    return freed
 
 
 def _recommended() -> str:

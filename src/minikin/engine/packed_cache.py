@@ -1,10 +1,11 @@
 """Packed weights in the user's cache folder: later starts map them, and engines share the memory.
 
-    packed/KEY.packed     the matrices of one model for one instruction set (`packed_file.py`)
-    packed/KEY.part       one that a process writes
-    packed/write.lock     locked by that process
+    packed/MODEL-KEY.packed   the matrices of one model for one instruction set (`packed_file.py`)
+    packed/MODEL-KEY.part     one that a process writes
+    packed/write.lock         locked by that process
 
-A key names everything that decides the cells, so a file is never changed, only replaced.
+A key names everything that decides the cells, so a file is never changed. A model has one file: the
+one of another key, such as that of an older version of Minikin, leaves when a new one comes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from minikin.config import cache_folder
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.native.packed_file import DamagedError, read_packed, write_packed
 from minikin.model_file.model_file import ModelFile
+from minikin.model_file.packed_files import packed_file, packed_files
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class PackedCache:
         self._key = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
         self._kernels = kernels
         self._most = most
-        self.file = cache_folder() / "packed" / f"{self._key}.packed"
+        self._digest = digest
+        self.file = packed_file(digest, self._key)
 
     def read(self) -> list[PackedMatrix]:
         """The matrices of an earlier load, or none. A damaged file is removed."""
@@ -97,9 +99,9 @@ class PackedCache:
         log.info("Kept the packed weights in %s (%d MB)", self.file, size // 10**6)
 
     def _make_room(self, size: int) -> None:
-        """Remove what killed processes left, and the least recently used files."""
-        for part in self.file.parent.glob("*.part"):
-            part.unlink()
+        """Remove what killed processes left, outdated files, and the least recently used ones."""
+        for useless in (*self.file.parent.glob("*.part"), *packed_files(self._digest)):
+            useless.unlink()
         left = self._most - size
         files = ((file.stat(), file) for file in self.file.parent.glob("*.packed"))
         for status, file in sorted(files, key=lambda pair: pair[0].st_atime_ns, reverse=True):
