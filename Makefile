@@ -22,7 +22,7 @@ serve: install  ## serve the default model; options in ARGS, e.g. ARGS="--port 9
 test: $(VENV)/.installed-test  ## run the tests, without those that take long; pytest arguments in ARGS, e.g. ARGS="tests/hub -x"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
-	    $(BIN)/python -m pytest --numprocesses 3 --dist loadfile $(ARGS)
+	    $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, as .ci/run does
 	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel and not arm64 and not cluster' $(ARGS)"

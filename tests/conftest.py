@@ -11,11 +11,17 @@ import pytest
 import uvicorn.server
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
 
+from minikin.api.routes import keeping
 from tests import postgresql
 from tests.fakes import ScriptedEngine, live_server
 from tests.openai_clients import close_clients
 from tests.patience import PATIENCE
 from tests.real_model import default_model
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files begin first, so that no process computes alone in the end."""
+    items.sort(key=lambda item: item.get_closest_marker("thorough") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,6 +30,7 @@ def patient_clients():
     with pytest.MonkeyPatch.context() as patch:
         for part in ("connect", "read", "write", "pool"):
             patch.setattr(DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
+        patch.setattr(keeping, "KEEP_SECONDS", PATIENCE)  # and a busy disk writes late
         yield
 
 

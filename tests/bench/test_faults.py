@@ -38,6 +38,6 @@ def test_too_many_requests_are_refused_and_nothing_hangs():
 @pytest.mark.thorough
 def test_mixed_traffic_gets_only_expected_answers():
     with serving(str(default_model()), "--no-access-log") as server:
-        samples = asyncio.run(soak.run(server, 8))
+        samples = asyncio.run(soak.run(server, 8, 8))
     assert samples.statuses.keys() <= {*map(str, soak.EXPECTED), "left"}
     assert soak.report(samples, 8)

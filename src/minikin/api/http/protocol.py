@@ -215,7 +215,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _overdue(self, due: float) -> None:
         if self.loop.time() - due > HEAD_SECONDS / 10:
-            self._wait_for_head()  # the server itself stood still, not the client
+            self._wait_for_head()  # the server itself paused, not the client
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW)
 
