@@ -140,6 +140,8 @@ def _upload(client: httpx.Client, lines: int) -> str:
             "model": MODEL,
             "messages": [{"role": "user", "content": f"Tell me a story. {unique(8)}"}],
             "max_tokens": ANSWER_TOKENS,
+            "temperature": 0,  # as the streams that it is compared with
+            "top_p": 1,
             "logit_bias": ENDLESS,
         }
         where = {"method": "POST", "url": "/v1/chat/completions"}
