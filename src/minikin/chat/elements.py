@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
+from minikin.chat.argument_reader import ArgumentReader
 from minikin.marks import Elements
 
 
@@ -40,44 +41,27 @@ def has_begun(arguments: str, marks: Elements, end: str) -> bool | None:
     return None if any(s.startswith(arguments[: len(s)]) for s in starts) else False
 
 
-class ElementReader:
+class ElementReader(ArgumentReader):
     """Turns the elements of one call into a JSON object, as they arrive."""
 
     def __init__(self, marks: Elements, texts: Container[str]) -> None:
         """`texts` are the parameters whose values are text."""
+        super().__init__()
         self._marks = marks
         self._texts = texts
-        self._state = self._between
-        self._any = False
-        self.rest = ""
-        """The text that was not read yet: after the end, all that follows the arguments."""
-        self.complete = False
-
-    def feed(self, text: str) -> str:
-        """Add text. Returns more of the JSON."""
-        self.rest += text
-        made = ""
-        while not self.complete:
-            state, size = self._state, len(self.rest)
-            made += "".join(state())
-            if self._state == state and len(self.rest) == size:
-                break
-        return made
 
     def _between(self) -> Iterator[str]:
         begin = self._marks.begin
         if not self.rest.startswith(begin):
             if not begin.startswith(self.rest):
-                self.complete = True
-                yield "}" if self._any else "{}"
+                yield self._ended()
             return
         name, end, rest = self.rest[len(begin) :].partition(self._marks.name_end)
         if end:
             is_text = name in self._texts
             self.rest, self._state = rest, self._in_text if is_text else self._in_value
-            yield f"{', ' if self._any else '{'}{json.dumps(name, ensure_ascii=False)}: "
+            yield self._named(name)
             yield '"' * is_text
-            self._any = True
 
     def _in_text(self) -> Iterator[str]:
         value_end = self._marks.value_end

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
+from minikin.chat.argument_reader import ArgumentReader
+
 NAME = re.compile(r"[^\W\d]\w{0,63}")
 """A name that needs no quotes."""
 _NAMED = re.compile(rf"({NAME.pattern}) ?=")
@@ -56,41 +58,24 @@ def has_begun(arguments: str) -> bool | None:
     return None if _MAYBE_NAMED.fullmatch(arguments) else False
 
 
-class KeywordReader:
+class KeywordReader(ArgumentReader):
     """Turns the arguments of one call into a JSON object, as they arrive.
 
     What it makes is always JSON: arguments end where the text is not as in Python.
     """
 
     def __init__(self) -> None:
-        self._state = self._between
+        super().__init__()
         self._value = _ValueReader()
-        self._any = False
-        self.rest = ""
-        """The text that was not read yet: after the end, all that follows the arguments."""
-        self.complete = False
-
-    def feed(self, text: str) -> str:
-        """Add text. Returns more of the JSON."""
-        self.rest += text
-        made = ""
-        while not self.complete:
-            state, size = self._state, len(self.rest)
-            made += "".join(state())
-            if self._state == state and len(self.rest) == size:
-                break
-        return made
 
     def _between(self) -> Iterator[str]:
         self.rest = _BETWEEN.sub("", self.rest, count=1)
         if named := _NAMED.match(self.rest):
             self.rest, self._state = self.rest[named.end() :], self._in_value
             self._value = _ValueReader()
-            yield f"{', ' if self._any else '{'}{json.dumps(named[1], ensure_ascii=False)}: "
-            self._any = True
+            yield self._named(named[1])
         elif not _MAYBE_NAMED.fullmatch(self.rest):
-            self.complete = True
-            yield "}" if self._any else "{}"
+            yield self._ended()
 
     def _in_value(self) -> Iterator[str]:
         made, self.rest = self._value.feed(self.rest)

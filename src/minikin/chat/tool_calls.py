@@ -9,6 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from minikin.chat import elements, keywords
+from minikin.chat.argument_reader import ArgumentReader
 from minikin.chat.call_formats import CallFormat
 
 MAX_NAME = 64
@@ -56,7 +57,7 @@ class CallReader:
         self._form = form
         self._raw = raw
         self._texts = texts
-        self._apart: elements.ElementReader | keywords.KeywordReader | None = None
+        self._apart: ArgumentReader | None = None
         """Reads arguments that are not JSON."""
         self._buffer = ""
         self._state = self._outside
