@@ -133,7 +133,7 @@ LINES = {
     "bounded": 400,
     "constrain": 1870,
     "constrain/schema": 2190,
-    "chat": 2405,
+    "chat": 2390,
     "api": 935,
     "api/answer": 1030,
     "api/batches": 570,

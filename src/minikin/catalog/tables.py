@@ -59,7 +59,7 @@ def state_text(state: BadgeState | Outcome) -> Text:
 
 
 def print_conflicts(records: Iterable[Record]) -> None:
-    """Print the fields on which sources differ, if there are some."""
+    """Print the fields whose sources differ, if there are any."""
     rows = [
         [record.id, field, "; ".join(f"{f.value} ({f.source}, {f.date})" for f in facts)]
         for record in records

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 
 
 class ArgumentReader(ABC):
-    """Turns the arguments of one call into a JSON object, as they arrive.
-
-    A state is a method: it takes from `rest` what it can, and yields JSON.
-    """
+    """Turns the arguments of one call into a JSON object, as they arrive, state by state."""
 
     def __init__(self) -> None:
         self._state = self._between

@@ -59,10 +59,7 @@ def has_begun(arguments: str) -> bool | None:
 
 
 class KeywordReader(ArgumentReader):
-    """Turns the arguments of one call into a JSON object, as they arrive.
-
-    What it makes is always JSON: arguments end where the text is not as in Python.
-    """
+    """Reads arguments as in Python, up to the first text that is not as in Python."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -130,9 +130,9 @@ def rm(
 
     `minikin rm smollm2-135m-instruct`
     """
+    models = model_cache(cache)
     with download_bar() as bar:
         for name in names:
-            models = model_cache(cache)
             freed = _remove_packed(models.find(name)) + models.remove(name, bar)
             errors.print(f"Deleted {name} ({readable_size(freed)} freed).")
 
