@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from minikin.store.batches import Batches
-from tests.api.routes.test_batches import begin, ended, jsonl, line, results
+from tests.api.batches.batch_client import begin, ended, jsonl, line, results
 from tests.openai_clients import client_of
 from tests.patience import until
 
