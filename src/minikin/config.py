@@ -207,6 +207,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A file with API keys. Without it and without `api_keys`: no authentication."""
     admin_keys: tuple[str, ...] = ()
     """Keys of the operator, for the metrics and the dashboard too."""
+    public_catalog: Annotated[
+        bool,
+        Meta(
+            description="Clients without a key can read the catalog, with your records and the "
+            "evidence of your probes. Everything else needs a key as before."
+        ),
+    ] = False
     allowed_origins: tuple[str, ...] = ()
     """Origins whose web pages can use the server. `*`: every web page."""
     allowed_hosts: tuple[str, ...] = ()

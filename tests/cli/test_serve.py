@@ -109,6 +109,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         "--unload-after 8 --load-seconds 9 "
         "--sampling openai --hide-format "
         "--extensions --max-choices 7 --api-key one --api-key two --admin-key ops "
+        "--public-catalog "
         "--max-queued-tokens 10 --queue-timeout 11 --first-token-timeout 12 --request-timeout 13 "
         "--allowed-host box.lan --allowed-host b "
         "--allowed-origin http://LocalHost:5173 --allowed-origin https://a.example:443 "
@@ -145,6 +146,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
             extensions=True,
             api_keys=("one", "two"),
             admin_keys=("ops",),
+            public_catalog=True,
             max_queued_tokens=10,
             queue_timeout=11,
             first_token_timeout=12,

@@ -7,7 +7,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 _TOPICS = {
     "Models": ("model", "memory_budget", "unload_after", "load_seconds", "cache"),
     "Network": ("host", "port", "tls_certificate", "tls_key", "allowed_host", "allowed_origin"),
-    "Keys": ("api_key", "api_key_file", "admin_key"),
+    "Keys": ("api_key", "api_key_file", "admin_key", "public_catalog"),
     "Answers": ("default_max_tokens", "max_choices", "sampling", "extensions", "hide_format",
                 "cut_at_limit"),
     "Memory and speed": ("context_length", "kv_cache_tokens", "max_running", "max_queued",

@@ -27,6 +27,7 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: ServerSettings, keys: Keys) -> None:
         self._app = app
         self._keys = keys
+        self._shows_catalog = settings.public_catalog
         names = {"localhost", settings.host, *settings.allowed_hosts}
         self._host_names = {name.lower() for name in names} - {"0.0.0.0", "::"}
 
@@ -57,7 +58,7 @@ class Gate:
             return  # health checks of proxies send any host name, or none
         headers = Headers(scope=scope)
         self._check_host(headers)
-        if not is_public(scope):
+        if not is_public(scope, with_catalog=self._shows_catalog):
             address = scope["client"][0] if scope.get("client") else ""
             owner = self._keys.owner(headers, address, as_admin=is_for_operator(scope))
             scope["state"]["owner"] = owner

@@ -24,12 +24,18 @@ CATALOG_FILES = (".css", ".js")
 """The ends of its files without data: how its pages look."""
 BADGES = f"{CATALOG}badges/"
 """Drawings of capabilities, whoever has them."""
+_READING = ("GET", "HEAD")
 
 
-def is_public(scope: Scope) -> bool:
-    """Whether a request for anything but PROBES needs no key."""
+def is_public(scope: Scope, *, with_catalog: bool) -> bool:
+    """Whether a request for anything but PROBES needs no key.
+
+    `with_catalog`: clients without a key can read the catalog.
+    """
     path: str = scope["path"]
     if path.startswith(PAGE_FILES):
+        return True
+    if with_catalog and f"{path}/".startswith(CATALOG) and scope["method"] in _READING:
         return True
     if path.startswith(BADGES) or (path.startswith(CATALOG) and path.endswith(CATALOG_FILES)):
         return True
@@ -45,4 +51,4 @@ def is_for_operator(scope: Scope) -> bool:
 def wants_page(scope: Scope) -> bool:
     """Whether a browser asks for something to show. Programs get JSON."""
     accepted = Headers(scope=scope).get("accept", "")
-    return scope["method"] in ("GET", "HEAD") and "text/html" in accepted
+    return scope["method"] in _READING and "text/html" in accepted
