@@ -214,6 +214,7 @@ def test_a_key_comes_from_the_environment_or_not_at_all(run, monkeypatch):
     assert "NO_SUCH_KEY is not set" in run(*words, "--api-key-env", "NO_SUCH_KEY")[2]
     assert "Cannot probe" in run(*words)[2]
     assert "No probe for telepathy" in run(*words, "--capability", "telepathy")[2]
+    assert "num_beams (not observable: " in run(*words, "--capability", "num_beams")[2]
 
 
 @pytest.mark.parametrize(

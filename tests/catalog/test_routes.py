@@ -123,6 +123,7 @@ def test_a_record_carries_states_sources_and_conflicts(client):
     assert row["fields"]["context"]["source"].startswith("models-dev")
     assert [said["value"] for said in row["conflicts"]["context"]] == [1_047_576, 1_000_000]
     assert row["capabilities"]["error_bodies"] == {"state": "unknown"}
+    assert row["capabilities"]["best_of"]["not_observable"] == "the other answers are not returned"
     assert client.get("/catalog/models/gpt-4.1-mini").json()["kind"] == "model"
     assert client.get("/catalog/evidence/minikin/smollm2-135m-instruct").json()["results"]
     assert client.get("/catalog/authors").json()["total"] > 30

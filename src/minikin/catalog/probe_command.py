@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts.evidence import Bodies, Evidence, Result, Speed
-from minikin.catalog.facts.schema import is_id
+from minikin.catalog.facts.schema import capabilities, is_id
 from minikin.catalog.pages.site_map import slug
 from minikin.catalog.probes.checks import CHECKS
 from minikin.catalog.probes.client import Client, Unreachable
@@ -82,7 +82,8 @@ def probe(
     unknown = set(capability or ()) - CHECKS.keys()
     if unknown:
         known = ", ".join(CHECKS)
-        raise SetupError(f"No probe for {', '.join(sorted(unknown))}. Probes: {known}.")
+        named = ", ".join(map(_without_probe, sorted(unknown)))
+        raise SetupError(f"No probe for {named}. Probes: {known}.")
     checks = {name: run for name, run in CHECKS.items() if not capability or name in capability}
     key = os.environ.get(api_key_env) if api_key_env else None
     if api_key_env and not key:
@@ -106,6 +107,12 @@ def probe(
         errors.print(f"No longer verified: {', '.join(worse)}", style="red", soft_wrap=True)
         if fail_on_regression:
             raise typer.Exit(1)
+
+
+def _without_probe(name: str) -> str:
+    """The name, with the reason why it has no probe if there is one."""
+    why = capabilities()[name].unobservable if name in capabilities() else ""
+    return f"{name} (not observable: {why})" if why else name
 
 
 def _measured(client: Client, model: str) -> Speed | None:

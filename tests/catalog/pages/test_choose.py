@@ -58,7 +58,7 @@ def test_the_data_has_a_row_for_each_model():
     assert mini[4:10] == ["2025-04-14", 1_047_576, 0, 0.4, 1.6, -1]
     assert (data["authors"][mini[3]], mini[-1]) == ("OpenAI", 1)
     states = dict(
-        zip([name for name, _ in data["capabilities"]], data["patterns"][mini[11]], strict=False)
+        zip([name for name, *_ in data["capabilities"]], data["patterns"][mini[11]], strict=False)
     )
     names = {name: data["states"][int(digit)] for name, digit in states.items()}
     assert (names["stop"], names["tools"], names["top_p"]) == ("verified", "declared", "unknown")

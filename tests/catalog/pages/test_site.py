@@ -10,7 +10,9 @@ import pytest
 
 from minikin.catalog.facts.evidence import Evidence, Result
 from minikin.catalog.facts.fact import Fact, Origin, Record
+from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages import export
+from minikin.catalog.pages.badge import Badge
 from minikin.catalog.pages.page import HTML, MARKDOWN, anchor, render
 from minikin.catalog.pages.site import Site, build_time
 from minikin.catalog.sources import catalog as catalogs
@@ -152,6 +154,19 @@ def test_a_probed_badge_looks_its_part_and_links_to_its_evidence(outcome, expire
     assert "temperature-declared.svg) " in text
     proof = page(catalog, "evidence/openai/gpt-4.1-mini")
     in_order(proof, ["http://x/v1", "fp\\_1" if "fp\\_1" in proof else "fp_1", "### stop", outcome])
+
+
+def test_a_badge_that_no_probe_can_observe_says_so():
+    catalog = seed_catalog(num_beams=True, top_k=True)
+    (alt,) = re.findall(r"!\[(num.*?)\]", page(catalog))
+    assert alt.endswith("(declared, not observable: the other beams are not returned)")
+    assert "not observable" not in re.findall(r"!\[(top\\_k.*?)\]", page(catalog))[0]
+    drawn = Badge(capabilities()["num_beams"], "declared", None)
+    assert ">not observable<" in drawn.svg()
+    assert drawn.shields_url.endswith("/num__beams-core_not_observable-red")
+    listed = page(catalog, "evidence/_index").split("## Not Observable")[1]
+    assert "| `num_beams` |" in listed
+    assert "top_k" not in listed
 
 
 def test_a_price_is_free_only_when_it_is_known_to_be_zero():
@@ -345,6 +360,8 @@ def test_the_catalog_as_json_matches_its_schema():
     assert (offered["model"], offered["price_input"]) == ("gpt-4.1-mini", 0.4)
     assert offered["probed"] == {"stop": "verified"}
     assert data["models"]["gpt-4.1-mini"]["authors"] == ["openai"]
+    assert data["capabilities"]["num_beams"]["not_observable"]
+    assert data["capabilities"]["stop"] == {"meaning": "text that ends the answer"}
     data["offerings"]["openai/gpt-4.1-mini"]["price_input"] = "cheap"
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(data, schema)

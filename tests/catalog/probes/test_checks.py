@@ -17,6 +17,11 @@ ODD = {
 }
 
 
+def test_what_a_check_observes_is_not_marked_as_unobservable():
+    assert not [name for name in CHECKS if capabilities()[name].unobservable]
+    assert capabilities()["num_beams"].unobservable
+
+
 @pytest.mark.parametrize(
     ("value", "good"),
     [

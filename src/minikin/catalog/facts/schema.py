@@ -21,7 +21,10 @@ Group = Literal["core", "further", "modality", "other"]
 
 
 class Capability(NamedTuple):
-    """One capability of an offering. Its badge shows `label value` on `colour`."""
+    """One capability of an offering. Its badge shows `label value` on `colour`.
+
+    `unobservable` is the reason why no probe can observe it. It is empty if one can.
+    """
 
     id: str
     label: str
@@ -29,6 +32,7 @@ class Capability(NamedTuple):
     colour: Colour
     meaning: str
     group: Group
+    unobservable: str = ""
 
 
 @cache

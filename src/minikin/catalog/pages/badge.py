@@ -1,7 +1,7 @@
 """Badges: a capability and its evidence. They are drawn here, or by shields.io as an option.
 
 A declared badge is hollow. A probed badge is filled and has a third part: verified, failed or
-stale.
+stale. A declared badge that no probe can observe says so.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _COLOURS: dict[Colour, str] = {
     "red": "#b3261e",
     "purple": "#6a3fb5",
 }
+UNOBSERVABLE = "not observable"
 _SEALS: dict[BadgeState, tuple[str, str]] = {
     "verified": ("✓ verified", "#1b7f37"),
     "failed": ("✗ failed", "#c62828"),
@@ -48,12 +49,15 @@ class Badge(NamedTuple):
     @property
     def alt(self) -> str:
         """The text for a screen reader."""
-        return f"{self.capability.label}: {self.capability.meaning} ({self.state})"
+        seen = f", {UNOBSERVABLE}: {why}" if (why := self.capability.unobservable) else ""
+        return f"{self.capability.label}: {self.capability.meaning} ({self.state}{seen})"
 
     @property
     def shields_url(self) -> str:
         """The same badge at shields.io."""
         seal = f" {_SEALS[self.state][0]}" if self.state in _SEALS else ""
+        if self.capability.unobservable:
+            seal = f" {UNOBSERVABLE}"
         colour = _SHIELDS.get(self.state, self.capability.colour)
         label, value = self.capability.label, self.capability.value + seal
         parts = (part.replace("-", "--").replace("_", "__") for part in (label, value))
@@ -72,6 +76,8 @@ class Badge(NamedTuple):
         ]
         if self.state in _SEALS:
             parts.append((*_SEALS[self.state], "#fff"))
+        if self.capability.unobservable:
+            parts.append((UNOBSERVABLE, "#6e7781", "#fff"))
         return _draw(parts, self.alt, colour if hollow else None)
 
 

@@ -51,7 +51,10 @@ def choice(site: SiteMap) -> Choice:
         ]
         rows.append(row)
     data = {
-        "capabilities": [[name, _words(name)] for name in capabilities()],
+        "capabilities": [
+            [name, _words(name), int(not known.unobservable)]
+            for name, known in capabilities().items()
+        ],
         "states": _BEST,
         "authors": list(authors),
         "patterns": list(patterns),

@@ -21,7 +21,7 @@ function comparison(ids, change) {
   const models = ids.map(modelNamed).filter(Boolean);
   const facts = FACTS.map(([title, shown]) => [title, models.map((model) => [shown(model), ""])]);
   const abilities = CAPABILITIES.map((capability) => [
-    capability.words,
+    capability.words + (capability.observable ? "" : " (not observable)"),
     models.map((model) => [SIGNS[stateOf(model, capability)], stateOf(model, capability)]),
   ]).filter(([, cells]) => cells.some(([text]) => text !== UNKNOWN));
   const box = h("div", {}, adding(ids, change));

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType, defstruct
 
 from minikin.catalog.facts.evidence import stamp
 from minikin.catalog.facts.fact import Record, RecordKind
-from minikin.catalog.facts.schema import fields
+from minikin.catalog.facts.schema import capabilities, fields
 from minikin.catalog.sources.catalog import Catalog
 
 _KINDS: tuple[tuple[str, RecordKind], ...] = (
@@ -26,7 +26,10 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 
 def api(catalog: Catalog) -> bytes:
-    """Every record by id, with the trusted value of each field, and the probed capabilities."""
+    """Every record by id, with the trusted value of each field, and the probed capabilities.
+
+    Before them, what each capability means, and why no probe can observe it if none can.
+    """
     # Row by row, because no other thread runs during one call of the encoder.
     parts = [
         f'"{plural}":{{'.encode()
@@ -37,7 +40,22 @@ def api(catalog: Catalog) -> bytes:
         + b"}"
         for plural, kind in _KINDS
     ]
-    return b",".join([f'{{"generated":"{stamp(catalog.now)}"'.encode(), *parts]) + b"}\n"
+    head = f'{{"generated":"{stamp(catalog.now)}","capabilities":'.encode() + _encode(_meanings())
+    return b",".join([head, *parts]) + b"}\n"
+
+
+class _Capability(msgspec.Struct, omit_defaults=True):
+    """What a capability means. `not_observable` is the reason why no probe can observe it."""
+
+    meaning: str
+    not_observable: str | UnsetType = UNSET
+
+
+def _meanings() -> dict[str, _Capability]:
+    return {
+        name: _Capability(capability.meaning, capability.unobservable or UNSET)
+        for name, capability in capabilities().items()
+    }
 
 
 def _values(catalog: Catalog, record: Record, kind: RecordKind) -> dict[str, Any]:
@@ -60,7 +78,11 @@ def schema() -> bytes:
     """The JSON Schema of `api`."""
     shape = defstruct(
         "Catalog",
-        [("generated", str), *((plural, dict[str, _shape(kind)]) for plural, kind in _KINDS)],
+        [
+            ("generated", str),
+            ("capabilities", dict[str, _Capability]),
+            *((plural, dict[str, _shape(kind)]) for plural, kind in _KINDS),
+        ],
     )
     described = msgspec.json.schema(shape)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Model catalog"}

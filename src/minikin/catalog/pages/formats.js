@@ -62,7 +62,7 @@ function modelNamed(name) {
   return BY_NAME.get(plain(name));
 }
 
-const CAPABILITIES = DATA.capabilities.map(([id, words], at) => ({ id, words, at }));
+const CAPABILITIES = DATA.capabilities.map(([id, words, observable], at) => ({ id, words, observable, at }));
 
 // verified, declared, stale, failed, absent or unknown: the best of the model's offerings.
 function stateOf(model, capability) {

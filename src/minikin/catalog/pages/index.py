@@ -206,8 +206,17 @@ def _telling() -> list[str]:
 
 
 def evidence(site: SiteMap) -> Page:
-    """Every probed offering."""
-    return make(site, "evidence/_index", "Evidence", "evidence-list", [_proven(site)])
+    """Every probed offering, and what no probe can observe."""
+    unseen: list[list[Cell]] = [
+        [Code(c.id), c.meaning, c.unobservable] for c in capabilities().values() if c.unobservable
+    ]
+    blocks: list[Block] = [
+        _proven(site),
+        Heading(2, "Not Observable"),
+        ("No probe can observe these capabilities. A declaration of one stays a declaration.",),
+        Table(["Capability", "Meaning", "Reason"], unseen),
+    ]
+    return make(site, "evidence/_index", "Evidence", "evidence-list", blocks)
 
 
 def _proven(site: SiteMap) -> Block:

@@ -116,7 +116,8 @@ def as_json(catalog: Catalog, record: Record) -> dict[str, Any]:
         found["capabilities"] = {
             name: {"state": catalog.badge(record, name)[0]}
             | (_said(record.facts[name][0]) if name in record.facts else {})
-            for name in capabilities()
+            | ({"not_observable": capability.unobservable} if capability.unobservable else {})
+            for name, capability in capabilities().items()
         }
     if record.kind == "model":
         found["offerings"] = [row.id for row in catalog.offerings_of(record)]
