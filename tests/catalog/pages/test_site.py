@@ -104,6 +104,29 @@ def test_the_page_has_every_fact_of_the_seed_in_order():
     )
 
 
+def test_the_title_is_the_id_and_the_name_a_fact():
+    catalog = seed_catalog(name="an offering")
+    catalog.models["gpt-4.1-mini"].facts |= record("model", "x", name="GPT-4.1 mini").facts
+    text = page(catalog)
+    in_order(
+        text,
+        [
+            'title: "gpt-4.1-mini"',
+            "\n# gpt-4.1-mini\n",
+            "| Name | GPT-4.1 mini | a test, 2026-01-01 |",
+        ],
+    )
+
+
+def test_an_author_page_has_its_description_and_links():
+    links = ["https://x.example/lab", "https://y.example"]
+    catalog = Catalog([record("author", "lab", description="A lab.", links=links)], None, NOW)
+    text = page(catalog, "authors/lab")
+    in_order(text, ["\nA lab.\n", "| Links | [x.example/lab](<https://x.example/lab>), [y.example]("])
+    data = json.loads(export.api(catalog))["authors"]["lab"]
+    assert data == {"description": "A lab.", "links": links}
+
+
 def test_the_page_has_none_of_the_seeds_faults():
     text = page(seed_catalog())
     assert text.startswith("---\ntitle:")  # no stray front matter marks before it

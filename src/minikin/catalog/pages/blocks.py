@@ -82,10 +82,16 @@ def _linked(text: str) -> Inline:
     return Link(host, text) if host else text
 
 
-def _value(field: str, value: Any) -> Inline:
+def _value(field: str, value: Any) -> Cell:
     if field == "api_base" and value:
         return Code(value)
-    text = shown(field, value)
+    if field == "links" and value:
+        return [part for at, text in enumerate(value) for part in (", " * (at > 0), _url(text))]
+    return _url(shown(field, value))
+
+
+def _url(text: str) -> Inline:
+    """A URL as a link that shows it without its scheme. Other text is unchanged."""
     return Link(text.split("://", 1)[1], text) if text.startswith("http") else text
 
 

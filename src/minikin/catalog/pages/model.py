@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from minikin.catalog.facts import numbers
 from minikin.catalog.facts.fact import Record
-from minikin.catalog.pages.blocks import capability_blocks, conflict_blocks, facts, make
+from minikin.catalog.pages.blocks import capability_blocks, conflict_blocks, facts, make, origin
 from minikin.catalog.pages.page import Block, Cell, Code, Heading, Inline, Link, Page, Table
 from minikin.catalog.pages.site_map import SiteMap
 
@@ -44,7 +44,7 @@ def model(site: SiteMap, record: Record) -> Page:
     if not authors:
         trail = [Link("Models", "models/_index")]
     names = ", ".join(author.name for author in authors) or None
-    return make(site, site.path("model", record), record.name, "model", blocks, trail, names)
+    return make(site, site.path("model", record), record.id, "model", blocks, trail, names)
 
 
 def _proof(site: SiteMap, row: Record) -> list[Block]:
@@ -68,7 +68,10 @@ def _specifications(record: Record, home: Record | None) -> Table:
     # Limits that the author does not give come from the representative offering.
     limits = {f: home.facts[f] for f in ("context", "max_output") if home and f in home.facts}
     whole = Record("model", record.id, limits | record.facts)
-    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""], *facts(whole)]
+    rows: list[list[Cell]] = [["Model ID", Code(record.id), ""]]
+    if record.name != record.id:
+        rows.append(["Name", record.name, origin(record.facts["name"][0])])
+    rows += facts(whole)
     return Table(["Specification", "Value", "Source"], rows)
 
 
