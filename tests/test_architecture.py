@@ -148,7 +148,7 @@ LINES = {
     "cluster": 611,
     "catalog": 1230,
     "catalog/facts": 930,
-    "catalog/pages": 1750,
+    "catalog/pages": 1800,
     "catalog/probes": 1550,
     "catalog/sources": 1700,
     "hub": 1340,

@@ -122,9 +122,23 @@ def test_an_author_page_has_its_description_and_links():
     links = ["https://x.example/lab", "https://y.example"]
     catalog = Catalog([record("author", "lab", description="A lab.", links=links)], None, NOW)
     text = page(catalog, "authors/lab")
-    in_order(text, ["\nA lab.\n", "| Links | [x.example/lab](<https://x.example/lab>), [y.example]("])
+    in_order(
+        text, ["\nA lab.\n", "| Links | [x.example/lab](<https://x.example/lab>), [y.example]("]
+    )
     data = json.loads(export.api(catalog))["authors"]["lab"]
     assert data == {"description": "A lab.", "links": links}
+
+
+def test_a_provider_page_has_the_policies_that_are_known_and_names_the_others():
+    known = {"trains_on_data": False, "retention": "30 days.", "docs": "https://x.example"}
+    text = page(Catalog([record("provider", "host", **known)], None, NOW), "providers/host")
+    before, policies = text.split("## Policies")
+    in_order(policies, ["| Trains On Data | no | a test", "| Retention | 30 days. |"])
+    assert "Unknown: privacy policy, terms, moderation." in policies
+    assert "Docs" in before
+    assert "Retention" not in before
+    data = json.loads(export.api(Catalog([record("provider", "host", **known)], None, NOW)))
+    assert data["providers"]["host"] == known
 
 
 def test_the_page_has_none_of_the_seeds_faults():
@@ -207,7 +221,10 @@ def test_markup_from_a_source_stays_text():
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
     markdown = page(catalog)
-    assert "\n# \\<img src=x onerror=alert(1)\\> \\[x\\](javascript:alert) \\`\\|\\`\n" in markdown
+    assert (
+        "| Name | \\<img src=x onerror=alert(1)\\> \\[x\\](javascript:alert) \\`\\|\\` |"
+        in markdown
+    )
 
 
 def test_ids_that_differ_only_in_signs_get_pages_of_their_own():

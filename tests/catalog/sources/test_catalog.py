@@ -31,6 +31,18 @@ def test_the_authors_with_the_most_models_have_a_description_with_its_source(who
         assert author.facts.get("links") or author.id == "moonshotai"
 
 
+def test_policies_are_those_of_known_providers_and_have_a_source(whole):
+    fields = ("terms", "trains_on_data", "training", "retains_data", "retention", "moderation")
+    known = [row for row in whole.providers.values() if any(f in row.facts for f in fields)]
+    assert len(known) > 14
+    for row in known:
+        assert whole.offerings_at(row), row.id
+        said = [fact for field in fields for fact in row.facts.get(field, ())]
+        assert all(fact.source.startswith("https://") for fact in said) or row.id == "minikin"
+    assert whole.providers["openai"].value("trains_on_data") is False
+    assert whole.providers["nano-gpt"].state("trains_on_data") == "unknown"
+
+
 def test_equal_ids_at_two_providers_stay_two_rows(whole):
     rows = whole.offerings_of(whole.model("gpt-4.1-mini"))
     assert len(rows) == 18  # at Helicone also under its date

@@ -15,6 +15,14 @@ from minikin.catalog.pages.page import Block, Cell, Code, Heading, Link, Page, T
 from minikin.catalog.pages.site_map import SiteMap
 from minikin.catalog.sources.catalog import Catalog
 
+_POLICIES = {
+    "privacy policy": ("privacy_policy",),
+    "terms": ("terms",),
+    "training": ("trains_on_data", "training"),
+    "retention": ("retains_data", "retention"),
+    "moderation": ("moderated", "moderation"),
+}
+"""What a provider does with prompts and answers: the fields of each policy."""
 _PART = 1_000
 """Offerings on one page: 200 KB of HTML."""
 
@@ -100,9 +108,12 @@ def provider(site: SiteMap, record: Record) -> Page:
     for row in site.catalog.offerings_at(record):
         served = site.catalog.models[site.catalog.model_of(row)]
         families.setdefault(served.value("family") or "other", []).append(row)
-    known = facts(record)
+    known = facts(record, hide=_policy_fields())
     blocks: list[Block] = [
-        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known.",)
+        Table(["Field", "Value", "Source"], known) if known else ("Nothing else is known.",),
+        Heading(2, "Policies"),
+        *_policies(record),
+        Heading(2, "Models"),
     ]
     for family in sorted(families):
         rows: list[list[Cell]] = [
@@ -115,9 +126,23 @@ def provider(site: SiteMap, record: Record) -> Page:
             for row in families[family]
         ]
         titles = ["Model", "Id", "Context", "Pricing (Input/Output)"]
-        blocks += [Heading(2, family), Table(titles, rows)]
+        blocks += [Heading(3, family), Table(titles, rows)]
     trail = [Link("Providers", "providers/_index")]
     return make(site, site.path("provider", record), record.name, "provider", blocks, trail)
+
+
+def _policies(record: Record) -> list[Block]:
+    """What is known of a provider's policies, and which of them are unknown."""
+    rows = facts(record, *_policy_fields())
+    blocks: list[Block] = [Table(["Policy", "Value", "Source"], rows)] if rows else []
+    unknown = [
+        title for title, fields in _POLICIES.items() if not any(f in record.facts for f in fields)
+    ]
+    return [*blocks, (f"Unknown: {', '.join(unknown)}.",)] if unknown else blocks
+
+
+def _policy_fields() -> list[str]:
+    return [field for fields in _POLICIES.values() for field in fields]
 
 
 def authors(site: SiteMap) -> Page:
