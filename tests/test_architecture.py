@@ -146,7 +146,7 @@ LINES = {
     "api/serving": 1650,
     "api/access": 520,
     "cluster": 611,
-    "catalog": 1230,
+    "catalog": 1235,
     "catalog/facts": 930,
     "catalog/pages": 1800,
     "catalog/probes": 1550,

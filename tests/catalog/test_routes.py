@@ -75,6 +75,20 @@ def test_filters_hold_for_every_row(client):
         assert row["fields"]["context"]["value"] >= 200_000
 
 
+def test_a_job_has_its_price_and_only_offerings_that_it_fits(client):
+    query = {"author": "openai", "input_tokens": 150_000, "output_tokens": 1_000, "limit": 500}
+    rows = client.get("/catalog/offerings", params=query).json()["data"]
+    prices = [row["job_usd"] for row in rows]
+    assert prices == sorted(prices)
+    known = {row["id"]: row for row in rows}
+    assert known["openai/gpt-4.1-mini"]["job_usd"] == pytest.approx(0.0616)
+    assert not {"openai/gpt-4", "openai/gpt-4o"} & known.keys()  # 8k and 128k tokens
+    limits = [row["fields"]["context"]["value"] for row in rows if "context" in row["fields"]]
+    assert min(limits) >= 151_000
+    plain = client.get("/catalog/offerings", params={"limit": 1}).json()["data"][0]
+    assert "job_usd" not in plain
+
+
 def test_pages_of_offerings_leave_none_out(client):
     ids, total = [], 1
     while len(ids) < total:
@@ -105,6 +119,8 @@ def test_verified_leaves_only_what_was_probed(client):
         "max_price=-1",
         "max_price=nan",
         "min_context=0",
+        "input_tokens=-1",
+        "output_tokens=1.5",
         "limit=501",
         "limit=x",
         "color=red",

@@ -3,7 +3,7 @@
     GET /catalog                                 counts
     GET /catalog/{authors,models,providers}      ids and names
     GET /catalog/offerings?capability=&verified=&author=&provider=&max_price=&min_context=
-                          &limit=&offset=
+                          &input_tokens=&output_tokens=&limit=&offset=
     GET /catalog/{authors,models,providers,offerings}/{id}      one record
     GET /catalog/evidence/{provider}/{model}     what probes found
     GET /catalog/api.json                        everything; api.schema.json describes it
@@ -37,6 +37,7 @@ from starlette.routing import Route
 from minikin.catalog import openrouter
 from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record
+from minikin.catalog.facts.prices import cost
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages import export
 from minikin.catalog.pages.badge import Badge
@@ -87,7 +88,7 @@ def catalog_routes(
         asked, catalog = _question(request), site().catalog
         rows = asked.select(catalog)
         shown = rows[asked.offset : asked.offset + asked.limit]
-        return _list([query.as_json(catalog, row) for row in shown], len(rows))
+        return _list([_priced(asked, query.as_json(catalog, row), row) for row in shown], len(rows))
 
     def anything(request: Request) -> Response:
         path = request.path_params["path"]
@@ -202,6 +203,11 @@ def _question(request: Request) -> query.Question:
         return msgspec.convert(raw, query.Question, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"The query is not valid: {error}.") from None
+
+
+def _priced(asked: query.Question, found: dict[str, Any], offering: Record) -> dict[str, Any]:
+    """An offering with the cost of the job that was asked for, if there was one."""
+    return found | {"job_usd": cost(offering, asked.job).usd} if asked.job else found
 
 
 def _list(rows: list[Any], total: int) -> Response:

@@ -8,7 +8,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from minikin.catalog.pages.choose import choice
+from minikin.catalog.facts import numbers
+from minikin.catalog.facts.prices import Job, cost
+from minikin.catalog.pages.choose import choice, shown_offering
 from minikin.catalog.pages.site import Site
 from minikin.catalog.sources.catalog import Catalog
 from tests.browser import installed_browser
@@ -36,7 +38,7 @@ def small_catalog():
             ),
             record(
                 "offering", "lab/cheap", model="<i>cheap", price_input=0.0025, price_output=0.0025,
-                context=8_192, **DECLARED,
+                context=8_192, price_tiers=[{"above": 5_000, "input": 1}], **DECLARED,
             ),
             record(
                 "offering", "lab/old-1.5", model="old-1.5", billing="plan", context=4_096,
@@ -73,6 +75,10 @@ STATES = {
     "kind=all&q=rerank": ["rerank-9"],
     "proof=all&can=stop": ["gpt-4.1-mini"],
     "q=openai+mini&order=nonsense&view=nonsense": ["gpt-4.1-mini"],
+    "in=1000000&out=1000&order=cheapest": ["gpt-4.1-mini"],
+    "in=1000&out=100&order=cheapest": ["cheap", "gpt-4.1-mini"],
+    "in=6000&out=100&order=cheapest": ["gpt-4.1-mini", "cheap"],
+    "in=-1&out=x": ["cheap", "gpt-4.1-mini", "old-1.5"],
 }
 """Addresses after `#`, and the models that are listed there."""
 COMPARED = "compare=GPT-4-1-mini+old-1.5+nothing"
@@ -120,6 +126,19 @@ def names(html):
 @pytest.mark.parametrize("state", STATES)
 def test_conditions_in_the_address_leave_what_matches(shown, state):
     assert names(shown[state]) == STATES[state]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("tokens", [(1_000_000, 1_000), (1_000, 100), (6_000, 100)])
+def test_a_job_has_the_price_of_the_command(shown, tokens):
+    html = shown["in={}&out={}&order=cheapest".format(*tokens)]
+    catalog = small_catalog()
+    for row in re.findall(r"<tr>.*?</tr>", html)[1:]:
+        (name,) = names(row)
+        model = catalog.model("<i>cheap" if name == "cheap" else name)
+        usd = cost(shown_offering(catalog, model), Job(*tokens)).usd
+        assert f"<td>{numbers.amount(usd)}</td>" in row
+    assert '<th scope="col">Job</th>' in html
 
 
 @pytest.mark.browser

@@ -21,12 +21,22 @@ const LIMITS = {
 const VIEWS = { list: "List", chart: "Chart", compare: "Compare" };
 const ASKED = ["tools", "structured_outputs", "reasoning", "input_image", "input_pdf", "input_audio", "input_video", "output_image", "output_audio", "logprobs"];
 const place = document.getElementById("choice");
-const state = { q: "", kind: "", price: "", context: "", weights: "", proof: "", since: "", order: "newest", view: "list", x: "input", y: "context", can: [], compare: [] };
+const state = { q: "", kind: "", price: "", context: "", weights: "", proof: "", since: "", in: "", out: "", order: "newest", view: "list", x: "input", y: "context", can: [], compare: [] };
 let most = STEP;
 
-// Three input tokens for each output token. What has no price comes last.
+// The price of the job, or without one of three input tokens for each output token. What has no price
+// comes last.
 function cost(model) {
+  if (hasJob()) return priceOf(model);
   return model.input >= 0 && model.output >= 0 ? 3 * model.input + model.output : Infinity;
+}
+
+function hasJob() {
+  return Number(state.in) + Number(state.out) > 0;
+}
+
+function priceOf(model) {
+  return jobPrice(model, Number(state.in), Number(state.out));
 }
 
 function readAddress() {
@@ -36,6 +46,7 @@ function readAddress() {
     if (Array.isArray(value)) state[name] = said ? said.split(" ") : [];
     else if (said || !["order", "view", "x", "y"].includes(name)) state[name] = said;
   }
+  for (const name of ["in", "out"]) if (!/^\d{1,9}$/.test(state[name])) state[name] = "";
   if (!(state.order in ORDERS)) state.order = "newest";
   if (!(state.view in VIEWS)) state.view = "list";
   if (!(state.x in AXES)) state.x = "input";
@@ -69,6 +80,7 @@ function matches(model) {
     (!state.weights || model.open === Number(state.weights)) &&
     (!state.proof || model.proven > 0) &&
     (!state.since || model.released >= state.since) &&
+    (!hasJob() || priceOf(model) !== null) &&
     able.every((capability) => enough.includes(stateOf(model, capability)))
   );
 }
@@ -95,6 +107,11 @@ function choose(name) {
   return h("label", {}, title, field);
 }
 
+function jobTokens(name, title) {
+  const field = h("input", { type: "number", min: 0, max: 999999999, name, value: state[name], placeholder: "any", oninput: () => change({ [name]: field.validity.valid ? field.value : "" }) });
+  return h("label", {}, title, field);
+}
+
 function ability(id) {
   const capability = CAPABILITIES.find((known) => known.id === id);
   const toggle = (event) => change({ can: event.target.checked ? [...state.can, id] : state.can.filter((other) => other !== id) });
@@ -105,7 +122,7 @@ function form() {
   const search = h("input", { type: "search", value: state.q, placeholder: "Search models and authors", ariaLabel: "Search models and authors" });
   search.addEventListener("input", () => change({ q: search.value }));
   const more = h("details", {}, h("summary", {}, "Filters and order"),
-    h("div", { className: "limits" }, ...Object.keys(LIMITS).map(choose)),
+    h("div", { className: "limits" }, ...Object.keys(LIMITS).map(choose), jobTokens("in", "Job: input tokens"), jobTokens("out", "Job: output tokens")),
     h("div", { className: "chips", role: "group", ariaLabel: "Capabilities" }, ...ASKED.map(ability)));
   more.open = matchMedia("(min-width: 40.01rem)").matches;
   return h("form", { className: "choose", onsubmit: (event) => event.preventDefault() }, search, more);
@@ -135,19 +152,19 @@ function row(model) {
   return h("tr", {}, h("td", { className: "tick" }, tick),
     h("td", { className: "name" }, h("a", { href: model.page }, model.name), h("small", {}, model.author || "")),
     h("td", {}, model.released || UNKNOWN), h("td", {}, tokens(model.context)), h("td", {}, pricePair(model)),
-    h("td", {}, model.open === 1 ? "open" : ""), h("td", {}, `${model.offerings}`), h("td", {}, proven),
+    h("td", {}, model.open === 1 ? "open" : ""), h("td", {}, `${model.offerings}`), h("td", {}, proven), ...(hasJob() ? [h("td", {}, amount(priceOf(model)))] : []),
     h("td", { className: "able" }, h("div", {}, ...able.map(([words, known]) => h("span", { className: known }, words)))));
 }
 
 function list(models) {
   if (!models.length) return h("p", {}, "No model matches. Remove a condition.");
-  const titles = ["", "Model", "Released", "Context", "Input / output", "Weights", "Providers", "Proof", "Beyond text"];
+  const titles = ["", "Model", "Released", "Context", "Input / output", "Weights", "Providers", "Proof", ...(hasJob() ? ["Job"] : []), "Beyond text"];
   const table = h("table", { className: "models" }, h("thead", {}, h("tr", {}, ...titles.map((title) => h("th", { scope: "col" }, title)))),
     h("tbody", {}, ...models.slice(0, most).map(row)));
   const rest = models.length - most;
   const more = h("button", { type: "button", className: "more", onclick: () => { most += STEP; show(); } }, `Show ${Math.min(rest, STEP)} more`);
   return h("div", {}, h("div", { className: "wide" }, table), rest > 0 ? more : "",
-    h("p", { className: "soft" }, "Prices are in US dollars per million tokens: at the author's own service, or else at the cheapest provider. ✓ counts what probes verified."));
+    h("p", { className: "soft" }, "Prices are in US dollars per million tokens: at the author's own service, or else at the cheapest provider. A job is priced there too, and what it does not fit is left out. ✓ counts what probes verified."));
 }
 
 let conditions = null;

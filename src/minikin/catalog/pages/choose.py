@@ -48,6 +48,7 @@ def choice(site: SiteMap) -> Choice:
             int(_chats(catalog, model)),
             _speed(catalog, model),
             sum(_verified(catalog, offering) for offering in catalog.offerings_of(model)),
+            *_of_jobs(shown),
         ]
         rows.append(row)
     data = {
@@ -117,6 +118,19 @@ def _prices(offering: Record) -> list[Any]:
     if pair == [None, None]:
         return [BILLING.get(offering.value("billing") or "", -1), -1]
     return [-1 if price is None else price for price in pair]
+
+
+def _of_jobs(offering: Record) -> list[Any]:
+    """What the price of a job needs beside the prices: the input limit, then the price tiers.
+
+    A tier is [above, input, output]. -1: it does not change this price. Empty without either.
+    """
+    tiers = [
+        [row["above"], row.get("input", -1), row.get("output", -1)]
+        for row in sorted(prices_of(offering).get("tiers") or [], key=lambda row: row["above"])
+    ]
+    limit = offering.value("max_input") or 0
+    return [limit, *tiers] if limit or tiers else []
 
 
 def _limit(model: Record, offering: Record, name: str) -> int:

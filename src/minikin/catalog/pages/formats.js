@@ -40,11 +40,29 @@ function pricePair(model) {
   return `${dollars(model.input)} / ${dollars(model.output)}`;
 }
 
+// The price of a job in US dollars, as in facts/prices.py: null if there is none, or it does not fit.
+function jobPrice(model, input, output) {
+  const limits = [[model.context, input + output], [model.maxInput, input], [model.maxOutput, output]];
+  if (limits.some(([limit, wanted]) => limit && wanted > limit)) return null;
+  const side = (count, base, at) => {
+    const tier = model.tiers.findLast((row) => input > row[0] && row[at] >= 0);
+    const price = tier ? tier[at] : base;
+    if (!count) return 0;
+    return typeof price === "number" && price >= 0 ? (price * count) / 1e6 : null;
+  };
+  const sides = [side(input, model.input, 1), side(output, model.output, 2)];
+  return sides.includes(null) ? null : sides[0] + sides[1];
+}
+
+function amount(usd) {
+  return usd === 0 ? "free" : `$${usd < 5e-7 ? usd.toPrecision(2) : usd.toFixed(6)}`;
+}
+
 const DATA = JSON.parse(document.getElementById("data").textContent);
 
 function asModel(row) {
-  const [id, name, path, author, released, context, maxOutput, input, output, open, offerings, pattern, chats, speed, proven] = row;
-  const model = { id, context, maxOutput, input, output, open, offerings, chats, speed, proven, released: released || "" };
+  const [id, name, path, author, released, context, maxOutput, input, output, open, offerings, pattern, chats, speed, proven, maxInput, ...tiers] = row;
+  const model = { id, context, maxOutput, input, output, open, offerings, chats, speed, proven, maxInput, tiers, released: released || "" };
   model.name = name || id;
   model.page = `models/${path || id}.html`;
   model.author = DATA.authors[author];

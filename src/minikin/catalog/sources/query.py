@@ -8,11 +8,13 @@ from typing import Annotated, Any
 import msgspec
 
 from minikin.catalog.facts.fact import Fact, Record
+from minikin.catalog.facts.prices import Job, cost
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.facts.snapshot import Snapshot
 from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import InvalidRequest, NotFound
 
+_Tokens = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
 _Name = Annotated[str, msgspec.Meta(max_length=160)]
 
 
@@ -20,7 +22,8 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Conditions for an offering. Prices are in US dollars per million input tokens.
 
     `verified` without a capability means any of them. An offering with an unknown price or context
-    does not match a limit on it.
+    does not match a limit on it. `input_tokens` and `output_tokens` are those of a job: an offering
+    without a price for it, or that it does not fit, does not match.
     """
 
     capability: list[_Name] = []
@@ -29,16 +32,33 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     provider: _Name | None = None
     max_price: Annotated[float, msgspec.Meta(ge=0)] | None = None
     min_context: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    input_tokens: _Tokens | None = None
+    output_tokens: _Tokens | None = None
+
+    @property
+    def job(self) -> Job | None:
+        """The job to price, if there is one."""
+        if self.input_tokens is None and self.output_tokens is None:
+            return None
+        return Job(self.input_tokens or 0, self.output_tokens or 0)
 
     def select(self, catalog: Catalog) -> list[Record]:
-        """The matching offerings by id. Raises InvalidRequest for an unknown capability."""
+        """The matching offerings by id, or those that do a job, the cheapest first.
+
+        Raises InvalidRequest for an unknown capability.
+        """
         for name in self.capability:
             if name not in capabilities():
                 known = ", ".join(capabilities())
                 raise InvalidRequest(
                     f"There is no capability {name!r}. Capabilities: {known}.", param="capability"
                 )
-        return [row for row in catalog.offerings.values() if self._passes(catalog, row)]
+        rows = [row for row in catalog.offerings.values() if self._passes(catalog, row)]
+        if self.job is None:
+            return rows
+        prices = {row.id: cost(row, self.job).usd for row in rows}
+        priced = {id: usd for id, usd in prices.items() if usd is not None}
+        return sorted((row for row in rows if row.id in priced), key=lambda row: priced[row.id])
 
     def _passes(self, catalog: Catalog, row: Record) -> bool:
         if self.verified and not self.capability and not _is_verified(catalog, row):
