@@ -40,6 +40,7 @@ def write_gguf(
         writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
     for key, value in tiny.metadata.items():
         adds = {int: writer.add_uint32, str: writer.add_string, list: writer.add_array}
+        adds[bool] = writer.add_bool
         add = adds.get(type(value), writer.add_float32)
         add(f"{name}.{key}", value)
     for tensor, values in gguf_tensors(tiny, model, head_dim).items():
@@ -47,6 +48,7 @@ def write_gguf(
             values.ndim == 1
             or ".shortconv.conv" in tensor
             or ".ssm_conv1d" in tensor
+            or tensor.endswith((".ssm_a", ".ssm_d", ".ssm_norm.weight"))
             or tensor.endswith(".bias")
             or "ffn_gate_inp" in tensor
         )
@@ -61,7 +63,7 @@ def write_gguf(
 def key_heads(config: transformers.PreTrainedConfig) -> int | list[int]:
     """A list if some layers have none."""
     kinds = getattr(config, "layer_types", None) or []
-    if "conv" not in kinds:
+    if "conv" not in kinds and not hasattr(config, "mamba_n_heads"):
         return config.num_key_value_heads
     return [config.num_key_value_heads * (kind == "full_attention") for kind in kinds]
 
@@ -79,6 +81,8 @@ def gguf_tensors(
         name, values = text_name(name), weight.numpy()
         if ".linear_attn." in name and tiny.arch == gguf.MODEL_ARCH.QWEN3NEXT:
             name, values = grouped_delta_net(name, values)
+        elif ".mamba." in name:
+            name, values = mamba(name, values, model.config)
         elif ".linear_attn." in name:
             name, values = delta_net(name, values, model.config)
         elif tiny.norms_from_zero and name.endswith("norm.weight"):
@@ -114,11 +118,14 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
     if name.endswith("sinks"):
         name += ".weight"
     if ".shared_mlp." in name:
-        name = name.replace("shared_mlp.output_linear", "mlp.down_proj")
+        home = "mlp.shared_expert" if "expert_count" in tiny.metadata else "mlp"
+        name = name.replace("shared_mlp.output_linear", f"{home}.down_proj")
         halves = [values] if "down" in name else np.split(values, 2)
         for half, part in zip(halves, ("gate_proj", "up_proj"), strict=False):
-            yield name.replace("shared_mlp.input_linear", f"mlp.{part}"), half
+            yield name.replace("shared_mlp.input_linear", f"{home}.{part}"), half
         return
+    name = name.replace("block_sparse_moe.router", "block_sparse_moe.gate")
+    name = name.replace("block_sparse_moe.experts", "mlp.experts")
     if ".experts." not in name:
         yield name, values
         return
@@ -154,6 +161,21 @@ def delta_net(
         values = np.concatenate([values[:before], values[before:][wide]])
     if part == "conv1d":
         values = values.squeeze(1)
+    return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
+
+
+def mamba(
+    name: str, values: np.ndarray, config: transformers.PreTrainedConfig
+) -> tuple[str, np.ndarray]:
+    """One step and one skip a row, and one norm a group. llama-quantize drops sizes of 1 there."""
+    part = name.split("mamba.")[1]
+    if part == "conv1d.weight":
+        values = values.squeeze(1)
+    if part in ("A_log", "D"):
+        values = values[:, None]
+    if part == "norm.weight":
+        values = values.reshape(config.mamba_n_groups, -1)
+        values = values[0] if len(values) == 1 else values
     return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
 
 

@@ -92,6 +92,18 @@ GRANITE = {
     "embedding_multiplier": 12.0, "residual_multiplier": 0.22, "logits_scaling": 8.0,
     "attention_multiplier": 0.015625,
 }  # fmt: skip
+GRANITE_GGUF = {
+    "embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0,
+    "attention.scale": 0.015625,
+}  # fmt: skip
+MAMBA = {
+    "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 16, "mamba_n_groups": 2,
+    "mamba_chunk_size": 16,
+}  # fmt: skip
+MAMBA_GGUF = {
+    "ssm.conv_kernel": 4, "ssm.state_size": 16, "ssm.group_count": 2, "ssm.time_step_rank": 4,
+    "ssm.inner_size": 128,
+}  # fmt: skip
 PIXTRAL = {
     "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
     "num_attention_heads": 2, "image_size": 32, "patch_size": 16,
@@ -151,10 +163,7 @@ FAMILIES = {
         MODEL_ARCH.GRANITE,
         "Granite",
         GRANITE,
-        {
-            "embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0,
-            "attention.scale": 0.015625,
-        },
+        GRANITE_GGUF,
         side_by_side=True,
     ),
     "Granite 4 Micro": Tiny(
@@ -164,11 +173,32 @@ FAMILIES = {
             "layer_types": ["attention"] * 3, "position_embedding_type": "rope",
             "shared_intermediate_size": 96, "num_local_experts": 0, "num_experts_per_tok": 0,
         },
-        {
-            "embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0,
-            "attention.scale": 0.015625,
-        },
+        GRANITE_GGUF,
         side_by_side=True,
+    ),
+    "Granite 4 Hybrid": Tiny(
+        MODEL_ARCH.GRANITE_HYBRID,
+        "GraniteMoeHybrid",
+        GRANITE | MAMBA | {
+            "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+            "position_embedding_type": "nope", "shared_intermediate_size": 96,
+            "num_local_experts": 0, "num_experts_per_tok": 0,
+        },
+        GRANITE_GGUF | MAMBA_GGUF | {"rope.scaling.finetuned": False},
+    ),
+    "Granite 4 Hybrid MoE": Tiny(
+        MODEL_ARCH.GRANITE_HYBRID,
+        "GraniteMoeHybrid",
+        GRANITE | MAMBA | {
+            "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+            "position_embedding_type": "nope", "intermediate_size": 64,
+            "shared_intermediate_size": 128, "num_local_experts": 8, "num_experts_per_tok": 3,
+            "mamba_n_groups": 1,
+        },
+        GRANITE_GGUF | MAMBA_GGUF | {
+            "rope.scaling.finetuned": False, "ssm.group_count": 1, "expert_count": 8,
+            "expert_used_count": 3, "expert_shared_feed_forward_length": 128,
+        },
     ),
     "ERNIE 4.5": Tiny(MODEL_ARCH.ERNIE4_5, "Ernie4_5", {"head_dim": 32, "use_bias": True}),
     "GLM-4": Tiny(
@@ -441,7 +471,12 @@ FAMILIES = {
         },
     ),
 }  # fmt: skip
-STATEFUL = frozenset({"LFM2", "LFM2-MoE", "Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next"})
+STATEFUL = frozenset(
+    {
+        "LFM2", "LFM2-MoE", "Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next", "Granite 4 Hybrid",
+        "Granite 4 Hybrid MoE",
+    }
+)  # fmt: skip
 """Some of their layers have a state in place of keys and values."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

@@ -61,6 +61,10 @@ class Family:
     """Tensors that some models of the family have in each layer."""
     short_convolutions: bool = False
     """Layers without key heads are short convolutions."""
+    mamba: bool = False
+    """Layers without key heads are those of Mamba 2."""
+    stated_positions: bool = False
+    """The file can say that no layer has positions."""
     delta_nets: bool = False
     """All layers but every n-th are delta nets. The file says n."""
     grouped_values: bool = False
@@ -81,7 +85,8 @@ class Family:
 FAMILIES = {
     "llama": Family(side_by_side=True),
     "mistral3": Family(side_by_side=True),
-    "granite": Family(side_by_side=True, multiplied=True),
+    "granite": Family(side_by_side=True, multiplied=True, stated_positions=True),
+    "granitehybrid": Family(side_by_side=True, multiplied=True, stated_positions=True, mamba=True),
     "minicpm": Family(side_by_side=True, multiplied=True),
     "ernie4_5": Family(side_by_side=True),
     "glm4": Family(layer_tensors=_POST_NORMS, side_by_side=True),

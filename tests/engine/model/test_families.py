@@ -190,6 +190,7 @@ ODD = (
         "LFM2",
         "Qwen3.5",
         "Qwen3-Next",
+        "Granite 4 Hybrid",
     ],
 )
 def test_odd_metadata_is_read_or_refused(tmp_path, family):

@@ -41,7 +41,16 @@ def joined(events):
 
 @pytest.mark.parametrize("kernels", ["PyTorch", "plain C", "AVX2", "AMX"])
 @pytest.mark.parametrize(
-    "family", ["Qwen3-MoE", "gpt-oss", "Gemma 2", "LFM2", "Qwen3.5", "Qwen3-Next"]
+    "family",
+    [
+        "Qwen3-MoE",
+        "gpt-oss",
+        "Gemma 2",
+        "LFM2",
+        "Qwen3.5",
+        "Qwen3-Next",
+        "Granite 4 Hybrid MoE",
+    ],
 )
 @pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.F16])
 def test_an_answer_with_a_seed_is_the_same_in_company(tmp_path, family, kind, kernels):

@@ -43,6 +43,8 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "Ministral 3": (MISTRAL_NAMED,),
     "Granite": (GRANITE,),
     "Granite 4 Micro": (TAGGED,),
+    "Granite 4 Hybrid": (TAGGED,),
+    "Granite 4 Hybrid MoE": (TAGGED,),
     "SmolLM3": (TAGGED,),
     "Qwen2": (),
     "Qwen2.5 YaRN": (TAGGED,),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.weights import load_weights
 from minikin.errors import ModelFileError
 from minikin.model_file.folder.config import ConfigFields, read_kind, read_shape
 from minikin.model_file.folder.kinds import KINDS
@@ -39,6 +40,9 @@ def older(config):
         config["tie_embedding"] = config.pop("tie_word_embeddings")
     if config["model_type"] in ("qwen3_5_text", "qwen3_5_moe_text", "qwen3_next"):
         config["full_attention_interval"] = 3
+    if config["model_type"] == "granitemoehybrid":
+        names = {"linear_attention": "mamba", "full_attention": "attention"}
+        config["layer_types"] = [names[kind] for kind in config["layer_types"]]
     if config["model_type"] not in ("granitemoehybrid", "lfm2_moe"):
         config.pop("layer_types", None)
     scaling = {key: value for key, value in rope.items() if key not in ("rope_theta",)}
@@ -77,7 +81,7 @@ def test_the_shape_is_that_of_the_gguf_file(both, form):
     same = {"ropes": expected.ropes, "attention_scale": expected.attention_scale}
     same["skipped_layers"] = expected.skipped_layers  # Folders do not present them.
     # A GGUF file's numbers have 32 bits.
-    for name in ("norm_epsilon", "embedding_scale"):
+    for name in ("norm_epsilon", "plain_epsilon", "embedding_scale"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name))
         same[name] = getattr(expected, name)
     assert replace(found, **same) == expected
@@ -176,10 +180,43 @@ def test_an_unsupported_variant_is_rejected_by_name(change, reason):
         read(QWEN2 | change)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"time_step_limit": [0.0, 0.1]}, "time_step_limit can't be"),
+        ({"layer_types": ["mamba", "odd", "attention"]}, "layer_types can't be"),
+        ({"mamba_n_groups": 3}, "ssm.group_count can't be 3"),
+        ({"mamba_d_head": 16}, r"ssm_conv1d.weight must have the shape \(96, 4\), but it has"),
+        ({"shared_intermediate_size": 100}, "expert_shared_feed_forward_length can't be 100"),
+    ],
+)
+def test_an_unsupported_mamba_is_rejected_by_name(tmp_path, change, reason):
+    write_folder(FAMILIES["Granite 4 Hybrid MoE"].make(), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelFileError, match=reason):
+        load(tmp_path)
+
+
+def load(path):
+    file = open_model_file(path)
+    load_weights(file, Architecture.read(file))
+
+
+def test_the_size_of_a_mamba_head_can_follow_from_the_others(tmp_path):
+    write_folder(FAMILIES["Granite 4 Hybrid"].make(), tmp_path)
+    text = (tmp_path / "config.json").read_text()
+    expected = Architecture.read(open_model_file(tmp_path))
+    (tmp_path / "config.json").write_text(json.dumps(json.loads(text) | {"mamba_d_head": "auto"}))
+    assert Architecture.read(open_model_file(tmp_path)) == expected
+
+
 ODD = (True, -1, 0, 1, 3, 2**31, 2**70, -0.5, 0.0, 1e30, "", "x", [], ["a"], [1e400], {}, {"a": 1})
 
 
-@pytest.mark.parametrize("family", ["Qwen2.5 YaRN", "Llama 3.1", "Gemma 3", "Phi-4-mini"])
+@pytest.mark.parametrize(
+    "family", ["Qwen2.5 YaRN", "Llama 3.1", "Gemma 3", "Phi-4-mini", "Granite 4 Hybrid MoE"]
+)
 def test_odd_values_are_read_or_refused(tmp_path, family):
     write_folder(FAMILIES[family].make(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())

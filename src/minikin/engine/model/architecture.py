@@ -10,6 +10,7 @@ import numpy as np
 from minikin.engine.model.recurrence import (
     Recurrence,
     read_delta_net,
+    read_mamba,
     read_short_convolution,
 )
 from minikin.engine.model.rope import Rope, read_ropes
@@ -55,6 +56,8 @@ class Architecture:
     """Maximum tokens of a sequence."""
     norm_epsilon: float
     """Of norms of the residual stream as it is stored, see `embedding_scale`."""
+    plain_epsilon: float
+    """Of norms of other vectors."""
     attention_scale: float
     """The factor for each product of a query and a key."""
     windows: tuple[int | None, ...]
@@ -120,6 +123,7 @@ class Architecture:
         experts = _experts(fields, family, layers)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
         residual = _residual_scale(fields, family)
+        epsilon = fields.number("attention.layer_norm_rms_epsilon")
         kv_heads = _kv_heads(fields, family, heads, layers)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
         return cls(
@@ -129,11 +133,14 @@ class Architecture:
             heads=heads,
             kv_heads=max(kv_heads),
             head_dim=head_dim,
-            feed_forward=_feed_forward(fields, experts),
-            dense_feed_forward=_feed_forward(fields, None) if experts and experts.first else 0,
+            feed_forward=_feed_forward(fields, of_expert=experts is not None),
+            dense_feed_forward=(
+                _feed_forward(fields, of_expert=False) if experts and experts.first else 0
+            ),
             vocab_size=_vocab_size(fields, file),
             context_length=context,
-            norm_epsilon=fields.number("attention.layer_norm_rms_epsilon") / residual**2,
+            norm_epsilon=epsilon / residual**2,
+            plain_epsilon=epsilon,
             attention_scale=fields.number("attention.scale", query_width**-0.5),
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
@@ -249,6 +256,8 @@ def _recurrence(
         return None
     if family.delta_nets:
         return read_delta_net(fields, grouped=family.grouped_values)
+    if family.mamba:
+        return read_mamba(fields)
     if not family.short_convolutions:
         raise fields.wrong("attention.head_count_kv")
     return read_short_convolution(fields, hidden)
@@ -282,20 +291,20 @@ def _experts(fields: Fields, family: Family, layers: int) -> Experts | None:
 
 
 def _shared(fields: Fields, family: Family, count: int) -> int:
-    """The number of shared experts. Files with a gate say how wide they are together."""
-    if not family.gated_shared:
-        return fields.count("expert_shared_count", most=count)
+    """The number of shared experts. Some files say how wide they are together."""
     key = "expert_shared_feed_forward_length"
-    each = fields.whole("expert_feed_forward_length", most=_MOST_WIDTH)
+    if not family.gated_shared and fields.get(key) is None:
+        return fields.count("expert_shared_count", most=count)
+    each = _feed_forward(fields, of_expert=True)
     shared, rest = divmod(fields.whole(key, each, most=_MOST_WIDTH), each)
     if rest or shared > _MOST_EXPERTS:
         raise fields.wrong(key)
     return shared
 
 
-def _feed_forward(fields: Fields, experts: Experts | None) -> int:
+def _feed_forward(fields: Fields, *, of_expert: bool) -> int:
     key = "expert_feed_forward_length"
-    if experts is None or fields.get(key) is None:
+    if not of_expert or fields.get(key) is None:
         key = "feed_forward_length"
     return fields.whole(key, most=_MOST_WIDTH)
 

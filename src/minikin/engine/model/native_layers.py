@@ -12,7 +12,7 @@ from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
-from minikin.engine.model.recurrence import DeltaNet
+from minikin.engine.model.recurrence import Memory
 from minikin.engine.model.rope import Rope, rotary_tables
 from minikin.engine.model.weights import LayerWeights, Weights
 from minikin.engine.native import contract
@@ -121,7 +121,7 @@ class NativeLayers:
         self._head = weights.head.for_kernels
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
-            a.norm_epsilon, a.attention_scale, a.attention_softcap or 0,
+            a.norm_epsilon, a.attention_scale, a.attention_softcap or 0, a.plain_epsilon,
             a.gated_attention, *_recurrence(a),
         )  # fmt: skip
         self._experts = [
@@ -144,7 +144,7 @@ class NativeLayers:
             and a.head_dim <= MOST_DIM
             and a.heads // a.kv_heads <= MOST_SHARING
             and (a.recurrence is None or a.recurrence.channels % GROUP == 0)
-            and (not isinstance(a.recurrence, DeltaNet) or _fits_delta_net(a.recurrence))
+            and (not isinstance(a.recurrence, Memory) or _fits_memory(a.recurrence))
         )
 
     def forward(self, x: np.ndarray, batch: Batch, cache: KVCache) -> None:
@@ -204,9 +204,9 @@ class NativeLayers:
             experts.struct if experts else contract.Mixture(),
             *(address(part[place]) if attends else None for part in (cache.keys, cache.values)),
             *map(address, (*queries, *keys)),
-            optional(layer.convolution),
+            *map(optional, (layer.convolution, layer.convolution_bias)),
             None if attends else address(cache.states[place]),
-            *_delta_fields(layer),
+            *_memory_fields(layer),
             self.architecture.windows[i] or 0,
             wide,
         )  # fmt: skip
@@ -218,33 +218,34 @@ def _recurrence(a: Architecture) -> tuple[int, ...]:
     if form is None:
         return (0,) * 8
     common = form.channels, form.taps, form.size
-    if not isinstance(form, DeltaNet):
+    if not isinstance(form, Memory):
         return common + (0,) * 5
     heads = form.key_heads, form.value_heads, form.key_dim, form.value_dim
     return common + heads + (form.grouped,)
 
 
 def _rates(a: Architecture) -> int:
-    """The outputs of `DeltaWeights.rates`."""
-    return 2 * a.recurrence.value_heads if isinstance(a.recurrence, DeltaNet) else 0
+    """The outputs of `MemoryWeights.rates`."""
+    return a.recurrence.rates if isinstance(a.recurrence, Memory) else 0
 
 
-def _fits_delta_net(form: DeltaNet) -> bool:
+def _fits_memory(form: Memory) -> bool:
     keys = form.key_dim % PANEL == 0 and form.key_dim <= MOST_KEYS
     return keys and form.value_dim % GROUP == 0
 
 
-def _delta_fields(layer: LayerWeights) -> tuple[Any, ...]:
-    """The fields of `struct layer` on a delta net."""
-    delta = layer.delta
-    if delta is None:
-        return contract.Matrix(), None, None, None
-    return _struct(delta.rates), *map(address, (delta.fading, delta.offset, delta.norm))
+def _memory_fields(layer: LayerWeights) -> tuple[Any, ...]:
+    """The fields of `struct layer` on memories."""
+    own = layer.memory
+    if own is None:
+        return contract.Matrix(), None, None, None, None
+    vectors = own.fading, own.offset, own.norm, own.skip
+    return _struct(own.rates), *map(optional, vectors)
 
 
 def _fits(layer: LayerWeights) -> bool:
     matrices = [getattr(layer, name) for name in MATRICES]
-    if layer.delta is not None and layer.delta.rates.packed is None:
+    if layer.memory is not None and layer.memory.rates.packed is None:
         return False
     if layer.mixture is not None:
         if layer.feed_forward_norm is None:  # the router reads it

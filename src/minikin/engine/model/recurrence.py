@@ -40,12 +40,12 @@ class ShortConvolution:
 
 
 @dataclass(frozen=True)
-class DeltaNet:
-    """Heads that each remember values by keys (Yang et al. 2024, Gated Delta Networks).
+class Memory:
+    """Heads that each remember values by keys.
 
-    A token lets the memory of a head fade, and moves what it has at the token's key towards the
-    token's value. The output is what the memory then has at the query. Before that, queries, keys
-    and values go through a convolution as in `ShortConvolution`, without gates.
+    A token lets the memory of a head fade, and changes what it has at the token's key. The output
+    is what the memory then has at the query. Before that, queries, keys and values go through a
+    convolution as in `ShortConvolution`, without gates.
     """
 
     taps: int
@@ -89,6 +89,21 @@ class DeltaNet:
         each, heads = self.value_heads // self.key_heads, range(self.value_heads)
         return [head // each if self.grouped else head % self.key_heads for head in heads]
 
+    @property
+    def rates(self) -> int:
+        """The outputs of the matrix that says how each token changes the memories."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class DeltaNet(Memory):
+    """A token moves what a memory has at its key towards its value (Yang et al. 2024)."""
+
+    @property
+    def rates(self) -> int:
+        """For each value head, how fast it fades, then how far it moves."""
+        return 2 * self.value_heads
+
     def by_part(self, *rows: int) -> np.ndarray:
         """The order of rows of a matrix that has, for each key head, so many rows of each part.
 
@@ -99,7 +114,28 @@ class DeltaNet:
         return np.concatenate([part.reshape(-1) for part in parts])
 
 
-Recurrence = ShortConvolution | DeltaNet
+@dataclass(frozen=True)
+class Mamba(Memory):
+    """A token adds its value to what a memory has at its key (Dao and Gu 2024, Mamba 2).
+
+    In Mamba's words, queries are C, keys are B, values are x, and key heads are groups.
+    """
+
+    @property
+    def rates(self) -> int:
+        """For each value head, the size of a step (dt)."""
+        return self.value_heads
+
+    @property
+    def channel_order(self) -> np.ndarray:
+        """The order of channels, which in files is values, keys, queries. int64."""
+        values, keys, queries = np.split(
+            np.arange(self.channels), [self.outputs, self.outputs + self.key_heads * self.key_dim]
+        )
+        return np.concatenate([queries, keys, values])
+
+
+Recurrence = ShortConvolution | DeltaNet | Mamba
 
 
 def read_short_convolution(fields: Fields, hidden: int) -> ShortConvolution:
@@ -109,6 +145,16 @@ def read_short_convolution(fields: Fields, hidden: int) -> ShortConvolution:
 
 def read_delta_net(fields: Fields, *, grouped: bool) -> DeltaNet:
     """`grouped`: value heads are so in all files of the family. Raises ModelFileError."""
+    return DeltaNet(**_sizes(fields), grouped=fields.flag("ssm.grouped", grouped))
+
+
+def read_mamba(fields: Fields) -> Mamba:
+    """Raises ModelFileError."""
+    return Mamba(**_sizes(fields), grouped=True)
+
+
+def _sizes(fields: Fields) -> dict[str, int]:
+    """Of a `Memory`."""
     value_heads = fields.whole("ssm.time_step_rank", most=_MOST_HEADS)
     key_heads = fields.whole("ssm.group_count", most=value_heads)
     outputs = fields.whole("ssm.inner_size", most=_MOST_HEADS * _MOST_DIM)
@@ -116,14 +162,13 @@ def read_delta_net(fields: Fields, *, grouped: bool) -> DeltaNet:
         raise fields.wrong("ssm.inner_size")
     if value_heads % key_heads:
         raise fields.wrong("ssm.group_count")
-    return DeltaNet(
-        taps=_taps(fields, "ssm.conv_kernel"),
-        key_heads=key_heads,
-        value_heads=value_heads,
-        key_dim=fields.whole("ssm.state_size", most=_MOST_DIM),
-        value_dim=outputs // value_heads,
-        grouped=fields.flag("ssm.grouped", grouped),
-    )
+    return {
+        "taps": _taps(fields, "ssm.conv_kernel"),
+        "key_heads": key_heads,
+        "value_heads": value_heads,
+        "key_dim": fields.whole("ssm.state_size", most=_MOST_DIM),
+        "value_dim": outputs // value_heads,
+    }
 
 
 def _taps(fields: Fields, key: str) -> int:

@@ -69,6 +69,8 @@ def read_ropes(
     context: int,
 ) -> tuple[Rope, ...]:
     """The RoPE of each layer, from a file. Raises ModelFileError."""
+    if family.stated_positions and not fields.flag("rope.scaling.finetuned", True):
+        return (Rope(),) * len(windows)
     dimensions = fields.whole("rope.dimension_count", head_dim, most=head_dim)
     if dimensions % 2:
         raise fields.wrong("rope.dimension_count")

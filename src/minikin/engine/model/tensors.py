@@ -51,6 +51,12 @@ class Tensors:
         data, kind = self._take(name, (size,))()
         return dequantize(data, kind, (size,))
 
+    def flat(self, name: str, size: int) -> np.ndarray:
+        """[size] float32, from a tensor of any shape with so many numbers."""
+        shape = self._file.tensors[name].shape if self.size(name) == size else (size,)
+        data, kind = self._take(name, shape)()
+        return dequantize(data, kind, shape).reshape(-1)
+
     def table(self, name: str, rows: int, width: int) -> np.ndarray:
         """[rows, width] float32."""
         data, kind = self._take(name, (rows, width))()

@@ -13,7 +13,7 @@ import numpy as np
 from minikin.engine.model.architecture import Architecture, Experts
 from minikin.engine.model.matrix import Matrix, Part, pack
 from minikin.engine.model.mixture import Expert, Mixture
-from minikin.engine.model.recurrence import DeltaNet, ShortConvolution
+from minikin.engine.model.recurrence import DeltaNet, Mamba, ShortConvolution
 from minikin.engine.model.shelf import Shelf
 from minikin.engine.model.tensors import MatrixPart, Read, Tensors
 from minikin.engine.native.kernels import Kernels, PackedMatrix
@@ -24,17 +24,19 @@ from minikin.model_file.model_file import ModelFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class DeltaWeights:
-    """What a delta net has beside its convolution. See `DeltaNet`."""
+class MemoryWeights:
+    """What memories have beside their convolution. See `Memory`."""
 
     rates: Matrix
-    """Hidden -> for each value head, how fast it fades, then how far it moves."""
+    """Hidden -> how a token changes each value head: see `DeltaNet.rates` and `Mamba.rates`."""
     fading: np.ndarray
-    """[value heads], below 0: the factor of the first."""
+    """[value heads], below 0: the factor of its first part."""
     offset: np.ndarray
-    """[value heads]: added to the first before that."""
+    """[value heads]: added to the first part before that."""
     norm: np.ndarray
-    """[value dim]: of each head's output."""
+    """[value dim]: of each head's output. In Mamba, [outputs]: of those of each key head."""
+    skip: np.ndarray | None = None
+    """[value heads]: the factor for values that are added to the output (D). None: no Mamba."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +48,9 @@ class LayerWeights:
     """Hidden -> queries, keys, values and gates, in this order, or the inputs of a recurrence."""
     convolution: np.ndarray | None = None
     """[taps, channels], the current token last, in place of attention. See `ShortConvolution`."""
-    delta: DeltaWeights | None = None
+    convolution_bias: np.ndarray | None = None
+    """[channels]"""
+    memory: MemoryWeights | None = None
     query_norm: np.ndarray | None = None
     """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
     key_norm: np.ndarray | None = None
@@ -159,9 +163,32 @@ class _Loader:
     def _recurrence(self, at: str) -> dict[str, Any]:
         form = self.architecture.recurrence
         assert form is not None
-        return (
-            self._delta_net(at, form) if isinstance(form, DeltaNet) else self._convolution(at, form)
-        )
+        if isinstance(form, DeltaNet):
+            return self._delta_net(at, form)
+        return self._mamba(at, form) if isinstance(form, Mamba) else self._convolution(at, form)
+
+    def _mamba(self, at: str, form: Mamba) -> dict[str, Any]:
+        """In a file, one matrix has gates, values, keys, queries and steps, in this order."""
+        hidden, heads = self.architecture.hidden, form.value_heads
+        order, gates = form.channel_order, np.arange(form.outputs)
+        mixed = np.concatenate([form.outputs + order, gates])
+        whole = form.inputs + heads
+        taps = self.tensors.table(f"{at}.ssm_conv1d.weight", form.channels, form.taps)
+        biased = f"{at}.ssm_conv1d.bias" in self.tensors
+        bias = self.tensors.vector(f"{at}.ssm_conv1d.bias", form.channels) if biased else None
+        return {
+            "qkv": self._linear(hidden, MatrixPart(f"{at}.ssm_in", whole, order=mixed)),
+            "convolution": np.ascontiguousarray(taps[order].T),
+            "convolution_bias": None if bias is None else bias[order],
+            "memory": MemoryWeights(
+                rates=self._linear(hidden, MatrixPart(f"{at}.ssm_in", heads, form.inputs, whole)),
+                fading=self.tensors.flat(f"{at}.ssm_a", heads),
+                offset=self.tensors.vector(f"{at}.ssm_dt.bias", heads),
+                norm=self.tensors.flat(f"{at}.ssm_norm.weight", form.outputs),
+                skip=self.tensors.flat(f"{at}.ssm_d", heads),
+            ),
+            "output": self._linear(form.outputs, MatrixPart(f"{at}.ssm_out", hidden)),
+        }
 
     def _delta_net(self, at: str, form: DeltaNet) -> dict[str, Any]:
         hidden, heads = self.architecture.hidden, form.value_heads
@@ -169,7 +196,7 @@ class _Loader:
         return {
             "qkv": self._linear(hidden, *self._delta_inputs(at, form)),
             "convolution": np.ascontiguousarray(taps.T),
-            "delta": DeltaWeights(
+            "memory": MemoryWeights(
                 rates=self._linear(hidden, *self._delta_rates(at, form)),
                 fading=self.tensors.vector(f"{at}.ssm_a", heads),
                 offset=self.tensors.vector(f"{at}.ssm_dt.bias", heads),
@@ -188,7 +215,7 @@ class _Loader:
         return (MatrixPart(f"{at}.ssm_in", len(order), order=order),)
 
     def _delta_rates(self, at: str, form: DeltaNet) -> tuple[MatrixPart, ...]:
-        """See `DeltaWeights.rates`. In one tensor, those of a key head are together."""
+        """See `DeltaNet.rates`. In one tensor, those of a key head are together."""
         heads = form.value_heads
         if f"{at}.ssm_ba.weight" not in self.tensors:
             return MatrixPart(f"{at}.ssm_alpha", heads), MatrixPart(f"{at}.ssm_beta", heads)
@@ -295,19 +322,19 @@ class _Loader:
         a = self.architecture
         if not count:
             return
-        columns = self.tensors.columns(f"{at}.ffn_down_shexp", a.hidden, a.feed_forward, count)
-        down = _Unread(a.feed_forward, a.hidden, _each([columns]))
+        size, gate, up = a.feed_forward, f"{at}.ffn_gate_shexp", f"{at}.ffn_up_shexp"
+        columns = self.tensors.columns(f"{at}.ffn_down_shexp", a.hidden, size, count)
+        down = _Unread(size, a.hidden, _each([columns]))
+        # In some folders, gates and ups are one tensor, in this order.
+        whole, second = count * size, 0
+        if f"{gate}.weight" not in self.tensors:
+            gate, whole, second = up, 2 * whole, whole
         for i in range(count):
-            gate_up = [
-                MatrixPart(
-                    f"{at}.ffn_{name}_shexp",
-                    a.feed_forward,
-                    i * a.feed_forward,
-                    count * a.feed_forward,
-                )
-                for name in ("gate", "up")
-            ]
-            yield Expert(self._linear(a.hidden, *gate_up, gated=True), self._kept(down, i))
+            parts = (
+                MatrixPart(gate, size, i * size, whole),
+                MatrixPart(up, size, second + i * size, whole),
+            )
+            yield Expert(self._linear(a.hidden, *parts, gated=True), self._kept(down, i))
 
     def _gate_up(self, gate: str, up: str, both: str, size: int) -> list[MatrixPart]:
         if f"{gate}.weight" in self.tensors:

@@ -14,7 +14,7 @@ enum {
     BLOCK = 32,      // tokens of a block of the cache
     PART = 512,      // keys that a step of few rows looks at in one piece
     MOST_DIM = 256,  // of a head of attention
-    MOST_KEYS = 256,  // of a head of a delta net
+    MOST_KEYS = 256,  // of a key of a memory
 };
 
 // What to do with a product.
@@ -64,9 +64,10 @@ struct model {
     int64_t activation;
     float epsilon, scale;
     float softcap;  // limits scores to (-softcap, softcap), unless it is 0
+    float plain_epsilon;  // of norms of other vectors than the residual stream
     int64_t gated;  // whether a gate for each output of attention follows the values
-    int64_t channels, taps, state_size;  // of layers that are convolutions or delta nets
-    int64_t key_heads, value_heads, key_dim, value_dim;  // of delta nets
+    int64_t channels, taps, state_size;  // of layers that are convolutions or memories
+    int64_t key_heads, value_heads, key_dim, value_dim;  // of memories
     int64_t grouped;  // whether the value heads of a key head are adjacent
 };
 
@@ -82,10 +83,12 @@ struct layer {
     uint16_t *keys, *values;     // of the cache
     const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
     const float *convolution;  // [taps, channels], in place of attention
+    const float *convolution_bias;  // [channels]
     float *states;             // [rooms, state_size]
-    struct matrix rates;       // of a delta net: how fast each value head fades, how far it moves
+    struct matrix rates;       // of a delta net: how fast each value head fades, how far it moves; of Mamba: dt
     const float *fading, *offset;  // [value_heads]: fading times softplus(rate + offset)
-    const float *output_norm;      // [value_dim]. NULL: no delta net
+    const float *output_norm;      // [value_dim], of Mamba [value_heads * value_dim]. NULL: no memory
+    const float *skip;             // [value_heads]: the part of a value in its output. NULL: no Mamba
     int64_t window;      // tokens that a row sees, including its own; 0: all before it
     int64_t wide_norms;  // whether the norms of queries and keys are over all heads
 };
@@ -154,15 +157,15 @@ static const struct term terms[] = {
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
     AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
-    AT(model, gated), AT(model, key_heads), AT(model, value_heads), AT(model, key_dim),
+    AT(model, plain_epsilon), AT(model, gated), AT(model, key_heads), AT(model, value_heads), AT(model, key_dim),
     AT(model, value_dim), AT(model, grouped), AT(model, channels), AT(model, taps), AT(model, state_size),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
     AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
     AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
     AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
-    AT(layer, sine), AT(layer, convolution), AT(layer, states),
-    AT(layer, rates), AT(layer, fading), AT(layer, offset), AT(layer, output_norm), AT(layer, window), AT(layer, wide_norms),
+    AT(layer, sine), AT(layer, convolution), AT(layer, convolution_bias), AT(layer, states),
+    AT(layer, rates), AT(layer, fading), AT(layer, offset), AT(layer, output_norm), AT(layer, skip), AT(layer, window), AT(layer, wide_norms),
     SIZE(stretch), AT(stretch, start), AT(stretch, stop), AT(stretch, source), AT(stretch, target),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),

@@ -18,7 +18,7 @@ PART = 512
 MOST_DIM = 256
 """Of a head of attention."""
 MOST_KEYS = 256
-"""Of a head of a delta net."""
+"""Of a key of a memory."""
 MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
@@ -72,7 +72,7 @@ class Model(ctypes.Structure):
 
     _fields_ = (
         *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "activation")),
-        *((name, FLOAT) for name in ("epsilon", "scale", "softcap")),
+        *((name, FLOAT) for name in ("epsilon", "scale", "softcap", "plain_epsilon")),
         *((name, SIZE) for name in ("gated", "channels", "taps", "state_size")),
         *((name, SIZE) for name in ("key_heads", "value_heads", "key_dim", "value_dim", "grouped")),
     )
@@ -93,9 +93,10 @@ class Layer(ctypes.Structure):
         *((name, Matrix) for name in MATRICES),
         ("mixture", Mixture),
         *((name, POINTER) for name in ("keys", "values", "query_cosine", "query_sine")),
-        *((name, POINTER) for name in ("cosine", "sine", "convolution", "states")),
+        *((name, POINTER) for name in ("cosine", "sine", "convolution", "convolution_bias")),
+        ("states", POINTER),
         ("rates", Matrix),
-        *((name, POINTER) for name in ("fading", "offset", "output_norm")),
+        *((name, POINTER) for name in ("fading", "offset", "output_norm", "skip")),
         *((name, SIZE) for name in ("window", "wide_norms")),
     )
 

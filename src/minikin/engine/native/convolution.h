@@ -41,7 +41,8 @@ static void gate_values(const struct convolving *c, const struct stretch *s, int
 static inline floats summed(
     const struct convolving *c, const struct stretch *s, int64_t r, int64_t channel) {
     const int64_t channels = c->model->channels, taps = c->model->taps;
-    floats sum = v_all(0);
+    const float *bias = c->layer->convolution_bias;
+    floats sum = bias ? v_load(bias + channel) : v_all(0);
     for (int64_t k = 0; k < taps; k++) {
         const float *factor = c->layer->convolution + k * channels + channel;
         sum = v_mul_add(v_load(factor), v_load(value_at(c, s, r, taps - 1 - k, channel)), sum);

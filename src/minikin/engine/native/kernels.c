@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "convolution.h"
 #include "delta_net.h"
+#include "mamba.h"
 #include "matmul.h"
 #include "mixture.h"
 #include "ranking.h"
@@ -139,7 +140,7 @@ void run_layers(
         packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
         if (layer->output_norm) {
             packed_matmul(&layer->rates, &room->normed, room->rates, rows, STORE);
-            run_delta_net(model, layer, step, room);
+            (layer->skip ? run_mamba : run_delta_net)(model, layer, step, room);
         } else if (layer->convolution) {
             run_convolution(model, layer, step, room);
         } else {

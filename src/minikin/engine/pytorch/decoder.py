@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
-from minikin.engine.model.recurrence import DeltaNet
+from minikin.engine.model.recurrence import DeltaNet, Mamba
 from minikin.engine.model.rope import rotary_tables
 from minikin.engine.model.weights import Weights
 from minikin.engine.pytorch.activation import ACTIVATIONS
@@ -17,6 +17,7 @@ from minikin.engine.pytorch.convolution import convolve
 from minikin.engine.pytorch.delta_net import run_delta_net
 from minikin.engine.pytorch.kv_cache import TorchKVCache
 from minikin.engine.pytorch.linear import Linear
+from minikin.engine.pytorch.mamba import run_mamba
 from minikin.engine.pytorch.rope import rotate
 from minikin.engine.pytorch.weights import LayerTensors, tensor
 
@@ -130,14 +131,14 @@ class TorchDecoder:
         assert taps is not None
         x, states = self._norm(x, layer.attention_norm), cache.states[a.places[i]]
         inputs = layer.qkv(x).float()
-        if layer.delta is not None:
+        if layer.memory is not None:
+            rates = layer.memory.rates(x).float()
+            rest = inputs, rates, batch, states, a.plain_epsilon
+            if isinstance(a.recurrence, Mamba):
+                bias = layer.convolution_bias
+                return layer.output(run_mamba(a.recurrence, layer.memory, taps, bias, *rest))
             assert isinstance(a.recurrence, DeltaNet)
-            rates = layer.delta.rates(x).float()
-            return layer.output(
-                run_delta_net(
-                    a.recurrence, layer.delta, taps, inputs, rates, batch, states, a.norm_epsilon
-                )
-            )
+            return layer.output(run_delta_net(a.recurrence, layer.memory, taps, *rest))
         before, after, values = inputs.chunk(3, dim=1)
         mixed = convolve(before * values, taps, batch, states)
         return layer.output(after * mixed)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from minikin.engine.model.weights import LayerWeights
-from minikin.engine.pytorch.delta_net import DeltaTensors
 from minikin.engine.pytorch.linear import Linear
+from minikin.engine.pytorch.memory import MemoryTensors
 from minikin.engine.pytorch.mixture import Mixture
 
 
@@ -20,7 +20,8 @@ class LayerTensors:
     attention_norm: torch.Tensor | None
     qkv: Linear
     convolution: torch.Tensor | None
-    delta: DeltaTensors | None
+    convolution_bias: torch.Tensor | None
+    memory: MemoryTensors | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     sinks: torch.Tensor | None
@@ -50,7 +51,8 @@ class LayerTensors:
             attention_norm=optional(layer.attention_norm),
             qkv=Linear.of(layer.qkv, dtype, device),
             convolution=optional(layer.convolution),
-            delta=layer.delta and DeltaTensors.of(layer.delta, dtype, device),
+            convolution_bias=optional(layer.convolution_bias),
+            memory=layer.memory and MemoryTensors.of(layer.memory, dtype, device),
             query_norm=optional(layer.query_norm),
             key_norm=optional(layer.key_norm),
             sinks=optional(layer.sinks),

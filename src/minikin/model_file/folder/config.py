@@ -13,7 +13,7 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.fields import Fields, wrong_value
-from minikin.model_file.folder.kinds import KINDS, Kind
+from minikin.model_file.folder.kinds import GRANITE_MIXTURES, KINDS, Kind
 
 _MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
 """Lists of this length are made before any tensor is read. The largest models have a third."""
@@ -101,6 +101,8 @@ def read_kind(fields: ConfigFields) -> Kind:
             f"This folder has the unsupported model_type {str(name)[:64]!a}. "
             f"Supported: {', '.join(KINDS)}."
         )
+    if name == "granitemoehybrid" and fields.get("num_local_experts"):
+        return GRANITE_MIXTURES
     return KINDS[name]
 
 
@@ -238,14 +240,6 @@ def _check_computed(fields: ConfigFields, kind: Kind) -> None:
     for key in ("use_bidirectional_attention", "use_mrope"):
         if fields.flag(key):
             raise fields.wrong(key)
-    if kind.hybrid:
-        if fields.get("num_local_experts") not in (None, 0):
-            raise fields.wrong("num_local_experts")
-        # "mamba" and "nope" are not supported yet.
-        if not set(fields.get("layer_types") or ["mamba"]) <= {"attention", "full_attention"}:
-            raise fields.wrong("layer_types")
-        if fields.get("position_embedding_type") != "rope":
-            raise fields.wrong("position_embedding_type")
     if kind.arch == "smollm3":
         layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
         every = FAMILIES[kind.arch].unplaced_every

@@ -1,11 +1,12 @@
 """config.json of models with layers that have a state in place of keys and values.
 
-The meaning of each key and its default are those of transformers' Lfm2Config, Lfm2MLP and
-Qwen3_5TextConfig.
+The meaning of each key and its default are those of transformers' Lfm2Config, Lfm2MLP,
+Qwen3_5TextConfig and GraniteMoeHybridConfig.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from minikin.model_file.folder.config import ConfigFields
 from minikin.model_file.folder.kinds import Kind
 
 _MOST_LAYERS, _MOST_HEADS = 1024, 1024
+_ATTENTION = ("full_attention", "attention")
+"""How layers are called that are attention, in newer and in older files."""
+_ANY_SIZE = [0.0, math.inf], [0.0, {"__float__": "Infinity"}]
+"""How files say that the size of a step has no limit."""
 
 
 def usual_fields(fields: ConfigFields, kind: Kind) -> ConfigFields:
@@ -37,6 +42,9 @@ def state_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         return _key_heads(fields, "conv") | _convolutions(fields)
     if kind.arch in ("qwen35", "qwen35moe", "qwen3next"):
         return _key_heads(fields, "linear_attention") | _delta_nets(fields)
+    if kind.arch == "granitehybrid":
+        placed = {"rope.scaling.finetuned": fields.get("position_embedding_type") == "rope"}
+        return _key_heads(fields, "linear_attention", "mamba") | _mamba(fields) | placed
     return {}
 
 
@@ -60,25 +68,42 @@ def _delta_nets(fields: ConfigFields) -> dict[str, Any]:
     }
 
 
-def _key_heads(fields: ConfigFields, other: str) -> dict[str, Any]:
-    """The key heads of each layer. Layers of the kind `other` have none."""
+def _mamba(fields: ConfigFields) -> dict[str, Any]:
+    if fields.get("time_step_limit") not in (None, *_ANY_SIZE):
+        raise fields.wrong("time_step_limit")
+    heads = fields.whole("mamba_n_heads", 128, most=_MOST_HEADS)
+    inner = fields.whole("mamba_expand", 2) * fields.whole("hidden_size")
+    size = inner // heads if fields.get("mamba_d_head") == "auto" else None
+    return {
+        "ssm.conv_kernel": fields.whole("mamba_d_conv", 4),
+        "ssm.state_size": fields.whole("mamba_d_state", 256),
+        "ssm.group_count": fields.whole("mamba_n_groups", 1),
+        "ssm.time_step_rank": heads,
+        "ssm.inner_size": heads * (size or fields.whole("mamba_d_head", most=_MOST_HEADS)),
+    }
+
+
+def _key_heads(fields: ConfigFields, *others: str) -> dict[str, Any]:
+    """The key heads of each layer. Layers of the kinds `others` have none."""
     heads = fields.whole("num_key_value_heads", fields.whole("num_attention_heads"))
-    return {"attention.head_count_kv": np.array([heads * one for one in _attends(fields, other)])}
+    return {"attention.head_count_kv": np.array([heads * one for one in _attends(fields, others)])}
 
 
-def _attends(fields: ConfigFields, other: str) -> list[bool]:
+def _attends(fields: ConfigFields, others: tuple[str, ...]) -> list[bool]:
     """For each layer, whether it is attention."""
     layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
     if (kinds := fields.get("layer_types")) is not None:
-        known = ("full_attention", other)
+        known = (*_ATTENTION, *others)
         if (
             not isinstance(kinds, list)
             or len(kinds) != layers
             or any(k not in known for k in kinds)
         ):
             raise fields.wrong("layer_types")
-        return [kind == "full_attention" for kind in kinds]
-    if other == "linear_attention":
+        return [kind in _ATTENTION for kind in kinds]
+    if "mamba" in others:
+        return [False] * layers
+    if "linear_attention" in others:
         every = fields.whole("full_attention_interval", 4)
         return [(layer + 1) % every == 0 for layer in range(layers)]
     if (places := fields.get("full_attn_idxs")) is None:

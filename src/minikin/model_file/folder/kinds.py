@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
-    "qwen35", "qwen35moe", "qwen3next", "lfm2moe",
+    "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -41,8 +41,6 @@ class Kind:
     """config.json has factors for embeddings, attention, residuals and logits."""
     feed_forward: str = "intermediate_size"
     """What config.json calls the size of the feed-forward."""
-    hybrid: bool = False
-    """config.json says which layers are attention, and layers can have experts too."""
     mixture: bool = False
     """Every layer is a mixture of experts."""
     experts: Mapping[str, str] = field(default_factory=dict)
@@ -62,9 +60,28 @@ _HUNYUAN_NAMES = {
     "self_attn.query_layernorm": "attn_q_norm",
     "self_attn.key_layernorm": "attn_k_norm",
 }
-_SHARED_NAMES = {
+_MAMBA_NAMES = {
+    "mamba.in_proj": "ssm_in",
+    "mamba.conv1d": "ssm_conv1d",
+    "mamba.A_log": "ssm_a",
+    "mamba.D": "ssm_d",
+    "mamba.dt_bias": "ssm_dt.bias",
+    "mamba.norm": "ssm_norm",
+    "mamba.out_proj": "ssm_out",
+}
+_GRANITE_NAMES = _MAMBA_NAMES | {
     "shared_mlp.input_linear": "ffn_up",
     "shared_mlp.output_linear": "ffn_down",
+}
+_GRANITE_EXPERT_NAMES = _MAMBA_NAMES | {
+    "shared_mlp.input_linear": "ffn_up_shexp",
+    "shared_mlp.output_linear": "ffn_down_shexp",
+    "block_sparse_moe.router.layer": "ffn_gate_inp",
+}
+_GRANITE_EXPERTS = {
+    "count": "num_local_experts",
+    "size": "intermediate_size",
+    "shared_size": "shared_intermediate_size",
 }
 _LFM2_NAMES = {
     "operator_norm": "attn_norm",
@@ -144,13 +161,11 @@ KINDS = {
     "phi3": Kind(arch="phi3", window="all", rotary_share=1.0),
     "ministral3": Kind(arch="mistral3", window="all", own_head_dim=True),
     "granite": Kind(arch="granite", multiplied=True),
-    # Without experts and Mamba layers: Granite 4 Micro.
     "granitemoehybrid": Kind(
-        arch="granite",
+        arch="granitehybrid",
         multiplied=True,
         feed_forward="shared_intermediate_size",
-        hybrid=True,
-        names=_SHARED_NAMES,
+        names=_GRANITE_NAMES,
     ),
     "ernie4_5": Kind(
         arch="ernie4_5", tied=True, own_head_dim=True, interleaved=True, rope_base=5e5
@@ -237,3 +252,11 @@ KINDS = {
     ),
 }
 """By `model_type`."""
+GRANITE_MIXTURES = replace(
+    KINDS["granitemoehybrid"],
+    feed_forward="intermediate_size",
+    mixture=True,
+    experts=_GRANITE_EXPERTS,
+    names=_GRANITE_EXPERT_NAMES,
+)
+"""The kind of "granitemoehybrid" if config.json says that there are experts."""

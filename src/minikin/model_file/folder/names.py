@@ -39,7 +39,16 @@ _IN_LAYER = {
     "mlp.shared_expert.down_proj": "ffn_down_shexp",
     "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
 }
-_STACK = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.mlp\.experts\.(gate_up|down)_proj")
+_STACK = re.compile(
+    r"model\.layers\.(0|[1-9][0-9]{0,3})\."
+    r"(mlp\.experts\.(?:gate_up|down)_proj|block_sparse_moe\.(?:in|out)put_linear\.weight)"
+)
+_IN_STACK = {
+    "mlp.experts.gate_up_proj": "gate_up",
+    "mlp.experts.down_proj": "down",
+    "block_sparse_moe.input_linear.weight": "gate_up",
+    "block_sparse_moe.output_linear.weight": "down",
+}
 _EXPERT = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe|feed_forward)\.experts"
     r"\.(0|[1-9][0-9]{0,3})\.(gate_proj|up_proj|down_proj|w1|w2|w3)"
@@ -88,7 +97,7 @@ def correction_name(name: str) -> str | None:
 def stack_name(name: str) -> str | None:
     """GGUF's name of the matrices of all experts of a layer in one tensor, or None."""
     stack = _STACK.fullmatch(name)
-    return stack and f"blk.{stack[1]}.ffn_{stack[2]}_exps"
+    return stack and f"blk.{stack[1]}.ffn_{_IN_STACK[stack[2]]}_exps"
 
 
 def expert_name(name: str) -> tuple[str, int] | None:

@@ -94,7 +94,7 @@ class FolderTensors:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
                 stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
-            elif suffix in ("A_log", "dt_bias") and (own := gguf_name(name, self._kind)):
+            elif suffix in ("A_log", "D", "dt_bias") and (own := gguf_name(name, self._kind)):
                 self._add(found, own, self._plain(name, own))
             elif suffix == "sinks" and (own := gguf_name(name, self._kind)):
                 self._add(found, f"{own}.weight", self._plain(name, own))

@@ -1,0 +1,63 @@
+"""Heads that remember values by keys, in PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from minikin.engine.model.batch import NO_ROOM, Batch
+from minikin.engine.model.weights import MemoryWeights
+from minikin.engine.pytorch.linear import Linear
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryTensors:
+    """See `MemoryWeights`."""
+
+    rates: Linear
+    fading: torch.Tensor
+    offset: torch.Tensor
+    norm: torch.Tensor
+    skip: torch.Tensor | None
+
+    @classmethod
+    def of(cls, same: MemoryWeights, dtype: torch.dtype, device: torch.device) -> MemoryTensors:
+        """The same, with dense matrices of this type."""
+        return cls(
+            rates=Linear.of(same.rates, dtype, device),
+            fading=torch.from_numpy(same.fading).to(device),
+            offset=torch.from_numpy(same.offset).to(device),
+            norm=torch.from_numpy(same.norm).to(device),
+            skip=None if same.skip is None else torch.from_numpy(same.skip).to(device),
+        )
+
+
+def recall(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    kept: torch.Tensor,
+    moving: torch.Tensor,
+    batch: Batch,
+    memories: torch.Tensor,
+    *,
+    replaces: bool,
+) -> torch.Tensor:
+    """What the memories [rooms, heads * keys * values] have at each query: the shape of `value`.
+
+    `replaces`: a token subtracts what a memory had at its key. `kept` and `moving` are [T, heads].
+    """
+    found = torch.empty_like(value)
+    shape = value.shape[1], key.shape[2], value.shape[2]
+    for start, stop, source, target in batch.stretches.tolist():
+        memory = memories[source].view(shape).clone()
+        for row in range(start, stop):
+            at = key[row, :, :, None]
+            memory *= kept[row, :, None, None]
+            change = value[row] - (memory * at).sum(1) if replaces else value[row]
+            memory += at * (change * moving[row, :, None])[:, None]
+            found[row] = (memory * query[row, :, :, None]).sum(1)
+        if target != NO_ROOM:
+            memories[target] = memory.flatten()
+    return found
