@@ -63,6 +63,8 @@ class Family:
     """Layers without key heads are short convolutions."""
     mamba: bool = False
     """Layers without key heads are those of Mamba 2."""
+    parallel: bool = False
+    """All layers have both attention and a recurrence, which read the same vectors."""
     stated_positions: bool = False
     """The file can say that no layer has positions."""
     delta_nets: bool = False
@@ -88,6 +90,7 @@ FAMILIES = {
     "granite": Family(side_by_side=True, multiplied=True, stated_positions=True),
     "granitehybrid": Family(side_by_side=True, multiplied=True, stated_positions=True, mamba=True),
     "minicpm": Family(side_by_side=True, multiplied=True),
+    "falcon-h1": Family(feed_forward_norm="ffn_norm", mamba=True, parallel=True),
     "ernie4_5": Family(side_by_side=True),
     "glm4": Family(layer_tensors=_POST_NORMS, side_by_side=True),
     "smollm3": Family(side_by_side=True, unplaced_every=4),

@@ -89,14 +89,15 @@ class DeviceLayer:
         def matrix(one: Matrix) -> DeviceMatrix:
             return DeviceMatrix.of([one], dtype, device)
 
-        mixture = layer.mixture
+        mixture, attention = layer.mixture, layer.attention
+        assert attention is not None, "TorchDecoder computes layers without attention"
         return cls(
             attention_norm=vector(layer.attention_norm),
-            qkv=matrix(layer.qkv),
-            query_norm=vector(layer.query_norm),
-            key_norm=vector(layer.key_norm),
-            sinks=vector(layer.sinks),
-            output=matrix(layer.output),
+            qkv=matrix(attention.qkv),
+            query_norm=vector(attention.query_norm),
+            key_norm=vector(attention.key_norm),
+            sinks=vector(attention.sinks),
+            output=matrix(attention.output),
             attention_post_norm=vector(layer.attention_post_norm),
             feed_forward_norm=vector(layer.feed_forward_norm),
             gate_up=None if mixture else matrix(layer.gate_up),
@@ -137,7 +138,8 @@ def bytes_of_weights(weights: Weights, value_bytes: int) -> int:
 def _matrices(layers: Run[LayerWeights]) -> list[Matrix]:
     found: list[Matrix] = []
     for layer in layers:
-        found += [layer.qkv, layer.output]
+        if (attention := layer.attention) is not None:
+            found += [attention.qkv, attention.output]
         pairs = layer.mixture.experts if layer.mixture else [(layer.gate_up, layer.down)]
         found += [matrix for pair in pairs for matrix in pair]
     return found

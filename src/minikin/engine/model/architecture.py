@@ -65,7 +65,9 @@ class Architecture:
     ropes: tuple[Rope, ...]
     """The RoPE of each layer."""
     attends: tuple[bool, ...]
-    """For each layer, whether it is attention. Otherwise it is the `recurrence`."""
+    """For each layer, whether it has attention."""
+    recurs: tuple[bool, ...]
+    """For each layer, whether it has the `recurrence`, in place of attention or beside it."""
     recurrence: Recurrence | None = None
     gated_attention: bool = False
     """Each output of attention is multiplied by the sigmoid of a gate."""
@@ -145,6 +147,7 @@ class Architecture:
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
             attends=tuple(count > 0 for count in kv_heads),
+            recurs=tuple(family.parallel or count == 0 for count in kv_heads),
             recurrence=_recurrence(fields, family, hidden, kv_heads),
             gated_attention=family.gated_attention,
             experts=experts,
@@ -163,9 +166,14 @@ class Architecture:
         )
 
     @cached_property
-    def places(self) -> tuple[int, ...]:
-        """For each layer, its index among the layers of its kind: attention or recurrence."""
-        return tuple(self.attends[:i].count(kind) for i, kind in enumerate(self.attends))
+    def key_places(self) -> tuple[int, ...]:
+        """For each layer, its index among those with attention."""
+        return tuple(sum(self.attends[:i]) for i in range(self.layers))
+
+    @cached_property
+    def state_places(self) -> tuple[int, ...]:
+        """For each layer, its index among those with a state."""
+        return tuple(sum(self.recurs[:i]) for i in range(self.layers))
 
     @property
     def key_values(self) -> int:
@@ -175,7 +183,7 @@ class Architecture:
     @property
     def state_size(self) -> int:
         """The floats of a sequence's state in all layers."""
-        return self.attends.count(False) * self.recurrence.size if self.recurrence else 0
+        return sum(self.recurs) * self.recurrence.size if self.recurrence else 0
 
     def rotary_order(self, heads: int) -> np.ndarray | None:
         """The order of the rows of queries or keys, if it differs from the file's order.
@@ -251,8 +259,8 @@ def _recurrent(fields: Fields, layers: int) -> list[bool]:
 def _recurrence(
     fields: Fields, family: Family, hidden: int, kv_heads: list[int]
 ) -> Recurrence | None:
-    """What the layers without key heads compute."""
-    if all(kv_heads):
+    """What layers without key heads compute, or all layers."""
+    if all(kv_heads) and not family.parallel:
         return None
     if family.delta_nets:
         return read_delta_net(fields, grouped=family.grouped_values)

@@ -12,6 +12,7 @@ import numpy as np
 from minikin.engine.native.build import expects_kernels, has_bfloat16
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.levels import LEVEL_BITS
+from minikin.model_file.family import FAMILIES
 from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import ModelFile
 
@@ -62,7 +63,9 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
     layers, heads = field("block_count"), max(field("attention.head_count"), 1)
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
-    every = field("full_attention_interval") or (4 if field("ssm.state_size") else 1)
+    parallel = family in FAMILIES and FAMILIES[family].parallel
+    usual = 4 if field("ssm.state_size") and not parallel else 1
+    every = field("full_attention_interval") or usual
     attending = layers // max(every, 1)
     recurrent = metadata.get(f"{family}.attention.recurrent_layers")
     if isinstance(recurrent, list | np.ndarray):
@@ -73,7 +76,8 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
         attending, kv_heads = len(counts), max(counts, default=0)
     tokens = min(field("context_length"), CACHED_TOKENS)
     bytes_each = 2 if native else _dense()  # native layers cache bfloat16
-    states = STATES * 4 * (layers - attending) * _state_size(field)
+    recurring = layers if parallel else layers - attending
+    states = STATES * 4 * recurring * _state_size(field)
     return 2 * attending * kv_heads * width * tokens * bytes_each + states
 
 

@@ -19,7 +19,7 @@ class KVCache:
 
     Keys are [layers, blocks, kv_heads, head_dim / 2, BLOCK, 2], values [layers, blocks, kv_heads,
     BLOCK / 2, head_dim, 2]: the dimension that a product sums over is in pairs. The layers are
-    those with attention. The others have states, [layers, rooms, size] float32.
+    those with attention. Those with a recurrence have states, [layers, rooms, size] float32.
     """
 
     value_bytes = 2
@@ -37,7 +37,7 @@ def new_states(a: Architecture, rooms: int) -> np.ndarray:
     """[layers, rooms, size] float32: zeros, as in the room of the empty state."""
     if a.recurrence is None:
         return np.zeros((0, 0, 0), np.float32)
-    return lazy_zeros(a.attends.count(False), rooms, a.recurrence.size, dtype=np.float32)
+    return lazy_zeros(sum(a.recurs), rooms, a.recurrence.size, dtype=np.float32)
 
 
 def tokens_that_fit(a: Architecture, value_bytes: int, memory: int) -> int:

@@ -13,13 +13,13 @@ from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
 from minikin.engine.model.recurrence import Memory
+from minikin.engine.model.recurrent_weights import RecurrentWeights
 from minikin.engine.model.rope import Rope, rotary_tables
-from minikin.engine.model.weights import LayerWeights, Weights
+from minikin.engine.model.weights import AttentionWeights, LayerWeights, Weights
 from minikin.engine.native import contract
 from minikin.engine.native.arrays import address, empty, optional
 from minikin.engine.native.contract import (
     GROUP,
-    MATRICES,
     MOST_DIM,
     MOST_KEYS,
     PANEL,
@@ -188,26 +188,29 @@ class NativeLayers:
     def _layer_struct(self, i: int) -> contract.Layer:
         layer, cache, experts = self.weights.layers[i], self._cache, self._experts[i]
         assert cache is not None
-        (queries, keys), attends = self._rotations[i], self.architecture.attends[i]
-        place = self.architecture.places[i]
+        a, attention, recurrence = self.architecture, layer.attention, layer.recurrence
+        queries, keys = self._rotations[i]
+        place = a.key_places[i]
         early: tuple[np.ndarray | None, np.ndarray | None] = None, None
         if self._unturned:
             early, queries, keys = keys, self._unturned, self._unturned
         vectors = (
             layer.attention_norm, layer.feed_forward_norm, layer.attention_post_norm,
-            layer.feed_forward_post_norm, layer.query_norm, layer.key_norm, *early, layer.sinks,
+            layer.feed_forward_post_norm, *_head_norms(attention), *early,
+            attention and attention.sinks,
         )  # fmt: skip
-        wide = layer.query_norm is not None and len(layer.query_norm) > self.architecture.head_dim
+        query_norm, _ = _head_norms(attention)
+        wide = query_norm is not None and len(query_norm) > a.head_dim
         return contract.Layer(
             *map(optional, vectors),
-            *(_struct(getattr(layer, name)) for name in MATRICES),
+            *(_struct(matrix) if matrix else contract.Matrix() for matrix in _matrices(layer)),
             experts.struct if experts else contract.Mixture(),
-            *(address(part[place]) if attends else None for part in (cache.keys, cache.values)),
+            *(address(part[place]) if attention else None for part in (cache.keys, cache.values)),
             *map(address, (*queries, *keys)),
-            *map(optional, (layer.convolution, layer.convolution_bias)),
-            None if attends else address(cache.states[place]),
-            *_memory_fields(layer),
-            self.architecture.windows[i] or 0,
+            *_convolution_fields(recurrence),
+            address(cache.states[a.state_places[i]]) if recurrence else None,
+            *_memory_fields(recurrence),
+            a.windows[i] or 0,
             wide,
         )  # fmt: skip
 
@@ -234,9 +237,32 @@ def _fits_memory(form: Memory) -> bool:
     return keys and form.value_dim % GROUP == 0
 
 
-def _memory_fields(layer: LayerWeights) -> tuple[Any, ...]:
+def _matrices(layer: LayerWeights) -> tuple[Matrix | None, ...]:
+    """In the order of `contract.MATRICES`."""
+    attention, recurrence = layer.attention, layer.recurrence
+    return (
+        *((attention.qkv, attention.output) if attention else (None, None)),
+        *((recurrence.inputs, recurrence.output) if recurrence else (None, None)),
+        layer.gate_up,
+        layer.down,
+    )
+
+
+def _head_norms(attention: AttentionWeights | None) -> tuple[np.ndarray | None, ...]:
+    """Of queries and keys."""
+    return (attention.query_norm, attention.key_norm) if attention else (None, None)
+
+
+def _convolution_fields(recurrence: RecurrentWeights | None) -> tuple[int | None, ...]:
+    """The fields of `struct layer` on the convolution."""
+    if recurrence is None:
+        return None, None
+    return address(recurrence.convolution), optional(recurrence.convolution_bias)
+
+
+def _memory_fields(recurrence: RecurrentWeights | None) -> tuple[Any, ...]:
     """The fields of `struct layer` on memories."""
-    own = layer.memory
+    own = recurrence and recurrence.memory
     if own is None:
         return contract.Matrix(), None, None, None, None
     vectors = own.fading, own.offset, own.norm, own.skip
@@ -244,8 +270,9 @@ def _memory_fields(layer: LayerWeights) -> tuple[Any, ...]:
 
 
 def _fits(layer: LayerWeights) -> bool:
-    matrices = [getattr(layer, name) for name in MATRICES]
-    if layer.memory is not None and layer.memory.rates.packed is None:
+    matrices = [matrix for matrix in _matrices(layer) if matrix]
+    memory = layer.recurrence and layer.recurrence.memory
+    if memory is not None and memory.rates.packed is None:
         return False
     if layer.mixture is not None:
         if layer.feed_forward_norm is None:  # the router reads it

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from minikin.engine.model.architecture import Architecture, Experts
 from minikin.engine.model.matrix import Matrix, Part, pack
 from minikin.engine.model.mixture import Expert, Mixture
-from minikin.engine.model.recurrence import DeltaNet, Mamba, ShortConvolution
+from minikin.engine.model.recurrent_weights import RecurrentLoader, RecurrentWeights
 from minikin.engine.model.shelf import Shelf
 from minikin.engine.model.tensors import MatrixPart, Read, Tensors
 from minikin.engine.native.kernels import Kernels, PackedMatrix
@@ -24,19 +24,17 @@ from minikin.model_file.model_file import ModelFile
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryWeights:
-    """What memories have beside their convolution. See `Memory`."""
+class AttentionWeights:
+    """Attention, without the norm before it."""
 
-    rates: Matrix
-    """Hidden -> how a token changes each value head: see `DeltaNet.rates` and `Mamba.rates`."""
-    fading: np.ndarray
-    """[value heads], below 0: the factor of its first part."""
-    offset: np.ndarray
-    """[value heads]: added to the first part before that."""
-    norm: np.ndarray
-    """[value dim]: of each head's output. In Mamba, [outputs]: of those of each key head."""
-    skip: np.ndarray | None = None
-    """[value heads]: the factor for values that are added to the output (D). None: no Mamba."""
+    qkv: Matrix
+    """Hidden -> queries, keys, values and gates, in this order."""
+    query_norm: np.ndarray | None = None
+    """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
+    key_norm: np.ndarray | None = None
+    sinks: np.ndarray | None = None
+    """[heads]. See `AttentionForm`."""
+    output: Matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,19 +42,9 @@ class LayerWeights:
     """One decoder layer. Norms are float32 vectors. A norm that the family lacks is None."""
 
     attention_norm: np.ndarray | None
-    qkv: Matrix
-    """Hidden -> queries, keys, values and gates, in this order, or the inputs of a recurrence."""
-    convolution: np.ndarray | None = None
-    """[taps, channels], the current token last, in place of attention. See `ShortConvolution`."""
-    convolution_bias: np.ndarray | None = None
-    """[channels]"""
-    memory: MemoryWeights | None = None
-    query_norm: np.ndarray | None = None
-    """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
-    key_norm: np.ndarray | None = None
-    sinks: np.ndarray | None = None
-    """[heads]. See `AttentionForm`."""
-    output: Matrix
+    attention: AttentionWeights | None = None
+    recurrence: RecurrentWeights | None = None
+    """In place of attention, or beside it."""
     attention_post_norm: np.ndarray | None = None
     """[hidden]: the norm of the output of attention."""
     feed_forward_norm: np.ndarray | None
@@ -117,6 +105,7 @@ class _Loader:
         self.architecture = architecture
         self.kernels = kernels
         self.shelf = shelf
+        self._recurrent = RecurrentLoader(self.tensors, architecture, self._linear)
 
     def load(self) -> Weights:
         a = self.architecture
@@ -141,7 +130,8 @@ class _Loader:
         gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
         return LayerWeights(
             attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
-            **(self._attention(at) if a.attends[i] else self._recurrence(at)),
+            attention=self._attention(at) if a.attends[i] else None,
+            recurrence=self._recurrent.load(at) if a.recurs[i] else None,
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
             feed_forward_norm=self._norm_before(f"{at}.{a.feed_forward_norm}"),
             gate_up=gate_up,
@@ -150,87 +140,15 @@ class _Loader:
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
         )
 
-    def _attention(self, at: str) -> dict[str, Any]:
+    def _attention(self, at: str) -> AttentionWeights:
         a = self.architecture
-        return {
-            "qkv": self._qkv(at),
-            "query_norm": self._head_norm(at, "attn_q_norm.weight", a.heads),
-            "key_norm": self._head_norm(at, "attn_k_norm.weight", a.kv_heads),
-            "sinks": self._optional(at, "attn_sinks.weight", a.heads),
-            "output": self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
-        }
-
-    def _recurrence(self, at: str) -> dict[str, Any]:
-        form = self.architecture.recurrence
-        assert form is not None
-        if isinstance(form, DeltaNet):
-            return self._delta_net(at, form)
-        return self._mamba(at, form) if isinstance(form, Mamba) else self._convolution(at, form)
-
-    def _mamba(self, at: str, form: Mamba) -> dict[str, Any]:
-        """In a file, one matrix has gates, values, keys, queries and steps, in this order."""
-        hidden, heads = self.architecture.hidden, form.value_heads
-        order, gates = form.channel_order, np.arange(form.outputs)
-        mixed = np.concatenate([form.outputs + order, gates])
-        whole = form.inputs + heads
-        taps = self.tensors.table(f"{at}.ssm_conv1d.weight", form.channels, form.taps)
-        biased = f"{at}.ssm_conv1d.bias" in self.tensors
-        bias = self.tensors.vector(f"{at}.ssm_conv1d.bias", form.channels) if biased else None
-        return {
-            "qkv": self._linear(hidden, MatrixPart(f"{at}.ssm_in", whole, order=mixed)),
-            "convolution": np.ascontiguousarray(taps[order].T),
-            "convolution_bias": None if bias is None else bias[order],
-            "memory": MemoryWeights(
-                rates=self._linear(hidden, MatrixPart(f"{at}.ssm_in", heads, form.inputs, whole)),
-                fading=self.tensors.flat(f"{at}.ssm_a", heads),
-                offset=self.tensors.vector(f"{at}.ssm_dt.bias", heads),
-                norm=self.tensors.flat(f"{at}.ssm_norm.weight", form.outputs),
-                skip=self.tensors.flat(f"{at}.ssm_d", heads),
-            ),
-            "output": self._linear(form.outputs, MatrixPart(f"{at}.ssm_out", hidden)),
-        }
-
-    def _delta_net(self, at: str, form: DeltaNet) -> dict[str, Any]:
-        hidden, heads = self.architecture.hidden, form.value_heads
-        taps = self.tensors.table(f"{at}.ssm_conv1d.weight", form.channels, form.taps)
-        return {
-            "qkv": self._linear(hidden, *self._delta_inputs(at, form)),
-            "convolution": np.ascontiguousarray(taps.T),
-            "memory": MemoryWeights(
-                rates=self._linear(hidden, *self._delta_rates(at, form)),
-                fading=self.tensors.vector(f"{at}.ssm_a", heads),
-                offset=self.tensors.vector(f"{at}.ssm_dt.bias", heads),
-                norm=self.tensors.vector(f"{at}.ssm_norm.weight", form.value_dim),
-            ),
-            "output": self._linear(form.outputs, MatrixPart(f"{at}.ssm_out", hidden)),
-        }
-
-    def _delta_inputs(self, at: str, form: DeltaNet) -> tuple[MatrixPart, ...]:
-        """Queries, keys, values and gates. In one tensor, those of a key head are together."""
-        if f"{at}.ssm_in.weight" not in self.tensors:
-            gate = MatrixPart(f"{at}.attn_gate", form.outputs)
-            return MatrixPart(f"{at}.attn_qkv", form.channels), gate
-        values = form.outputs // form.key_heads
-        order = form.by_part(form.key_dim, form.key_dim, values, values)
-        return (MatrixPart(f"{at}.ssm_in", len(order), order=order),)
-
-    def _delta_rates(self, at: str, form: DeltaNet) -> tuple[MatrixPart, ...]:
-        """See `DeltaNet.rates`. In one tensor, those of a key head are together."""
-        heads = form.value_heads
-        if f"{at}.ssm_ba.weight" not in self.tensors:
-            return MatrixPart(f"{at}.ssm_alpha", heads), MatrixPart(f"{at}.ssm_beta", heads)
-        each = heads // form.key_heads
-        order = np.roll(form.by_part(each, each), heads)  # how fast heads fade comes second
-        return (MatrixPart(f"{at}.ssm_ba", 2 * heads, order=order),)
-
-    def _convolution(self, at: str, form: ShortConvolution) -> dict[str, Any]:
-        a = self.architecture
-        taps = self.tensors.table(f"{at}.shortconv.conv.weight", form.channels, form.taps)
-        return {
-            "qkv": self._linear(a.hidden, MatrixPart(f"{at}.shortconv.in_proj", form.inputs)),
-            "convolution": np.ascontiguousarray(taps.T),
-            "output": self._linear(form.channels, MatrixPart(f"{at}.shortconv.out_proj", a.hidden)),
-        }
+        return AttentionWeights(
+            qkv=self._qkv(at),
+            query_norm=self._head_norm(at, "attn_q_norm.weight", a.heads),
+            key_norm=self._head_norm(at, "attn_k_norm.weight", a.kv_heads),
+            sinks=self._optional(at, "attn_sinks.weight", a.heads),
+            output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
+        )
 
     def _optional(self, at: str, name: str, size: int) -> np.ndarray | None:
         a = self.architecture

@@ -78,16 +78,16 @@ struct layer {
     const float *query_norm, *key_norm;  // [dim], over each head, or [heads * dim], over all
     const float *early_cosine, *early_sine;  // rotate before those norms, not in attention
     const float *sinks;  // [heads]: the score of one more position, without a value
-    struct matrix qkv, output, gate_up, down;
+    struct matrix qkv, output, inputs, returned, gate_up, down;  // inputs and outputs of a recurrence
     struct mixture mixture;
     uint16_t *keys, *values;     // of the cache
     const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
-    const float *convolution;  // [taps, channels], in place of attention
+    const float *convolution;  // [taps, channels], in place of attention or beside it
     const float *convolution_bias;  // [channels]
     float *states;             // [rooms, state_size]
     struct matrix rates;       // of a delta net: how fast each value head fades, how far it moves; of Mamba: dt
-    const float *fading, *offset;  // [value_heads]: fading times softplus(rate + offset)
-    const float *output_norm;      // [value_dim], of Mamba [value_heads * value_dim]. NULL: no memory
+    const float *fading, *offset;  // [value_heads]: fading times softplus(rate + offset). NULL: no memory
+    const float *output_norm;      // [value_dim], of Mamba [value_heads * value_dim] or NULL
     const float *skip;             // [value_heads]: the part of a value in its output. NULL: no Mamba
     int64_t window;      // tokens that a row sees, including its own; 0: all before it
     int64_t wide_norms;  // whether the norms of queries and keys are over all heads
@@ -162,6 +162,7 @@ static const struct term terms[] = {
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
     AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
+    AT(layer, inputs), AT(layer, returned),
     AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
     AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
     AT(layer, sine), AT(layer, convolution), AT(layer, convolution_bias), AT(layer, states),

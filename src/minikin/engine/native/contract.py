@@ -82,7 +82,7 @@ _VECTORS = (
     "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
     "query_norm", "key_norm", "early_cosine", "early_sine", "sinks",
 )  # fmt: skip
-MATRICES = ("qkv", "output", "gate_up", "down")
+MATRICES = ("qkv", "output", "inputs", "returned", "gate_up", "down")
 
 
 class Layer(ctypes.Structure):

@@ -125,6 +125,18 @@ static void begin_half(
         write_rows(x, out, rows, hidden);
 }
 
+static void run_recurrence(
+    const struct model *model, const struct layer *layer, const struct step *step,
+    const struct room *room) {
+    packed_matmul(&layer->inputs, &room->normed, room->qkv, step->rows, STORE);
+    if (!layer->fading) {
+        run_convolution(model, layer, step, room);
+        return;
+    }
+    packed_matmul(&layer->rates, &room->normed, room->rates, step->rows, STORE);
+    (layer->skip ? run_mamba : run_delta_net)(model, layer, step, room);
+}
+
 // All layers, in place on x [rows, hidden].
 void run_layers(
     const struct model *model, const struct layer *layers, int64_t count, const struct step *step,
@@ -137,13 +149,8 @@ void run_layers(
     const int64_t parts = ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
         begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
-        packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
-        if (layer->output_norm) {
-            packed_matmul(&layer->rates, &room->normed, room->rates, rows, STORE);
-            (layer->skip ? run_mamba : run_delta_net)(model, layer, step, room);
-        } else if (layer->convolution) {
-            run_convolution(model, layer, step, room);
-        } else {
+        if (layer->keys) {
+            packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
             finish_heads(model, layer, step->positions, room->qkv, rows);
             run_attention(
                 &(struct attention){
@@ -151,8 +158,14 @@ void run_layers(
                     layer->sine, layer->sinks, layer->window, layer->keys, layer->values,
                     room->attended, room->units, few_units, parts, room->partial},
                 units);
+            add_part(
+                &layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         }
-        add_part(&layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
+        if (layer->convolution) {
+            run_recurrence(model, layer, step, room);
+            add_part(
+                &layer->returned, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
+        }
         begin_half(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
         if (layer->mixture.count) {
             add_mixture(model, layer, room, x, rows);

@@ -48,7 +48,7 @@ static void add_columns(
         add_row(c, keys, from, from_step, to, to_step, column, 2);
 }
 
-// The outputs of a key head times SiLU of their gates, then their norm.
+// The outputs of a key head times SiLU of their gates, then their norm if there is one.
 static void write_gated(const struct recalling *c, int64_t r, int64_t key_head) {
     const struct model *m = c->model;
     const int64_t outputs = m->value_heads * m->value_dim, size = outputs / m->key_heads;
@@ -59,12 +59,13 @@ static void write_gated(const struct recalling *c, int64_t r, int64_t key_head) 
         const floats gate = v_load(gates + i);
         v_store(found + i, times_sigmoid(v_mul(v_load(found + i), gate), gate));
     }
-    const floats scale = norm_scale(found + first, size, m->plain_epsilon);
+    const floats scale = weight ? norm_scale(found + first, size, m->plain_epsilon) : v_all(1);
     for (int64_t i = first; i < first + size; i += GROUP) {
         floats half[2];
         for (int j = 0; j < 2; j++) {
             const int64_t at = i + 16 * j;
-            half[j] = v_mul(v_mul(v_load(found + at), scale), v_load(weight + at));
+            half[j] = v_load(found + at);
+            if (weight) half[j] = v_mul(v_mul(half[j], scale), v_load(weight + at));
         }
         write_group(&c->out, r, i / GROUP, outputs / GROUP, half[0], half[1]);
     }

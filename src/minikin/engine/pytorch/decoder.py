@@ -18,8 +18,9 @@ from minikin.engine.pytorch.delta_net import run_delta_net
 from minikin.engine.pytorch.kv_cache import TorchKVCache
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.mamba import run_mamba
+from minikin.engine.pytorch.memory import RecurrentTensors
 from minikin.engine.pytorch.rope import rotate
-from minikin.engine.pytorch.weights import LayerTensors, tensor
+from minikin.engine.pytorch.weights import AttentionTensors, LayerTensors, tensor
 
 
 class TorchDecoder:
@@ -54,7 +55,12 @@ class TorchDecoder:
             for both in tables
         ]
         self._forms = [
-            AttentionForm(a.attention_scale, window, a.attention_softcap, layer.sinks)
+            AttentionForm(
+                a.attention_scale,
+                window,
+                a.attention_softcap,
+                layer.attention and layer.attention.sinks,
+            )
             for window, layer in zip(a.windows, self._layers, strict=True)
         ]
         self._activation = ACTIVATIONS[architecture.activation]
@@ -68,11 +74,13 @@ class TorchDecoder:
         seen = Seen(batch, self.dtype, self.device)
         positions, slots = (tensor(part, self.device) for part in (batch.positions, batch.slots))
         for i, layer in enumerate(self._layers):
-            if layer.convolution is not None:
-                added = self._recurrence(i, layer, x, batch, cache)
-            else:
-                added = self._attention(i, layer, x, positions, slots, seen, cache)
-            x += self._norm(added, layer.attention_post_norm)
+            y = self._norm(x, layer.attention_norm)
+            if (attention := layer.attention) is not None:
+                added = self._attention(i, attention, y, positions, slots, seen, cache)
+                x += self._norm(added, layer.attention_post_norm)
+            if (recurrence := layer.recurrence) is not None:
+                added = self._recurrence(i, recurrence, y, batch, cache)
+                x += self._norm(added, layer.attention_post_norm)
             x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
         return x
 
@@ -98,7 +106,7 @@ class TorchDecoder:
     def _attention(
         self,
         i: int,
-        layer: LayerTensors,
+        layer: AttentionTensors,
         x: torch.Tensor,
         positions: torch.Tensor,
         slots: torch.Tensor,
@@ -106,7 +114,7 @@ class TorchDecoder:
         cache: TorchKVCache,
     ) -> torch.Tensor:
         a = self.architecture
-        qkv = layer.qkv(self._norm(x, layer.attention_norm)).view(x.shape[0], -1, a.head_dim)
+        qkv = layer.qkv(x).view(x.shape[0], -1, a.head_dim)
         gates = a.heads if a.gated_attention else 0
         q, k, v, gate = qkv.split([a.heads, a.kv_heads, a.kv_heads, gates], dim=1)
         turned: list[torch.Tensor] = []
@@ -118,19 +126,17 @@ class TorchDecoder:
                 turned.append(self._head_norm(rotate(part, rotation), norm))
             else:
                 turned.append(rotate(self._head_norm(part, norm), rotation))
-        place = a.places[i]
+        place = a.key_places[i]
         cache.write(place, slots, turned[1], v)
         q = turned[0].to(self.dtype)
         attended = attend(q, cache, place, seen, self._forms[i])
         return layer.output((attended * gate.sigmoid() if gates else attended).flatten(1))
 
     def _recurrence(
-        self, i: int, layer: LayerTensors, x: torch.Tensor, batch: Batch, cache: TorchKVCache
+        self, i: int, layer: RecurrentTensors, x: torch.Tensor, batch: Batch, cache: TorchKVCache
     ) -> torch.Tensor:
         a, taps = self.architecture, layer.convolution
-        assert taps is not None
-        x, states = self._norm(x, layer.attention_norm), cache.states[a.places[i]]
-        inputs = layer.qkv(x).float()
+        states, inputs = cache.states[a.state_places[i]], layer.inputs(x).float()
         if layer.memory is not None:
             rates = layer.memory.rates(x).float()
             rest = inputs, rates, batch, states, a.plain_epsilon

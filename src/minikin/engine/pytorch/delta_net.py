@@ -41,6 +41,7 @@ def run_delta_net(
     query = query * form.key_dim**-0.5
     moved = moving.sigmoid()
     found = recall(query, key, value, kept, moved, batch, memories, replaces=True)
+    assert tensors.norm is not None
     normed = F.rms_norm(found, tensors.norm.shape, tensors.norm, epsilon)
     return normed.flatten(1) * F.silu(gates)
 

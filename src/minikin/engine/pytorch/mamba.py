@@ -39,7 +39,10 @@ def run_mamba(
     found = recall(query, key, value, kept, sizes, batch, memories, replaces=False)
     assert tensors.skip is not None
     found += value * tensors.skip[:, None]
-    gated = (found.flatten(1) * F.silu(gates)).unflatten(1, (form.key_heads, -1))
+    gated = found.flatten(1) * F.silu(gates)
+    if tensors.norm is None:
+        return gated
+    gated = gated.unflatten(1, (form.key_heads, -1))
     return F.rms_norm(gated, gated.shape[2:], eps=epsilon).flatten(1) * tensors.norm
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from minikin.engine.model.batch import NO_ROOM, Batch
-from minikin.engine.model.weights import MemoryWeights
+from minikin.engine.model.recurrent_weights import MemoryWeights, RecurrentWeights
 from minikin.engine.pytorch.linear import Linear
 
 
@@ -18,7 +19,7 @@ class MemoryTensors:
     rates: Linear
     fading: torch.Tensor
     offset: torch.Tensor
-    norm: torch.Tensor
+    norm: torch.Tensor | None
     skip: torch.Tensor | None
 
     @classmethod
@@ -28,9 +29,37 @@ class MemoryTensors:
             rates=Linear.of(same.rates, dtype, device),
             fading=torch.from_numpy(same.fading).to(device),
             offset=torch.from_numpy(same.offset).to(device),
-            norm=torch.from_numpy(same.norm).to(device),
-            skip=None if same.skip is None else torch.from_numpy(same.skip).to(device),
+            norm=_optional(same.norm, device),
+            skip=_optional(same.skip, device),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecurrentTensors:
+    """See `RecurrentWeights`."""
+
+    inputs: Linear
+    convolution: torch.Tensor
+    convolution_bias: torch.Tensor | None
+    memory: MemoryTensors | None
+    output: Linear
+
+    @classmethod
+    def of(
+        cls, same: RecurrentWeights, dtype: torch.dtype, device: torch.device
+    ) -> RecurrentTensors:
+        """The same, with dense matrices of this type."""
+        return cls(
+            inputs=Linear.of(same.inputs, dtype, device),
+            convolution=torch.from_numpy(same.convolution).to(device),
+            convolution_bias=_optional(same.convolution_bias, device),
+            memory=same.memory and MemoryTensors.of(same.memory, dtype, device),
+            output=Linear.of(same.output, dtype, device),
+        )
+
+
+def _optional(values: np.ndarray | None, device: torch.device) -> torch.Tensor | None:
+    return None if values is None else torch.from_numpy(values).to(device)
 
 
 def recall(
