@@ -63,7 +63,7 @@ def write_gguf(
 def key_heads(config: transformers.PreTrainedConfig) -> int | list[int]:
     """A list if some layers have none."""
     kinds = getattr(config, "layer_types", None) or []
-    if "conv" not in kinds and not hasattr(config, "mamba_n_heads"):
+    if "conv" not in kinds and ("hybrid" in kinds or not hasattr(config, "mamba_n_heads")):
         return config.num_key_value_heads
     return [config.num_key_value_heads * (kind == "full_attention") for kind in kinds]
 
@@ -87,6 +87,8 @@ def gguf_tensors(
             name, values = delta_net(name, values, model.config)
         elif tiny.norms_from_zero and name.endswith("norm.weight"):
             values = values + 1
+        if tiny.arch == gguf.MODEL_ARCH.FALCON_H1:
+            values = multiplied(name, values, model.config)
         if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
             values = side_by_side(values, head_dim)
         for part, numbers in as_written(tiny, name, values):
@@ -177,6 +179,20 @@ def mamba(
         values = values.reshape(config.mamba_n_groups, -1)
         values = values[0] if len(values) == 1 else values
     return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
+
+
+def multiplied(name: str, values: np.ndarray, config: transformers.PreTrainedConfig) -> np.ndarray:
+    """Falcon-H1's factors are in the numbers."""
+    into, sizes = config.attention_in_multiplier, config.mamba_n_groups * config.mamba_d_state
+    rows = [config.mamba_d_ssm] * 2 + [sizes] * 2 + [config.mamba_n_heads]
+    factors = {
+        "embed_tokens": config.embedding_multiplier, "lm_head": config.lm_head_multiplier,
+        "q_proj": into, "k_proj": into * config.key_multiplier, "v_proj": into,
+        "o_proj": config.attention_out_multiplier, "gate_proj": config.mlp_multipliers[0],
+        "down_proj": config.mlp_multipliers[1], "out_proj": config.ssm_out_multiplier,
+        "in_proj": config.ssm_in_multiplier * np.repeat(config.ssm_multipliers, rows)[:, None],
+    }  # fmt: skip
+    return np.float32(factors.get(name.split(".")[-2], 1.0)) * values
 
 
 def grouped_delta_net(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:

@@ -104,6 +104,12 @@ MAMBA_GGUF = {
     "ssm.conv_kernel": 4, "ssm.state_size": 16, "ssm.group_count": 2, "ssm.time_step_rank": 4,
     "ssm.inner_size": 128,
 }  # fmt: skip
+FALCON_H1 = MAMBA | {
+    "head_dim": 32, "mamba_d_ssm": 128, "attention_in_multiplier": 0.75,
+    "attention_out_multiplier": 0.5, "key_multiplier": 0.4, "embedding_multiplier": 5.5,
+    "lm_head_multiplier": 0.3, "mlp_multipliers": [0.8, 0.6], "ssm_in_multiplier": 1.25,
+    "ssm_out_multiplier": 0.25, "ssm_multipliers": [0.35, 0.25, 0.7, 0.5, 0.9],
+}  # fmt: skip
 PIXTRAL = {
     "model_type": "pixtral", "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1,
     "num_attention_heads": 2, "image_size": 32, "patch_size": 16,
@@ -199,6 +205,18 @@ FAMILIES = {
             "rope.scaling.finetuned": False, "ssm.group_count": 1, "expert_count": 8,
             "expert_used_count": 3, "expert_shared_feed_forward_length": 128,
         },
+    ),
+    "Falcon-H1": Tiny(
+        MODEL_ARCH.FALCON_H1,
+        "FalconH1",
+        FALCON_H1,
+        MAMBA_GGUF,
+    ),
+    "Falcon-H1 with norms": Tiny(
+        MODEL_ARCH.FALCON_H1,
+        "FalconH1",
+        FALCON_H1 | {"mamba_rms_norm": True, "mamba_norm_before_gate": False},
+        MAMBA_GGUF,
     ),
     "ERNIE 4.5": Tiny(MODEL_ARCH.ERNIE4_5, "Ernie4_5", {"head_dim": 32, "use_bias": True}),
     "GLM-4": Tiny(
@@ -474,7 +492,7 @@ FAMILIES = {
 STATEFUL = frozenset(
     {
         "LFM2", "LFM2-MoE", "Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next", "Granite 4 Hybrid",
-        "Granite 4 Hybrid MoE",
+        "Granite 4 Hybrid MoE", "Falcon-H1", "Falcon-H1 with norms",
     }
 )  # fmt: skip
 """Some of their layers have a state in place of keys and values."""

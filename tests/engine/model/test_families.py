@@ -191,6 +191,7 @@ ODD = (
         "Qwen3.5",
         "Qwen3-Next",
         "Granite 4 Hybrid",
+        "Falcon-H1",
     ],
 )
 def test_odd_metadata_is_read_or_refused(tmp_path, family):

@@ -91,7 +91,9 @@ def made(folder, data, kind=None):
     return folder / "model.gguf"
 
 
-@pytest.mark.parametrize("family", ["LFM2", "Qwen3.5", "Qwen3-Next", "Granite 4 Hybrid", "Qwen3"])
+@pytest.mark.parametrize(
+    "family", ["LFM2", "Qwen3.5", "Qwen3-Next", "Granite 4 Hybrid", "Falcon-H1", "Qwen3"]
+)
 def test_layers_with_a_state_need_no_keys(tmp_path, machine, family):
     tiny = FAMILIES[family]
     write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")

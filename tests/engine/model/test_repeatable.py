@@ -50,6 +50,7 @@ def joined(events):
         "Qwen3.5",
         "Qwen3-Next",
         "Granite 4 Hybrid MoE",
+        "Falcon-H1",
     ],
 )
 @pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.F16])

@@ -180,18 +180,30 @@ def test_an_unsupported_variant_is_rejected_by_name(change, reason):
         read(QWEN2 | change)
 
 
+GRANITE = "Granite 4 Hybrid MoE"
+
+
 @pytest.mark.parametrize(
-    ("change", "reason"),
+    ("family", "change", "reason"),
     [
-        ({"time_step_limit": [0.0, 0.1]}, "time_step_limit can't be"),
-        ({"layer_types": ["mamba", "odd", "attention"]}, "layer_types can't be"),
-        ({"mamba_n_groups": 3}, "ssm.group_count can't be 3"),
-        ({"mamba_d_head": 16}, r"ssm_conv1d.weight must have the shape \(96, 4\), but it has"),
-        ({"shared_intermediate_size": 100}, "expert_shared_feed_forward_length can't be 100"),
+        (GRANITE, {"time_step_limit": [0.0, 0.1]}, "time_step_limit can't be"),
+        (GRANITE, {"layer_types": ["mamba", "odd", "attention"]}, "layer_types can't be"),
+        (GRANITE, {"mamba_n_groups": 3}, "ssm.group_count can't be 3"),
+        (
+            GRANITE,
+            {"mamba_d_head": 16},
+            r"ssm_conv1d.weight must have the shape \(96, 4\)",
+        ),
+        (GRANITE, {"shared_intermediate_size": 100}, "feed_forward_length can't be 100"),
+        ("Falcon-H1", {"mamba_rms_norm": True}, "mamba_norm_before_gate can't be True"),
+        ("Falcon-H1", {"tie_word_embeddings": True}, "tie_word_embeddings can't be True"),
+        ("Falcon-H1", {"projectors_bias": True}, "projectors_bias can't be True"),
+        ("Falcon-H1", {"mlp_multipliers": [1.0]}, "mlp_multipliers can't be"),
+        ("Falcon-H1", {"ssm_multipliers": [1.0, "x"] * 3}, "ssm_multipliers can't be"),
     ],
 )
-def test_an_unsupported_mamba_is_rejected_by_name(tmp_path, change, reason):
-    write_folder(FAMILIES["Granite 4 Hybrid MoE"].make(), tmp_path)
+def test_an_unsupported_mamba_is_rejected_by_name(tmp_path, family, change, reason):
+    write_folder(FAMILIES[family].make(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(ModelFileError, match=reason):
@@ -215,7 +227,7 @@ ODD = (True, -1, 0, 1, 3, 2**31, 2**70, -0.5, 0.0, 1e30, "", "x", [], ["a"], [1e
 
 
 @pytest.mark.parametrize(
-    "family", ["Qwen2.5 YaRN", "Llama 3.1", "Gemma 3", "Phi-4-mini", "Granite 4 Hybrid MoE"]
+    "family", ["Qwen2.5 YaRN", "Llama 3.1", "Gemma 3", "Phi-4-mini", GRANITE, "Falcon-H1"]
 )
 def test_odd_values_are_read_or_refused(tmp_path, family):
     write_folder(FAMILIES[family].make(), tmp_path)

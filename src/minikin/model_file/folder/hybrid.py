@@ -1,7 +1,7 @@
 """config.json of models with layers that have a state in place of keys and values.
 
 The meaning of each key and its default are those of transformers' Lfm2Config, Lfm2MLP,
-Qwen3_5TextConfig and GraniteMoeHybridConfig.
+Qwen3_5TextConfig, GraniteMoeHybridConfig and FalconH1Config.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minikin.model_file.folder.config import ConfigFields
+from minikin.model_file.folder.falcon_h1 import check_computed, inner_size
 from minikin.model_file.folder.kinds import Kind
 
 _MOST_LAYERS, _MOST_HEADS = 1024, 1024
@@ -42,9 +43,13 @@ def state_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         return _key_heads(fields, "conv") | _convolutions(fields)
     if kind.arch in ("qwen35", "qwen35moe", "qwen3next"):
         return _key_heads(fields, "linear_attention") | _delta_nets(fields)
+    if kind.arch == "falcon-h1":
+        check_computed(fields)
+        return _mamba(fields, inner_size(fields))
     if kind.arch == "granitehybrid":
+        inner = fields.whole("mamba_expand", 2) * fields.whole("hidden_size")
         placed = {"rope.scaling.finetuned": fields.get("position_embedding_type") == "rope"}
-        return _key_heads(fields, "linear_attention", "mamba") | _mamba(fields) | placed
+        return _key_heads(fields, "linear_attention", "mamba") | _mamba(fields, inner) | placed
     return {}
 
 
@@ -68,11 +73,10 @@ def _delta_nets(fields: ConfigFields) -> dict[str, Any]:
     }
 
 
-def _mamba(fields: ConfigFields) -> dict[str, Any]:
+def _mamba(fields: ConfigFields, inner: int) -> dict[str, Any]:
     if fields.get("time_step_limit") not in (None, *_ANY_SIZE):
         raise fields.wrong("time_step_limit")
     heads = fields.whole("mamba_n_heads", 128, most=_MOST_HEADS)
-    inner = fields.whole("mamba_expand", 2) * fields.whole("hidden_size")
     size = inner // heads if fields.get("mamba_d_head") == "auto" else None
     return {
         "ssm.conv_kernel": fields.whole("mamba_d_conv", 4),

@@ -10,7 +10,7 @@ Arch = Literal[
     "llama", "smollm3", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "mistral3",
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
-    "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid",
+    "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid", "falcon-h1",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -68,6 +68,12 @@ _MAMBA_NAMES = {
     "mamba.dt_bias": "ssm_dt.bias",
     "mamba.norm": "ssm_norm",
     "mamba.out_proj": "ssm_out",
+}
+_FALCON_H1_NAMES = _MAMBA_NAMES | {
+    "feed_forward.gate_proj": "ffn_gate",
+    "feed_forward.up_proj": "ffn_up",
+    "feed_forward.down_proj": "ffn_down",
+    "pre_ff_layernorm.weight": "ffn_norm",  # GGUF files have it without "weight"
 }
 _GRANITE_NAMES = _MAMBA_NAMES | {
     "shared_mlp.input_linear": "ffn_up",
@@ -167,6 +173,7 @@ KINDS = {
         feed_forward="shared_intermediate_size",
         names=_GRANITE_NAMES,
     ),
+    "falcon_h1": Kind(arch="falcon-h1", names=_FALCON_H1_NAMES),
     "ernie4_5": Kind(
         arch="ernie4_5", tied=True, own_head_dim=True, interleaved=True, rope_base=5e5
     ),

@@ -9,6 +9,7 @@ from minikin.model_file.folder.kinds import Kind
 _TOP = {
     "model.embed_tokens": "token_embd",
     "model.norm": "output_norm",
+    "model.final_layernorm": "output_norm",
     "model.embedding_norm": "token_embd_norm",
     "lm_head": "output",
 }

@@ -14,6 +14,7 @@ from minikin.model_file.dequantize import dequantize
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.folder import float8, int4
 from minikin.model_file.folder.config import ConfigFields, is_tied
+from minikin.model_file.folder.falcon_h1 import factors
 from minikin.model_file.folder.float8 import Float8
 from minikin.model_file.folder.gpt_oss import expert_tensors, is_mxfp4, is_of_experts
 from minikin.model_file.folder.int4 import Int4
@@ -59,6 +60,7 @@ class FolderTensors:
         self._tied = is_tied(fields, kind)
         self._layers = fields.whole("num_hidden_layers")
         self._skipped = fields.get("num_nextn_predict_layers") or fields.get("num_mtp_layers")
+        self._factors = factors(fields) if kind.arch == "falcon-h1" else {}
         self._in_one = kind.arch == "gpt-oss"
         """Whether all experts of a layer are one tensor."""
         mxfp4 = self._in_one and is_mxfp4(fields)
@@ -94,10 +96,10 @@ class FolderTensors:
                 matrices.setdefault(module, {})[suffix] = shard.tensors[stored]
             elif suffix == "weight" and (place := self._place(module)):
                 stacks.setdefault(place[0], {})[place[1]] = self._plain(name, None)
-            elif suffix in ("A_log", "D", "dt_bias") and (own := gguf_name(name, self._kind)):
-                self._add(found, own, self._plain(name, own))
             elif suffix == "sinks" and (own := gguf_name(name, self._kind)):
                 self._add(found, f"{own}.weight", self._plain(name, own))
+            elif (own := gguf_name(name, self._kind)) is not None:
+                self._add(found, own, self._plain(name, own))
             else:
                 own = gguf_name(module, self._kind) if suffix in ("weight", "bias") else None
                 self._add(found, f"{own}.{suffix}" if own else name, self._plain(name, own))
@@ -157,6 +159,9 @@ class FolderTensors:
             return None
         if own.endswith(".ssm_a"):
             return lambda logarithm: -np.exp(logarithm)
+        factor = np.asarray(self._factors.get(own.rpartition(".")[2], 1.0), np.float32)
+        if (factor != 1).any():
+            return lambda weight: weight * factor
         if self._kind.norms_from_zero and own.endswith("norm") and not own.endswith("ssm_norm"):
             return lambda weight: weight + 1
         return None
