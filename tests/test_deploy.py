@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import shlex
@@ -9,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 
 import pytest
@@ -102,9 +104,19 @@ def test_compose_starts_a_server_and_its_database():
     assert "healthcheck" in database
 
 
+def _as_ray_reads(config: dict) -> dict:
+    with warnings.catch_warnings(action="ignore"):  # Ray's own use of Pydantic
+        from ray.serve.schema import ServeDeploySchema
+
+        return ServeDeploySchema.model_validate(config).model_dump(exclude_unset=True)
+
+
 def check_application(config: dict) -> None:
     """The options of a file for Ray Serve are those of `minikin cluster`."""
     (application,) = config["applications"]
+    if importlib.util.find_spec("ray"):
+        read = _as_ray_reads(config)
+        assert read == config, "Ray skips what it does not know"
     assert application["import_path"] == f"{deployment.__module__}:{deployment.__name__}"
     options, _ = known()
     assert {f"--{name.replace('_', '-')}" for name in application["args"]} <= options["cluster"]
@@ -128,6 +140,34 @@ def test_each_pod_of_the_cluster_has_the_environment_of_ray():
         assert {name for name in values if name.startswith(PREFIX)} <= variables
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+KUBERAY = {
+    "": {"apiVersion", "kind", "metadata", "spec"},
+    "spec": {"serveConfigV2", "rayClusterConfig"},
+    "cluster": {"rayVersion", "enableInTreeAutoscaling", "headGroupSpec", "workerGroupSpecs"},
+    "head": {"rayStartParams", "template"},
+    "worker": {
+        "groupName", "replicas", "minReplicas", "maxReplicas", "rayStartParams", "template",
+    },
+}  # fmt: skip
+"""The fields of a RayService (`ray.io/v1`) that the manifest uses: KubeRay's
+`ray-operator/apis/ray/v1/rayservice_types.go` and `raycluster_types.go`."""
+
+
+def test_the_manifest_has_fields_of_kuberay():
+    manifest = yaml.safe_load((DEPLOY / "rayservice.yaml").read_text())
+    assert (manifest["apiVersion"], manifest["kind"]) == ("ray.io/v1", "RayService")
+    cluster = manifest["spec"]["rayClusterConfig"]
+    found = {"": manifest, "spec": manifest["spec"], "cluster": cluster}
+    found["head"] = cluster["headGroupSpec"]
+    (found["worker"],) = cluster["workerGroupSpecs"]
+    assert {name: set(value) for name, value in found.items()} == KUBERAY
+    pinned = re.search(r"^ray==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert pinned
+    assert cluster["rayVersion"] == pinned[1]
+    for group in (found["head"], found["worker"]):
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
 
 
 def test_the_image_for_the_cluster_has_extras_that_exist():

@@ -48,10 +48,10 @@ async def test_a_response_comes_back_as_it_was_to_its_owner_alone(store):
 async def test_a_response_that_ends_replaces_what_was_queued(store):
     await store.responses.put(response("resp_a", request={"model": "m"}))
     await store.responses.put(response("resp_b"))
-    assert [each.id for each in await store.responses.unfinished()] == ["resp_a"]
+    assert await store.responses.runners(["resp_a", "resp_b"]) == {"resp_a": store.runner.name}
     ended = replace(response("resp_a"), body={"status": "failed"})
     await store.responses.put(ended, [item("msg_1")])
-    assert await store.responses.unfinished() == []
+    assert await store.responses.runners(["resp_a", "resp_b"]) == {}
     assert await store.responses.get("ada", "resp_a") == ended
 
 

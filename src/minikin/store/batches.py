@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from minikin.errors import InvalidRequest, NotFound
+from minikin.errors import InvalidRequest, NotFound, StoreFailure
 from minikin.store.database import Database
 from minikin.store.files import StoredFile, publish
 from minikin.store.paging import Page, paged
+from minikin.store.runner import Runner
 from minikin.store.tables import batch_lines as lines
 from minikin.store.tables import batches as table
 
@@ -47,14 +50,19 @@ class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batches:
-    """The batches of all owners."""
+    """The batches of all owners.
 
-    def __init__(self, database: Database) -> None:
+    What the runner of a batch stores raises StoreFailure if another server runs the batch.
+    """
+
+    def __init__(self, database: Database, runner: Runner) -> None:
         self._database = database
+        self._runner = runner
 
     async def add(self, batch: StoredBatch) -> None:
-        """Store a new batch. Raises InvalidRequest if the owner has too many."""
-        row = asdict(batch)
+        """Store a new batch, which this server runs. Raises InvalidRequest for too many."""
+        row = asdict(batch) | {"runner": self._runner.name}
+        await self._runner.appear()
         count = sa.select(sa.func.count()).select_from(table)
         unended = count.where(table.c.owner == batch.owner, ~table.c.ended)
         async with self._database.write() as db:
@@ -77,28 +85,46 @@ class Batches:
         """Up to `page.limit` batches, and one more if there are more."""
         return await self._select(paged(sa.select(table), table, page, table.c.owner == owner))
 
-    async def unended(self) -> list[StoredBatch]:
-        """The batches of all owners that have not ended, oldest first."""
-        return await self._select(sa.select(table).where(~table.c.ended).order_by(table.c.position))
+    async def mine(self) -> list[StoredBatch]:
+        """The batches of all owners that this server runs, oldest first."""
+        query = sa.select(table).where(~table.c.ended, table.c.runner == self._runner.name)
+        return await self._select(query.order_by(table.c.position))
+
+    async def take_over(self) -> None:
+        """From now on, this server runs the batches whose runners have ended.
+
+        Raises StoreFailure.
+        """
+        other = table.c.runner.is_distinct_from(self._runner.name)
+        runners = sa.select(table.c.runner).where(~table.c.ended, other).distinct()
+        async with self._database.read() as db:
+            names = (await db.scalars(runners)).all()
+        for name in names:
+            async with self._runner.ended(name) as has_ended:
+                if has_ended:
+                    await self._take(~table.c.ended, table.c.runner.is_not_distinct_from(name))
+
+    async def _take(self, *of_it: sa.ColumnElement[bool]) -> None:
+        await self._runner.appear()
+        async with self._database.write() as db:
+            await db.execute(sa.update(table).where(*of_it).values(runner=self._runner.name))
 
     async def change(self, identifier: str, changed: Callable[[Body], Body | None]) -> Body:
         """Replace the body by `changed(body)`, unless that is None. Returns the new one.
 
         `changed` gets the latest body. Nothing else changes it meanwhile.
         """
-        one = table.c.id == identifier
         async with self._database.write() as db:
-            latest = await db.execute(sa.select(table.c.body).where(one).with_for_update())
-            body: Body = latest.scalar_one()
-            new = changed(body)
-            if new is None:
-                return body
-            await db.execute(sa.update(table).where(one).values(body=new))
-            return new
+            return await _change(db, identifier, changed)
+
+    async def advance(self, identifier: str, changed: Callable[[Body], Body | None]) -> Body:
+        """The same as `change`, for the runner of the batch."""
+        async with self._writing(identifier) as db:
+            return await _change(db, identifier, changed)
 
     async def clear_lines(self, identifier: str) -> None:
         """Delete the lines of a batch."""
-        async with self._database.write() as db:
+        async with self._writing(identifier) as db:
             await db.execute(sa.delete(lines).where(lines.c.batch == identifier))
 
     async def add_lines(self, identifier: str, new: Sequence[BatchLine]) -> None:
@@ -107,7 +133,7 @@ class Batches:
             {"batch": identifier, "line": line.line, "state": "pending", "request": line.request}
             for line in new
         ]
-        async with self._database.write() as db:
+        async with self._writing(identifier) as db:
             await db.execute(sa.insert(lines), rows)
 
     async def pending(self, identifier: str) -> list[int]:
@@ -128,7 +154,7 @@ class Batches:
     ) -> None:
         """Store the result of a line. The first result stays."""
         one = (*_in_state(identifier, "pending"), lines.c.line == line)
-        async with self._database.write() as db:
+        async with self._writing(identifier) as db:
             await db.execute(sa.update(lines).where(*one).values(state=state, result=result))
 
     async def results(
@@ -149,7 +175,7 @@ class Batches:
 
     async def end(self, identifier: str, body: Body, files: Sequence[StoredFile] = ()) -> None:
         """Store the last body, publish the files of the results, and delete the lines, at once."""
-        async with self._database.write() as db:
+        async with self._writing(identifier) as db:
             for file in files:
                 await publish(db, file)
             change = sa.update(table).where(table.c.id == identifier)
@@ -168,6 +194,15 @@ class Batches:
             "failed": found.get("failed", 0),
         }
 
+    @asynccontextmanager
+    async def _writing(self, identifier: str) -> AsyncIterator[AsyncConnection]:
+        """A transaction in which no other server takes the batch over."""
+        mine = (table.c.id == identifier, table.c.runner == self._runner.name, ~table.c.ended)
+        async with self._database.write() as db:
+            if not await db.scalar(sa.select(table.c.position).where(*mine).with_for_update()):
+                raise StoreFailure(f"another server runs or has ended {identifier}")
+            yield db
+
     async def _select(self, query: sa.Select[Any]) -> list[StoredBatch]:
         found = await self._database.select(StoredBatch, query)
         return [await self._counted(batch) for batch in found]
@@ -177,6 +212,19 @@ class Batches:
             return batch
         body = batch.body | {"request_counts": await self.counts(batch.id)}
         return msgspec.structs.replace(batch, body=body)
+
+
+async def _change(
+    db: AsyncConnection, identifier: str, changed: Callable[[Body], Body | None]
+) -> Body:
+    one = table.c.id == identifier
+    latest = await db.execute(sa.select(table.c.body).where(one).with_for_update())
+    body: Body = latest.scalar_one()
+    new = changed(body)
+    if new is None:
+        return body
+    await db.execute(sa.update(table).where(one).values(body=new))
+    return new
 
 
 def _in_state(identifier: str, state: LineState) -> tuple[sa.ColumnElement[bool], ...]:

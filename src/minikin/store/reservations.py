@@ -5,20 +5,13 @@ The system or the database ends the reservations of a server that is killed.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import os
 from contextlib import suppress
-from hashlib import blake2b
-
-import sqlalchemy as sa
 
 from minikin.errors import StoreFailure
 from minikin.store.database import Database, failures
-from minikin.store.locks import LockConnection
-
-_TRY = sa.text("SELECT pg_try_advisory_lock(:key)")
-_UNLOCK = sa.text("SELECT pg_advisory_unlock(:key)")
+from minikin.store.locks import LockConnection, key_of
 
 
 class Reservations:
@@ -29,20 +22,19 @@ class Reservations:
         self._held: set[int] = set()
         self._file: int | None = None
         self._server = LockConnection(database)
-        self._turn = asyncio.Lock()
 
     async def take(self, name: str) -> bool:
         """Whether the name was free. This caller has it now.
 
         Raises StoreFailure.
         """
-        key = _key(name)
+        key = key_of(name)
         if key in self._held:
             return False
         self._held.add(key)
         try:
             with failures():
-                taken = self._lock(key) if self._database.is_file else await self._ask(_TRY, key)
+                taken = self._lock(key) if self._database.is_file else await self._server.lock(key)
         except BaseException:
             self._held.discard(key)
             raise
@@ -52,11 +44,11 @@ class Reservations:
 
     async def release(self, name: str) -> None:
         """Let others have the name."""
-        key = _key(name)
+        key = key_of(name)
         try:
             with suppress(StoreFailure), failures():  # without its connection, a lock is gone too
                 if not self._database.is_file:
-                    await self._ask(_UNLOCK, key)
+                    await self._server.unlock(key)
                 elif self._file is not None:
                     fcntl.lockf(self._file, fcntl.LOCK_UN, 1, key)
         finally:
@@ -79,13 +71,3 @@ class Reservations:
         except (BlockingIOError, PermissionError):
             return False
         return True
-
-    async def _ask(self, question: sa.TextClause, key: int) -> bool:
-        """Lock or unlock a key at PostgreSQL."""
-        async with self._turn:
-            return bool(await self._server.ask(question, {"key": key}))
-
-
-def _key(name: str) -> int:
-    """62 bits, which all systems accept as the place of a byte."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) >> 2

@@ -13,6 +13,7 @@ from msgspec.structs import asdict
 from minikin.store.conversations import append
 from minikin.store.database import Database
 from minikin.store.items import Item, keep
+from minikin.store.runner import Runner
 from minikin.store.tables import items
 from minikin.store.tables import responses as table
 
@@ -41,8 +42,9 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
 class Responses:
     """The stored responses of all owners."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, runner: Runner) -> None:
         self._database = database
+        self._runner = runner
 
     async def put(
         self,
@@ -51,24 +53,27 @@ class Responses:
         *,
         conversation: str | None = None,
         has_run: bool = False,
-    ) -> None:
+    ) -> bool:
         """Store a response, or replace it. If there are too many, the oldest is deleted.
 
-        `has_run`: it is the end of one that `put` stored before. No effect if another server has
-        ended or deleted it since.
+        With a `request`, this server runs it from now on. `has_run`: it is the end of such a one.
+        No effect, and False, if another server has ended or deleted it since, or runs it.
 
         `new_items` are items of its input and its output, which `items` finds by their ids from now
         on. They are also appended to `conversation`, an id, in the same transaction. Raises
         NotFound if there is no such conversation, InvalidRequest if it has one of the items.
         """
         row = asdict(response)
+        if response.request:
+            await self._runner.appear()
+            row["runner"] = self._runner.name
         async with self._database.write() as db:
-            running = (_RUNS,) if has_run else ()
+            running = (_RUNS, self._mine) if has_run else ()
             changed = await db.execute(
                 sa.update(table).where(*_one(response.owner, response.id), *running).values(row)
             )
             if not changed.rowcount and has_run:
-                return
+                return False
             if not changed.rowcount:
                 made = await db.execute(sa.insert(table).returning(table.c.position), row)
                 if (oldest := made.scalar_one() - MAX_RESPONSES) > 0:
@@ -82,23 +87,51 @@ class Responses:
             )
             if conversation:
                 await append(db, response.owner, conversation, new_items)
+        return True
+
+    async def cancel(self, response: StoredResponse) -> None:
+        """Replace a response that any server runs by its end. No effect if it has ended."""
+        one = (*_one(response.owner, response.id), _RUNS)
+        async with self._database.write() as db:
+            await db.execute(sa.update(table).where(*one).values(asdict(response)))
 
     async def get(self, owner: str, identifier: str) -> StoredResponse | None:
         """The response with this id, if it belongs to `owner` and has not expired."""
         found = await self._select(*_one(owner, identifier), table.c.expires_at > time.time())
         return found[0] if found else None
 
-    async def unfinished(self) -> list[StoredResponse]:
-        """The responses of all owners that have not ended, oldest first."""
-        return await self._select(_RUNS)
+    async def others(self) -> list[str | None]:
+        """The other runners of responses of all owners. Raises StoreFailure."""
+        runners = sa.select(table.c.runner).where(_RUNS, ~self._mine).distinct()
+        async with self._database.read() as db:
+            return list((await db.scalars(runners)).all())
 
-    async def running(self, identifiers: Sequence[str]) -> set[str]:
-        """Those of these ids whose responses have not ended, and are not deleted."""
-        found: set[str] = set()
+    async def take_over(self, runner: str | None) -> list[StoredResponse]:
+        """The responses of this runner, if it has ended. From now on, this server runs them.
+
+        Raises StoreFailure, and then the next try can succeed.
+        """
+        async with self._runner.ended(runner) as has_ended:
+            return await self._taken(runner) if has_ended else []
+
+    async def _taken(self, name: str | None) -> list[StoredResponse]:
+        of_it = (_RUNS, table.c.runner.is_not_distinct_from(name))
+        found = await self._select(*of_it)
+        await self._runner.appear()
+        async with self._database.write() as db:
+            change = sa.update(table).where(*of_it).values(runner=self._runner.name)
+            taken = set((await db.scalars(change.returning(table.c.id))).all())
+        return [response for response in found if response.id in taken]
+
+    async def runners(self, identifiers: Sequence[str]) -> dict[str, str | None]:
+        """The runner of each of these responses that has not ended, and is not deleted."""
+        found: dict[str, str | None] = {}
+        columns = sa.select(table.c.id, table.c.runner)
         async with self._database.read() as db:
             for at in range(0, len(identifiers), MOST_IDS):
                 these = table.c.id.in_(identifiers[at : at + MOST_IDS])
-                found.update((await db.scalars(sa.select(table.c.id).where(these, _RUNS))).all())
+                rows = (await db.execute(columns.where(these, _RUNS))).all()
+                found.update((row.id, row.runner) for row in rows)
         return found
 
     async def delete(self, owner: str, identifier: str) -> bool:
@@ -112,6 +145,10 @@ class Responses:
             if gone.rowcount:
                 await db.execute(sa.delete(items).where(*own, items.c.expires_at.is_not(None)))
             return gone.rowcount > 0
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return table.c.runner.is_not_distinct_from(self._runner.name)
 
     async def _select(self, *conditions: sa.ColumnElement[bool]) -> list[StoredResponse]:
         query = sa.select(table).where(*conditions).order_by(table.c.position)

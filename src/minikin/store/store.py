@@ -7,7 +7,6 @@ import time
 import sqlalchemy as sa
 
 from minikin.store.batches import Batches
-from minikin.store.claim import Claim
 from minikin.store.completions import Completions
 from minikin.store.contents import Contents
 from minikin.store.conversations import Conversations
@@ -15,6 +14,7 @@ from minikin.store.database import Database
 from minikin.store.files import Files
 from minikin.store.items import Items
 from minikin.store.responses import Responses
+from minikin.store.runner import Runner
 from minikin.store.tables import items, responses
 
 
@@ -29,12 +29,12 @@ class Store:
         """`location` is that of the database, `files` a folder or a location of fsspec."""
         self.database = Database(location)
         self.files = Files(self.database, Contents(files or self.database.files))
+        self.runner = Runner(self.database)
         self.completions = Completions(self.database)
-        self.responses = Responses(self.database)
+        self.responses = Responses(self.database, self.runner)
         self.items = Items(self.database)
         self.conversations = Conversations(self.database)
-        self.batches = Batches(self.database)
-        self.claim = Claim(self.database)
+        self.batches = Batches(self.database, self.runner)
 
     async def sweep(self) -> None:
         """Delete what has expired."""
@@ -48,6 +48,6 @@ class Store:
 
     async def close(self) -> None:
         """Close the database."""
-        await self.claim.release()
+        await self.runner.close()
         await self.conversations.reservations.close()
         await self.database.close()

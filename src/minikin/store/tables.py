@@ -68,6 +68,11 @@ def _identity() -> tuple[sa.Column[int], sa.Column[str], sa.Column[str]]:
     )
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """The rows of an index."""
+    return {f"{name}_where": sa.text(condition) for name in ("sqlite", "postgresql")}
+
+
 metadata = sa.MetaData()
 completions = sa.Table(
     "completions",
@@ -88,8 +93,10 @@ responses = sa.Table(
     sa.Column("body", Json, nullable=False),
     sa.Column("context", Json, nullable=False),
     sa.Column("request", Json),
+    sa.Column("runner", Name),
     sa.Index("responses_of_owner", "owner", "position"),
     sa.Index("responses_by_expiry", "expires_at"),
+    sa.Index("responses_of_runner", "runner", **_where("request IS NOT NULL")),
 )
 items = sa.Table(
     "items",
@@ -139,7 +146,9 @@ batches = sa.Table(
     sa.Column("ended", sa.Boolean, nullable=False),
     sa.Column("body", Json, nullable=False),
     sa.Column("options", Json, nullable=False),
+    sa.Column("runner", Name),
     sa.Index("batches_of_owner", "owner", "position"),
+    sa.Index("batches_of_runner", "runner", **_where("NOT ended")),
 )
 batch_lines = sa.Table(
     "batch_lines",

@@ -9,6 +9,7 @@ from minikin.api.batches import runner
 from minikin.store.database import check_database
 from tests.api.batches.batch_client import Held, begin, ended, line, results
 from tests.openai_clients import client_of
+from tests.other_server import all_taken_over
 from tests.patience import until
 
 
@@ -53,14 +54,26 @@ def test_a_stopped_server_goes_on_where_it_was(serve, tmp_path):
     assert len(second.engine.requests) == 2, "the finished line did not run again"
 
 
-def test_one_server_of_a_database_runs_its_batches(serve, tmp_path, monkeypatch):
+def test_each_server_of_a_database_runs_its_own_batches(serve, location, monkeypatch):
     monkeypatch.setattr(runner, "POLL_SECONDS", 0.05)
-    place = {"database": str(tmp_path / "kept.sqlite3")}
-    first, second = serve(**place), serve(**place)
-    ended(client_of(first), begin(client_of(first), line("a")))
-    made = begin(client_of(second), line("b"))
-    ended(client_of(second), made)
-    assert {len(server.engine.requests) for server in (first, second)} == {0, 2}
+    servers = [serve(database=location) for _ in range(2)]
+    for server in servers:
+        batch = ended(client_of(server), begin(client_of(server), line("a"), line("b")))
+        assert batch.request_counts.completed == 2
+    assert [len(server.engine.requests) for server in servers] == [2, 2]
+
+
+async def test_a_batch_ends_where_another_server_has_taken_it_over(serve, location, monkeypatch):
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.05)
+    engine = Held()
+    server = serve(engine, database=location)
+    made = begin(client_of(server), line("a"))
+    until(lambda: engine.running == 1)
+    async with all_taken_over(location):
+        until(lambda: engine.running == 0)
+        engine.let_go = True
+        assert client_of(server).batches.retrieve(made.id).status == "in_progress"
+        assert engine.requests == []
 
 
 def test_a_database_of_a_newer_minikin_stops_batches_but_not_answers(serve, tmp_path, caplog):

@@ -11,6 +11,7 @@ from minikin.api.routes import background
 from minikin.errors import EngineFailure
 from tests.api.batches.test_killed import start
 from tests.fakes import ScriptedEngine, live_server
+from tests.other_server import all_taken_over
 from tests.patience import PATIENCE, until
 
 SLOW = {"tokens": [f"{n} " for n in range(40)], "pause": 0.02}
@@ -177,8 +178,6 @@ def test_a_killed_server_loses_no_response(location, tmp_path):
 
 def test_another_server_of_the_database_does_not_run_it_too(serve, tmp_path):
     place = {"database": str(tmp_path / "kept.sqlite3")}
-    with live_server(ScriptedEngine(), **place) as first:
-        ended(first, create(first)["id"])  # the database exists
     stuck = serve(ScriptedEngine(**STUCK), **place)
     made = create(stuck)
     until(lambda: stuck.engine.requests)
@@ -187,6 +186,41 @@ def test_another_server_of_the_database_does_not_run_it_too(serve, tmp_path):
     assert done["status"] == "completed"
     assert get(other, made["id"])["status"] == "queued"
     assert [request.id for request in other.engine.requests] == [done["id"]]
+
+
+def test_a_server_that_starts_later_does_not_run_what_another_one_runs(serve, location):
+    with live_server(ScriptedEngine(), database=location) as first:
+        ended(first, create(first)["id"])
+        stuck = serve(ScriptedEngine(**STUCK), database=location)
+        made = create(stuck)
+        until(lambda: stuck.engine.requests)
+    later = serve(ScriptedEngine(), database=location)
+    done = ended(later, create(later)["id"])
+    assert get(later, made["id"])["status"] == "queued"
+    assert [request.id for request in later.engine.requests] == [done["id"]]
+
+
+def test_a_response_runs_at_another_server_after_the_end_of_its_own(serve, location, monkeypatch):
+    monkeypatch.setattr(background, "TAKE_SECONDS", 0.05)
+    other = serve(ScriptedEngine(tokens=["Two"]), database=location)
+    with live_server(ScriptedEngine(**STUCK), database=location) as stuck:
+        made = create(stuck)
+        until(lambda: stuck.engine.requests)
+    assert ended(other, made["id"])["output"][0]["content"][0]["text"] == "Two"
+
+
+async def test_a_response_that_another_server_has_taken_over_ends(serve, location):
+    running = serve(ScriptedEngine(tokens=["a "] * 2_000, pause=0.2), database=location)
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, "stream": True}
+    with httpx.stream("POST", f"{running.url}/v1/responses", json=body, timeout=PATIENCE) as answer:
+        events = read_events(answer.iter_lines())
+        identifier = next(events)["response"]["id"]
+        async with all_taken_over(location):
+            *_, fault, last = events
+            until(lambda: running.engine.cancelled == [identifier])
+            assert get(running, identifier)["status"] == "queued"
+    assert (fault["type"], last["type"]) == ("error", "response.failed")
+    assert fault["error"]["message"] == background.ELSEWHERE
 
 
 @pytest.fixture

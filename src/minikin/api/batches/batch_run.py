@@ -214,7 +214,7 @@ class BatchRun:
 
     async def _change(self, expected: str, **facts: Any) -> dict[str, Any]:
         """Change the batch if it still has this status. Returns what it is now."""
-        body = await self._batches.change(
+        body = await self._batches.advance(
             self._batch.id, lambda old: old | facts if old["status"] == expected else None
         )
         self._batch = msgspec.structs.replace(self._batch, body=body)

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 MAX_RUNNING = 32
 """Lines of all batches that run at the same time. Batches take turns."""
 POLL_SECONDS = 10.0
-"""How often the runner looks for batches that another server of the database accepted."""
+"""How often the runner looks for batches whose server has ended, and for cancelled ones."""
 
 
 class BatchRunner:
@@ -58,6 +58,7 @@ class BatchRunner:
         while True:
             try:
                 if self._store.database.exists:
+                    await self._store.batches.take_over()
                     await self._look()
             except StoreFailure:
                 pass  # the log has it, and the next look may succeed
@@ -73,10 +74,17 @@ class BatchRunner:
             self._news.clear()
 
     async def _look(self) -> None:
-        """Start a task for each new batch, and end the lines of each cancelled one."""
-        if not await self._store.claim.take():
-            return  # another server runs the batches of this database
-        for batch in await self._store.batches.unended():
+        """Start a task for each new batch, and end the lines of each cancelled one.
+
+        A batch that another server has taken over ends here.
+        """
+        known = dict(self._runs)
+        if known:
+            await self._store.runner.appear()
+        mine = await self._store.batches.mine()
+        for batch_id in known.keys() - {batch.id for batch in mine}:
+            known[batch_id][1].cancel()
+        for batch in mine:
             if batch.id not in self._runs:
                 run = BatchRun(
                     self._store, batch, self._endpoints, self._places, self._max_line_bytes

@@ -1,4 +1,8 @@
-"""Responses with `background: true`: they run without their client, and after a restart."""
+"""Responses with `background: true`: they run without their client, and after a restart.
+
+Each server runs the responses that its clients create, and those of a server of the same database
+that has ended.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ from minikin.errors import (
     InvalidRequest,
     MinikinError,
     Overloaded,
+    SetupError,
     ShuttingDown,
     StoreFailure,
 )
@@ -32,14 +37,16 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 """Between two tries to run a response, while the model loads."""
-CLAIM_SECONDS = 10.0
-"""Between two tries to be the only server that resumes the responses of a database."""
+TAKE_SECONDS = 10.0
+"""How often a server looks for responses whose server has ended."""
 LOOK_SECONDS = 1.0
 """How often a server looks what other servers of its database have ended or deleted."""
 KEPT_SECONDS = 600.0
 """How long events, and responses without `store`, are kept after the end."""
 MAX_KEPT = 64
 """Ended responses that are kept so, at most. The oldest are dropped first."""
+ELSEWHERE = "Another server runs this response from its start. Follow it again."
+"""The error for those who follow a response that another server has taken over."""
 Key = tuple[str, str]
 """The owner and the id of a response."""
 
@@ -54,6 +61,8 @@ class Job:
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
         """Whether the client cancels it. Otherwise, a cancellation is the end of the server."""
+        self.is_elsewhere = False
+        """Whether another server has taken it over."""
         self._ended = False
         self._news = asyncio.Event()
 
@@ -107,16 +116,15 @@ class Background:
         self._jobs: dict[Key, Job] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._ended: deque[Job] = deque()
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Run again what an earlier server did not end."""
-        self._spawn(self._resume())
-        self._watching = asyncio.create_task(self._watch())
+        """Run again what an ended server left, now and later."""
+        self._watching = [asyncio.create_task(each) for each in (self._watch(), self._take())]
 
     async def stop(self) -> None:
         """End all work. Stored responses run again after the next start."""
-        tasks = self._running | ({self._watching} if self._watching else set())
+        tasks = self._running | {*self._watching}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -170,7 +178,9 @@ class Background:
         except asyncio.CancelledError:
             if not job.cancelled:
                 raise
-            await self._end(job, [job.turn.maker.cancel()])
+            maker, events = job.turn.maker, list[ResponseEvent]()
+            events += maker.fail(EngineFailure(ELSEWHERE)) if job.is_elsewhere else [maker.cancel()]
+            await self._end(job, events)
         except MinikinError as error:
             await self._end(job, list(job.turn.maker.fail(error)))
         except Exception:
@@ -182,7 +192,8 @@ class Background:
 
     def _keep(self, job: Job) -> None:
         """Keep an ended response for some time, unless the store has all of it."""
-        if job.turn.request.store and job.turn.is_kept and not job.turn.request.stream:
+        turn = job.turn
+        if turn.is_another or (turn.request.store and turn.is_kept and not turn.request.stream):
             self.forget(job)
             return
         self._ended.append(job)
@@ -210,18 +221,23 @@ class Background:
         return True
 
     async def _watch(self) -> None:
-        """End what another server of this database has ended or deleted."""
+        """End what another server of this database has ended, deleted or taken over."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             with suppress(StoreFailure):  # the log has it
                 await self._look()
 
     async def _look(self) -> None:
-        store = self._service.store.responses
+        store = self._service.store
         jobs = [job for job in self._jobs.values() if job.turn.request.store and job.runs]
-        left = await store.running([job.key[1] for job in jobs]) if jobs else set()
+        if not jobs:
+            return
+        await store.runner.appear()
+        runners = await store.responses.runners([job.key[1] for job in jobs])
         for job in jobs:
-            if job.key[1] not in left:
+            runner = runners.get(job.key[1])
+            if runner != store.runner.name and not job.turn.maker.ended:
+                job.is_elsewhere = runner is not None
                 await self.cancel(job)
                 self.forget(job)  # the store has what became of it
 
@@ -235,19 +251,25 @@ class Background:
         for event in events:
             job.add(event)
 
-    async def _resume(self) -> None:
-        """Run again what an earlier server of this database left, when that server has ended."""
+    async def _take(self) -> None:
+        """Run again what other servers of this database left when they ended."""
         store = self._service.store
-        if not store.database.exists:
-            return
-        try:
-            while not await store.claim.take():
-                await asyncio.sleep(CLAIM_SECONDS)
-            for response in await store.responses.unfinished():
-                if (response.owner, response.id) not in self._jobs:
-                    await self._again(response)
-        except StoreFailure as error:
-            log.error("Cannot resume background responses: %s", error.message)
+        while True:
+            try:
+                if store.database.exists:
+                    await self._take_over()
+            except StoreFailure:
+                pass  # the log has it, and the next try may succeed
+            except SetupError as error:
+                log.error("Background responses do not run again: %s", error.message)
+                return
+            await asyncio.sleep(TAKE_SECONDS)
+
+    async def _take_over(self) -> None:
+        responses = self._service.store.responses
+        for runner in await responses.others():
+            for response in await responses.take_over(runner):
+                await self._again(response)
 
     async def _again(self, response: StoredResponse) -> None:
         """Run a response of an earlier server. If it is not possible here, it ends as failed."""
@@ -258,7 +280,8 @@ class Background:
             body = read(response.request["body"], self._service.limits)
             request = body.with_context(response.context[:at], response.context[at:])
         except MinikinError as error:
-            await self._service.store.responses.put(failed(response, error))
+            with suppress(StoreFailure):  # the log has it
+                await self._service.store.responses.put(failed(response, error), has_run=True)
             return
         ids = ResponseIds(response.id, response.created_at)
         self._run(ResponseTurn(self._service, request, response.owner, ids))

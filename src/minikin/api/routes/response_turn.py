@@ -47,6 +47,8 @@ class ResponseTurn:
         """The items of the input, as the store has them."""
         self.is_kept = True
         """False if the finished response could not be stored."""
+        self.is_another = False
+        """Whether another server has ended or deleted the response, or runs it."""
 
     async def events(self, noted: dict[str, Any]) -> AsyncGenerator[ResponseEvent, None]:
         """The events. Before the last one, the response is stored and its conversation is free.
@@ -89,7 +91,7 @@ class ResponseTurn:
             return
         response = stored(self.request, self.maker.response, self.items, self.owner)
         new = [*self.items, *response.body["output"]]
-        await self._service.store.responses.put(
+        self.is_another = not await self._service.store.responses.put(
             response,
             new,
             conversation=self.request.conversation,

@@ -94,7 +94,7 @@ class StoredResponses:
         if not found.body["background"]:
             raise InvalidRequest("Cannot cancel a synchronous response.")
         if found.request:  # another server runs it, and looks into the store
-            await self._store.put(cancelled(found), has_run=True)
+            await self._store.cancel(cancelled(found))
             found = await self._find(request)
         return json_response(in_full(found.body))
 
