@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx._transports.default
 import pytest
 import uvicorn.server
 from httpx._config import DEFAULT_TIMEOUT_CONFIG
@@ -31,6 +33,17 @@ def patient_clients():
         for part in ("connect", "read", "write", "pool"):
             patch.setattr(DEFAULT_TIMEOUT_CONFIG, part, PATIENCE)
         patch.setattr(keeping, "KEEP_SECONDS", PATIENCE)  # and a busy disk writes late
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def light_clients():
+    """Clients share the certificates: to read these takes longer than most requests."""
+    transports = httpx._transports.default
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            transports, "create_ssl_context", functools.cache(transports.create_ssl_context)
+        )
         yield
 
 
