@@ -35,6 +35,8 @@ SECONDS = 560
 LAYERS, HIDDEN, INSIDE, HEADS, KV_HEADS, DIM, VOCABULARY = 32, 4096, 14_336, 32, 8, 128, 128_256
 LENGTH = 1000
 """Tokens of the prompts of several streams."""
+STEPS = 48
+"""Tokens of their answers, of which the first 8 steps do not count."""
 CUDA = torch.device("cuda")
 BF16 = torch.bfloat16
 Result = dict[str, Any]
@@ -268,7 +270,7 @@ def model(bits: int | None, ceiling: float) -> Result:
             if not graphs and streams == 8:
                 continue
             list(steps(one, streams, 16, 8))  # records the graph
-            taken = sorted(list(steps(one, streams, prompt, 48))[-40:])
+            taken = sorted(list(steps(one, streams, prompt, STEPS))[8 - STEPS :])
             middle = taken[len(taken) // 2]
             keys = 2 * LAYERS * KV_HEADS * DIM * 2 * streams * prompt
             found[f"{streams} streams, {'graph' if graphs else 'no graph'}"] = {

@@ -7,6 +7,7 @@ import pytest
 from tests.attacks.__main__ import SECTIONS, run
 from tests.attacks.elsewhere import ELSEWHERE
 from tests.real_model import ROOT
+from tests.thorough import mostly_thorough
 
 ROWS = range(1, 132)
 
@@ -27,7 +28,7 @@ def test_every_row_is_tried_here_or_by_another_test():
 @pytest.mark.model
 @pytest.mark.parametrize(
     "sections",
-    ["bd", *(pytest.param(each, marks=pytest.mark.thorough) for each in ("acefg", "i", "j"))],
+    mostly_thorough(["b", "acdefg", "i", "j"], "b"),
 )
 async def test_each_is_answered_as_it_should_be_and_changes_nothing_else(sections):
     options = importlib.import_module(f"tests.attacks.section_{sections[0]}").OPTIONS

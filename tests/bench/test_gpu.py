@@ -15,6 +15,7 @@ def small(monkeypatch):
     for name, size in sizes.items():
         monkeypatch.setattr(gpu, name, size)
     monkeypatch.setattr(gpu, "LENGTH", 40)
+    monkeypatch.setattr(gpu, "STEPS", 10)
     monkeypatch.setattr(gpu, "VOCABULARY", 200)
     monkeypatch.setattr(gpu.Tokens, "vocab_size", 200)
     monkeypatch.setattr(gpu, "CUDA", torch.device("cpu"))
@@ -24,11 +25,13 @@ def small(monkeypatch):
     monkeypatch.setattr(gpu, "seconds", lambda work, times=20: (work(), 0.5)[1])
 
 
+@pytest.mark.thorough
 def test_kernels_are_compared_with_float64():
     found = gpu.kernels()
     assert all(one["error"] < 1e-5 for name, one in found.items() if name != "wrong")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bits", [None, 4])
 def test_streams_are_measured_with_and_without_graphs(bits):
     found = gpu.model(bits, 1e12)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.own_cache import own_cache
 from tests.real_model import ROOT
 
 SRC = ROOT / "src"
@@ -127,7 +128,11 @@ def _no_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     """An environment with an empty home."""
-    own = {"HOME": tmp_path, "XDG_STATE_HOME": tmp_path, "MINIKIN_CACHE": tmp_path / "cache"}
+    own = {
+        "HOME": tmp_path,
+        "XDG_STATE_HOME": tmp_path,
+        "MINIKIN_CACHE": own_cache(tmp_path / "cache"),
+    }
     return os.environ | {"PYTHONPATH": str(SRC)} | {key: str(path) for key, path in own.items()}
 
 

@@ -21,6 +21,7 @@ from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.native.build import load_library
 from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, VOCABULARY
+from tests.own_cache import own_cache
 
 pytestmark = pytest.mark.skipif(load_library() is None, reason="no gcc here")
 LIBRARY = load_library()
@@ -35,7 +36,7 @@ TOKENIZER = SimpleNamespace(
 def folder(tmp_path, monkeypatch, caplog):
     """The folder of packed files, which models of every size use."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setenv("MINIKIN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("MINIKIN_CACHE", str(own_cache(tmp_path / "cache")))
     monkeypatch.setattr(packed_cache, "LEAST_BYTES", 1)
     monkeypatch.setattr(loader.Tokenizer, "from_gguf", lambda metadata: TOKENIZER)
     return cache_folder() / "packed"

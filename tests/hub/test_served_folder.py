@@ -14,6 +14,7 @@ from minikin.config import ORIGINAL, SNAPSHOT
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_models import FAMILIES
 from tests.model_file.folder.quantized import quantize_folder
+from tests.own_cache import own_cache
 from tests.processes import free_port
 from tests.real_model import ROOT, real_server
 from tests.tokenizer.spelling_folder import END, WORD, write_spelling_folder
@@ -38,7 +39,7 @@ def home(tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch) ->
     for name, value in {
         "HF_ENDPOINT": server.url,
         "HF_HOME": str(tmp_path / "hf"),
-        "MINIKIN_CACHE": str(tmp_path / "cache"),
+        "MINIKIN_CACHE": str(own_cache(tmp_path / "cache")),
         "XDG_STATE_HOME": str(tmp_path / "state"),
         "OMP_NUM_THREADS": "1",
     }.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.own_cache import own_cache
 from tests.patience import PATIENCE, until
 from tests.real_model import default_model, real_server
 
@@ -31,7 +32,7 @@ def packed(cache: Path) -> list[Path]:
 
 def test_an_engine_whose_mapped_file_is_cut_off_comes_back(tmp_path, monkeypatch):
     model = ("--model", str(default_model()))
-    monkeypatch.setenv("MINIKIN_CACHE", str(tmp_path))
+    monkeypatch.setenv("MINIKIN_CACHE", str(own_cache(tmp_path)))
     with real_server(*model) as server:
         expected = said(server)
         until(lambda: packed(tmp_path))

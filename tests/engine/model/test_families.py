@@ -32,6 +32,7 @@ from tests.engine.model.verified import FORMS, GGUF_ONLY, table, written
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY
+from tests.thorough import mostly_thorough
 
 CPU = torch.device("cpu")
 CONTEXT, NEW = 192, 64
@@ -60,7 +61,11 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+USUAL = ("Llama 2", "Qwen3-MoE", "Gemma 2", "gpt-oss", "LFM2", "Qwen3.5")
+"""Families with one of each kind of layer: those that `make test` tries."""
+
+
+@pytest.fixture(scope="module", params=mostly_thorough(FAMILIES, *USUAL))
 def case(request, tmp_path_factory):
     tiny = FAMILIES[request.param]
     return tiny, tiny.make(), tmp_path_factory.mktemp("model")

@@ -18,6 +18,7 @@ from minikin.model_file.gguf import GGUFFile
 from tests.engine.model.test_families import PROMPTS, comparable, load, logits
 from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, MIXTURES
+from tests.thorough import mostly_thorough
 
 MXFP4 = GGMLQuantizationType.MXFP4
 
@@ -102,8 +103,14 @@ def fuse(monkeypatch) -> None:
     monkeypatch.setattr(gguf.GGUFWriter, "add_tensor", fused)
 
 
-@pytest.mark.parametrize("most", SETS)
-@pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.Q4_0])
+@pytest.mark.parametrize("most", mostly_thorough(SETS, SETS[0]))
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(GGMLQuantizationType.Q8_0, marks=pytest.mark.thorough),
+        GGMLQuantizationType.Q4_0,
+    ],
+)
 @torch.inference_mode()
 def test_each_kernel_set_computes_what_pytorch_does(tmp_path, most, kind):
     library = load_library(most)

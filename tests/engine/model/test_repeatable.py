@@ -15,6 +15,7 @@ from minikin.engine.native.kernels import Kernels
 from tests.engine.model.test_families import load
 from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, VOCABULARY
+from tests.thorough import mostly_thorough
 
 PREFIX = [(11 * i * i + i) % VOCABULARY for i in range(40)]
 
@@ -39,21 +40,20 @@ def joined(events):
     ]
 
 
-@pytest.mark.parametrize("kernels", ["PyTorch", "plain C", "AVX2", "AMX"])
+TRIED = (
+    "gpt-oss", "LFM2", "Qwen3-MoE", "Gemma 2", "Qwen3.5", "Qwen3-Next", "Granite 4 Hybrid MoE",
+    "Falcon-H1",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "family",
-    [
-        "Qwen3-MoE",
-        "gpt-oss",
-        "Gemma 2",
-        "LFM2",
-        "Qwen3.5",
-        "Qwen3-Next",
-        "Granite 4 Hybrid MoE",
-        "Falcon-H1",
-    ],
+    "kernels", mostly_thorough(["PyTorch", "plain C", "AVX2", "AMX"], "PyTorch", "AMX")
 )
-@pytest.mark.parametrize("kind", [GGMLQuantizationType.Q8_0, GGMLQuantizationType.F16])
+@pytest.mark.parametrize("family", mostly_thorough(TRIED, *TRIED[:2]))
+@pytest.mark.parametrize(
+    "kind",
+    [GGMLQuantizationType.Q8_0, pytest.param(GGMLQuantizationType.F16, marks=pytest.mark.thorough)],
+)
 def test_an_answer_with_a_seed_is_the_same_in_company(tmp_path, family, kind, kernels):
     library = None if kernels == "PyTorch" else load_library(kernels)
     if kernels != "PyTorch" and library is None:

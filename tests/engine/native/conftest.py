@@ -12,8 +12,9 @@ import pytest
 from minikin.engine.native.build import SOURCE, load_library
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.native.variants import PLAIN, SETS
+from tests.thorough import mostly_thorough
 
-AVX2, LAST = "AVX2", "AMX"
+AVX2 = "AVX2"
 
 
 @pytest.fixture(autouse=True)
@@ -27,11 +28,8 @@ def plain():
     return found(PLAIN)
 
 
-# The emulation of the last set of x86 is slow to compile and to run.
-@pytest.fixture(
-    scope="session",
-    params=[pytest.param(s, marks=pytest.mark.thorough if s == LAST else ()) for s in SETS],
-)
+# The emulation of the last sets of x86 is slow to compile and to run.
+@pytest.fixture(scope="session", params=mostly_thorough(SETS, *SETS[:2]))
 def kernels(request, tmp_path_factory):
     """The kernels of each set, on a processor that lacks its instructions by emulation."""
     kernels = found(request.param)
