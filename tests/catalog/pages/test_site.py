@@ -1,6 +1,5 @@
 import json
 import re
-import time
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -264,25 +263,18 @@ def markdown_links(text):
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The whole catalog as a fresh install has it, built once, and how long that took."""
+    """The whole catalog as a fresh install has it, built once."""
     folder = tmp_path_factory.mktemp("site")
     catalog = catalogs.load(folder / "nothing", NOW)
     assert len(catalog.offerings) > 4_800
-    begun = time.process_time()  # the processor's time: other work on the machine doesn't count
     Site(catalog).write(folder)
-    return folder, time.process_time() - begun
+    return folder
 
 
-def test_the_whole_catalog_builds_in_under_20_seconds(built):
-    assert built[1] < 20
-
-
-@pytest.mark.parametrize(
-    ("form", "read"),
-    [pytest.param("html", html_links, marks=pytest.mark.thorough), ("content", markdown_links)],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize(("form", "read"), [("html", html_links), ("content", markdown_links)])
 def test_every_link_leads_somewhere_and_to_every_page_leads_a_link(built, form, read):
-    root = built[0] / form
+    root = built / form
     pages = {}
     for path in (*root.rglob("*.html"), *root.rglob("*.md")):
         pages[str(path)] = read(path.read_text(encoding="utf-8"))
@@ -310,27 +302,30 @@ def test_every_link_leads_somewhere_and_to_every_page_leads_a_link(built, form, 
     assert checked > 50_000
 
 
+@pytest.mark.thorough
 def test_no_page_is_heavy(built):
-    sizes = {path: path.stat().st_size for path in (built[0] / "html").rglob("*.html")}
+    sizes = {path: path.stat().st_size for path in (built / "html").rglob("*.html")}
     assert max(sizes.values()) < 300_000, max(sizes, key=sizes.__getitem__)
     # GitHub renders no Markdown above this.
-    assert max(path.stat().st_size for path in built[0].rglob("*.md")) < 512 * 1024
+    assert max(path.stat().st_size for path in built.rglob("*.md")) < 512 * 1024
 
 
+@pytest.mark.thorough
 def test_the_html_needs_no_network(built):
-    text = (built[0] / "html" / "models" / "gpt-4.1-mini.html").read_text()
+    text = (built / "html" / "models" / "gpt-4.1-mini.html").read_text()
     sources = re.findall(r'(?:src|<link[^>]* href)="([^"]*)"', text)
     assert {"../style.css", "../table.js"} < set(sources)
     assert not any(source.startswith(("http", "//")) for source in sources)
-    for style in (built[0] / "html").glob("*.css"):
+    for style in (built / "html").glob("*.css"):
         assert "url(" not in style.read_text()
-    for script in (built[0] / "html").glob("*.js"):
+    for script in (built / "html").glob("*.js"):
         assert not re.search(r"http(?!://www.w3.org/2000/svg)|fetch|import", script.read_text())
 
 
+@pytest.mark.thorough
 def test_no_page_has_a_script_or_style_that_its_policy_refuses(built):
     for name in ("index.html", "models/gpt-4.1-mini.html", "offerings/page-1.html"):
-        text = (built[0] / "html" / name).read_text()
+        text = (built / "html" / name).read_text()
         inline = re.findall(
             r"<script(?![^>]*(?: src=|application/json))|<style| style=| on\\w+=", text
         )
