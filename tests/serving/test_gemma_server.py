@@ -10,7 +10,7 @@ import pytest
 from tests.gemma_model import gemma_model
 from tests.real_model import real_server
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]  # the first time, it is fetched
+pytestmark = [pytest.mark.model, pytest.mark.thorough, pytest.mark.timeout(900)]  # it is fetched
 
 LIST = {"role": "user", "content": "Monday, Tuesday, Wednesday,"}
 

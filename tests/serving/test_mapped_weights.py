@@ -12,7 +12,7 @@ from tests.own_cache import own_cache
 from tests.patience import PATIENCE, until
 from tests.real_model import default_model, real_server
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 ASK = {
     "model": "gpt-4.1-mini",

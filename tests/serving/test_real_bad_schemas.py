@@ -9,7 +9,6 @@ import asyncio
 import json
 import re
 from contextlib import asynccontextmanager
-from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -17,7 +16,7 @@ import pytest
 
 from tests.real_model import default_model, real_server
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 CANARY = {
     "model": "gpt-4.1-mini",
@@ -261,8 +260,7 @@ async def test_grammars_of_other_servers_are_no_parameters(watched):
             assert answer.status_code == 400, (row, answer.text)
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.thorough)])
-async def test_tools_that_are_not_strict_are_followed_as_far_as_can_be(watched, every):
+async def test_tools_that_are_not_strict_are_followed_as_far_as_can_be(watched):
     named = {"type": "function", "function": {"name": "f"}}
     bodies = TOOLS_ANSWERED | {
         row: {
@@ -274,7 +272,7 @@ async def test_tools_that_are_not_strict_are_followed_as_far_as_can_be(watched, 
         for one in [body["response_format"]["json_schema"]["schema"]]
     }
     async with watched.beside():
-        for row, body in islice(bodies.items(), 0, None, every):
+        for row, body in bodies.items():
             answer = await watched.ask(body, seconds=60)
             # The model reads of its tools, so they must fit its window.
             too_long = re.search("context_length_exceeded|bytes, at most", answer.text)
@@ -318,7 +316,6 @@ async def test_one_call_is_all_that_comes_without_parallel_calls(watched):
     assert len(answer.json()["choices"][0]["message"]["tool_calls"]) == 1
 
 
-@pytest.mark.thorough
 async def test_some_of_200_concurrent_bombs_get_a_retry_after(watched):
     """Row 63: the workers' queue is bounded, and plain requests don't wait for it."""
     many = names(1_000)
@@ -337,7 +334,6 @@ async def test_some_of_200_concurrent_bombs_get_a_retry_after(watched):
     assert {answer.status_code for answer in answers} <= {200, 400, 429, 503}
 
 
-@pytest.mark.thorough
 async def test_many_small_schemas_leave_the_memory_as_it_is(watched, server):
     def resident():
         pids = (server.process.pid, server.engine_pid())

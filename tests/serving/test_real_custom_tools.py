@@ -9,7 +9,7 @@ import pytest
 
 from tests.real_model import default_model, real_server
 
-pytestmark = pytest.mark.model
+pytestmark = [pytest.mark.model, pytest.mark.thorough]
 
 MODEL = "gpt-4.1-mini"
 SUM = r"""
