@@ -224,7 +224,6 @@ def test_a_disk_with_little_space_is_left_alone(folder, model, monkeypatch, capl
 
 
 def test_a_folder_that_cannot_be_made_is_a_line_of_the_log(folder, model, caplog):
-    folder.parent.mkdir()
     folder.write_text("not a folder")
     assert answer(model)
     assert said(caplog) == ["Unpacking", "Cannot"]
