@@ -48,6 +48,7 @@ PARAMETER = Elements("<parameter=", ">\n", "\n</parameter>\n")
 SEED_PARAMETER = Elements("<parameter=", ">", "</parameter>\n")
 MINIMAX_PARAMETER = Elements('<parameter name="', '">', "</parameter>\n")
 GLM_PARAMETER = Elements(KEY, f"{KEY_END}\n{VALUE}", f"{VALUE_END}\n")
+GLM_IN_LINE_PARAMETER = Elements(KEY, f"{KEY_END}{VALUE}", VALUE_END)
 
 CALL_MARKS = (
     TOOL_CALL,

@@ -8,6 +8,7 @@ from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
     GLM,
+    GLM_IN_LINE,
     GRANITE,
     LFM2,
     LISTED,
@@ -152,6 +153,18 @@ _APART = {
             "",
             "<arg_key>a</arg_key>\n<arg_value>",
             "<arg_key>a</arg_key>\n<arg_value>",
+        ),
+    ),
+    "GLM-4.7": _apart(
+        GLM_IN_LINE,
+        "Call as <arg_key>k</arg_key><arg_value>v</arg_value>: ",
+        "NAMEARGUMENTS</tool_call>",
+        ("<tool_call>", "<tool_call>", ""),
+        parts=(
+            "<arg_key>NAME</arg_key><arg_value>VALUE</arg_value>",
+            "",
+            "<arg_key>a</arg_key><arg_value>",
+            "<arg_key>a</arg_key><arg_value>",
         ),
     ),
     "MiniMax-M2": _apart(

@@ -8,6 +8,7 @@ import pytest
 from minikin.chat.call_formats import (
     ELEMENTS,
     GLM,
+    GLM_IN_LINE,
     GRANITE,
     LFM2,
     LISTED,
@@ -101,6 +102,7 @@ def test_the_template_shows_the_format_of_calls():
     assert format_of("{{ tools }} <|tool_call|> followed by a JSON list of tools") == GRANITE
     assert format_of('{{ tools }} ipython "parameters"') == LLAMA
     assert format_of("{{ tools }} <tool_call>f\n<arg_key>a</arg_key>\n<arg_value>1") == GLM
+    assert format_of("{{ tools }} <tool_call>f<arg_key>a</arg_key><arg_value>1") == GLM_IN_LINE
     assert format_of("{{ tools }} <seed:tool_call><function=f><parameter=a>1") == SEED
     assert format_of('{{ tools }} <minimax:tool_call>\n<invoke name="f">') == MINIMAX
     assert format_of("{{ tools }} List of tools: <|tool_list_start|>[") == LFM2

@@ -29,6 +29,7 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     """The text that never occurs in content. A call starts here."""
     before_name: str
     before_arguments: str
+    """If it is empty, the name ends before the first character that names do not have."""
     end: str
     again: str
     """The text before each further call. Formats without one use a line break and `begin`."""
@@ -139,6 +140,16 @@ GLM = CallFormat(
 )
 """GLM-4.5 and GLM-4.6."""
 
+GLM_IN_LINE = CallFormat(
+    begin=marks.TOOL_CALL,
+    before_name="",
+    before_arguments="",
+    end=marks.TOOL_CALL_END,
+    again=marks.TOOL_CALL,
+    elements=marks.GLM_IN_LINE_PARAMETER,
+)
+"""GLM-4.7: the same without line breaks."""
+
 LFM2 = CallFormat(
     begin=f"{marks.LFM_CALLS}[",
     before_name="",
@@ -235,6 +246,7 @@ _BY_SIGN = {
     SEED: re.compile(marks.SEED_CALL),
     MINIMAX: re.compile(marks.MINIMAX_CALL),
     GLM: re.compile(rf"{marks.KEY_END}(\n|\\n){marks.VALUE}"),
+    GLM_IN_LINE: re.compile(f"{marks.KEY_END}{marks.VALUE}"),
     LFM2: re.compile(r"<\|tool_(list|call)_start\|>|List of tools: "),
     OLMO: re.compile(marks.FUNCTION_CALLS),
     TAGGED_IN_LINE: re.compile(r"""<tool_call>\{\s*\\?["']name"""),

@@ -14,6 +14,7 @@ from minikin.chat.call_formats import CallFormat
 
 MAX_NAME = 64
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_AFTER_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -106,7 +107,7 @@ class CallReader:
         buffer = self._buffer
         if len(buffer) < len(before) and before.startswith(buffer):
             return
-        at = buffer.find(after, len(before))
+        at = self._name_end(len(before))
         name = buffer[len(before) : at if at >= 0 else None]
         if not buffer.startswith(before) or len(name) > MAX_NAME + len(after):
             yield from self._give_up()
@@ -119,6 +120,13 @@ class CallReader:
                 self._buffer = arguments
                 self._begin_arguments(name)
                 yield CallBegun(name)
+
+    def _name_end(self, start: int) -> int:
+        """The end of the name that begins at `start` of the buffer. -1: it is not there yet."""
+        if after := self._form.before_arguments:
+            return self._buffer.find(after, start)
+        found = _AFTER_NAME.search(self._buffer, start)
+        return found.start() if found else -1
 
     def _has_begun(self, arguments: str) -> bool | None:
         """Whether this is the start of arguments. None: it is too short to know."""

@@ -55,16 +55,15 @@ def _watched(plan: Plan) -> Watched:
     if call is None:
         return Watched(tuple(begins), marks=marks, thoughts=plan.thoughts)
     marks |= call.marks
+    head = call.before_arguments
     ends = [
         f"{call.before_name or call.begin}{part.function}{call.before_arguments}"
         for part in plan.functions
         if part.lark
     ]
     if call.elements or call.keywords:  # no JSON object follows the beginning of a call
-        ends = [call.begin]
-    return Watched(
-        tuple(begins), call.begin, call.before_arguments, marks, plan.thoughts, tuple(ends)
-    )
+        ends, head = [call.begin], call.begin
+    return Watched(tuple(begins), call.begin, head, marks, plan.thoughts, tuple(ends))
 
 
 def _grammar(plan: Plan) -> str:
