@@ -30,7 +30,9 @@ class Fields:
 
     def count(self, key: str, *, most: int) -> int:
         """A count of 0 to `most`. 0 if it is missing. Raises ModelFileError."""
-        return 0 if self.get(key) in (None, 0) else self.whole(key, most=most)
+        value = self.get(key)
+        missing = value is None or (type(value) is int and value == 0)
+        return 0 if missing else self.whole(key, most=most)
 
     def number(self, key: str, default: float | None = None) -> float:
         """A number of 0 or more, or the default. Raises ModelFileError."""
