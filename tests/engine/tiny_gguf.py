@@ -31,9 +31,12 @@ def write_gguf(
     if feed_forward := getattr(c, "intermediate_size", None):
         writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(c.num_attention_heads)
-    writer.add_head_count_kv(key_heads(c))
-    writer.add_key_length(head_dim)
-    writer.add_value_length(head_dim)
+    writer.add_head_count_kv(1 if split_heads(tiny, c) else key_heads(c))
+    if rank := getattr(c, "kv_lora_rank", None):
+        add_latent(writer, c, rank, split=split_heads(tiny, c))
+    else:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
     writer.add_context_length(c.max_position_embeddings)
     writer.add_layer_norm_rms_eps(getattr(c, "rms_norm_eps", None) or c.norm_eps)
     if "rope.freq_base" not in tiny.metadata:
@@ -58,6 +61,26 @@ def write_gguf(
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def split_heads(tiny: Tiny, config: transformers.PreTrainedConfig) -> bool:
+    """Whether each head of latent attention has its own matrices, as in newer files."""
+    return hasattr(config, "kv_lora_rank") and not tiny.joined_heads
+
+
+def add_latent(
+    writer: gguf.GGUFWriter, config: transformers.PreTrainedConfig, rank: int, *, split: bool
+) -> None:
+    key, value = config.qk_nope_head_dim + config.qk_rope_head_dim, config.v_head_dim
+    writer.add_kv_lora_rank(rank)
+    if config.q_lora_rank:
+        writer.add_q_lora_rank(config.q_lora_rank)
+    writer.add_rope_dimension_count(config.qk_rope_head_dim)
+    writer.add_key_length(rank + config.qk_rope_head_dim if split else key)
+    writer.add_value_length(rank if split else value)
+    if split:
+        writer.add_key_length_mla(key)
+        writer.add_value_length_mla(value)
 
 
 def key_heads(config: transformers.PreTrainedConfig) -> int | list[int]:
@@ -91,7 +114,10 @@ def gguf_tensors(
             values = multiplied(name, values, model.config)
         if tiny.side_by_side and any(part in name for part in ("q_proj", "k_proj")):
             values = side_by_side(values, head_dim)
-        for part, numbers in as_written(tiny, name, values):
+        written = as_written(tiny, name, values)
+        if name.endswith("kv_b_proj.weight") and not tiny.joined_heads:
+            written = each_head(name, values, model.config)
+        for part, numbers in written:
             own = names.get_name(part, (".weight", ".bias"))
             assert own, name
             found[own] = numbers
@@ -142,6 +168,16 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
     halves = (values[:, ::2], values[:, 1::2]) if odd else np.split(values, 2, axis=1)
     for half, part in zip(halves, ("gate", "up"), strict=True):
         yield name.replace("gate_up", part), np.ascontiguousarray(half)
+
+
+def each_head(
+    name: str, values: np.ndarray, config: transformers.PreTrainedConfig
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The matrices of keys, transposed, and of values."""
+    heads = values.reshape(config.num_attention_heads, -1, config.kv_lora_rank)
+    keys, kept = np.split(heads, [config.qk_nope_head_dim], axis=1)
+    yield name.replace("kv_b", "k_b"), np.ascontiguousarray(keys.swapaxes(1, 2))
+    yield name.replace("kv_b", "v_b"), np.ascontiguousarray(kept)
 
 
 def delta_net(

@@ -37,6 +37,8 @@ class Tiny:
     """Under the architecture's name."""
     tensors: dict[str, list[float]] = field(default_factory=dict)
     side_by_side: bool = False
+    joined_heads: bool = False
+    """Of latent attention: the matrices of keys and values are one tensor, as in old files."""
     vision: dict[str, Any] = field(default_factory=dict)
     """The sizes of a part that sees. Text does not pass through it."""
     norms_from_zero: bool = False
@@ -88,6 +90,11 @@ DEEPSEEK_GGUF = {
     "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64,
     "leading_dense_block_count": 1, "expert_gating_func": 2, "expert_weights_scale": 1.5,
 }  # fmt: skip
+LATENT = DEEPSEEK | {
+    "num_key_value_heads": 4, "kv_lora_rank": 64, "q_lora_rank": None, "qk_nope_head_dim": 32,
+    "qk_rope_head_dim": 32, "v_head_dim": 32, "n_group": 1, "topk_group": 1,
+}  # fmt: skip
+DEEPSEEK_YARN = YARN | {"mscale": 0.707, "mscale_all_dim": 0.707}
 GRANITE = {
     "embedding_multiplier": 12.0, "residual_multiplier": 0.22, "logits_scaling": 8.0,
     "attention_multiplier": 0.015625,
@@ -457,6 +464,42 @@ FAMILIES = {
         DEEPSEEK | {"head_dim": 32, "n_shared_experts": 1, "attention_bias": True},
         DEEPSEEK_GGUF | {"expert_shared_count": 1, "rope.dimension_count": 16},
     ),
+    "DeepSeek-V2-Lite": Tiny(
+        MODEL_ARCH.DEEPSEEK2,
+        "DeepseekV2",
+        LATENT
+        | {
+            "n_shared_experts": 2, "norm_topk_prob": False, "routed_scaling_factor": 1.0,
+            "rope_parameters": DEEPSEEK_YARN,
+        },
+        {
+            "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64,
+            "leading_dense_block_count": 1, "expert_shared_count": 2,
+            "rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": 64,
+            "rope.scaling.yarn_log_multiplier": 0.0707,
+        },
+        joined_heads=True,
+    ),
+    "DeepSeek-V3": Tiny(
+        MODEL_ARCH.DEEPSEEK2,
+        "DeepseekV3",
+        LATENT | {"n_shared_experts": 2, "n_group": 4, "topk_group": 2},
+        DEEPSEEK_GGUF
+        | {
+            "expert_shared_count": 2, "expert_weights_norm": True, "expert_group_count": 4,
+            "expert_group_used_count": 2,
+        },
+    ),
+    "GLM-4.7-Flash": Tiny(
+        MODEL_ARCH.DEEPSEEK2,
+        "Glm4MoeLite",
+        LATENT
+        | {
+            "n_shared_experts": 1, "q_lora_rank": 32, "qk_nope_head_dim": 64, "v_head_dim": 96,
+        },
+        DEEPSEEK_GGUF | {"expert_shared_count": 1, "expert_weights_norm": True},
+    ),
     "dots.llm1": Tiny(
         MODEL_ARCH.DOTS1,
         "Dots1",
@@ -496,5 +539,7 @@ STATEFUL = frozenset(
     }
 )  # fmt: skip
 """Some of their layers have a state in place of keys and values."""
+LATENTS = frozenset(name for name, tiny in FAMILIES.items() if "kv_lora_rank" in tiny.config)
+"""Their heads make keys and values from a latent vector."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

@@ -53,8 +53,10 @@ class Family:
     """Layers with a window do not scale their positions."""
     mixture: bool = False
     """Layers are mixtures of experts. In other families, the file says whether they are."""
-    sigmoid: bool = False
-    """Experts get their weights by a sigmoid, unless the file says otherwise."""
+    sigmoid: bool | None = False
+    """Experts get their weights by a sigmoid. None: the file says whether they do."""
+    normalized: bool = True
+    """The weights of a row's experts add up to 1, unless the file says otherwise."""
     gated_shared: bool = False
     """The weight of the shared experts is the sigmoid of a gate."""
     optional_tensors: tuple[str, ...] = ()
@@ -73,6 +75,8 @@ class Family:
     """The value heads of a delta net's key head are adjacent in GGUF files too."""
     gated_attention: bool = False
     """Each output of attention is multiplied by a sigmoid, of gates beside the queries."""
+    latent: bool = False
+    """Keys and values are made from a vector that all heads share. See `Latent`."""
     final_norm: str = "output_norm.weight"
     """The tensor of the norm after the last layer."""
     rounded_yarn: bool = True
@@ -171,6 +175,10 @@ FAMILIES = {
         feed_forward_norm="post_attention_norm.weight",
         mixture=True,
         sigmoid=True,
+    ),
+    # DeepSeek V2 and V3, GLM-4.7-Flash.
+    "deepseek2": Family(
+        side_by_side=True, latent=True, mixture=True, sigmoid=None, normalized=False
     ),
     "dots1": Family(layer_tensors=_QUERY_KEY_NORMS, mixture=True, sigmoid=True),
     "minimax-m2": Family(layer_tensors=_QUERY_KEY_NORMS, mixture=True, sigmoid=True),

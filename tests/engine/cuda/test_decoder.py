@@ -18,14 +18,15 @@ from minikin.engine.span import Span
 from tests.engine.cuda import tiny as device
 from tests.engine.model.test_families import PROMPTS, answers, load, logits
 from tests.engine.tiny_gguf import write_gguf
-from tests.engine.tiny_models import FAMILIES, STATEFUL
+from tests.engine.tiny_models import FAMILIES, LATENTS, STATEFUL
 from tests.thorough import mostly_thorough
 
 READING = ["Llama 2", "Gemma 2", "gpt-oss", "Qwen3-MoE", "GLM-4.5"]
 
 
 @pytest.mark.parametrize(
-    "family", mostly_thorough([name for name in FAMILIES if name not in STATEFUL], *READING[:3])
+    "family",
+    mostly_thorough([name for name in FAMILIES if name not in STATEFUL | LATENTS], *READING[:3]),
 )
 @torch.inference_mode()
 def test_each_family_computes_what_the_cpu_does(tmp_path, family):

@@ -31,7 +31,7 @@ from minikin.model_file.model_file import open_model_file
 from tests.engine.model.verified import FORMS, GGUF_ONLY, table, written
 from tests.engine.tiny_folders import write_folder
 from tests.engine.tiny_gguf import write_gguf
-from tests.engine.tiny_models import FAMILIES, MIXTURES, VOCABULARY
+from tests.engine.tiny_models import FAMILIES, LATENTS, MIXTURES, VOCABULARY
 from tests.thorough import mostly_thorough
 
 CPU = torch.device("cpu")
@@ -138,7 +138,8 @@ def test_logits_and_text_are_those_of_transformers(case, engine):
 def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
     tiny, _, _ = case
     family = name_of(tiny)
-    tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
+    if family not in LATENTS:  # its heads have sizes that fit
+        tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
     path = tmp_path / "model.gguf"
     write_gguf(tiny, tiny.make(), path, kind)
     ours, plain = load(path, Kernels(load_library(), 1)), load(path)
@@ -198,6 +199,9 @@ ODD = (
         "Qwen3-Next",
         "Granite 4 Hybrid",
         "Falcon-H1",
+        "DeepSeek-V2-Lite",
+        "DeepSeek-V3",
+        "GLM-4.7-Flash",
     ],
 )
 def test_odd_metadata_is_read_or_refused(tmp_path, family):
@@ -249,6 +253,12 @@ def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
         ("Llama 2", {"expert_count": 4, "expert_used_count": 2}, "ffn_gate_up_exps.weight must"),
         ("Qwen3.5-MoE", {"expert_shared_feed_forward_length": 100}, "length can't be 100"),
         ("Qwen3-Next", {"attention.recurrent_layers": [True]}, "recurrent_layers can't be"),
+        ("GLM-4.7-Flash", {"expert_gating_func": 4}, "expert_gating_func can't be 4"),
+        ("DeepSeek-V3", {"expert_group_count": 3}, "expert_group_count can't be 3"),
+        ("DeepSeek-V3", {"expert_group_count": 8}, "expert_group_count can't be 8"),
+        ("DeepSeek-V3", {"expert_group_used_count": None}, "expert_group_used_count"),
+        ("DeepSeek-V3", {"expert_group_used_count": 1}, "expert_group_used_count can't be 1"),
+        ("DeepSeek-V3", {"expert_gating_func": 1}, "can't be"),
         ("Mixtral", {"expert_count": 0}, "ffn_up.weight must .* is missing"),
     ],
 )

@@ -92,9 +92,19 @@ def made(folder, data, kind=None):
 
 
 @pytest.mark.parametrize(
-    "family", ["LFM2", "Qwen3.5", "Qwen3-Next", "Granite 4 Hybrid", "Falcon-H1", "Qwen3"]
+    "family",
+    [
+        "LFM2",
+        "Qwen3.5",
+        "Qwen3-Next",
+        "Granite 4 Hybrid",
+        "Falcon-H1",
+        "Qwen3",
+        "DeepSeek-V2-Lite",
+        "GLM-4.7-Flash",
+    ],
 )
-def test_layers_with_a_state_need_no_keys(tmp_path, machine, family):
+def test_keys_values_and_states_of_each_layer_count(tmp_path, machine, family):
     tiny = FAMILIES[family]
     write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
     machine(kernels=True)

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 import gguf
 
 from minikin.chat.call_formats import (
+    DEEPSEEK,
     ELEMENTS,
     GLM,
+    GLM_IN_LINE,
     GRANITE,
     HARMONY,
     LFM2,
@@ -66,6 +68,8 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "LFM2-MoE": (LFM2,),
     "GLM-4.5": (GLM,),
     "GLM-4.5-Air": (GLM,),
+    "DeepSeek-V3": (DEEPSEEK,),
+    "GLM-4.7-Flash": (GLM_IN_LINE,),
     "MiniMax-M2": (MINIMAX,),
     "gpt-oss": (HARMONY,),
 }
@@ -88,6 +92,8 @@ THOUGHTS: dict[str, tuple[str, ...]] = {
     "LFM2": (THINK_BEGIN,),
     "GLM-4.5": (THINK_BEGIN,),
     "GLM-4.5-Air": (THINK_BEGIN,),
+    "DeepSeek-V3": (THINK_BEGIN,),
+    "GLM-4.7-Flash": (THINK_BEGIN,),
     "MiniMax-M2": (THINK_BEGIN,),
     "Phi-4-mini": (THINK_BEGIN,),
     "gpt-oss": (f"{CHANNEL}analysis",),

@@ -12,11 +12,12 @@ from minikin.engine.batch import make_batch
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
 from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.layer_weights import LayerWeights
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.native_decoder import NativeDecoder
 from minikin.engine.model.native_layers import NativeLayers
 from minikin.engine.model.rope import Rope
-from minikin.engine.model.weights import LayerWeights, Weights
+from minikin.engine.model.weights import Weights
 from minikin.engine.native.contract import GROUP
 from minikin.engine.native.kernels import Inputs, PackedMatrix
 from minikin.engine.native.quantized import Blocks

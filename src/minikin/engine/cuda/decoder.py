@@ -27,7 +27,7 @@ class CudaDecoder:
     """Embedding, layers of attention and feed-forward, norm, head. See `Decoder`.
 
     Rows of answers and rows of prompts are passes of their own. The residual stream is float32.
-    All layers must be attention: `TorchDecoder` computes those with a state.
+    All layers must be attention, and none latent: `TorchDecoder` computes the others.
     """
 
     def __init__(

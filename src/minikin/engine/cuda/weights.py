@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from minikin.engine.cuda.matrix import DeviceMatrix, bytes_of
+from minikin.engine.model.layer_weights import LayerWeights
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
-from minikin.engine.model.weights import LayerWeights, Weights
+from minikin.engine.model.weights import Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class DeviceMixture:
     used: int
     sigmoid: bool
     scale: float
+    groups: int
+    used_groups: int
     normalized: bool
 
     @classmethod
@@ -57,6 +60,8 @@ class DeviceMixture:
             used=same.used,
             sigmoid=same.sigmoid,
             scale=same.scale,
+            groups=same.groups,
+            used_groups=same.used_groups,
             normalized=same.normalized,
         )
 

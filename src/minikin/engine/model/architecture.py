@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from minikin.engine.model.latent import Latent, latent_scale, read_latent
 from minikin.engine.model.recurrence import (
     Recurrence,
     read_delta_net,
@@ -34,6 +35,8 @@ class Experts:
     gated: bool = False
     sigmoid: bool = False
     scale: float = 1.0
+    groups: int = 1
+    used_groups: int = 1
     first: int = 0
     """The first layer with a mixture."""
 
@@ -69,6 +72,8 @@ class Architecture:
     recurs: tuple[bool, ...]
     """For each layer, whether it has the `recurrence`, in place of attention or beside it."""
     recurrence: Recurrence | None = None
+    latent: Latent | None = None
+    """How heads make keys and values, if not from the hidden state."""
     gated_attention: bool = False
     """Each output of attention is multiplied by the sigmoid of a gate."""
     experts: Experts | None = None
@@ -119,14 +124,17 @@ class Architecture:
         layers -= skipped
         hidden = fields.whole("embedding_length", most=_MOST_WIDTH)
         heads = fields.whole("attention.head_count", most=_MOST_HEADS)
-        head_dim = _head_dim(fields, hidden, heads)
+        latent, head_dim = (
+            read_latent(fields) if family.latent else (None, _head_dim(fields, hidden, heads))
+        )
         context = min(fields.whole("context_length"), context_length or 2**31)
         windows = _windows(fields, family, layers)
-        experts = _experts(fields, family, layers)
+        experts = _experts(file, fields, family, layers)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
+        scale = latent_scale(fields, head_dim) if latent else query_width**-0.5
         residual = _residual_scale(fields, family)
         epsilon = fields.number("attention.layer_norm_rms_epsilon")
-        kv_heads = _kv_heads(fields, family, heads, layers)
+        kv_heads = [heads] * layers if latent else _kv_heads(fields, family, heads, layers)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
         return cls(
             layers=layers,
@@ -143,12 +151,13 @@ class Architecture:
             context_length=context,
             norm_epsilon=epsilon / residual**2,
             plain_epsilon=epsilon,
-            attention_scale=fields.number("attention.scale", query_width**-0.5),
+            attention_scale=fields.number("attention.scale", scale),
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, context),
             attends=tuple(count > 0 for count in kv_heads),
             recurs=tuple(family.parallel or count == 0 for count in kv_heads),
             recurrence=_recurrence(fields, family, hidden, kv_heads),
+            latent=latent,
             gated_attention=family.gated_attention,
             experts=experts,
             activation=family.activation,
@@ -181,6 +190,11 @@ class Architecture:
         return 2 * sum(self.attends) * self.kv_heads * self.head_dim
 
     @property
+    def value_dim(self) -> int:
+        """The size of a head's output."""
+        return self.latent.value_dim if self.latent else self.head_dim
+
+    @property
     def state_size(self) -> int:
         """The floats of a sequence's state in all layers."""
         return sum(self.recurs) * self.recurrence.size if self.recurrence else 0
@@ -189,14 +203,17 @@ class Architecture:
         """The order of the rows of queries or keys, if it differs from the file's order.
 
         int64 [heads * head_dim]. In a file, the two rows of a rotary pair are adjacent, or half of
-        the rotated rows apart. `rotate` rotates row i with row i + head_dim / 2.
+        the rotated rows apart. The rotated rows come first, with latent attention last. `rotate`
+        rotates row i with row i + head_dim / 2.
         """
         turning = 2 * max(len(rope.frequencies) for rope in self.ropes)
         rows = np.arange(self.head_dim)
+        if self.latent:
+            rows = np.roll(rows, turning)
         pairs = rows[:turning]
         pairs = pairs.reshape(-1, 2).T if self.side_by_side else pairs.reshape(2, -1)
         order = np.hstack([pairs, rows[turning:].reshape(2, -1)]).reshape(-1)
-        if (order == rows).all():
+        if (order == np.arange(self.head_dim)).all():
             return None
         return (np.arange(heads)[:, None] * self.head_dim + order).reshape(-1)
 
@@ -271,31 +288,49 @@ def _recurrence(
     return read_short_convolution(fields, hidden)
 
 
-def _experts(fields: Fields, family: Family, layers: int) -> Experts | None:
+def _experts(file: ModelFile, fields: Fields, family: Family, layers: int) -> Experts | None:
     stated = fields.get("expert_count")
     if not family.mixture and (stated is None or (isinstance(stated, int) and stated == 0)):
         return None
     count = fields.whole("expert_count", most=_MOST_EXPERTS)
     used = fields.whole("expert_used_count", most=count)
     # How a row's experts get their weights: a softmax before or after the choice, or a sigmoid.
-    how = fields.whole("expert_gating_func", 2 if family.sigmoid else 1)
-    if how not in (1, 2, 3) or (how == 2) != family.sigmoid:
+    # Old files of DeepSeek do not say it, but only a sigmoid has a correction.
+    corrected = any(name.endswith(".exp_probs_b.bias") for name in file.tensors)
+    usual = corrected if family.sigmoid is None else family.sigmoid
+    how = fields.whole("expert_gating_func", 2 if usual else 1)
+    if how not in (1, 2, 3) or (family.sigmoid is not None and (how == 2) != family.sigmoid):
         raise fields.wrong("expert_gating_func")
     scale = fields.number("expert_weights_scale", 1.0) or 1.0  # 0 means none
-    if scale != 1 and not family.sigmoid:
+    if scale != 1 and how != 2:
         raise fields.wrong("expert_weights_scale")
-    if fields.count("expert_group_count", most=1) > 1:
-        raise fields.wrong("expert_group_count")
+    groups, used_groups = _groups(fields, count, used, sigmoid=how == 2)
     return Experts(
         count,
         used,
-        fields.flag("expert_weights_norm", True),
+        fields.flag("expert_weights_norm", family.normalized),
         shared=_shared(fields, family, count),
         gated=family.gated_shared,
         sigmoid=how == 2,
         scale=scale,
+        groups=groups,
+        used_groups=used_groups,
         first=fields.count("leading_dense_block_count", most=layers - 1),
     )
+
+
+def _groups(fields: Fields, count: int, used: int, *, sigmoid: bool) -> tuple[int, int]:
+    """The groups of experts, and how many of them a row uses."""
+    groups = fields.count("expert_group_count", most=count) or 1
+    if groups == 1:
+        return 1, 1
+    size, rest = divmod(count, groups)
+    if not sigmoid or rest or size < 2:
+        raise fields.wrong("expert_group_count")
+    chosen = fields.whole("expert_group_used_count", most=groups)
+    if chosen * size < used:
+        raise fields.wrong("expert_group_used_count")
+    return groups, chosen
 
 
 def _shared(fields: Fields, family: Family, count: int) -> int:

@@ -63,6 +63,8 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
     layers, heads = field("block_count"), max(field("attention.head_count"), 1)
     width = field("attention.key_length") or field("embedding_length") // heads
     kv_heads = field("attention.head_count_kv") or heads
+    if field("attention.kv_lora_rank"):  # each head has keys and values, see `latent.py`
+        width, kv_heads = field("attention.key_length_mla") or width, heads
     parallel = family in FAMILIES and FAMILIES[family].parallel
     usual = 4 if field("ssm.state_size") and not parallel else 1
     every = field("full_attention_interval") or usual

@@ -42,5 +42,8 @@ class Mixture:
     """A weight is the sigmoid of a score, instead of its part of a softmax."""
     scale: float = 1.0
     """The factor for the weights of the chosen experts."""
+    groups: int = 1
+    """Parts of the experts, of one size. A row chooses from the best of them only (DeepSeek-V3)."""
+    used_groups: int = 1
     normalized: bool = True
     """Whether the weights of a row's experts add up to 1. If not, they are those among all."""

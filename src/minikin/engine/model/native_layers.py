@@ -10,12 +10,13 @@ import numpy as np
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
+from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
 from minikin.engine.model.recurrence import Memory
 from minikin.engine.model.recurrent_weights import RecurrentWeights
 from minikin.engine.model.rope import Rope, rotary_tables
-from minikin.engine.model.weights import AttentionWeights, LayerWeights, Weights
+from minikin.engine.model.weights import Weights
 from minikin.engine.native import contract
 from minikin.engine.native.arrays import address, empty, optional
 from minikin.engine.native.contract import (
@@ -53,11 +54,14 @@ class _Room:
         self._times = max(1, used)
         self.normed = Inputs(kernels, rows, a.hidden)
         outputs, inputs = (a.recurrence.outputs, a.recurrence.inputs) if a.recurrence else (0, 0)
-        self.attended = Inputs(kernels, rows, max(a.heads * a.head_dim, outputs))
+        self.attended = Inputs(kernels, rows, max(a.heads * a.value_dim, outputs))
+        vector = max(a.latent.rank, a.latent.query_rank) if a.latent else 0
+        self.latent = Inputs(kernels, rows, vector)
         self.picked = Inputs(kernels, inside if used else 0, a.hidden)
         self.gated = Inputs(kernels, inside, widest)
         heads = a.heads * (2 if a.gated_attention else 1) + 2 * a.kv_heads
         self._qkv = empty(rows, max(heads * a.head_dim, inputs))
+        self._compressed, self._expanded = (empty(rows, width) for width in _latent_widths(a))
         self._rates = empty(rows, -(-_rates(a) // GROUP) * GROUP)
         self._gate_up = empty(inside, 2 * widest)
         self._choices = empty(rows * used, ctypes.sizeof(contract.Choice), dtype=np.uint8)
@@ -68,7 +72,7 @@ class _Room:
 
     def struct(self, a: Architecture, batch: Batch) -> contract.Room:
         """The C struct for a step of this batch."""
-        for inputs in (self.normed, self.attended):
+        for inputs in (self.normed, self.attended, self.latent):
             inputs.split(batch.few)
         self.gated.split(batch.few * self._times)
         if batch.few:
@@ -84,7 +88,8 @@ class _Room:
             self.normed.struct, self.attended.struct, self.gated.struct,
             *map(address, parts),
             self.picked.struct, address(self._choices), address(self._results),
-            address(self._rates),
+            address(self._rates), self.latent.struct,
+            address(self._compressed), address(self._expanded),
         )  # fmt: skip
 
 
@@ -98,7 +103,8 @@ class _Experts:
         ]
         self.struct = contract.Mixture(
             len(mixture.experts), mixture.used + mixture.shared, mixture.shared,
-            mixture.gated, mixture.normalized, mixture.sigmoid, mixture.scale,
+            mixture.gated, mixture.normalized, mixture.sigmoid,
+            mixture.groups, mixture.used_groups, mixture.scale,
             optional(mixture.correction), address(mixture.router),
             optional(mixture.router_bias), *map(ctypes.addressof, self._matrices),
         )  # fmt: skip
@@ -122,7 +128,7 @@ class NativeLayers:
         self._model = contract.Model(
             a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
             a.norm_epsilon, a.attention_scale, a.attention_softcap or 0, a.plain_epsilon,
-            a.gated_attention, *_recurrence(a),
+            a.gated_attention, *_recurrence(a), *_latent(a), a.value_dim,
         )  # fmt: skip
         self._experts = [
             _Experts(layer.mixture) if layer.mixture else None for layer in weights.layers
@@ -143,6 +149,7 @@ class NativeLayers:
             and a.head_dim % GROUP == 0
             and a.head_dim <= MOST_DIM
             and a.heads // a.kv_heads <= MOST_SHARING
+            and a.value_dim % GROUP == 0
             and (a.recurrence is None or a.recurrence.channels % GROUP == 0)
             and (not isinstance(a.recurrence, Memory) or _fits_memory(a.recurrence))
         )
@@ -210,6 +217,7 @@ class NativeLayers:
             *_convolution_fields(recurrence),
             address(cache.states[a.state_places[i]]) if recurrence else None,
             *_memory_fields(recurrence),
+            _latent_struct(attention and attention.latent),
             a.windows[i] or 0,
             wide,
         )  # fmt: skip
@@ -225,6 +233,30 @@ def _recurrence(a: Architecture) -> tuple[int, ...]:
         return common + (0,) * 5
     heads = form.key_heads, form.value_heads, form.key_dim, form.value_dim
     return common + heads + (form.grouped,)
+
+
+def _latent(a: Architecture) -> tuple[int, ...]:
+    """The fields of `struct model` on latent attention."""
+    return (a.latent.rank, a.latent.query_rank, a.latent.rotated) if a.latent else (0,) * 3
+
+
+def _latent_widths(a: Architecture) -> tuple[int, int]:
+    """A row's numbers from the first matrix of latent attention, and those of its heads."""
+    if not a.latent:
+        return 0, 0
+    queries = a.latent.query_rank or a.heads * a.head_dim
+    heads = 2 * a.head_dim - a.latent.rotated + a.latent.value_dim
+    return queries + a.latent.rank + a.latent.rotated, a.heads * heads
+
+
+def _latent_struct(latent: LatentWeights | None) -> contract.Latent:
+    if latent is None:
+        return contract.Latent()
+    queries = _struct(latent.queries) if latent.queries else contract.Matrix()
+    return contract.Latent(
+        optional(latent.query_norm), address(latent.norm), queries,
+        _struct(latent.keys), _struct(latent.values),
+    )  # fmt: skip
 
 
 def _rates(a: Architecture) -> int:
@@ -274,6 +306,9 @@ def _fits(layer: LayerWeights) -> bool:
     memory = layer.recurrence and layer.recurrence.memory
     if memory is not None and memory.rates.packed is None:
         return False
+    latent = layer.attention and layer.attention.latent
+    if latent is not None:
+        matrices += [one for one in (latent.queries, latent.keys, latent.values) if one]
     if layer.mixture is not None:
         if layer.feed_forward_norm is None:  # the router reads it
             return False

@@ -129,9 +129,10 @@ def _scaled(
         raise fields.wrong("rope.scaling.type")
     slowed = _slowed_by_yarn(fields, len(plain), original, rounded=family.rounded_yarn)
     mixed = plain / factor * slowed + plain * (1 - slowed)
-    # 0 means that the file's magnitude is not divided.
-    magnitude /= 1 + 0.1 * fields.number("rope.scaling.yarn_log_multiplier", 0.0) * log(factor)
-    magnitude *= 1 + 0.1 * log(factor)
+    if not family.latent:  # there, it is a part of the scores' scale: see `latent_scale`
+        # 0 means that the file's magnitude is not divided.
+        magnitude /= 1 + 0.1 * fields.number("rope.scaling.yarn_log_multiplier", 0.0) * log(factor)
+        magnitude *= 1 + 0.1 * log(factor)
     growth = fields.number("attention.temperature_scale", 0.0)
     return Rope(tuple(mixed.tolist()), magnitude, growth, original if growth else 1)
 

@@ -112,6 +112,17 @@ class Tensors:
 
         return read
 
+    def transposed(self, name: str, count: int, rows: int, width: int) -> Read:
+        """`count` matrices that are transposed in `name`, as from `stack`, as float32."""
+        shape = count, width, rows
+        take = self._take(f"{name}.weight", shape)
+
+        def read() -> tuple[np.ndarray, GGMLType]:
+            matrices = dequantize(*take(), shape).swapaxes(1, 2)
+            return np.ascontiguousarray(matrices).view(np.uint8), GGMLType.F32
+
+        return read
+
     def check_all_taken(self, skipped: Run[str]) -> None:
         """Raise ModelFileError for an unused tensor, except those that begin as in `skipped`."""
         # RoPE factors belong to the architecture.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Run
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from minikin.engine.model.architecture import Architecture, Experts
+from minikin.engine.model.latent import Latent
+from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
 from minikin.engine.model.matrix import Matrix, Part, pack
 from minikin.engine.model.mixture import Expert, Mixture
-from minikin.engine.model.recurrent_weights import RecurrentLoader, RecurrentWeights
+from minikin.engine.model.recurrent_weights import RecurrentLoader
 from minikin.engine.model.shelf import Shelf
 from minikin.engine.model.tensors import MatrixPart, Read, Tensors
 from minikin.engine.native.kernels import Kernels, PackedMatrix
@@ -21,39 +23,6 @@ from minikin.engine.native.quantized import SAMPLE
 from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.model_file import ModelFile
-
-
-@dataclass(frozen=True, kw_only=True)
-class AttentionWeights:
-    """Attention, without the norm before it."""
-
-    qkv: Matrix
-    """Hidden -> queries, keys, values and gates, in this order."""
-    query_norm: np.ndarray | None = None
-    """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
-    key_norm: np.ndarray | None = None
-    sinks: np.ndarray | None = None
-    """[heads]. See `AttentionForm`."""
-    output: Matrix
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerWeights:
-    """One decoder layer. Norms are float32 vectors. A norm that the family lacks is None."""
-
-    attention_norm: np.ndarray | None
-    attention: AttentionWeights | None = None
-    recurrence: RecurrentWeights | None = None
-    """In place of attention, or beside it."""
-    attention_post_norm: np.ndarray | None = None
-    """[hidden]: the norm of the output of attention."""
-    feed_forward_norm: np.ndarray | None
-    gate_up: Matrix
-    """Hidden -> gate and up, in this order."""
-    down: Matrix
-    mixture: Mixture | None = None
-    """Replaces `gate_up` and `down`, which are then those of its first expert."""
-    feed_forward_post_norm: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +111,8 @@ class _Loader:
 
     def _attention(self, at: str) -> AttentionWeights:
         a = self.architecture
+        if a.latent:
+            return self._latent_attention(at, a.latent)
         return AttentionWeights(
             qkv=self._qkv(at),
             query_norm=self._head_norm(at, "attn_q_norm.weight", a.heads),
@@ -149,6 +120,66 @@ class _Loader:
             sinks=self._optional(at, "attn_sinks.weight", a.heads),
             output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
         )
+
+    def _latent_attention(self, at: str, form: Latent) -> AttentionWeights:
+        """See `Latent`. The rows of pairs are in the order of `Architecture.rotary_order`."""
+        a, turned = self.architecture, self.architecture.rotary_order(self.architecture.heads)
+        queries = MatrixPart(f"{at}.attn_q", a.heads * a.head_dim, order=turned)
+        first, query_norm, second = queries, None, None
+        if form.query_rank:
+            first = MatrixPart(f"{at}.attn_q_a", form.query_rank)
+            query_norm = self.tensors.vector(f"{at}.attn_q_a_norm.weight", form.query_rank)
+            second = self._linear(form.query_rank, replace(queries, name=f"{at}.attn_q_b"))
+        order, kept = a.rotary_order(1), a.head_dim - form.rotated
+        assert order is not None
+        shared = np.hstack([np.arange(form.rank), form.rank + order[order >= kept] - kept])
+        keys, values = self._keys_and_values(at, form)
+        return AttentionWeights(
+            qkv=self._linear(
+                a.hidden, first, MatrixPart(f"{at}.attn_kv_a_mqa", len(shared), order=shared)
+            ),
+            latent=LatentWeights(
+                query_norm=query_norm,
+                queries=second,
+                norm=self.tensors.vector(f"{at}.attn_kv_a_norm.weight", form.rank),
+                keys=keys,
+                values=values,
+            ),
+            output=self._linear(
+                a.heads * form.value_dim, MatrixPart(f"{at}.attn_output", a.hidden)
+            ),
+        )
+
+    def _keys_and_values(self, at: str, form: Latent) -> tuple[Matrix, Matrix]:
+        """The matrices of keys and values, which are one tensor in old files.
+
+        In newer ones, each head's matrix of keys is transposed, to multiply queries.
+        """
+        a, kept = self.architecture, self.architecture.head_dim - form.rotated
+        if f"{at}.attn_kv_b.weight" in self.tensors:
+            rows = np.arange(a.heads * (kept + form.value_dim)).reshape(a.heads, -1)
+            both = (
+                MatrixPart(f"{at}.attn_kv_b", rows.size, order=part.reshape(-1))
+                for part in (rows[:, :kept], rows[:, kept:])
+            )
+            keys, values = (self._linear(form.rank, part) for part in both)
+            return keys, values
+        values = MatrixPart(f"{at}.attn_v_b", form.value_dim)
+        turned = self.tensors.transposed(f"{at}.attn_k_b", a.heads, kept, form.rank)
+        stacked = self.tensors.stack(values, a.heads, form.rank)
+        return (
+            self._joined(turned, form.rank, a.heads * kept),
+            self._joined(stacked, form.rank, a.heads * form.value_dim),
+        )
+
+    def _joined(self, stack: Read, width: int, rows: int) -> Matrix:
+        """The matrices of a stack as one with `rows` rows."""
+
+        def read(_: int) -> Run[Part]:
+            matrices, kind = stack()
+            return [(matrices.reshape(rows, -1), kind)]
+
+        return self._kept(_Unread(width, rows, read), 0)
 
     def _optional(self, at: str, name: str, size: int) -> np.ndarray | None:
         a = self.architecture
@@ -233,6 +264,8 @@ class _Loader:
             normalized=experts.normalized,
             sigmoid=experts.sigmoid,
             scale=experts.scale,
+            groups=experts.groups,
+            used_groups=experts.used_groups,
         )
 
     def _shared(self, at: str, count: int) -> Iterator[Expert]:

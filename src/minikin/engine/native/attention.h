@@ -16,7 +16,7 @@ struct attention {
     const float *sinks;  // [heads] or NULL: a score that adds to a row's total alone (gpt-oss)
     int64_t window;  // tokens that a row sees, including its own; 0: all before it
     uint16_t *keys, *values;
-    struct inputs out;  // [rows, heads * dim]
+    struct inputs out;  // [rows, heads * outputs]
     const int32_t *units;
     // The rows below step->few look at PART keys at a time, so that all threads have work. They are
     // the first units.
@@ -200,21 +200,20 @@ static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_
 
 static void write_unit(const struct unit *u) {
     const struct model *m = u->a->model;
-    const int64_t dim = m->dim, share = m->heads / m->kv_heads;
+    const int64_t dim = m->dim, share = m->heads / m->kv_heads, groups = m->outputs / GROUP;
     const float scale = (m->softcap ? 1 : m->scale) * LOG2_E;
     for (int64_t q = 0; q < u->queries; q++) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
         const float sink = u->a->sinks ? exp2f(u->a->sinks[head] * LOG2_E - u->top[q] * scale) : 0;
         const floats divisor = v_all(1.0f / (u->total[q] + sink));
         const float *gates = u->a->qkv + ((row + 1) * row_heads(m) - m->heads) * dim;
-        for (int64_t j = 0; j < dim / GROUP; j++) {
+        for (int64_t j = 0; j < groups; j++) {
             const float *sum = u->sums + q * dim + j * GROUP;
             floats half[2] = {v_mul(v_load(sum), divisor), v_mul(v_load(sum + 16), divisor)};
             const float *gate = gates + head * dim + j * GROUP;
             for (int i = 0; m->gated && i < 2; i++)
                 half[i] = times_sigmoid(half[i], v_load(gate + 16 * i));
-            write_group(
-                &u->a->out, row, head * dim / GROUP + j, m->heads * dim / GROUP, half[0], half[1]);
+            write_group(&u->a->out, row, head * groups + j, m->heads * groups, half[0], half[1]);
         }
     }
 }

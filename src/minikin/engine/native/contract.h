@@ -45,10 +45,17 @@ struct mixture {
     int64_t gated;        // whether the router's row after the others gives their share, by a sigmoid
     int64_t normalized;   // whether the shares of the experts that a row chooses add up to 1
     int64_t sigmoid;      // whether a share is the sigmoid of a score, or a part of a softmax
+    int64_t groups, used_groups;  // of experts; a row chooses from the best ones only
     float scale;          // of the shares
     const float *correction;  // [count - shared] or NULL: added to shares for the choice alone
     const float *router, *router_bias;  // [count - shared + gated, hidden], [count - shared] or NULL
     const struct matrix *gate_up, *down;  // [count]
+};
+
+// What latent attention has beside its first and last matrix (`latent.h`). None: norm is NULL.
+struct latent {
+    const float *query_norm, *norm;  // [query_rank] or NULL, [rank]
+    struct matrix queries, keys, values;
 };
 
 // One of a row's experts.
@@ -69,6 +76,8 @@ struct model {
     int64_t channels, taps, state_size;  // of layers that are convolutions or memories
     int64_t key_heads, value_heads, key_dim, value_dim;  // of memories
     int64_t grouped;  // whether the value heads of a key head are adjacent
+    int64_t rank, query_rank, rotated;  // of latent attention
+    int64_t outputs;  // of a head of attention: dim, or fewer
 };
 
 // One decoder layer. Parts that a family does not have are NULL.
@@ -89,6 +98,7 @@ struct layer {
     const float *fading, *offset;  // [value_heads]: fading times softplus(rate + offset). NULL: no memory
     const float *output_norm;      // [value_dim], of Mamba [value_heads * value_dim] or NULL
     const float *skip;             // [value_heads]: the part of a value in its output. NULL: no Mamba
+    struct latent latent;
     int64_t window;      // tokens that a row sees, including its own; 0: all before it
     int64_t wide_norms;  // whether the norms of queries and keys are over all heads
 };
@@ -122,6 +132,9 @@ struct room {
     struct choice *choices;  // [rows, used]
     float *results;          // [rows * used, hidden]
     float *rates;            // [rows, outputs of the matrix]
+    struct inputs latent;    // of vectors that heads are made from
+    float *compressed;       // [rows, outputs of the first matrix]
+    float *expanded;         // the queries, keys and values of all rows, one after the other
 };
 
 // How to choose a token (`sampling.h`). Without a limit, top_p is 1, top_k 0 and min_p 0.
@@ -152,13 +165,17 @@ static const struct term terms[] = {
     AT(inputs, few),
     SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits), AT(matrix, bias),
     SIZE(mixture), AT(mixture, count), AT(mixture, used), AT(mixture, shared), AT(mixture, gated),
-    AT(mixture, normalized), AT(mixture, sigmoid), AT(mixture, scale), AT(mixture, correction),
+    AT(mixture, normalized), AT(mixture, sigmoid), AT(mixture, groups),
+    AT(mixture, used_groups), AT(mixture, scale), AT(mixture, correction),
     AT(mixture, router), AT(mixture, router_bias), AT(mixture, gate_up), AT(mixture, down),
+    SIZE(latent), AT(latent, query_norm), AT(latent, norm), AT(latent, queries), AT(latent, keys),
+    AT(latent, values),
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
     SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
     AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
     AT(model, plain_epsilon), AT(model, gated), AT(model, key_heads), AT(model, value_heads), AT(model, key_dim),
-    AT(model, value_dim), AT(model, grouped), AT(model, channels), AT(model, taps), AT(model, state_size),
+    AT(model, value_dim), AT(model, grouped), AT(model, rank), AT(model, query_rank),
+    AT(model, rotated), AT(model, outputs), AT(model, channels), AT(model, taps), AT(model, state_size),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
     AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
@@ -166,7 +183,8 @@ static const struct term terms[] = {
     AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
     AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
     AT(layer, sine), AT(layer, convolution), AT(layer, convolution_bias), AT(layer, states),
-    AT(layer, rates), AT(layer, fading), AT(layer, offset), AT(layer, output_norm), AT(layer, skip), AT(layer, window), AT(layer, wide_norms),
+    AT(layer, rates), AT(layer, fading), AT(layer, offset), AT(layer, output_norm), AT(layer, skip), AT(layer, latent),
+    AT(layer, window), AT(layer, wide_norms),
     SIZE(stretch), AT(stretch, start), AT(stretch, stop), AT(stretch, source), AT(stretch, target),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),
@@ -174,6 +192,7 @@ static const struct term terms[] = {
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
     AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
     AT(room, picked), AT(room, choices), AT(room, results), AT(room, rates),
+    AT(room, latent), AT(room, compressed), AT(room, expanded),
     SIZE(draw), AT(draw, temperature), AT(draw, top_p), AT(draw, min_p), AT(draw, top_k),
     AT(draw, point), AT(draw, tokens), AT(draw, amounts), AT(draw, changes),
     {0},

@@ -53,8 +53,18 @@ class Mixture(ctypes.Structure):
 
     _fields_ = (
         *((name, SIZE) for name in ("count", "used", "shared", "gated", "normalized", "sigmoid")),
+        *((name, SIZE) for name in ("groups", "used_groups")),
         ("scale", FLOAT),
         *((name, POINTER) for name in ("correction", "router", "router_bias", "gate_up", "down")),
+    )
+
+
+class Latent(ctypes.Structure):
+    """`struct latent`."""
+
+    _fields_ = (
+        *((name, POINTER) for name in ("query_norm", "norm")),
+        *((name, Matrix) for name in ("queries", "keys", "values")),
     )
 
 
@@ -75,6 +85,7 @@ class Model(ctypes.Structure):
         *((name, FLOAT) for name in ("epsilon", "scale", "softcap", "plain_epsilon")),
         *((name, SIZE) for name in ("gated", "channels", "taps", "state_size")),
         *((name, SIZE) for name in ("key_heads", "value_heads", "key_dim", "value_dim", "grouped")),
+        *((name, SIZE) for name in ("rank", "query_rank", "rotated", "outputs")),
     )
 
 
@@ -97,6 +108,7 @@ class Layer(ctypes.Structure):
         ("states", POINTER),
         ("rates", Matrix),
         *((name, POINTER) for name in ("fading", "offset", "output_norm", "skip")),
+        ("latent", Latent),
         *((name, SIZE) for name in ("window", "wide_norms")),
     )
 
@@ -127,6 +139,8 @@ class Room(ctypes.Structure):
         *((name, POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
         ("picked", Inputs),
         *((name, POINTER) for name in ("choices", "results", "rates")),
+        ("latent", Inputs),
+        *((name, POINTER) for name in ("compressed", "expanded")),
     )
 
 
@@ -149,8 +163,8 @@ CONSTANTS = {
     "CLAMPED_SILU": CLAMPED_SILU,
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
-    "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "choice": Choice, "model": Model,
-    "layer": Layer, "stretch": Stretch, "step": Step, "room": Room, "draw": Draw,
+    "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "latent": Latent, "choice": Choice,
+    "model": Model, "layer": Layer, "stretch": Stretch, "step": Step, "room": Room, "draw": Draw,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@
 #include "attention.h"
 #include "convolution.h"
 #include "delta_net.h"
+#include "latent.h"
 #include "mamba.h"
 #include "matmul.h"
 #include "mixture.h"
@@ -150,7 +151,9 @@ void run_layers(
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
         begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         if (layer->keys) {
-            packed_matmul(&layer->qkv, &room->normed, room->qkv, rows, STORE);
+            float *made = layer->latent.norm ? room->compressed : room->qkv;
+            packed_matmul(&layer->qkv, &room->normed, made, rows, STORE);
+            if (layer->latent.norm) run_latent(model, &layer->latent, room, rows);
             finish_heads(model, layer, step->positions, room->qkv, rows);
             run_attention(
                 &(struct attention){

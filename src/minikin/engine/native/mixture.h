@@ -25,6 +25,26 @@ static int64_t best_left(const float *scores, const char *taken, int64_t count) 
     return best;
 }
 
+// Keep the scores of the best groups of experts. The score of a group is the sum of its two best.
+static void keep_groups(const struct mixture *mixture, float *scores, int64_t count) {
+    const int64_t size = count / mixture->groups;
+    float sums[mixture->groups];
+    char best[size], kept[mixture->groups];
+    for (int64_t g = 0; g < mixture->groups; g++) {
+        memset(best, 0, size);
+        sums[g] = 0;
+        for (int k = 0; k < 2; k++) {
+            const int64_t at = best_left(scores + g * size, best, size);
+            best[at] = 1;
+            sums[g] += scores[g * size + at];
+        }
+    }
+    memset(kept, 0, mixture->groups);
+    for (int64_t k = 0; k < mixture->used_groups; k++) kept[best_left(sums, kept, mixture->groups)] = 1;
+    for (int64_t e = 0; e < count; e++)
+        if (!kept[e / size]) scores[e] = -3e38f;
+}
+
 static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
 // The scores of a row by the router, from its norm.
@@ -62,8 +82,10 @@ static void route_row(const void *job, int64_t r) {
         all += shares[e];
     }
     if (mixture->sigmoid) all = 1;
-    if (mixture->correction)
-        for (int64_t e = 0; e < count; e++) scores[e] = shares[e] / all + mixture->correction[e];
+    if (mixture->correction || mixture->groups > 1)
+        for (int64_t e = 0; e < count; e++)
+            scores[e] = shares[e] / all + (mixture->correction ? mixture->correction[e] : 0);
+    if (mixture->groups > 1) keep_groups(mixture, scores, count);
     for (int64_t k = 0; k < used; k++) taken[best_left(scores, taken, count)] = 1;
     for (int64_t e = 0; e < count; e++) {
         if (!taken[e]) continue;

@@ -9,7 +9,7 @@
 struct norm {
     const float *x, *weight;
     struct inputs out;
-    int64_t rows, width;
+    int64_t rows, stride, width;
     float epsilon;
 };
 
@@ -24,7 +24,7 @@ static void norm_chunk(const void *job, int64_t chunk) {
     const struct norm *n = job;
     const int64_t groups = n->width / GROUP, size = rows_a_chunk(n->rows);
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, n->rows); r++) {
-        const float *row = n->x + r * n->width;
+        const float *row = n->x + r * n->stride;
         const floats scale = norm_scale(row, n->width, n->epsilon);
         for (int64_t g = 0; g < groups; g++) {
             floats half[2];
@@ -37,12 +37,19 @@ static void norm_chunk(const void *job, int64_t chunk) {
     }
 }
 
-// out = x / rms(x) * weight (Zhang and Sennrich 2019). x is [rows, width].
+// out = x / rms(x) * weight (Zhang and Sennrich 2019). Row r of x is [width] at r * stride.
+static void norm_part(
+    const float *x, int64_t stride, const float *weight, const struct inputs *out, int64_t rows,
+    int64_t width, float epsilon) {
+    const struct norm job = {x, weight, *out, rows, stride, width, epsilon};
+    run_chunks(norm_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+}
+
+// The same for x [rows, width].
 void rms_norm(
     const float *x, const float *weight, const struct inputs *out, int64_t rows, int64_t width,
     float epsilon) {
-    const struct norm job = {x, weight, *out, rows, width, epsilon};
-    run_chunks(norm_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+    norm_part(x, width, weight, out, rows, width, epsilon);
 }
 
 struct adding {

@@ -16,6 +16,7 @@ from minikin.engine.pytorch.choose import TorchChooser
 from minikin.engine.pytorch.convolution import convolve
 from minikin.engine.pytorch.delta_net import run_delta_net
 from minikin.engine.pytorch.kv_cache import TorchKVCache
+from minikin.engine.pytorch.latent import latent_heads
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.mamba import run_mamba
 from minikin.engine.pytorch.memory import RecurrentTensors
@@ -114,9 +115,7 @@ class TorchDecoder:
         cache: TorchKVCache,
     ) -> torch.Tensor:
         a = self.architecture
-        qkv = layer.qkv(x).view(x.shape[0], -1, a.head_dim)
-        gates = a.heads if a.gated_attention else 0
-        q, k, v, gate = qkv.split([a.heads, a.kv_heads, a.kv_heads, gates], dim=1)
+        q, k, v, gate = self._heads(layer, x)
         turned: list[torch.Tensor] = []
         for part, norm, (cosine, sine) in zip(
             (q, k), (layer.query_norm, layer.key_norm), self._rotations[i], strict=True
@@ -130,7 +129,19 @@ class TorchDecoder:
         cache.write(place, slots, turned[1], v)
         q = turned[0].to(self.dtype)
         attended = attend(q, cache, place, seen, self._forms[i])
-        return layer.output((attended * gate.sigmoid() if gates else attended).flatten(1))
+        if a.gated_attention:
+            attended = attended * gate.sigmoid()
+        return layer.output(attended[..., : a.value_dim].flatten(1))
+
+    def _heads(self, layer: AttentionTensors, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Queries, keys, values and gates, each [T, heads, head_dim]."""
+        a, made = self.architecture, layer.qkv(x)
+        if layer.latent is not None:
+            return *latent_heads(a, layer.latent, made), made[:0]
+        gates = a.heads if a.gated_attention else 0
+        return made.view(len(x), -1, a.head_dim).split(
+            [a.heads, a.kv_heads, a.kv_heads, gates], dim=1
+        )
 
     def _recurrence(
         self, i: int, layer: RecurrentTensors, x: torch.Tensor, batch: Batch, cache: TorchKVCache

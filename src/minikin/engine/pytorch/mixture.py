@@ -25,6 +25,8 @@ class Mixture:
     normalized: bool = True
     sigmoid: bool = False
     scale: float = 1.0
+    groups: int = 1
+    used_groups: int = 1
     correction: torch.Tensor | None = None
 
     @classmethod
@@ -43,6 +45,8 @@ class Mixture:
             normalized=same.normalized,
             sigmoid=same.sigmoid,
             scale=same.scale,
+            groups=same.groups,
+            used_groups=same.used_groups,
             correction=(
                 None if same.correction is None else torch.from_numpy(same.correction).to(device)
             ),
@@ -79,6 +83,10 @@ class Choice(Protocol):
     @property
     def scale(self) -> float: ...  # noqa: D102
     @property
+    def groups(self) -> int: ...  # noqa: D102
+    @property
+    def used_groups(self) -> int: ...  # noqa: D102
+    @property
     def correction(self) -> torch.Tensor | None: ...  # noqa: D102
 
 
@@ -104,8 +112,18 @@ def best_experts(choice: Choice, scores: torch.Tensor) -> tuple[torch.Tensor, to
 def _corrected(choice: Choice, shares: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """The same from the weights of all experts, with a correction for the choice alone."""
     ranks = shares if choice.correction is None else shares + choice.correction
+    if choice.groups > 1:
+        ranks = _of_best_groups(choice, ranks)
     chosen = ranks.topk(choice.used).indices
     best = shares.gather(-1, chosen)
     if choice.normalized:
         best = best / best.sum(-1, keepdim=True)
     return best * choice.scale, chosen
+
+
+def _of_best_groups(choice: Choice, ranks: torch.Tensor) -> torch.Tensor:
+    """The ranks of experts in the best groups. A group counts as its two best experts."""
+    groups = ranks.view(len(ranks), choice.groups, -1)
+    best = groups.topk(2).values.sum(-1).topk(choice.used_groups).indices
+    others = torch.ones_like(groups[..., 0], dtype=torch.bool).scatter(1, best, value=False)
+    return groups.masked_fill(others[..., None], -torch.inf).flatten(1)

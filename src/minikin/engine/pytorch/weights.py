@@ -7,10 +7,32 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from minikin.engine.model.weights import AttentionWeights, LayerWeights
+from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.memory import RecurrentTensors
 from minikin.engine.pytorch.mixture import Mixture
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatentTensors:
+    """See `LatentWeights`."""
+
+    query_norm: torch.Tensor | None
+    queries: Linear | None
+    norm: torch.Tensor
+    keys: Linear
+    values: Linear
+
+    @classmethod
+    def of(cls, same: LatentWeights, dtype: torch.dtype, device: torch.device) -> LatentTensors:
+        """The same weights. Dense matrices have this type."""
+        return cls(
+            query_norm=optional(same.query_norm, device),
+            queries=same.queries and Linear.of(same.queries, dtype, device),
+            norm=tensor(same.norm, device),
+            keys=Linear.of(same.keys, dtype, device),
+            values=Linear.of(same.values, dtype, device),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +40,7 @@ class AttentionTensors:
     """See `AttentionWeights`."""
 
     qkv: Linear
+    latent: LatentTensors | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     sinks: torch.Tensor | None
@@ -30,6 +53,7 @@ class AttentionTensors:
         """The same, with dense matrices of this type."""
         return cls(
             qkv=Linear.of(same.qkv, dtype, device),
+            latent=same.latent and LatentTensors.of(same.latent, dtype, device),
             query_norm=optional(same.query_norm, device),
             key_norm=optional(same.key_norm, device),
             sinks=optional(same.sinks, device),

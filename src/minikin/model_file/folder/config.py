@@ -189,8 +189,6 @@ def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     def key(name: str) -> str:
         return kind.experts.get(name, "-")
 
-    if fields.count(key("groups"), most=_MOST_EXPERTS) > 1:
-        raise fields.wrong(key("groups"))
     _check_all_are_mixtures(fields)
     # Ernie's: mixtures from one layer on to the last one.
     layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
@@ -200,6 +198,12 @@ def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         raise fields.wrong("moe_layer_end_index")
     experts = fields.whole(key("count"), most=_MOST_EXPERTS)
     shared = {"expert_shared_count": fields.count(key("shared"), most=experts)}
+    groups = fields.count(key("groups"), most=_MOST_EXPERTS)
+    if groups > 1:
+        shared |= {
+            "expert_group_count": groups,
+            "expert_group_used_count": fields.whole(key("used_groups"), most=groups),
+        }
     if "shared_size" in kind.experts:
         shared = {"expert_shared_feed_forward_length": fields.whole(key("shared_size"))}
     return shared | {
@@ -211,13 +215,16 @@ def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
             kind.experts.get("size", "moe_intermediate_size")
         ),
         "expert_weights_scale": fields.number(key("scale"), 1.0),
-        "expert_weights_norm": fields.flag("norm_topk_prob", True),
+        "expert_weights_norm": fields.flag("norm_topk_prob", kind.normalized),
         "leading_dense_block_count": fields.count(key("first"), most=layers - 1),
     }
 
 
 def head_dim(fields: ConfigFields, kind: Kind) -> int:
     """The size of a head. Raises ModelFileError."""
+    if kind.latent:
+        kept = fields.whole("qk_nope_head_dim", most=_MOST_HEAD)
+        return kept + fields.whole("qk_rope_head_dim", most=_MOST_HEAD)
     if kind.own_head_dim:
         return fields.whole("head_dim", most=_MOST_HEAD)
     heads = fields.whole("num_attention_heads")

@@ -23,6 +23,7 @@ from minikin.model_file.folder.config import (
 from minikin.model_file.folder.files import Folder, check_keys, json_object
 from minikin.model_file.folder.hybrid import state_shape, usual_fields
 from minikin.model_file.folder.kinds import Kind
+from minikin.model_file.folder.latent import latent_fields, latent_shape
 from minikin.model_file.folder.rope import read_rope
 from minikin.model_file.folder.shard import Shard
 from minikin.model_file.folder.tensors import FolderTensor, FolderTensors
@@ -130,8 +131,9 @@ def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
             raise MalformedError("it has no config.json")
     fields = text_fields(ConfigFields(config))
     kind = read_kind(fields)
-    fields = usual_fields(fields, kind)
-    return fields, kind, read_shape(fields, kind) | state_shape(fields, kind)
+    fields = latent_fields(usual_fields(fields, kind), kind)
+    shape = read_shape(fields, kind) | state_shape(fields, kind) | latent_shape(fields, kind)
+    return fields, kind, shape
 
 
 def _made(values: np.ndarray) -> FolderTensor:

@@ -11,6 +11,7 @@ Arch = Literal[
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
     "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid", "falcon-h1",
+    "deepseek2",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -41,6 +42,10 @@ class Kind:
     """config.json has factors for embeddings, attention, residuals and logits."""
     feed_forward: str = "intermediate_size"
     """What config.json calls the size of the feed-forward."""
+    latent: bool = False
+    """Attention is latent: heads have sizes of their own for what rotates, and for values."""
+    normalized: bool = True
+    """The weights of a row's experts add up to 1, unless config.json says otherwise."""
     mixture: bool = False
     """Every layer is a mixture of experts."""
     experts: Mapping[str, str] = field(default_factory=dict)
@@ -130,6 +135,15 @@ _DEEPSEEK_EXPERTS = {
     "first": "first_k_dense_replace",
     "scale": "routed_scaling_factor",
     "groups": "n_group",
+    "used_groups": "topk_group",
+}
+_LATENT_NAMES = {
+    "self_attn.q_a_proj": "attn_q_a",
+    "self_attn.q_a_layernorm": "attn_q_a_norm",
+    "self_attn.q_b_proj": "attn_q_b",
+    "self_attn.kv_a_proj_with_mqa": "attn_kv_a_mqa",
+    "self_attn.kv_a_layernorm": "attn_kv_a_norm",
+    "self_attn.kv_b_proj": "attn_kv_b",
 }
 _ERNIE_EXPERTS = {
     "count": "moe_num_experts",
@@ -212,6 +226,32 @@ KINDS = {
         rotary_share=0.5,
         experts=_DEEPSEEK_EXPERTS,
         names=_POST_NAMES,
+    ),
+    "deepseek_v2": Kind(
+        arch="deepseek2",
+        latent=True,
+        interleaved=True,
+        mixture=True,
+        normalized=False,
+        experts=_DEEPSEEK_EXPERTS,
+        names=_LATENT_NAMES,
+    ),
+    "deepseek_v3": Kind(
+        arch="deepseek2",
+        latent=True,
+        interleaved=True,
+        mixture=True,
+        experts=_DEEPSEEK_EXPERTS,
+        names=_LATENT_NAMES,
+    ),
+    "glm4_moe_lite": Kind(
+        arch="deepseek2",
+        latent=True,
+        interleaved=True,
+        mixture=True,
+        rotary_share=1.0,
+        experts=_DEEPSEEK_EXPERTS,
+        names=_LATENT_NAMES,
     ),
     "dots1": Kind(arch="dots1", mixture=True, experts=_DEEPSEEK_EXPERTS),
     "minimax_m2": Kind(

@@ -95,7 +95,7 @@ def _read(
     share = stated.number("partial_rotary_factor", share)
     if not 0 < share <= 1 or (share != 1 and kind.rotary_share is None):
         raise stated.wrong("partial_rotary_factor")
-    size = head_dim(fields, kind)
+    size = fields.whole("qk_rope_head_dim") if kind.latent else head_dim(fields, kind)
     dimensions = int(size * share)
     shape: Shape = {"rope.freq_base": base, "rope.dimension_count": dimensions}
     if name == "linear":
@@ -159,10 +159,15 @@ def _yarn(stated: ConfigFields, fields: ConfigFields, kind: Kind, original: int)
     if scale and all_scale:
         magnitude = usual(scale) / usual(all_scale)
     magnitude = stated.number("attention_factor", magnitude)
-    return {
+    # GGUF's value is relative to the usual one, which latent attention does not have.
+    magnitude_shape = {"rope.scaling.attn_factor": magnitude / usual()}
+    if kind.latent:
+        magnitude_shape = {
+            "rope.scaling.attn_factor": magnitude,
+            "rope.scaling.yarn_log_multiplier": 0.1 * all_scale,
+        }
+    return magnitude_shape | {
         "rope.scaling.factor": factor,
-        # GGUF's value is relative to the usual one.
-        "rope.scaling.attn_factor": magnitude / usual(),
         "rope.scaling.yarn_beta_fast": stated.number("beta_fast", 32.0),
         "rope.scaling.yarn_beta_slow": stated.number("beta_slow", 1.0),
         "attention.temperature_scale": stated.number("llama_4_scaling_beta", 0.0),
