@@ -12,7 +12,7 @@ from minikin.engine.batch import make_batch
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
 from minikin.engine.model.kv_cache import KVCache
-from minikin.engine.model.layer_weights import LayerWeights
+from minikin.engine.model.layer_weights import AttentionWeights, LayerWeights
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.native_decoder import NativeDecoder
 from minikin.engine.model.native_layers import NativeLayers
@@ -77,7 +77,7 @@ def random_model(
         layers=layers, hidden=hidden, heads=heads, kv_heads=kv_heads, head_dim=dim,
         feed_forward=feed_forward, vocab_size=96, context_length=1024, norm_epsilon=1e-5,
         attention_scale=dim**-0.5, windows=(window,) * layers, ropes=(rope,) * layers,
-        attends=(True,) * layers,
+        plain_epsilon=1e-5, attends=(True,) * layers, recurs=(False,) * layers,
     )  # fmt: skip
 
     def linear(outputs, width, *, bits=4, gated=False):
@@ -86,14 +86,20 @@ def random_model(
         return Matrix(width, (), packed=packed), Matrix(width, [(rows, GGMLType.F32)])
 
     def layer():
-        pairs = {
-            "qkv": linear((heads + 2 * kv_heads) * dim, hidden),
-            "output": linear(hidden, heads * dim, bits=16),
-            "gate_up": linear(2 * feed_forward, hidden, bits=16, gated=True),
-            "down": linear(hidden, feed_forward),
-        }
+        qkv = linear((heads + 2 * kv_heads) * dim, hidden)
+        output = linear(hidden, heads * dim, bits=16)
+        gate_up = linear(2 * feed_forward, hidden, bits=16, gated=True)
+        down = linear(hidden, feed_forward)
         norms = {n: vector(hidden) for n in ("attention_norm", "feed_forward_norm")}
-        return [LayerWeights(**norms, **{n: p[i] for n, p in pairs.items()}) for i in (0, 1)]
+        return [
+            LayerWeights(
+                **norms,
+                attention=AttentionWeights(qkv=qkv[i], output=output[i]),
+                gate_up=gate_up[i],
+                down=down[i],
+            )
+            for i in (0, 1)
+        ]
 
     made = [layer() for _ in range(layers)]
     norm, head = vector(hidden), linear(96, hidden)
