@@ -31,7 +31,7 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 _T = TypeVar("_T")
 decode = msgspec.json.decode
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision in `migrations/`."""
 LARGE = 65_536
 """Bytes of JSON. Less is decoded in about a millisecond."""

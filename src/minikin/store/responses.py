@@ -15,6 +15,7 @@ from minikin.store.database import Database
 from minikin.store.items import Item, keep
 from minikin.store.runner import Runner
 from minikin.store.tables import items
+from minikin.store.tables import response_events as events
 from minikin.store.tables import responses as table
 
 MAX_RESPONSES = 100_000
@@ -37,6 +38,13 @@ class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Every item before its output: those of earlier turns, then those of its input."""
     request: dict[str, Any] | None = None
     """What is needed to run it again after a restart. None if it has ended."""
+
+
+class RunState(msgspec.Struct, frozen=True):
+    """Where a response runs or has run."""
+
+    runner: str | None
+    runs: bool
 
 
 class Responses:
@@ -100,6 +108,14 @@ class Responses:
         found = await self._select(*_one(owner, identifier), table.c.expires_at > time.time())
         return found[0] if found else None
 
+    async def state(self, owner: str, identifier: str) -> RunState | None:
+        """Where the response with this id runs. None if it does not exist. Raises StoreFailure."""
+        columns = sa.select(table.c.runner, _RUNS.label("runs"))
+        one = (*_one(owner, identifier), table.c.expires_at > time.time())
+        async with self._database.read() as db:
+            row = (await db.execute(columns.where(*one))).one_or_none()
+        return RunState(row.runner, bool(row.runs)) if row else None
+
     async def others(self) -> list[str | None]:
         """The other runners of responses of all owners. Raises StoreFailure."""
         runners = sa.select(table.c.runner).where(_RUNS, ~self._mine).distinct()
@@ -143,6 +159,7 @@ class Responses:
             gone = await db.execute(sa.delete(table).where(*_one(owner, identifier)))
             own = (items.c.owner == owner, items.c.response == identifier)
             if gone.rowcount:
+                await db.execute(sa.delete(events).where(events.c.response == identifier))
                 await db.execute(sa.delete(items).where(*own, items.c.expires_at.is_not(None)))
             return gone.rowcount > 0
 

@@ -11,6 +11,7 @@ from minikin.store.completions import Completions
 from minikin.store.contents import Contents
 from minikin.store.conversations import Conversations
 from minikin.store.database import Database
+from minikin.store.events import ResponseEvents, sweep
 from minikin.store.files import Files
 from minikin.store.items import Items
 from minikin.store.responses import Responses
@@ -32,6 +33,7 @@ class Store:
         self.runner = Runner(self.database)
         self.completions = Completions(self.database)
         self.responses = Responses(self.database, self.runner)
+        self.events = ResponseEvents(self.database, self.runner)
         self.items = Items(self.database)
         self.conversations = Conversations(self.database)
         self.batches = Batches(self.database, self.runner)
@@ -44,6 +46,7 @@ class Store:
         async with self.database.write() as db:
             for table in (responses, items):
                 await db.execute(sa.delete(table).where(table.c.expires_at <= now))
+            await sweep(db)
         await self.files.sweep()
 
     async def close(self) -> None:

@@ -98,6 +98,17 @@ responses = sa.Table(
     sa.Index("responses_by_expiry", "expires_at"),
     sa.Index("responses_of_runner", "runner", **_where("request IS NOT NULL")),
 )
+response_events = sa.Table(
+    "response_events",
+    metadata,
+    sa.Column("response", Name, primary_key=True),
+    sa.Column("runner", Name, primary_key=True),
+    sa.Column("last", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("ends", sa.Boolean, nullable=False),
+    sa.Column("events", Json, nullable=False),
+    sa.Column("stored_at", sa.BigInteger, nullable=False),
+    sa.Index("response_events_by_age", "stored_at"),
+)
 items = sa.Table(
     "items",
     metadata,

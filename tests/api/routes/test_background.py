@@ -7,7 +7,8 @@ import json
 import httpx
 import pytest
 
-from minikin.api.routes import background
+from minikin.api.routes import background, stored_events
+from minikin.api.routes.background import Background
 from minikin.errors import EngineFailure
 from tests.api.batches.test_killed import start
 from tests.fakes import ScriptedEngine, live_server
@@ -209,6 +210,80 @@ def test_a_response_runs_at_another_server_after_the_end_of_its_own(serve, locat
     assert ended(other, made["id"])["output"][0]["content"][0]["text"] == "Two"
 
 
+def begin_stream(server, **fields):
+    """Create a background response that streams, and leave. Returns its id."""
+    body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, "stream": True, **fields}
+    with httpx.stream("POST", f"{server.url}/v1/responses", json=body, timeout=PATIENCE) as answer:
+        return next(read_events(answer.iter_lines()))["response"]["id"]
+
+
+def test_another_server_of_the_database_streams_it(serve, location):
+    running = serve(ScriptedEngine(**SLOW), database=location)
+    other = serve(ScriptedEngine(), database=location)
+    identifier = begin_stream(running)
+    live = follow(other, f"{identifier}?stream=true")
+    assert [event["sequence_number"] for event in live] == list(range(len(live)))
+    assert live[-1]["type"] == "response.completed"
+    assert live == follow(running, f"{identifier}?stream=true")
+    assert follow(other, f"{identifier}?stream=true&starting_after=7") == live[8:]
+    assert follow(other, f"{identifier}?stream=true&starting_after=999") == []
+    bare = follow(other, f"{identifier}?stream=true&include_obfuscation=false")
+    assert not any("obfuscation" in event for event in bare)
+    assert other.engine.requests == []
+    get(other, identifier, "DELETE")
+    get(other, f"{identifier}?stream=true", status=404)
+
+
+def test_another_server_streams_only_what_streams(serve, location):
+    running = serve(ScriptedEngine(**STUCK), database=location)
+    other = serve(ScriptedEngine(), database=location)
+    get(other, f"{create(running)['id']}?stream=true", status=400)
+    get(other, "resp_x?stream=true", status=404)
+
+
+def test_a_stream_at_another_server_ends_with_its_cancellation(pair):
+    running, other = pair
+    identifier = begin_stream(running)
+    url = f"{other.url}/v1/responses/{identifier}?stream=true"
+    with httpx.stream("GET", url, timeout=PATIENCE) as answer:
+        events = read_events(answer.iter_lines())
+        next(events)
+        get(other, f"{identifier}/cancel", "POST")
+        *_, last = events
+    assert last["type"] == "response.cancelled"
+
+
+async def test_a_stream_at_another_server_says_that_its_response_runs_elsewhere(pair, location):
+    running, other = pair
+    identifier = begin_stream(running)
+    url = f"{other.url}/v1/responses/{identifier}?stream=true"
+    with httpx.stream("GET", url, timeout=PATIENCE) as answer:
+        events = read_events(answer.iter_lines())
+        some = [next(events), next(events)]
+        async with all_taken_over(location):
+            some += events
+    assert [event["sequence_number"] for event in some] == list(range(len(some)))
+    # The server that lost it can store the same end first, and it adds `response.failed`.
+    (fault,) = [event for event in some[-2:] if event["type"] == "error"]
+    assert fault["error"]["message"] == stored_events.ELSEWHERE
+
+
+def test_a_stream_without_its_last_events_has_an_honest_end(serve, location, monkeypatch):
+    monkeypatch.setattr(stored_events, "END_SECONDS", 0.1)
+    running = serve(ScriptedEngine(**STUCK), database=location)
+    other = serve(ScriptedEngine(), database=location)
+    identifier = begin_stream(running)
+    monkeypatch.setattr(Background, "_save", lost)
+    get(running, f"{identifier}/cancel", "POST")
+    *_, last = follow(other, f"{identifier}?stream=true")
+    assert last["type"] == "error"
+    assert "not complete" in last["error"]["message"]
+
+
+async def lost(background):
+    pass
+
+
 async def test_a_response_that_another_server_has_taken_over_ends(serve, location):
     running = serve(ScriptedEngine(tokens=["a "] * 2_000, pause=0.2), database=location)
     body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, "stream": True}
@@ -220,7 +295,7 @@ async def test_a_response_that_another_server_has_taken_over_ends(serve, locatio
             until(lambda: running.engine.cancelled == [identifier])
             assert get(running, identifier)["status"] == "queued"
     assert (fault["type"], last["type"]) == ("error", "response.failed")
-    assert fault["error"]["message"] == background.ELSEWHERE
+    assert fault["error"]["message"] == stored_events.ELSEWHERE
 
 
 @pytest.fixture

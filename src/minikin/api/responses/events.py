@@ -190,6 +190,8 @@ ResponseEvent = (
     | InputDelta
     | InputDone
 )
+LAST = (Completed, Incomplete, Failed, Cancelled)
+"""After one of these, a response has no more events."""
 _encode = msgspec.json.Encoder().encode
 
 

@@ -17,10 +17,11 @@ import msgspec
 
 from minikin.api.answer.identifiers import ResponseIds
 from minikin.api.http.http import FAULT
-from minikin.api.responses.events import ResponseEvent
+from minikin.api.responses.events import LAST, ResponseEvent
 from minikin.api.responses.state import failed, in_full
 from minikin.api.responses.translate import ResponseRequest, read
 from minikin.api.routes.response_turn import ResponseTurn, begun
+from minikin.api.routes.stored_events import ELSEWHERE
 from minikin.api.serving.service import Service
 from minikin.errors import (
     EngineFailure,
@@ -31,6 +32,7 @@ from minikin.errors import (
     ShuttingDown,
     StoreFailure,
 )
+from minikin.store.events import Events
 from minikin.store.responses import StoredResponse
 
 log = logging.getLogger(__name__)
@@ -41,12 +43,12 @@ TAKE_SECONDS = 10.0
 """How often a server looks for responses whose server has ended."""
 LOOK_SECONDS = 1.0
 """How often a server looks what other servers of its database have ended or deleted."""
+SAVE_SECONDS = 0.5
+"""How often the new events of all streamed responses are stored, for other servers."""
 KEPT_SECONDS = 600.0
 """How long events, and responses without `store`, are kept after the end."""
 MAX_KEPT = 64
 """Ended responses that are kept so, at most. The oldest are dropped first."""
-ELSEWHERE = "Another server runs this response from its start. Follow it again."
-"""The error for those who follow a response that another server has taken over."""
 Key = tuple[str, str]
 """The owner and the id of a response."""
 
@@ -58,6 +60,8 @@ class Job:
         self.turn = turn
         self.events: list[ResponseEvent] = []
         """All its events. Empty if the request does not stream."""
+        self._saved = 0
+        """How many of them the store has."""
         self.task: asyncio.Task[None] | None = None
         self.cancelled = False
         """Whether the client cancels it. Otherwise, a cancellation is the end of the server."""
@@ -92,6 +96,20 @@ class Job:
         self._ended = True
         self._tell()
 
+    @property
+    def unsaved(self) -> Events | None:
+        """Its events that the store does not have. None if there are none."""
+        new = self.events[self._saved :]
+        if not new:
+            return None
+        ends, last = isinstance(new[-1], LAST), len(self.events) - 1
+        return Events(response=self.key[1], last=last, ends=ends, events=new)
+
+    def save(self, saved: Events) -> bool:
+        """Note what the store has. Returns whether it needs no more."""
+        self._saved = saved.last + 1
+        return saved.ends
+
     def _tell(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
@@ -116,11 +134,16 @@ class Background:
         self._jobs: dict[Key, Job] = {}
         self._running: set[asyncio.Task[Any]] = set()
         self._ended: deque[Job] = deque()
+        self._unsaved: set[Job] = set()
+        """Those whose events the store does not have to the end."""
+        self._saving = asyncio.Lock()
         self._watching: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Run again what an ended server left, now and later."""
-        self._watching = [asyncio.create_task(each) for each in (self._watch(), self._take())]
+        self._watching = [
+            asyncio.create_task(each) for each in (self._watch(), self._take(), self._save_each())
+        ]
 
     async def stop(self) -> None:
         """End all work. Stored responses run again after the next start."""
@@ -138,7 +161,9 @@ class Background:
             raise Overloaded("The server has too many background responses. Try again in a moment.")
         turn = await begun(self._service, request, owner)
         await turn.keep_queued(body)
-        return self._run(turn)
+        job = self._run(turn)
+        await self._save()  # from now on, other servers know that it streams
+        return job
 
     def find(self, owner: str, identifier: str) -> Job | None:
         """The response with this id, while it runs and for some minutes after."""
@@ -159,6 +184,8 @@ class Background:
     def _run(self, turn: ResponseTurn) -> Job:
         job = Job(turn)
         self._jobs[job.key] = job
+        if turn.request.stream and turn.request.store:
+            self._unsaved.add(job)
         for event in turn.maker.begin():
             job.add(event)
         job.task = self._spawn(self._work(job))
@@ -192,14 +219,16 @@ class Background:
 
     def _keep(self, job: Job) -> None:
         """Keep an ended response for some time, unless the store has all of it."""
-        turn = job.turn
+        turn, loop = job.turn, asyncio.get_running_loop()
+        if turn.request.stream and turn.request.store:
+            loop.call_later(KEPT_SECONDS, lambda: self._spawn(self._drop_events(job)))
         if turn.is_another or (turn.request.store and turn.is_kept and not turn.request.stream):
             self.forget(job)
             return
         self._ended.append(job)
         if len(self._ended) > MAX_KEPT:
             self.forget(self._ended.popleft())
-        asyncio.get_running_loop().call_later(KEPT_SECONDS, self.forget, job)
+        loop.call_later(KEPT_SECONDS, self.forget, job)
 
     async def _try(self, job: Job) -> bool:
         """Run a response. Returns False if it cannot run yet, because the server is busy.
@@ -219,6 +248,26 @@ class Background:
                 raise
             return False
         return True
+
+    async def _save_each(self) -> None:
+        """Store events from time to time."""
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            await self._save()
+
+    async def _save(self) -> None:
+        """Store all new events in one transaction."""
+        async with self._saving:
+            new = {job: events for job in self._unsaved if (events := job.unsaved)}
+            if not new:
+                return
+            with suppress(StoreFailure):  # the log has it, and the next try stores them
+                await self._service.store.events.add(list(new.values()))
+                self._unsaved -= {job for job, events in new.items() if job.save(events)}
+
+    async def _drop_events(self, job: Job) -> None:
+        with suppress(StoreFailure):  # a sweep deletes them later
+            await self._service.store.events.delete(job.key[1])
 
     async def _watch(self) -> None:
         """End what another server of this database has ended, deleted or taken over."""
@@ -270,6 +319,7 @@ class Background:
         for runner in await responses.others():
             for response in await responses.take_over(runner):
                 await self._again(response)
+        await self._save()
 
     async def _again(self, response: StoredResponse) -> None:
         """Run a response of an earlier server. If it is not possible here, it ends as failed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -16,12 +17,14 @@ from minikin.api.request.rules import OneOf
 from minikin.api.responses.events import without_padding
 from minikin.api.responses.parameters import INCLUDABLE
 from minikin.api.responses.state import cancelled, in_full
+from minikin.api.routes import stored_events
 from minikin.api.routes.background import Background, Job
 from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.operations import any_object, component, listing, of_path, operation
 from minikin.api.routes.responses import sent
+from minikin.api.routes.stored_events import StoredEvents
 from minikin.api.serving.service import Service
-from minikin.errors import InvalidRequest, NotFound
+from minikin.errors import InvalidRequest, MinikinError, NotFound
 from minikin.store.responses import StoredResponse
 
 LISTING = Listing()
@@ -53,6 +56,7 @@ class StoredResponses:
     """Return, delete and cancel responses, and list their input items."""
 
     def __init__(self, service: Service, background: Background) -> None:
+        self._all = service.store
         self._store = service.store.responses
         self._background = background
 
@@ -62,16 +66,13 @@ class StoredResponses:
         query = request.query_params
         job = self._job(request)
         if query.get("stream") == "true":
-            if job is None:
-                await self._find(request)
-            if job is None or not job.turn.request.stream:
-                raise InvalidRequest(
-                    "Only a background response that was created with `stream` can be streamed, "
-                    "until some minutes after its end.",
-                    param="stream",
-                )
             first = int(query["starting_after"]) + 1 if "starting_after" in query else 0
-            return _Events(job, first, padded=query.get("include_obfuscation") != "false")
+            padded = query.get("include_obfuscation") != "false"
+            if job is None:
+                return _Frames(*await self._stored_frames(request, first, padded=padded))
+            if not job.turn.request.stream:
+                raise _no_stream()
+            return _Frames(_frames(job, first, padded=padded), lambda error: b"")
         return json_response(job.body if job else in_full((await self._find(request)).body))
 
     async def delete(self, request: Request) -> Response:
@@ -105,6 +106,25 @@ class StoredResponses:
         items = (await self._find(request)).context
         return await large_list(part_of(items, page), page)
 
+    async def _stored_frames(
+        self, request: Request, first: int, *, padded: bool
+    ) -> tuple[AsyncGenerator[bytes, None], Callable[[MinikinError], bytes]]:
+        """The events of a response that this server does not run. Raises NotFound."""
+        owner, identifier = request.state.owner, request.path_params["id"]
+        state = await self._store.state(owner, identifier)
+        if state is None:
+            raise not_found(identifier)
+        if not await self._all.events.exist(identifier, state.runner):
+            raise _no_stream()
+        stored = StoredEvents(self._all, owner, identifier, state)
+
+        async def frames() -> AsyncGenerator[bytes, None]:
+            async with aclosing(stored.follow(first)) as events:
+                async for event in events:
+                    yield stored_events.sent(event, padded=padded)
+
+        return frames(), stored.failure
+
     def _job(self, request: Request) -> Job | None:
         """The response, while it runs in the background and for some minutes after."""
         return self._background.find(request.state.owner, request.path_params["id"])
@@ -117,23 +137,38 @@ class StoredResponses:
         return found
 
 
-class _Events(Response):
+class _Frames(Response):
     """The events of a background response. A client that leaves does not cancel it."""
 
-    def __init__(self, job: Job, first: int, *, padded: bool) -> None:
-        self._job = job
-        self._first = first
-        self._padded = padded
+    def __init__(
+        self, frames: AsyncGenerator[bytes, None], failure: Callable[[MinikinError], bytes]
+    ) -> None:
+        self._frames = frames
+        self._failure = failure
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send them, from the first one that the client does not have."""
-        async with (
-            while_connected(receive),
-            aclosing(self._job.follow(self._first)) as events,
-            aclosing(sent(events if self._padded else without_padding(events))) as frames,
-        ):
-            await send_events(frames, lambda error: b"", send)
+        async with while_connected(receive), aclosing(self._frames) as frames:
+            await send_events(frames, self._failure, send)
+
+
+async def _frames(job: Job, first: int, *, padded: bool) -> AsyncGenerator[bytes, None]:
+    """The events of a response that this server runs."""
+    async with (
+        aclosing(job.follow(first)) as events,
+        aclosing(sent(events if padded else without_padding(events))) as frames,
+    ):
+        async for frame in frames:
+            yield frame
+
+
+def _no_stream() -> InvalidRequest:
+    return InvalidRequest(
+        "Only a background response that was created with `stream` can be streamed, until some "
+        "minutes after its end.",
+        param="stream",
+    )
 
 
 def not_found(identifier: str) -> NotFound:
