@@ -29,7 +29,7 @@ def test_it_compiles_the_kernels_if_asked(minikin: Minikin):
 
 
 def test_a_machine_without_gcc_gets_the_advice_to_install_it(minikin: Minikin, env):
-    env["PATH"] = ""
+    env |= {"PATH": "", "MINIKIN_CACHE": env["HOME"]}
     run = minikin("doctor")
     assert "- Install gcc" in run.stdout
     run = minikin("doctor", "--compile")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.model
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("trials", [3, pytest.param(20, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("trials", [8, pytest.param(16, marks=pytest.mark.thorough)])
 def test_seeded_answers_repeat_beside_others_and_with_cold_and_warm_caches(model_path, trials):
     asked, differing = run(model_path, trials=trials, seed=100 + trials)
     assert asked.total() == trials

@@ -268,7 +268,7 @@ def test_long_runs_take_linear_time(tokenizer: Tokenizer, text: str) -> None:
 
     ids = tokenizer.encode(text)
 
-    assert time.process_time() - started < 4, "quadratic would take minutes"
+    assert time.process_time() - started < 30, "quadratic would take minutes"
     assert tokenizer.decode(ids) == text
 
 
