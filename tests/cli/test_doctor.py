@@ -18,7 +18,8 @@ def test_it_says_what_computes_and_how_to_get_a_better_model(minikin: Minikin):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(load_library() is None, reason="no gcc here")
-def test_it_compiles_the_kernels_if_asked(minikin: Minikin):
+def test_it_compiles_the_kernels_if_asked(minikin: Minikin, env):
+    env["MINIKIN_CACHE"] = env["HOME"]
     library = load_library()
     assert library is not None
     assert "not compiled yet" in minikin("doctor").stdout

@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import sqlite3
 import time
@@ -6,6 +7,7 @@ import openai
 import pytest
 
 from minikin.api.batches import runner
+from minikin.store.batches import Batches
 from minikin.store.database import check_database
 from tests.api.batches.batch_client import Held, begin, ended, line, results
 from tests.openai_clients import client_of
@@ -61,6 +63,31 @@ def test_each_server_of_a_database_runs_its_own_batches(serve, location, monkeyp
         batch = ended(client_of(server), begin(client_of(server), line("a"), line("b")))
         assert batch.request_counts.completed == 2
     assert [len(server.engine.requests) for server in servers] == [2, 2]
+
+
+def test_a_batch_that_ends_while_the_runner_looks_does_not_begin_again(serve, monkeypatch, caplog):
+    looks = 0
+
+    async def slow(batches):
+        nonlocal looks
+        found = await mine(batches)
+        await asyncio.sleep(0.3)
+        looks += 1
+        return found
+
+    mine = Batches.mine
+    monkeypatch.setattr(Batches, "mine", slow)
+    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
+    engine = Held()
+    client = client_of(serve(engine))
+    made = begin(client, line("a"))
+    until(lambda: engine.running == 1)
+    until(lambda seen=looks: looks > seen)
+    engine.let_go = True
+    ended(client, made)
+    until(lambda seen=looks: looks > seen + 1)
+    assert "stopped" not in caplog.text
+    assert len(engine.requests) == 1
 
 
 async def test_a_batch_ends_where_another_server_has_taken_it_over(serve, location, monkeypatch):

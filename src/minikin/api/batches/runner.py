@@ -85,18 +85,21 @@ class BatchRunner:
         for batch_id in known.keys() - {batch.id for batch in mine}:
             known[batch_id][1].cancel()
         for batch in mine:
-            if batch.id not in self._runs:
+            if batch.id in self._runs:
+                if batch.body["status"] == "cancelling":
+                    self._runs[batch.id][0].cancel()
+            elif batch.id not in known:  # a known one has ended since it was looked up
                 run = BatchRun(
                     self._store, batch, self._endpoints, self._places, self._max_line_bytes
                 )
                 task = asyncio.create_task(self._run(run, batch.id))
                 self._runs[batch.id] = run, task
-            elif batch.body["status"] == "cancelling":
-                self._runs[batch.id][0].cancel()
 
     async def _run(self, run: BatchRun, identifier: str) -> None:
         try:
             await run.run()
+        except StoreFailure as failure:
+            log.error("Batch %s stopped: %s. It continues later", identifier, failure.reason)
         except Exception:
             log.exception("Batch %s stopped. It continues later", identifier)
         finally:
