@@ -98,6 +98,7 @@ def test_a_cancelled_stream_ends_with_an_event_that_says_so(serve):
     server = serve(endless())
     asked = Asked(server, **ASK, stream=True)
     [row] = running(server)
+    until(lambda: numbers(server)["requests"][0]["tokens"])  # the stream has begun
     cancel(server, row)
     events = [e for e in asked.ended().text.split("\n\n") if e.startswith("data: ")]
     assert json.loads(events[-1].removeprefix("data: "))["error"]["message"] == CANCELLED
