@@ -95,19 +95,10 @@ class Batches:
 
         Raises StoreFailure.
         """
-        other = table.c.runner.is_distinct_from(self._runner.name)
-        runners = sa.select(table.c.runner).where(~table.c.ended, other).distinct()
-        async with self._database.read() as db:
-            names = (await db.scalars(runners)).all()
-        for name in names:
+        for name in await self._runner.others(table, ~table.c.ended):
             async with self._runner.ended(name) as has_ended:
                 if has_ended:
-                    await self._take(~table.c.ended, table.c.runner.is_not_distinct_from(name))
-
-    async def _take(self, *of_it: sa.ColumnElement[bool]) -> None:
-        await self._runner.appear()
-        async with self._database.write() as db:
-            await db.execute(sa.update(table).where(*of_it).values(runner=self._runner.name))
+                    await self._runner.take(table, ~table.c.ended, name)
 
     async def change(self, identifier: str, changed: Callable[[Body], Body | None]) -> Body:
         """Replace the body by `changed(body)`, unless that is None. Returns the new one.

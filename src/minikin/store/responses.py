@@ -76,7 +76,7 @@ class Responses:
             await self._runner.appear()
             row["runner"] = self._runner.name
         async with self._database.write() as db:
-            running = (_RUNS, self._mine) if has_run else ()
+            running = (_RUNS, table.c.runner == self._runner.name) if has_run else ()
             changed = await db.execute(
                 sa.update(table).where(*_one(response.owner, response.id), *running).values(row)
             )
@@ -118,9 +118,7 @@ class Responses:
 
     async def others(self) -> list[str | None]:
         """The other runners of responses of all owners. Raises StoreFailure."""
-        runners = sa.select(table.c.runner).where(_RUNS, ~self._mine).distinct()
-        async with self._database.read() as db:
-            return list((await db.scalars(runners)).all())
+        return await self._runner.others(table, _RUNS)
 
     async def take_over(self, runner: str | None) -> list[StoredResponse]:
         """The responses of this runner, if it has ended. From now on, this server runs them.
@@ -131,12 +129,8 @@ class Responses:
             return await self._taken(runner) if has_ended else []
 
     async def _taken(self, name: str | None) -> list[StoredResponse]:
-        of_it = (_RUNS, table.c.runner.is_not_distinct_from(name))
-        found = await self._select(*of_it)
-        await self._runner.appear()
-        async with self._database.write() as db:
-            change = sa.update(table).where(*of_it).values(runner=self._runner.name)
-            taken = set((await db.scalars(change.returning(table.c.id))).all())
+        found = await self._select(_RUNS, table.c.runner.is_not_distinct_from(name))
+        taken = await self._runner.take(table, _RUNS, name)
         return [response for response in found if response.id in taken]
 
     async def runners(self, identifiers: Sequence[str]) -> dict[str, str | None]:
@@ -162,10 +156,6 @@ class Responses:
                 await db.execute(sa.delete(events).where(events.c.response == identifier))
                 await db.execute(sa.delete(items).where(*own, items.c.expires_at.is_not(None)))
             return gone.rowcount > 0
-
-    @property
-    def _mine(self) -> sa.ColumnElement[bool]:
-        return table.c.runner.is_not_distinct_from(self._runner.name)
 
     async def _select(self, *conditions: sa.ColumnElement[bool]) -> list[StoredResponse]:
         query = sa.select(table).where(*conditions).order_by(table.c.position)

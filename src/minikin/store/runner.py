@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from minikin.store.database import Database, failures
@@ -58,6 +59,26 @@ class Runner:
         else:
             async with self._lock_left(name) as left:
                 yield left
+
+    async def others(self, table: sa.Table, unfinished: sa.ColumnElement[bool]) -> list[str | None]:
+        """The other runners of unfinished rows. Raises StoreFailure."""
+        other = table.c.runner.is_distinct_from(self.name)
+        names = sa.select(table.c.runner).where(unfinished, other).distinct()
+        async with self._database.read() as db:
+            return list((await db.scalars(names)).all())
+
+    async def take(
+        self, table: sa.Table, unfinished: sa.ColumnElement[bool], name: str | None
+    ) -> set[str]:
+        """From now on, this server runs what the runner `name` left. Returns the ids of the rows.
+
+        Only in a block of `ended`. Raises StoreFailure.
+        """
+        await self.appear()
+        left = (unfinished, table.c.runner.is_not_distinct_from(name))
+        change = sa.update(table).where(*left).values(runner=self.name)
+        async with self._database.write() as db:
+            return set((await db.scalars(change.returning(table.c.id))).all())
 
     async def close(self) -> None:
         """Let other servers take over what is left."""
