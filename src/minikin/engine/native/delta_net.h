@@ -84,11 +84,7 @@ static void gate_outputs_chunk(const void *job, int64_t chunk) {
 static void run_delta_net(
     const struct model *m, const struct layer *layer, const struct step *step,
     const struct room *room) {
-    const int64_t width = m->channels + m->value_heads * m->value_dim, rows = step->rows;
-    const struct recalling job = {
-        m, layer, step, room->qkv, room->rates, width, room->attended, delta_change, move_columns};
-    run_memories(&job);
-    run_chunks(gate_outputs_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+    run_memories(m, layer, step, room, delta_change, move_columns, gate_outputs_chunk);
 }
 
 #endif

@@ -81,11 +81,7 @@ static void write_gated_chunk(const void *job, int64_t chunk) {
 static void run_mamba(
     const struct model *m, const struct layer *layer, const struct step *step,
     const struct room *room) {
-    const int64_t width = m->channels + m->value_heads * m->value_dim, rows = step->rows;
-    const struct recalling job = {
-        m, layer, step, room->qkv, room->rates, width, room->attended, mamba_change, add_columns};
-    run_memories(&job);
-    run_chunks(write_gated_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
+    run_memories(m, layer, step, room, mamba_change, add_columns, write_gated_chunk);
 }
 
 #endif

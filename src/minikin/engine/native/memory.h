@@ -100,12 +100,18 @@ static void recall_chunk(const void *job, int64_t chunk) {
         recall_stretch(c, c->step->stretches + i, head, chunk % parts * columns, columns);
 }
 
-// The rows' outputs, in place of their values. Each span is one chunk for each head and its columns.
-static void run_memories(const struct recalling *c) {
-    const struct model *m = c->model;
-    const struct convolving before = {m, c->layer, c->step, c->rows, c->width, 0, c->out};
+// The rows' outputs, in place of their values, which `write` gates and writes to room->attended. Each span is
+// one chunk for each head and its columns.
+static void run_memories(
+    const struct model *m, const struct layer *layer, const struct step *step, const struct room *room,
+    change_function *read_change, recall_function *recall, chunk_function *write) {
+    const int64_t width = m->channels + m->value_heads * m->value_dim, rows = step->rows;
+    const struct convolving before = {m, layer, step, room->qkv, width, 0, room->attended};
+    const struct recalling job = {
+        m, layer, step, room->qkv, room->rates, width, room->attended, read_change, recall};
     run_slices(convolve_in_place_chunk, &before);
-    run_chunks(recall_chunk, c, c->step->spans * m->value_heads * (m->value_dim / columns_of(m)));
+    run_chunks(recall_chunk, &job, step->spans * m->value_heads * (m->value_dim / columns_of(m)));
+    run_chunks(write, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
 #endif
