@@ -21,7 +21,8 @@ from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.mamba import run_mamba
 from minikin.engine.pytorch.memory import RecurrentTensors
 from minikin.engine.pytorch.rope import rotate
-from minikin.engine.pytorch.weights import AttentionTensors, LayerTensors, tensor
+from minikin.engine.pytorch.tensors import tensor
+from minikin.engine.pytorch.weights import AttentionTensors, LayerTensors
 
 
 class TorchDecoder:

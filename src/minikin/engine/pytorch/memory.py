@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from minikin.engine.model.batch import NO_ROOM, Batch
 from minikin.engine.model.recurrent_weights import MemoryWeights, RecurrentWeights
 from minikin.engine.pytorch.linear import Linear
+from minikin.engine.pytorch.tensors import optional, tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,10 @@ class MemoryTensors:
         """The same, with dense matrices of this type."""
         return cls(
             rates=Linear.of(same.rates, dtype, device),
-            fading=torch.from_numpy(same.fading).to(device),
-            offset=torch.from_numpy(same.offset).to(device),
-            norm=_optional(same.norm, device),
-            skip=_optional(same.skip, device),
+            fading=tensor(same.fading, device),
+            offset=tensor(same.offset, device),
+            norm=optional(same.norm, device),
+            skip=optional(same.skip, device),
         )
 
 
@@ -51,15 +51,11 @@ class RecurrentTensors:
         """The same, with dense matrices of this type."""
         return cls(
             inputs=Linear.of(same.inputs, dtype, device),
-            convolution=torch.from_numpy(same.convolution).to(device),
-            convolution_bias=_optional(same.convolution_bias, device),
+            convolution=tensor(same.convolution, device),
+            convolution_bias=optional(same.convolution_bias, device),
             memory=same.memory and MemoryTensors.of(same.memory, dtype, device),
             output=Linear.of(same.output, dtype, device),
         )
-
-
-def _optional(values: np.ndarray | None, device: torch.device) -> torch.Tensor | None:
-    return None if values is None else torch.from_numpy(values).to(device)
 
 
 def recall(

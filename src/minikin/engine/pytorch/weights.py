@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.memory import RecurrentTensors
 from minikin.engine.pytorch.mixture import Mixture
+from minikin.engine.pytorch.tensors import optional, tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,13 +96,3 @@ class LayerTensors:
             mixture=mixture,
             feed_forward_post_norm=optional(layer.feed_forward_post_norm, device),
         )
-
-
-def tensor(values: np.ndarray, device: torch.device) -> torch.Tensor:
-    """The values, of their own type."""
-    return torch.from_numpy(values).to(device)
-
-
-def optional(values: np.ndarray | None, device: torch.device) -> torch.Tensor | None:
-    """The same, or None for None."""
-    return None if values is None else tensor(values, device)
