@@ -151,6 +151,14 @@ _ERNIE_EXPERTS = {
     "shared": "moe_num_shared_experts",
     "first": "moe_layer_start_index",
 }
+_DEEPSEEK = Kind(
+    arch="deepseek2",
+    latent=True,
+    interleaved=True,
+    mixture=True,
+    experts=_DEEPSEEK_EXPERTS,
+    names=_LATENT_NAMES,
+)
 KINDS = {
     "llama": Kind(arch="llama"),
     "mistral": Kind(arch="llama", window="all"),
@@ -227,32 +235,9 @@ KINDS = {
         experts=_DEEPSEEK_EXPERTS,
         names=_POST_NAMES,
     ),
-    "deepseek_v2": Kind(
-        arch="deepseek2",
-        latent=True,
-        interleaved=True,
-        mixture=True,
-        normalized=False,
-        experts=_DEEPSEEK_EXPERTS,
-        names=_LATENT_NAMES,
-    ),
-    "deepseek_v3": Kind(
-        arch="deepseek2",
-        latent=True,
-        interleaved=True,
-        mixture=True,
-        experts=_DEEPSEEK_EXPERTS,
-        names=_LATENT_NAMES,
-    ),
-    "glm4_moe_lite": Kind(
-        arch="deepseek2",
-        latent=True,
-        interleaved=True,
-        mixture=True,
-        rotary_share=1.0,
-        experts=_DEEPSEEK_EXPERTS,
-        names=_LATENT_NAMES,
-    ),
+    "deepseek_v2": replace(_DEEPSEEK, normalized=False),
+    "deepseek_v3": _DEEPSEEK,
+    "glm4_moe_lite": replace(_DEEPSEEK, rotary_share=1.0),
     "dots1": Kind(arch="dots1", mixture=True, experts=_DEEPSEEK_EXPERTS),
     "minimax_m2": Kind(
         arch="minimax-m2",
