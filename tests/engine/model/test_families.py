@@ -149,8 +149,9 @@ def test_native_layers_agree_with_pytorch(case, tmp_path, kind):
         expected = logits(plain, PROMPTS[0], size)
         found = logits(ours, PROMPTS[0], size, role)
         if family not in MIXTURES:
-            # Of LFM2 in 4 bits, 0.019 with AVX-512 and 0.022 with AVX2: each rounds rows to 8 bits.
-            assert (found - expected).norm() / expected.norm() < 3e-2, size
+            # LFM2 in 4 bits: 0.019 with AVX-512 and 0.022 with AVX2, which round rows differently.
+            limit = 3e-2 if family == "LFM2" else 2e-2
+            assert (found - expected).norm() / expected.norm() < limit, size
         else:  # A near tie of two experts may go to the other one, and changes that row.
             change = (found - expected).norm(dim=1) / expected.norm(dim=1)
             assert change.median() < 4e-2, size
