@@ -39,7 +39,7 @@ class StoredEvents:
     async def follow(self, first: int) -> AsyncGenerator[Event, None]:
         """The events from sequence number `first` on, until the end.
 
-        Raises EngineFailure if there is no end: the server of the response has ended.
+        Raises EngineFailure if the last event does not come, because the server has stopped.
         """
         self._next, over_since = first, None
         while True:
