@@ -129,7 +129,7 @@ LINES = {
     "engine/pytorch": 1250,
     "engine/cuda": 1290,
     "engine/cuda/kernels": 640,
-    "store": 2160,
+    "store": 2210,
     "bounded": 400,
     "constrain": 1870,
     "constrain/schema": 2190,

@@ -1,5 +1,6 @@
 import msgspec
 import pytest
+from msgspec import Raw
 
 from minikin.store import completions, database
 from minikin.store.completions import Filter, StoredCompletion
@@ -15,8 +16,9 @@ async def store(location):
 
 
 def stored(name, owner="ada", model="m", **metadata):
+    body = Raw(msgspec.json.encode({"id": name}))
     return StoredCompletion(
-        id=name, owner=owner, model=model, body={"id": name}, messages=[], metadata=metadata
+        id=name, owner=owner, model=model, body=body, messages=[], metadata=metadata
     )
 
 
@@ -40,12 +42,13 @@ async def test_a_page_of_large_completions_ends_early_and_the_next_goes_on(store
     monkeypatch.setattr(database, "PAGE_BYTES", 1_000_000)
     for name in "abcd":
         large = stored(name, x="y")
-        body = {"id": name, "text": name * 400_000}
+        body = Raw(msgspec.json.encode({"id": name, "text": name * 400_000}))
         await store.completions.add(msgspec.structs.replace(large, body=body))
     found, page = await store.completions.find("ada", Page(order="asc"), Filter())
     assert page.limit == 2
-    assert [each.body["text"][:1] for each in found] == ["a", "b", "c"], "one more: there is more"
-    assert found[0].metadata == {"x": "y"}
+    assert [each.id for each in found] == ["a", "b", "c"], "one more: there is more"
+    shown = msgspec.json.decode(found[0].answer)
+    assert shown == {"id": "a", "text": "a" * 400_000, "metadata": {"x": "y"}}
     found, page = await store.completions.find("ada", Page(order="asc", after="b"), Filter())
     assert [each.id for each in found] == ["c", "d"]
     monkeypatch.setattr(database, "PAGE_BYTES", 1)

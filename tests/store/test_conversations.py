@@ -30,7 +30,9 @@ def items(*names):
 
 
 async def ids(store, name="conv_a", page=None):
-    return [item["id"] for item in await store.conversations.items("ada", name, page)]
+    if page:
+        return [entry.id for entry in await store.conversations.page("ada", name, page)]
+    return [item["id"] for item in await store.conversations.items("ada", name)]
 
 
 async def test_a_conversation_keeps_its_items_in_order(store):
@@ -49,6 +51,7 @@ async def test_another_owner_finds_nothing(store):
     for attempt in (
         store.conversations.get("bob", "conv_a"),
         store.conversations.items("bob", "conv_a"),
+        store.conversations.page("bob", "conv_a", Page()),
         store.conversations.item("bob", "conv_a", "msg_1"),
         store.conversations.remove_item("bob", "conv_a", "msg_1"),
         store.conversations.append("bob", "conv_a", items("msg_2")),

@@ -2,32 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import Raw
 from msgspec.structs import asdict
 
 from minikin.store.database import Database
-from minikin.store.paging import Page, paged
+from minikin.store.paging import Entry, Page, paged
 from minikin.store.tables import completions as table
+
+encode = msgspec.json.encode
 
 MAX_STORED = 100_000
 """Above this number, the oldest are deleted."""
 
 
-class StoredCompletion(msgspec.Struct, frozen=True, kw_only=True):
+class ListedCompletion(Entry, frozen=True, kw_only=True):
+    """A stored completion without its messages.
+
+    `body` is the completion as it was sent, with its settings, without `metadata`.
+    """
+
+    metadata: dict[str, str]
+
+    @property
+    def answer(self) -> Raw:
+        """The completion with its metadata, as JSON."""
+        return Raw(bytes(self.body)[:-1] + b',"metadata":' + encode(self.metadata) + b"}")
+
+
+class StoredCompletion(ListedCompletion, frozen=True, kw_only=True):
     """One stored completion."""
 
-    id: str
     owner: str
     """The owner. Other owners cannot find it."""
     model: str
-    body: dict[str, Any]
-    """The completion as it was sent, with its settings, without `metadata`."""
     messages: list[dict[str, Any]]
     """The conversation that it answers."""
-    metadata: dict[str, str]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,15 +75,15 @@ class Completions:
 
     async def find(
         self, owner: str, page: Page, only: Filter
-    ) -> tuple[list[StoredCompletion], Page]:
+    ) -> tuple[list[ListedCompletion], Page]:
         """Up to `page.limit` completions, and one more if there are more.
 
         Also the page, with a smaller limit if they are large.
         """
-        size = sa.func.length(table.c.body) + sa.func.length(table.c.messages)
-        page = await self._database.fitting(page, _listed(sa.select(size), owner, page, only))
-        query = _listed(sa.select(table), owner, page, only)
-        return await self._database.select(StoredCompletion, query), page
+        size = sa.func.length(table.c.body)
+        page = await self._database.fitting(page, _listed((size,), owner, page, only))
+        query = _listed((table.c.id, table.c.body, table.c.metadata), owner, page, only)
+        return await self._database.select(ListedCompletion, query), page
 
     async def set_metadata(self, owner: str, identifier: str, metadata: dict[str, str]) -> None:
         """Replace the metadata of a completion."""
@@ -85,7 +99,10 @@ class Completions:
             return gone.rowcount > 0
 
 
-def _listed(query: sa.Select[Any], owner: str, page: Page, only: Filter) -> sa.Select[Any]:
+def _listed(
+    what: Sequence[sa.ColumnElement[Any]], owner: str, page: Page, only: Filter
+) -> sa.Select[Any]:
+    query = sa.select(*what)
     if only.model is not None:
         query = query.where(table.c.model == only.model)
     for pair in only.metadata.items():

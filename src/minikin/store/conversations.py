@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.database import Database
 from minikin.store.items import KEPT_SECONDS, Item, keep
-from minikin.store.paging import Page, paged
+from minikin.store.paging import Entry, Page, paged
 from minikin.store.reservations import Reservations
 from minikin.store.tables import conversation_items as members
 from minikin.store.tables import conversations as table
@@ -95,13 +95,17 @@ class Conversations:
         async with self._database.write() as db:
             await append(db, owner, identifier, new)
 
-    async def items(self, owner: str, identifier: str, page: Page | None = None) -> list[Item]:
-        """Its items: all of them, oldest first, or a page and one more if there are more."""
+    async def items(self, owner: str, identifier: str) -> list[Item]:
+        """All its items, oldest first."""
         await self.get(owner, identifier)
-        query = sa.select(items.c.body).join_from(members, items, _same_item())
-        within = (members.c.owner == owner, members.c.conversation == identifier)
-        page = page or Page(limit=MAX_ITEMS, order="asc")
-        return await self._database.values(paged(query, members, page, *within))
+        page = Page(limit=MAX_ITEMS, order="asc")
+        return await self._database.values(_listed((items.c.body,), owner, identifier, page))
+
+    async def page(self, owner: str, identifier: str, page: Page) -> list[Entry]:
+        """A page of its items, and one more if there are more."""
+        await self.get(owner, identifier)
+        query = _listed((items.c.id, items.c.body), owner, identifier, page)
+        return await self._database.select(Entry, query)
 
     async def item(self, owner: str, identifier: str, item: str) -> Item:
         """One of its items. Raises NotFound if there is no such item in it."""
@@ -186,6 +190,14 @@ async def _let_expire(db: AsyncConnection, owner: str, which: sa.ColumnElement[b
 
 def _one(owner: str, identifier: str) -> tuple[sa.ColumnElement[bool], ...]:
     return table.c.owner == owner, table.c.id == identifier
+
+
+def _listed(
+    what: Sequence[sa.ColumnElement[Any]], owner: str, identifier: str, page: Page
+) -> sa.Select[Any]:
+    query = sa.select(*what).join_from(members, items, _same_item())
+    within = (members.c.owner == owner, members.c.conversation == identifier)
+    return paged(query, members, page, *within)
 
 
 def _member(owner: str, identifier: str, item: str) -> tuple[Any, ...]:

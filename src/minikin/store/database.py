@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import Raw
 from platformdirs import user_data_path
 from sqlalchemy import event
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
@@ -132,9 +133,11 @@ class Database:
     async def select(self, kind: type[Row], query: sa.Select[Any]) -> list[Row]:
         """What the query finds, as structs of this kind. Raises StoreFailure.
 
-        Much JSON is decoded in another thread, row by row, so that the event loop can run.
+        A field of the type Raw has the JSON as it is stored. Much other JSON is decoded in another
+        thread, row by row, so that the event loop can run.
         """
-        stored = [(column.name, column.type) for column in query.selected_columns]
+        raw = {field.name for field in msgspec.structs.fields(kind) if field.type is Raw}
+        stored = [(column.name, _reader(column, raw)) for column in query.selected_columns]
         async with self.read() as connection:
             found = (await connection.execute(as_stored(query))).all()
 
@@ -262,14 +265,23 @@ async def _beside(work: Callable[[], _T], size: int) -> _T:
 
 
 def _values(
-    kind: type[msgspec.Struct], stored: list[tuple[str, Any]], row: sa.Row[Any]
+    kind: type[msgspec.Struct],
+    stored: list[tuple[str, Callable[[Any], Any] | None]],
+    row: sa.Row[Any],
 ) -> dict[str, Any]:
     """The fields of a struct from a row of `as_stored`."""
     return {
-        name: decode(value) if value is not None and isinstance(of, Json | JsonText) else value
-        for (name, of), value in zip(stored, row, strict=True)
+        name: read(value) if value is not None and read else value
+        for (name, read), value in zip(stored, row, strict=True)
         if name in kind.__struct_fields__
     }
+
+
+def _reader(column: Any, raw: set[str]) -> Callable[[Any], Any] | None:
+    """What makes a field of a stored value. None: it is the field."""
+    if not isinstance(column.type, Json | JsonText):
+        return None
+    return Raw if column.name in raw else decode
 
 
 def _size(row: sa.Row[Any]) -> int:

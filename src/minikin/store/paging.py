@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
+from msgspec import Raw
 
 Order = Literal["asc", "desc"]
 
@@ -18,6 +19,14 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 20
     order: Order = "desc"
     """`asc`: oldest first; `desc`: newest first."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of a list as it is stored: it is sent without being decoded."""
+
+    id: str
+    body: Raw
+    """JSON."""
 
 
 def paged(query: sa.Select[Any], table: sa.Table, page: Page, *within: Any) -> sa.Select[Any]:

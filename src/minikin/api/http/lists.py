@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar, get_args
 
 import msgspec
@@ -15,7 +15,7 @@ from minikin.api.http.http import encode, json_response
 from minikin.api.http.large import LARGE, off_loop
 from minikin.api.request import faults
 from minikin.api.request.rules import Integer, OneOf
-from minikin.store.paging import Order, Page
+from minikin.store.paging import Entry, Order, Page
 
 T = TypeVar("T")
 ORDER = OneOf(get_args(Order))
@@ -52,21 +52,26 @@ def part_of(data: list[dict[str, Any]], page: Page) -> list[dict[str, Any]]:
     return ordered[ids.index(page.after) + 1 :] if page.after in ids else ordered
 
 
-async def large_list(
-    found: list[T], page: Page, show: Callable[[T], dict[str, Any]] = dict
-) -> Response:
-    """The answer with the list object. It is encoded entry by entry in another thread.
+def as_entry(item: dict[str, Any]) -> Entry:
+    """An item that is not in its stored form."""
+    return Entry(id=item["id"], body=Raw(encode(item)))
+
+
+async def large_list(found: list[T], page: Page, entry: Callable[[T], Entry]) -> Response:
+    """The answer with the list object of what is found. It is made in another thread.
 
     The thread also empties `found`: to free megabytes of values takes as long as to encode them.
     It does so one by one, because Python runs no other thread while it frees one.
     """
 
     def answer() -> Response:
-        content = listed([show(each) for each in found], page)
-        encoded = [Raw(encode(each)) for each in content.pop("data")]
+        shown = [entry(each) for each in found[: page.limit]]
+        more = len(found) > page.limit
         while found:
             found.pop()
-        return json_response({"object": content.pop("object"), "data": encoded, **content})
+        return json_response(
+            _list([each.body for each in shown], [each.id for each in shown], more)
+        )
 
     return await off_loop(LARGE, answer)
 
@@ -74,10 +79,14 @@ async def large_list(
 def listed(data: list[dict[str, Any]], page: Page) -> dict[str, Any]:
     """The list object with `data`, the entries of a page and one more if there are more."""
     shown = data[: page.limit]
+    return _list(shown, [entry["id"] for entry in shown], len(data) > page.limit)
+
+
+def _list(data: Sequence[Any], ids: list[str], more: bool) -> dict[str, Any]:
     return {
         "object": "list",
-        "data": shown,
-        "first_id": shown[0]["id"] if shown else None,
-        "last_id": shown[-1]["id"] if shown else None,
-        "has_more": len(data) > page.limit,
+        "data": data,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
+        "has_more": more,
     }

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -25,7 +26,7 @@ from minikin.api.answer.wire import ChatCompletion, Chunk
 from minikin.api.http.access_log import noted
 from minikin.api.http.bodies import read_json
 from minikin.api.http.extensions import limits_of
-from minikin.api.http.http import json_response, while_connected
+from minikin.api.http.http import encode, json_response, while_connected
 from minikin.api.http.large import off_loop
 from minikin.api.request.affinity import affinity_key
 from minikin.api.request.translate import ChatRequest, translate
@@ -78,8 +79,7 @@ class ChatCompletions:
         found = await self._service.store.completions.get(owner, ids.completion)
         if found is None:
             return None
-        body = found.body | {"metadata": found.metadata}
-        return msgspec.to_builtins(msgspec.convert(body, ChatCompletion))
+        return msgspec.to_builtins(msgspec.json.decode(found.answer, type=ChatCompletion))
 
     async def _whole(
         self, chat: ChatRequest, chunks: AsyncGenerator[Chunk, None], scope: Scope
@@ -118,7 +118,7 @@ class ChatCompletions:
                 id=answer.id,
                 owner=scope["state"]["owner"],
                 model=answer.model,
-                body=body | {"request_id": scope["state"]["request_id"]},
+                body=Raw(encode(body | {"request_id": scope["state"]["request_id"]})),
                 messages=chat.messages,
                 metadata=chat.metadata,
             )

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from minikin.api.answer.identifiers import ResponseIds, conversation_id
 from minikin.api.http.bodies import read_json
 from minikin.api.http.http import json_response
-from minikin.api.http.lists import Listing, large_list
+from minikin.api.http.lists import Listing, as_entry, large_list
 from minikin.api.responses import normal_form
 from minikin.api.responses.combinations import only_text
 from minikin.api.responses.conversation_rules import ADD, CREATE, MAX_NEW_ITEMS, UPDATE
@@ -69,13 +69,14 @@ class Conversations:
         await self._find(request)
         items = await self._items(request, body)
         await self._conversations.append(*_place(request), items)
-        return await large_list(items, LISTING.page(request.query_params, INCLUDE))
+        return await large_list(items, LISTING.page(request.query_params, INCLUDE), as_entry)
 
     async def items(self, request: Request) -> Response:
         """GET: a page of its items, newest first by default. Raises NotFound."""
         page = LISTING.page(request.query_params, INCLUDE)
         check_include(request)
-        return await large_list(await self._conversations.items(*_place(request), page), page)
+        found = await self._conversations.page(*_place(request), page)
+        return await large_list(found, page, lambda entry: entry)
 
     async def item(self, request: Request) -> Response:
         """GET: one of its items. Raises NotFound."""

@@ -17,8 +17,8 @@ from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Nullable, Object, Property
 from minikin.api.serving.service import Service
 from minikin.errors import NotFound
-from minikin.store.completions import Filter, StoredCompletion
-from minikin.store.paging import Page
+from minikin.store.completions import Filter, ListedCompletion, StoredCompletion
+from minikin.store.paging import Entry, Page
 
 LISTING = Listing(order="asc")
 UPDATE = Object({"metadata": Property(Nullable(Metadata()), required=True)})
@@ -36,11 +36,11 @@ class StoredCompletions:
         """GET: a page of the completions, oldest first by default."""
         page, only = _query(request)
         found, page = await self._store.find(request.state.owner, page, only)
-        return await large_list(found, page, _body)
+        return await large_list(found, page, _entry)
 
     async def one(self, request: Request) -> Response:
         """GET: one completion. Raises NotFound."""
-        return json_response(_body(await self._find(request)))
+        return json_response((await self._find(request)).answer)
 
     async def update(self, request: Request) -> Response:
         """POST: new metadata for a completion. Raises InvalidRequest, NotFound."""
@@ -82,8 +82,8 @@ def _query(request: Request) -> tuple[Page, Filter]:
     return page, Filter(model=model, metadata=Metadata().check(pairs, "metadata"))
 
 
-def _body(stored: StoredCompletion) -> dict[str, Any]:
-    return {**stored.body, "metadata": stored.metadata}
+def _entry(found: ListedCompletion) -> Entry:
+    return Entry(id=found.id, body=found.answer)
 
 
 def _message(identifier: str, at: int, sent: dict[str, Any]) -> dict[str, Any]:

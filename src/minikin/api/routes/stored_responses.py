@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from minikin.api.http.http import json_response, while_connected
-from minikin.api.http.lists import Listing, large_list, part_of
+from minikin.api.http.lists import Listing, as_entry, large_list, part_of
 from minikin.api.request import faults
 from minikin.api.request.rules import OneOf
 from minikin.api.responses.events import without_padding
@@ -104,7 +104,7 @@ class StoredResponses:
         page = LISTING.page(request.query_params, INCLUDE)
         check_include(request)
         items = (await self._find(request)).context
-        return await large_list(part_of(items, page), page)
+        return await large_list(part_of(items, page), page, as_entry)
 
     async def _stored_frames(
         self, request: Request, first: int, *, padded: bool
