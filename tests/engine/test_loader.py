@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from gguf.constants import GGMLQuantizationType
 
 from minikin.config import EngineSettings
 from minikin.engine import loader
@@ -17,55 +19,55 @@ from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, LONG, SHORT, VOCABULARY
 
 
-@pytest.fixture
-def load(model_path, caplog):
-    """The engine's decoder, and what the log says that it computes with."""
-
-    def load(**options):
-        caplog.set_level(logging.INFO)
-        engine, info = loader.load_engine(EngineSettings(model=model_path, threads=1), **options)
-        assert info.context_length == 8192
-        [line] = [r.getMessage() for r in caplog.records if r.getMessage().startswith("Computing")]
-        return engine.decoder, line
-
-    return load
-
-
 @pytest.mark.model
 @pytest.mark.skipif(load_library() is None, reason="no gcc here")
-def test_the_default_model_runs_whole_in_the_native_kernels(load):
-    decoder, line = load()
-    assert decoder.native
-    assert line.startswith("Computing with native kernels (")
+def test_the_default_model_runs_whole_in_the_native_kernels(model_path, caplog):
+    caplog.set_level(logging.INFO)
+    engine, info = loader.load_engine(EngineSettings(model=model_path, threads=1))
+    assert info.context_length == 8192
+    assert engine.decoder.native
+    assert "Computing with native kernels (" in caplog.text
 
 
-@pytest.mark.model
 @pytest.mark.parametrize(
     ("features", "dtype"),
     [((), "float32"), (("avx2", "avx512f"), "float32"), (("avx512_bf16",), "bfloat16")],
 )
-def test_pytorch_takes_bfloat16_where_the_processor_has_it(load, monkeypatch, features, dtype):
+def test_pytorch_takes_bfloat16_where_the_processor_has_it(
+    stretched, caplog, monkeypatch, features, dtype
+):
     monkeypatch.setattr("minikin.engine.native.build._processor_features", lambda: features)
-    decoder, line = load(find_kernels=lambda: None)
-    assert not decoder.native
-    assert decoder.dtype == getattr(torch, dtype)
-    assert line.startswith(f"Computing with PyTorch in {dtype} on cpu (")
+    caplog.set_level(logging.INFO)
+    engine, _ = stretched(find_kernels=lambda: None)
+    assert not engine.decoder.native
+    assert engine.decoder.dtype == getattr(torch, dtype)
+    assert f"Computing with PyTorch in {dtype} on cpu (" in caplog.text
 
 
 @pytest.fixture
-def stretched(tmp_path, monkeypatch):
+def tiny_loader(tmp_path, monkeypatch):
+    """Loads a tiny model with a tokenizer of `tokens` tokens."""
+
+    def write(tiny, kind=GGMLQuantizationType.F32):
+        write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf", kind)
+
+        def load(tokens=VOCABULARY, find_kernels=load_library, **settings):
+            tokenizer = SimpleNamespace(
+                vocab_size=tokens, eos_ids=frozenset({tokens}), token_bytes=lambda token: b"x"
+            )
+            monkeypatch.setattr(loader.Tokenizer, "from_gguf", lambda metadata: tokenizer)
+            settings = EngineSettings(model=path, threads=1, **settings)
+            return loader.load_engine(settings, find_kernels=find_kernels)
+
+        return load
+
+    return write
+
+
+@pytest.fixture
+def stretched(tiny_loader):
     """Loads a model with factors for more than 32 tokens, and others for fewer."""
-    tiny = FAMILIES["Phi-4-mini"]
-    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
-
-    def load(tokens=VOCABULARY, **settings):
-        tokenizer = SimpleNamespace(
-            vocab_size=tokens, eos_ids=frozenset({tokens}), token_bytes=lambda token: b"x"
-        )
-        monkeypatch.setattr(loader.Tokenizer, "from_gguf", lambda metadata: tokenizer)
-        return loader.load_engine(EngineSettings(model=path, threads=1, **settings))
-
-    return load
+    return tiny_loader(FAMILIES["Phi-4-mini"])
 
 
 @pytest.mark.parametrize(
@@ -128,11 +130,13 @@ def test_a_file_with_more_or_fewer_tokens_than_embeddings_is_refused(stretched, 
         stretched(tokens)
 
 
-@pytest.mark.model
-def test_the_fingerprint_names_the_weights_and_what_computes_with_them(model_path, monkeypatch):
+@pytest.mark.skipif(load_library() is None, reason="no gcc here")
+def test_the_fingerprint_names_the_weights_and_what_computes_with_them(tiny_loader, monkeypatch):
+    tiny = replace(FAMILIES["Llama 2"], config={"head_dim": 64})
+    load = tiny_loader(tiny, GGMLQuantizationType.Q8_0)
+
     def fingerprint(find):
-        settings = EngineSettings(model=model_path, threads=1, kv_cache_tokens=512)
-        return loader.load_engine(settings, find_kernels=find)[1].fingerprint
+        return load(find_kernels=find)[1].fingerprint
 
     native, plain = fingerprint(load_library), fingerprint(lambda: load_library("plain C"))
     assert len(native) == 13
