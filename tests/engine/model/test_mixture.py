@@ -15,6 +15,7 @@ from minikin.engine.native.kernels import Kernels
 from minikin.engine.native.variants import SETS
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.gguf import GGUFFile
+from tests.engine.kernel_sets import library_of
 from tests.engine.model.test_families import PROMPTS, comparable, load, logits
 from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, MIXTURES
@@ -103,28 +104,35 @@ def fuse(monkeypatch) -> None:
     monkeypatch.setattr(gguf.GGUFWriter, "add_tensor", fused)
 
 
-@pytest.mark.parametrize("most", mostly_thorough(SETS, SETS[0]))
-@pytest.mark.parametrize(
-    "kind",
-    [
+@pytest.fixture(
+    scope="module",
+    params=[
         pytest.param(GGMLQuantizationType.Q8_0, marks=pytest.mark.thorough),
         GGMLQuantizationType.Q4_0,
     ],
 )
 @torch.inference_mode()
-def test_each_kernel_set_computes_what_pytorch_does(tmp_path, most, kind):
-    library = load_library(most)
-    if library is None:
-        pytest.skip("no gcc here")
+def mixtures(request, tmp_path_factory):
+    """For each family, a file and what PyTorch computes of it, for each number of rows."""
+    folder, found = tmp_path_factory.mktemp("mixtures"), {}
     for family in MIXTURES:
         tiny = FAMILIES[family]
         tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
-        write_gguf(tiny, tiny.make(), path := tmp_path / f"{family}.gguf", kind)
-        native, plain = load(path, Kernels(library, 2)), load(path)
+        write_gguf(tiny, tiny.make(), path := folder / f"{family}.gguf", request.param)
+        plain, (_, sizes) = load(path), comparable(family)
+        found[family] = path, {size: logits(plain, PROMPTS[0], size) for size in sizes}
+    return found
+
+
+@pytest.mark.parametrize("instructions", mostly_thorough(SETS, SETS[0]))
+@torch.inference_mode()
+def test_each_kernel_set_computes_what_pytorch_does(mixtures, instructions):
+    library = library_of(instructions)
+    for family, (path, rows) in mixtures.items():
+        native = load(path, Kernels(library, 2))
         assert native.decoder.native
-        role, sizes = comparable(family)
-        for size in sizes:
-            expected = logits(plain, PROMPTS[0], size)
+        role, _ = comparable(family)
+        for size, expected in rows.items():
             found = logits(native, PROMPTS[0], size, role)
             # A near tie of two experts may go to the other one, and changes that row.
             change = (found - expected).norm(dim=1) / expected.norm(dim=1)

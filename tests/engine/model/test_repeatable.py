@@ -10,8 +10,9 @@ from gguf.constants import GGMLQuantizationType
 
 from bench.determinism import reset
 from minikin.engine.messages import GenerationRequest, SamplingParams
-from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.native.variants import SETS
+from tests.engine.kernel_sets import library_of
 from tests.engine.model.test_families import load
 from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES, VOCABULARY
@@ -46,18 +47,14 @@ TRIED = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "kernels", mostly_thorough(["PyTorch", "plain C", "AVX2", "AMX"], "PyTorch", "AMX")
-)
+@pytest.mark.parametrize("kernels", mostly_thorough(["PyTorch", *SETS], "PyTorch", *SETS[1:2]))
 @pytest.mark.parametrize("family", mostly_thorough(TRIED, *TRIED[:2]))
 @pytest.mark.parametrize(
     "kind",
     [GGMLQuantizationType.Q8_0, pytest.param(GGMLQuantizationType.F16, marks=pytest.mark.thorough)],
 )
 def test_an_answer_with_a_seed_is_the_same_in_company(tmp_path, family, kind, kernels):
-    library = None if kernels == "PyTorch" else load_library(kernels)
-    if kernels != "PyTorch" and library is None:
-        pytest.skip("no gcc here")
+    library = None if kernels == "PyTorch" else library_of(kernels)
     path = tmp_path / "model.gguf"
     tiny = FAMILIES[family]
     write_gguf(tiny, tiny.make(), path, kind)
