@@ -263,6 +263,9 @@ def test_a_bad_key_file_does_not_start_an_open_server(
     assert run.returncode == 1
     assert message in run.stderr
     assert "words" not in run.stderr, "a key must not get into a log"
+
+
+def test_an_empty_key_does_not_start_an_open_server(minikin: Minikin):
     assert minikin("serve", "--api-key", "").returncode == 1
 
 
