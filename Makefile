@@ -10,6 +10,8 @@ DEFAULT_MODEL := smollm2-135m-instruct
 
 .PHONY: install help serve wheel wheel-test test test-all test-gpu test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-gpu bench-large bench-page bench-state bench-seeing pictures bench-http bench-scale-out overload kill-test soak profile clean
 .DELETE_ON_ERROR:
+# Without compiled files, each process that a test starts compiles Minikin again.
+unexport PYTHONDONTWRITEBYTECODE
 
 install: $(VENV)/.installed  ## install Minikin into .venv (the default target)
 
