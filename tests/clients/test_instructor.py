@@ -8,11 +8,16 @@ import pytest
 from tests.clients.jobs import MODEL, REVIEW, Review
 
 pytestmark = pytest.mark.model
-instructor = pytest.importorskip("instructor")
+
+
+@pytest.fixture(scope="module")
+def instructor():
+    """Not imported by the processes that run other tests: it takes seconds."""
+    return pytest.importorskip("instructor")
 
 
 @pytest.mark.parametrize("mode", ["TOOLS", "JSON_SCHEMA"])
-def test_an_object_is_filled_in(base_url, mode):
+def test_an_object_is_filled_in(instructor, base_url, mode):
     with openai.OpenAI(base_url=base_url, api_key="any", max_retries=0) as plain:
         client = instructor.from_openai(plain, mode=instructor.Mode[mode])
         review = client.chat.completions.create(
@@ -26,7 +31,7 @@ def test_an_object_is_filled_in(base_url, mode):
     assert isinstance(review, Review)
 
 
-def test_an_object_grows_piece_by_piece(base_url):
+def test_an_object_grows_piece_by_piece(instructor, base_url):
     with openai.OpenAI(base_url=base_url, api_key="any", max_retries=0) as plain:
         client = instructor.from_openai(plain, mode=instructor.Mode.TOOLS)
         pieces = client.chat.completions.create_partial(

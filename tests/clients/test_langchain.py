@@ -8,11 +8,12 @@ import pytest
 from tests.clients.jobs import MODEL, REVIEW, WEATHER_QUESTION, Review, weather
 
 pytestmark = pytest.mark.model
-langchain = pytest.importorskip("langchain_openai")
 
 
 @pytest.fixture
 def chat(base_url, monkeypatch):
+    # Not imported by the processes that run other tests: it takes seconds.
+    langchain = pytest.importorskip("langchain_openai")
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     with httpx.Client() as connection:
         yield langchain.ChatOpenAI(

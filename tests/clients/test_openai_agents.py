@@ -8,11 +8,16 @@ import pytest
 from tests.clients.jobs import MODEL, REVIEW, WEATHER_QUESTION, Review, weather
 
 pytestmark = pytest.mark.model
-agents = pytest.importorskip("agents")
+
+
+@pytest.fixture(scope="module")
+def agents():
+    """Not imported by the processes that run other tests: it takes seconds."""
+    return pytest.importorskip("agents")
 
 
 @pytest.fixture
-async def run(base_url):
+async def run(agents, base_url):
     async with openai.AsyncOpenAI(base_url=base_url, api_key="any", max_retries=0) as client:
         model = agents.OpenAIChatCompletionsModel(model=MODEL, openai_client=client)
 
@@ -31,7 +36,7 @@ async def test_an_object_is_filled_in(run):
 
 
 @pytest.mark.parametrize("choice", ["required", "weather"])
-async def test_a_tool_that_must_be_called_is(run, choice):
+async def test_a_tool_that_must_be_called_is(agents, run, choice):
     tool = agents.function_tool(weather)
     said = await run(
         WEATHER_QUESTION, tools=[tool], tool_choice=choice, tool_use_behavior="stop_on_first_tool"

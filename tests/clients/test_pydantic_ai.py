@@ -8,12 +8,17 @@ import pytest
 from tests.clients.jobs import MODEL, REVIEW, WEATHER_QUESTION, Review, weather
 
 pytestmark = pytest.mark.model
-pydantic_ai = pytest.importorskip("pydantic_ai")
 SETTINGS = {"temperature": 0, "max_tokens": 400}
 
 
+@pytest.fixture(scope="module")
+def pydantic_ai():
+    """Not imported by the processes that run other tests: it takes seconds."""
+    return pytest.importorskip("pydantic_ai")
+
+
 @pytest.fixture
-async def model(base_url):
+async def model(pydantic_ai, base_url):
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai import OpenAIProvider
 
@@ -22,21 +27,21 @@ async def model(base_url):
 
 
 @pytest.mark.parametrize("way", ["ToolOutput", "NativeOutput"])
-async def test_an_object_is_filled_in(model, way):
+async def test_an_object_is_filled_in(pydantic_ai, model, way):
     output = getattr(pydantic_ai, way)(Review)
     agent = pydantic_ai.Agent(model, output_type=output, model_settings=SETTINGS)
     result = await agent.run(REVIEW)
     assert isinstance(result.output, Review)
 
 
-async def test_an_object_arrives_in_pieces(model):
+async def test_an_object_arrives_in_pieces(pydantic_ai, model):
     output = pydantic_ai.NativeOutput(Review)
     agent = pydantic_ai.Agent(model, output_type=output, model_settings=SETTINGS)
     async with agent.run_stream(REVIEW) as result:
         assert isinstance(await result.get_output(), Review)
 
 
-async def test_a_required_tool_is_called(model):
+async def test_a_required_tool_is_called(pydantic_ai, model):
     called = []
 
     def forecast(city: str) -> str:
