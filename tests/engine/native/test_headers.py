@@ -8,6 +8,7 @@ import pytest
 
 from minikin.engine.native.build import SOURCE
 from minikin.engine.native.variants import SETS_OF, VARIANTS
+from tests.thorough import mostly_thorough
 
 SETS = SETS_OF["x86_64"]
 OF_X86 = ("avx2", "avx512", "amx")
@@ -40,20 +41,17 @@ here_only = pytest.mark.skipif(
 
 
 @here_only
-@pytest.mark.parametrize(
-    "flags",
-    [
-        pytest.param(flags, marks=pytest.mark.thorough if at < len(FLAGS) - 1 else ())
-        for at, flags in enumerate(FLAGS.values())
-    ],
-    ids=FLAGS,
-)
+@pytest.mark.parametrize("flags", mostly_thorough(FLAGS.values(), FLAGS["AMX"]), ids=FLAGS)
 @pytest.mark.parametrize("header", COMMON, ids=lambda header: header.name)
 def test_a_header_compiles_alone_for_any_processor(header, flags):
     subprocess.run(["gcc", "-fsyntax-only", "-x", "c", *SILENT, *flags, header], check=True)
 
 
-@pytest.mark.parametrize("variant", VARIANTS["aarch64"][:2], ids=lambda v: v.instructions)
+@pytest.mark.parametrize(
+    "variant",
+    mostly_thorough(VARIANTS["aarch64"][:2], VARIANTS["aarch64"][0]),
+    ids=lambda v: v.instructions,
+)
 @pytest.mark.parametrize("header", HEADERS, ids=lambda header: header.name)
 def test_a_header_compiles_alone_for_arm(header, variant):
     if not shutil.which(ARM_GCC):
