@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from minikin.engine.native.build import SOURCE, load_library
 from minikin.engine.native.kernels import Kernels
@@ -37,7 +39,7 @@ def kernels(request, tmp_path_factory):
         return kernels
     if AVX2 not in SETS or found(AVX2).instructions != AVX2:
         pytest.skip("no AVX2 to emulate other instructions with")
-    kernels = Kernels(emulated(request.param, tmp_path_factory.mktemp("emulated")), threads=2)
+    kernels = Kernels(emulated(request.param, folder_of_the_run(tmp_path_factory)), threads=2)
     assert kernels.instructions == request.param
     return kernels
 
@@ -49,11 +51,20 @@ def found(most):
     return Kernels(library, threads=2)
 
 
+def folder_of_the_run(tmp_path_factory):
+    """A folder that the workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 def emulated(instructions, folder):
+    """The kernels, which one process compiles while others wait for them."""
     flags = ["-O1", "-mavx2", "-mfma", "-mf16c", "-pthread", "-fPIC", "-shared", "-Wno-psabi"]
     if instructions == "AMX":
         flags.append("-DEMULATE_AMX")
-    header, library = Path(__file__).with_name("emulated.h"), folder / "kernels.so"
+    header, library = Path(__file__).with_name("emulated.h"), folder / f"{instructions}.so"
     command = ["gcc", *flags, "-include", header, "-o", library, SOURCE, "-lm"]
-    subprocess.run(command, check=True)
+    with FileLock(f"{library}.lock"):
+        if not library.exists():
+            subprocess.run(command, check=True)
     return ctypes.CDLL(str(library))
