@@ -211,12 +211,23 @@ async def canary(client):
     return said
 
 
+@pytest.fixture(scope="module")
+def solo(server):
+    """What the stream says alone, when the workers run and its prompt is cached."""
+
+    async def heard():
+        async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
+            await client.post("/v1/chat/completions", json=ASK | schema({"const": 1}))
+            await canary(client)
+            return await canary(client)
+
+    return asyncio.run(heard())
+
+
 @pytest.fixture
-async def watched(server):
+async def watched(server, solo):
     async with httpx.AsyncClient(base_url=server.url, timeout=120) as client:
-        await client.post("/v1/chat/completions", json=ASK | schema({"const": 1}))
-        await canary(client)
-        yield Watched(server, client, await canary(client))
+        yield Watched(server, client, solo)
 
 
 async def test_schemas_that_cannot_be_followed_are_refused_and_named(watched):
