@@ -9,9 +9,11 @@ from minikin.catalog import routes
 from minikin.catalog.facts import evidence as evidence_files
 from minikin.catalog.facts.evidence import Evidence, Result
 from minikin.catalog.facts.fact import Fact, Origin, Record
+from minikin.catalog.facts.prices import Quote
 from minikin.catalog.openrouter import Served
 from minikin.catalog.routes import catalog_routes
 from minikin.catalog.sources import catalog as catalogs
+from minikin.catalog.sources import query
 from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import MinikinError
 
@@ -87,6 +89,15 @@ def test_a_job_has_its_price_and_only_offerings_that_it_fits(client):
     assert min(limits) >= 151_000
     plain = client.get("/catalog/offerings", params={"limit": 1}).json()["data"][0]
     assert "job_usd" not in plain
+
+
+def test_a_row_is_priced_once(client, monkeypatch):
+    priced = []
+    monkeypatch.setattr(query, "cost", lambda row, job: priced.append(row.id) or Quote(7.0))
+    asked = {"author": "openai", "input_tokens": 10, "limit": 5}
+    rows = client.get("/catalog/offerings", params=asked).json()["data"]
+    assert [row["job_usd"] for row in rows] == [7.0] * 5
+    assert len(priced) == len(set(priced))
 
 
 def test_pages_of_offerings_leave_none_out(client):

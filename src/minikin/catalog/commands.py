@@ -112,7 +112,7 @@ def list_(
     Example: minikin catalog list --capability tools --max-price 0.2 --min-context 100000
     """
     catalog = _load(folder)
-    rows = query.Filter(
+    matches = query.Filter(
         capability=capability or [],
         verified=verified,
         author=author,
@@ -120,6 +120,7 @@ def list_(
         max_price=max_price,
         min_context=min_context,
     ).select(catalog)
+    rows = [match.offering for match in matches]
     if as_json:
         print_json([query.as_json(catalog, row) for row in rows])
     else:

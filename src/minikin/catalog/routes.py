@@ -37,7 +37,6 @@ from starlette.routing import Route
 from minikin.catalog import openrouter
 from minikin.catalog.facts.evidence import BadgeState
 from minikin.catalog.facts.fact import Record
-from minikin.catalog.facts.prices import cost
 from minikin.catalog.facts.schema import capabilities
 from minikin.catalog.pages import export
 from minikin.catalog.pages.badge import Badge
@@ -88,16 +87,19 @@ def catalog_routes(
         asked, catalog = _question(request), site().catalog
         rows = asked.select(catalog)
         shown = rows[asked.offset : asked.offset + asked.limit]
-        return _list([_priced(asked, query.as_json(catalog, row), row) for row in shown], len(rows))
+        return _list([_priced(catalog, match) for match in shown], len(rows))
 
-    def anything(request: Request) -> Response:
+    def api(request: Request) -> Response:
+        return Response(site().api, media_type="application/json")
+
+    def schema(request: Request) -> Response:
+        return Response(export.schema(), media_type="application/schema+json")
+
+    def feed(request: Request) -> Response:
+        return Response(site().feed, media_type="application/atom+xml")
+
+    def page_or_record(request: Request) -> Response:
         path = request.path_params["path"]
-        if path == "api.json":
-            return Response(site().api, media_type="application/json")
-        if path == "api.schema.json":
-            return Response(export.schema(), media_type="application/schema+json")
-        if path == "feed.xml":
-            return Response(site().feed, media_type="application/atom+xml")
         if path.endswith((".html", ".svg", *ASSETS)):
             return _file(site(), path, frame)
         if _is_browser(request) and (page := _page(site(), path)):
@@ -122,7 +124,10 @@ def catalog_routes(
     return [
         route("/catalog", index),
         route("/catalog/offerings", offerings),
-        route("/catalog/{path:path}", anything),
+        route("/catalog/api.json", api),
+        route("/catalog/api.schema.json", schema),
+        route("/catalog/feed.xml", feed),
+        route("/catalog/{path:path}", page_or_record),
         route("/api/v1/models", openrouter_models),
         route("/api/v1/models/{id:path}/endpoints", openrouter_endpoints),
     ]
@@ -205,9 +210,10 @@ def _question(request: Request) -> query.Question:
         raise InvalidRequest(f"The query is not valid: {error}.") from None
 
 
-def _priced(asked: query.Question, found: dict[str, Any], offering: Record) -> dict[str, Any]:
+def _priced(catalog: Catalog, match: query.Match) -> dict[str, Any]:
     """An offering with the cost of the job that was asked for, if there was one."""
-    return found | {"job_usd": cost(offering, asked.job).usd} if asked.job else found
+    found = query.as_json(catalog, match.offering)
+    return found if match.usd is None else found | {"job_usd": match.usd}
 
 
 def _list(rows: list[Any], total: int) -> Response:

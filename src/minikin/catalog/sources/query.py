@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,13 @@ from minikin.errors import InvalidRequest, NotFound
 
 _Tokens = Annotated[int, msgspec.Meta(ge=0, lt=10**9)]
 _Name = Annotated[str, msgspec.Meta(max_length=160)]
+
+
+class Match(NamedTuple):
+    """An offering that a filter selects, with the cost of the job in US dollars if there is one."""
+
+    offering: Record
+    usd: float | None = None
 
 
 class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -42,7 +49,7 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             return None
         return Job(self.input_tokens or 0, self.output_tokens or 0)
 
-    def select(self, catalog: Catalog) -> list[Record]:
+    def select(self, catalog: Catalog) -> list[Match]:
         """The matching offerings by id, or those that do a job, the cheapest first.
 
         Raises InvalidRequest for an unknown capability.
@@ -55,10 +62,10 @@ class Filter(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
                 )
         rows = [row for row in catalog.offerings.values() if self._passes(catalog, row)]
         if self.job is None:
-            return rows
-        prices = {row.id: cost(row, self.job).usd for row in rows}
-        priced = {id: usd for id, usd in prices.items() if usd is not None}
-        return sorted((row for row in rows if row.id in priced), key=lambda row: priced[row.id])
+            return [Match(row) for row in rows]
+        quotes = [(cost(row, self.job).usd, row) for row in rows]
+        found = [Match(row, usd) for usd, row in quotes if usd is not None]
+        return sorted(found, key=lambda match: match.usd or 0.0)
 
     def _passes(self, catalog: Catalog, row: Record) -> bool:
         if self.verified and not self.capability and not _is_verified(catalog, row):
