@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -33,44 +34,46 @@ from minikin.catalog.tables import (
 )
 from minikin.errors import SetupError
 
+_UrlOption = Annotated[
+    str,
+    typer.Option(metavar="URL", help="The server's address, such as http://127.0.0.1:8000/v1."),
+]
+_ModelOption = Annotated[str, typer.Option(metavar="NAME", help="The model to request.")]
+_KeyOption = Annotated[
+    str | None,
+    typer.Option(metavar="VARIABLE", help="Environment variable with the API key."),
+]
+_ProviderOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID", help="The provider's id in the catalog.", show_default="from the base URL"
+    ),
+]
+_CapabilityOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Only this capability. Repeatable.")
+]
+_RegressionOption = Annotated[
+    bool,
+    typer.Option("--fail-on-regression", help="Exit with 1 if a verified capability fails now."),
+]
+_SpeedOption = Annotated[
+    bool,
+    typer.Option("--speed", help="Also measure the time to the first token, and tokens a second."),
+]
+_TimeoutOption = Annotated[
+    float, typer.Option(min=1, metavar="SECONDS", help="Maximum time for one answer.")
+]
+
 
 def probe(
-    base_url: Annotated[
-        str,
-        typer.Option(metavar="URL", help="The server's address, such as http://127.0.0.1:8000/v1."),
-    ],
-    model: Annotated[str, typer.Option(metavar="NAME", help="The model to request.")],
-    api_key_env: Annotated[
-        str | None,
-        typer.Option(metavar="VARIABLE", help="Environment variable with the API key."),
-    ] = None,
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ID",
-            help="The provider's id in the catalog.",
-            show_default="from the base URL",
-        ),
-    ] = None,
-    capability: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Only this capability. Repeatable."),
-    ] = None,
-    fail_on_regression: Annotated[
-        bool,
-        typer.Option(
-            "--fail-on-regression", help="Exit with 1 if a verified capability fails now."
-        ),
-    ] = False,
-    speed: Annotated[
-        bool,
-        typer.Option(
-            "--speed", help="Also measure the time to the first token, and tokens a second."
-        ),
-    ] = False,
-    timeout: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="Maximum time for one answer.")
-    ] = 60.0,
+    base_url: _UrlOption,
+    model: _ModelOption,
+    api_key_env: _KeyOption = None,
+    provider: _ProviderOption = None,
+    capability: _CapabilityOption = None,
+    fail_on_regression: _RegressionOption = False,
+    speed: _SpeedOption = False,
+    timeout: _TimeoutOption = 60.0,
     folder: FolderOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,35 +81,46 @@ def probe(
 
     Example: minikin probe --base-url http://127.0.0.1:8000/v1 --model gpt-4.1-mini
     """
-
-    unknown = set(capability or ()) - CHECKS.keys()
-    if unknown:
-        known = ", ".join(CHECKS)
-        named = ", ".join(map(_without_probe, sorted(unknown)))
-        raise SetupError(f"No probe for {named}. Probes: {known}.")
-    checks = {name: run for name, run in CHECKS.items() if not capability or name in capability}
-    key = os.environ.get(api_key_env) if api_key_env else None
-    if api_key_env and not key:
-        raise SetupError(f"The environment variable {api_key_env} is not set.")
+    checks = _chosen(capability or [])
     home = folder or catalogs.user_folder()
-    with Client(base_url, key, timeout) as client:
+    with Client(base_url, _key(api_key_env), timeout) as client:
         offering = _probed_offering(catalogs.load(home), provider, client, model)
         bodies: Bodies = {}
         found = _run(client, model, offering, checks, bodies)
         if speed:
             found = msgspec.structs.replace(found, speed=_measured(client, model))
     path = home / "evidence" / f"{slug(offering)}.json"
+    worse = _store(path, found, bodies, as_json)
+    if worse:
+        errors.print(f"No longer verified: {', '.join(worse)}", style="red", soft_wrap=True)
+        if fail_on_regression:
+            raise typer.Exit(1)
+
+
+def _chosen(names: list[str]) -> dict[str, Check]:
+    """The checks of these capabilities, or all. Raises SetupError for one without a check."""
+    if unknown := set(names) - CHECKS.keys():
+        named = ", ".join(map(_without_probe, sorted(unknown)))
+        raise SetupError(f"No probe for {named}. Probes: {', '.join(CHECKS)}.")
+    return {name: run for name, run in CHECKS.items() if not names or name in names}
+
+
+def _key(variable: str | None) -> str | None:
+    key = os.environ.get(variable) if variable else None
+    if variable and not key:
+        raise SetupError(f"The environment variable {variable} is not set.")
+    return key
+
+
+def _store(path: Path, found: Evidence, bodies: Bodies, as_json: bool) -> list[str]:
+    """Write and report the evidence; return the capabilities that were verified before."""
     old = evidence_files.read(path) if path.exists() else None
     kept = evidence_files.carried(old, found)
     evidence_files.write(path, kept)
     evidence_files.write_bodies(path, kept, bodies)
     _report(kept, found.results, as_json)
     errors.print(f"Evidence: {path}, with the bodies beside it", soft_wrap=True)
-    worse = [result.capability for result in evidence_files.regressions(old, found)]
-    if worse:
-        errors.print(f"No longer verified: {', '.join(worse)}", style="red", soft_wrap=True)
-        if fail_on_regression:
-            raise typer.Exit(1)
+    return [result.capability for result in evidence_files.regressions(old, found)]
 
 
 def _without_probe(name: str) -> str:
@@ -171,7 +185,9 @@ def _report(kept: Evidence, results: list[Result], as_json: bool) -> None:
         print_json(json.loads(evidence_files.encode(kept)))
         return
     verified = sum(result.outcome == "verified" for result in results)
-    out.print(f"{kept.offering} at {kept.endpoint}: {verified} of {len(results)} verified\n")
+    absent = sum(result.outcome == "absent" for result in results)
+    counted = f"{verified} of {len(results) - absent} verified, {absent} absent"
+    out.print(f"{kept.offering} at {kept.endpoint}: {counted}\n")
     print_table(
         ["CAPABILITY", "OUTCOME", "TRIALS", "MS", "WHAT WAS SEEN"],
         (
