@@ -23,6 +23,7 @@ _COLOURS: dict[BadgeState | Outcome, str] = {
     "declared": "cyan",
     "failed": "red",
     "ignored": "red",
+    "absent": "",
     "stale": "yellow",
     "inconclusive": "yellow",
 }

@@ -1,6 +1,10 @@
-"""A small server that honours every parameter of chat completions, on a model of random bigrams."""
+"""A small server that honours every parameter of many servers, on a model of random trigrams.
+
+The model `thinker` also thinks before it answers, unless the request tells it not to.
+"""
 
 import asyncio
+import base64
 import json
 import math
 import random
@@ -9,7 +13,7 @@ import zlib
 from functools import lru_cache
 
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 # A prime number of words, so that round token ids stand for different ones.
@@ -20,7 +24,9 @@ KNOWN = {
     "model", "messages", "max_tokens", "temperature", "top_p", "stop", "seed", "n", "stream",
     "frequency_penalty", "presence_penalty", "logit_bias", "logprobs", "top_logprobs", "tools",
     "tool_choice", "parallel_tool_calls", "response_format", "prediction", "modalities",
-    "stream_options", "max_completion_tokens",
+    "stream_options", "max_completion_tokens", "top_k", "min_p", "typical_p", "tfs", "mirostat",
+    "mirostat_tau", "repetition_penalty", "no_repeat_ngram_size", "bad_words", "stop_token_ids",
+    "allowed_token_ids", "reasoning_effort", "include_reasoning", "verbosity", "audio",
 }  # fmt: skip
 
 
@@ -31,12 +37,17 @@ def scores(prompt, last):
 
 
 def sample(body, prompt, written, chance):
-    raw = scores(prompt, written[-1] if written else -1)
+    raw = scores(prompt, tuple(written[-2:]))
     adjusted = []
     for token, score in enumerate(raw):
         count = written.count(token)
         score -= count * body.get("frequency_penalty", 0)
         score -= (count > 0) * body.get("presence_penalty", 0)
+        # By the count, because a once divided score of so few tokens is still among the best.
+        factor = body.get("repetition_penalty", 1) ** count
+        score = score / factor if score > 0 else score * factor
+        if token in banned(body, written):
+            score = -1e9
         adjusted.append(score)
     for token, bias in (body.get("logit_bias") or {}).items():
         adjusted[int(token) % len(VOCABULARY)] += bias
@@ -44,7 +55,14 @@ def sample(body, prompt, written, chance):
     if temperature == 0:
         return adjusted.index(max(adjusted))
     weights = [math.exp(min((s - max(adjusted)) / temperature, 0)) for s in adjusted]
-    order = sorted(range(len(weights)), key=lambda t: -weights[t])
+    order = sorted(range(len(weights)), key=lambda t: -weights[t])[: body.get("top_k")]
+    order = [t for t in order if weights[t] >= body.get("min_p", 0) * weights[order[0]]]
+    if body.get("mirostat"):
+        total = sum(weights)
+        surprise = body["mirostat_tau"] * 2
+        order = [t for t in order if -math.log2(weights[t] / total) <= surprise] or order[:1]
+    if min(body.get("typical_p", 1), body.get("tfs", 1)) < 0.01:
+        order = order[:1]
     kept, mass = [], 0.0
     for token in order:
         kept.append(token)
@@ -52,6 +70,19 @@ def sample(body, prompt, written, chance):
         if mass >= body.get("top_p", 1):
             break
     return chance.choices(kept, [weights[token] for token in kept])[0]
+
+
+def banned(body, written):
+    """The tokens that may not come next."""
+    found = {t for t, text in enumerate(VOCABULARY) if text.strip() in body.get("bad_words", ())}
+    if "allowed_token_ids" in body:
+        allowed = {token % len(VOCABULARY) for token in body["allowed_token_ids"]}
+        found |= set(range(len(VOCABULARY))) - allowed
+    if (size := body.get("no_repeat_ngram_size")) and len(written) >= size - 1:
+        last = tuple(written[len(written) - size + 1 :])
+        runs = [tuple(written[at : at + size]) for at in range(len(written) - size + 1)]
+        found |= {run[-1] for run in runs if run[:-1] == last}
+    return found
 
 
 def logprob_entry(prompt, last, token, top):
@@ -102,6 +133,16 @@ def tool_calls(body):
     return made
 
 
+THOUGHTS = {"none": 0, "low": 10, "high": 50}
+LENGTHS = {"low": 10, "medium": 30, "high": 60}
+
+
+def thought(body):
+    """The tokens that the model thinks before its answer. The limit can cut them."""
+    size = THOUGHTS[body.get("reasoning_effort", "high")] if body["model"] == "thinker" else 0
+    return min(size, body["max_tokens"])
+
+
 NEEDLE = re.compile(r"the code of the harbour door is (\d+)")
 
 
@@ -118,6 +159,20 @@ def forced_text(body):
 
 
 def choose(body, prompt, index, chance):
+    if size := thought(body):
+        left = min(body["max_tokens"] - size, LENGTHS["medium"])
+        asked = body | {"max_tokens": left, "reasoning_effort": "none"}
+        choice, count, pieces = choose(asked, prompt, index, chance)
+        if body.get("include_reasoning", True):
+            choice["message"]["reasoning_content"] = "hmm " * size
+        return choice, count + size, pieces
+    choice, count, pieces = answered(body, prompt, index, chance)
+    if "audio" in body.get("modalities", ()):
+        choice["message"] |= {"content": None, "audio": spoken()}
+    return choice, count, pieces
+
+
+def answered(body, prompt, index, chance):
     calls, forced = tool_calls(body), forced_text(body)
     message = {"role": "assistant", "content": forced, "refusal": None}
     choice = {"index": index, "message": message, "logprobs": None, "finish_reason": "stop"}
@@ -129,18 +184,25 @@ def choose(body, prompt, index, chance):
     stops = body.get("stop") or []
     stops = [stops] if isinstance(stops, str) else stops
     written, text, finish = [], "", "length"
-    while len(written) < body.get("max_tokens", DEFAULT_LENGTH):
+    limit = body.get("max_tokens", DEFAULT_LENGTH)
+    if (wanted := LENGTHS.get(body.get("verbosity"), limit)) < limit:
+        limit, finish = wanted, "stop"
+    while len(written) < limit:
         written.append(sample(body, prompt, written, chance))
         text += VOCABULARY[written[-1]]
         found = [text.index(stop) for stop in stops if stop in text]
         if found:
             text, finish = text[: min(found)], "stop"
             break
+        if written[-1] in body.get("stop_token_ids", ()):
+            text, finish = text.removesuffix(VOCABULARY[written.pop()]), "stop"
+            break
     message["content"] = text
     if body.get("logprobs"):
-        lasts = [-1, *written[:-1]]
-        pairs = zip(lasts, written, strict=True)
-        entries = [logprob_entry(prompt, a, b, body.get("top_logprobs", 0)) for a, b in pairs]
+        entries = [
+            logprob_entry(prompt, tuple(written[:at][-2:]), token, body.get("top_logprobs", 0))
+            for at, token in enumerate(written)
+        ]
         choice["logprobs"] = {"content": entries, "refusal": None}
     return choice | {"finish_reason": finish}, len(written), [VOCABULARY[t] for t in written]
 
@@ -152,7 +214,7 @@ def error(status, message, param=None, code=None):
 
 
 def fault_of(body):
-    if body.get("model") != "fake":
+    if body.get("model") not in ("fake", "thinker"):
         return error(404, "no such model", None, "model_not_found")
     if extra := body.keys() - KNOWN:
         return error(400, f"Unrecognized request argument supplied: {extra}")
@@ -163,13 +225,31 @@ def fault_of(body):
     for message in body["messages"]:
         if isinstance(message["content"], list):
             for part in message["content"]:
-                if part["type"] != "text":
+                if part["type"] not in ("text", "image_url", "input_audio", "file"):
                     return error(400, "bad part", "messages", "invalid_value")
     return None
 
 
 def flat(content):
-    return "".join(p["text"] for p in content) if isinstance(content, list) else content or ""
+    """A content as text. Other parts become a text that depends on them."""
+    if not isinstance(content, list):
+        return content or ""
+    return "".join(map(seen_in, content))
+
+
+def seen_in(part):
+    if part["type"] == "file":
+        return base64.b64decode(part["file"]["file_data"].partition(",")[2]).decode() + " "
+    if part["type"] == "image_url":
+        return f"picture-{zlib.crc32(part['image_url']['url'].encode())} "
+    if part["type"] == "input_audio":
+        return "sound " * (len(part["input_audio"]["data"]) // 1_000)
+    return part["text"]
+
+
+def spoken():
+    sound = base64.b64encode(b"RIFF" + bytes(2_000)).decode()
+    return {"id": "audio_1", "data": sound, "transcript": "hello", "expires_at": 1}
 
 
 def make_app():
@@ -182,6 +262,17 @@ def make_app():
             return error(400, "We could not parse the JSON body of your request.")
         if fault := fault_of(body):
             return fault
+        rows, usage = complete(body)
+        whole = {"id": "chatcmpl-1", "object": "chat.completion", "system_fingerprint": "fp_fake"}
+        if body.get("stream"):
+            counted = usage if (body.get("stream_options") or {}).get("include_usage") else None
+            events = stream(whole, rows, counted)
+            return StreamingResponse(events, media_type="text/event-stream")
+        await asyncio.sleep(TOKEN_SECONDS * usage["completion_tokens"])
+        return JSONResponse(whole | {"choices": [row[0] for row in rows], "usage": usage})
+
+    def complete(body):
+        """The choices of a chat completion, and its usage."""
         body.setdefault("max_tokens", body.get("max_completion_tokens", DEFAULT_LENGTH))
         prompt = " ".join(flat(m["content"]) for m in body["messages"])
         count = len(prompt.split())
@@ -201,15 +292,12 @@ def make_app():
             "completion_tokens": written,
             "total_tokens": count + written,
             "prompt_tokens_details": {"cached_tokens": cached},
-            "completion_tokens_details": {"accepted_prediction_tokens": accepted},
+            "completion_tokens_details": {
+                "accepted_prediction_tokens": accepted,
+                "reasoning_tokens": thought(body),
+            },
         }
-        whole = {"id": "chatcmpl-1", "object": "chat.completion", "system_fingerprint": "fp_fake"}
-        if body.get("stream"):
-            counted = usage if (body.get("stream_options") or {}).get("include_usage") else None
-            events = stream(whole, rows, counted)
-            return StreamingResponse(events, media_type="text/event-stream")
-        await asyncio.sleep(TOKEN_SECONDS * written)
-        return JSONResponse(whole | {"choices": [row[0] for row in rows], "usage": usage})
+        return rows, usage
 
     async def stream(whole, rows, usage):
         def chunk(index, delta, finish=None, entry=None):
@@ -221,6 +309,8 @@ def make_app():
             message, rest = choice["message"], choice["message"]["content"] or ""
             entries = (choice["logprobs"] or {}).get("content") or [None] * len(pieces)
             yield chunk(choice["index"], {"role": "assistant", "content": ""})
+            if thoughts := message.get("reasoning_content"):
+                yield chunk(choice["index"], {"reasoning_content": thoughts})
             for piece, entry in zip(pieces, entries, strict=True):
                 await asyncio.sleep(TOKEN_SECONDS)
                 # A stop sequence can end the text within a piece.
@@ -242,7 +332,8 @@ def make_app():
             messages = [{"role": "system", "content": body["instructions"]}, *messages]
         prompt = " ".join(flat(m["content"]) for m in messages)
         limit = body.get("max_output_tokens", DEFAULT_LENGTH)
-        asked = body | {"messages": messages, "max_tokens": limit}
+        effort = (body.get("reasoning") or {}).get("effort", "none")
+        asked = body | {"messages": messages, "max_tokens": limit, "reasoning_effort": effort}
         _, count, pieces = choose(asked, zlib.crc32(prompt.encode()), 0, random.Random(0))
         is_cut = count == body.get("max_output_tokens")
         part = {"type": "output_text", "text": "".join(pieces), "annotations": []}
@@ -263,8 +354,54 @@ def make_app():
         text = "".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n" for e in events)
         return StreamingResponse(iter([text]), media_type="text/event-stream")
 
+    async def completions(request):
+        body = json.loads(await request.body())
+        messages = [{"role": "user", "content": body["prompt"]}]
+        rows, _ = complete(body | {"messages": messages, "reasoning_effort": "none"})
+        text = rows[0][0]["message"]["content"]
+        text = body["prompt"] + text if body.get("echo") else text
+        return JSONResponse({"choices": [{"index": 0, "text": text, "finish_reason": "length"}]})
+
+    files = {}
+
+    async def upload(request):
+        form = await request.body()
+        content = form.partition(b"filename=")[2].partition(b"\r\n\r\n")[2]
+        files["file-in"] = content.partition(b"\r\n--")[0].decode()
+        return JSONResponse({"id": "file-in", "object": "file"})
+
+    async def batches(request):
+        rows = [json.loads(line) for line in files["file-in"].splitlines()]
+        done = [
+            {"custom_id": row["custom_id"], "response": {"status_code": 200, "body": body_of(row)}}
+            for row in rows
+        ]
+        files["file-out"] = "".join(f"{json.dumps(row)}\n" for row in done)
+        return JSONResponse({"id": "batch-1", "status": "in_progress"})
+
+    def body_of(row):
+        rows, usage = complete(row["body"])
+        return {"choices": [row[0] for row in rows], "usage": usage}
+
+    async def batch(request):
+        done = {"id": "batch-1", "status": "completed", "output_file_id": "file-out"}
+        return JSONResponse(done)
+
+    async def content(request):
+        return Response(files[request.path_params["id"]], media_type="application/jsonl")
+
+    async def delete(request):
+        del files[request.path_params["id"]]
+        return JSONResponse({"deleted": True})
+
     return Starlette(
         routes=[
+            Route("/v1/completions", completions, methods=["POST"]),
+            Route("/v1/files", upload, methods=["POST"]),
+            Route("/v1/files/{id}", delete, methods=["DELETE"]),
+            Route("/v1/files/{id}/content", content),
+            Route("/v1/batches", batches, methods=["POST"]),
+            Route("/v1/batches/{id}", batch),
             Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/responses", responses, methods=["POST"]),
         ]

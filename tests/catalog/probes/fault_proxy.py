@@ -171,11 +171,81 @@ def leave_stop_text(sent, body):
         body["choices"][0]["message"]["content"] += stop if isinstance(stop, str) else stop[-1]
 
 
-def drop_images(body):
-    for message in body.get("messages", []):
-        if isinstance(message["content"], list):
-            parts = message["content"]
-            message["content"] = [part for part in parts if part["type"] != "image_url"]
+def parts_of(body):
+    """The lists of parts in a body."""
+    return [m["content"] for m in body.get("messages", []) if isinstance(m["content"], list)]
+
+
+def drop_parts(kind, is_dropped=lambda part: True):
+    def edit(body):
+        for parts in parts_of(body):
+            parts[:] = [p for p in parts if p["type"] != kind or not is_dropped(p)]
+
+    return edit
+
+
+def drop_files(kind):
+    return drop_parts("file", lambda part: kind in part["file"]["file_data"][:40])
+
+
+def replace_images(body):
+    for parts in parts_of(body):
+        for part in parts:
+            if part["type"] == "image_url":
+                part["image_url"]["url"] = "data:image/png;base64,AAAA"
+
+
+def cut_sound(body):
+    for parts in parts_of(body):
+        for part in parts:
+            if part["type"] == "input_audio":
+                part["input_audio"]["data"] = part["input_audio"]["data"][:20_000]
+
+
+def empty_sound(sent, body):
+    if audio := body["choices"][0]["message"].get("audio"):
+        audio["data"] = ""
+
+
+def end_like_text(sent, body):
+    if body["choices"][0]["finish_reason"] == "tool_calls":
+        body["choices"][0]["finish_reason"] = "stop"
+
+
+def drop_last_result(body):
+    if body.get("messages") and body["messages"][-1]["role"] == "tool":
+        body["messages"][-1]["content"] = ""
+
+
+def leak_thoughts(sent, body):
+    message = body["choices"][0]["message"]
+    if thoughts := message.pop("reasoning_content", None):
+        message["content"] = f"<think>{thoughts}</think>{message['content']}"
+
+
+def count_thoughts(count):
+    def edit(sent, body):
+        usage = body["usage"]
+        if usage["completion_tokens_details"]["reasoning_tokens"]:
+            usage["completion_tokens_details"]["reasoning_tokens"] = count(usage)
+
+    return edit
+
+
+def only_echo(sent, body):
+    if sent.get("echo"):
+        body["choices"][0]["text"] = sent["prompt"]
+
+
+def copy_answers(lines):
+    rows = [json.loads(line) for line in lines]
+    return [json.dumps(row | {"response": rows[0]["response"]}) for row in rows]
+
+
+def exchange_names(lines):
+    rows = [json.loads(line) for line in lines]
+    names = [row["custom_id"] for row in reversed(rows)]
+    return [json.dumps(row | {"custom_id": name}) for row, name in zip(rows, names, strict=True)]
 
 
 MANY_WORDS = 1_400
@@ -265,11 +335,86 @@ FAULTS = {
     ("n", "at most 2"): {"request": change("n", lambda n: min(n, 2))},
     ("stream_usage", "dropped"): {"request": drop("stream_options")},
     ("stream_usage", "invented"): {"stream": "miscounted"},
-    ("image_refusal", "dropped"): {"request": drop_images},
+    ("image_refusal", "dropped"): {"request": drop_parts("image_url"), "also": {"input_image"}},
+    ("input_image", "one for all"): {
+        "request": replace_images,
+        "also": {"image_refusal"},
+    },
+    ("input_audio", "dropped"): {"request": drop_parts("input_audio")},
+    ("input_audio", "first second"): {"request": cut_sound},
+    ("input_pdf", "dropped"): {"request": drop_files("application/pdf")},
+    ("attachments", "dropped"): {"request": drop_files("text/plain")},
+    ("output_audio", "dropped"): {"request": drop("audio", "modalities")},
+    ("output_audio", "empty"): {"answer": empty_sound},
+    ("tool_calls", "ends like text"): {"answer": end_like_text},
+    ("tool_calls", "results dropped"): {"request": drop_last_result},
+    ("top_logprobs", "at most 3"): {"request": change("top_logprobs", lambda count: min(count, 3))},
+    ("top_logprobs", "one more than none"): {
+        "request": change("top_logprobs", lambda count: count or 1)
+    },
+    ("top_k", "dropped"): {"request": drop("top_k")},
+    ("top_k", "at least 5"): {"request": change("top_k", lambda k: max(k, 5))},
+    ("top_k", "only 1"): {"request": change("top_k", lambda k: k if k == 1 else 1000)},
+    ("min_p", "dropped"): {"request": drop("min_p")},
+    ("min_p", "at most 0.1"): {"request": change("min_p", lambda p: min(p, 0.1))},
+    ("typical_p", "dropped"): {"request": drop("typical_p")},
+    ("typical_p", "at least 0.2"): {"request": change("typical_p", lambda p: max(p, 0.2))},
+    ("tfs", "dropped"): {"request": drop("tfs")},
+    ("tfs", "rounded"): {"request": change("tfs", lambda z: round(z) or 1)},
+    ("mirostat", "dropped"): {"request": drop("mirostat")},
+    ("mirostat", "target at least 3"): {"request": change("mirostat_tau", lambda tau: max(tau, 3))},
+    ("mirostat_tau", "always low"): {"request": change("mirostat_tau", lambda tau: 0.01)},
+    ("repetition_penalty", "dropped"): {"request": drop("repetition_penalty")},
+    ("repetition_penalty", "never above 1"): {
+        "request": change("repetition_penalty", lambda value: min(value, 1))
+    },
+    ("no_repeat_ngram_size", "dropped"): {"request": drop("no_repeat_ngram_size")},
+    ("no_repeat_ngram_size", "doubled"): {
+        "request": change("no_repeat_ngram_size", lambda size: 2 * size)
+    },
+    ("bad_words", "dropped"): {"request": drop("bad_words")},
+    ("bad_words", "only the first"): {"request": change("bad_words", lambda words: words[:1])},
+    ("allowed_tokens", "dropped"): {"request": drop("allowed_token_ids")},
+    ("allowed_tokens", "and another"): {
+        "request": change("allowed_token_ids", lambda ids: [*ids, ids[0] + 1, ids[0] + 2])
+    },
+    ("stop_token_ids", "dropped"): {"request": drop("stop_token_ids")},
+    ("stop_token_ids", "only the last"): {
+        "request": change("stop_token_ids", lambda ids: ids[-1:])
+    },
+    ("reasoning", "in the content"): {
+        "answer": leak_thoughts,
+        "also": {"reasoning_tokens", "include_reasoning"},
+    },
+    ("reasoning", "not in streams"): {
+        "request": in_streams(lambda body: body.update(include_reasoning=False))
+    },
+    ("reasoning_effort", "exchanged"): {
+        "request": change("reasoning_effort", lambda e: {"low": "high", "high": "low"}.get(e, e))
+    },
+    ("reasoning_effort", "two steps only"): {
+        "request": change("reasoning_effort", lambda e: "low" if e == "high" else e)
+    },
+    ("reasoning_tokens", "all"): {
+        "answer": count_thoughts(lambda usage: usage["completion_tokens"])
+    },
+    ("reasoning_tokens", "a few"): {"answer": count_thoughts(lambda usage: 5)},
+    ("reasoning_tokens", "none"): {"answer": count_thoughts(lambda usage: 0)},
+    ("include_reasoning", "dropped"): {"request": drop("include_reasoning")},
+    ("include_reasoning", "always false"): {
+        "request": change("include_reasoning", lambda wanted: False)
+    },
+    ("verbosity", "dropped"): {"request": drop("verbosity")},
+    ("verbosity", "never high"): {"request": change("verbosity", lambda value: "low")},
+    ("echo", "dropped"): {"path": "/completions", "request": drop("echo")},
+    ("echo", "nothing after it"): {"path": "/completions", "answer": only_echo},
+    ("batch", "copied"): {"path": "/content", "lines": copy_answers},
+    ("batch", "names exchanged"): {"path": "/content", "lines": exchange_names},
+    ("batch", "half of it"): {"path": "/content", "lines": lambda lines: lines[:1]},
     ("long_context", "cut"): {"request": cut_long_prompts},
     ("long_context", "cut, and claimed"): {"request": cut_long_prompts, "answer": claim_all},
-    ("responses", "limit dropped"): {"path": "/responses", "request": drop("max_output_tokens")},
-    ("responses", "limit doubled"): {
+    ("max_output_tokens", "dropped"): {"path": "/responses", "request": drop("max_output_tokens")},
+    ("max_output_tokens", "doubled"): {
         "path": "/responses",
         "request": change("max_output_tokens", lambda limit: limit * 2),
     },
@@ -299,7 +444,7 @@ class FaultProxy:
         self.fault = None
         self.noise = None
         self.client = httpx.AsyncClient(timeout=300, verify=False, trust_env=False)
-        routes = [Route("/{path:path}", self.forward, methods=["POST"])]
+        routes = [Route("/{path:path}", self.forward, methods=["POST", "GET", "DELETE"])]
         self.app = Starlette(routes=routes, lifespan=self.lifespan)
 
     def is_noisy(self, sent):
@@ -334,7 +479,8 @@ class FaultProxy:
         if sent.get("stream") and fault.get("stream") != "held back":
             body = self.stream(url, data, fault.get("stream"))
             return StreamingResponse(body, media_type="text/event-stream")
-        reply = await self.client.post(url, content=data, headers=JSON)
+        kind = {"content-type": request.headers.get("content-type", "application/json")}
+        reply = await self.client.request(request.method, url, content=data, headers=kind)
         content = reply.content
         if self.noise and reply.status_code == 200 and self.is_noisy(sent):
             content = noisy(reply.json())
@@ -342,6 +488,8 @@ class FaultProxy:
             answer = reply.json()
             fault["answer"](sent, answer)
             content = json.dumps(answer).encode()
+        if "lines" in fault:
+            content = "".join(f"{line}\n" for line in fault["lines"](reply.text.splitlines()))
         if reply.status_code >= 400 and "error" in fault:
             content = fault["error"].encode()
         return Response(content, reply.status_code, media_type=reply.headers["content-type"])

@@ -102,6 +102,7 @@ def offering(**values):
         ({"stop": False}, result(), "verified", True),
         ({"stop": True}, result(outcome="failed"), "failed", False),
         ({"stop": True}, result(outcome="ignored"), "failed", False),
+        ({"stop": True}, result(outcome="absent"), "absent", False),
         ({"stop": True}, result(outcome="inconclusive"), "declared", True),
         ({}, result(outcome="inconclusive"), "unknown", None),
         ({"stop": True}, result(expires="2026-11-22T23:59:59Z"), "stale", True),

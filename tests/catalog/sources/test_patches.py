@@ -53,6 +53,12 @@ def test_what_agrees_or_is_not_there_needs_no_patch(tmp_path):
     assert list(patches(probed(tools="failed"), tmp_path / "other")) == []
 
 
+def test_what_a_server_refuses_is_false_in_a_patch(tmp_path):
+    checkout(tmp_path, FILE.replace("temperature = true", "attachment = true"))
+    (patch,) = patches(probed(attachments="absent"), tmp_path)
+    assert "- attachment is false: seen (absent, 2026-11-20" in patch
+
+
 def test_another_folder_is_refused(tmp_path):
     with pytest.raises(SetupError, match="no folder providers"):
         list(patches(probed(tools="failed"), tmp_path))

@@ -16,7 +16,8 @@ import msgspec
 from minikin.catalog.facts.files import write_whole
 from minikin.errors import SetupError
 
-Outcome = Literal["verified", "failed", "ignored", "inconclusive"]
+Outcome = Literal["verified", "failed", "ignored", "absent", "inconclusive"]
+"""`absent`: the server refuses what is not in OpenAI's chat API, or shows that it lacks it."""
 BadgeState = Literal["verified", "declared", "failed", "stale", "absent", "unknown"]
 
 TIME_TO_LIVE = timedelta(days=30)
@@ -90,6 +91,11 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     prober: str
     results: list[Result]
     speed: Speed | None = None
+
+    @property
+    def counted(self) -> list[Result]:
+        """The results without capabilities that a good server can lack, and that this one lacks."""
+        return [result for result in self.results if result.outcome != "absent"]
 
     def result(self, capability: str) -> Result | None:
         """The result for a capability, if it was probed."""

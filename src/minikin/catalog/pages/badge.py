@@ -84,7 +84,7 @@ class Badge(NamedTuple):
 def score(evidence: Evidence, verified: int) -> str:
     """The drawing that counts what probes verified, with the day of the last probe."""
     day = max((result.at[:10] for result in evidence.results), default="never")
-    text = f"{verified} of {len(evidence.results)} verified"
+    text = f"{verified} of {len(evidence.counted)} verified"
     parts = [("probed", "#444c56", "#fff"), (text, "#1b7f37" if verified else "#6e7781", "#fff")]
     title = f"{evidence.offering}: {text}, probed {day}"
     return _draw([*parts, (day, "#444c56", "#fff")], title, None)

@@ -46,7 +46,7 @@ def index(site: SiteMap) -> Page:
 def _totals(catalog: Catalog) -> Table:
     offered = len(catalog.offerings)
     priced = sum(row.state("price_input") == "known" for row in catalog.offerings.values())
-    results = [result for found in catalog.evidence.values() for result in found.results]
+    results = [result for found in catalog.evidence.values() for result in found.counted]
     verified = sum(result.outcome == "verified" for result in results)
     rows: list[list[Cell]] = [
         [Link("Authors", "authors/_index"), f"{len(catalog.authors):,}"],
@@ -251,7 +251,7 @@ def _proven(site: SiteMap) -> Block:
         verified = sum(result.outcome == "verified" for result in found.results)
         latest = max((result.at for result in found.results), default="")
         link = Link(record.id, site.path("evidence", record))
-        rows.append([link, f"{verified} of {len(found.results)}", latest, Code(found.endpoint)])
+        rows.append([link, f"{verified} of {len(found.counted)}", latest, Code(found.endpoint)])
     table = Table(["Offering", "Verified", "Last probed", "Endpoint"], rows)
     return table if rows else ("Nothing has been probed yet.",)
 

@@ -187,6 +187,30 @@ def tools(asker: Asker) -> str:
     return f"{len(reply.calls)} call, the arguments match the schema, also when streaming"
 
 
+def tool_calls(asker: Asker) -> str:
+    """A call ends the answer with its own finish reason, and the model reads its result."""
+    fields = {"tools": [_WEATHER, _LAMP], "max_tokens": 48, **asker.greedy}
+    reply = asker.ask(_WEATHER_TALK, **fields)
+    if not reply.calls:
+        reply = asker.ask(_WEATHER_TALK, tool_choice="required", **fields)
+    if not reply.calls:
+        raise Inconclusive("the model called no tool")
+    if reply.finish != "tool_calls":
+        raise Failed(f"finish_reason is {reply.finish!r} after a call")
+    made = {"role": "assistant", "content": None, "tool_calls": reply.calls}
+    results = (
+        [{"role": "tool", "tool_call_id": call["id"], "content": said} for call in reply.calls]
+        for said in ("Rain.", "Rain from the north, all day and all of the night, and cold wind.")
+    )
+    short, long = (
+        asker.ask([*_WEATHER_TALK, made, *result], **fields | {"max_tokens": 1}).usage
+        for result in results
+    )
+    if isinstance(size := short.get("prompt_tokens"), int) and long["prompt_tokens"] < size + 8:
+        raise Ignored("the result of a call does not count in the prompt")
+    return "a call ends the answer, and its result is a part of the next prompt"
+
+
 def _valid(reply: Answer) -> None:
     """Raise Failed if a call has no id, no given name, or arguments of another form."""
     schemas = {

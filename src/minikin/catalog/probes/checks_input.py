@@ -1,60 +1,14 @@
-"""Checks of what a prompt contains: images, long texts, and the Responses API beside chat."""
+"""Checks of long prompts, and of the Responses API beside chat."""
 
 from __future__ import annotations
 
 import json
 import secrets
-import struct
-import zlib
-from base64 import b64encode
 from typing import Any
 
 from minikin.catalog.probes.checks_text import STORY
 from minikin.catalog.probes.client import Reply
 from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, Inconclusive
-
-_ASKED = "What colour is the picture? Answer with one word."
-
-
-def image_refusal(asker: Asker) -> str:
-    """An image is refused with an error, or it is read: two images get two answers."""
-    plain = asker.ask(_ASKED, max_tokens=8, **asker.greedy)  # the same without an image works
-    reply = asker.send(_with_image((220, 20, 20)), max_tokens=8, **asker.greedy)
-    if 400 <= reply.status < 500:
-        if not (said := asker.complaint(reply)):
-            raise Failed(f"an image is refused with {reply.status} and without a reason")
-        return f"refused with {reply.status}: {said[:80]}"
-    red, blue = (
-        asker.ask(_with_image(colour), max_tokens=8, **asker.greedy)
-        for colour in ((220, 20, 20), (20, 20, 220))
-    )
-    sizes = [_prompt_tokens(answer) for answer in (red, plain)]
-    if red.text != blue.text:
-        return "two images get two answers"
-    raise Ignored(
-        f"two images get the same answer; a prompt has {sizes[0]} tokens with an image, and "
-        f"{sizes[1]} without"
-    )
-
-
-def _with_image(colour: tuple[int, int, int]) -> list[Body]:
-    # The image comes first: a server that reads only the first part must not pass.
-    image = {"type": "image_url", "image_url": {"url": _picture(colour)}}
-    return [{"role": "user", "content": [image, {"type": "text", "text": _ASKED}]}]
-
-
-def _picture(colour: tuple[int, int, int], side: int = 64) -> str:
-    """A PNG of one colour, as a data URL."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        whole = kind + data
-        return struct.pack(">I", len(data)) + whole + struct.pack(">I", zlib.crc32(whole))
-
-    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    rows = zlib.compress((b"\0" + bytes(colour) * side) * side)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-    return f"data:image/png;base64,{b64encode(png).decode()}"
-
 
 LINES = 160
 """Lines of the long prompt: about 3,000 tokens, which most servers accept."""
@@ -120,7 +74,6 @@ def responses(asker: Asker) -> str:
         raise Inconclusive("only thoughts, no answer")
     if not all(texts) or texts[0] == texts[1]:
         raise Failed("two different inputs get no answers, or equal ones")
-    _judge_limit(asker, plain)
     listed = _created(asker, [{"role": "user", "content": STORY}])
     if _input_tokens(listed) != _input_tokens(plain):
         raise Failed("a message in a list has another number of tokens than the same text")
@@ -132,7 +85,13 @@ def responses(asker: Asker) -> str:
     if long < short + 8:
         raise Ignored(f"12 more words of instructions add {long - short} tokens to the input")
     count = _judge_stream(asker)
-    return f"two inputs, two answers, a limit of {_LIMIT} tokens; {count} deltas of a stream"
+    return f"two inputs, two answers; {count} deltas of a stream"
+
+
+def max_output_tokens(asker: Asker) -> str:
+    """Answers of the Responses API have at most the allowed tokens, and say when they are cut."""
+    counts = [_judged(asker, limit + asker.thoughts) for limit in (_LIMIT, 2 * _LIMIT)]
+    return f"{counts[0]} and {counts[1]} tokens of 16 and 32, and the reason where they end"
 
 
 def _request(asker: Asker, given: Any, **fields: Any) -> Body:
@@ -160,14 +119,18 @@ def _input_tokens(body: Body) -> int:
     return int(body["usage"]["input_tokens"])
 
 
-def _judge_limit(asker: Asker, body: Body) -> None:
-    count, allowed = body["usage"]["output_tokens"], _LIMIT + asker.thoughts
+def _judged(asker: Asker, allowed: int) -> int:
+    """The tokens of an answer with this limit. Raises Absent, Ignored, Failed."""
+    asked = _request(asker, STORY, max_output_tokens=allowed)
+    body = asker.offered(asker.client.post("/responses", asked)).body
+    count = body["usage"]["output_tokens"]
     if count > allowed:
         raise Ignored(f"{count} tokens, but {allowed} were allowed")
     if count == allowed:
         reason = (body.get("incomplete_details") or {}).get("reason")
         if (body["status"], reason) != ("incomplete", "max_output_tokens"):
             raise Failed(f"status {body['status']!r} with the reason {reason!r} at the limit")
+    return count
 
 
 def _judge_stream(asker: Asker) -> int:

@@ -12,9 +12,9 @@ from typing import Any
 from minikin.catalog.probes.checks_text import STORY
 from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, Inconclusive
 
-_TOKENS = 24
+TOKENS = 24
 """Enough tokens for sampled answers to differ."""
-_EQUAL = 3
+EQUAL = 3
 """Equal answers that do not happen by chance."""
 _MOST_TRIALS = 7
 """Answers that are asked for until three are equal."""
@@ -23,10 +23,10 @@ _NEIGHBOURS = 4
 
 
 def _text(asker: Asker, **fields: Any) -> str:
-    return asker.ask(STORY, max_tokens=_TOKENS, **fields).text
+    return asker.ask(STORY, max_tokens=TOKENS, **fields).text
 
 
-def _repeats(ask: Callable[[], str]) -> int:
+def repeats(ask: Callable[[], str]) -> int:
     """The most equal answers among up to seven, at most three.
 
     A server that computes requests together gives another word now and then. One answer in seven
@@ -35,28 +35,28 @@ def _repeats(ask: Callable[[], str]) -> int:
     seen: Counter[str] = Counter()
     for _ in range(_MOST_TRIALS):
         seen[ask()] += 1
-        if max(seen.values()) == _EQUAL:
+        if max(seen.values()) == EQUAL:
             break
     return max(seen.values())
 
 
 def temperature(asker: Asker) -> str:
     """At temperature 0 the answers are equal, at 0.01 almost always, at 1.5 they differ."""
-    hot = {_text(asker, temperature=1.5) for _ in range(_EQUAL)}
+    hot = {_text(asker, temperature=1.5) for _ in range(EQUAL)}
     if len(hot) == 1:
         raise Ignored("three answers at temperature 1.5 are the same")
     for low in (0, 0.01):
-        if _repeats(lambda low=low: _text(asker, temperature=low)) < _EQUAL:
+        if repeats(lambda low=low: _text(asker, temperature=low)) < EQUAL:
             raise Ignored(f"{_MOST_TRIALS} answers at temperature {low} differ")
     return f"answers repeat at 0 and at 0.01; 3 trials at 1.5 gave {len(hot)} answers"
 
 
 def top_p(asker: Asker) -> str:
     """A tiny nucleus gives one answer, the full distribution gives several."""
-    whole = {_text(asker, temperature=1, top_p=1) for _ in range(_EQUAL)}
+    whole = {_text(asker, temperature=1, top_p=1) for _ in range(EQUAL)}
     if len(whole) == 1:
         raise Inconclusive("answers do not differ even with the full distribution")
-    if _repeats(lambda: _text(asker, temperature=1, top_p=0.0001)) < _EQUAL:
+    if repeats(lambda: _text(asker, temperature=1, top_p=0.0001)) < EQUAL:
         raise Ignored("different answers from a nucleus of one token")
     return f"3 trials: {len(whole)} answers at 1; answers repeat at 0.0001"
 
@@ -70,15 +70,15 @@ def seed(asker: Asker) -> str:
     story = f"{secrets.randbelow(10**9)}. {STORY}"
 
     def text(number: int) -> str:
-        return asker.ask(story, max_tokens=_TOKENS, temperature=1, seed=number).text
+        return asker.ask(story, max_tokens=TOKENS, temperature=1, seed=number).text
 
     first = text(11)
-    if _repeats(lambda: text(11)) < _EQUAL:
+    if repeats(lambda: text(11)) < EQUAL:
         raise Ignored(f"one seed gave different answers in {_MOST_TRIALS} trials")
     others = {text(number) for number in (12, 13, 14)}
     if len(others) == 1:
         raise Ignored("three seeds gave one answer")
-    with asker.company(_NEIGHBOURS, STORY, max_tokens=8 * _TOKENS, temperature=1):
+    with asker.company(_NEIGHBOURS, STORY, max_tokens=8 * TOKENS, temperature=1):
         beside = "the same" if text(11) == first else "another"
     return (
         f"3 trials of one seed: 1 answer, and {beside} one beside {_NEIGHBOURS} others; "
@@ -88,29 +88,35 @@ def seed(asker: Asker) -> str:
 
 def frequency_penalty(asker: Asker) -> str:
     """At -2 the model repeats itself, at 2 it does not."""
-    return _penalty(asker, "frequency_penalty")
+    return penalty(asker.ask, asker.greedy, "frequency_penalty")
 
 
 def presence_penalty(asker: Asker) -> str:
     """At -2 the model repeats itself, at 2 it does not."""
-    return _penalty(asker, "presence_penalty")
+    return penalty(asker.ask, asker.greedy, "presence_penalty")
 
 
-def _penalty(asker: Asker, name: str) -> str:
-    values = (-2, 0, 2)
+def penalty(
+    ask: Callable[..., Answer],
+    greedy: Body,
+    name: str,
+    values: tuple[float, float, float] = (-2, 0, 2),
+) -> str:
+    """What was seen at the lowest, the neutral and the highest value. Raises Ignored if nothing."""
     low, usual, high = (
-        asker.ask(STORY, max_tokens=64, literal={name: value}, **asker.greedy).text
-        for value in values
+        ask(STORY, max_tokens=64, literal={name: value}, **greedy).text for value in values
     )
+    least, neutral, most = values
     if low == high:
-        raise Ignored("-2 and 2 gave the same answer")
+        raise Ignored(f"{least} and {most} gave the same answer")
     # A text that repeats itself, or never does, can stay the same.
     if (usual == low and _variety(usual) > 0.5) or (usual == high and _variety(usual) < 0.5):
-        raise Ignored(f"{-2 if usual == low else 2} gave the same answer as 0")
-    if min(map(len, (low, high))) < _TOKENS:
+        same = least if usual == low else most
+        raise Ignored(f"{same} gave the same answer as {neutral}")
+    if min(map(len, (low, high))) < TOKENS:
         raise Inconclusive("an answer is too short to count its repetitions")
     shares = [_variety(text) for text in (low, high)]
-    seen = f"{shares[0]:.0%} of the text is new at -2, {shares[1]:.0%} at 2"
+    seen = f"{shares[0]:.0%} of the text is new at {least}, {shares[1]:.0%} at {most}"
     if shares[1] - shares[0] < 0.15:
         raise Ignored(seen)
     return seen
@@ -124,16 +130,25 @@ def _variety(text: str) -> float:
 
 def logit_bias(asker: Asker) -> str:
     """+100 on any token forces it, in every vocabulary: the answer is one repeated piece."""
-    forced = {}
-    for token in ("1000", "2000", "3000"):
-        reply = asker.ask(STORY, max_tokens=6, logit_bias={token: 100}, **asker.greedy)
+    found = forced_pieces(asker.ask, asker.greedy, lambda id: {"logit_bias": {str(id): 100}})
+    if len(set(found)) < 2:
+        raise Ignored("tokens with a bias of 100 were not forced")
+    return f"forced {len(found)} of 3 tokens: " + ", ".join(map(repr, found))
+
+
+def forced_pieces(
+    ask: Callable[..., Answer], greedy: Body, force: Callable[[int], Body]
+) -> list[str]:
+    """The pieces that answers repeat if three tokens are forced, one after the other."""
+    found: list[str] = []
+    for token in (1000, 2000, 3000):
+        reply = ask(STORY, max_tokens=6, **force(token), **greedy)
         # A token such as " the" can lose its space at the start of the answer.
         for text in (reply.text, f" {reply.text}"):
-            if found := re.fullmatch(r"(.+?)\1{2,}", text, re.DOTALL):
-                forced[token] = found[1]
-    if len(set(forced.values())) < 2:
-        raise Ignored("tokens with a bias of 100 were not forced")
-    return f"forced {len(forced)} of 3 tokens: " + ", ".join(map(repr, forced.values()))
+            if piece := re.fullmatch(r"(.+?)\1{2,}", text, re.DOTALL):
+                found.append(piece[1])
+                break
+    return found
 
 
 def logprobs(asker: Asker) -> str:
@@ -152,6 +167,19 @@ def logprobs(asker: Asker) -> str:
             raise Ignored("the answer has no log probabilities when streaming")
         _believable(_entries(streamed), streamed.text)
     return f"{len(entries)} entries spell the answer, 3 alternatives each, also when streaming"
+
+
+def top_logprobs(asker: Asker) -> str:
+    """Each entry has as many alternatives as requested: none, one, and five."""
+    for count in (0, 1, 5):
+        fields = {"logprobs": True, "top_logprobs": count, **asker.greedy}
+        entries = _entries(asker.ask(STORY, max_tokens=4, **fields))
+        if not entries:
+            raise Inconclusive("the answer has no log probabilities")
+        found = {len(entry.get("top_logprobs") or []) for entry in entries}
+        if found != {count}:
+            raise Ignored(f"requested {count} alternatives, got {max(found)}")
+    return "0, 1 and 5 alternatives, as requested"
 
 
 def _entries(reply: Answer) -> list[Body]:

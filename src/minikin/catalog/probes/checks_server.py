@@ -64,6 +64,22 @@ def cached_tokens(asker: Asker) -> str:
     return f"{first} tokens cached at first, {second} the second time"
 
 
+def echo(asker: Asker) -> str:
+    """The raw completion begins with the prompt on demand, and continues after it."""
+    prompt = "The keeper of the lighthouse saw"
+    asked = {"model": asker.model, "prompt": prompt, "max_tokens": 8, "temperature": 0}
+    with_it, without = (
+        asker.offered(asker.client.post("/completions", asked | {"echo": value})).body
+        for value in (True, False)
+    )
+    whole, rest = (body["choices"][0]["text"] for body in (with_it, without))
+    if not whole.startswith(prompt):
+        raise Ignored("the text does not begin with the prompt")
+    if rest.startswith(prompt) or len(whole) <= len(prompt):
+        raise Failed("the prompt is in the text without echo too, or nothing follows it")
+    return f"the prompt, then {len(whole) - len(prompt)} characters"
+
+
 def error_bodies(asker: Asker) -> str:
     """Five invalid requests get OpenAI's status, type, param and code."""
     faults: dict[str, tuple[Reply, tuple[int, str | None, str | None]]] = {

@@ -24,6 +24,7 @@ MAX_ANSWER = 4 * 1024 * 1024
 _MAX_WAIT = 5.0
 """Seconds to wait if the server requests a pause."""
 _RETRIES = 2
+_JSON = "application/json"
 
 
 class Unreachable(Exception):
@@ -83,16 +84,30 @@ class Client:
     def post(self, path: str, body: Any) -> Reply:
         """Send JSON, or raw bytes. Raises Unreachable."""
         data = body if isinstance(body, bytes) else json.dumps(body, sort_keys=True).encode()
-        reply, wait = self._once(path, data)
+        return self._recorded("POST", path, data, data.decode(errors="replace"))
+
+    def upload(self, path: str, name: str, data: bytes, **fields: str) -> Reply:
+        """Send a file in a form. The record has only its content. Raises Unreachable."""
+        form = httpx.Request("POST", self.base_url, data=fields, files={"file": (name, data)})
+        kind = form.headers["Content-Type"]
+        return self._recorded("POST", path, form.read(), data.decode(errors="replace"), kind)
+
+    def look(self, path: str) -> Reply:
+        """What is at a path. Raises Unreachable."""
+        return self._recorded("GET", path, None, path)
+
+    def _recorded(
+        self, method: str, path: str, data: bytes | None, sent: str, kind: str = _JSON
+    ) -> Reply:
+        reply, wait = self._once(method, path, data, kind)
         for _ in range(_RETRIES):
             if reply.status == 429 or reply.status >= 500:
                 time.sleep(min(wait, _MAX_WAIT))
-                reply, wait = self._once(path, data)
+                reply, wait = self._once(method, path, data, kind)
         if reply.status == 429 or reply.status >= 500:
             raise Unreachable(
                 f"the server returned status {reply.status}: {self.clean(reply.text)}"
             )
-        sent = data.decode(errors="replace")
         self.tape.exchanges.append(
             Exchange(self._secret(sent), reply.status, self._secret(reply.text))
         )
@@ -101,23 +116,24 @@ class Client:
 
     def get(self, path: str) -> Any:
         """The JSON at a path, or None. It is not in the tape. Raises Unreachable."""
-        return self._once(path, None)[0].body
+        return self._once("GET", path, None)[0].body
+
+    def delete(self, path: str) -> None:
+        """Delete what a check stored. It is not in the tape. Raises Unreachable."""
+        self._once("DELETE", path, None)
 
     def post_unrecorded(self, path: str, body: Any) -> Reply:
         """Send JSON once, and wait for any answer. Neither is in the tape. Raises Unreachable."""
-        return self._once(path, json.dumps(body).encode())[0]
+        return self._once("POST", path, json.dumps(body).encode())[0]
 
-    def _once(self, path: str, data: bytes | None) -> tuple[Reply, float]:
-        """Send `data`, or ask for what is there if it is None."""
+    def _once(
+        self, method: str, path: str, data: bytes | None, kind: str = _JSON
+    ) -> tuple[Reply, float]:
         start = time.perf_counter()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": kind} if data is not None else {}
         try:
-            request = self._http.build_request(
-                "GET" if data is None else "POST",
-                f"{self.base_url}{path}",
-                content=data,
-                headers=headers,
-            )
+            url = f"{self.base_url}{path}"
+            request = self._http.build_request(method, url, content=data, headers=headers)
             response = self._http.send(request, stream=True)
             try:
                 lines = list(self._lines(response, start))

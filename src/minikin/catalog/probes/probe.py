@@ -2,8 +2,8 @@
 
 A check is a function of an `Asker`. It returns what it saw, or raises an error: `Ignored` if the
 server accepted the parameter without an effect, `Failed` if it rejected the request or answered
-wrongly, `Inconclusive` if the answers show neither. No check needs a clever model, or a parameter
-that another check tests.
+wrongly, `Absent` if it says that it does not have the capability, `Inconclusive` if the answers
+show neither. No check needs a clever model, or a parameter that another check tests.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from minikin.catalog.probes.client import Client, Reply, Tape, Unreachable
 
 Body = dict[str, Any]
 _PATH = "/chat/completions"
+_REFUSALS = (400, 404, 405, 415, 422)
+"""What servers answer to a field, a part or a route that they do not have."""
 _SHORT = 16
 """Tokens of the first answers, which show whether the model thinks."""
 _THOUGHTS = 2048
@@ -43,6 +45,10 @@ class Failed(Exception):
 
 class Ignored(Exception):
     """The server accepted the parameter, and nothing shows that it was used."""
+
+
+class Absent(Exception):
+    """The server says that it does not have a capability that no server must have."""
 
 
 class Inconclusive(Exception):
@@ -76,31 +82,41 @@ class Asker:
 
     def send(self, messages: str | list[Body] | None, **fields: Any) -> Reply:
         """The raw reply, with any status."""
-        return self.client.post(_PATH, self._request(messages, **fields))
+        return self.client.post(_PATH, self.request(messages, **fields))
 
     def send_unrecorded(self, messages: str | list[Body], **fields: Any) -> Reply:
         """The reply to a request that is not in the evidence. Threads can use it."""
-        return self.client.post_unrecorded(_PATH, self._request(messages, **fields))
+        return self.client.post_unrecorded(_PATH, self.request(messages, **fields))
 
     @contextmanager
     def company(self, count: int, prompt: str, **fields: Any) -> Iterator[None]:
         """Send `count` requests that run beside those of the block. Their answers do not count."""
-        request = self._request(prompt, **fields)
+        request = self.request(prompt, **fields)
         with ThreadPoolExecutor(count) as pool:
             for _ in range(count):
                 pool.submit(self.client.post_unrecorded, _PATH, request)
             yield
 
-    def _request(self, messages: str | list[Body] | None, **fields: Any) -> Body:
-        """The body of a request. Fields in `literal` are sent as they are."""
+    def request(self, messages: str | list[Body] | None, **fields: Any) -> Body:
+        """The body of a request. Fields in `literal` are sent as they are, or left out if None."""
         if isinstance(messages, str):
             messages = [{"role": "user", "content": messages}]
         literal = fields.pop("literal", {})
         body = {"model": self.model, **self.thinking, **fields}
         if "max_tokens" in body:
             body[self.limit] = body.pop("max_tokens") + self.thoughts
-        body |= literal
+        body = {name: value for name, value in (body | literal).items() if value is not None}
         return body if messages is None else {**body, "messages": messages}
+
+    def optional(self, messages: str | list[Body], **fields: Any) -> Answer:
+        """The answer to a request that a good server can refuse. Raises Absent if it does."""
+        return self.answered(self.offered(self.send(messages, **fields)))
+
+    def offered(self, reply: Reply) -> Reply:
+        """The same reply. Raises Absent if it rejects the request."""
+        if reply.status in _REFUSALS:
+            raise Absent(f"rejected with {reply.status}: {self.complaint(reply)}")
+        return reply
 
     def body(self, messages: str | list[Body], **fields: Any) -> Body:
         """The completion. Raises Failed if the request is rejected or the format is wrong."""
@@ -128,11 +144,14 @@ class Asker:
         reply = self.send(messages, **fields)
         return self.answered(reply), reply.seconds
 
-    def answered(self, reply: Reply) -> Answer:
-        """The first choice of the completion in a reply. Raises Failed, Inconclusive."""
+    def answered(self, reply: Reply, only_thoughts: bool = False) -> Answer:
+        """The first choice of the completion in a reply. Raises Failed.
+
+        Raises Inconclusive if it contains only thoughts, unless these are enough.
+        """
         body = self._completion(reply)
         found = answer(body, body["choices"][0] if body["choices"] else None)
-        return self._judged(found)
+        return found if only_thoughts else self._judged(found)
 
     def stream(self, messages: str | list[Body], **fields: Any) -> Answer | None:
         """The same from a stream. None if the server sends a plain answer instead."""
@@ -197,13 +216,20 @@ def thinks(body: Any) -> bool:
         message = body["choices"][0]["message"]
         usage = body.get("usage") or {}
         details = usage.get("completion_tokens_details") or {}
-        visible = message.get("reasoning_content") or message.get("reasoning")
-        marked = (
-            (message.get("content") or "").lstrip().startswith(("<think", "<|channel|>analysis"))
-        )
-        return bool(visible or marked or details.get("reasoning_tokens"))
+        marked = in_content(message.get("content") or "")
+        return bool(thoughts_of(message) or marked or details.get("reasoning_tokens"))
     except (KeyError, IndexError, TypeError, AttributeError):
         return False
+
+
+def thoughts_of(message: Body) -> str:
+    """The thoughts in a message or a delta, under either of their usual names."""
+    return message.get("reasoning_content") or message.get("reasoning") or ""
+
+
+def in_content(text: str) -> bool:
+    """Whether an answer begins with the mark of thoughts."""
+    return text.lstrip().startswith(("<think", "<|channel|>analysis"))
 
 
 def answer(body: Body, choice: Any) -> Answer:
@@ -257,6 +283,8 @@ def _run(asker: Asker, capability: str, check: Check, now: datetime) -> Result:
         outcome, reason = "failed", str(error)
     except Ignored as error:
         outcome, reason = "ignored", str(error)
+    except Absent as error:
+        outcome, reason = "absent", str(error)
     except (Inconclusive, Unreachable) as error:
         outcome, reason = "inconclusive", str(error)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

@@ -142,7 +142,8 @@ class Catalog:
         if result is not None and result.outcome != "inconclusive":
             if is_stale(result, self.now):
                 return "stale", result
-            return ("verified" if result.outcome == "verified" else "failed"), result
+            said = result.outcome
+            return (said if said in ("verified", "absent") else "failed"), result
         state = offering.state(capability)
         return ("declared" if state == "known" else state), result
 

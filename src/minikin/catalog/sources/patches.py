@@ -14,6 +14,8 @@ from minikin.catalog.facts.schema import table
 from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import SetupError
 
+_SAYS = ("verified", "failed", "absent")
+
 
 def patches(catalog: Catalog, checkout: Path) -> Iterator[str]:
     """A unified diff, with its reasons, for each file of the checkout that a probe contradicts.
@@ -40,7 +42,7 @@ def _patch(catalog: Catalog, offering: Record, name: str, path: Path) -> Iterato
     for theirs, ours in table("sources.yaml")["models-dev"]["flags"].items():
         state, result = catalog.badge(offering, ours)
         works = state == "verified"
-        if result is None or state not in ("verified", "failed") or said.get(theirs) is works:
+        if result is None or state not in _SAYS or said.get(theirs) is works:
             continue
         new = _with_flag(new, theirs, works)
         reasons.append(_reason(theirs, works, result))
