@@ -98,7 +98,7 @@ def invented_rivals(sent, body):
 
 
 def blank_when_bare(sent, body):
-    if sent.keys() <= {"model", "messages", "max_tokens"}:
+    if sent.keys() <= {"model", "messages", "max_tokens", "reasoning_effort"}:
         body["choices"][0]["message"]["content"] = ""
 
 

@@ -81,17 +81,27 @@ def echo(asker: Asker) -> str:
 
 
 def error_bodies(asker: Asker) -> str:
-    """Five invalid requests get OpenAI's status, type, param and code."""
+    """Five invalid requests get OpenAI's status, type, param and code.
+
+    Each has a limit, because a server that accepts one writes an answer.
+    """
     faults: dict[str, tuple[Reply, tuple[int, str | None, str | None]]] = {
         "an unknown model": (
             asker.client.post(
                 "/chat/completions",
-                {"model": "no-such-model-here", "messages": [{"role": "user", "content": "x"}]},
+                {
+                    "model": "no-such-model-here",
+                    "messages": [{"role": "user", "content": "x"}],
+                    "max_tokens": 1,
+                },
             ),
             (404, None, "model_not_found"),
         ),
-        "no messages": (asker.send(None), (400, "messages", "missing_required_parameter")),
-        "empty messages": (asker.send([]), (400, "messages", "empty_array")),
+        "no messages": (
+            asker.send(None, max_tokens=1),
+            (400, "messages", "missing_required_parameter"),
+        ),
+        "empty messages": (asker.send([], max_tokens=1), (400, "messages", "empty_array")),
         "an unknown argument": (
             asker.send("x", max_tokens=1, made_up_argument=1),
             (400, None, None),
