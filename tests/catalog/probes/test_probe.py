@@ -11,7 +11,7 @@ from starlette.routing import Route
 from minikin.catalog.probes.checks import CHECKS
 from minikin.catalog.probes.client import Client
 from minikin.catalog.probes.probe import probe
-from tests.catalog.probes.fake_server import error
+from tests.catalog.probes.fake_server import NEEDLE, error
 from tests.catalog.probes.fault_proxy import FAULTS
 
 
@@ -60,6 +60,28 @@ def test_what_a_server_refuses_beyond_chat_is_absent_and_not_wrong(serve):
         found = probe(client, "fake", "host/fake", {name: CHECKS[name] for name in OPTIONAL})
     assert {r.capability: r.outcome for r in found.results} == dict.fromkeys(OPTIONAL, "absent")
     assert found.counted == []
+
+
+@pytest.mark.parametrize(("reads", "outcome"), [(True, "inconclusive"), (False, "failed")])
+def test_a_model_that_repeats_no_code_of_a_long_prompt_is_not_a_server_that_cuts_it(
+    serve, reads, outcome
+):
+    async def chat(request):
+        sent = json.loads(await request.body())
+        prompt = sent["messages"][0]["content"]
+        is_short = len(prompt) < 1_000
+        code = NEEDLE.search(prompt)[1] if "harbour" in prompt else "0"
+        entry = {"token": "x", "logprob": -float(code) if reads else -1.0}
+        choice = {"index": 0, "finish_reason": "stop", "logprobs": {"content": [entry]}}
+        choice["message"] = {"role": "assistant", "content": code if is_short else "the wind"}
+        usage = {"prompt_tokens": len(prompt.split())}
+        return JSONResponse({"choices": [choice], "usage": usage})
+
+    app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    with serve(app) as url, Client(f"{url}/v1") as client:
+        checks = {"long_context": CHECKS["long_context"]}
+        (result,) = probe(client, "fake", "host/fake", checks).results
+    assert (result.outcome, "0%, 25%, 50%, 75%, 100%" in result.reason) == (outcome, True)
 
 
 def weighed():

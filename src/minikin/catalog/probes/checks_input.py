@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from typing import Any, NamedTuple
 
 from minikin.catalog.probes.checks_text import STORY
 from minikin.catalog.probes.client import Reply
@@ -13,47 +13,84 @@ from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, I
 LINES = 160
 """Lines of the long prompt: about 3,000 tokens, which most servers accept."""
 _DEPTHS = (0, 25, 50, 75, 100)
+_BEGINNING = 2
+"""Lines before the first code. Models attend to their very first tokens in a way of their own."""
 _NEEDLE = "Remember: the code of the harbour door is {}."
-_TRIALS = 3
+_TRIALS = 4
 
 
 def long_context(asker: Asker) -> str:
     """A code is found at five depths of a long prompt, and all of the prompt is counted."""
-    if not _finds(asker, 3, 50)[0]:
+    if not _find(asker, 3, 50).found:
         raise Inconclusive("the model does not find a code in a short prompt either")
-    found: list[int] = []
-    size = 0
-    for depth in _DEPTHS:
-        is_found, size = _finds(asker, LINES, depth)
-        found += [depth] if is_found else []
-        if size and size < 9 * LINES:
-            raise Failed(f"a prompt of more than {9 * LINES} words counts as {size} tokens")
-    if len(found) < len(_DEPTHS):
-        missed = ", ".join(f"{depth}%" for depth in _DEPTHS if depth not in found)
-        raise Failed(f"a code is not found at these depths of {size} tokens: {missed}")
-    return f"a code is found at {len(found)} depths of {size} tokens"
+    seen = {depth: _find(asker, LINES, depth) for depth in _DEPTHS}
+    size = max(one.size for one in seen.values())
+    if size and size < 9 * LINES:
+        raise Failed(f"a prompt of more than {9 * LINES} words counts as {size} tokens")
+    if cut := [depth for depth, one in seen.items() if one.is_cut]:
+        raise Failed(f"the code changes nothing at these depths of {size} tokens: {_shares(cut)}")
+    if missed := [depth for depth, one in seen.items() if not one.found]:
+        raise Inconclusive(
+            f"the server reads codes at all depths of {size} tokens, and the model does not repeat "
+            f"them at {_shares(missed)}"
+        )
+    return f"a code is found at {len(seen)} depths of {size} tokens"
 
 
-def _finds(asker: Asker, lines: int, depth: int) -> tuple[bool, int]:
-    """Whether the answer has the code, and the tokens of the prompt."""
+def _shares(depths: list[int]) -> str:
+    return ", ".join(f"{depth}%" for depth in depths)
+
+
+class _Search(NamedTuple):
+    """What answers showed of a code. `size` is the tokens of the prompt."""
+
+    found: bool
+    is_cut: bool
+    size: int
+
+
+def _find(asker: Asker, lines: int, depth: int) -> _Search:
+    """Ask for a code in a prompt of so many lines, until an answer has it."""
+    texts: set[str] = set()
     size = 0
     for _ in range(_TRIALS):
-        code = str(1000 + secrets.randbelow(9000))
-        story = [
-            f"Line {number}: the keeper wrote that the wind came from the north."
-            for number in range(1, lines + 1)
-        ]
-        story.insert(lines * depth // 100, _NEEDLE.format(code))
-        asked = "What is the code of the harbour door? Answer with the code."
-        prompt = "\n".join([*story, asked])
-        reply = asker.send(prompt, max_tokens=24, **asker.greedy)
-        if reply.status in (400, 413, 422) and "context" in reply.text:
-            raise Inconclusive(f"the context is too short: {asker.complaint(reply)}")
-        answer = asker.answered(reply)
+        code = _code()
+        answer = asker.answered(_ask(asker, lines, depth, code, max_tokens=24))
         size = _prompt_tokens(answer)
         if code in answer.text:
-            return True, size
-    return False, size
+            return _Search(True, False, size)
+        texts.add(answer.text)
+    numbers = {_number(asker, lines, depth) for _ in range(2)}
+    # A small model can read a code and not repeat it. The numbers of its first token show that.
+    is_cut = len(texts) == 1 if None in numbers else len(numbers) == 1
+    return _Search(False, is_cut, size)
+
+
+def _number(asker: Asker, lines: int, depth: int) -> float | None:
+    """The log probability of the first token after a prompt with a new code, if it is known."""
+    fields = {"max_tokens": 1, "logprobs": True, "top_logprobs": 1}
+    reply = _ask(asker, lines, depth, _code(), **fields)
+    try:
+        return reply.body["choices"][0]["logprobs"]["content"][0]["logprob"]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _code() -> str:
+    return str(1000 + secrets.randbelow(9000))
+
+
+def _ask(asker: Asker, lines: int, depth: int, code: str, **fields: Any) -> Reply:
+    story = [
+        f"Line {number}: the keeper wrote that the wind came from the north."
+        for number in range(1, lines + 1)
+    ]
+    story.insert(max(lines * depth // 100, _BEGINNING), _NEEDLE.format(code))
+    asked = "What is the code of the harbour door? Answer with the code."
+    reply = asker.send("\n".join([*story, asked]), **fields, **asker.greedy)
+    if reply.status in (400, 413, 422) and "context" in reply.text:
+        raise Inconclusive(f"the context is too short: {asker.complaint(reply)}")
+    return reply
 
 
 def _prompt_tokens(answer: Answer) -> int:
