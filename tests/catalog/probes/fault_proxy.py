@@ -97,6 +97,11 @@ def invented_rivals(sent, body):
             rival["token"] = " invented"
 
 
+def no_logprobs_alone(sent, body):
+    if sent.get("logprobs") and not sent.get("top_logprobs"):
+        body["choices"][0]["logprobs"] = None
+
+
 def blank_when_bare(sent, body):
     if sent.keys() <= {"model", "messages", "max_tokens", "reasoning_effort"}:
         body["choices"][0]["message"]["content"] = ""
@@ -349,6 +354,7 @@ FAULTS = {
     ("tool_calls", "ends like text"): {"answer": end_like_text},
     ("tool_calls", "results dropped"): {"request": drop_last_result},
     ("top_logprobs", "at most 3"): {"request": change("top_logprobs", lambda count: min(count, 3))},
+    ("top_logprobs", "nothing without any"): {"answer": no_logprobs_alone},
     ("top_logprobs", "one more than none"): {
         "request": change("top_logprobs", lambda count: count or 1)
     },
