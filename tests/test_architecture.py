@@ -149,7 +149,7 @@ LINES = {
     "catalog": 1265,
     "catalog/facts": 930,
     "catalog/pages": 1800,
-    "catalog/probes": 2165,
+    "catalog/probes": 2205,
     "catalog/sources": 1700,
     "hub": 1340,
     "cli": 2990,
