@@ -32,7 +32,7 @@ test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, a
 test-clients: $(VENV)/.installed-test  ## run other clients, which it installs from npm and PyPI; e.g. ARGS="-k litellm"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
-	    $(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+	    $(BIN)/python -m pytest --numprocesses 2 -m clients tests/clients $(ARGS)
 
 test-arm64: $(VENV)/.installed-test  ## build the wheel for 64-bit ARM, and run its kernels in emulation
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
