@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
@@ -37,6 +38,7 @@ class HashingModel:
     """
 
     native = True
+    launcher = None
 
     def __init__(self):
         self.rows = []
@@ -130,3 +132,42 @@ def answer(prompt, **params):
     engine = make_engine()
     engine.add(request(prompt, **params))
     return texts(run(engine))["r", 0]
+
+
+class Device:
+    """A launcher for `HashingModel`. It notes the order of starts and reads."""
+
+    def __init__(self, model):
+        self.model = model
+        self.log = []
+        self.fail = False
+
+    def launch(self, batch, draws, cache, fed=None):
+        if self.fail:
+            raise RuntimeError("the device is lost")
+        if fed is not None:
+            assert not batch.tokens.any(), "the host does not know the tokens"
+            batch = replace(batch, tokens=fed.step.chosen[list(fed.rows)].clip(min=0))
+        logits = self.model.logits(self.model.hidden(batch, cache)[batch.sampled_rows], 0)
+        self.log.append(("start", len(batch.tokens)))
+        return Started(self, self.model.chooser.choose(logits, draws))
+
+
+class Started:
+    """See `Launched`."""
+
+    def __init__(self, device, chosen):
+        self.device = device
+        self.chosen = chosen
+
+    def read(self):
+        self.device.log.append(("read", len(self.chosen)))
+        return self.chosen
+
+
+class LaunchingModel(HashingModel):
+    """The same model on a device that computes while the host goes on."""
+
+    def __init__(self):
+        super().__init__()
+        self.launcher = Device(self)

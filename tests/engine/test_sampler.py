@@ -5,6 +5,7 @@ import torch
 
 from minikin.engine import logprobs as log_probabilities
 from minikin.engine import sampler
+from minikin.engine.cuda.choose import CudaChooser
 from minikin.engine.messages import GenerationRequest, Opening, SamplingParams
 from minikin.engine.model.native_decoder import NativeChooser
 from minikin.engine.native.build import load_library
@@ -15,10 +16,10 @@ from minikin.engine.span import Span
 from tests.engine.fakes import ByteTokenizer
 
 
-@pytest.fixture(params=["PyTorch", "native"], autouse=True)
+@pytest.fixture(params=["PyTorch", "CUDA", "native"], autouse=True)
 def chooser(request, monkeypatch):
     """What chooses in `sample` and `logprobs` below."""
-    chosen = TorchChooser()
+    chosen = CudaChooser() if request.param == "CUDA" else TorchChooser()
     if request.param == "native":
         if (library := load_library()) is None:
             pytest.skip("no gcc here")

@@ -73,7 +73,7 @@ def find_backend(
         from minikin.engine.pytorch.backend import TorchBackend
     except ImportError as error:
         raise SetupError(_missing(device, kernels)) from error
-    if device.partition(":")[0] == "cuda" and not (architecture.recurrence or architecture.latent):
+    if device.partition(":")[0] == "cuda" and CudaBackend.fits(architecture):
         return CudaBackend(device)
     return TorchBackend(device, threads, kernels)
 

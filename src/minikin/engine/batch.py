@@ -34,7 +34,7 @@ def make_batch(spans: list[Span], *, every_row: bool = False) -> Batch:
         bounds.append((len(tokens), len(tokens) + span.rows))
         stretches += _stretches(span, len(tokens) - span.start)
         chains.append(len(stretches))
-        tokens += span.sequence.tokens[span.start : end]
+        tokens += span.tokens
         if span.samples:
             sampled += range(len(tokens) - 1, len(tokens) + len(span.guesses))
         tokens += span.guesses

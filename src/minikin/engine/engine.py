@@ -10,6 +10,7 @@ from minikin.engine.batch import make_batch
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.constraints import Constraints, Ready
 from minikin.engine.emission import Emission, failure, failures, scored
+from minikin.engine.flights import Flights
 from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import EngineStats, Event, GenerationRequest
 from minikin.engine.model.decoder import Cache, Decoder, Logits
@@ -61,6 +62,7 @@ class Engine:
             prefill_chunk=prefill_chunk,
             apart=not decoder.native,
         )
+        self._flights = Flights(decoder.launcher, self.scheduler, cache)
         self._renewals = Renewals()
         self._constraints = Constraints(masks, None if cut_at_limit else context_length)
         self._emission = Emission(tokenizer, context_length)
@@ -120,11 +122,15 @@ class Engine:
         return True
 
     def step(self) -> list[Event]:
-        """Run one step. Returns its events."""
+        """Run one step, or start it if a device computes it alone. Returns events of one step."""
         events = self._begin_compiled()
+        if self._flights.aloft:
+            return events + self._land()
         spans = self.scheduler.schedule()
         if not spans:
             self._constraints.wait()
+            return events
+        if self._flights.begin(spans):
             return events
         try:
             computed = [self._compute(spans)]
@@ -139,6 +145,15 @@ class Engine:
             for span, tokens in zip(each.ready.spans, each.sampled, strict=True):
                 events += self._emit(span, tokens)
         return events
+
+    def _land(self) -> list[Event]:
+        """Wait for the step that a device computes. Returns its events."""
+        spans, tokens = self._flights.land()
+        self.scheduler.computed(spans)
+        pairs = zip(spans, tokens, strict=True)
+        return [
+            event for span, token in pairs for event in self._emit(span, [Sampled(token, None)])
+        ]
 
     def _compute(self, spans: list[Span]) -> Computed:
         """The next tokens of these sequences. They change nothing yet, so this can be repeated."""

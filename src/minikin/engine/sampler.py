@@ -90,14 +90,15 @@ def sample(
         if (token := sequence.opens_with) is not None:
             logits[row, token] += sequence.params.opening.bias
     chooser.restrict(logits, allowed)
-    draws = [_draw(sequence, i) for sequence, i in zip(sequences, ahead, strict=True)]
+    draws = [draw_of(sequence, i) for sequence, i in zip(sequences, ahead, strict=True)]
     chosen = chooser.choose(logits, draws)
     if (chosen < 0).any():
         raise FloatingPointError("the output of the model is not a number")
     return chosen.tolist()
 
 
-def _draw(sequence: Sequence, ahead: int) -> Draw:
+def draw_of(sequence: Sequence, ahead: int) -> Draw:
+    """How to choose the token of a sequence that is `ahead` positions after its next one."""
     p = sequence.params
     if sequence.adjustment is None and Adjustment.needed(p):
         sequence.adjustment = Adjustment(p, sequence.counts)

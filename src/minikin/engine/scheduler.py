@@ -97,6 +97,31 @@ class Scheduler:
         self.states.reserve(spans)
         return by_kernel(spans)
 
+    def ahead(self, spans: list[Span]) -> list[Span]:
+        """The spans of the step after `spans`, whose next tokens are not known yet.
+
+        `spans` are one token each of answers. Empty if what they choose can matter for the step: if
+        another sequence can start, a guess may be right, or there are no free blocks.
+        """
+        foreground = [s for s in self.running if not s.gives_way]
+        alive = [(row, s) for row, span in enumerate(spans) if (s := span.sequence).blocks]
+        if len(alive) < len(foreground or self.running) or self._can_start():
+            return []
+        going = [(row, s) for row, s in alive if s.room(self.context_length) > 1]
+        spare = max(0, GUESSED_ROWS // max(1, len(going)) - 1)
+        if any(s.guess(self.context_length, spare) for _, s in going):
+            return []
+        for _, sequence in going:
+            blocks = self.pool.allocate(
+                _blocks_for(len(sequence.tokens) + 1) - len(sequence.blocks)
+            )
+            if blocks is None:
+                return []
+            sequence.blocks += blocks
+        if foreground:
+            self._foreground_at = self._clock()
+        return by_kernel([Span(s, len(s.tokens), 1, fed=row) for row, s in going])
+
     def computed(self, spans: list[Span]) -> None:
         """Record that the spans' keys and values are now in the cache."""
         for span in spans:
@@ -151,6 +176,11 @@ class Scheduler:
         if not self.waiting or (full and not self.running[-1].gives_way):
             return []
         return self._owners.order(self.waiting, self.running)
+
+    def _can_start(self) -> bool:
+        """Whether a waiting sequence can run beside those that run now."""
+        only_background = all(s.gives_way for s in self.running)
+        return any(only_background or not s.gives_way for s in self._candidates())
 
     def _may_overtake(self, sequence: Sequence, blocked: Sequence) -> bool:
         """Whether a sequence can start before one that waits for blocks."""

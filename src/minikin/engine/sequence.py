@@ -146,6 +146,20 @@ class Sequence:
         return len(self.tokens) - self.computed
 
     @property
+    def is_steady(self) -> bool:
+        """Whether no sampled token changes how the next is chosen from its logits."""
+        p = self.params
+        penalised = p.frequency_penalty or p.presence_penalty or p.repetition_penalty != 1
+        return not penalised and self.mask is None
+
+    @property
+    def is_unaided(self) -> bool:
+        """Whether a device can choose its next tokens from logits and random numbers alone."""
+        p = self.params
+        opening = self.sampled < len(p.opening.tokens)
+        return self.is_steady and p.top_logprobs is None and not p.logit_bias and not opening
+
+    @property
     def opens_with(self) -> int | None:
         """The next token of `params.opening`, if the answer is a part of it so far."""
         opening, sampled = self.params.opening.tokens, self.sampled
@@ -163,12 +177,10 @@ class Sequence:
         Up to `spare` if they are not from the client's prediction. Empty if the choice of one token
         changes the probabilities of the next.
         """
-        params = self.params
-        penalised = params.frequency_penalty or params.presence_penalty
-        if penalised or params.repetition_penalty != 1 or self.mask:
+        if not self.is_steady:
             return ()
         room = max(1, self.room(context_length))
-        if params.prediction:
+        if self.params.prediction:
             return self.prediction.guess(room - 1)
         return self.lookup.guess(min(room - 1, spare))
 

@@ -28,6 +28,13 @@ class Span:
     stretches: tuple[Stretch, ...] = ()
     """The rooms of its states, without the guesses: no state goes past a guess. Empty if the model
     has no state."""
+    fed: int | None = None
+    """The row of the step before that chooses its token, if the host does not know it yet."""
+
+    @property
+    def tokens(self) -> list[int]:
+        """Its tokens, guesses not included. 0 in place of one that the host does not know yet."""
+        return self.sequence.tokens[self.start : self.end] or [0]
 
     @property
     def end(self) -> int:
@@ -42,7 +49,13 @@ class Span:
     @property
     def samples(self) -> bool:
         """Whether the span ends with the sequence's last token, so that a new one follows."""
-        return self.end == len(self.sequence.tokens)
+        return self.fed is not None or self.end == len(self.sequence.tokens)
+
+    @property
+    def is_unaided(self) -> bool:
+        """Whether it is one token of an answer, after which a device can choose the next."""
+        answers = self.rows == 1 and self.samples and not _in_prompt(self)
+        return answers and self.sequence.is_unaided
 
 
 def by_kernel(spans: list[Span]) -> list[Span]:

@@ -37,7 +37,7 @@ def test_answers_are_the_same_from_graphs(tmp_path, family):
     plain, ours = device.load(path), device.load(path, capture=(recorded := Recorded()))
     assert answers(ours, PROMPTS) == answers(plain, PROMPTS)
     assert recorded.replays > 50
-    assert recorded.steps <= 4
+    assert recorded.steps <= 8, "of 1, 2 and 4 rows, which also choose the tokens or do not"
 
 
 def test_more_rows_than_the_largest_graph_run_without(tmp_path, monkeypatch):
@@ -46,7 +46,7 @@ def test_more_rows_than_the_largest_graph_run_without(tmp_path, monkeypatch):
     monkeypatch.setattr("minikin.engine.cuda.graphs.SIZES", (1, 2))
     ours = device.load(path, capture=(recorded := Recorded()))
     assert answers(ours, PROMPTS) == answers(device.load(path), PROMPTS)
-    assert recorded.steps <= 2
+    assert recorded.steps <= 4
 
 
 def test_answers_beside_prompts_are_right(tmp_path):

@@ -39,6 +39,11 @@ class CudaBackend:
         self._operations = TritonOperations(DTYPE)
         self.description = f"Triton kernels in bfloat16 on {torch.cuda.get_device_name()}"
 
+    @staticmethod
+    def fits(a: Architecture) -> bool:
+        """Whether the kernels have all layers of a model. `TorchBackend` computes others."""
+        return all(a.attends) and not (a.recurrence or a.latent or a.gated_attention)
+
     def memory(self) -> int:
         """See `Backend`."""
         return torch.cuda.get_device_properties(self._device).total_memory

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Run
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 
 from minikin.engine.cuda.cache import PagedCache
+from minikin.engine.cuda.choose import CudaChooser, Limits, pick
 from minikin.engine.cuda.graphs import SIZES, Capture, Graphs
+from minikin.engine.cuda.launched import CudaLaunched
 from minikin.engine.cuda.mixture import mix
 from minikin.engine.cuda.operations import HeadForm, Operations
 from minikin.engine.cuda.rows import Inputs, Rows, split
@@ -17,9 +20,10 @@ from minikin.engine.cuda.weights import DeviceLayer, DeviceWeights
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.block import BLOCK
+from minikin.engine.model.decoder import Fed
 from minikin.engine.model.rope import Table, rotary_tables
+from minikin.engine.native.draw import Draw
 from minikin.engine.pytorch.attention import AttentionForm
-from minikin.engine.pytorch.choose import TorchChooser
 from minikin.engine.pytorch.upload import upload
 
 
@@ -39,14 +43,14 @@ class CudaDecoder:
         device: torch.device,
         capture: Capture | None = None,
     ) -> None:
-        """With `capture`, passes of answers are recorded, and launched together.
+        """With `capture`, steps of answers are recorded, and their kernels start together.
 
         Such a decoder always gets the same cache.
         """
         self.architecture = a = architecture
         self.device = device
         self.native = operations.independent
-        self.chooser = TorchChooser()
+        self.chooser = CudaChooser()
         self._operations = operations
         self._capture = capture
         self._graphs: Graphs | None = None
@@ -84,14 +88,56 @@ class CudaDecoder:
         places = upload(self.device, *(rows.places for rows, _ in computed))
         return torch.empty_like(together).index_copy_(0, torch.cat(places), together)
 
-    def _answers(self, rows: Rows, cache: PagedCache) -> torch.Tensor:
-        """A pass of answers: a graph if there is one for so many."""
+    @property
+    def launcher(self) -> CudaDecoder:
+        """See `Decoder`."""
+        return self
+
+    @torch.no_grad()
+    def launch(
+        self, batch: Batch, draws: Run[Draw], cache: PagedCache, fed: Fed | None = None
+    ) -> CudaLaunched:
+        """See `Launcher`."""
+        rows, _ = split(batch)
+        assert rows is not None, "rows of answers"
+        tokens = None
+        if fed is not None:
+            (places,) = upload(self.device, np.array(fed.rows, np.int64))
+            # A token of -1 ends the sequence, whose next row is then of no use.
+            tokens = fed.step.chosen.index_select(0, places).clamp(min=0)
+        return CudaLaunched(self._answers(rows, cache, Limits.of(draws), tokens))
+
+    def _answers(
+        self,
+        rows: Rows,
+        cache: PagedCache,
+        limits: Limits[np.ndarray] | None = None,
+        tokens: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """A step of answers, see `_step`: a graph if there is one for so many.
+
+        With `tokens` [R], these take the place of the rows' own.
+        """
         if self._capture is not None and self._graphs is None:
             blocks = SIZES[-1] * -(-self.architecture.context_length // BLOCK) + 1
-            step = partial(self.run, cache=cache)
+            step = partial(self._step, cache=cache)
             self._graphs = Graphs.of(step, self._capture, cache.spare, blocks, self.device)
-        found = self._graphs.replay(rows) if self._graphs else None
-        return self.run(rows.inputs(self.device), cache) if found is None else found
+        found = self._graphs.replay(rows, limits, tokens) if self._graphs else None
+        if found is not None:
+            return found
+        inputs, on_device = rows.inputs(self.device), None
+        if limits is not None:
+            on_device = Limits(limits.kind, upload(self.device, limits.numbers)[0])
+        if tokens is not None:
+            inputs = replace(inputs, tokens=tokens.int())
+        return self._step(inputs, on_device, cache=cache)
+
+    def _step(
+        self, inputs: Inputs, limits: Limits[torch.Tensor] | None, *, cache: PagedCache
+    ) -> torch.Tensor:
+        """The output of the last layer or, with limits, the token after each row [R] int64."""
+        hidden = self.run(inputs, cache)
+        return hidden if limits is None else pick(self.logits(hidden, len(hidden)), limits)
 
     @torch.no_grad()
     def logits(self, hidden: torch.Tensor, few: int) -> torch.Tensor:

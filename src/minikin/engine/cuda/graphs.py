@@ -1,4 +1,4 @@
-"""Passes of answers as CUDA graphs: one launch for all kernels of a step."""
+"""Steps of answers as CUDA graphs: one launch for all kernels of a step."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from minikin.engine.cuda.choose import Kind, Limits
 from minikin.engine.cuda.rows import Inputs, Rows
 from minikin.engine.native.contract import PART
 from minikin.engine.pytorch.upload import upload
@@ -15,7 +16,7 @@ from minikin.engine.pytorch.upload import upload
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a graph. A step is filled up to the next."""
 
-Pass = Callable[[Inputs], torch.Tensor]
+Step = Callable[[Inputs, Limits[torch.Tensor] | None], torch.Tensor]
 Capture = Callable[[Callable[[], torch.Tensor]], Callable[[], torch.Tensor]]
 """Records what a function launches. The result launches it again, and returns the same tensor."""
 
@@ -45,45 +46,64 @@ class CudaCapture:
 class Graphs:
     """The graphs of one decoder and one cache, recorded when a step first needs them.
 
-    A graph is for a number of rows and of parts of the longest context. It reads its rows from
-    memory that stays in place. Neither number changes a bit of a row.
+    A graph is for a number of rows, of parts of the longest context, and for a kind of choice if it
+    also chooses the tokens. It reads its rows from memory that stays in place. None of the three
+    changes a bit of a row.
     """
 
-    run: Pass
+    run: Step
     capture: Capture
     spare: int
     """The block of rows that fill up a step. See `PagedCache`."""
     memory: torch.Tensor
     """int32: four numbers of each row, then the blocks of all sequences."""
-    _known: dict[tuple[int, int], Callable[[], torch.Tensor]]
+    limits: torch.Tensor
+    """[5 * rows] float64: the numbers of `Limits`."""
+    _known: dict[tuple[int, int, Kind | None], Callable[[], torch.Tensor]]
 
     @classmethod
     def of(
-        cls, run: Pass, capture: Capture, spare: int, blocks: int, device: torch.device
+        cls, run: Step, capture: Capture, spare: int, blocks: int, device: torch.device
     ) -> Graphs:
         """For steps whose sequences have up to `blocks` blocks together."""
         memory = torch.zeros(4 * SIZES[-1] + blocks, dtype=torch.int32, device=device)
-        return cls(run, capture, spare, memory, {})
+        limits = torch.zeros(5 * SIZES[-1], dtype=torch.float64, device=device)
+        return cls(run, capture, spare, memory, limits, {})
 
-    def replay(self, rows: Rows) -> torch.Tensor | None:
-        """The output of the last layer, or None if no graph is large enough.
+    def replay(
+        self,
+        rows: Rows,
+        limits: Limits[np.ndarray] | None = None,
+        tokens: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
+        """What `run` returns for these rows, or None if no graph is large enough.
 
-        The next call overwrites it.
+        With `tokens` [R], these take the place of the rows' own. The next call overwrites the
+        result.
         """
         count = len(rows.places)
         size = next((size for size in SIZES if size >= count), None)
         if size is None or 4 * size + len(rows.blocks) + 1 > len(self.memory):
             return None
-        filled = rows.filled(size, self.spare)
-        (numbers,) = upload(
-            self.memory.device, np.concatenate([filled.numbers.ravel(), filled.blocks])
-        )
-        self.memory[: len(numbers)].copy_(numbers, non_blocking=True)
-        parts = 1 << (-(-filled.longest // PART) - 1).bit_length()
-        if (size, parts) not in self._known:
-            inputs = self._inputs(size, parts)
-            self._known[size, parts] = self.capture(lambda: self.run(inputs))
-        return self._known[size, parts]()[:count]
+        self._fill(rows.filled(size, self.spare), limits)
+        if tokens is not None:
+            self.memory[:count].copy_(tokens)
+        parts = 1 << (-(-rows.longest // PART) - 1).bit_length()
+        key = size, parts, limits and limits.kind
+        if key not in self._known:
+            inputs, own = self._inputs(size, parts), self._limits(size, limits)
+            self._known[key] = self.capture(lambda: self.run(inputs, own))
+        return self._known[key]()[:count]
+
+    def _fill(self, rows: Rows, limits: Limits[np.ndarray] | None) -> None:
+        numbers = np.concatenate([rows.numbers.ravel(), rows.blocks])
+        choices = np.zeros(0) if limits is None else limits.filled(rows.numbers.shape[1]).ravel()
+        sources = upload(self.memory.device, numbers, choices)
+        for target, source in zip((self.memory, self.limits), sources, strict=True):
+            target[: len(source)].copy_(source, non_blocking=True)
+
+    def _limits(self, size: int, limits: Limits[np.ndarray] | None) -> Limits[torch.Tensor] | None:
+        return limits and Limits(limits.kind, self.limits[: 5 * size].view(5, size))
 
     def _inputs(self, size: int, parts: int) -> Inputs:
         tokens, positions, slots, starts = self.memory[: 4 * size].view(4, size)

@@ -71,6 +71,33 @@ class Chooser(Protocol):
         ...
 
 
+class Launched(Protocol):
+    """A step that a device computes while the engine goes on."""
+
+    def read(self) -> np.ndarray:
+        """A token [R] int64 for each row, as of `Chooser.choose`. Waits for the step."""
+        ...
+
+
+class Fed(NamedTuple):
+    """The rows of a step whose tokens are those that the step before chooses."""
+
+    step: Any
+    """The `Launched` step before, of the same launcher."""
+    rows: Run[int]
+    """For each row, the row there."""
+
+
+class Launcher(Protocol):
+    """Starts steps of answers on a device, which also chooses their tokens."""
+
+    def launch(
+        self, batch: Batch, draws: Run[Draw], cache: Any, fed: Fed | None = None, /
+    ) -> Launched:
+        """Start a step of one row for each sequence. With `fed`, no token of `batch` counts."""
+        ...
+
+
 class Decoder(Protocol):
     """One forward pass over a batch of spans."""
 
@@ -82,6 +109,11 @@ class Decoder(Protocol):
     @property
     def chooser(self) -> Chooser:
         """What follows this decoder's logits."""
+        ...
+
+    @property
+    def launcher(self) -> Launcher | None:
+        """What starts steps ahead. None: each step is waited for, because the CPU computes it."""
         ...
 
     def hidden(self, batch: Batch, cache: Any, /) -> Hidden:

@@ -19,6 +19,7 @@ class NativeDecoder:
     """Embedding, layers of attention and feed-forward, norm, head. See `Decoder`."""
 
     native = True
+    launcher = None
 
     def __init__(self, architecture: Architecture, weights: Weights, kernels: Kernels) -> None:
         """The weights must fit: see `NativeLayers.fit`."""

@@ -23,10 +23,7 @@ class TorchChooser:
     @torch.no_grad()
     def chosen(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
         """The tokens that `choose` returns, on the device. Nothing is read back."""
-        changes = [(row, *draw.changes) for row, draw in enumerate(draws) if len(draw.changes[0])]
-        if changes:
-            rows, tokens, amounts = upload(logits.device, *_joined(changes))
-            logits.index_put_((rows, tokens), amounts, accumulate=True)
+        self.change(logits, draws)
         chosen = logits.argmax(dim=-1)
         usable = logits.gather(1, chosen[:, None]).isfinite().squeeze(1)
         rows = [i for i, draw in enumerate(draws) if draw.temperature]
@@ -37,6 +34,13 @@ class TorchChooser:
             drawn = _invert(_weights(logits.index_select(0, places), own), points)
             chosen = chosen.index_copy(0, places, drawn)
         return chosen.where(usable, -1)
+
+    def change(self, logits: torch.Tensor, draws: Run[Draw]) -> None:
+        """Add the changes of the draws, in place."""
+        changes = [(row, *draw.changes) for row, draw in enumerate(draws) if len(draw.changes[0])]
+        if changes:
+            rows, tokens, amounts = upload(logits.device, *_joined(changes))
+            logits.index_put_((rows, tokens), amounts, accumulate=True)
 
     def rank(self, logits: torch.Tensor, tokens: Run[int], most: int) -> Ranks:
         """See `Chooser`."""

@@ -32,6 +32,7 @@ class TorchDecoder:
     """
 
     native = False
+    launcher = None
 
     def __init__(
         self,
