@@ -243,7 +243,7 @@ def families() -> Result:
     for name, tiny in FAMILIES.items():
         with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
             write_gguf(tiny, tiny.make(), path := Path(folder) / "model.gguf")
-            ours = device.load(path, operations(), dtype=BF16, device=CUDA)
+            ours = device.load(path, operations(), dtype=BF16, device=str(CUDA))
             changes: list[float] = []
             wrong = 0
             for length in (len(PROMPTS[0]), 1):
@@ -287,7 +287,7 @@ def engine(model: DeviceWeights, *, graphs: bool) -> Engine:
     )  # fmt: skip
     capture = CudaCapture() if graphs else None
     decoder = CudaDecoder(architecture, model, operations(), device=CUDA, capture=capture)
-    cache = PagedCache(architecture, 64 * 1280, dtype=BF16, device=CUDA)
+    cache = PagedCache(architecture, 64 * 1280, dtype=BF16, device=str(CUDA))
     limits = {"context_length": 8192, "max_running": 64, "prefill_chunk": 2048}
     return Engine(decoder, cache, Tokens(), **limits)  # type: ignore[arg-type]
 
