@@ -287,7 +287,7 @@ def engine(model: DeviceWeights, *, graphs: bool) -> Engine:
     )  # fmt: skip
     capture = CudaCapture() if graphs else None
     decoder = CudaDecoder(architecture, model, operations(), device=CUDA, capture=capture)
-    cache = PagedCache(architecture, 64 * 1280, dtype=BF16, device=str(CUDA))
+    cache = PagedCache(architecture, 64 * 1280, dtype=BF16, device=CUDA)
     limits = {"context_length": 8192, "max_running": 64, "prefill_chunk": 2048}
     return Engine(decoder, cache, Tokens(), **limits)  # type: ignore[arg-type]
 

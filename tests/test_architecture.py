@@ -127,7 +127,7 @@ LINES = {
     "engine/model": 2360,
     "engine/native": 1130,
     "engine/pytorch": 1255,
-    "engine/cuda": 1415,
+    "engine/cuda": 1490,
     "engine/cuda/kernels": 640,
     "store": 2210,
     "bounded": 400,

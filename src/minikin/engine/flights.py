@@ -26,9 +26,9 @@ class Flights:
     """Keeps one step on the device. While it runs, the next one starts, if it needs no token.
 
     Such a step has one row for each answer, and its tokens stay on the device. An answer that ends
-    has a row too many in the step after its end. Nobody reads that row, and what it writes to the
-    cache is after the tokens of its sequence. A device computes steps one after the other, so the
-    next sequence of these blocks overwrites it.
+    has a row too many in the step after its end. The engine does not read it, and what it writes to
+    the cache is after the tokens of its sequence. A device computes steps one after the other, so
+    the next sequence of these blocks overwrites it.
     """
 
     def __init__(self, launcher: Launcher | None, scheduler: Scheduler, cache: Cache) -> None:

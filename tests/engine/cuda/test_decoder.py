@@ -14,6 +14,7 @@ from minikin.engine.cuda.rows import split
 from minikin.engine.messages import GenerationRequest, SamplingParams
 from minikin.engine.model.block import BLOCK
 from minikin.engine.native.draw import Draw
+from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.sequence import Sequence
 from minikin.engine.span import Span
 from tests.engine.cuda import tiny as device
@@ -22,7 +23,8 @@ from tests.engine.tiny_gguf import write_gguf
 from tests.engine.tiny_models import FAMILIES
 from tests.thorough import mostly_thorough
 
-READING = ["Llama 2", "Gemma 2", "gpt-oss", "Qwen3-MoE", "GLM-4.5"]
+READING = ["Llama 2", "Gemma 2", "gpt-oss", "Qwen3-MoE", "GLM-4.5", "DeepSeek-V3"]
+IN_PYTORCH = ["LFM2", "Qwen3.5", "Granite 4 Hybrid", "Falcon-H1"]
 
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
@@ -41,7 +43,7 @@ def on(path, kind):
 
 
 @pytest.mark.parametrize("kind", DEVICES)
-@pytest.mark.parametrize("family", mostly_thorough(FAMILIES, *READING[:3]))
+@pytest.mark.parametrize("family", mostly_thorough(FAMILIES, *READING[:3], "DeepSeek-V2-Lite"))
 @torch.inference_mode()
 def test_each_family_computes_what_the_cpu_does(tmp_path, family, kind):
     tiny = FAMILIES[family]
@@ -91,6 +93,20 @@ def test_a_step_reads_nothing_back(tmp_path, family):
     assert decoder._answers(rows, engine.cache, limits, fed).shape == (1,)
 
 
+@pytest.mark.parametrize("family", IN_PYTORCH)
+@torch.inference_mode()
+def test_layers_without_kernels_are_on_the_device_too(tmp_path, family):
+    """A tensor on another device than `meta` fails."""
+    tiny = FAMILIES[family]
+    write_gguf(tiny, tiny.make(), path := tmp_path / "model.gguf")
+    engine = device.load(path, device="meta")
+    assert isinstance(engine.decoder, TorchDecoder)
+    batch = mixed_batch(engine)
+    assert len(batch.stretches) >= 2
+    hidden = engine.decoder.hidden(batch, engine.cache)
+    assert engine.decoder.logits(hidden, 0).device.type == "meta"
+
+
 @pytest.mark.parametrize("family", mostly_thorough(READING, "Llama 2"))
 @torch.no_grad()
 def test_a_step_is_one_graph(tmp_path, family):
@@ -121,7 +137,9 @@ def mixed_batch(engine):
             GenerationRequest(id=role, prompt=prompt, params=params), 0, engine.tokenizer
         )
         sequence.blocks = engine.scheduler.pool.allocate(2)
+        engine.scheduler.states.begin(sequence, engine.scheduler.pool)
         spans.append(Span(sequence, start, length, role=role))
+    engine.scheduler.states.reserve(spans)
     return make_batch(spans)
 
 

@@ -42,7 +42,7 @@ class CudaBackend:
     @staticmethod
     def fits(a: Architecture) -> bool:
         """Whether the kernels have all layers of a model. `TorchBackend` computes others."""
-        return all(a.attends) and not (a.recurrence or a.latent or a.gated_attention)
+        return all(a.attends) and not (a.recurrence or a.gated_attention)
 
     def memory(self) -> int:
         """See `Backend`."""

@@ -55,7 +55,7 @@ class Limits(Generic[Numbers]):
 
 
 class CudaChooser(TorchChooser):
-    """A `Chooser` whose steps choose the same tokens if nobody waits for them."""
+    """A `Chooser` whose steps choose the same tokens, waited for or not."""
 
     @torch.no_grad()
     def chosen(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:

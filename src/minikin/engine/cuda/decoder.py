@@ -12,6 +12,7 @@ import torch
 from minikin.engine.cuda.cache import PagedCache
 from minikin.engine.cuda.choose import CudaChooser, Limits, pick
 from minikin.engine.cuda.graphs import SIZES, Capture, Graphs
+from minikin.engine.cuda.latent import latent_heads
 from minikin.engine.cuda.launched import CudaLaunched
 from minikin.engine.cuda.mixture import mix
 from minikin.engine.cuda.operations import HeadForm, Operations
@@ -31,7 +32,7 @@ class CudaDecoder:
     """Embedding, layers of attention and feed-forward, norm, head. See `Decoder`.
 
     Rows of answers and rows of prompts are passes of their own. The residual stream is float32.
-    All layers must be attention, and none latent: `TorchDecoder` computes the others.
+    All layers must be attention: `TorchDecoder` computes the others.
     """
 
     def __init__(
@@ -159,8 +160,14 @@ class CudaDecoder:
         following = [layer.attention_norm for layer in layers[1:]] + [None]
         for i, (layer, form) in enumerate(zip(layers, self._heads, strict=True)):
             keys, values = cache.keys[i], cache.values[i]
-            q = ops.turn(ops.product(y, layer.qkv, **many), form, inputs, keys, values)
-            added = ops.product(ops.attend(q, form, inputs, keys, values), layer.output, **many)
+            made = ops.product(y, layer.qkv, **many)
+            if layer.latent is not None:
+                made = latent_heads(a, layer.latent, made, ops, **many)
+            q = ops.turn(made, form, inputs, keys, values)
+            attended = ops.attend(q, form, inputs, keys, values)
+            if a.value_dim < a.head_dim:
+                attended = attended.view(len(x), a.heads, -1)[..., : a.value_dim].flatten(1)
+            added = ops.product(attended, layer.output, **many)
             y = ops.add(
                 x, added, layer.attention_post_norm, layer.feed_forward_norm, a.norm_epsilon
             )

@@ -1,4 +1,4 @@
-"""A step of answers that a GPU computes while the host goes on."""
+"""A step of answers that a GPU computes while the host does other work."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from minikin.engine.cuda.latent import DeviceLatent
 from minikin.engine.cuda.matrix import DeviceMatrix, bytes_of
 from minikin.engine.model.layer_weights import LayerWeights
 from minikin.engine.model.matrix import Matrix
@@ -72,6 +73,7 @@ class DeviceLayer:
 
     attention_norm: torch.Tensor | None
     qkv: DeviceMatrix
+    latent: DeviceLatent | None = None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
     sinks: torch.Tensor | None
@@ -99,6 +101,7 @@ class DeviceLayer:
         return cls(
             attention_norm=vector(layer.attention_norm),
             qkv=matrix(attention.qkv),
+            latent=attention.latent and DeviceLatent.of(attention.latent, dtype, device),
             query_norm=vector(attention.query_norm),
             key_norm=vector(attention.key_norm),
             sinks=vector(attention.sinks),
@@ -145,6 +148,9 @@ def _matrices(layers: Run[LayerWeights]) -> list[Matrix]:
     for layer in layers:
         if (attention := layer.attention) is not None:
             found += [attention.qkv, attention.output]
+            if (latent := attention.latent) is not None:
+                found += [latent.keys, latent.values]
+                found += [] if latent.queries is None else [latent.queries]
         pairs = layer.mixture.experts if layer.mixture else [(layer.gate_up, layer.down)]
         found += [matrix for pair in pairs for matrix in pair]
     return found

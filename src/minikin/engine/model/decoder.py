@@ -72,7 +72,7 @@ class Chooser(Protocol):
 
 
 class Launched(Protocol):
-    """A step that a device computes while the engine goes on."""
+    """A step that a device computes while the engine does other work."""
 
     def read(self) -> np.ndarray:
         """A token [R] int64 for each row, as of `Chooser.choose`. Waits for the step."""

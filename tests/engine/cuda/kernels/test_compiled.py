@@ -83,12 +83,12 @@ def inputs(rows, tiles=0):
     return Inputs(*numbers, tensor(rows * 64, dtype=torch.int32), tiles, 2048)
 
 
-def heads(**attention):
-    table = tensor(8192, DIM // 2), tensor(8192, DIM // 2)
+def heads(kv_heads=KV_HEADS, dim=DIM, **attention):
+    table = tensor(8192, dim // 2), tensor(8192, dim // 2)
     return HeadForm(
-        heads=HEADS, kv_heads=KV_HEADS, dim=DIM, query_norm=tensor(DIM), key_norm=tensor(DIM),
+        heads=HEADS, kv_heads=kv_heads, dim=dim, query_norm=tensor(dim), key_norm=tensor(dim),
         late_norms=False, epsilon=1e-5, rotations=(table, table),
-        attention=AttentionForm(DIM**-0.5, **attention),
+        attention=AttentionForm(dim**-0.5, **attention),
     )  # fmt: skip
 
 
@@ -138,6 +138,16 @@ def test_products_of_experts(compiler, ours, tmp_path, bits):
     crowds = Crowds.of(tensor(64, 8, dtype=torch.int64), 128, 16)
     x = tensor(64, 2048, dtype=torch.bfloat16)
     ours.product(x, matrix(bits, 1536, 2048, 128), crowds)
+    check(compiler, tmp_path, products=True)
+
+
+@pytest.mark.parametrize("tiles", [0, 8])
+def test_latent_attention(compiler, ours, tmp_path, tiles):
+    """That of DeepSeek V2 and V3: each head has keys of its own, of 192 numbers."""
+    q = tensor(512, HEADS, 192, dtype=torch.bfloat16)
+    cache = tensor(2, 4096, HEADS, 192, dtype=torch.bfloat16).unbind(0)
+    ours.attend(q, heads(HEADS, 192), inputs(512, tiles), *cache)
+    compiler.compiled[:] = compiler.compiled[:1]
     check(compiler, tmp_path, products=True)
 
 

@@ -20,6 +20,7 @@ pytestmark = [
 ]
 CASES = [
     ("Gemma 2", None), ("gpt-oss", None), ("OLMo 2", None), ("Hunyuan", None), ("GLM-4.5", None),
+    ("DeepSeek-V3", None),
     ("Llama 2", GGMLQuantizationType.Q4_0), ("Qwen3-MoE", GGMLQuantizationType.Q8_0),
 ]  # fmt: skip
 
