@@ -151,8 +151,8 @@ class TritonOperations:
                 attend_tile, (len(inputs.tiles), form.heads), q, keys, values, inputs.blocks,
                 inputs.starts, inputs.positions, inputs.tiles, sinks, out, *limits,
                 kv_heads=form.kv_heads, capped=own.softcap is not None, sunk=sunk, block=BLOCK,
-                rows=TILE, step=KEYS // 2 if own.softcap else KEYS, width=width, num_warps=4,
-                num_stages=2, **shape,
+                rows=TILE, step=KEYS // 2 if own.softcap else KEYS, width=width,
+                num_warps=4 if width <= 128 else 8, num_stages=2, **shape,
             )  # fmt: skip
             return out
         parts = -(-inputs.longest // PART)

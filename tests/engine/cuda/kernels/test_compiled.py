@@ -141,12 +141,16 @@ def test_products_of_experts(compiler, ours, tmp_path, bits):
     check(compiler, tmp_path, products=True)
 
 
+@pytest.mark.parametrize(
+    ("kv_heads", "dim", "attention"),
+    [(HEADS, 192, {}), (KV_HEADS, 256, {}), (KV_HEADS, 256, {"window": 4096, "softcap": 50.0})],
+    ids=["DeepSeek", "Gemma 3", "Gemma 2"],
+)
 @pytest.mark.parametrize("tiles", [0, 8])
-def test_latent_attention(compiler, ours, tmp_path, tiles):
-    """That of DeepSeek V2 and V3: each head has keys of its own, of 192 numbers."""
-    q = tensor(512, HEADS, 192, dtype=torch.bfloat16)
-    cache = tensor(2, 4096, HEADS, 192, dtype=torch.bfloat16).unbind(0)
-    ours.attend(q, heads(HEADS, 192), inputs(512, tiles), *cache)
+def test_attention_of_wide_heads(compiler, ours, tmp_path, kv_heads, dim, attention, tiles):
+    q = tensor(512, HEADS, dim, dtype=torch.bfloat16)
+    cache = tensor(2, 4096, kv_heads, dim, dtype=torch.bfloat16).unbind(0)
+    ours.attend(q, heads(kv_heads, dim, **attention), inputs(512, tiles), *cache)
     compiler.compiled[:] = compiler.compiled[:1]
     check(compiler, tmp_path, products=True)
 
