@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "marks": set(),
     "memory": set(),
     "machine": set(),
+    "periodic": set(),
     # The database and the files of the server. Knows owners, and nothing of HTTP.
     "store": set(),
     # Processes of bounded time and memory, and the frames between all processes.
@@ -99,7 +100,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": set(),
 }  # fmt: skip
-GROUND = {"errors", "logs", "config", "machine", "marks", "memory"}
+GROUND = {"errors", "logs", "config", "machine", "marks", "memory", "periodic"}
 OF_THE_ENGINE = {
     "minikin.engine.messages", "minikin.engine.model.block", "minikin.engine.model.footprint",
     "minikin.engine.native.build",
@@ -116,6 +117,7 @@ LINES = {
     "logs": 120,
     "marks": 120,
     "machine": 60,
+    "periodic": 45,
     "memory": 50,
     "__init__": 10,
     "__main__": 10,

@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from minikin.api.routes import background, stored_events
-from minikin.api.routes.background import Background
 from minikin.errors import EngineFailure
+from minikin.store.events import ResponseEvents
+from minikin.store.responses import Responses
 from tests.api.batches.test_killed import start
 from tests.fakes import ScriptedEngine, live_server
 from tests.other_server import all_taken_over
@@ -210,6 +211,27 @@ def test_a_response_runs_at_another_server_after_the_end_of_its_own(serve, locat
     assert ended(other, made["id"])["output"][0]["content"][0]["text"] == "Two"
 
 
+def test_an_unexpected_error_does_not_end_the_watch_over_other_servers(
+    serve, location, monkeypatch
+):
+    monkeypatch.setattr(background, "TAKE_SECONDS", 0.05)
+    others, failed = Responses.others, []
+
+    async def fail_once(responses):
+        if not failed:
+            failed.append(True)
+            raise KeyError("unexpected")
+        return await others(responses)
+
+    monkeypatch.setattr(Responses, "others", fail_once)
+    with live_server(ScriptedEngine(**STUCK), database=location) as stuck:
+        made = create(stuck)
+        until(lambda: stuck.engine.requests)
+        other = serve(ScriptedEngine(tokens=["Two"]), database=location)
+    assert ended(other, made["id"])["output"][0]["content"][0]["text"] == "Two"
+    assert failed
+
+
 def begin_stream(server, **fields):
     """Create a background response that streams, and leave. Returns its id."""
     body = {"model": "gpt-4.1-mini", "input": "Hi", "background": True, "stream": True, **fields}
@@ -273,14 +295,14 @@ def test_a_stream_without_its_last_events_has_an_honest_end(serve, location, mon
     running = serve(ScriptedEngine(**STUCK), database=location)
     other = serve(ScriptedEngine(), database=location)
     identifier = begin_stream(running)
-    monkeypatch.setattr(Background, "_save", lost)
+    monkeypatch.setattr(ResponseEvents, "add", lost)
     get(running, f"{identifier}/cancel", "POST")
     *_, last = follow(other, f"{identifier}?stream=true")
     assert last["type"] == "error"
     assert "not complete" in last["error"]["message"]
 
 
-async def lost(background):
+async def lost(events, new):
     pass
 
 

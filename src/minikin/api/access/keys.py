@@ -7,6 +7,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -15,6 +16,7 @@ from minikin.api.access.account import Account
 from minikin.api.access.key import Key, KeyLimits, digest, read_file, read_keys
 from minikin.config import ServerSettings
 from minikin.errors import Forbidden, RateLimited, SetupError, Unauthorized
+from minikin.periodic import repeat
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,10 @@ class Keys:
     def start(self) -> None:
         """Follow the changes of the key file."""
         if self._file:
-            self._watcher = asyncio.create_task(self._watch(self._file))
+            look = partial(self._look, self._file)
+            self._watcher = asyncio.create_task(
+                repeat(look, LOOK_SECONDS, "The API keys stay as they were")
+            )
 
     async def stop(self) -> None:
         """End that."""
@@ -125,13 +130,11 @@ class Keys:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
 
-    async def _watch(self, file: Path) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            state = _state(file)
-            if state != self._seen:
-                self._seen = state
-                self._read_again(file)
+    async def _look(self, file: Path) -> None:
+        state = _state(file)
+        if state != self._seen:
+            self._seen = state
+            self._read_again(file)
 
     def _read_again(self, file: Path) -> None:
         try:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from minikin.api.batches.batch_run import BatchRun
 from minikin.api.batches.call import Endpoint
-from minikin.errors import SetupError, StoreFailure
+from minikin.errors import StoreFailure
+from minikin.periodic import repeat
 from minikin.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,9 @@ class BatchRunner:
 
     def start(self) -> None:
         """Start to run batches."""
-        self._task = asyncio.create_task(self._watch())
+        self._task = asyncio.create_task(
+            repeat(self._look, POLL_SECONDS, "Batches do not run", wake=self._news)
+        )
 
     def wake(self) -> None:
         """Look for new and for cancelled batches now."""
@@ -54,30 +57,14 @@ class BatchRunner:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _watch(self) -> None:
-        while True:
-            try:
-                if self._store.database.exists:
-                    await self._store.batches.take_over()
-                    await self._look()
-            except StoreFailure:
-                pass  # the log has it, and the next look may succeed
-            except SetupError as error:
-                log.error("Batches do not run: %s", error.message)
-                return
-            except Exception:
-                log.exception("The batches could not be looked up")
-            try:
-                await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
-            self._news.clear()
-
     async def _look(self) -> None:
         """Start a task for each new batch, and end the lines of each cancelled one.
 
         A batch that another server has taken over ends here.
         """
+        if not self._store.database.exists:
+            return
+        await self._store.batches.take_over()
         known = dict(self._runs)
         if known:
             await self._store.runner.appear()

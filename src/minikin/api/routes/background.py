@@ -28,10 +28,10 @@ from minikin.errors import (
     InvalidRequest,
     MinikinError,
     Overloaded,
-    SetupError,
     ShuttingDown,
     StoreFailure,
 )
+from minikin.periodic import repeat
 from minikin.store.events import Events
 from minikin.store.responses import StoredResponse
 
@@ -141,9 +141,12 @@ class Background:
 
     def start(self) -> None:
         """Run again what an ended server left, now and later."""
-        self._watching = [
-            asyncio.create_task(each) for each in (self._watch(), self._take(), self._save_each())
-        ]
+        work = (
+            repeat(self._look, LOOK_SECONDS, "Other servers' changes of responses are not seen"),
+            repeat(self._take_over, TAKE_SECONDS, "Background responses do not run again"),
+            repeat(self._save, SAVE_SECONDS, "Events of background responses are not stored"),
+        )
+        self._watching = [asyncio.create_task(each) for each in work]
 
     async def stop(self) -> None:
         """End all work. Stored responses run again after the next start."""
@@ -249,12 +252,6 @@ class Background:
             return False
         return True
 
-    async def _save_each(self) -> None:
-        """Store events from time to time."""
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await self._save()
-
     async def _save(self) -> None:
         """Store all new events in one transaction."""
         async with self._saving:
@@ -269,14 +266,8 @@ class Background:
         with suppress(StoreFailure):  # a sweep deletes them later
             await self._service.store.events.delete(job.key[1])
 
-    async def _watch(self) -> None:
-        """End what another server of this database has ended, deleted or taken over."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            with suppress(StoreFailure):  # the log has it
-                await self._look()
-
     async def _look(self) -> None:
+        """End what another server of this database has ended, deleted or taken over."""
         store = self._service.store
         jobs = [job for job in self._jobs.values() if job.turn.request.store and job.runs]
         if not jobs:
@@ -300,21 +291,10 @@ class Background:
         for event in events:
             job.add(event)
 
-    async def _take(self) -> None:
-        """Run again what other servers of this database left when they ended."""
-        store = self._service.store
-        while True:
-            try:
-                if store.database.exists:
-                    await self._take_over()
-            except StoreFailure:
-                pass  # the log has it, and the next try may succeed
-            except SetupError as error:
-                log.error("Background responses do not run again: %s", error.message)
-                return
-            await asyncio.sleep(TAKE_SECONDS)
-
     async def _take_over(self) -> None:
+        """Run again what other servers of this database left when they ended."""
+        if not self._service.store.database.exists:
+            return
         responses = self._service.store.responses
         for runner in await responses.others():
             for response in await responses.take_over(runner):

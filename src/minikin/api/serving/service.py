@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 from minikin.api.access.account import Account
@@ -18,7 +18,8 @@ from minikin.api.serving.tidying import Tidying
 from minikin.api.serving.tracing import tracing
 from minikin.api.serving.waiting import WaitingRequests
 from minikin.config import ServerSettings
-from minikin.errors import Overloaded, SetupError, ShuttingDown, StoreFailure
+from minikin.errors import Overloaded, ShuttingDown
+from minikin.periodic import repeat
 from minikin.store.store import Store
 
 SWEEP_SECONDS = 3600.0
@@ -78,7 +79,9 @@ class Service:
 
     def start(self) -> None:
         """Start the work that no request waits for."""
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._sweeper = asyncio.create_task(
+            repeat(self.store.sweep, SWEEP_SECONDS, "Expired data is not deleted")
+        )
         for worker in self.workers:
             worker.start()
 
@@ -91,12 +94,6 @@ class Service:
             await asyncio.wait([self._sweeper])
         await self.store.close()
         await asyncio.to_thread(self.tracing.stop)
-
-    async def _sweep(self) -> None:
-        while True:
-            with suppress(StoreFailure, SetupError):  # the log has the first, and a request
-                await self.store.sweep()  # that uses the store gets the second
-            await asyncio.sleep(SWEEP_SECONDS)
 
     @property
     def is_ready(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from minikin.memory import FreeMemory
+from minikin.periodic import repeat
 
 SECONDS = 1.0
 """Time between two looks at the memory, which take some microseconds."""
@@ -19,7 +20,7 @@ class Tidying:
 
     def start(self) -> None:
         """Start to look."""
-        self._task = asyncio.create_task(self._tidy())
+        self._task = asyncio.create_task(repeat(self._tidy, SECONDS, "Memory stays as it is"))
 
     async def stop(self) -> None:
         """Stop to look."""
@@ -28,6 +29,4 @@ class Tidying:
             await asyncio.wait([self._task])
 
     async def _tidy(self) -> None:
-        while True:
-            await asyncio.sleep(SECONDS)
-            await asyncio.to_thread(self._memory.give_back)
+        await asyncio.to_thread(self._memory.give_back)
