@@ -269,7 +269,7 @@ def probe(
         results.append(_run(asker, capability, check, datetime.now(UTC)))
         fingerprint = client.tape.fingerprint or fingerprint
         if bodies is not None:
-            bodies[capability] = client.tape.exchanges
+            bodies[capability] = [*client.tape.exchanges]  # later requests are not of this check
         tell(results[-1])
     prober = f"minikin {__version__}"
     return Evidence(offering, client.base_url, model, fingerprint, prober, results)
