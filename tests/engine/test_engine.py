@@ -179,8 +179,8 @@ def test_a_failure_at_one_request_ends_it_alone(monkeypatch, place, fault):
 
     engine = make_engine()
     if place == "sample":
-        draw = sampler._draw
-        monkeypatch.setattr(sampler, "_draw", lambda sequence, ahead: (
+        draw = sampler.draw_of
+        monkeypatch.setattr(sampler, "draw_of", lambda sequence, ahead: (
             fail_for_bad([sequence]), draw(sequence, ahead))[1])  # fmt: skip
     elif place == "spell":
         take = AnswerText.take
