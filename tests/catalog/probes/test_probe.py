@@ -120,6 +120,27 @@ def test_noise_in_greedy_answers_turns_no_badge(proxy, run):
     assert red == {}
 
 
+def test_a_first_answer_that_differs_by_chance_is_not_the_only_prediction(proxy):
+    class Once(random.Random):
+        left = 1
+
+        def random(self):
+            self.left -= 1
+            return 0.0 if self.left >= 0 else 1.0
+
+    wall, url = proxy
+    wall.fault, wall.noise = None, Once()
+    try:
+        with Client(url) as client:
+            checks = {"prediction": CHECKS["prediction"]}
+            # The request that finds the settings has the first chance, and the answer the second.
+            wall.noise.left = 2
+            (result,) = probe(client, "fake", "host/fake", checks).results
+    finally:
+        wall.noise = None
+    assert result.outcome == "verified", result.reason
+
+
 class Thinker:
     """A server whose model thinks before each answer, in the ways of several hosts."""
 

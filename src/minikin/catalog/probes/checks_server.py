@@ -13,9 +13,10 @@ from minikin.catalog.probes.probe import Asker, Failed, Ignored
 
 def prediction(asker: Asker) -> str:
     """The model's own answer is accepted as a prediction, nonsense is not. The text stays."""
-    plain = {asker.ask(STORY, max_tokens=32, **asker.greedy).text}
-    guesses = (next(iter(plain)), "Zebra quartz vexes jumbo glyphs. " * 4)
-    right, wrong = (_accepted(asker, guess, plain) for guess in guesses)
+    # One of three can differ by chance, and is then not what the model predicts.
+    plain = {asker.ask(STORY, max_tokens=32, **asker.greedy).text for _ in range(3)}
+    right = max(_accepted(asker, guess, plain) for guess in sorted(plain))
+    wrong = _accepted(asker, "Zebra quartz vexes jumbo glyphs. " * 4, plain)
     if right <= wrong:
         raise Ignored(f"{right} tokens of a right prediction accepted, {wrong} of a wrong one")
     return f"{right} tokens of a right prediction accepted, {wrong} of a wrong one"
