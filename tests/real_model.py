@@ -78,10 +78,13 @@ class RunningServer:
 def real_server(*options: str, log=None, tls: Path | None = None):
     """`minikin serve` with its default model on a free port. It logs to `log`, if given.
 
+    On a slow machine, it refuses nothing because of the time that earlier requests needed.
+
     `tls`: a file with a certificate for 127.0.0.1 and its key.
     """
     port = free_port()
-    command = [sys.executable, "-m", "minikin", "serve", "--port", str(port), *options]
+    command = [sys.executable, "-m", "minikin", "serve", "--port", str(port)]
+    command += ["--queue-timeout", "600", *options]
     command += ["--tls-certificate", str(tls)] if tls else []
     process = subprocess.Popen(command, cwd=ROOT / "src", stdout=subprocess.DEVNULL, stderr=log)
     server = RunningServer(f"http://127.0.0.1:{port}", process)

@@ -148,7 +148,7 @@ LINES = {
     "api/serving": 1650,
     "api/access": 520,
     "cluster": 611,
-    "catalog": 1265,
+    "catalog": 1270,
     "catalog/facts": 930,
     "catalog/pages": 1800,
     "catalog/probes": 2205,

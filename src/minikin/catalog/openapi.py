@@ -9,7 +9,8 @@ import msgspec
 
 from minikin.catalog.sources.query import Question
 
-_JSON = {"application/json": {"schema": {"type": "object"}}}
+_OBJECT = {"schema": {"type": "object"}}
+_JSON = {"application/json": _OBJECT}
 _PAGES = ("text/html", "text/css", "text/javascript", "image/svg+xml")
 _BROWSER = {"307": {"description": "a browser is redirected to the page"}}
 _TEXT = {"type": "string", "minLength": 1}
@@ -17,10 +18,9 @@ _TEXT = {"type": "string", "minLength": 1}
 
 def paths() -> dict[str, Any]:
     """The path items, without the failures that every route of the server has."""
-    pages = {media: {"schema": {"type": "string"}} for media in _PAGES}
     anything = _get(
         "Show a list, a record or a page of the catalog",
-        _JSON | pages,
+        _JSON | _media(*_PAGES),
         _BROWSER | _failures(404),
         [{"name": "path", "in": "path", "required": True, "schema": _TEXT}],
     )
@@ -28,6 +28,13 @@ def paths() -> dict[str, Any]:
         "/catalog": _get("Count the records of the catalog", _JSON, _BROWSER),
         "/catalog/offerings": _get(
             "List the offerings of the catalog", _JSON, _BROWSER | _failures(400), _query()
+        ),
+        "/catalog/api.json": _get("Return the whole catalog", _JSON, {}),
+        "/catalog/api.schema.json": _get(
+            "Return the JSON Schema of the whole catalog", {"application/schema+json": _OBJECT}, {}
+        ),
+        "/catalog/feed.xml": _get(
+            "Return the newest changes as a feed", _media("application/atom+xml"), {}
         ),
         "/catalog/{path}": anything,
         "/api/v1/models": _get("List the models in OpenRouter's format", _JSON, {}),
@@ -38,6 +45,10 @@ def paths() -> dict[str, Any]:
             [{"name": "id", "in": "path", "required": True, "schema": _TEXT}],
         ),
     }
+
+
+def _media(*types: str) -> dict[str, Any]:
+    return {media: {"schema": {"type": "string"}} for media in types}
 
 
 def _get(
