@@ -117,7 +117,7 @@ LINES = {
     "logs": 120,
     "marks": 120,
     "machine": 60,
-    "periodic": 45,
+    "periodic": 60,
     "memory": 50,
     "__init__": 10,
     "__main__": 10,

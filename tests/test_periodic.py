@@ -1,10 +1,8 @@
 import asyncio
 import logging
 
-import pytest
-
 from minikin.errors import SetupError, StoreFailure
-from minikin.periodic import repeat
+from minikin.periodic import Periodic
 
 
 class Work:
@@ -22,30 +20,38 @@ class Work:
 
 async def test_an_error_of_any_kind_does_not_end_it(caplog):
     work = Work(StoreFailure("disk full"), KeyError("x"), OSError("no file"))
-    task = asyncio.create_task(repeat(work, 0, "The cache is not read"))
+    periodic = Periodic(work, 0, "The cache is not read")
+    periodic.start()
     await work.done.wait()
-    task.cancel()
+    await periodic.stop()
     told = [record.message for record in caplog.records if record.levelno == logging.ERROR]
     assert told == ["The cache is not read"] * 2, "the database has logged its failure itself"
     assert "KeyError" in caplog.text
 
 
 async def test_what_the_operator_has_to_change_ends_it(caplog):
-    await repeat(Work(SetupError("Update Minikin.")), 0, "The cache is not read")
+    work = Work(SetupError("Update Minikin."))
+    periodic = Periodic(work, 0, "The cache is not read")
+    periodic.start()
+    while work.errors:
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)
+    await periodic.stop()
+    assert not work.done.is_set()
     assert "The cache is not read: Update Minikin." in caplog.text
 
 
 async def test_an_event_ends_a_pause_and_a_cancellation_all_of_it():
-    wake, calls = asyncio.Event(), []
+    calls = []
 
     async def work():
-        calls.append(wake.is_set())
+        calls.append(1)
 
-    task = asyncio.create_task(repeat(work, 3600, "It fails", wake=wake))
+    periodic = Periodic(work, 3600, "It fails")
+    periodic.start()
     for count in (1, 2):
         while len(calls) < count:
             await asyncio.sleep(0)
-        wake.set()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+        periodic.wake()
+    await periodic.stop()
+    assert len(calls) == 2

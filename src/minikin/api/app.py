@@ -64,7 +64,6 @@ def create_app(
 ) -> Starlette:
     """The application for these models. Its `state.service` is the Service behind the routes."""
     service = Service(settings, models)
-    service.workers.append(service.keys)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 from starlette.datastructures import Headers
@@ -16,7 +14,6 @@ from minikin.api.access.account import Account
 from minikin.api.access.key import Key, KeyLimits, digest, read_file, read_keys
 from minikin.config import ServerSettings
 from minikin.errors import Forbidden, RateLimited, SetupError, Unauthorized
-from minikin.periodic import repeat
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +76,6 @@ class Keys:
         self._keys: dict[str, Key] = {}
         self._accounts: dict[str, Account] = {ANYONE: Account(KeyLimits())}
         self._wrong = WrongKeys()
-        self._watcher: asyncio.Task[None] | None = None
         self._seen = _state(self._file)
         self._use(read_file(self._file) if self._file else [])
 
@@ -116,25 +112,12 @@ class Keys:
         """What the key of `owner` has used. A key that was removed has no limits."""
         return self._accounts.get(owner) or Account(KeyLimits())
 
-    def start(self) -> None:
-        """Follow the changes of the key file."""
-        if self._file:
-            look = partial(self._look, self._file)
-            self._watcher = asyncio.create_task(
-                repeat(look, LOOK_SECONDS, "The API keys stay as they were")
-            )
-
-    async def stop(self) -> None:
-        """End that."""
-        if self._watcher:
-            self._watcher.cancel()
-            await asyncio.wait([self._watcher])
-
-    async def _look(self, file: Path) -> None:
-        state = _state(file)
-        if state != self._seen:
+    async def look(self) -> None:
+        """Read the key file again if it has changed."""
+        state = _state(self._file)
+        if self._file and state != self._seen:
             self._seen = state
-            self._read_again(file)
+            self._read_again(self._file)
 
     def _read_again(self, file: Path) -> None:
         try:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from minikin.api.batches.batch_run import BatchRun
 from minikin.api.batches.call import Endpoint
 from minikin.errors import StoreFailure
-from minikin.periodic import repeat
+from minikin.periodic import Periodic
 from minikin.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,23 +35,21 @@ class BatchRunner:
         self._endpoints = endpoints
         self._max_line_bytes = max_line_bytes
         self._places = asyncio.Semaphore(MAX_RUNNING)
-        self._news = asyncio.Event()
         self._runs: dict[str, tuple[BatchRun, asyncio.Task[None]]] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._looking = Periodic(self._look, POLL_SECONDS, "Batches do not run")
 
     def start(self) -> None:
         """Start to run batches."""
-        self._task = asyncio.create_task(
-            repeat(self._look, POLL_SECONDS, "Batches do not run", wake=self._news)
-        )
+        self._looking.start()
 
     def wake(self) -> None:
         """Look for new and for cancelled batches now."""
-        self._news.set()
+        self._looking.wake()
 
     async def stop(self) -> None:
         """Stop. Lines that run now run again after the next start."""
-        tasks = [task for _, task in self._runs.values()] + ([self._task] if self._task else [])
+        await self._looking.stop()
+        tasks = [task for _, task in self._runs.values()]
         for task in tasks:
             task.cancel()
         if tasks:

@@ -31,7 +31,7 @@ from minikin.errors import (
     ShuttingDown,
     StoreFailure,
 )
-from minikin.periodic import repeat
+from minikin.periodic import Periodic
 from minikin.store.events import Events
 from minikin.store.responses import StoredResponse
 
@@ -137,24 +137,25 @@ class Background:
         self._unsaved: set[Job] = set()
         """Those whose events the store does not have to the end."""
         self._saving = asyncio.Lock()
-        self._watching: list[asyncio.Task[None]] = []
+        self._periodic = (
+            Periodic(self._look, LOOK_SECONDS, "Other servers' changes of responses are not seen"),
+            Periodic(self._take_over, TAKE_SECONDS, "Background responses do not run again"),
+            Periodic(self._save, SAVE_SECONDS, "Events of background responses are not stored"),
+        )
 
     def start(self) -> None:
         """Run again what an ended server left, now and later."""
-        work = (
-            repeat(self._look, LOOK_SECONDS, "Other servers' changes of responses are not seen"),
-            repeat(self._take_over, TAKE_SECONDS, "Background responses do not run again"),
-            repeat(self._save, SAVE_SECONDS, "Events of background responses are not stored"),
-        )
-        self._watching = [asyncio.create_task(each) for each in work]
+        for work in self._periodic:
+            work.start()
 
     async def stop(self) -> None:
         """End all work. Stored responses run again after the next start."""
-        tasks = self._running | {*self._watching}
-        for task in tasks:
+        for work in self._periodic:
+            await work.stop()
+        for task in self._running:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        if self._running:
+            await asyncio.wait(self._running)
 
     async def begin(self, request: ResponseRequest, body: Any, owner: str) -> Job:
         """Queue a response. Raises Overloaded if there are too many."""

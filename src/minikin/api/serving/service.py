@@ -6,22 +6,25 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol
 
 from minikin.api.access.account import Account
-from minikin.api.access.keys import ANYONE, Keys
+from minikin.api.access.keys import ANYONE, LOOK_SECONDS, Keys
 from minikin.api.request.translate import Limits
 from minikin.api.serving.lag import LagMeter
 from minikin.api.serving.metrics import Metrics
 from minikin.api.serving.model_pool import ModelPool
-from minikin.api.serving.tidying import Tidying
 from minikin.api.serving.tracing import tracing
 from minikin.api.serving.waiting import WaitingRequests
 from minikin.config import ServerSettings
 from minikin.errors import Overloaded, ShuttingDown
-from minikin.periodic import repeat
+from minikin.memory import FreeMemory
+from minikin.periodic import Periodic
 from minikin.store.store import Store
 
+TIDY_SECONDS = 1.0
+"""Time between two looks at the memory, which take some microseconds."""
 SWEEP_SECONDS = 3600.0
 """How often expired objects are deleted. No request finds them before that either."""
 
@@ -73,15 +76,17 @@ class Service:
         """Of bodies that arrive or are read."""
         self.idle = asyncio.Event()
         self.idle.set()
-        self.workers: list[Worker] = [LagMeter(self.metrics.lag.observe), Tidying()]
+        tidy = partial(asyncio.to_thread, FreeMemory().give_back)
+        self.workers: list[Worker] = [
+            LagMeter(self.metrics.lag.observe),
+            Periodic(tidy, TIDY_SECONDS, "Free memory stays with the process"),
+            Periodic(self.store.sweep, SWEEP_SECONDS, "Expired data is not deleted"),
+            Periodic(self.keys.look, LOOK_SECONDS, "The API keys stay as they were"),
+        ]
         """What runs beside the requests."""
-        self._sweeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Start the work that no request waits for."""
-        self._sweeper = asyncio.create_task(
-            repeat(self.store.sweep, SWEEP_SECONDS, "Expired data is not deleted")
-        )
         for worker in self.workers:
             worker.start()
 
@@ -89,9 +94,6 @@ class Service:
         """End that work, and close the store."""
         for worker in self.workers:
             await worker.stop()
-        if self._sweeper:
-            self._sweeper.cancel()
-            await asyncio.wait([self._sweeper])
         await self.store.close()
         await asyncio.to_thread(self.tracing.stop)
 
