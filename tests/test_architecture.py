@@ -124,7 +124,7 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1380,
     "model_file": 4005,
-    "engine": 3185,
+    "engine": 3190,
     "engine/host": 880,
     "engine/model": 2360,
     "engine/native": 1130,

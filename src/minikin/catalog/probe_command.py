@@ -118,7 +118,7 @@ def _store(path: Path, found: Evidence, bodies: Bodies, as_json: bool) -> list[s
     kept = evidence_files.carried(old, found)
     evidence_files.write(path, kept)
     evidence_files.write_bodies(path, kept, bodies)
-    _report(kept, found.results, as_json)
+    _report(kept, found, as_json)
     errors.print(f"Evidence: {path}, with the bodies beside it", soft_wrap=True)
     return [result.capability for result in evidence_files.regressions(old, found)]
 
@@ -180,19 +180,19 @@ def _run(
             raise SetupError(f"Cannot probe {client.base_url}: {error}") from None
 
 
-def _report(kept: Evidence, results: list[Result], as_json: bool) -> None:
+def _report(kept: Evidence, found: Evidence, as_json: bool) -> None:
     if as_json:
         print_json(json.loads(evidence_files.encode(kept)))
         return
-    verified = sum(result.outcome == "verified" for result in results)
-    absent = sum(result.outcome == "absent" for result in results)
-    counted = f"{verified} of {len(results) - absent} verified, {absent} absent"
+    verified = sum(result.outcome == "verified" for result in found.results)
+    absent = len(found.results) - len(found.counted)
+    counted = f"{verified} of {len(found.counted)} verified, {absent} absent"
     out.print(f"{kept.offering} at {kept.endpoint}: {counted}\n")
     print_table(
         ["CAPABILITY", "OUTCOME", "TRIALS", "MS", "WHAT WAS SEEN"],
         (
             [r.capability, state_text(r.outcome), str(r.trials), str(r.latency_ms), r.reason]
-            for r in results
+            for r in found.results
         ),
     )
     if speed := kept.speed:

@@ -58,8 +58,8 @@ class Flights:
     def land(self) -> tuple[list[Span], list[int]]:
         """Start the next step if possible, and wait for the tokens of the one before.
 
-        Returns the spans of sequences that still run, and the next token of each. None if the step
-        failed: the scheduler plans it again.
+        Returns the spans of sequences that still run, and the next token of each. Both are empty if
+        the step failed: the scheduler plans it again.
         """
         assert self._flight is not None
         assert self._launcher is not None

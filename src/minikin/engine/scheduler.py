@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from collections.abc import Sequence as Run
 
 from minikin.engine.block_pool import BlockPool
@@ -92,7 +92,7 @@ class Scheduler:
         active = [s for s in chosen if s.blocks]
         singles = [s for s in active if s.pending == 1 + s.proven]
         chunks = self._prompt_chunks([s for s in active if s.pending > 1 + s.proven], budget)
-        spare = 0 if chunks or not singles else GUESSED_ROWS // len(singles) - 1
+        spare = 0 if chunks else _spare(singles)
         spans = [self._next_token(s, max(0, spare - s.proven)) for s in singles] + chunks
         self.states.reserve(spans)
         return by_kernel(spans)
@@ -108,8 +108,7 @@ class Scheduler:
         if len(alive) < len(foreground or self.running) or self._can_start():
             return []
         going = [(row, s) for row, s in alive if s.room(self.context_length) > 1]
-        spare = max(0, GUESSED_ROWS // max(1, len(going)) - 1)
-        if any(s.guess(self.context_length, spare) for _, s in going):
+        if any(self._guesses(s, _spare(going)) for _, s in going):
             return []
         for _, sequence in going:
             blocks = self.pool.allocate(
@@ -272,9 +271,7 @@ class Scheduler:
 
     def _next_token(self, sequence: Sequence, spare: int) -> Span:
         """A span up to the last token, with as many guesses as there is room for."""
-        guesses: tuple[int, ...] = ()
-        if (spare or sequence.params.prediction) and not (self.apart and sequence.repeatable):
-            guesses = sequence.guess(self.context_length, spare)
+        guesses = self._guesses(sequence, spare)
         need = _blocks_for(len(sequence.tokens) + len(guesses)) - len(sequence.blocks)
         if need > 0:
             blocks = self.pool.allocate(need)
@@ -283,6 +280,12 @@ class Scheduler:
             else:
                 sequence.blocks += blocks
         return Span(sequence, sequence.computed, sequence.pending, guesses)
+
+    def _guesses(self, sequence: Sequence, spare: int) -> tuple[int, ...]:
+        """What may follow the last token, up to `spare` if the client predicted nothing."""
+        if (spare or sequence.params.prediction) and not (self.apart and sequence.repeatable):
+            return sequence.guess(self.context_length, spare)
+        return ()
 
     def _reserve(self, sequence: Sequence) -> None:
         """Reserve blocks for the tokens of `sequence`, and preempt later ones if necessary.
@@ -337,6 +340,11 @@ def _shared(some: Run[int], others: Run[int]) -> int:
     ):
         same += 1
     return same * BLOCK
+
+
+def _spare(answers: Sized) -> int:
+    """How many guesses a step of these answers has room for, each."""
+    return max(0, GUESSED_ROWS // max(1, len(answers)) - 1)
 
 
 def _blocks_for(tokens: int) -> int:

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple
 
 from minikin.catalog.probes.checks_text import STORY
 from minikin.catalog.probes.client import Reply
-from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, Inconclusive
+from minikin.catalog.probes.probe import Asker, Body, Failed, Ignored, Inconclusive
 
 LINES = 160
 """Lines of the long prompt: about 3,000 tokens, which most servers accept."""
 _DEPTHS = (0, 25, 50, 75, 100)
 _BEGINNING = 2
 """Lines before the first code. Models attend to their very first tokens in a way of their own."""
-_NEEDLE = "Remember: the code of the harbour door is {}."
+NEEDLE = "Remember: the code of the harbour door is {}."
+ASKED_CODE = "What is the code of the harbour door? Answer with the code."
 _TRIALS = 4
 
 
@@ -54,9 +55,9 @@ def _find(asker: Asker, lines: int, depth: int) -> _Search:
     texts: set[str] = set()
     size = 0
     for _ in range(_TRIALS):
-        code = _code()
+        code = new_code()
         answer = asker.answered(_ask(asker, lines, depth, code, max_tokens=24))
-        size = _prompt_tokens(answer)
+        size = answer.prompt_tokens
         if code in answer.text:
             return _Search(True, False, size)
         texts.add(answer.text)
@@ -69,14 +70,15 @@ def _find(asker: Asker, lines: int, depth: int) -> _Search:
 def _number(asker: Asker, lines: int, depth: int) -> float | None:
     """The log probability of the first token after a prompt with a new code, if it is known."""
     fields = {"max_tokens": 1, "logprobs": True, "top_logprobs": 1}
-    reply = _ask(asker, lines, depth, _code(), **fields)
+    reply = _ask(asker, lines, depth, new_code(), **fields)
     try:
         return reply.body["choices"][0]["logprobs"]["content"][0]["logprob"]
     except (KeyError, IndexError, TypeError):
         return None
 
 
-def _code() -> str:
+def new_code() -> str:
+    """Four digits that no model can know."""
     return str(1000 + secrets.randbelow(9000))
 
 
@@ -85,17 +87,11 @@ def _ask(asker: Asker, lines: int, depth: int, code: str, **fields: Any) -> Repl
         f"Line {number}: the keeper wrote that the wind came from the north."
         for number in range(1, lines + 1)
     ]
-    story.insert(max(lines * depth // 100, _BEGINNING), _NEEDLE.format(code))
-    asked = "What is the code of the harbour door? Answer with the code."
-    reply = asker.send("\n".join([*story, asked]), **fields, **asker.greedy)
+    story.insert(max(lines * depth // 100, _BEGINNING), NEEDLE.format(code))
+    reply = asker.send("\n".join([*story, ASKED_CODE]), **fields, **asker.greedy)
     if reply.status in (400, 413, 422) and "context" in reply.text:
         raise Inconclusive(f"the context is too short: {asker.complaint(reply)}")
     return reply
-
-
-def _prompt_tokens(answer: Answer) -> int:
-    count = answer.usage.get("prompt_tokens")
-    return count if isinstance(count, int) else 0
 
 
 _LIMIT = 16

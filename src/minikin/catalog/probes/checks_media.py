@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import math
-import secrets
 import struct
 import wave
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 
-from minikin.catalog.probes.probe import Answer, Asker, Body, Failed, Ignored, Inconclusive
+from minikin.catalog.probes.checks_input import ASKED_CODE, NEEDLE, new_code
+from minikin.catalog.probes.probe import Asker, Body, Failed, Ignored, Inconclusive
 
 _ASKED = "What colour is the picture? Answer with one word."
 _RED, _BLUE = (220, 20, 20), (20, 20, 220)
@@ -37,10 +37,8 @@ def input_image(asker: Asker) -> str:
     if red.text != blue.text:
         return "two images get two answers"
     plain = asker.ask(_ASKED, max_tokens=8, **asker.greedy)
-    raise Ignored(
-        f"two images get the same answer; a prompt has {_size(red)} tokens with an image, and "
-        f"{_size(plain)} without"
-    )
+    sizes = f"{red.prompt_tokens} tokens with an image, and {plain.prompt_tokens} without"
+    raise Ignored(f"two images get the same answer; a prompt has {sizes}")
 
 
 def _with_image(colour: tuple[int, int, int]) -> list[Body]:
@@ -68,7 +66,7 @@ def _picture(colour: tuple[int, int, int], side: int = 64) -> str:
 def input_audio(asker: Asker) -> str:
     """Three seconds of sound take more tokens of the prompt than one second."""
     short, long = (
-        _size(asker.optional(_with_sound(seconds), max_tokens=4, **asker.greedy))
+        asker.optional(_with_sound(seconds), max_tokens=4, **asker.greedy).prompt_tokens
         for seconds in (1, 3)
     )
     if not short:
@@ -104,10 +102,6 @@ def output_audio(asker: Asker) -> str:
     return f"a WAV file of {len(data)} bytes"
 
 
-_CODE = "Remember: the code of the harbour door is {}."
-_ASKED_CODE = "What is the code of the harbour door? Answer with the code."
-
-
 def input_pdf(asker: Asker) -> str:
     """A code that is only in a PDF file is in the answer."""
     return _read(asker, "note.pdf", "application/pdf", _pdf)
@@ -119,16 +113,17 @@ def attachments(asker: Asker) -> str:
 
 
 def _read(asker: Asker, name: str, kind: str, make: Callable[[str], bytes]) -> str:
-    code = str(1000 + secrets.randbelow(9000))
-    data = b64encode(make(_CODE.format(code))).decode()
+    code = new_code()
+    data = b64encode(make(NEEDLE.format(code))).decode()
     part = {"filename": name, "file_data": f"data:{kind};base64,{data}"}
-    asked = _message({"type": "file", "file": part}, _ASKED_CODE)
+    asked = _message({"type": "file", "file": part}, ASKED_CODE)
     reply = asker.optional(asked, max_tokens=24, **asker.greedy)
     if code in reply.text:
         return f"the answer has the code of {name}"
-    plain = asker.ask(_ASKED_CODE, max_tokens=24, **asker.greedy)
-    sizes = f"a prompt has {_size(reply)} tokens with {name}, and {_size(plain)} without"
-    if _size(reply) < _size(plain) + 8:
+    plain = asker.ask(ASKED_CODE, max_tokens=24, **asker.greedy)
+    long, short = reply.prompt_tokens, plain.prompt_tokens
+    sizes = f"a prompt has {long} tokens with {name}, and {short} without"
+    if long < short + 8:
         raise Ignored(sizes)
     raise Inconclusive(f"the code is not in the answer; {sizes}")
 
@@ -153,8 +148,3 @@ def _pdf(text: str) -> bytes:
     table = f"xref\n0 {size}\n0000000000 65535 f \n{rows}"
     tail = f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(file)}\n%%EOF\n"
     return (file + table + tail).encode()
-
-
-def _size(answer: Answer) -> int:
-    count = answer.usage.get("prompt_tokens")
-    return count if isinstance(count, int) else 0

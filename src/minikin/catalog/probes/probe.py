@@ -64,6 +64,12 @@ class Answer(NamedTuple):
     choice: Body
     usage: Body
 
+    @property
+    def prompt_tokens(self) -> int:
+        """The tokens of the prompt, 0 if they are not counted."""
+        count = self.usage.get("prompt_tokens")
+        return count if isinstance(count, int) else 0
+
 
 class Asker:
     """Sends chat requests to one model, and rejects answers that are not completions."""

@@ -49,6 +49,11 @@ class Limits(Generic[Numbers]):
         kind = Kind.LIMITED if limited.any() else Kind.FREE if heat.any() else Kind.GREEDY
         return Limits(kind, numbers)
 
+    def on(self: Limits[np.ndarray], device: torch.device) -> Limits[torch.Tensor]:
+        """The same on a device."""
+        (numbers,) = upload(device, self.numbers)
+        return Limits(self.kind, numbers)
+
     def filled(self: Limits[np.ndarray], rows: int) -> np.ndarray:
         """The numbers [5, `rows`] of more rows, which are greedy."""
         return np.pad(self.numbers, ((0, 0), (0, rows - self.numbers.shape[1])))
@@ -61,9 +66,7 @@ class CudaChooser(TorchChooser):
     def chosen(self, logits: torch.Tensor, draws: Run[Draw]) -> torch.Tensor:
         """See `TorchChooser`."""
         self.change(logits, draws)
-        limits = Limits.of(draws)
-        (numbers,) = upload(logits.device, limits.numbers)
-        return pick(logits, Limits(limits.kind, numbers))
+        return pick(logits, Limits.of(draws).on(logits.device))
 
 
 def pick(logits: torch.Tensor, limits: Limits[torch.Tensor]) -> torch.Tensor:

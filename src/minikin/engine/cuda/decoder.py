@@ -126,12 +126,10 @@ class CudaDecoder:
         found = self._graphs.replay(rows, limits, tokens) if self._graphs else None
         if found is not None:
             return found
-        inputs, on_device = rows.inputs(self.device), None
-        if limits is not None:
-            on_device = Limits(limits.kind, upload(self.device, limits.numbers)[0])
+        inputs = rows.inputs(self.device)
         if tokens is not None:
             inputs = replace(inputs, tokens=tokens.int())
-        return self._step(inputs, on_device, cache=cache)
+        return self._step(inputs, limits and limits.on(self.device), cache=cache)
 
     def _step(
         self, inputs: Inputs, limits: Limits[torch.Tensor] | None, *, cache: PagedCache
