@@ -12,7 +12,7 @@ from minikin.catalog.probes.checks import CHECKS
 from minikin.catalog.probes.client import Client
 from minikin.catalog.probes.probe import probe
 from tests.catalog.probes.fake_server import NEEDLE, error
-from tests.catalog.probes.fault_proxy import FAULTS
+from tests.catalog.probes.faults import FAULTS
 
 
 def outcomes(base_url):

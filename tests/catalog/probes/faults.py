@@ -1,0 +1,206 @@
+"""The partial lies that a probe must find: each turns exactly one badge."""
+
+from tests.catalog.probes.lies import (
+    blank_modality,
+    blank_when_bare,
+    break_strict_arguments,
+    call_in_prose,
+    change,
+    claim_all,
+    claim_limit,
+    constant_logprobs,
+    copy_answers,
+    copy_first_choice,
+    count_thoughts,
+    cut_long_prompts,
+    cut_sound,
+    drop,
+    drop_auto_tools,
+    drop_choice,
+    drop_files,
+    drop_format,
+    drop_last_result,
+    drop_parts,
+    empty_sound,
+    end_like_text,
+    exchange_names,
+    fence_json,
+    first_part_only,
+    forget_cache,
+    halve_limit,
+    in_streams,
+    invented_rivals,
+    leak_thoughts,
+    leave_stop_text,
+    loosen_tools,
+    miscount_prediction,
+    no_logprobs_alone,
+    only_echo,
+    positive_logprobs,
+    replace_images,
+    schema_as_object,
+    shift_logprobs,
+    shuffle_choices,
+    spoil_arguments,
+    triple_limit,
+)
+
+# (capability, name): an edit of the request, of the answer, or of an error; or a way with streams.
+FAULTS = {
+    ("text", "blanked"): {"answer": blank_when_bare},
+    ("input_text", "parts dropped"): {"request": first_part_only},
+    ("output_text", "blanked"): {"answer": blank_modality},
+    ("tools", "in prose"): {"answer": call_in_prose},
+    ("tools", "arguments spoiled"): {"answer": spoil_arguments},
+    ("tool_choice", "dropped"): {"request": drop("tool_choice")},
+    ("tool_choice", "none dropped"): {"request": drop_choice("none")},
+    ("tool_choice", "required dropped"): {"request": drop_choice("required")},
+    ("tool_choice", "named dropped"): {"request": drop_choice("named")},
+    ("temperature", "dropped"): {"request": drop("temperature")},
+    ("top_p", "dropped"): {"request": drop("top_p")},
+    ("max_tokens", "halved"): {"request": halve_limit},
+    ("max_tokens", "dropped"): {"request": drop("max_tokens")},
+    ("stop", "dropped"): {"request": drop("stop")},
+    ("stop", "left in"): {"answer": leave_stop_text},
+    ("frequency_penalty", "dropped"): {"request": drop("frequency_penalty")},
+    ("presence_penalty", "dropped"): {"request": drop("presence_penalty")},
+    ("logprobs", "dropped"): {"request": drop("logprobs", "top_logprobs")},
+    ("logprobs", "positive"): {"answer": positive_logprobs},
+    ("logprobs", "shifted"): {"answer": shift_logprobs},
+    ("format_response", "dropped"): {"request": drop_format("json_object")},
+    ("format_response", "fenced"): {"answer": fence_json},
+    ("structured_outputs", "any object"): {"request": schema_as_object},
+    ("structured_outputs", "dropped"): {"request": drop_format("json_schema")},
+    ("streaming", "dropped"): {"request": drop("stream")},
+    ("streaming", "held back"): {"stream": "held back"},
+    ("streaming", "cut"): {"stream": "cut"},
+    ("logit_bias", "dropped"): {"request": drop("logit_bias")},
+    ("seed", "dropped"): {"request": drop("seed")},
+    ("n", "dropped"): {"request": drop("n")},
+    ("n", "misnumbered"): {"answer": shuffle_choices},
+    ("n", "copied"): {"answer": copy_first_choice},
+    ("prediction", "dropped"): {"request": drop("prediction")},
+    ("prediction", "miscounted"): {"answer": miscount_prediction},
+    ("parallel_tool_calls", "dropped"): {"request": drop("parallel_tool_calls")},
+    ("strict_tools", "dropped"): {"request": loosen_tools},
+    ("strict_tools", "broken"): {"answer": break_strict_arguments},
+    ("cached_tokens", "forgotten"): {"answer": forget_cache},
+    # Partial lies: honoured at one setting, or only in plain answers.
+    ("temperature", "always 1"): {"request": change("temperature", lambda t: 1 if t > 0 else 0)},
+    ("temperature", "rounded"): {"request": change("temperature", lambda t: 1 if t else t)},
+    ("top_p", "at least 0.5"): {"request": change("top_p", lambda p: max(p, 0.5))},
+    ("max_tokens", "only claimed"): {"request": triple_limit, "answer": claim_limit},
+    ("max_tokens", "dropped in streams"): {"request": in_streams(drop("max_tokens"))},
+    ("max_completion_tokens", "dropped"): {"request": drop("max_completion_tokens")},
+    ("stop", "dropped in streams"): {"request": in_streams(drop("stop"))},
+    ("stop", "only the first"): {
+        "request": change("stop", lambda stop: stop[0] if isinstance(stop, list) else stop)
+    },
+    ("presence_penalty", "never positive"): {
+        "request": change("presence_penalty", lambda value: min(value, 0))
+    },
+    ("logprobs", "constant"): {"answer": constant_logprobs},
+    ("logprobs", "invented rivals"): {"answer": invented_rivals},
+    ("logprobs", "dropped in streams"): {"request": in_streams(drop("logprobs", "top_logprobs"))},
+    ("tools", "dropped in streams"): {"request": in_streams(drop_auto_tools)},
+    ("tool_choice", "dropped in streams"): {"request": in_streams(drop("tool_choice"))},
+    ("format_response", "dropped in streams"): {"request": in_streams(drop_format("json_object"))},
+    ("structured_outputs", "dropped in streams"): {
+        "request": in_streams(drop_format("json_schema"))
+    },
+    ("streaming", "computed first"): {"stream": "dripped"},
+    ("logit_bias", "halved away"): {
+        "request": change("logit_bias", lambda bias: dict.fromkeys(bias, 1))
+    },
+    ("seed", "always the same"): {"request": change("seed", lambda seed: 5)},
+    ("n", "at most 2"): {"request": change("n", lambda n: min(n, 2))},
+    ("stream_usage", "dropped"): {"request": drop("stream_options")},
+    ("stream_usage", "invented"): {"stream": "miscounted"},
+    ("image_refusal", "dropped"): {"request": drop_parts("image_url"), "also": {"input_image"}},
+    ("input_image", "one for all"): {
+        "request": replace_images,
+        "also": {"image_refusal"},
+    },
+    ("input_audio", "dropped"): {"request": drop_parts("input_audio")},
+    ("input_audio", "first second"): {"request": cut_sound},
+    ("input_pdf", "dropped"): {"request": drop_files("application/pdf")},
+    ("attachments", "dropped"): {"request": drop_files("text/plain")},
+    ("output_audio", "dropped"): {"request": drop("audio", "modalities")},
+    ("output_audio", "empty"): {"answer": empty_sound},
+    ("tool_calls", "ends like text"): {"answer": end_like_text},
+    ("tool_calls", "results dropped"): {"request": drop_last_result},
+    ("top_logprobs", "at most 3"): {"request": change("top_logprobs", lambda count: min(count, 3))},
+    ("top_logprobs", "nothing without any"): {"answer": no_logprobs_alone},
+    ("top_logprobs", "one more than none"): {
+        "request": change("top_logprobs", lambda count: count or 1)
+    },
+    ("top_k", "dropped"): {"request": drop("top_k")},
+    ("top_k", "at least 5"): {"request": change("top_k", lambda k: max(k, 5))},
+    ("top_k", "only 1"): {"request": change("top_k", lambda k: k if k == 1 else 1000)},
+    ("min_p", "dropped"): {"request": drop("min_p")},
+    ("min_p", "at most 0.1"): {"request": change("min_p", lambda p: min(p, 0.1))},
+    ("typical_p", "dropped"): {"request": drop("typical_p")},
+    ("typical_p", "at least 0.2"): {"request": change("typical_p", lambda p: max(p, 0.2))},
+    ("tfs", "dropped"): {"request": drop("tfs")},
+    ("tfs", "rounded"): {"request": change("tfs", lambda z: round(z) or 1)},
+    ("mirostat", "dropped"): {"request": drop("mirostat")},
+    ("mirostat", "target at least 3"): {"request": change("mirostat_tau", lambda tau: max(tau, 3))},
+    ("mirostat_tau", "always low"): {"request": change("mirostat_tau", lambda tau: 0.01)},
+    ("repetition_penalty", "dropped"): {"request": drop("repetition_penalty")},
+    ("repetition_penalty", "never above 1"): {
+        "request": change("repetition_penalty", lambda value: min(value, 1))
+    },
+    ("no_repeat_ngram_size", "dropped"): {"request": drop("no_repeat_ngram_size")},
+    ("no_repeat_ngram_size", "doubled"): {
+        "request": change("no_repeat_ngram_size", lambda size: 2 * size)
+    },
+    ("bad_words", "dropped"): {"request": drop("bad_words")},
+    ("bad_words", "only the first"): {"request": change("bad_words", lambda words: words[:1])},
+    ("allowed_tokens", "dropped"): {"request": drop("allowed_token_ids")},
+    ("allowed_tokens", "and another"): {
+        "request": change("allowed_token_ids", lambda ids: [*ids, ids[0] + 1, ids[0] + 2])
+    },
+    ("stop_token_ids", "dropped"): {"request": drop("stop_token_ids")},
+    ("stop_token_ids", "only the last"): {
+        "request": change("stop_token_ids", lambda ids: ids[-1:])
+    },
+    ("reasoning", "in the content"): {
+        "answer": leak_thoughts,
+        "also": {"reasoning_tokens", "include_reasoning"},
+    },
+    ("reasoning", "not in streams"): {
+        "request": in_streams(lambda body: body.update(include_reasoning=False))
+    },
+    ("reasoning_effort", "exchanged"): {
+        "request": change("reasoning_effort", lambda e: {"low": "high", "high": "low"}.get(e, e))
+    },
+    ("reasoning_effort", "two steps only"): {
+        "request": change("reasoning_effort", lambda e: "low" if e == "high" else e)
+    },
+    ("reasoning_tokens", "all"): {
+        "answer": count_thoughts(lambda usage: usage["completion_tokens"])
+    },
+    ("reasoning_tokens", "a few"): {"answer": count_thoughts(lambda usage: 5)},
+    ("reasoning_tokens", "none"): {"answer": count_thoughts(lambda usage: 0)},
+    ("include_reasoning", "dropped"): {"request": drop("include_reasoning")},
+    ("include_reasoning", "always false"): {
+        "request": change("include_reasoning", lambda wanted: False)
+    },
+    ("verbosity", "dropped"): {"request": drop("verbosity")},
+    ("verbosity", "never high"): {"request": change("verbosity", lambda value: "low")},
+    ("echo", "dropped"): {"path": "/completions", "request": drop("echo")},
+    ("echo", "nothing after it"): {"path": "/completions", "answer": only_echo},
+    ("batch", "copied"): {"path": "/content", "lines": copy_answers},
+    ("batch", "names exchanged"): {"path": "/content", "lines": exchange_names},
+    ("batch", "half of it"): {"path": "/content", "lines": lambda lines: lines[:1]},
+    ("long_context", "cut"): {"request": cut_long_prompts},
+    ("long_context", "cut, and claimed"): {"request": cut_long_prompts, "answer": claim_all},
+    ("max_output_tokens", "dropped"): {"path": "/responses", "request": drop("max_output_tokens")},
+    ("max_output_tokens", "doubled"): {
+        "path": "/responses",
+        "request": change("max_output_tokens", lambda limit: limit * 2),
+    },
+    ("responses", "instructions dropped"): {"path": "/responses", "request": drop("instructions")},
+    ("responses", "never streamed"): {"path": "/responses", "request": drop("stream")},
+    ("error_bodies", "flattened"): {"error": '{"error": "something went wrong"}'},
+}
