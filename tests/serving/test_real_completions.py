@@ -108,7 +108,7 @@ def test_the_most_likely_token_is_recognized_as_such(client):
 
 @pytest.mark.thorough
 def test_log_probabilities_of_prompts_repeat_to_the_last_bit_in_company(client):
-    texts = [" ".join(TEXTS[at:] + TEXTS[:at]) for at in range(0, 10, 2)]
+    texts = [" ".join(TEXTS[at:] + TEXTS[:at]) for at in (0, 4, 8)]
     alone = [score(client, text, max_tokens=1).token_logprobs for text in texts]
     with ThreadPoolExecutor(8) as threads:
         pairs = [(text, threads.submit(score, client, text, max_tokens=1)) for text in texts * 2]

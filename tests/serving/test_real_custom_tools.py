@@ -73,7 +73,7 @@ def request(tool, seed, **more):
         "tools": [tool, NOTE],
         "tool_choice": {"type": "custom", "name": tool["name"]},
         "temperature": 1,
-        "max_output_tokens": 300,
+        "max_output_tokens": 150,
     } | more
 
 

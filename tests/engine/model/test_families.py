@@ -116,14 +116,17 @@ def load(path, kernels=None, context=CONTEXT):
 
 
 @torch.inference_mode()
-def test_logits_and_text_are_those_of_transformers(case, engine):
+def test_logits_and_text_are_those_of_transformers(case, engine, request):
     _, model, _ = case
+    # Steps of one token take the longest, and compute the same from a folder.
+    form = request.node.callspec.params["engine"]
+    sizes = SIZES if form == FORMS[0] else (CONTEXT, 13, 13)
     together, cached = answers(engine, PROMPTS)
     assert not any(cached)
     whole = [prompt + text for prompt, text in zip(PROMPTS, together, strict=True)]
     again, cached = answers(engine, [tokens[:-10] for tokens in whole], 10)
     assert min(cached) > 2 * BLOCK
-    for prompt, text, rest, size in zip(PROMPTS, together, again, SIZES, strict=True):
+    for prompt, text, rest, size in zip(PROMPTS, together, again, sizes, strict=True):
         assert len(text) == NEW
         assert rest == text[-10:]
         reference = model(torch.tensor([prompt + text])).logits[0]
