@@ -1,9 +1,11 @@
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from minikin.memory import FreeMemory
+from minikin.memory import FreeMemory, lasting
 
 SCRIPT = """
 from minikin.memory import FreeMemory, resident
@@ -34,3 +36,25 @@ def test_a_process_that_has_not_grown_is_left_alone(monkeypatch):
     monkeypatch.setattr(memory, "_trim", calls.append)
     memory.give_back()
     assert calls == []
+
+
+class Thing:
+    pass
+
+
+def test_what_lasts_is_not_visited_but_freed_when_nothing_refers_to_it():
+    with lasting():
+        things = [Thing() for _ in range(1_000)]
+        gone = weakref.ref(things[0])
+    assert gc.isenabled()
+    assert not any(isinstance(one, Thing) for one in gc.get_objects())
+    gc.collect()
+    assert gone() is things[0]
+    things.clear()
+    assert gone() is None
+
+
+def test_an_error_while_it_is_made_leaves_the_collector_on():
+    with pytest.raises(ZeroDivisionError), lasting():
+        _ = 1 / 0
+    assert gc.isenabled()

@@ -1,10 +1,12 @@
-"""Returns free memory to the system, which the C allocator otherwise keeps for later."""
+"""Memory of this process: free memory goes back to the system, and what stays is left alone."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")
@@ -31,6 +33,21 @@ class FreeMemory:
             self._trim(0)
             size = self._least = resident()
         self._least = min(self._least, size)
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """The objects that the block makes stay: the garbage collector never visits them.
+
+    A full collection holds Python's lock, with the 250,000 objects of a catalog for 0.1 seconds and
+    more. These objects are freed when nothing refers to them, except those in a cycle.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def resident() -> int:

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -230,6 +232,31 @@ def test_new_evidence_shows_without_a_restart(tmp_path, monkeypatch):
         }
         path.write_text("{")  # a fault in a new file keeps the old catalog
         assert client.get("/catalog/evidence/lab/m").status_code == 200
+
+
+def test_a_catalog_that_is_replaced_leaves_no_memory_behind(tmp_path, monkeypatch):
+    """Without the garbage collector, which does not visit a loaded catalog."""
+    monkeypatch.setattr(routes, "CHECK_SECONDS", 0.0)
+    loaded, files = [], [1]
+
+    def load():
+        catalog = catalogs.load(tmp_path, NOW)
+        loaded.append(weakref.ref(catalog))
+        return catalog
+
+    app = Starlette(routes=catalog_routes(load, state=lambda: tuple(files)))
+    with TestClient(app) as client:
+        for path in ("index.html", "models/gpt-4.1-mini.html", "api.json", "feed.xml", "authors"):
+            assert client.get(f"/catalog/{path}").status_code == 200
+        gc.disable()
+        try:
+            files.append(2)
+            assert client.get("/catalog/authors").status_code == 200
+            first, second = loaded
+            assert second() is not None
+            assert first() is None
+        finally:
+            gc.enable()
 
 
 def test_answers_are_compressed_and_sent_once(client):

@@ -33,6 +33,7 @@ from minikin.catalog.tables import (
     state_text,
 )
 from minikin.errors import InvalidRequest, SetupError
+from minikin.memory import lasting
 
 
 class _Group(TyperGroup):
@@ -64,7 +65,8 @@ _COMPARED = "A model, or an offering (provider/model)."
 
 
 def _load(folder: Path | None) -> Catalog:
-    return catalogs.load(folder, build_time())
+    with lasting():
+        return catalogs.load(folder, build_time())
 
 
 catalog_app.command()(folder_commands.validate)

@@ -46,6 +46,7 @@ from minikin.catalog.pages.site_map import FOLDERS, Kind
 from minikin.catalog.sources import query
 from minikin.catalog.sources.catalog import Catalog
 from minikin.errors import InvalidRequest, NotFound, SetupError
+from minikin.memory import lasting
 
 _log = logging.getLogger(__name__)
 
@@ -156,7 +157,8 @@ class _Current:
 
     def _renewed(self) -> Site:
         try:
-            return Site(self._load())
+            with lasting():
+                return Site(self._load())
         except SetupError as error:
             if self._made is None:
                 raise
