@@ -23,6 +23,7 @@ from minikin.api.serving.model_pool import ModelPool
 from minikin.api.welcome import base_url, is_open, welcome
 from minikin.config import ServerSettings
 from minikin.errors import SetupError
+from minikin.memory import lasting
 from minikin.store.contents import Contents
 from minikin.store.database import check_database
 
@@ -142,9 +143,10 @@ async def _serve(
 def _application(
     settings: ServerSettings, models: ModelPool, more_routes: Callable[[], MoreRoutes]
 ) -> Starlette:
-    from minikin.api.app import create_app
+    with lasting():
+        from minikin.api.app import create_app
 
-    return create_app(settings, models, more_routes())
+        return create_app(settings, models, more_routes())
 
 
 async def _announce(
