@@ -29,8 +29,11 @@ class _Thought(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The tokens of the thoughts, or their characters where they are not counted."""
-        return self.counted or len(self.text)
+        """The characters of the thoughts, or their tokens where they are hidden.
+
+        What is shown counts first, because the usage only claims.
+        """
+        return len(self.text) or self.counted
 
 
 def _think(asker: Asker, **fields: Any) -> _Thought:
