@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -222,10 +223,12 @@ _SCRIPTS = (
 ) + "".join(f'<script src="{name}" defer></script>\n' for name in CHOICE)
 
 _SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
+# The same sources, dates and names are on thousands of pages.
+_often = lru_cache(maxsize=4096)
 
 MARKDOWN = Form(
     file="{}.md".format,
-    text=lambda text: text.translate(_SIGNS),
+    text=_often(lambda text: text.translate(_SIGNS)),
     url="<{}>".format,
     code=lambda text: f"`{text}`".replace("|", "\\|"),
     link="[{}]({})",
@@ -246,8 +249,8 @@ MARKDOWN = Form(
 
 HTML = Form(
     file=_html_file,
-    text=escape,
-    url=escape,
+    text=_often(escape),
+    url=_often(escape),
     code=lambda text: f"<code>{escape(text)}</code>",
     link='<a href="{1}">{0}</a>',
     image='<img src="{1}" alt="{0}" height="20">',
