@@ -150,7 +150,7 @@ LINES = {
     "cluster": 611,
     "catalog": 1275,
     "catalog/facts": 930,
-    "catalog/pages": 1800,
+    "catalog/pages": 1805,
     "catalog/probes": 2205,
     "catalog/sources": 1700,
     "hub": 1340,
