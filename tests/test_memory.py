@@ -58,3 +58,17 @@ def test_an_error_while_it_is_made_leaves_the_collector_on():
     with pytest.raises(ZeroDivisionError), lasting():
         _ = 1 / 0
     assert gc.isenabled()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_no_collection_visits_what_is_being_made(monkeypatch):
+    """A server returns memory when it has grown, which it does while the catalog loads."""
+    memory, collected = FreeMemory(), []
+    monkeypatch.setattr(memory, "_trim", lambda _: 0)
+    monkeypatch.setattr(gc, "collect", lambda: collected.append(True))
+    with lasting():
+        memory.give_back()
+        assert collected == []
+    monkeypatch.setattr(memory, "_least", 0)
+    memory.give_back()
+    assert collected == [True]

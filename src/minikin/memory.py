@@ -29,7 +29,8 @@ class FreeMemory:
             return
         size = resident()
         if size > self._least + WORTH:
-            gc.collect()
+            if gc.isenabled():  # or else it would visit what `lasting` makes now
+                gc.collect()
             self._trim(0)
             size = self._least = resident()
         self._least = min(self._least, size)
