@@ -7,6 +7,7 @@ import pytest
 
 from bench import kill, overload, soak
 from bench.server import serving
+from tests.patience import PATIENCE
 from tests.real_model import default_model
 
 pytestmark = pytest.mark.model
@@ -20,7 +21,8 @@ def test_after_kills_the_server_is_what_it_was(monkeypatch):
     assert report.faults == []
 
 
-def test_a_killed_server_leaves_no_process_behind():
+def test_a_killed_server_leaves_no_process_behind(monkeypatch):
+    monkeypatch.setattr(kill, "GONE_SECONDS", PATIENCE)  # other tests use the processors too
     report = kill.Report()
     kill.kill_servers(str(default_model()), 1, random.Random(3), report)
     assert report.faults == []
