@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 import ssl
@@ -160,7 +159,6 @@ async def _announce(
     names = ", ".join(models.names)
     try:
         model = await models.first()
-        _keep_loaded_objects()
         seconds, window = time.perf_counter() - started, model.engine.info.context_length
         served = f"{names} at {where} (context of {window} tokens)"
         print(f"Ready after {seconds:.1f} s: {served}", flush=True)
@@ -173,13 +171,6 @@ async def _announce(
         first = settings.models[0].id
         log.error("Cannot load %s: %s", first, error.message)
         log.error("Serving %s at %s", names, where)
-
-
-def _keep_loaded_objects() -> None:
-    """Loaded objects stay. Without this, each full collection visits all of them: 0.1 seconds in
-    which the event loop stops."""
-    gc.collect()
-    gc.freeze()
 
 
 class DrainingServer(uvicorn.Server):
