@@ -39,8 +39,8 @@ CONTEXT, NEW = 192, 64
 DELTA_NETS = ("Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next")
 ROOMS = 33
 """For the states of eight sequences."""
-SIZES = (CONTEXT, 13, 1)
-"""Tokens a step, one for each prompt."""
+SIZES = {FORMS[0]: (CONTEXT, 13, 1), FORMS[1]: (CONTEXT, 13, 13)}
+"""Tokens a step, one for each prompt. Steps of one take long, and are the same from a folder."""
 PROMPTS = [[(7 * i * i + 3 * i + k) % VOCABULARY for i in range(50 + 9 * k)] for k in range(3)]
 
 
@@ -118,9 +118,7 @@ def load(path, kernels=None, context=CONTEXT):
 @torch.inference_mode()
 def test_logits_and_text_are_those_of_transformers(case, engine, request):
     _, model, _ = case
-    # Steps of one token take the longest, and compute the same from a folder.
-    form = request.node.callspec.params["engine"]
-    sizes = SIZES if form == FORMS[0] else (CONTEXT, 13, 13)
+    sizes = SIZES[request.node.callspec.params["engine"]]
     together, cached = answers(engine, PROMPTS)
     assert not any(cached)
     whole = [prompt + text for prompt, text in zip(PROMPTS, together, strict=True)]

@@ -21,7 +21,6 @@ from minikin.catalog.sources.catalog import Catalog
 _NEWEST = 20
 _BEST: tuple[BadgeState, ...] = ("verified", "declared", "stale", "failed", "absent", "unknown")
 """The states of a capability. A model has the best one of its offerings."""
-_RANKS = {state: rank for rank, state in enumerate(_BEST)}
 
 
 def choice(site: SiteMap) -> Choice:
@@ -142,7 +141,7 @@ def _states(catalog: Catalog, model: Record) -> str:
     """A digit for the state of each capability, an index into `_BEST`. Unknown ones end it."""
     offered = catalog.offerings_of(model)
     ranks = [
-        min((_RANKS[catalog.badge(row, name)[0]] for row in offered), default=len(_BEST) - 1)
+        min((_BEST.index(catalog.badge(row, name)[0]) for row in offered), default=len(_BEST) - 1)
         for name in capabilities()
     ]
     return "".join(map(str, ranks)).rstrip(str(len(_BEST) - 1))

@@ -225,6 +225,7 @@ _SCRIPTS = (
 _SIGNS = {ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|#~&!"}
 # The same sources, dates and names are on thousands of pages.
 _often = lru_cache(maxsize=4096)
+_escaped = _often(escape)
 
 MARKDOWN = Form(
     file="{}.md".format,
@@ -249,9 +250,9 @@ MARKDOWN = Form(
 
 HTML = Form(
     file=_html_file,
-    text=_often(escape),
-    url=_often(escape),
-    code=lambda text: f"<code>{escape(text)}</code>",
+    text=_escaped,
+    url=_escaped,
+    code=lambda text: f"<code>{_escaped(text)}</code>",
     link='<a href="{1}">{0}</a>',
     image='<img src="{1}" alt="{0}" height="20">',
     heading='<h{level} id="{anchor}">{}</h{level}>',
