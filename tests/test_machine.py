@@ -33,3 +33,11 @@ def test_a_quota_limits_the_processors(limits, monkeypatch, quota, processors):
 def test_affinity_limits_the_processors(limits, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
     assert machine.processors() == 2
+
+
+@pytest.mark.parametrize(("processors", "threads"), [(1, 1), (2, 1), (3, 1), (4, 2), (64, 2)])
+def test_long_work_leaves_processors_to_the_engine(limits, monkeypatch, processors, threads):
+    monkeypatch.setattr(
+        os, "sched_getaffinity", lambda process: set(range(processors)), raising=False
+    )
+    assert machine.side_threads() == threads

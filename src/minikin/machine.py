@@ -30,6 +30,16 @@ def processors() -> int:
     return max(1, count or 1)
 
 
+def side_threads() -> int:
+    """Threads of a process for long work beside its event loop: one for two processors, at most 2.
+
+    Where threads wait for a processor, so does the one that holds Python's lock, and the event loop
+    waits for both. On two processors with a busy engine, two such threads held it up for 0.1
+    seconds, and one for 0.01.
+    """
+    return min(2, max(1, processors() // 2))
+
+
 def _limit(name: str) -> list[str]:
     try:
         return (_LIMITS / name).read_text().split()

@@ -26,6 +26,7 @@ from minikin.constrain.worker import Vocabulary
 from minikin.engine.host.client import EngineClient
 from minikin.engine.messages import GenerationRequest, Opening
 from minikin.errors import InvalidRequest, MinikinError
+from minikin.machine import side_threads
 from minikin.marks import CHANNEL
 from minikin.tokenizer.tokenizer import Tokenizer
 
@@ -298,7 +299,7 @@ class ServedModel:
         return Vocabulary(self.tokenizer.free_bytes(), sorted(self.tokenizer.eos_ids))
 
 
-_threads = ThreadPoolExecutor(2, thread_name_prefix="prompt")
+_threads = ThreadPoolExecutor(side_threads(), thread_name_prefix="prompt")
 """Apart from those of large bodies, which do not wait for prompts then."""
 
 
