@@ -82,6 +82,8 @@ _DEEPSEEK_LLM = (
     "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+",
     r"\p{N}+",
 )
+LINES = r"[^\n]+|[\n]+"
+"""Gemma 4: runs of line breaks, and what is between them."""
 _SEED_CODER = (
     rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|{_SPACES}"
 )
@@ -156,7 +158,7 @@ _FAMILIES = {
         "solar-open",
     ): PreTokenizer(patterns=(_words(_DIGIT),)),
     ("ufakzeka",): PreTokenizer(patterns=(_words(_DIGIT).removeprefix(f"{_CONTRACTIONS}|"),)),
-    ("laguna",): PreTokenizer(patterns=(r"[^\n]+|[\n]+", _words(_DIGIT))),
+    ("laguna",): PreTokenizer(patterns=(LINES, _words(_DIGIT))),
     ("qwen35",): PreTokenizer(patterns=(_words(_DIGIT, r"\p{L}\p{M}"),), nfc=True),
     ("tekken",): PreTokenizer(patterns=(_cased_words(_DIGIT),), ignore_merges=True, add_bos=True),
     ("gpt-4o", "llama4", "kanana2", "minimax-m2"): PreTokenizer(

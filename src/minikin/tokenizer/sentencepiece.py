@@ -1,8 +1,9 @@
 """SentencePiece's encoders for a GGUF file's vocabulary.
 
-There are two kinds. BPE (GGUF model "llama": Llama 2, Mistral 7B, Gemma) joins neighbours by score.
-Unigram (GGUF model "t5") uses the tokens with the best total score. Tokens spell characters, with
-U+2581 for a space. A character without a token becomes the tokens of its bytes.
+There are three kinds. BPE (GGUF model "llama": Llama 2, Mistral 7B, Gemma) joins neighbours by
+score. Unigram (GGUF model "t5") uses the tokens with the best total score. Gemma 4 ("gemma4") joins
+neighbours in a stated order. Tokens spell characters, with U+2581 for a space. A character without
+a token becomes the tokens of its bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from tokenizers import Tokenizer, models
+from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 
 from minikin.errors import ModelFileError
-from minikin.tokenizer.bpe import Encode, add_user_defined, library_encode
+from minikin.tokenizer.bpe import Encode, add_user_defined, library_encode, stated_merges
 from minikin.tokenizer.charsmap import CharsMap
+from minikin.tokenizer.pretokenizer import LINES
 from minikin.tokenizer.vocabulary import TokenType, Vocabulary, numbers, scalar
 
 SPACE = "▁"
@@ -83,6 +85,23 @@ def scored_bpe(
     return lambda text: library_encode(encoder, normalizer(text))
 
 
+def merged_bpe(metadata: Mapping[str, Any], vocabulary: Vocabulary) -> Encode:
+    """Text -> ids with the merges of the file.
+
+    As in llama.cpp, runs of line breaks are apart from other text, and a run that is a token
+    becomes it. Raises ModelFileError for merges of unknown tokens, or if a byte token is missing.
+    """
+    ids = vocabulary.writable()
+    check_bytes(ids)
+    merges = stated_merges(metadata, vocabulary, ids)
+    encoder = Tokenizer(models.BPE(ids, merges, byte_fallback=True))
+    encoder.pre_tokenizer = pre_tokenizers.Split(Regex(LINES), "isolated")
+    add_user_defined(encoder, vocabulary, _spelt)
+    runs = [token for token in ids if len(token) > 1 and not token.strip("\n")]
+    encoder.add_tokens([AddedToken(run, normalized=False) for run in runs])
+    return lambda text: library_encode(encoder, _spelt(text))
+
+
 def unigram(metadata: Mapping[str, Any], vocabulary: Vocabulary, normalizer: Normalizer) -> Encode:
     """Text -> ids with the Viterbi algorithm over the tokens' scores.
 
@@ -130,7 +149,7 @@ def token_table(vocabulary: Vocabulary) -> list[bytes]:
 
 
 def _spelt(token: str) -> str:
-    """A user-defined token in SentencePiece's spelling. Some converters write spaces."""
+    """Text, or a user-defined token that a converter wrote with spaces, in the usual spelling."""
     return token.replace(" ", SPACE)
 
 

@@ -81,6 +81,9 @@ class Tokenizer:
             encode, table = make(metadata, vocabulary, normalizer), sentencepiece.token_table
             space_prefix, bos_default = normalizer.space_prefix, model == "llama"
             strips = frozenset[int](), _stripping_ids(metadata, vocabulary)
+        elif model == "gemma4":
+            encode = sentencepiece.merged_bpe(metadata, vocabulary)
+            table, space_prefix, bos_default = sentencepiece.token_table, False, True
         elif model == "huggingface":
             json = JsonEncoder(metadata, vocabulary)
             encode, later, table = json.encode, json.encode_later, json.token_table
@@ -89,7 +92,7 @@ class Tokenizer:
         else:
             raise ModelFileError(
                 f"The model file has the unsupported tokenizer {model[:64]!a}. Supported: gpt2 "
-                "(byte-level BPE), llama (SentencePiece BPE), t5 (SentencePiece unigram)."
+                "(byte-level BPE), llama (SentencePiece BPE), t5 (SentencePiece unigram), gemma4."
             )
         add_bos = scalar(metadata, "tokenizer.ggml.add_bos_token", bos_default)
         return cls(

@@ -45,6 +45,7 @@ _END_TEXTS = (
     "<|END_OF_TURN_TOKEN|>",
     "<end_of_turn>",
     "<turn|>",
+    "<|tool_response>",
     "<eos>",
     "<|return|>",
     "<|call|>",
