@@ -33,6 +33,8 @@ KEY, KEY_END, VALUE, VALUE_END = "<arg_key>", "</arg_key>", "<arg_value>", "</ar
 LFM_CALLS, LFM_CALLS_END = "<|tool_call_start|>", "<|tool_call_end|>"
 # OLMo 3:
 FUNCTION_CALLS, FUNCTION_CALLS_END = "<function_calls>", "</function_calls>"
+# Gemma 4. "call:", NAME and an object follow the first one:
+GEMMA_CALL, GEMMA_CALL_END, GEMMA_QUOTE = "<|tool_call>", "<tool_call|>", '<|"|>'
 
 
 class Elements(msgspec.Struct, frozen=True):
@@ -80,6 +82,9 @@ CALL_MARKS = (
     LFM_CALLS_END,
     FUNCTION_CALLS,
     FUNCTION_CALLS_END,
+    GEMMA_CALL,
+    GEMMA_CALL_END,
+    GEMMA_QUOTE,
 )
 """The marks around tool calls."""
 
@@ -92,10 +97,13 @@ MISTRAL_THINK_BEGIN, MISTRAL_THINK_END = "[THINK]", "[/THINK]"
 """Magistral."""
 SEED_THINK_BEGIN, SEED_THINK_END = "<seed:think>", "</seed:think>"
 """Seed-OSS."""
+GEMMA_CHANNEL, GEMMA_THINK_END = "<|channel>", "<channel|>"
+GEMMA_THINK_BEGIN = f"{GEMMA_CHANNEL}thought"
+"""Gemma 4."""
 
 THOUGHT_MARKS = (
     THINK_BEGIN, THINK_END, MISTRAL_THINK_BEGIN, MISTRAL_THINK_END, SEED_THINK_BEGIN,
-    SEED_THINK_END,
+    SEED_THINK_END, GEMMA_CHANNEL, GEMMA_THINK_END,
 )  # fmt: skip
 """The marks around reasoning."""
 

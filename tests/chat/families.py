@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    GEMMA,
     GLM,
     GLM_IN_LINE,
     GRANITE,
@@ -102,6 +103,28 @@ _ELEMENTS_CALLS = (
 )
 _E_F = "<tool_call>\n<function=f>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"
 _E_G = "<tool_call>\n<function=g>\n</function>\n</tool_call>"
+
+_GEMMA4_F = "<|tool_call>call:f{a:1}<tool_call|>"
+_GEMMA4_CONTROL = (
+    "<|turn>", "<turn|>", "<|tool>", "<tool|>", "<|tool_call>", "<tool_call|>", '<|"|>',
+    "<|tool_response>", "<tool_response|>",
+)  # fmt: skip
+
+
+def _gemma4(results: str) -> str:
+    """A template that writes the results of calls in their turn."""
+    return (
+        "{% for t in tools or [] %}{{ '<|tool>' + t.function | tojson + '<tool|>' }}{% endfor %}"
+        "{% for m in messages if m.role != 'tool' %}{{ '<|turn>' + m.role + '\n' }}"
+        "{% for c in m.tool_calls or [] %}{{ '<|tool_call>call:' + c.function.name + '{' }}"
+        "{% if c.function.arguments is string %}{{ c.function.arguments }}{% else %}"
+        "{% for name, value in c.function.arguments | items %}{{ name + ':' }}"
+        "{{ '<|\"|>' + value + '<|\"|>' if value is string else value | tojson }}"
+        "{% if not loop.last %},{% endif %}{% endfor %}{% endif %}"
+        "{{ '}<tool_call|>' }}{% endfor %}"
+        f"{{% if m.tool_calls %}}{results}{{% endif %}}"
+        "{{ m.content }}<turn|>{% endfor %}<|turn>model\n"
+    )
 
 
 def _apart(form: CallFormat, tells: str, call: str, around: tuple[str, str, str], *, parts):
@@ -238,6 +261,34 @@ FAMILIES = {
         _TAGGED[0],
         "\n".join(_TAGGED),
         "access to the following tools",
+    ),
+    "Gemma 4": ToolFamily(
+        _gemma4(
+            "{% for k in range(loop.index0 + 1, messages | length) if messages[k].role == 'tool' %}"
+            "{{ '<|tool_response>response:' + messages[k].tool_call_id + '{value:' }}"
+            "{{ '<|\"|>' + messages[k].content + '<|\"|>}<tool_response|>' }}{% endfor %}"
+        ),
+        GEMMA,
+        _GEMMA4_CONTROL,
+        _GEMMA4_F,
+        f"{_GEMMA4_F}<|tool_call>call:g{{}}<tool_call|>",
+        "<|tool>",
+        "{",
+        "{a:",
+    ),
+    "Gemma 4, first": ToolFamily(
+        _gemma4(
+            "{% for r in m.tool_responses or [] %}"
+            "{{ '<|tool_response>response:' + r.name + '{value:<|\"|>' + r.response }}"
+            "{{ '<|\"|>}<tool_response|>' }}{% endfor %}"
+        ),
+        GEMMA,
+        _GEMMA4_CONTROL,
+        _GEMMA4_F,
+        f"{_GEMMA4_F}<|tool_call>call:g{{}}<tool_call|>",
+        "<|tool>",
+        "{",
+        "{a:",
     ),
     "Qwen3-Coder": ToolFamily(
         f"{_ELEMENTS_TELL}{{% for m in messages %}}{_HERMES_RESULT}{_TURNS}{_ELEMENTS_CALLS}"

@@ -1,6 +1,7 @@
 import pytest
 
 from minikin.chat.thoughts import (
+    GEMMA_THINK,
     MISTRAL_THINK,
     THINK,
     Said,
@@ -70,7 +71,16 @@ def test_reasoning_is_streamed():
 def test_template_and_prompt_show_who_reasons():
     assert thought_marks("{{ content.split('</think>')[-1] }}") == THINK
     assert thought_marks("{{ '[THINK]' + text + '[/THINK]' }}") == MISTRAL_THINK
+    assert thought_marks("{{ text.split('<channel|>')[-1].split('<|channel>') }}") == GEMMA_THINK
     assert thought_marks("{{ content }}") is None
     assert is_thinking("<|im_start|>assistant\n<think>\n", THINK)
     assert not is_thinking("<|im_start|>assistant\n<think>\n\n</think>\n\n", THINK)
     assert is_thinking("[/INST][THINK]", MISTRAL_THINK)
+    assert not is_thinking("<|turn>model\n<|channel>thought\n<channel|>", GEMMA_THINK)
+
+
+@pytest.mark.parametrize("size", [1, 4, 100])
+def test_gemmas_channel_has_a_name(size):
+    text = "<|channel>thought\nOne\n<channel|>Two"
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    assert read(pieces, False, GEMMA_THINK) == ("One", "Two")

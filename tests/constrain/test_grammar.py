@@ -8,6 +8,7 @@ import pytest
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    GEMMA,
     GLM,
     GLM_IN_LINE,
     LFM2,
@@ -23,6 +24,7 @@ from minikin.chat.call_formats import (
     TAGGED_IN_LINE,
 )
 from minikin.chat.tool_calls import Arguments, CallBegun, CallReader, Content
+from minikin.constrain.bare import are_bare
 from minikin.constrain.elements import texts_in
 from minikin.constrain.grammar import grammar_of
 from minikin.constrain.keywords import are_keywords
@@ -48,6 +50,7 @@ FORMS = {
     "glm, in line": GLM_IN_LINE,
     "lfm2": LFM2,
     "olmo": OLMO,
+    "gemma": GEMMA,
     "in line": TAGGED_IN_LINE,
 }
 MARKS = TOKENIZER.frame_marks
@@ -67,7 +70,8 @@ def texts_of(schema, form):
     """As `answer_forms` does."""
     if form.elements:
         return texts_in(schema, form.elements)
-    return frozenset() if form.keywords and are_keywords(schema) else None
+    alone = (form.keywords and are_keywords(schema)) or (form.bare and are_bare(schema))
+    return frozenset() if alone else None
 
 
 def read(text, form):

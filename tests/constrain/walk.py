@@ -55,6 +55,9 @@ class Bytes:
         "</arg_key>",
         "<arg_value>",
         "</arg_value>",
+        "<|tool_call>",
+        "<tool_call|>",
+        '<|"|>',
     )
     vocab_size = 257 + len(_WORDS) + len(_MARKS)
     eos_ids = frozenset({EOS})

@@ -7,6 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 
+def overlap(text: str, begin: str) -> int:
+    """The length of the longest end of `text` that is a prefix of `begin`, but not all of it."""
+    for size in range(min(len(text), len(begin) - 1), 0, -1):
+        if begin.startswith(text[-size:]):
+            return size
+    return 0
+
+
 class ArgumentReader(ABC):
     """Turns the arguments of one call into a JSON object, as they arrive, state by state."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from minikin import marks
-from minikin.chat import elements, keywords
+from minikin.chat import bare, elements, keywords
 
 _TOOLS = re.compile(r"\b(xml_)?tools\b")
 """The variables with tools in chat templates. SmolLM3's uses `xml_tools`."""
@@ -43,6 +43,8 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
     keywords: bool = False
     """Whether arguments are written as in Python (see `keywords.py`). Otherwise, if they are not
     elements, they are a JSON object."""
+    bare: bool = False
+    """Whether the names in that object have no quotes (see `bare.py`)."""
 
     def write(self, calls: Iterable[Mapping[str, Any]], hide: Callable[[str], str] = str) -> str:
         """Calls as the model writes them. `hide` is applied to their names and arguments.
@@ -61,6 +63,8 @@ class CallFormat(msgspec.Struct, frozen=True, kw_only=True):
             return elements.written(arguments, self.elements, hide)
         if self.keywords and keywords.are_keywords(arguments):
             return keywords.written(arguments, hide)
+        if self.bare and isinstance(arguments, dict):
+            return bare.written(arguments, hide)
         return hide(_json(arguments))
 
 
@@ -172,6 +176,16 @@ OLMO = CallFormat(
 )
 """OLMo 3: a call in each line."""
 
+GEMMA = CallFormat(
+    begin=f"{marks.GEMMA_CALL}call:",
+    before_name="",
+    before_arguments="",
+    end=marks.GEMMA_CALL_END,
+    again=f"{marks.GEMMA_CALL}call:",
+    bare=True,
+)
+"""Gemma 4."""
+
 LISTED = _list(f"{marks.TAGGED_LIST}[", f"]{marks.TAGGED_LIST_END}")
 """Apriel: one list of all calls."""
 
@@ -249,6 +263,7 @@ _BY_SIGN = {
     GLM_IN_LINE: re.compile(f"{marks.KEY_END}{marks.VALUE}"),
     LFM2: re.compile(r"<\|tool_(list|call)_start\|>|List of tools: "),
     OLMO: re.compile(marks.FUNCTION_CALLS),
+    GEMMA: re.compile(re.escape(GEMMA.begin)),
     TAGGED_IN_LINE: re.compile(r"""<tool_call>\{\s*\\?["']name"""),
     msgspec.structs.replace(TAGGED, native=True): re.compile(
         r"""<tool_call>[^<>]{0,80}\{\s*\\?["']name"""

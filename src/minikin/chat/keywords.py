@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import Any, Literal
 
-from minikin.chat.argument_reader import ArgumentReader
+from minikin.chat.argument_reader import ArgumentReader, overlap
 
 NAME = re.compile(r"[^\W\d]\w{0,63}")
 """A name that needs no quotes."""
@@ -18,10 +19,6 @@ _NAMED = re.compile(rf"({NAME.pattern}) ?=")
 _MAYBE_NAMED = re.compile(rf"({NAME.pattern} ?)?")
 _BETWEEN = re.compile(r"[\s,]*")
 _MOST_WORD = 256
-_TOKEN = re.compile(
-    r"""(?P<open>[\[{(])|(?P<close>[\]})])|(?P<mark>[,:])|(?P<quote>'''|\"\"\"|['"])"""
-    rf"""|(?P<word>[^\s\[\]{{}}(),:'"]{{1,{_MOST_WORD}}})"""
-)
 _MAYBE_QUOTE = ("'", '"', "''", '""')
 """What can become three quotes."""
 _NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -63,13 +60,13 @@ class KeywordReader(ArgumentReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._value = _ValueReader()
+        self._value = ValueReader()
 
     def _between(self) -> Iterator[str]:
         self.rest = _BETWEEN.sub("", self.rest, count=1)
         if named := _NAMED.match(self.rest):
             self.rest, self._state = self.rest[named.end() :], self._in_value
-            self._value = _ValueReader()
+            self._value = ValueReader()
             yield self._named(named[1])
         elif not _MAYBE_NAMED.fullmatch(self.rest):
             yield self._ended()
@@ -81,16 +78,32 @@ class KeywordReader(ArgumentReader):
         yield made
 
 
-class _ValueReader:
+@cache
+def _tokens(raw: str) -> re.Pattern[str]:
+    """What values consist of. `raw` is a quote in addition to Python's, or empty."""
+    first = re.escape(raw[:2])
+    quote = f"{re.escape(raw)}|" if raw else ""
+    plain = rf"(?!{first})" if raw else ""
+    return re.compile(
+        r"(?P<open>[\[{(])|(?P<close>[\]})])|(?P<mark>[,:])"
+        rf"""|(?P<quote>{quote}'''|\"\"\"|['"])"""
+        rf"""|(?P<word>(?:{plain}[^\s\[\]{{}}(),:'"]){{1,{_MOST_WORD}}}|[^\s])"""
+    )
+
+
+class ValueReader:
     """Turns one value into JSON, as it arrives. The text after it stays."""
 
-    def __init__(self) -> None:
+    def __init__(self, raw: str = "") -> None:
+        """`raw` is a quote in addition to Python's. A string in it has no escapes."""
+        self._raw = raw
+        self._tokens = _tokens(raw)
         self._open: list[Literal["[", "{"]] = []
         self._expects: Literal["value", "key", "colon", "next"] = "value"
         self._comma = ""
         """Not written yet: Python allows one before the end of a list."""
-        self._quote: re.Pattern[str] | None = None
-        """The end of the string, or an escape in it, while there is one."""
+        self._quote = ""
+        """The end of the string, while there is one."""
         self.complete = False
         self._reads: dict[str, Callable[[str, list[str]], bool]] = {
             "open": self._bracket,
@@ -99,7 +112,12 @@ class _ValueReader:
             "quote": self._quoted,
             "word": self._word,
         }
-        """By the group of _TOKEN. False: the value ends before this token."""
+        """By the group of `_tokens`. False: the value ends before this token."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can follow but the text after the value."""
+        return self.complete or (self._expects == "next" and not (self._open or self._quote))
 
     def feed(self, text: str) -> tuple[str, str]:
         """More of the JSON, and the text that was not read yet."""
@@ -116,7 +134,9 @@ class _ValueReader:
         """Read one token. Returns its size. 0: it can be longer, or the value ended before it."""
         if text[at].isspace():
             return 1
-        token = _TOKEN.match(text, at)
+        if len(text) - at < len(self._raw) and self._raw.startswith(text[at:]):
+            return 0
+        token = self._tokens.match(text, at)
         assert token is not None, "every other character begins a token"
         if token["word"] and token.end() == len(text) < at + _MOST_WORD:
             return 0
@@ -180,7 +200,7 @@ class _ValueReader:
     def _quoted(self, quote: str, made: list[str]) -> bool:
         if not self._begins(made):
             return False
-        self._quote = re.compile(rf"{quote}|\\")
+        self._quote = quote
         made.append('"')
         return True
 
@@ -195,18 +215,16 @@ class _ValueReader:
 
     def _in_string(self, text: str, at: int, made: list[str]) -> int:
         """Read a piece of a string. Returns its size. 0: its end or an escape can be incomplete."""
-        assert self._quote is not None
-        found = self._quote.search(text, at)
+        found = _end_of(self._quote, escapes=self._quote != self._raw).search(text, at)
         if found is None:
-            quote = self._quote.pattern[0]
-            kept = text[at:].rstrip(quote) if len(self._quote.pattern) > 4 else text[at:]
+            kept = text[at : len(text) - overlap(text[at:], self._quote)]
             made.append(_inside(kept))
             return len(kept)
         made.append(_inside(text[at : found.start()]))
         if found.start() > at:
             return found.start() - at
         if found[0] != "\\":
-            self._quote = None
+            self._quote = ""
             made.append('"')
             return len(found[0])
         if escape := _ESCAPE.match(text, at):
@@ -216,6 +234,12 @@ class _ValueReader:
             return 0
         made.append(_inside("\\"))
         return 1
+
+
+@cache
+def _end_of(quote: str, *, escapes: bool) -> re.Pattern[str]:
+    """The end of a string, or an escape in it."""
+    return re.compile(re.escape(quote) + r"|\\" * escapes)
 
 
 def _inside(text: str) -> str:

@@ -50,6 +50,9 @@ def for_template(
         if message["role"] == "user" and given[at]["role"] in RESULTS:
             last = at + 1 == len(given) or given[at + 1]["role"] not in RESULTS
             message["content"] = in_words(message["content"], last=last)
+    # Gemma 4's newer templates find the results of a call themselves.
+    if "tool_responses" in source and "tool_call_id" not in source:
+        return _with_responses(rewritten)
     return rewritten
 
 
@@ -119,6 +122,32 @@ def _one_call_each(messages: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[st
             yield from (r for r in results if r["tool_call_id"] == call["id"])
         ids = {call["id"] for call in calls}
         yield from (r for r in results if r["tool_call_id"] not in ids)
+
+
+def _with_responses(messages: Iterable[Message]) -> list[Message]:
+    """The same, with results in the message of their calls, and with what the model said then.
+
+    For Gemma 4's first templates: calls, results and the answer after them are one turn.
+    """
+    turns: list[Message] = []
+    for message in messages:
+        calls = turns[-1].get("tool_calls", ()) if turns else ()
+        responses = turns[-1].get("tool_responses", ()) if turns else ()
+        if calls and message["role"] == "tool":
+            names = {call["id"]: call["function"]["name"] for call in calls}
+            name = names.get(message["tool_call_id"], calls[0]["function"]["name"])
+            response = {"name": name, "response": message["content"]}
+            turns[-1] = turns[-1] | {"tool_responses": [*responses, response]}
+        elif (
+            responses
+            and not turns[-1]["content"]
+            and message["role"] == "assistant"
+            and "tool_calls" not in message
+        ):
+            turns[-1] = turns[-1] | {"content": message["content"]}
+        else:
+            turns.append(message)
+    return turns
 
 
 def _with_written(message: Message, calls: str) -> Message:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from minikin.marks import (
+    GEMMA_THINK_BEGIN,
+    GEMMA_THINK_END,
     MISTRAL_THINK_BEGIN,
     MISTRAL_THINK_END,
     SEED_THINK_BEGIN,
@@ -27,6 +29,8 @@ MISTRAL_THINK = ThoughtMarks(MISTRAL_THINK_BEGIN, MISTRAL_THINK_END)
 """Of Magistral."""
 SEED_THINK = ThoughtMarks(SEED_THINK_BEGIN, SEED_THINK_END)
 """Of Seed-OSS."""
+GEMMA_THINK = ThoughtMarks(GEMMA_THINK_BEGIN, GEMMA_THINK_END)
+"""Of Gemma 4."""
 
 
 class Thought(msgspec.Struct, frozen=True):
@@ -47,7 +51,7 @@ def thought_marks(template: str) -> ThoughtMarks | None:
     Some models that reason have templates without marks (Phi-4-mini-reasoning). Their marks are
     those of THINK.
     """
-    known = (SEED_THINK, THINK, MISTRAL_THINK)
+    known = (SEED_THINK, THINK, MISTRAL_THINK, GEMMA_THINK)
     return next((marks for marks in known if marks.end in template), None)
 
 

@@ -9,7 +9,8 @@ from types import MappingProxyType
 import msgspec
 
 from minikin.chat import elements, keywords
-from minikin.chat.argument_reader import ArgumentReader
+from minikin.chat.argument_reader import ArgumentReader, overlap
+from minikin.chat.bare import BareReader
 from minikin.chat.call_formats import CallFormat
 
 MAX_NAME = 64
@@ -94,9 +95,9 @@ class CallReader:
             self._opener = opener if self._buffer[:at].endswith(opener) else ""
             at -= len(self._opener)
         else:
-            kept = _overlap(self._buffer, begin)
+            kept = overlap(self._buffer, begin)
             if opener:
-                kept = max(kept, _overlap(self._buffer, opener + begin))
+                kept = max(kept, overlap(self._buffer, opener + begin))
             at = end = len(self._buffer) - kept
         text, self._buffer = self._buffer[:at], self._buffer[end:]
         if text:
@@ -141,7 +142,9 @@ class CallReader:
         self._any_call = True
         self._scanner = _JsonScanner()
         self._state = self._rest if name in self._raw else self._arguments
-        if not self._buffer.startswith("{"):
+        if self._form.bare and name not in self._raw:
+            self._state, self._apart = self._in_arguments, BareReader()
+        elif not self._buffer.startswith("{"):
             self._state = self._in_arguments
             marks, texts = self._form.elements, self._texts.get(name, ())
             reader = elements.ElementReader(marks, texts) if marks else keywords.KeywordReader()
@@ -219,11 +222,3 @@ class _JsonScanner:
                     self.complete = True
                     return at + 1
         return len(text)
-
-
-def _overlap(text: str, begin: str) -> int:
-    """The length of the longest end of `text` that is a prefix of `begin`."""
-    for size in range(min(len(text), len(begin) - 1), 0, -1):
-        if begin.startswith(text[-size:]):
-            return size
-    return 0

@@ -30,7 +30,7 @@ def texts_in(schema: Schema, marks: Elements) -> frozenset[str] | None:
     if not is_apart(schema):
         return None
     properties = schema.get("properties", {})
-    return frozenset(n for n, value in properties.items() if _is_text(value, marks.value_end))
+    return frozenset(n for n, value in properties.items() if is_text(value, marks.value_end))
 
 
 def is_apart(schema: Schema) -> bool:
@@ -50,7 +50,8 @@ def _is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def _is_text(schema: Any, end: str) -> bool:
+def is_text(schema: Any, end: str) -> bool:
+    """Whether a parameter can be any text, or one of some texts, none of which contains `end`."""
     if not isinstance(schema, dict) or schema.get("type") != "string" or set(schema) - _OF_TEXTS:
         return False
     values = schema.get("enum", [""])

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from functools import partial
 
+from minikin.constrain.bare import bare_rules
 from minikin.constrain.channels import channel_grammar
 from minikin.constrain.client_lark import fault_in
 from minikin.constrain.elements import element_rules
@@ -61,7 +62,8 @@ def _watched(plan: Plan) -> Watched:
         for part in plan.functions
         if part.lark
     ]
-    if call.elements or call.keywords:  # no JSON object follows the beginning of a call
+    # No JSON object follows the beginning of such a call.
+    if call.elements or call.keywords or call.bare:
         ends, head = [call.begin], call.begin
     return Watched(tuple(begins), call.begin, head, marks, plan.thoughts, tuple(ends))
 
@@ -162,6 +164,8 @@ def _rules_apart(name: str, part: SchemaPart, form: CallFrame) -> Iterator[str]:
     value = partial(_value, part)
     if form.elements:
         return element_rules(name, part, form.elements, form.marks, value)
+    if form.bare:
+        return bare_rules(name, part, form.marks, value)
     return keyword_rules(name, part, value)
 
 

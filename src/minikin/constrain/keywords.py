@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from minikin.constrain.elements import is_apart, with_definitions
+from minikin.constrain.lark import quote
 from minikin.constrain.plan import Schema, SchemaPart
 
 _IN_PYTHON = {"boolean": '"True" | "False"', "null": '"None"'}
@@ -30,13 +31,26 @@ def keyword_rules(
     """
     assert part.schema is not None
     root = part.schema
+    yield from listed_rules(
+        name, root, "=", ", ", lambda rule, one: f"{rule}: {_value(one, root, laid_out)}"
+    )
+
+
+def listed_rules(
+    name: str, root: Schema, assign: str, comma: str, value: Callable[[str, Any], str]
+) -> Iterator[str]:
+    """The rules of the properties of `root` in their order. The first one has this name.
+
+    `assign` follows a property's name, and `comma` its value. `value` gives the rule of a value,
+    with its name, from the schema of the value.
+    """
     properties, required = root.get("properties", {}), root.get("required", [])
     starts: list[str] = []
     for at, (key, schema) in enumerate(properties.items()):
         optional = "" if key in required else "?"
-        yield f'{name}_{at}: "{key}=" {name}_value{at}'
-        yield f"{name}_value{at}: {_value(schema, root, laid_out)}"
-        yield f'{name}_from{at}: (", " {name}_{at}){optional} {name}_from{at + 1}'
+        yield f"{name}_{at}: {quote(key + assign)} {name}_value{at}"
+        yield value(f"{name}_value{at}", schema)
+        yield f"{name}_from{at}: ({quote(comma)} {name}_{at}){optional} {name}_from{at + 1}"
         if not any(before in required for before in [*properties][:at]):
             starts.append(f"{name}_{at} {name}_from{at + 1}")
     yield f'{name}_from{len(properties)}: ""'

@@ -31,7 +31,9 @@ class CallFrame(msgspec.Struct, frozen=True):
     elements: Elements | None = None
     """The marks around each argument, if they are elements."""
     keywords: bool = False
-    """Whether arguments are written as in Python. Otherwise they are elements or JSON."""
+    """Whether arguments are written as in Python. Otherwise they are elements or an object."""
+    bare: bool = False
+    """Whether the names in that object have no quotes."""
     marks: dict[str, int] = {}
     """Parts of these texts that are one token -> its id."""
 

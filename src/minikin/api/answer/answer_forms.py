@@ -16,6 +16,7 @@ from minikin.chat.answer_format import AnswerFormat
 from minikin.chat.call_formats import CallFormat
 from minikin.chat.messages import RESULTS
 from minikin.chat.thoughts import ThoughtMarks
+from minikin.constrain.bare import are_bare
 from minikin.constrain.checker import GrammarChecker
 from minikin.constrain.elements import texts_in
 from minikin.constrain.keywords import are_keywords
@@ -188,5 +189,5 @@ def _function(place: str, function: dict[str, Any], calls: CallFormat) -> Schema
     part = SchemaPart(subject, schema, strict, name, loose=not strict).check_size()
     if calls.elements:
         return replace(part, texts=texts_in(schema, calls.elements))
-    alone = calls.keywords and are_keywords(schema)
+    alone = (calls.keywords and are_keywords(schema)) or (calls.bare and are_bare(schema))
     return replace(part, texts=frozenset()) if alone else part
