@@ -24,17 +24,20 @@ def write_gguf(
     c = model.config.get_text_config()
     name = gguf.MODEL_ARCH_NAMES[tiny.arch]
     writer = gguf.GGUFWriter(path, name)
-    head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
+    if (head_dim := tiny.metadata.get("attention.key_length")) is None:
+        head_dim = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
     writer.add_vocab_size(VOCABULARY)
     writer.add_block_count(c.num_hidden_layers + tiny.metadata.get("nextn_predict_layers", 0))
     writer.add_embedding_length(c.hidden_size)
-    if feed_forward := getattr(c, "intermediate_size", None):
+    feed_forward = getattr(c, "intermediate_size", None)
+    if feed_forward and "feed_forward_length" not in tiny.metadata:
         writer.add_feed_forward_length(feed_forward)
     writer.add_head_count(c.num_attention_heads)
-    writer.add_head_count_kv(1 if split_heads(tiny, c) else key_heads(c))
+    if "attention.head_count_kv" not in tiny.metadata:
+        writer.add_head_count_kv(1 if split_heads(tiny, c) else key_heads(c))
     if rank := getattr(c, "kv_lora_rank", None):
         add_latent(writer, c, rank, split=split_heads(tiny, c))
-    else:
+    elif "attention.key_length" not in tiny.metadata:
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     writer.add_context_length(c.max_position_embeddings)
@@ -118,7 +121,7 @@ def gguf_tensors(
         if name.endswith("kv_b_proj.weight") and not tiny.joined_heads:
             written = each_head(name, values, model.config)
         for part, numbers in written:
-            own = names.get_name(part, (".weight", ".bias"))
+            own = names.get_name(part, (".weight", ".bias", ".scale"))
             assert own, name
             found[own] = numbers
     for name, factors in tiny.tensors.items():
@@ -143,7 +146,12 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
         values = values.squeeze(1)
     if name.endswith("shared_expert_gate.weight"):
         values = values.squeeze(0)
-    if name.endswith("sinks"):
+    if name.endswith("per_expert_scale"):
+        name = name.replace("router.per_expert_scale", "experts.down_proj.scale")
+        yield name, values
+        return
+    name = name.replace("router.scale", "router.proj.scale")
+    if name.endswith(("sinks", "layer_scalar")):
         name += ".weight"
     if ".shared_mlp." in name:
         home = "mlp.shared_expert" if "expert_count" in tiny.metadata else "mlp"
@@ -162,7 +170,7 @@ def as_written(tiny: Tiny, name: str, values: np.ndarray) -> Iterator[tuple[str,
     odd = tiny.model == "GptOss"
     if odd and values.ndim == 3:
         values = values.swapaxes(1, 2)
-    if "gate_up" not in name:
+    if "gate_up" not in name or tiny.arch == gguf.MODEL_ARCH.GEMMA4:
         yield name, np.ascontiguousarray(values)
         return
     halves = (values[:, ::2], values[:, 1::2]) if odd else np.split(values, 2, axis=1)

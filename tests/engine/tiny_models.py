@@ -54,17 +54,25 @@ class Tiny:
         model = kind(kind.config_class(**sizes)).eval()
         with torch.no_grad():
             for name, weight in model.named_parameters():
-                if name.endswith(("norm.weight", "layernorm.weight")):
+                if name.endswith(AROUND_ONE):
                     weight += torch.randn_like(weight) * 0.2
                 else:
                     weight.normal_(0, 0.2 if weight.ndim == 1 else weight.shape[-1] ** -0.5)
+                if name.endswith("q_norm.weight") and self.model.startswith("Gemma4"):
+                    weight *= 64**-0.5  # their products with keys have no other factor
             for name, values in model.named_buffers():
                 if name.endswith(("e_score_correction_bias", "expert_bias")):
                     values.normal_(0, 0.2)
+                if name.endswith("layer_scalar"):
+                    values.uniform_(0.5, 1.5)
         model.tie_weights()
         return model
 
 
+AROUND_ONE = (
+    "norm.weight", "norm_1.weight", "norm_2.weight", "router.scale", "router.per_expert_scale",
+)  # fmt: skip
+"""The ends of the names of factors."""
 MARKS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
 VISION_TOKENS = dict.fromkeys(MARKS, VOCABULARY + 1)
 """Outside of the vocabulary, so that no text has them."""
@@ -129,6 +137,27 @@ GEMMA3_ROPE = {
     "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
     "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
 }
+GEMMA4_LAYERS = ["sliding_attention", "sliding_attention", "full_attention"] * 2
+GEMMA4 = {
+    "num_hidden_layers": 6, "layer_types": GEMMA4_LAYERS, "head_dim": 32, "global_head_dim": 64,
+    "sliding_window": 20, "final_logit_softcapping": 3.0,
+    "rope_parameters": {
+        "sliding_attention": THETA,
+        "full_attention": {
+            "rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 0.25,
+        },
+    },
+}  # fmt: skip
+GEMMA4_GGUF = {
+    "attention.key_length": 64, "attention.value_length": 64, "attention.key_length_swa": 32,
+    "attention.value_length_swa": 32, "attention.head_count_kv": 2,
+    "attention.sliding_window": 20,
+    "attention.sliding_window_pattern": [True, True, False] * 2, "attention.shared_kv_layers": 0,
+    "embedding_length_per_layer_input": 0, "rope.freq_base": 1e6, "rope.freq_base_swa": 1e4,
+    "rope.dimension_count": 64, "rope.dimension_count_swa": 32, "final_logit_softcapping": 3.0,
+}  # fmt: skip
+GEMMA4_FACTORS = {"rope_freqs.weight": [1.0] * 8 + [1e30] * 24}
+"""As llama.cpp's converter writes them: a quarter of a head turns."""
 
 FAMILIES = {
     "Llama 2": Tiny(MODEL_ARCH.LLAMA, "Llama", side_by_side=True),
@@ -339,6 +368,60 @@ FAMILIES = {
         },
         norms_from_zero=True,
     ),
+    "Gemma 4": Tiny(
+        MODEL_ARCH.GEMMA4,
+        "Gemma4",
+        GEMMA4
+        | {
+            "attention_k_eq_v": True, "num_global_key_value_heads": 1,
+            "hidden_size_per_layer_input": 0,
+        },
+        GEMMA4_GGUF | {"attention.head_count_kv": [2, 2, 1] * 2},
+        GEMMA4_FACTORS,
+    ),
+    "Gemma 4 E2B": Tiny(
+        MODEL_ARCH.GEMMA4,
+        "Gemma4",
+        GEMMA4
+        | {
+            "num_kv_shared_layers": 2, "use_double_wide_mlp": True,
+            "hidden_size_per_layer_input": 32, "vocab_size_per_layer_input": VOCABULARY,
+            "layer_types": [
+                "sliding_attention", "full_attention", "sliding_attention", "full_attention",
+                "sliding_attention", "full_attention",
+            ],
+        },
+        GEMMA4_GGUF
+        | {
+            "attention.sliding_window_pattern": [True, False] * 3, "attention.shared_kv_layers": 2,
+            "embedding_length_per_layer_input": 32, "feed_forward_length": [96] * 4 + [192] * 2,
+        },
+        # Files have the keys of layers that do not use them.
+        GEMMA4_FACTORS | {"blk.5.attn_k_norm.weight": [1.0] * 64},
+    ),
+    "Gemma 4 26B-A4B": Tiny(
+        MODEL_ARCH.GEMMA4,
+        "Gemma4",
+        GEMMA4
+        | {
+            "attention_k_eq_v": True, "num_global_key_value_heads": 1,
+            "hidden_size_per_layer_input": 0, "enable_moe_block": True, "num_experts": 8,
+            "top_k_experts": 3, "moe_intermediate_size": 64,
+        },
+        GEMMA4_GGUF
+        | {
+            "attention.head_count_kv": [2, 2, 1] * 2, "expert_count": 8, "expert_used_count": 3,
+            "expert_feed_forward_length": 64,
+        },
+        GEMMA4_FACTORS,
+    ),
+    "Gemma 4 12B": Tiny(
+        MODEL_ARCH.GEMMA4,
+        "Gemma4Unified",
+        GEMMA4 | {"attention_k_eq_v": True, "num_global_key_value_heads": 1},
+        GEMMA4_GGUF | {"attention.head_count_kv": [2, 2, 1] * 2},
+        GEMMA4_FACTORS,
+    ),
     "Phi-3": Tiny(
         MODEL_ARCH.PHI3, "Phi3", {"sliding_window": 20}, {"attention.sliding_window": 20}
     ),
@@ -539,7 +622,11 @@ STATEFUL = frozenset(
     }
 )  # fmt: skip
 """Some of their layers have a state in place of keys and values."""
-LATENTS = frozenset(name for name, tiny in FAMILIES.items() if "kv_lora_rank" in tiny.config)
-"""Their heads make keys and values from a latent vector."""
+OWN_HEADS = frozenset(
+    name
+    for name, tiny in FAMILIES.items()
+    if {"kv_lora_rank", "global_head_dim"} & tiny.config.keys()
+)
+"""Their heads have several sizes, which all fit the native kernels."""
 MIXTURES = frozenset(name for name, tiny in FAMILIES.items() if "expert_count" in tiny.metadata)
 """Their rows change much if a near tie of two experts goes to the other one."""

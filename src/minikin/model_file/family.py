@@ -37,8 +37,18 @@ class Family:
     """Every n-th layer has no positions. 0: all layers have them."""
     local_rope_base: float | None = None
     """The RoPE base of layers with a window, if it differs from that of the others."""
+    global_heads: bool = False
+    """Layers without a window have heads of another size and number than the others."""
     wide_layers: int | None = None
     """A model with this many layers scales its queries by hidden / heads, not by the head size."""
+    unscaled: bool = False
+    """Products of queries and keys have no factor."""
+    value_norms: bool = False
+    """Each head of values has a norm, without weights."""
+    keys_as_values: bool = False
+    """Layers without a matrix of values use that of keys."""
+    layer_inputs: bool = False
+    """The file can say that each layer has an input of its own, made from the token."""
     feed_forward_norm: str = "ffn_norm.weight"
     """The tensor of the norm before the feed-forward."""
     norm_before: bool = True
@@ -57,6 +67,8 @@ class Family:
     """Experts get their weights by a sigmoid. None: the file says whether they do."""
     normalized: bool = True
     """The weights of a row's experts add up to 1, unless the file says otherwise."""
+    beside: bool = False
+    """A layer with experts has a feed-forward beside them."""
     gated_shared: bool = False
     """The weight of the shared experts is the sigmoid of a gate."""
     optional_tensors: tuple[str, ...] = ()
@@ -132,6 +144,20 @@ FAMILIES = {
         global_every=6,
         local_rope_base=10_000.0,
         wide_layers=62,
+    ),
+    "gemma4": Family(
+        layer_tensors=_QUERY_KEY_NORMS + _POST_NORMS,
+        optional_tensors=("layer_output_scale.weight",),
+        activation="gelu",
+        scaled_embedding=True,
+        global_every=6,
+        global_heads=True,
+        local_rope_base=10_000.0,
+        unscaled=True,
+        value_norms=True,
+        keys_as_values=True,
+        layer_inputs=True,
+        beside=True,
     ),
     "phi3": Family(),
     "qwen35": Family(

@@ -100,6 +100,7 @@ def made(folder, data, kind=None):
         "Granite 4 Hybrid",
         "Falcon-H1",
         "Qwen3",
+        "Gemma 4",
         "DeepSeek-V2-Lite",
         "GLM-4.7-Flash",
     ],

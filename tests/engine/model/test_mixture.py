@@ -18,7 +18,7 @@ from minikin.model_file.gguf import GGUFFile
 from tests.engine.kernel_sets import library_of
 from tests.engine.model.test_families import PROMPTS, comparable, load, logits
 from tests.engine.tiny_gguf import write_gguf
-from tests.engine.tiny_models import FAMILIES, MIXTURES
+from tests.engine.tiny_models import FAMILIES, MIXTURES, OWN_HEADS
 from tests.thorough import mostly_thorough
 
 MXFP4 = GGMLQuantizationType.MXFP4
@@ -117,7 +117,8 @@ def mixtures(request, tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("mixtures"), {}
     for family in MIXTURES:
         tiny = FAMILIES[family]
-        tiny = replace(tiny, config=tiny.config | {"head_dim": 64}, metadata=dict(tiny.metadata))
+        if family not in OWN_HEADS:
+            tiny = replace(tiny, config=tiny.config | {"head_dim": 64})
         write_gguf(tiny, tiny.make(), path := folder / f"{family}.gguf", request.param)
         plain, (_, sizes) = load(path), comparable(family)
         found[family] = path, {size: logits(plain, PROMPTS[0], size) for size in sizes}

@@ -10,6 +10,7 @@ import gguf
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    GEMMA,
     GLM,
     GLM_IN_LINE,
     GRANITE,
@@ -26,7 +27,13 @@ from minikin.chat.call_formats import (
     TAGGED_IN_LINE,
     CallFormat,
 )
-from minikin.marks import CHANNEL, MISTRAL_THINK_BEGIN, SEED_THINK_BEGIN, THINK_BEGIN
+from minikin.marks import (
+    CHANNEL,
+    GEMMA_THINK_BEGIN,
+    MISTRAL_THINK_BEGIN,
+    SEED_THINK_BEGIN,
+    THINK_BEGIN,
+)
 from minikin.model_file.folder.tensors import TYPES
 from minikin.model_file.gguf import GGMLType
 from tests.engine.tiny_models import FAMILIES
@@ -58,6 +65,7 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "Qwen3-Next": (TAGGED,),
     "Gemma 2": (),
     "Gemma 3": (),
+    "Gemma 4": (GEMMA,),
     "Phi-3": (),
     "Phi-4-mini": (PHI,),
     "Seed-OSS": (SEED,),
@@ -86,6 +94,7 @@ THOUGHTS: dict[str, tuple[str, ...]] = {
     "Qwen3.5-MoE": (THINK_BEGIN,),
     "Qwen3-Next": (THINK_BEGIN,),
     "Seed-OSS": (SEED_THINK_BEGIN,),
+    "Gemma 4": (GEMMA_THINK_BEGIN,),
     "Hunyuan": (THINK_BEGIN,),
     "EXAONE 4": (THINK_BEGIN,),
     "EXAONE 4 1.2B": (THINK_BEGIN,),

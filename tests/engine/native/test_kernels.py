@@ -83,7 +83,8 @@ def test_norm_is_what_torch_says(kernels, tiled):
 
 
 @pytest.mark.parametrize(
-    ("heads", "kv_heads", "dim"), [(6, 2, 64), (4, 4, 64), (3, 1, 96), (8, 1, 128), (2, 1, 256)]
+    ("heads", "kv_heads", "dim"),
+    [(6, 2, 64), (4, 4, 64), (3, 1, 96), (8, 1, 128), (2, 1, 256), (16, 1, 512)],
 )
 def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
     native, weights = random_model(kernels, heads=heads, kv_heads=kv_heads, dim=dim)

@@ -22,10 +22,14 @@ from tests.engine.tiny_models import FAMILIES
 
 
 def older(config):
-    """As transformers before version 5 wrote it."""
+    """As transformers before version 5 wrote it, or as the first files of newer models have it."""
     config = dict(config)
     if "text_config" in config:
         return config | {"text_config": older(config["text_config"])}
+    if config["model_type"].startswith("gemma4"):
+        own = next(iter(config.pop("per_layer_config").values()))
+        keys = own.get("num_key_value_heads")
+        return config | {"global_head_dim": own["head_dim"], "num_global_key_value_heads": keys}
     rope = config.pop("rope_parameters")
     if config["model_type"] == "olmo3":
         config["sliding_window_pattern"], rope = 4, rope["full_attention"]

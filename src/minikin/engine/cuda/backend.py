@@ -42,7 +42,8 @@ class CudaBackend:
     @staticmethod
     def fits(a: Architecture) -> bool:
         """Whether the kernels have all layers of a model. `TorchBackend` computes others."""
-        return all(a.attends) and not (a.recurrence or a.gated_attention)
+        others = a.recurrence or a.gated_attention or a.global_heads or a.value_norms
+        return all(a.attends) and not others
 
     def memory(self) -> int:
         """See `Backend`."""

@@ -56,7 +56,8 @@ class CudaDecoder:
         self._capture = capture
         self._graphs: Graphs | None = None
         self._weights = weights
-        tables = _on_device(rotary_tables(a.ropes, a.context_length, a.head_dim), device)
+        dims = [heads.dim for heads in a.layer_heads]
+        tables = _on_device(rotary_tables(a.ropes, a.context_length, dims), device)
         self._heads = [
             HeadForm(
                 heads=a.heads,
@@ -163,8 +164,8 @@ class CudaDecoder:
                 made = latent_heads(a, layer.latent, made, ops, **many)
             q = ops.turn(made, form, inputs, keys, values)
             attended = ops.attend(q, form, inputs, keys, values)
-            if a.value_dim < a.head_dim:
-                attended = attended.view(len(x), a.heads, -1)[..., : a.value_dim].flatten(1)
+            if a.latent is not None and a.latent.value_dim < a.head_dim:
+                attended = attended.view(len(x), a.heads, -1)[..., : a.latent.value_dim].flatten(1)
             added = ops.product(attended, layer.output, **many)
             y = ops.add(
                 x, added, layer.attention_post_norm, layer.feed_forward_norm, a.norm_epsilon

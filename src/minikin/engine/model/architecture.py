@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,8 +38,19 @@ class Experts:
     scale: float = 1.0
     groups: int = 1
     used_groups: int = 1
+    beside: bool = False
+    """A feed-forward is beside the mixture, see `Beside`."""
     first: int = 0
     """The first layer with a mixture."""
+
+
+class Heads(NamedTuple):
+    """The sizes of a layer's attention."""
+
+    keys: int
+    """The number of key heads. Several query heads use each of them."""
+    dim: int
+    """The size of a head."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +64,8 @@ class Architecture:
     heads: int
     kv_heads: int
     head_dim: int
+    global_heads: Heads | None = None
+    """Those of layers without a window, if they have others."""
     feed_forward: int
     """The size of each expert, if there are several."""
     vocab_size: int
@@ -76,9 +90,19 @@ class Architecture:
     """How heads make keys and values, if not from the hidden state."""
     gated_attention: bool = False
     """Each output of attention is multiplied by the sigmoid of a gate."""
+    value_norms: bool = False
+    """Each head of values has a norm, without weights."""
+    keys_as_values: bool = False
+    """Layers without a matrix of values use that of keys."""
+    sharing: int = 0
+    """The number of last layers without keys and values. See `key_sources`."""
+    layer_inputs: int = 0
+    """The size of each layer's own input (see `LayerInputs`), or 0."""
     experts: Experts | None = None
     dense_feed_forward: int = 0
     """The size of the feed-forward in layers without experts, if only some have them."""
+    feed_forwards: tuple[int, ...] = ()
+    """The size in each layer, if they differ."""
     activation: ActivationName = "silu"
     embedding_scale: float = 1.0
     """The factor for embeddings.
@@ -125,27 +149,37 @@ class Architecture:
         hidden = fields.whole("embedding_length", most=_MOST_WIDTH)
         heads = fields.whole("attention.head_count", most=_MOST_HEADS)
         latent, head_dim = (
-            read_latent(fields) if family.latent else (None, _head_dim(fields, hidden, heads))
+            read_latent(fields) if family.latent else (None, _head_dim(fields, hidden // heads))
         )
         context = min(fields.whole("context_length"), context_length or 2**31)
         windows = _windows(fields, family, layers)
+        local_dim = _head_dim(fields, head_dim, "_swa") if family.global_heads else head_dim
         experts = _experts(file, fields, family, layers)
         query_width = hidden / heads if layers == family.wide_layers else head_dim
         scale = latent_scale(fields, head_dim) if latent else query_width**-0.5
+        scale = 1.0 if family.unscaled else scale
         residual = _residual_scale(fields, family)
         epsilon = fields.number("attention.layer_norm_rms_epsilon")
-        kv_heads = [heads] * layers if latent else _kv_heads(fields, family, heads, layers)
+        kv_heads = [heads] * layers if latent else _kv_heads(fields, family, heads, windows)
+        local_heads, global_heads = _split_heads(family, windows, kv_heads, local_dim, head_dim)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
+        sizes = _feed_forwards(fields, experts, layers)
         return cls(
             layers=layers,
             skipped_layers=skipped,
             hidden=hidden,
             heads=heads,
-            kv_heads=max(kv_heads),
-            head_dim=head_dim,
-            feed_forward=_feed_forward(fields, of_expert=experts is not None),
+            kv_heads=local_heads.keys,
+            head_dim=local_heads.dim,
+            global_heads=global_heads,
+            feed_forward=(
+                max(sizes) if sizes else _feed_forward(fields, of_expert=experts is not None)
+            ),
+            feed_forwards=sizes,
             dense_feed_forward=(
-                _feed_forward(fields, of_expert=False) if experts and experts.first else 0
+                _feed_forward(fields, of_expert=False)
+                if experts and (experts.first or experts.beside)
+                else 0
             ),
             vocab_size=_vocab_size(fields, file),
             context_length=context,
@@ -153,12 +187,20 @@ class Architecture:
             plain_epsilon=epsilon,
             attention_scale=fields.number("attention.scale", scale),
             windows=windows,
-            ropes=read_ropes(file, fields, family, windows, head_dim, context),
+            ropes=read_ropes(file, fields, family, windows, head_dim, local_dim, context),
             attends=tuple(count > 0 for count in kv_heads),
             recurs=tuple(family.parallel or count == 0 for count in kv_heads),
             recurrence=_recurrence(fields, family, hidden, kv_heads),
             latent=latent,
             gated_attention=family.gated_attention,
+            value_norms=family.value_norms,
+            keys_as_values=family.keys_as_values,
+            sharing=_sharing(fields, windows),
+            layer_inputs=(
+                fields.count("embedding_length_per_layer_input", most=_MOST_HEADS)
+                if family.layer_inputs
+                else 0
+            ),
             experts=experts,
             activation=family.activation,
             embedding_scale=fields.number("embedding_scale", embedding) / residual,
@@ -174,10 +216,46 @@ class Architecture:
             final_norm=family.final_norm,
         )
 
+    def dense_size(self, layer: int) -> int:
+        """The size of a layer's feed-forward, if it has one without experts."""
+        usual = self.dense_feed_forward or self.feed_forward
+        return self.feed_forwards[layer] if self.feed_forwards else usual
+
+    @cached_property
+    def layer_heads(self) -> tuple[Heads, ...]:
+        """The sizes of each layer's attention."""
+        usual = Heads(self.kv_heads, self.head_dim)
+        others = self.global_heads or usual
+        return tuple(usual if window else others for window in self.windows)
+
+    @cached_property
+    def key_sources(self) -> tuple[int, ...]:
+        """For each layer, the layer whose keys and values it uses.
+
+        One of the last `sharing` layers uses those of the last layer before these that also has a
+        window, or also has none.
+        """
+        own = range(self.layers - self.sharing)
+        last = {self.windows[i] is None: i for i in own}
+        rest = self.windows[self.layers - self.sharing :]
+        return (*own, *(last[window is None] for window in rest))
+
+    @cached_property
+    def has_keys(self) -> tuple[bool, ...]:
+        """For each layer, whether it has keys and values of its own."""
+        each = zip(self.attends, self.key_sources, strict=True)
+        return tuple(attends and source == i for i, (attends, source) in enumerate(each))
+
+    @cached_property
+    def cached_heads(self) -> tuple[Heads, ...]:
+        """The sizes of keys and values, at the places of `key_places`."""
+        each = zip(self.layer_heads, self.has_keys, strict=True)
+        return tuple(heads for heads, own in each if own)
+
     @cached_property
     def key_places(self) -> tuple[int, ...]:
-        """For each layer, its index among those with attention."""
-        return tuple(sum(self.attends[:i]) for i in range(self.layers))
+        """For each layer, the index of its `key_sources` among those with keys."""
+        return tuple(sum(self.has_keys[:source]) for source in self.key_sources)
 
     @cached_property
     def state_places(self) -> tuple[int, ...]:
@@ -187,44 +265,42 @@ class Architecture:
     @property
     def key_values(self) -> int:
         """The numbers of a token's keys and values in all layers."""
-        return 2 * sum(self.attends) * self.kv_heads * self.head_dim
-
-    @property
-    def value_dim(self) -> int:
-        """The size of a head's output."""
-        return self.latent.value_dim if self.latent else self.head_dim
+        return 2 * sum(heads.keys * heads.dim for heads in self.cached_heads)
 
     @property
     def state_size(self) -> int:
         """The floats of a sequence's state in all layers."""
         return sum(self.recurs) * self.recurrence.size if self.recurrence else 0
 
-    def rotary_order(self, heads: int) -> np.ndarray | None:
-        """The order of the rows of queries or keys, if it differs from the file's order.
+    def rotary_order(self, heads: int, layer: int = 0) -> np.ndarray | None:
+        """The order of the rows of a layer's queries or keys, if it differs from the file's order.
 
         int64 [heads * head_dim]. In a file, the two rows of a rotary pair are adjacent, or half of
         the rotated rows apart. The rotated rows come first, with latent attention last. `rotate`
         rotates row i with row i + head_dim / 2.
         """
-        turning = 2 * max(len(rope.frequencies) for rope in self.ropes)
-        rows = np.arange(self.head_dim)
+        dim = self.layer_heads[layer].dim
+        like = zip(self.ropes, self.layer_heads, strict=True)
+        turning = 2 * max(len(rope.frequencies) for rope, other in like if other.dim == dim)
+        rows = np.arange(dim)
         if self.latent:
             rows = np.roll(rows, turning)
         pairs = rows[:turning]
         pairs = pairs.reshape(-1, 2).T if self.side_by_side else pairs.reshape(2, -1)
         order = np.hstack([pairs, rows[turning:].reshape(2, -1)]).reshape(-1)
-        if (order == np.arange(self.head_dim)).all():
+        if (order == np.arange(dim)).all():
             return None
-        return (np.arange(heads)[:, None] * self.head_dim + order).reshape(-1)
+        return (np.arange(heads)[:, None] * dim + order).reshape(-1)
 
 
-def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
-    key = "attention.key_length"
-    head_dim = fields.whole(key, hidden // heads, most=_MOST_HEADS)
+def _head_dim(fields: Fields, usual: int, which: str = "") -> int:
+    """The size of a head. With `which` "_swa", of layers with a window."""
+    key = f"attention.key_length{which}"
+    head_dim = fields.whole(key, usual, most=_MOST_HEADS)
     if head_dim % 2 or not head_dim:
         raise fields.wrong(key)
-    if fields.whole("attention.value_length", head_dim) != head_dim:
-        raise fields.wrong("attention.value_length")
+    if fields.whole(f"attention.value_length{which}", head_dim) != head_dim:
+        raise fields.wrong(f"attention.value_length{which}")
     return head_dim
 
 
@@ -244,9 +320,11 @@ def _logit_scale(fields: Fields, family: Family) -> float:
     return scale
 
 
-def _kv_heads(fields: Fields, family: Family, heads: int, layers: int) -> list[int]:
-    """The key heads of each layer. Those that have some have the same number."""
-    key = "attention.head_count_kv"
+def _kv_heads(
+    fields: Fields, family: Family, heads: int, windows: tuple[int | None, ...]
+) -> list[int]:
+    """The key heads of each layer. Those of a kind that have some have the same number."""
+    key, layers = "attention.head_count_kv", len(windows)
     stated = fields.get(key)
     if not isinstance(stated, list | np.ndarray):
         count = fields.whole(key, heads)
@@ -255,9 +333,29 @@ def _kv_heads(fields: Fields, family: Family, heads: int, layers: int) -> list[i
     else:
         counts = [count for count in [*stated][:layers] if isinstance(count, int | np.integer)]
         counts = [int(count) for count in counts if 0 <= count <= heads]
-    if len(counts) != layers or len({*counts} - {0}) != 1 or heads % max(counts):
+    if len(counts) != layers or not any(counts) or any(one and heads % one for one in counts):
         raise fields.wrong(key)
+    kinds = [family.global_heads and window is None for window in windows]
+    for kind in {*kinds}:
+        if len({count for count, own in zip(counts, kinds, strict=True) if own == kind} - {0}) > 1:
+            raise fields.wrong(key)
     return counts
+
+
+def _split_heads(
+    family: Family, windows: tuple[int | None, ...], counts: list[int], local: int, usual: int
+) -> tuple[Heads, Heads | None]:
+    """The heads of most layers, and those of layers without a window if they have others.
+
+    `counts` are the key heads of each layer, `local` and `usual` the sizes of heads with a window
+    and without one.
+    """
+    if not family.global_heads:
+        return Heads(max(counts), usual), None
+    each = [*zip(counts, windows, strict=True)]
+    near = max((count for count, window in each if window), default=max(counts))
+    far = max((count for count, window in each if not window), default=max(counts))
+    return Heads(near, local), Heads(far, usual)
 
 
 def _recurrent(fields: Fields, layers: int) -> list[bool]:
@@ -315,6 +413,7 @@ def _experts(file: ModelFile, fields: Fields, family: Family, layers: int) -> Ex
         scale=scale,
         groups=groups,
         used_groups=used_groups,
+        beside=family.beside,
         first=fields.count("leading_dense_block_count", most=layers - 1),
     )
 
@@ -350,6 +449,31 @@ def _feed_forward(fields: Fields, *, of_expert: bool) -> int:
     if not of_expert or fields.get(key) is None:
         key = "feed_forward_length"
     return fields.whole(key, most=_MOST_WIDTH)
+
+
+def _feed_forwards(fields: Fields, experts: Experts | None, layers: int) -> tuple[int, ...]:
+    """The size in each layer, or nothing if all have the same."""
+    key = "feed_forward_length"
+    stated = fields.get(key)
+    if not isinstance(stated, list | np.ndarray):
+        return ()
+    if experts is not None:
+        raise fields.wrong(key)
+    if len(stated) != layers or not all(isinstance(one, int | np.integer) for one in stated):
+        raise fields.wrong(key)
+    if not all(0 < one <= _MOST_WIDTH for one in stated):
+        raise fields.wrong(key)
+    return tuple(int(one) for one in stated)
+
+
+def _sharing(fields: Fields, windows: tuple[int | None, ...]) -> int:
+    """The number of last layers that use keys and values of others."""
+    key = "attention.shared_kv_layers"
+    count = fields.count(key, most=len(windows) - 1)
+    kinds = [window is None for window in windows]
+    if not {*kinds[len(kinds) - count :]} <= {*kinds[: len(kinds) - count]}:
+        raise fields.wrong(key)
+    return count
 
 
 def _vocab_size(fields: Fields, file: ModelFile) -> int:

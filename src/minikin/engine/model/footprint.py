@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -76,11 +77,21 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
     if isinstance(stated, list | np.ndarray):  # 0 for layers without attention
         counts = [int(one) for one in stated if isinstance(one, int | np.integer) and one > 0]
         attending, kv_heads = len(counts), max(counts, default=0)
+    numbers = attending * kv_heads * width
+    local = metadata.get(f"{family}.attention.sliding_window_pattern")
+    if (near := field("attention.key_length_swa")) and isinstance(local, list | np.ndarray):
+        each = stated if isinstance(stated, list | np.ndarray) else repeat(kv_heads)
+        own = layers - field("attention.shared_kv_layers")
+        numbers = sum(
+            int(count) * (near if windowed else width)
+            for count, windowed in zip(each, local[: max(own, 0)], strict=False)
+            if isinstance(count, int | np.integer)
+        )
     tokens = min(field("context_length"), CACHED_TOKENS)
     bytes_each = 2 if native else _dense()  # native layers cache bfloat16
     recurring = layers if parallel else layers - attending
     states = STATES * 4 * recurring * _state_size(field)
-    return 2 * attending * kv_heads * width * tokens * bytes_each + states
+    return 2 * numbers * tokens * bytes_each + states
 
 
 def _state_size(field: Callable[[str], int]) -> int:

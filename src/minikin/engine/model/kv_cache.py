@@ -17,9 +17,9 @@ from minikin.engine.model.block import BLOCK
 class KVCache:
     """Keys and values in blocks of BLOCK slots, bfloat16 as uint16, in the layout of a matrix unit.
 
-    Keys are [layers, blocks, kv_heads, head_dim / 2, BLOCK, 2], values [layers, blocks, kv_heads,
-    BLOCK / 2, head_dim, 2]: the dimension that a product sums over is in pairs. The layers are
-    those with attention. Those with a recurrence have states, [layers, rooms, size] float32.
+    Keys are [blocks, kv_heads, head_dim / 2, BLOCK, 2], values [blocks, kv_heads, BLOCK / 2,
+    head_dim, 2], one array for each layer with attention: the dimension that a product sums over is
+    in pairs. Layers with a recurrence have states, [layers, rooms, size] float32.
     """
 
     value_bytes = 2
@@ -27,10 +27,17 @@ class KVCache:
     def __init__(self, architecture: Architecture, tokens: int, rooms: int) -> None:
         a = architecture
         self.blocks, self.rooms = tokens // BLOCK, rooms if a.recurrence else 0
-        most = sum(a.attends), self.blocks, a.kv_heads
         self.states = new_states(a, rooms)
-        self.keys = lazy_zeros(*most, a.head_dim // 2, BLOCK, 2, dtype=np.uint16)
-        self.values = lazy_zeros(*most, BLOCK // 2, a.head_dim, 2, dtype=np.uint16)
+        self.keys, self.values = (
+            [lazy_zeros(self.blocks, *shape, dtype=np.uint16) for shape in shapes]
+            for shapes in block_shapes(a)
+        )
+
+
+def block_shapes(a: Architecture) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
+    """The shapes of a block of keys, and of values, for each layer that has some."""
+    keys = [(count, dim // 2, BLOCK, 2) for count, dim in a.cached_heads]
+    return keys, [(count, BLOCK // 2, dim, 2) for count, dim in a.cached_heads]
 
 
 def new_states(a: Architecture, rooms: int) -> np.ndarray:

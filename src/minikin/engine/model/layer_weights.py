@@ -40,9 +40,38 @@ class AttentionWeights:
     query_norm: np.ndarray | None = None
     """[head_dim]: the norm of each head. [heads * head_dim]: of all heads together."""
     key_norm: np.ndarray | None = None
+    value_norm: np.ndarray | None = None
+    """[head_dim]: ones, the norm of each head of values."""
     sinks: np.ndarray | None = None
     """[heads]. See `AttentionForm`."""
     output: Matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """The norms of a mixture and of the feed-forward beside it. Each is [hidden].
+
+    Both read the residual stream, and the sum of both has the layer's norm.
+    """
+
+    before: np.ndarray
+    """Of what the experts read."""
+    dense: np.ndarray
+    """Of what the feed-forward adds."""
+    mixed: np.ndarray
+    """Of what the experts add."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputWeights:
+    """What a layer adds for its own input, see `LayerInputs`: output(gelu(gate(x)) * input)."""
+
+    gate: Matrix
+    """Hidden -> the size of the input."""
+    output: Matrix
+    """And back."""
+    norm: np.ndarray
+    """[hidden]: of what is added."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,5 +89,9 @@ class LayerWeights:
     """Hidden -> gate and up, in this order."""
     down: Matrix
     mixture: Mixture | None = None
-    """Replaces `gate_up` and `down`, which are then those of its first expert."""
+    """Replaces `gate_up` and `down`, which are then those of its first expert, or is beside."""
+    beside: Beside | None = None
     feed_forward_post_norm: np.ndarray | None = None
+    own_input: InputWeights | None = None
+    scale: float = 1.0
+    """The factor for the residual stream after the layer."""

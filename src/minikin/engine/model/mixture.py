@@ -26,10 +26,14 @@ class Mixture:
     """[experts, hidden] float32: the scores of the experts are nearly equal at times.
 
     With `gated`, the gate of the shared experts is one more row."""
+    router_norm: np.ndarray | None = None
+    """[hidden]: of the norm of what the router reads. None: it reads what the experts do."""
     router_bias: np.ndarray | None = None
     """[experts] float32."""
     correction: np.ndarray | None = None
     """[experts] float32: added to the weights for the choice of experts only (DeepSeek-V3)."""
+    expert_scales: np.ndarray | None = None
+    """[experts] float32: a further factor for the weight of each expert."""
     experts: tuple[Expert, ...]
     """The last of them are shared."""
     used: int

@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from minikin.engine.model.architecture import Architecture
+from minikin.engine.model.architecture import Architecture, Heads
 from minikin.engine.model.batch import Batch
 from minikin.engine.model.kv_cache import KVCache
-from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
+from minikin.engine.model.layer_weights import (
+    AttentionWeights,
+    Beside,
+    LatentWeights,
+    LayerWeights,
+)
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
 from minikin.engine.model.recurrence import Memory
 from minikin.engine.model.recurrent_weights import RecurrentWeights
 from minikin.engine.model.rope import Rope, rotary_tables
-from minikin.engine.model.weights import Weights
+from minikin.engine.model.weights import LayerInputs, Weights
 from minikin.engine.native import contract
 from minikin.engine.native.arrays import address, empty, optional
 from minikin.engine.native.contract import (
@@ -50,17 +55,19 @@ class _Room:
         used = a.experts.used + a.experts.shared if a.experts else 0
         # A row is there once for each of its experts. The rows of an expert start with a new tile.
         inside = rows * used + TILE * (a.experts.count + a.experts.shared) if a.experts else rows
-        widest = max(a.feed_forward, a.dense_feed_forward)
+        widest = max(a.feed_forward, a.dense_feed_forward, a.layer_inputs)
         self._times = max(1, used)
         self.normed = Inputs(kernels, rows, a.hidden)
         outputs, inputs = (a.recurrence.outputs, a.recurrence.inputs) if a.recurrence else (0, 0)
-        self.attended = Inputs(kernels, rows, max(a.heads * a.value_dim, outputs))
+        widths = [_outputs(a, heads) * a.heads for heads in a.layer_heads]
+        self.attended = Inputs(kernels, rows, max(*widths, outputs))
         vector = max(a.latent.rank, a.latent.query_rank) if a.latent else 0
         self.latent = Inputs(kernels, rows, vector)
         self.picked = Inputs(kernels, inside if used else 0, a.hidden)
         self.gated = Inputs(kernels, inside, widest)
-        heads = a.heads * (2 if a.gated_attention else 1) + 2 * a.kv_heads
-        self._qkv = empty(rows, max(heads * a.head_dim, inputs))
+        queries = a.heads * (2 if a.gated_attention else 1)
+        made = [(queries + 2 * keys) * dim for keys, dim in a.layer_heads]
+        self._qkv = empty(rows, max(*made, inputs))
         self._compressed, self._expanded = (empty(rows, width) for width in _latent_widths(a))
         self._rates = empty(rows, -(-_rates(a) // GROUP) * GROUP)
         self._gate_up = empty(inside, 2 * widest)
@@ -68,29 +75,36 @@ class _Room:
         self._results = empty(rows * used, a.hidden)
         self._partial = empty(0)
         self._added = empty(rows if a.layer_tensors else 0, a.hidden)
+        beside = a.experts is not None and a.experts.beside
+        self._beside = empty(rows if beside else 0, a.hidden)
         self._units = empty(rows + 1, dtype=np.int32)
 
-    def struct(self, a: Architecture, batch: Batch) -> contract.Room:
+    def struct(self, a: Architecture, batch: Batch, own_inputs: np.ndarray | None) -> contract.Room:
         """The C struct for a step of this batch."""
         for inputs in (self.normed, self.attended, self.latent):
             inputs.split(batch.few)
         self.gated.split(batch.few * self._times)
         if batch.few:
-            share = TILE // (a.heads // a.kv_heads)
-            exact = (span for span in batch.spans if span[0] < batch.few)
-            units = sum(-(-(stop - start) // share) for start, stop in exact)
-            longest = int(batch.positions[: batch.few].max()) + 1
-            parts = units * a.kv_heads * -(-longest // PART)
-            if len(self._partial) < parts:
-                self._partial = empty(parts, TILE * (a.head_dim + 2))
-        parts = (self._qkv, self._gate_up, self._partial, self._added, self._units)
+            needed = max(_partial_size(a, heads, batch) for heads in {*a.layer_heads})
+            if len(self._partial) < needed:
+                self._partial = empty(needed)
+        parts = (self._qkv, self._gate_up, self._partial, self._added, self._beside, self._units)
         return contract.Room(
             self.normed.struct, self.attended.struct, self.gated.struct,
             *map(address, parts),
             self.picked.struct, address(self._choices), address(self._results),
             address(self._rates), self.latent.struct,
-            address(self._compressed), address(self._expanded),
+            address(self._compressed), address(self._expanded), optional(own_inputs),
         )  # fmt: skip
+
+
+def _partial_size(a: Architecture, heads: Heads, batch: Batch) -> int:
+    """The floats of all parts of a step's exact rows."""
+    share = TILE // (a.heads // heads.keys)
+    exact = (span for span in batch.spans if span[0] < batch.few)
+    units = sum(-(-(stop - start) // share) for start, stop in exact)
+    longest = int(batch.positions[: batch.few].max()) + 1
+    return units * heads.keys * -(-longest // PART) * TILE * (heads.dim + 2)
 
 
 class _Experts:
@@ -105,7 +119,8 @@ class _Experts:
             len(mixture.experts), mixture.used + mixture.shared, mixture.shared,
             mixture.gated, mixture.normalized, mixture.sigmoid,
             mixture.groups, mixture.used_groups, mixture.scale,
-            optional(mixture.correction), address(mixture.router),
+            optional(mixture.correction), optional(mixture.router_norm),
+            optional(mixture.expert_scales), address(mixture.router),
             optional(mixture.router_bias), *map(ctypes.addressof, self._matrices),
         )  # fmt: skip
 
@@ -122,13 +137,14 @@ class NativeLayers:
         self.kernels = kernels
         self.architecture = architecture
         self.weights = weights
-        self._rotations = rotary_tables(a.ropes, a.context_length, a.head_dim)
+        dims = [heads.dim for heads in a.layer_heads]
+        self._rotations = rotary_tables(a.ropes, a.context_length, dims)
         self._unturned = Rope().table(a.context_length, a.head_dim) if a.late_norms else None
         self._head = weights.head.for_kernels
         self._model = contract.Model(
-            a.hidden, a.feed_forward, a.heads, a.kv_heads, a.head_dim, _ACTIVATIONS[a.activation],
-            a.norm_epsilon, a.attention_scale, a.attention_softcap or 0, a.plain_epsilon,
-            a.gated_attention, *_recurrence(a), *_latent(a), a.value_dim,
+            a.hidden, _ACTIVATIONS[a.activation], a.norm_epsilon, a.attention_scale,
+            a.attention_softcap or 0, a.plain_epsilon, *_recurrence(a), *_latent(a),
+            a.layer_inputs, a.layers * a.layer_inputs,
         )  # fmt: skip
         self._experts = [
             _Experts(layer.mixture) if layer.mixture else None for layer in weights.layers
@@ -145,11 +161,9 @@ class NativeLayers:
         return (
             all(one.packed is not None for one in (weights.embedding, weights.head))
             and weights.head.bias is None
+            and _fit_inputs(weights.layer_inputs)
             and all(_fits(layer) for layer in weights.layers)
-            and a.head_dim % GROUP == 0
-            and a.head_dim <= MOST_DIM
-            and a.heads // a.kv_heads <= MOST_SHARING
-            and a.value_dim % GROUP == 0
+            and all(_fit_heads(a, heads) for heads in {*a.layer_heads})
             and (a.recurrence is None or a.recurrence.channels % GROUP == 0)
             and (not isinstance(a.recurrence, Memory) or _fits_memory(a.recurrence))
         )
@@ -170,10 +184,29 @@ class NativeLayers:
             rows, *map(address, arrays), batch.few, address(batch.stretches), address(batch.chains),
             len(batch.spans),
         )  # fmt: skip
+        own = self._own_inputs(x, batch)
         self.kernels.library.run_layers(
             ctypes.byref(self._model), self._layers, len(self._layers), ctypes.byref(step),
-            ctypes.byref(self._room.struct(self.architecture, batch)), address(x),
+            ctypes.byref(self._room.struct(self.architecture, batch, own)), address(x),
         )  # fmt: skip
+
+    def _own_inputs(self, x: np.ndarray, batch: Batch) -> np.ndarray | None:
+        """See `LayerInputs`: [rows, layers * size] float32, from embeddings x [rows, hidden]."""
+        parts, a, rows = self.weights.layer_inputs, self.architecture, len(x)
+        if parts is None:
+            return None
+        projection, normed = parts.projection.for_kernels, self._room.normed
+        normed.split(batch.few)
+        self.kernels.write(x, normed)
+        made = empty(rows, projection.outputs)
+        self.kernels.matmul(projection, normed, made, rows)
+        made = made[:, : a.layers * a.layer_inputs].reshape(rows, a.layers, a.layer_inputs)
+        squares = np.square(made).mean(axis=-1, keepdims=True)
+        made /= np.sqrt(squares + np.float32(a.plain_epsilon * a.hidden))
+        made *= parts.norm
+        table = parts.table.for_kernels.rows(batch.tokens).reshape(made.shape)
+        made += table * np.float32(a.layer_inputs**0.5)
+        return (made * np.float32(2**-0.5)).reshape(rows, -1)
 
     def logits(self, x: np.ndarray, few: int) -> np.ndarray:
         """[R, vocabulary] float32 from x [R, hidden] float32 after the last layer.
@@ -206,12 +239,14 @@ class NativeLayers:
             layer.feed_forward_post_norm, *_head_norms(attention), *early,
             attention and attention.sinks,
         )  # fmt: skip
-        query_norm, _ = _head_norms(attention)
-        wide = query_norm is not None and len(query_norm) > a.head_dim
+        query_norm = attention and attention.query_norm
+        heads = a.layer_heads[i]
+        wide = query_norm is not None and len(query_norm) > heads.dim
         return contract.Layer(
             *map(optional, vectors),
             *(_struct(matrix) if matrix else contract.Matrix() for matrix in _matrices(layer)),
             experts.struct if experts else contract.Mixture(),
+            *_beside_fields(layer.beside),
             *(address(part[place]) if attention else None for part in (cache.keys, cache.values)),
             *map(address, (*queries, *keys)),
             *_convolution_fields(recurrence),
@@ -220,6 +255,12 @@ class NativeLayers:
             _latent_struct(attention and attention.latent),
             a.windows[i] or 0,
             wide,
+            contract.Heads(
+                a.heads, *heads, heads.keys * a.has_keys[i], _outputs(a, heads), a.gated_attention
+            ),
+            layer.scale,
+            *_input_fields(layer),
+            i * a.layer_inputs,
         )  # fmt: skip
 
 
@@ -281,8 +322,20 @@ def _matrices(layer: LayerWeights) -> tuple[Matrix | None, ...]:
 
 
 def _head_norms(attention: AttentionWeights | None) -> tuple[np.ndarray | None, ...]:
-    """Of queries and keys."""
-    return (attention.query_norm, attention.key_norm) if attention else (None, None)
+    """Of queries, keys and values."""
+    if attention is None:
+        return (None,) * 3
+    return attention.query_norm, attention.key_norm, attention.value_norm
+
+
+def _outputs(a: Architecture, heads: Heads) -> int:
+    """The numbers of a head's output."""
+    return a.latent.value_dim if a.latent else heads.dim
+
+
+def _fit_heads(a: Architecture, heads: Heads) -> bool:
+    sizes = heads.dim % GROUP == 0 and heads.dim <= MOST_DIM and _outputs(a, heads) % GROUP == 0
+    return sizes and a.heads // heads.keys <= MOST_SHARING
 
 
 def _convolution_fields(recurrence: RecurrentWeights | None) -> tuple[int | None, ...]:
@@ -301,8 +354,32 @@ def _memory_fields(recurrence: RecurrentWeights | None) -> tuple[Any, ...]:
     return _struct(own.rates), *map(optional, vectors)
 
 
+def _beside_fields(beside: Beside | None) -> tuple[int | None, ...]:
+    """The fields of `struct layer` on a mixture beside a feed-forward."""
+    if beside is None:
+        return (None,) * 3
+    return tuple(map(address, (beside.before, beside.dense, beside.mixed)))
+
+
+def _input_fields(layer: LayerWeights) -> tuple[contract.Matrix, contract.Matrix, int | None]:
+    """The fields of `struct layer` on the layer's own input."""
+    own = layer.own_input
+    if own is None:
+        return contract.Matrix(), contract.Matrix(), None
+    return _struct(own.gate), _struct(own.output), address(own.norm)
+
+
+def _fit_inputs(parts: LayerInputs | None) -> bool:
+    if parts is None:
+        return True
+    whole = all(one.packed is not None for one in (parts.table, parts.projection))
+    return whole and len(parts.norm) % GROUP == 0
+
+
 def _fits(layer: LayerWeights) -> bool:
     matrices = [matrix for matrix in _matrices(layer) if matrix]
+    if layer.own_input is not None:
+        matrices += [layer.own_input.gate, layer.own_input.output]
     memory = layer.recurrence and layer.recurrence.memory
     if memory is not None and memory.rates.packed is None:
         return False

@@ -51,13 +51,17 @@ class Rope:
         return cosine * factor, sine * factor
 
 
-def rotary_tables(ropes: Run[Rope], positions: int, head_dim: int) -> list[tuple[Table, Table]]:
+def rotary_tables(
+    ropes: Run[Rope], positions: int, head_dims: Run[int]
+) -> list[tuple[Table, Table]]:
     """The tables of queries and of keys of each layer. Equal ones are shared."""
-    tables: dict[Rope, tuple[Table, Table]] = {}
-    for rope in set(ropes):
+    tables: dict[tuple[Rope, int], tuple[Table, Table]] = {}
+    each = [*zip(ropes, head_dims, strict=True)]
+    for rope, head_dim in set(each):
         keys = rope.table(positions, head_dim)
-        tables[rope] = rope.query_table(positions, head_dim) if rope.growth else keys, keys
-    return [tables[rope] for rope in ropes]
+        queries = rope.query_table(positions, head_dim) if rope.growth else keys
+        tables[rope, head_dim] = queries, keys
+    return [tables[one] for one in each]
 
 
 def read_ropes(
@@ -66,9 +70,13 @@ def read_ropes(
     family: Family,
     windows: tuple[int | None, ...],
     head_dim: int,
+    local_dim: int,
     context: int,
 ) -> tuple[Rope, ...]:
-    """The RoPE of each layer, from a file. Raises ModelFileError."""
+    """The RoPE of each layer, from a file. Raises ModelFileError.
+
+    `local_dim` is the size of a head in layers with a window, `head_dim` in others.
+    """
     if family.stated_positions and not fields.flag("rope.scaling.finetuned", True):
         return (Rope(),) * len(windows)
     dimensions = fields.whole("rope.dimension_count", head_dim, most=head_dim)
@@ -79,6 +87,10 @@ def read_ropes(
     if family.has_local_rope:
         own = family.local_rope_base or _base(fields, "rope.freq_base", 10_000.0)
         base = _base(fields, "rope.freq_base_swa", own)
+        if family.global_heads:
+            dimensions = fields.whole("rope.dimension_count_swa", local_dim, most=local_dim)
+            if dimensions % 2:
+                raise fields.wrong("rope.dimension_count_swa")
         near = Rope(tuple(_frequencies(dimensions, base).tolist()))
     if family.unplaced_global and any(windows):
         far = Rope()

@@ -12,7 +12,13 @@ import numpy as np
 
 from minikin.engine.model.architecture import Architecture, Experts
 from minikin.engine.model.latent import Latent
-from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
+from minikin.engine.model.layer_weights import (
+    AttentionWeights,
+    Beside,
+    InputWeights,
+    LatentWeights,
+    LayerWeights,
+)
 from minikin.engine.model.matrix import Matrix, Part, pack
 from minikin.engine.model.mixture import Expert, Mixture
 from minikin.engine.model.recurrent_weights import RecurrentLoader
@@ -26,6 +32,22 @@ from minikin.model_file.model_file import ModelFile
 
 
 @dataclass(frozen=True, kw_only=True)
+class LayerInputs:
+    """What makes an input for each layer from a token and from its embedding (Gemma 3n, Gemma 4).
+
+    With n the size of an input and m that of a hidden state, it is
+    (norm(projection(embedding) / sqrt(m)) + sqrt(n) table(token)) / sqrt(2).
+    """
+
+    table: Matrix
+    """One row for each token: the inputs of all layers."""
+    projection: Matrix
+    """Hidden -> the same."""
+    norm: np.ndarray
+    """[n]: of each input."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """A complete model."""
 
@@ -35,6 +57,7 @@ class Weights:
     norm: np.ndarray
     head: Matrix
     """Hidden -> logits."""
+    layer_inputs: LayerInputs | None = None
 
 
 def load_weights(
@@ -85,40 +108,79 @@ class _Loader:
             layers=tuple(self._layer(i) for i in range(a.layers)),
             norm=self.tensors.vector(a.final_norm, a.hidden) / np.float32(a.logit_scale),
             head=embedding if tied else self._linear(a.hidden, MatrixPart("output", a.vocab_size)),
+            layer_inputs=self._layer_inputs() if a.layer_inputs else None,
         )
         after = range(a.layers, a.layers + a.skipped_layers)
-        self.tensors.check_all_taken([f"blk.{i}." for i in after])
+        unused = [f"blk.{i}." for i in after]
+        for i in range(a.layers - a.sharing, a.layers):
+            unused += [f"blk.{i}.attn_{name}" for name in ("k.", "v.", "k_norm.")]
+        self.tensors.check_all_taken(unused)
         return weights
+
+    def _layer_inputs(self) -> LayerInputs:
+        a = self.architecture
+        width = a.layers * a.layer_inputs
+        return LayerInputs(
+            table=self._linear(width, MatrixPart("per_layer_token_embd", a.vocab_size)),
+            projection=self._linear(a.hidden, MatrixPart("per_layer_model_proj", width)),
+            norm=self.tensors.vector("per_layer_proj_norm.weight", a.layer_inputs),
+        )
 
     def _layer(self, i: int) -> LayerWeights:
         a, at = self.architecture, f"blk.{i}"
         for name in a.layer_tensors if a.attends[i] else ():
-            if f"{at}.{name}" not in self.tensors:
+            of_keys = name.startswith("attn_k")
+            if f"{at}.{name}" not in self.tensors and (a.has_keys[i] or not of_keys):
                 raise ModelFileError(f"The model file lacks the tensor {at}.{name}.")
         mixture = self._mixture(at, a.experts) if a.experts and i >= a.experts.first else None
-        gate_up, down = mixture.experts[0] if mixture else self._feed_forward(at)
+        beside = a.experts is not None and a.experts.beside
+        if mixture is None or beside:
+            gate_up, down = self._feed_forward(i)
+        else:
+            gate_up, down = mixture.experts[0]
+        scale = self._optional(at, "layer_output_scale.weight", 1)
         return LayerWeights(
             attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
-            attention=self._attention(at) if a.attends[i] else None,
+            attention=self._attention(i) if a.attends[i] else None,
             recurrence=self._recurrent.load(at) if a.recurs[i] else None,
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
             feed_forward_norm=self._norm_before(f"{at}.{a.feed_forward_norm}"),
             gate_up=gate_up,
             down=down,
             mixture=mixture,
+            beside=self._beside(at) if beside else None,
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
+            own_input=self._own_input(at) if a.layer_inputs else None,
+            scale=1.0 if scale is None else float(scale[0]),
         )
 
-    def _attention(self, at: str) -> AttentionWeights:
+    def _beside(self, at: str) -> Beside:
+        before, dense, mixed = (
+            self.tensors.vector(f"{at}.{name}.weight", self.architecture.hidden)
+            for name in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")
+        )
+        return Beside(before=before, dense=dense, mixed=mixed)
+
+    def _own_input(self, at: str) -> InputWeights:
         a = self.architecture
+        return InputWeights(
+            gate=self._linear(a.hidden, MatrixPart(f"{at}.inp_gate", a.layer_inputs)),
+            output=self._linear(a.layer_inputs, MatrixPart(f"{at}.proj", a.hidden)),
+            norm=self.tensors.vector(f"{at}.post_norm.weight", a.hidden),
+        )
+
+    def _attention(self, i: int) -> AttentionWeights:
+        a, at = self.architecture, f"blk.{i}"
         if a.latent:
             return self._latent_attention(at, a.latent)
+        (keys, dim), own = a.layer_heads[i], a.has_keys[i]
         return AttentionWeights(
-            qkv=self._qkv(at),
-            query_norm=self._head_norm(at, "attn_q_norm.weight", a.heads),
-            key_norm=self._head_norm(at, "attn_k_norm.weight", a.kv_heads),
+            qkv=self._gated_qkv(at) if a.gated_attention else self._qkv(i),
+            query_norm=self._head_norm(i, "attn_q_norm.weight", a.heads),
+            key_norm=self._head_norm(i, "attn_k_norm.weight", keys) if own else None,
+            value_norm=np.ones(dim, np.float32) if a.value_norms and own else None,
             sinks=self._optional(at, "attn_sinks.weight", a.heads),
-            output=self._linear(a.heads * a.head_dim, MatrixPart(f"{at}.attn_output", a.hidden)),
+            output=self._linear(a.heads * dim, MatrixPart(f"{at}.attn_output", a.hidden)),
         )
 
     def _latent_attention(self, at: str, form: Latent) -> AttentionWeights:
@@ -192,11 +254,11 @@ class _Loader:
         a = self.architecture
         return self.tensors.vector(name, a.hidden) if a.norm_before else None
 
-    def _head_norm(self, at: str, name: str, heads: int) -> np.ndarray | None:
-        """The norm of each of `heads` heads, or of all together."""
-        a = self.architecture
-        count = heads if self.tensors.size(f"{at}.{name}") > a.head_dim else 1
-        norm, order = self._optional(at, name, count * a.head_dim), a.rotary_order(count)
+    def _head_norm(self, i: int, name: str, heads: int) -> np.ndarray | None:
+        """The norm of each of `heads` heads of a layer, or of all together."""
+        a, dim, at = self.architecture, self.architecture.layer_heads[i].dim, f"blk.{i}"
+        count = heads if self.tensors.size(f"{at}.{name}") > dim else 1
+        norm, order = self._optional(at, name, count * dim), a.rotary_order(count, i)
         return norm if norm is None or order is None else norm[order]
 
     def _gated_qkv(self, at: str) -> Matrix:
@@ -214,16 +276,19 @@ class _Loader:
             MatrixPart(f"{at}.attn_q", 2 * len(rows), order=apart + a.head_dim),
         )
 
-    def _qkv(self, at: str) -> Matrix:
-        a = self.architecture
-        if a.gated_attention:
-            return self._gated_qkv(at)
+    def _qkv(self, i: int) -> Matrix:
+        a, (keys, dim), at = self.architecture, self.architecture.layer_heads[i], f"blk.{i}"
         fused = f"{at}.attn_qkv.weight" in self.tensors
-        counts = {"attn_q": a.heads, "attn_k": a.kv_heads, "attn_v": a.kv_heads}
-        whole, start = sum(counts.values()) * a.head_dim, 0
+        same = a.keys_as_values and f"{at}.attn_v.weight" not in self.tensors
+        each = (
+            ("attn_q", a.heads, a.rotary_order(a.heads, i)),
+            ("attn_k", keys, a.rotary_order(keys, i)),
+            ("attn_k" if same else "attn_v", keys, None),
+        )[: 3 if a.has_keys[i] else 1]
+        whole, start = sum(heads for _, heads, _ in each) * dim, 0
         parts: list[MatrixPart] = []
-        for name, heads in counts.items():
-            rows, order = heads * a.head_dim, None if name == "attn_v" else a.rotary_order(heads)
+        for name, heads, order in each:
+            rows = heads * dim
             if fused:
                 parts.append(MatrixPart(f"{at}.attn_qkv", rows, start, whole, order))
             else:
@@ -231,10 +296,10 @@ class _Loader:
             start += rows
         return self._linear(a.hidden, *parts)
 
-    def _feed_forward(self, at: str) -> tuple[Matrix, Matrix]:
-        a = self.architecture
+    def _feed_forward(self, i: int) -> tuple[Matrix, Matrix]:
+        a, at = self.architecture, f"blk.{i}"
         # In Phi, both are one tensor, in this order.
-        size = a.dense_feed_forward or a.feed_forward
+        size = a.dense_size(i)
         parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up", size)
         gate_up = self._linear(a.hidden, *parts, gated=True)
         return gate_up, self._linear(size, MatrixPart(f"{at}.ffn_down", a.hidden))
@@ -255,8 +320,10 @@ class _Loader:
             router=self._router(
                 router, f"{at}.ffn_gate_inp_shexp.weight" if experts.gated else None
             ),
+            router_norm=self._router_norm(at) if experts.beside else None,
             router_bias=self._bias((router,)),
             correction=self.tensors.vector(correction, experts.count) if known else None,
+            expert_scales=self._scales(f"{down.name}.scale", experts) if experts.beside else None,
             experts=(*map(Expert, before, after), *self._shared(at, experts.shared)),
             used=experts.used,
             shared=experts.shared,
@@ -267,6 +334,14 @@ class _Loader:
             groups=experts.groups,
             used_groups=experts.used_groups,
         )
+
+    def _router_norm(self, at: str) -> np.ndarray:
+        """With the factor for what it reads, which files do not contain."""
+        hidden = self.architecture.hidden
+        return self.tensors.vector(f"{at}.ffn_gate_inp.scale", hidden) * np.float32(hidden**-0.5)
+
+    def _scales(self, name: str, experts: Experts) -> np.ndarray | None:
+        return self.tensors.vector(name, experts.count) if name in self.tensors else None
 
     def _shared(self, at: str, count: int) -> Iterator[Expert]:
         """A wide feed-forward of all rows, as `count` experts of the usual size."""

@@ -10,30 +10,29 @@
 
 struct attention {
     const struct model *model;
+    const struct layer *layer;
     const struct step *step;
     float *qkv;  // [rows, row_heads, dim]
-    const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
-    const float *sinks;  // [heads] or NULL: a score that adds to a row's total alone (gpt-oss)
-    int64_t window;  // tokens that a row sees, including its own; 0: all before it
-    uint16_t *keys, *values;
     struct inputs out;  // [rows, heads * outputs]
-    const int32_t *units;
+    int32_t *units;     // [rows + 1]
     // The rows below step->few look at PART keys at a time, so that all threads have work. They are
     // the first units.
     int64_t few_units, parts;
     float *partial;
 };
 
-// The heads of a row of queries, keys, values and gates.
-static inline int64_t row_heads(const struct model *m) {
-    return (m->gated ? 2 : 1) * m->heads + 2 * m->kv_heads;
+static inline int64_t row_heads(const struct heads *h) {
+    return (h->gated ? 2 : 1) * h->count + 2 * h->stored;
 }
+
+// The query heads of a key head.
+static inline int64_t sharing(const struct heads *h) { return h->count / h->keys; }
 
 // Rotate each pair (i, i + dim / 2) by the angle of its position.
 static inline void rotate(
     const struct attention *a, const float *cosine, const float *sine, int64_t row, const float *x,
     uint16_t *out) {
-    const int64_t half = a->model->dim / 2, angle = a->step->positions[row] * half;
+    const int64_t half = a->layer->heads.dim / 2, angle = a->step->positions[row] * half;
     for (int64_t i = 0; i < half; i += 16) {
         floats left = v_load(x + i), right = v_load(x + half + i);
         floats c = v_load(cosine + angle + i), n = v_load(sine + angle + i);
@@ -44,20 +43,21 @@ static inline void rotate(
 
 // Store the keys and values of a row in its slot.
 static void store_row(const struct attention *a, int64_t r) {
-    const struct model *m = a->model;
-    const int64_t dim = m->dim, offset = a->step->slots[r] % BLOCK;
-    const int64_t block = a->step->slots[r] / BLOCK * m->kv_heads * dim * BLOCK;
-    const float *key = a->qkv + (r * row_heads(m) + m->heads) * dim;
-    const float *value = key + m->kv_heads * dim;
+    const struct layer *layer = a->layer;
+    const struct heads *own = &layer->heads;
+    const int64_t dim = own->dim, offset = a->step->slots[r] % BLOCK;
+    const int64_t block = a->step->slots[r] / BLOCK * own->keys * dim * BLOCK;
+    const float *key = a->qkv + (r * row_heads(own) + own->count) * dim;
+    const float *value = key + own->keys * dim;
     // A NaN would spoil other rows, which multiply this slot by zero.
     const floats most = v_all(3e38f), least = v_all(-3e38f);
-    for (int64_t h = 0; h < m->kv_heads; h++) {
+    for (int64_t h = 0; h < own->stored; h++) {
         uint16_t turned[MOST_DIM];
-        rotate(a, a->cosine, a->sine, r, key + h * dim, turned);
-        uint16_t *keys = a->keys + block + h * dim * BLOCK;
+        rotate(a, layer->cosine, layer->sine, r, key + h * dim, turned);
+        uint16_t *keys = layer->keys + block + h * dim * BLOCK;
         for (int64_t i = 0; i < dim / 2; i++)
             memcpy(keys + (i * BLOCK + offset) * 2, turned + 2 * i, 4);
-        uint16_t *values = a->values + block + h * dim * BLOCK + offset / 2 * dim * 2;
+        uint16_t *values = layer->values + block + h * dim * BLOCK + offset / 2 * dim * 2;
         for (int64_t i = 0; i < dim; i += 16) {
             const floats v = v_load(value + h * dim + i);
             v_store_every_other(values + 2 * i, v_min(v_max(v, least), most), offset % 2);
@@ -128,29 +128,30 @@ struct unit {
 };
 
 static void begin_unit(struct unit *u, const struct attention *a, int64_t index) {
-    const struct model *m = a->model;
+    const struct heads *h = &a->layer->heads;
     const struct step *s = a->step;
+    const int64_t window = a->layer->window;
     u->a = a;
-    u->kv = index % m->kv_heads;
-    u->first = a->units[index / m->kv_heads];
-    u->end = a->units[index / m->kv_heads + 1];
-    u->queries = (u->end - u->first) * (m->heads / m->kv_heads);
+    u->kv = index % h->keys;
+    u->first = a->units[index / h->keys];
+    u->end = a->units[index / h->keys + 1];
+    u->queries = (u->end - u->first) * sharing(h);
     u->length = s->positions[u->end - 1] + 1;
-    u->begin = a->window ? larger(0, s->positions[u->first] + 1 - a->window) : 0;
+    u->begin = window ? larger(0, s->positions[u->first] + 1 - window) : 0;
     u->blocks = s->blocks + s->starts[u->first];
-    memset(u->sums, 0, TILE * m->dim * sizeof *u->sums);
+    memset(u->sums, 0, TILE * h->dim * sizeof *u->sums);
     for (int64_t q = 0; q < u->queries; q++) u->top[q] = -INFINITY, u->total[q] = 0;
 }
 
 // The rotated queries of a unit as tiles [dim / 32][16][32].
 static void turn_queries(const struct unit *u, uint16_t *tiles) {
-    const struct model *m = u->a->model;
-    const int64_t dim = m->dim, share = m->heads / m->kv_heads;
+    const struct layer *layer = u->a->layer;
+    const int64_t dim = layer->heads.dim, share = sharing(&layer->heads);
     for (int64_t q = 0; q < u->queries; q++) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
-        const float *query = u->a->qkv + (row * row_heads(m) + head) * dim;
+        const float *query = u->a->qkv + (row * row_heads(&layer->heads) + head) * dim;
         uint16_t turned[MOST_DIM];
-        rotate(u->a, u->a->query_cosine, u->a->query_sine, row, query, turned);
+        rotate(u->a, layer->query_cosine, layer->query_sine, row, query, turned);
         for (int64_t j = 0; j < dim / GROUP; j++)
             memcpy(tiles + j * TILE_VALUES + q * GROUP, turned + j * GROUP, 2 * GROUP);
     }
@@ -158,27 +159,28 @@ static void turn_queries(const struct unit *u, uint16_t *tiles) {
 
 // The offset of the block with token `t`, in the keys and in the values.
 static inline int64_t block_at(const struct unit *u, int64_t t) {
-    const struct model *m = u->a->model;
+    const struct heads *h = &u->a->layer->heads;
     const int64_t block = u->blocks[smaller(t, u->length - 1) / BLOCK];
-    return (block * m->kv_heads + u->kv) * m->dim * BLOCK;
+    return (block * h->keys + u->kv) * h->dim * BLOCK;
 }
 
 // Attend to up to SPAN keys from `t` on.
 static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_t here) {
     const struct attention *a = u->a;
-    const int64_t dim = a->model->dim, share = a->model->heads / a->model->kv_heads;
+    const struct layer *layer = a->layer;
+    const int64_t dim = layer->heads.dim, share = sharing(&layer->heads);
     const int64_t count = ceiling(here, BLOCK);
     uint16_t weights[TILE * SPAN] __attribute__((aligned(64)));
     float scores[TILE * SPAN] __attribute__((aligned(64)));
     const uint16_t *keys[SPAN / TILE], *values[SPAN / BLOCK];
     for (int64_t k = 0; k < ceiling(here, 64) * 64; k += TILE)
-        keys[k / TILE] = a->keys + block_at(u, t + k) + k % BLOCK * 2;
+        keys[k / TILE] = layer->keys + block_at(u, t + k) + k % BLOCK * 2;
     for (int64_t b = 0; b < count; b++) {
-        values[b] = a->values + block_at(u, t + b * BLOCK);
+        values[b] = layer->values + block_at(u, t + b * BLOCK);
         if (u->end - u->first > 1) continue;  // many rows find them in the cache
         ask_for(values[b], 2 * dim * BLOCK);
         if (t + SPAN + b * BLOCK < u->length)
-            ask_for(a->keys + block_at(u, t + SPAN + b * BLOCK), 2 * dim * BLOCK);
+            ask_for(layer->keys + block_at(u, t + SPAN + b * BLOCK), 2 * dim * BLOCK);
     }
     for (int64_t k = 0; k < here; k += 64)
         score_keys(query, keys + k / TILE, scores + k, dim, u->queries);
@@ -187,7 +189,7 @@ static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_
         if (cap) bend_scores(scores + q * SPAN, count * BLOCK, a->model->scale, cap);
         const int64_t seen = a->step->positions[u->first + q / share] + 1 - t;
         const float shrink = weigh_scores(
-            scores + q * SPAN, weights + q * SPAN, a->window ? larger(0, seen - a->window) : 0,
+            scores + q * SPAN, weights + q * SPAN, layer->window ? larger(0, seen - layer->window) : 0,
             smaller(seen, here), count * BLOCK, scale, u->top + q, u->total + q);
         for (int64_t d = 0; t && d < dim; d += 16) {
             float *sum = u->sums + q * dim + d;
@@ -200,31 +202,33 @@ static void attend_span(struct unit *u, const uint16_t *query, int64_t t, int64_
 
 static void write_unit(const struct unit *u) {
     const struct model *m = u->a->model;
-    const int64_t dim = m->dim, share = m->heads / m->kv_heads, groups = m->outputs / GROUP;
+    const struct heads *h = &u->a->layer->heads;
+    const float *sinks = u->a->layer->sinks;
+    const int64_t dim = h->dim, share = sharing(h), groups = h->outputs / GROUP;
     const float scale = (m->softcap ? 1 : m->scale) * LOG2_E;
     for (int64_t q = 0; q < u->queries; q++) {
         const int64_t row = u->first + q / share, head = u->kv * share + q % share;
-        const float sink = u->a->sinks ? exp2f(u->a->sinks[head] * LOG2_E - u->top[q] * scale) : 0;
+        const float sink = sinks ? exp2f(sinks[head] * LOG2_E - u->top[q] * scale) : 0;
         const floats divisor = v_all(1.0f / (u->total[q] + sink));
-        const float *gates = u->a->qkv + ((row + 1) * row_heads(m) - m->heads) * dim;
+        const float *gates = u->a->qkv + ((row + 1) * row_heads(h) - h->count) * dim;
         for (int64_t j = 0; j < groups; j++) {
             const float *sum = u->sums + q * dim + j * GROUP;
             floats half[2] = {v_mul(v_load(sum), divisor), v_mul(v_load(sum + 16), divisor)};
             const float *gate = gates + head * dim + j * GROUP;
-            for (int i = 0; m->gated && i < 2; i++)
+            for (int i = 0; h->gated && i < 2; i++)
                 half[i] = times_sigmoid(half[i], v_load(gate + 16 * i));
-            write_group(&u->a->out, row, head * groups + j, m->heads * groups, half[0], half[1]);
+            write_group(&u->a->out, row, head * groups + j, h->count * groups, half[0], half[1]);
         }
     }
 }
 
 // The sums [queries][dim], tops and totals [queries] of each part are kept until all parts are done.
 static inline float *part_at(const struct unit *u, int64_t index, int64_t part) {
-    return u->a->partial + (index * u->a->parts + part) * TILE * (u->a->model->dim + 2);
+    return u->a->partial + (index * u->a->parts + part) * TILE * (u->a->layer->heads.dim + 2);
 }
 
 static void keep_part(const struct unit *u, float *kept) {
-    const int64_t values = u->queries * u->a->model->dim;
+    const int64_t values = u->queries * u->a->layer->heads.dim;
     memcpy(kept, u->sums, values * sizeof *kept);
     memcpy(kept + values, u->top, u->queries * sizeof *kept);
     memcpy(kept + values + u->queries, u->total, u->queries * sizeof *kept);
@@ -232,7 +236,7 @@ static void keep_part(const struct unit *u, float *kept) {
 
 static void attend_part(const void *job, int64_t chunk) {
     const struct attention *a = job;
-    const int64_t in_parts = a->few_units * a->model->kv_heads * a->parts;
+    const int64_t in_parts = a->few_units * a->layer->heads.keys * a->parts;
     const int64_t parts = chunk < in_parts ? a->parts : 1;
     const int64_t index = chunk < in_parts ? chunk / parts : chunk - in_parts + in_parts / a->parts;
     const int64_t part = chunk % parts;
@@ -243,7 +247,7 @@ static void attend_part(const void *job, int64_t chunk) {
     // Spans begin at multiples of SPAN, whichever rows share the unit: sums depend on their order.
     const int64_t from = larger(start, u.begin / SPAN * SPAN);
     for (int64_t t = from; u.end - u.first == 1 && t < smaller(to, from + SPAN); t += BLOCK)
-        ask_for(a->keys + block_at(&u, t), 2 * a->model->dim * BLOCK);
+        ask_for(a->layer->keys + block_at(&u, t), 2 * a->layer->heads.dim * BLOCK);
     uint16_t query[MOST_DIM / GROUP * TILE_VALUES] __attribute__((aligned(64)));
     turn_queries(&u, query);
     begin_tiles();
@@ -258,7 +262,7 @@ static void attend_part(const void *job, int64_t chunk) {
 // Join the parts of a unit, each with its share of the total.
 static void join_parts(const void *job, int64_t index) {
     const struct attention *a = job;
-    const int64_t dim = a->model->dim;
+    const int64_t dim = a->layer->heads.dim;
     const float scale = (a->model->softcap ? 1 : a->model->scale) * LOG2_E;
     struct unit u;
     begin_unit(&u, a, index);
@@ -279,25 +283,25 @@ static void join_parts(const void *job, int64_t index) {
     write_unit(&u);
 }
 
-// Cut a step's rows into units; returns how many there are, and how many of the few rows. `units` has
-// room for rows + 1.
-static int64_t make_units(
-    const struct model *m, const struct step *s, int32_t *units, int64_t *few_units) {
-    const int64_t most = TILE / (m->heads / m->kv_heads);
+// Cut the step's rows into units; returns how many there are.
+static int64_t make_units(struct attention *a) {
+    const struct step *s = a->step;
+    const int64_t most = TILE / sharing(&a->layer->heads);
     int64_t count = 0;
-    *few_units = 0;
+    a->few_units = 0;
     for (int64_t r = 0; r < s->rows; r++) {
-        if (!r || r == s->few || r - units[count - 1] == most || s->starts[r] != s->starts[r - 1])
-            units[count++] = r;
-        if (r < s->few) *few_units = count;
+        if (!r || r == s->few || r - a->units[count - 1] == most || s->starts[r] != s->starts[r - 1])
+            a->units[count++] = r;
+        if (r < s->few) a->few_units = count;
     }
-    units[count] = s->rows;
+    a->units[count] = s->rows;
     return count;
 }
 
-static void run_attention(const struct attention *a, int64_t units) {
+static void run_attention(struct attention *a) {
+    const int64_t units = make_units(a);
     run_chunks(store_chunk, a, ceiling(a->step->rows, rows_a_chunk(a->step->rows)));
-    const int64_t heads = a->model->kv_heads, few = a->few_units * heads;
+    const int64_t heads = a->layer->heads.keys, few = a->few_units * heads;
     run_chunks(attend_part, a, few * a->parts + units * heads - few);
     if (few && a->parts > 1) run_chunks(join_parts, a, few);
 }

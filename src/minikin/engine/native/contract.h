@@ -13,7 +13,7 @@ enum {
     TILE = 16,       // rows of a tile
     BLOCK = 32,      // tokens of a block of the cache
     PART = 512,      // keys that a step of few rows looks at in one piece
-    MOST_DIM = 256,  // of a head of attention
+    MOST_DIM = 512,  // of a head of attention
     MOST_KEYS = 256,  // of a key of a memory
 };
 
@@ -48,6 +48,8 @@ struct mixture {
     int64_t groups, used_groups;  // of experts; a row chooses from the best ones only
     float scale;          // of the shares
     const float *correction;  // [count - shared] or NULL: added to shares for the choice alone
+    const float *router_norm;  // [hidden] or NULL: of what the router reads, if not that of the layer
+    const float *scales;       // [count - shared] or NULL: further factors of shares
     const float *router, *router_bias;  // [count - shared + gated, hidden], [count - shared] or NULL
     const struct matrix *gate_up, *down;  // [count]
 };
@@ -65,19 +67,25 @@ struct choice {
     float share;
 };
 
+// The heads of a layer's attention. A row has those of queries, keys, values and gates.
+struct heads {
+    int64_t count, keys, dim;  // of queries; of keys and of values; the size of each
+    int64_t stored;            // the keys that the layer makes: all, or 0 if it uses another layer's
+    int64_t outputs;           // of a head: dim, or fewer
+    int64_t gated;             // whether a gate for each output follows the values
+};
+
 // What all layers have in common.
 struct model {
-    int64_t hidden, feed_forward, heads, kv_heads, dim;
-    int64_t activation;
+    int64_t hidden, activation;
     float epsilon, scale;
     float softcap;  // limits scores to (-softcap, softcap), unless it is 0
     float plain_epsilon;  // of norms of other vectors than the residual stream
-    int64_t gated;  // whether a gate for each output of attention follows the values
     int64_t channels, taps, state_size;  // of layers that are convolutions or memories
     int64_t key_heads, value_heads, key_dim, value_dim;  // of memories
     int64_t grouped;  // whether the value heads of a key head are adjacent
     int64_t rank, query_rank, rotated;  // of latent attention
-    int64_t outputs;  // of a head of attention: dim, or fewer
+    int64_t input_size, input_stride;   // of a layer's own input, and of those of all layers
 };
 
 // One decoder layer. Parts that a family does not have are NULL.
@@ -85,10 +93,14 @@ struct layer {
     const float *attention_norm, *feed_forward_norm;
     const float *attention_post_norm, *feed_forward_post_norm;  // of the output of each half
     const float *query_norm, *key_norm;  // [dim], over each head, or [heads * dim], over all
+    const float *value_norm;             // [dim], over each head
     const float *early_cosine, *early_sine;  // rotate before those norms, not in attention
     const float *sinks;  // [heads]: the score of one more position, without a value
     struct matrix qkv, output, inputs, returned, gate_up, down;  // inputs and outputs of a recurrence
     struct mixture mixture;
+    // [hidden], of a mixture beside gate_up and down: of what it reads, of what each of both adds.
+    // NULL: it replaces them.
+    const float *mixture_norm, *dense_added_norm, *mixture_added_norm;
     uint16_t *keys, *values;     // of the cache
     const float *query_cosine, *query_sine, *cosine, *sine;  // [positions, dim / 2]; of keys
     const float *convolution;  // [taps, channels], in place of attention or beside it
@@ -101,6 +113,11 @@ struct layer {
     struct latent latent;
     int64_t window;      // tokens that a row sees, including its own; 0: all before it
     int64_t wide_norms;  // whether the norms of queries and keys are over all heads
+    struct heads heads;
+    float scale;         // of the residual stream after the layer
+    struct matrix input_gate, input_output;  // of the layer's own input (`own_input.h`)
+    const float *input_norm;                 // [hidden]. NULL: it has none
+    int64_t input_at;                        // its place in a row of room->own_inputs
 };
 
 // Rows start to stop - 1 of a sequence take its state from room source to room target. Below 0, the
@@ -127,6 +144,7 @@ struct room {
     struct inputs normed, attended, gated;
     float *qkv, *gate_up, *partial;
     float *added;  // [rows, hidden], for layers with post norms
+    float *beside;  // [rows, hidden], for mixtures beside a feed-forward
     int32_t *units;
     struct inputs picked;    // for mixtures: each row once for each of its experts, as in `gated`
     struct choice *choices;  // [rows, used]
@@ -135,6 +153,7 @@ struct room {
     struct inputs latent;    // of vectors that heads are made from
     float *compressed;       // [rows, outputs of the first matrix]
     float *expanded;         // the queries, keys and values of all rows, one after the other
+    const float *own_inputs;  // [rows, input_stride]
 };
 
 // How to choose a token (`sampling.h`). Without a limit, top_p is 1, top_k 0 and min_p 0.
@@ -167,32 +186,35 @@ static const struct term terms[] = {
     SIZE(mixture), AT(mixture, count), AT(mixture, used), AT(mixture, shared), AT(mixture, gated),
     AT(mixture, normalized), AT(mixture, sigmoid), AT(mixture, groups),
     AT(mixture, used_groups), AT(mixture, scale), AT(mixture, correction),
+    AT(mixture, router_norm), AT(mixture, scales),
     AT(mixture, router), AT(mixture, router_bias), AT(mixture, gate_up), AT(mixture, down),
     SIZE(latent), AT(latent, query_norm), AT(latent, norm), AT(latent, queries), AT(latent, keys),
     AT(latent, values),
     SIZE(choice), AT(choice, expert), AT(choice, place), AT(choice, result), AT(choice, share),
-    SIZE(model), AT(model, hidden), AT(model, feed_forward), AT(model, heads), AT(model, kv_heads),
-    AT(model, dim), AT(model, activation), AT(model, epsilon), AT(model, scale), AT(model, softcap),
-    AT(model, plain_epsilon), AT(model, gated), AT(model, key_heads), AT(model, value_heads), AT(model, key_dim),
+    SIZE(heads), AT(heads, count), AT(heads, keys), AT(heads, dim), AT(heads, stored), AT(heads, outputs), AT(heads, gated),
+    SIZE(model), AT(model, hidden), AT(model, activation), AT(model, epsilon), AT(model, scale),
+    AT(model, softcap), AT(model, plain_epsilon), AT(model, key_heads), AT(model, value_heads), AT(model, key_dim),
     AT(model, value_dim), AT(model, grouped), AT(model, rank), AT(model, query_rank),
-    AT(model, rotated), AT(model, outputs), AT(model, channels), AT(model, taps), AT(model, state_size),
+    AT(model, rotated), AT(model, input_size), AT(model, input_stride), AT(model, channels), AT(model, taps), AT(model, state_size),
     SIZE(layer), AT(layer, attention_norm), AT(layer, feed_forward_norm),
     AT(layer, attention_post_norm), AT(layer, feed_forward_post_norm), AT(layer, query_norm),
-    AT(layer, key_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
+    AT(layer, key_norm), AT(layer, value_norm), AT(layer, early_cosine), AT(layer, early_sine), AT(layer, sinks), AT(layer, qkv), AT(layer, output),
     AT(layer, inputs), AT(layer, returned),
-    AT(layer, gate_up), AT(layer, down), AT(layer, mixture), AT(layer, keys), AT(layer, values),
+    AT(layer, gate_up), AT(layer, down), AT(layer, mixture),
+    AT(layer, mixture_norm), AT(layer, dense_added_norm), AT(layer, mixture_added_norm), AT(layer, keys), AT(layer, values),
     AT(layer, query_cosine), AT(layer, query_sine), AT(layer, cosine),
     AT(layer, sine), AT(layer, convolution), AT(layer, convolution_bias), AT(layer, states),
     AT(layer, rates), AT(layer, fading), AT(layer, offset), AT(layer, output_norm), AT(layer, skip), AT(layer, latent),
-    AT(layer, window), AT(layer, wide_norms),
+    AT(layer, window), AT(layer, wide_norms), AT(layer, heads), AT(layer, scale),
+    AT(layer, input_gate), AT(layer, input_output), AT(layer, input_norm), AT(layer, input_at),
     SIZE(stretch), AT(stretch, start), AT(stretch, stop), AT(stretch, source), AT(stretch, target),
     SIZE(step), AT(step, rows), AT(step, positions), AT(step, slots), AT(step, blocks),
     AT(step, starts), AT(step, few),
     AT(step, stretches), AT(step, chains), AT(step, spans),
     SIZE(room), AT(room, normed), AT(room, attended), AT(room, gated), AT(room, qkv),
-    AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, units),
+    AT(room, gate_up), AT(room, partial), AT(room, added), AT(room, beside), AT(room, units),
     AT(room, picked), AT(room, choices), AT(room, results), AT(room, rates),
-    AT(room, latent), AT(room, compressed), AT(room, expanded),
+    AT(room, latent), AT(room, compressed), AT(room, expanded), AT(room, own_inputs),
     SIZE(draw), AT(draw, temperature), AT(draw, top_p), AT(draw, min_p), AT(draw, top_k),
     AT(draw, point), AT(draw, tokens), AT(draw, amounts), AT(draw, changes),
     {0},

@@ -15,7 +15,7 @@ BLOCK = 32
 """Tokens of a block of the cache."""
 PART = 512
 """Keys that a step of few rows looks at in one piece."""
-MOST_DIM = 256
+MOST_DIM = 512
 """Of a head of attention."""
 MOST_KEYS = 256
 """Of a key of a memory."""
@@ -55,7 +55,8 @@ class Mixture(ctypes.Structure):
         *((name, SIZE) for name in ("count", "used", "shared", "gated", "normalized", "sigmoid")),
         *((name, SIZE) for name in ("groups", "used_groups")),
         ("scale", FLOAT),
-        *((name, POINTER) for name in ("correction", "router", "router_bias", "gate_up", "down")),
+        *((name, POINTER) for name in ("correction", "router_norm", "scales")),
+        *((name, POINTER) for name in ("router", "router_bias", "gate_up", "down")),
     )
 
 
@@ -77,21 +78,30 @@ class Choice(ctypes.Structure):
     )
 
 
+class Heads(ctypes.Structure):
+    """`struct heads`."""
+
+    _fields_ = tuple(
+        (name, SIZE) for name in ("count", "keys", "dim", "stored", "outputs", "gated")
+    )
+
+
 class Model(ctypes.Structure):
     """`struct model`."""
 
     _fields_ = (
-        *((n, SIZE) for n in ("hidden", "feed_forward", "heads", "kv_heads", "dim", "activation")),
+        *((name, SIZE) for name in ("hidden", "activation")),
         *((name, FLOAT) for name in ("epsilon", "scale", "softcap", "plain_epsilon")),
-        *((name, SIZE) for name in ("gated", "channels", "taps", "state_size")),
+        *((name, SIZE) for name in ("channels", "taps", "state_size")),
         *((name, SIZE) for name in ("key_heads", "value_heads", "key_dim", "value_dim", "grouped")),
-        *((name, SIZE) for name in ("rank", "query_rank", "rotated", "outputs")),
+        *((name, SIZE) for name in ("rank", "query_rank", "rotated")),
+        *((name, SIZE) for name in ("input_size", "input_stride")),
     )
 
 
 _VECTORS = (
     "attention_norm", "feed_forward_norm", "attention_post_norm", "feed_forward_post_norm",
-    "query_norm", "key_norm", "early_cosine", "early_sine", "sinks",
+    "query_norm", "key_norm", "value_norm", "early_cosine", "early_sine", "sinks",
 )  # fmt: skip
 MATRICES = ("qkv", "output", "inputs", "returned", "gate_up", "down")
 
@@ -103,6 +113,7 @@ class Layer(ctypes.Structure):
         *((name, POINTER) for name in _VECTORS),
         *((name, Matrix) for name in MATRICES),
         ("mixture", Mixture),
+        *((name, POINTER) for name in ("mixture_norm", "dense_added_norm", "mixture_added_norm")),
         *((name, POINTER) for name in ("keys", "values", "query_cosine", "query_sine")),
         *((name, POINTER) for name in ("cosine", "sine", "convolution", "convolution_bias")),
         ("states", POINTER),
@@ -110,6 +121,11 @@ class Layer(ctypes.Structure):
         *((name, POINTER) for name in ("fading", "offset", "output_norm", "skip")),
         ("latent", Latent),
         *((name, SIZE) for name in ("window", "wide_norms")),
+        ("heads", Heads),
+        ("scale", FLOAT),
+        *((name, Matrix) for name in ("input_gate", "input_output")),
+        ("input_norm", POINTER),
+        ("input_at", SIZE),
     )
 
 
@@ -136,11 +152,11 @@ class Room(ctypes.Structure):
 
     _fields_ = (
         *((name, Inputs) for name in ("normed", "attended", "gated")),
-        *((name, POINTER) for name in ("qkv", "gate_up", "partial", "added", "units")),
+        *((name, POINTER) for name in ("qkv", "gate_up", "partial", "added", "beside", "units")),
         ("picked", Inputs),
         *((name, POINTER) for name in ("choices", "results", "rates")),
         ("latent", Inputs),
-        *((name, POINTER) for name in ("compressed", "expanded")),
+        *((name, POINTER) for name in ("compressed", "expanded", "own_inputs")),
     )
 
 
@@ -164,7 +180,8 @@ CONSTANTS = {
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "latent": Latent, "choice": Choice,
-    "model": Model, "layer": Layer, "stretch": Stretch, "step": Step, "room": Room, "draw": Draw,
+    "heads": Heads, "model": Model, "layer": Layer, "stretch": Stretch, "step": Step,
+    "room": Room, "draw": Draw,
 }  # fmt: skip
 
 

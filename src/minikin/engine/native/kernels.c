@@ -9,6 +9,7 @@
 #include "mamba.h"
 #include "matmul.h"
 #include "mixture.h"
+#include "own_input.h"
 #include "ranking.h"
 #include "regroup.h"
 
@@ -48,19 +49,13 @@ void read_rows(const struct inputs *x, int64_t rows, int64_t width, float *out) 
         for (int64_t g = 0; g < groups; g++) read_group(x, r, g, groups, out + r * width + g * GROUP);
 }
 
-struct heads {
+struct finishing {
     const struct model *model;
     const struct layer *layer;
     const int64_t *positions;
     float *qkv;
     int64_t rows;
 };
-
-static inline void norm_head(float *x, const float *weight, int64_t dim, float epsilon) {
-    const floats scale = norm_scale(x, dim, epsilon);
-    for (int64_t i = 0; i < dim; i += 16)
-        v_store(x + i, v_mul(v_mul(v_load(x + i), scale), v_load(weight + i)));
-}
 
 // Rotate each pair (i, i + dim / 2) in place.
 static inline void rotate_head(float *x, const float *cosine, const float *sine, int64_t half) {
@@ -73,34 +68,36 @@ static inline void rotate_head(float *x, const float *cosine, const float *sine,
 }
 
 static void heads_chunk(const void *job, int64_t chunk) {
-    const struct heads *h = job;
-    const struct model *m = h->model;
-    const struct layer *layer = h->layer;
-    const int64_t count = row_heads(m), size = rows_a_chunk(h->rows);
-    const int64_t half = m->dim / 2;
-    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, h->rows); r++) {
-        float *row = h->qkv + r * count * m->dim, *keys = row + m->heads * m->dim;
+    const struct finishing *f = job;
+    const struct layer *layer = f->layer;
+    const struct heads *h = &layer->heads;
+    const float epsilon = f->model->epsilon;
+    const int64_t dim = h->dim, half = dim / 2, size = rows_a_chunk(f->rows);
+    for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, f->rows); r++) {
+        float *row = f->qkv + r * row_heads(h) * dim, *keys = row + h->count * dim;
+        float *values = keys + h->stored * dim;
         if (layer->wide_norms) {
-            norm_head(row, layer->query_norm, m->heads * m->dim, m->epsilon);
-            norm_head(keys, layer->key_norm, m->kv_heads * m->dim, m->epsilon);
+            norm_in_place(row, layer->query_norm, h->count * dim, epsilon);
+            norm_in_place(keys, layer->key_norm, h->keys * dim, epsilon);
             continue;
         }
-        for (int64_t i = 0; i < m->heads + m->kv_heads; i++) {
-            float *head = row + i * m->dim;
-            const int64_t angle = h->positions[r] * half;
+        for (float *head = row; head < values; head += dim) {
+            const int64_t angle = f->positions[r] * half;
             if (layer->early_cosine)
                 rotate_head(head, layer->early_cosine + angle, layer->early_sine + angle, half);
-            norm_head(head, head < keys ? layer->query_norm : layer->key_norm, m->dim, m->epsilon);
+            norm_in_place(head, head < keys ? layer->query_norm : layer->key_norm, dim, epsilon);
         }
+        for (int64_t i = 0; layer->value_norm && i < h->stored; i++)
+            norm_in_place(values + i * dim, layer->value_norm, dim, epsilon);
     }
 }
 
-// Norms of queries and keys, in place, for layers that have some.
+// Norms of queries, keys and values, in place, for layers that have some.
 static void finish_heads(
     const struct model *model, const struct layer *layer, const int64_t *positions, float *qkv,
     int64_t rows) {
     if (!layer->query_norm) return;
-    const struct heads job = {model, layer, positions, qkv, rows};
+    const struct finishing job = {model, layer, positions, qkv, rows};
     run_chunks(heads_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
@@ -114,6 +111,17 @@ static void add_part(
     }
     packed_matmul(weight, in, room->added, rows, STORE);
     add_normed(room->added, norm, x, rows, weight->outputs, epsilon);
+}
+
+struct scaling {
+    float *x, factor;
+    int64_t width;
+};
+
+static void scale_row(const void *job, int64_t r) {
+    const struct scaling *s = job;
+    for (float *x = s->x + r * s->width; x < s->x + (r + 1) * s->width; x += 16)
+        v_store(x, v_mul(v_load(x), v_all(s->factor)));
 }
 
 // The inputs of half a layer: x by its norm, or x itself if there is none.
@@ -144,8 +152,7 @@ void run_layers(
     const struct room *room, float *x) {
     const int64_t rows = step->rows, hidden = model->hidden;
     const float epsilon = model->epsilon;
-    int64_t few_units, longest = 1;
-    const int64_t units = make_units(model, step, room->units, &few_units);
+    int64_t longest = 1;
     for (int64_t r = 0; r < step->few; r++) longest = larger(longest, step->positions[r] + 1);
     const int64_t parts = ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
@@ -153,14 +160,10 @@ void run_layers(
         if (layer->keys) {
             float *made = layer->latent.norm ? room->compressed : room->qkv;
             packed_matmul(&layer->qkv, &room->normed, made, rows, STORE);
-            if (layer->latent.norm) run_latent(model, &layer->latent, room, rows);
+            if (layer->latent.norm) run_latent(model, layer, room, rows);
             finish_heads(model, layer, step->positions, room->qkv, rows);
-            run_attention(
-                &(struct attention){
-                    model, step, room->qkv, layer->query_cosine, layer->query_sine, layer->cosine,
-                    layer->sine, layer->sinks, layer->window, layer->keys, layer->values,
-                    room->attended, room->units, few_units, parts, room->partial},
-                units);
+            run_attention(&(struct attention){
+                model, layer, step, room->qkv, room->attended, room->units, 0, parts, room->partial});
             add_part(
                 &layer->output, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         }
@@ -171,10 +174,17 @@ void run_layers(
         }
         begin_half(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
         if (layer->mixture.count) {
-            add_mixture(model, layer, room, x, rows);
-            continue;
+            (layer->mixture_norm ? add_beside : add_mixture)(model, layer, room, x, rows);
+        } else {
+            const struct inputs gated = run_gated(&layer->gate_up, room, rows, model->activation);
+            add_part(&layer->down, &gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
         }
-        const struct inputs gated = run_gated(&layer->gate_up, room, rows, model->activation);
-        add_part(&layer->down, &gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
+        if (layer->input_norm) {
+            write_rows(x, &room->normed, rows, hidden);
+            const struct inputs own = run_own_input(model, layer, room, rows);
+            add_part(&layer->input_output, &own, layer->input_norm, room, x, rows, epsilon);
+        }
+        const struct scaling scaling = {x, layer->scale, hidden};
+        if (layer->scale != 1) run_chunks(scale_row, &scaling, rows);
     }
 }

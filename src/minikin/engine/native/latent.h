@@ -13,6 +13,7 @@
 
 struct heads_of_latent {
     const struct model *model;
+    const struct heads *heads;
     const float *queries, *rotated, *keys, *values;  // of the first row
     int64_t query_stride, rotated_stride;
     float *qkv;
@@ -20,31 +21,33 @@ struct heads_of_latent {
 
 static void join_row(const void *job, int64_t r) {
     const struct heads_of_latent *l = job;
-    const struct model *m = l->model;
-    const int64_t heads = m->heads, half = m->dim / 2, turning = m->rotated / 2, kept = half - turning;
-    float *row = l->qkv + r * row_heads(m) * m->dim;
-    memcpy(row, l->queries + r * l->query_stride, heads * m->dim * sizeof *row);
+    const int64_t heads = l->heads->count, dim = l->heads->dim, outputs = l->heads->outputs;
+    const int64_t half = dim / 2, turning = l->model->rotated / 2, kept = half - turning;
+    float *row = l->qkv + r * row_heads(l->heads) * dim;
+    memcpy(row, l->queries + r * l->query_stride, heads * dim * sizeof *row);
     const float *rotated = l->rotated + r * l->rotated_stride;
-    const float *keys = l->keys + r * heads * 2 * kept, *values = l->values + r * heads * m->outputs;
+    const float *keys = l->keys + r * heads * 2 * kept, *values = l->values + r * heads * outputs;
     for (int64_t h = 0; h < heads; h++) {
-        float *key = row + (heads + h) * m->dim, *value = key + heads * m->dim;
+        float *key = row + (heads + h) * dim, *value = key + heads * dim;
         for (int i = 0; i < 2; i++) {
             memcpy(key + i * half, rotated + i * turning, turning * sizeof *key);
             memcpy(key + i * half + turning, keys + (2 * h + i) * kept, kept * sizeof *key);
         }
-        memcpy(value, values + h * m->outputs, m->outputs * sizeof *value);
-        memset(value + m->outputs, 0, (m->dim - m->outputs) * sizeof *value);
+        memcpy(value, values + h * outputs, outputs * sizeof *value);
+        memset(value + outputs, 0, (dim - outputs) * sizeof *value);
     }
 }
 
 // room->qkv: the heads of all rows, from room->compressed.
 static void run_latent(
-    const struct model *m, const struct latent *latent, const struct room *room, int64_t rows) {
-    const int64_t queries = latent->query_norm ? m->query_rank : m->heads * m->dim;
+    const struct model *m, const struct layer *layer, const struct room *room, int64_t rows) {
+    const struct latent *latent = &layer->latent;
+    const int64_t heads = layer->heads.count, dim = layer->heads.dim;
+    const int64_t queries = latent->query_norm ? m->query_rank : heads * dim;
     const int64_t stride = queries + m->rank + m->rotated;
     const float *vectors = room->compressed + queries;
-    float *made = room->expanded, *keys = made + rows * m->heads * m->dim;
-    float *values = keys + rows * m->heads * (m->dim - m->rotated);
+    float *made = room->expanded, *keys = made + rows * heads * dim;
+    float *values = keys + rows * heads * (dim - m->rotated);
     if (latent->query_norm) {
         norm_part(
             room->compressed, stride, latent->query_norm, &room->latent, rows, m->query_rank, m->epsilon);
@@ -54,8 +57,8 @@ static void run_latent(
     packed_matmul(&latent->keys, &room->latent, keys, rows, STORE);
     packed_matmul(&latent->values, &room->latent, values, rows, STORE);
     const struct heads_of_latent job = {
-        m, latent->query_norm ? made : room->compressed, vectors + m->rank, keys, values,
-        latent->query_norm ? m->heads * m->dim : stride, stride, room->qkv};
+        m, &layer->heads, latent->query_norm ? made : room->compressed, vectors + m->rank, keys, values,
+        latent->query_norm ? heads * dim : stride, stride, room->qkv};
     run_chunks(join_row, &job, rows);
 }
 

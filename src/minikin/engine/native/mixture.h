@@ -51,7 +51,8 @@ static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 static void score(const struct mixing *m, int64_t r, float *scores) {
     const struct mixture *mixture = &m->layer->mixture;
     const int64_t hidden = m->model->hidden;
-    const float *x = m->x + r * hidden, *weight = m->layer->feed_forward_norm;
+    const float *x = m->x + r * hidden;
+    const float *weight = mixture->router_norm ? mixture->router_norm : m->layer->feed_forward_norm;
     const floats scale = norm_scale(x, hidden, m->model->epsilon);
     float normed[hidden];
     for (int64_t i = 0; i < hidden; i += 16)
@@ -93,7 +94,10 @@ static void route_row(const void *job, int64_t r) {
         total += shares[e];
     }
     if (!mixture->normalized) total = all;
-    for (int64_t k = 1; k <= used; k++) choices[-k].share = choices[-k].share / total * mixture->scale;
+    for (int64_t k = 1; k <= used; k++) {
+        const float own = mixture->scales ? mixture->scales[choices[-k].expert] : 1;
+        choices[-k].share = choices[-k].share / total * mixture->scale * own;
+    }
     const float share = mixture->gated ? sigmoid(scores[count]) : 1;
     for (int64_t e = count; e < mixture->count; e++)
         *choices++ = (struct choice){.expert = e, .share = share};
@@ -222,8 +226,8 @@ static void sum_row(const void *job, int64_t r) {
     }
 }
 
-// x += the mixture of the rows in room->normed, by its norm if there is one.
-static void add_mixture(
+// The mixture of the rows in room->normed: x += it or, if a norm follows, room->added = it.
+static void run_mixture(
     const struct model *model, const struct layer *layer, const struct room *room, float *x,
     int64_t rows) {
     const struct mixing job = {model, layer, room, x, rows, smaller(room->normed.few, rows)};
@@ -233,8 +237,29 @@ static void add_mixture(
     run_chunks(pick_row, &job, rows);
     run_experts(&job, crowds);
     run_chunks(sum_row, &job, rows);
+}
+
+// x += the mixture of the rows in room->normed, by its norm if there is one.
+static void add_mixture(
+    const struct model *model, const struct layer *layer, const struct room *room, float *x,
+    int64_t rows) {
+    run_mixture(model, layer, room, x, rows);
     if (layer->feed_forward_post_norm)
         add_normed(room->added, layer->feed_forward_post_norm, x, rows, model->hidden, model->epsilon);
+}
+
+// x += the sum of the feed-forward and the mixture beside it, each by its norm, by the layer's norm.
+static void add_beside(
+    const struct model *model, const struct layer *layer, const struct room *room, float *x,
+    int64_t rows) {
+    const int64_t hidden = model->hidden;
+    const struct inputs gated = run_gated(&layer->gate_up, room, rows, model->activation);
+    packed_matmul(&layer->down, &gated, room->beside, rows, STORE);
+    rms_norm(x, layer->mixture_norm, &room->normed, rows, hidden, model->epsilon);
+    run_mixture(model, layer, room, x, rows);
+    norm_rows(room->added, layer->mixture_added_norm, rows, hidden, model->epsilon);
+    add_normed(room->beside, layer->dense_added_norm, room->added, rows, hidden, model->epsilon);
+    add_normed(room->added, layer->feed_forward_post_norm, x, rows, hidden, model->epsilon);
 }
 
 #endif

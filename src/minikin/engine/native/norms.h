@@ -52,6 +52,30 @@ void rms_norm(
     norm_part(x, width, weight, out, rows, width, epsilon);
 }
 
+static inline void norm_in_place(float *x, const float *weight, int64_t width, float epsilon) {
+    const floats scale = norm_scale(x, width, epsilon);
+    for (int64_t i = 0; i < width; i += 16)
+        v_store(x + i, v_mul(v_mul(v_load(x + i), scale), v_load(weight + i)));
+}
+
+struct norming {
+    float *x;
+    const float *weight;
+    int64_t width;
+    float epsilon;
+};
+
+static void norm_row(const void *job, int64_t r) {
+    const struct norming *n = job;
+    norm_in_place(n->x + r * n->width, n->weight, n->width, n->epsilon);
+}
+
+// x [rows, width] = x / rms(x) * weight.
+static void norm_rows(float *x, const float *weight, int64_t rows, int64_t width, float epsilon) {
+    const struct norming job = {x, weight, width, epsilon};
+    run_chunks(norm_row, &job, rows);
+}
+
 struct adding {
     const float *added, *weight;
     float *x;

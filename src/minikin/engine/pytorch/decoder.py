@@ -22,7 +22,7 @@ from minikin.engine.pytorch.mamba import run_mamba
 from minikin.engine.pytorch.memory import RecurrentTensors
 from minikin.engine.pytorch.rope import rotate
 from minikin.engine.pytorch.tensors import tensor
-from minikin.engine.pytorch.weights import AttentionTensors, LayerTensors
+from minikin.engine.pytorch.weights import AttentionTensors, LayerInputTensors, LayerTensors
 
 
 class TorchDecoder:
@@ -49,10 +49,13 @@ class TorchDecoder:
         self.chooser = TorchChooser()
         self._embedding = Linear.of(weights.embedding, dtype, device)
         self._layers = [LayerTensors.of(layer, dtype, device) for layer in weights.layers]
+        inputs = weights.layer_inputs
+        self._layer_inputs = inputs and LayerInputTensors.of(inputs, dtype, device)
         self._final_norm = tensor(weights.norm, device)
         tied = weights.head is weights.embedding
         self._head = self._embedding if tied else Linear.of(weights.head, dtype, device)
-        tables = rotary_tables(a.ropes, a.context_length, a.head_dim)
+        dims = [heads.dim for heads in a.layer_heads]
+        tables = rotary_tables(a.ropes, a.context_length, dims)
         self._rotations = [
             tuple(tuple(tensor(part, device) for part in table) for table in both)
             for both in tables
@@ -71,9 +74,11 @@ class TorchDecoder:
     @torch.no_grad()
     def hidden(self, batch: Batch, cache: TorchKVCache) -> torch.Tensor:
         """See `Decoder`."""
-        x = self._embedding.rows(tensor(batch.tokens, self.device))
-        if self.architecture.embedding_scale != 1:
-            x = x * self.architecture.embedding_scale
+        a, tokens = self.architecture, tensor(batch.tokens, self.device)
+        x = self._embedding.rows(tokens)
+        if a.embedding_scale != 1:
+            x = x * a.embedding_scale
+        own = self._layer_inputs(x, tokens, a.plain_epsilon) if self._layer_inputs else None
         seen = Seen(batch, self.dtype, self.device)
         positions, slots = (tensor(part, self.device) for part in (batch.positions, batch.slots))
         for i, layer in enumerate(self._layers):
@@ -85,6 +90,12 @@ class TorchDecoder:
                 added = self._recurrence(i, recurrence, y, batch, cache)
                 x += self._norm(added, layer.attention_post_norm)
             x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
+            if layer.own_input is not None and own is not None:
+                gates = layer.own_input.gate(x).float()
+                added = self._activation(torch.cat([gates, own[:, i]], dim=-1))
+                x += self._norm(layer.own_input.output(added), layer.own_input.norm)
+            if layer.scale != 1:
+                x *= layer.scale
         return x
 
     @torch.no_grad()
@@ -101,10 +112,16 @@ class TorchDecoder:
         return F.rms_norm(x.float(), weight.shape, weight, self.architecture.norm_epsilon)
 
     def _feed_forward(self, layer: LayerTensors, x: torch.Tensor) -> torch.Tensor:
-        x = self._norm(x, layer.feed_forward_norm)
-        if layer.mixture is not None:
-            return layer.mixture(x, self._activation)
-        return layer.down(self._activation(layer.gate_up(x)))
+        y = self._norm(x, layer.feed_forward_norm)
+        if layer.mixture is not None and layer.beside is None:
+            return layer.mixture(y, self._activation)
+        dense = layer.down(self._activation(layer.gate_up(y)))
+        if layer.mixture is None or layer.beside is None:
+            return dense
+        routed = self._norm(x, layer.mixture.router_norm)
+        read = self._norm(x, layer.beside.before)
+        mixed = layer.mixture(read, self._activation, routed)
+        return self._norm(dense, layer.beside.dense) + self._norm(mixed, layer.beside.mixed)
 
     def _attention(
         self,
@@ -117,33 +134,43 @@ class TorchDecoder:
         cache: TorchKVCache,
     ) -> torch.Tensor:
         a = self.architecture
-        q, k, v, gate = self._heads(layer, x)
-        turned: list[torch.Tensor] = []
-        for part, norm, (cosine, sine) in zip(
-            (q, k), (layer.query_norm, layer.key_norm), self._rotations[i], strict=True
-        ):
-            rotation = cosine[positions], sine[positions]
-            if a.late_norms:
-                turned.append(self._head_norm(rotate(part, rotation), norm))
-            else:
-                turned.append(rotate(self._head_norm(part, norm), rotation))
+        q, k, v, gate = self._heads(i, layer, x)
+        of_queries, of_keys = self._rotations[i]
         place = a.key_places[i]
-        cache.write(place, slots, turned[1], v)
-        q = turned[0].to(self.dtype)
+        if a.has_keys[i]:
+            keys = self._turn(k, layer.key_norm, of_keys, positions)
+            cache.write(place, slots, keys, self._norm(v, layer.value_norm))
+        q = self._turn(q, layer.query_norm, of_queries, positions).to(self.dtype)
         attended = attend(q, cache, place, seen, self._forms[i])
         if a.gated_attention:
             attended = attended * gate.sigmoid()
-        return layer.output(attended[..., : a.value_dim].flatten(1))
+        if a.latent is not None:
+            attended = attended[..., : a.latent.value_dim]
+        return layer.output(attended.flatten(1))
 
-    def _heads(self, layer: AttentionTensors, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def _turn(
+        self,
+        part: torch.Tensor,
+        norm: torch.Tensor | None,
+        table: tuple[torch.Tensor, ...],
+        positions: torch.Tensor,
+    ) -> torch.Tensor:
+        """Queries or keys [T, heads, head_dim] by their norm and rotation, in the model's order."""
+        cosine, sine = table
+        rotation = cosine[positions], sine[positions]
+        if self.architecture.late_norms:
+            return self._head_norm(rotate(part, rotation), norm)
+        return rotate(self._head_norm(part, norm), rotation)
+
+    def _heads(self, i: int, layer: AttentionTensors, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Queries, keys, values and gates, each [T, heads, head_dim]."""
         a, made = self.architecture, layer.qkv(x)
         if layer.latent is not None:
             return *latent_heads(a, layer.latent, made), made[:0]
         gates = a.heads if a.gated_attention else 0
-        return made.view(len(x), -1, a.head_dim).split(
-            [a.heads, a.kv_heads, a.kv_heads, gates], dim=1
-        )
+        keys, dim = a.layer_heads[i]
+        own = keys if a.has_keys[i] else 0
+        return made.view(len(x), -1, dim).split([a.heads, own, own, gates], dim=1)
 
     def _recurrence(
         self, i: int, layer: RecurrentTensors, x: torch.Tensor, batch: Batch, cache: TorchKVCache

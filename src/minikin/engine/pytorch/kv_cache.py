@@ -7,7 +7,7 @@ import torch
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
-from minikin.engine.model.kv_cache import lazy_zeros, new_states
+from minikin.engine.model.kv_cache import block_shapes, lazy_zeros, new_states
 
 
 class TorchKVCache:
@@ -24,19 +24,20 @@ class TorchKVCache:
     ) -> None:
         a = architecture
         self.blocks, self.rooms = tokens // BLOCK, rooms if a.recurrence else 0
-        most = sum(a.attends), self.blocks, a.kv_heads
         self.states = torch.from_numpy(new_states(a, rooms)).to(device)
-        self.keys = _zeros((*most, a.head_dim // 2, BLOCK, 2), dtype, device)
-        self.values = _zeros((*most, BLOCK // 2, a.head_dim, 2), dtype, device)
+        self.keys, self.values = (
+            [_zeros((self.blocks, *shape), dtype, device) for shape in shapes]
+            for shapes in block_shapes(a)
+        )
 
     def write(
         self, layer: int, slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
     ) -> None:
         """Store [T, kv_heads, head_dim] keys and values in `slots` [T]."""
         block, offset = slots // BLOCK, slots % BLOCK
-        paired = keys.unflatten(-1, (-1, 2)).to(self.keys.dtype)
-        self.keys[layer][block, :, :, offset] = paired
-        self.values[layer][block, :, offset // 2, :, offset % 2] = values.to(self.values.dtype)
+        own_keys, own_values = self.keys[layer], self.values[layer]
+        own_keys[block, :, :, offset] = keys.unflatten(-1, (-1, 2)).to(own_keys.dtype)
+        own_values[block, :, offset // 2, :, offset % 2] = values.to(own_values.dtype)
 
     def read(self, layer: int, blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The keys and values of `blocks` [..., N], each [..., kv_heads, N * BLOCK, head_dim]."""

@@ -10,6 +10,7 @@ import torch
 from minikin.engine.model import mixture
 from minikin.engine.pytorch.activation import Activation
 from minikin.engine.pytorch.linear import Linear
+from minikin.engine.pytorch.tensors import optional
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +18,8 @@ class Mixture:
     """See `minikin.engine.model.mixture.Mixture`."""
 
     router: Linear
+    router_norm: torch.Tensor | None = None
+    expert_scales: torch.Tensor | None = None
     experts: tuple[tuple[Linear, Linear], ...]
     """Gate and up, and down."""
     used: int
@@ -35,6 +38,8 @@ class Mixture:
         bias = None if same.router_bias is None else torch.from_numpy(same.router_bias).to(device)
         return cls(
             router=Linear(torch.from_numpy(same.router).to(device), bias),
+            router_norm=optional(same.router_norm, device),
+            expert_scales=optional(same.expert_scales, device),
             experts=tuple(
                 (Linear.of(gate_up, dtype, device), Linear.of(down, dtype, device))
                 for gate_up, down in same.experts
@@ -47,19 +52,21 @@ class Mixture:
             scale=same.scale,
             groups=same.groups,
             used_groups=same.used_groups,
-            correction=(
-                None if same.correction is None else torch.from_numpy(same.correction).to(device)
-            ),
+            correction=optional(same.correction, device),
         )
 
-    def __call__(self, x: torch.Tensor, activation: Activation) -> torch.Tensor:
+    def __call__(
+        self, x: torch.Tensor, activation: Activation, routed: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """x [rows, hidden] -> [rows, hidden] float32.
 
-        Experts are added in a fixed order, so that the sum of a row does not depend on other rows.
-        Experts that no row selects are not read.
+        The router reads `routed`, if it is not x. Experts are added in a fixed order, so that the
+        sum of a row does not depend on other rows. Experts that no row selects are not read.
         """
-        scores, gate = apart(self.router(x), gated=self.gated)
+        scores, gate = apart(self.router(x if routed is None else routed), gated=self.gated)
         shares, chosen = best_experts(self, scores)
+        if self.expert_scales is not None:
+            shares = shares * self.expert_scales[chosen]
         out = torch.zeros(x.shape, device=x.device)
         for i in chosen.unique().tolist():
             gate_up, down = self.experts[i]

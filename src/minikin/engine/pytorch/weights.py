@@ -5,8 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
-from minikin.engine.model.layer_weights import AttentionWeights, LatentWeights, LayerWeights
+from minikin.engine.model.layer_weights import (
+    AttentionWeights,
+    Beside,
+    InputWeights,
+    LatentWeights,
+    LayerWeights,
+)
+from minikin.engine.model.weights import LayerInputs
 from minikin.engine.pytorch.linear import Linear
 from minikin.engine.pytorch.memory import RecurrentTensors
 from minikin.engine.pytorch.mixture import Mixture
@@ -43,6 +51,7 @@ class AttentionTensors:
     latent: LatentTensors | None
     query_norm: torch.Tensor | None
     key_norm: torch.Tensor | None
+    value_norm: torch.Tensor | None
     sinks: torch.Tensor | None
     output: Linear
 
@@ -56,9 +65,64 @@ class AttentionTensors:
             latent=same.latent and LatentTensors.of(same.latent, dtype, device),
             query_norm=optional(same.query_norm, device),
             key_norm=optional(same.key_norm, device),
+            value_norm=optional(same.value_norm, device),
             sinks=optional(same.sinks, device),
             output=Linear.of(same.output, dtype, device),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BesideTensors:
+    """See `Beside`."""
+
+    before: torch.Tensor
+    dense: torch.Tensor
+    mixed: torch.Tensor
+
+    @classmethod
+    def of(cls, same: Beside, device: torch.device) -> BesideTensors:
+        """The same norms."""
+        before, dense, mixed = (
+            tensor(one, device) for one in (same.before, same.dense, same.mixed)
+        )
+        return cls(before=before, dense=dense, mixed=mixed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputTensors:
+    """See `InputWeights`."""
+
+    gate: Linear
+    output: Linear
+    norm: torch.Tensor
+
+    @classmethod
+    def of(cls, same: InputWeights, dtype: torch.dtype, device: torch.device) -> InputTensors:
+        """The same, with dense matrices of this type."""
+        gate, output = (Linear.of(one, dtype, device) for one in (same.gate, same.output))
+        return cls(gate=gate, output=output, norm=tensor(same.norm, device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerInputTensors:
+    """See `LayerInputs`."""
+
+    table: Linear
+    projection: Linear
+    norm: torch.Tensor
+
+    @classmethod
+    def of(cls, same: LayerInputs, dtype: torch.dtype, device: torch.device) -> LayerInputTensors:
+        """The same, with dense matrices of this type."""
+        table, projection = (Linear.of(one, dtype, device) for one in (same.table, same.projection))
+        return cls(table=table, projection=projection, norm=tensor(same.norm, device))
+
+    def __call__(self, x: torch.Tensor, tokens: torch.Tensor, epsilon: float) -> torch.Tensor:
+        """[T, layers, size] float32, from the embeddings x [T, hidden] of `tokens` [T]."""
+        size = len(self.norm)
+        made = self.projection(x).float().unflatten(1, (-1, size))
+        made = F.rms_norm(made, (size,), self.norm, epsilon * x.shape[1])
+        return (made + size**0.5 * self.table.rows(tokens).float().view(made.shape)) / 2**0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +137,19 @@ class LayerTensors:
     gate_up: Linear
     down: Linear
     mixture: Mixture | None
+    beside: BesideTensors | None
     feed_forward_post_norm: torch.Tensor | None
+    own_input: InputTensors | None
+    scale: float
 
     @classmethod
     def of(cls, layer: LayerWeights, dtype: torch.dtype, device: torch.device) -> LayerTensors:
         """The same layer. Dense matrices have this type."""
         mixture = layer.mixture and Mixture.of(layer.mixture, dtype, device)
-        # A mixture has no other feed-forward than its experts.
+        # Most mixtures have no other feed-forward than their experts.
         gate_up, down = (
             mixture.experts[0]
-            if mixture
+            if mixture and layer.beside is None
             else (Linear.of(one, dtype, device) for one in (layer.gate_up, layer.down))
         )
         return cls(
@@ -94,5 +161,8 @@ class LayerTensors:
             gate_up=gate_up,
             down=down,
             mixture=mixture,
+            beside=layer.beside and BesideTensors.of(layer.beside, device),
             feed_forward_post_norm=optional(layer.feed_forward_post_norm, device),
+            own_input=layer.own_input and InputTensors.of(layer.own_input, dtype, device),
+            scale=layer.scale,
         )

@@ -13,7 +13,7 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.fields import Fields, wrong_value
-from minikin.model_file.folder.kinds import GRANITE_MIXTURES, KINDS, Kind
+from minikin.model_file.folder.kinds import GEMMA4_MIXTURES, GRANITE_MIXTURES, KINDS, Kind
 
 _MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
 """Lists of this length are made before any tensor is read. The largest models have a third."""
@@ -74,6 +74,8 @@ _TEXT_OF = {
     "qwen3_5": "qwen3_5_text",
     "qwen3_5_moe": "qwen3_5_moe_text",
     "gemma3": "gemma3_text",
+    "gemma4": "gemma4_text",
+    "gemma4_unified": "gemma4_unified_text",
     "mistral3": "ministral3",
 }
 """The `model_type` of models that also see -> that of their text model."""
@@ -103,6 +105,8 @@ def read_kind(fields: ConfigFields) -> Kind:
         )
     if name == "granitemoehybrid" and fields.get("num_local_experts"):
         return GRANITE_MIXTURES
+    if name == "gemma4_text" and fields.get("enable_moe_block"):
+        return GEMMA4_MIXTURES
     return KINDS[name]
 
 

@@ -21,6 +21,7 @@ from minikin.model_file.folder.config import (
     text_fields,
 )
 from minikin.model_file.folder.files import Folder, check_keys, json_object
+from minikin.model_file.folder.gemma4 import gemma4_fields, gemma4_shape
 from minikin.model_file.folder.hybrid import state_shape, usual_fields
 from minikin.model_file.folder.kinds import Kind
 from minikin.model_file.folder.latent import latent_fields, latent_shape
@@ -131,8 +132,10 @@ def _read_config(folder: Folder) -> tuple[ConfigFields, Kind, dict[str, Any]]:
             raise MalformedError("it has no config.json")
     fields = text_fields(ConfigFields(config))
     kind = read_kind(fields)
-    fields = latent_fields(usual_fields(fields, kind), kind)
-    shape = read_shape(fields, kind) | state_shape(fields, kind) | latent_shape(fields, kind)
+    fields = gemma4_fields(latent_fields(usual_fields(fields, kind), kind), kind)
+    shape = read_shape(fields, kind)
+    for more in (state_shape, latent_shape, gemma4_shape):
+        shape |= more(fields, kind)
     return fields, kind, shape
 
 

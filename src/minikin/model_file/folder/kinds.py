@@ -11,7 +11,7 @@ Arch = Literal[
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
     "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid", "falcon-h1",
-    "deepseek2",
+    "deepseek2", "gemma4",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -57,6 +57,18 @@ class Kind:
 _POST_NAMES = {"post_attention_layernorm": "post_attention_norm"}
 _AFTER_NAMES = _POST_NAMES | {"post_feedforward_layernorm": "post_ffw_norm"}
 _GEMMA_NAMES = _AFTER_NAMES | {"pre_feedforward_layernorm": "ffn_norm"}
+_GEMMA4_NAMES = _GEMMA_NAMES | {
+    "layer_scalar": "layer_output_scale.weight",
+    "per_layer_input_gate": "inp_gate",
+    "per_layer_projection": "proj",
+    "post_per_layer_input_norm": "post_norm",
+    "router.proj": "ffn_gate_inp",
+    "router.scale": "ffn_gate_inp.scale",
+    "router.per_expert_scale": "ffn_down_exps.scale",
+    "pre_feedforward_layernorm_2": "pre_ffw_norm_2",
+    "post_feedforward_layernorm_1": "post_ffw_norm_1",
+    "post_feedforward_layernorm_2": "post_ffw_norm_2",
+}
 _GLM_NAMES = {
     "post_self_attn_layernorm": "post_attention_norm",
     "post_mlp_layernorm": "post_ffw_norm",
@@ -145,6 +157,15 @@ _LATENT_NAMES = {
     "self_attn.kv_a_layernorm": "attn_kv_a_norm",
     "self_attn.kv_b_proj": "attn_kv_b",
 }
+_GEMMA4 = Kind(
+    arch="gemma4",
+    tied=True,
+    own_head_dim=True,
+    window="family",
+    rope_base=1e6,
+    rotary_share=1.0,
+    names=_GEMMA4_NAMES,
+)
 _ERNIE_EXPERTS = {
     "count": "moe_num_experts",
     "used": "moe_k",
@@ -186,6 +207,8 @@ KINDS = {
         rope_base=1e6,
         names=_GEMMA_NAMES,
     ),
+    "gemma4_text": _GEMMA4,
+    "gemma4_unified_text": _GEMMA4,
     "phi3": Kind(arch="phi3", window="all", rotary_share=1.0),
     "ministral3": Kind(arch="mistral3", window="all", own_head_dim=True),
     "granite": Kind(arch="granite", multiplied=True),
@@ -292,3 +315,9 @@ GRANITE_MIXTURES = replace(
     names=_GRANITE_EXPERT_NAMES,
 )
 """The kind of "granitemoehybrid" if config.json says that there are experts."""
+GEMMA4_MIXTURES = replace(
+    _GEMMA4,
+    mixture=True,
+    experts={"count": "num_experts", "used": "top_k_experts", "size": "moe_intermediate_size"},
+)
+"""The kind of "gemma4_text" if config.json says that there are experts."""

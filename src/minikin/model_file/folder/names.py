@@ -12,6 +12,9 @@ _TOP = {
     "model.final_layernorm": "output_norm",
     "model.embedding_norm": "token_embd_norm",
     "lm_head": "output",
+    "model.embed_tokens_per_layer": "per_layer_token_embd",
+    "model.per_layer_model_projection": "per_layer_model_proj",
+    "model.per_layer_projection_norm": "per_layer_proj_norm",
 }
 _LAYER = re.compile(r"model\.layers\.(0|[1-9][0-9]{0,3})\.([a-zA-Z0-9_.]+)")
 _IN_LAYER = {
@@ -42,11 +45,11 @@ _IN_LAYER = {
 }
 _STACK = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\."
-    r"(mlp\.experts\.(?:gate_up|down)_proj|block_sparse_moe\.(?:in|out)put_linear\.weight)"
+    r"((?:mlp\.)?experts\.(?:gate_up|down)_proj|block_sparse_moe\.(?:in|out)put_linear\.weight)"
 )
 _IN_STACK = {
-    "mlp.experts.gate_up_proj": "gate_up",
-    "mlp.experts.down_proj": "down",
+    "experts.gate_up_proj": "gate_up",
+    "experts.down_proj": "down",
     "block_sparse_moe.input_linear.weight": "gate_up",
     "block_sparse_moe.output_linear.weight": "down",
 }
@@ -65,12 +68,15 @@ _CORRECTION = re.compile(
 _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
 
 
-_SEEING = re.compile(r"(model\.)?(visual|vision_tower|vision_model|multi_modal_projector)\.")
+_SEEING = re.compile(
+    r"(model\.)?(visual|vision_tower|vision_model|multi_modal_projector|embed_vision"
+    r"|audio_tower|embed_audio)\."
+)
 _TEXT_PART = re.compile(r"(?:model\.language_model|language_model\.model)\.")
 
 
 def is_seeing(name: str) -> bool:
-    """Whether this tensor belongs to the part of a model that sees."""
+    """Whether this tensor belongs to the part of a model that sees or hears."""
     return _SEEING.match(name) is not None
 
 
@@ -98,7 +104,7 @@ def correction_name(name: str) -> str | None:
 def stack_name(name: str) -> str | None:
     """GGUF's name of the matrices of all experts of a layer in one tensor, or None."""
     stack = _STACK.fullmatch(name)
-    return stack and f"blk.{stack[1]}.ffn_{_IN_STACK[stack[2]]}_exps"
+    return stack and f"blk.{stack[1]}.ffn_{_IN_STACK[stack[2].removeprefix('mlp.')]}_exps"
 
 
 def expert_name(name: str) -> tuple[str, int] | None:

@@ -18,7 +18,9 @@ from minikin.model_file.folder.config import ConfigFields, head_dim
 from minikin.model_file.folder.kinds import Kind
 
 _SORTS = {"full_attention", "sliding_attention"}
-RopeType = Literal["default", "linear", "llama3", "yarn", "longrope", "fixed NTK"]
+RopeType = Literal["default", "linear", "llama3", "yarn", "longrope", "fixed NTK", "proportional"]
+_STILL = 1e30
+"""The divisor of a frequency that is then nothing. llama.cpp's converter writes it, too."""
 _COMMON = {"rope_type", "type", "rope_theta", "partial_rotary_factor"}
 _COMMON |= {"mrope_section", "mrope_interleaved"}
 """The last two are for images. All positions of a text are the same in them."""
@@ -34,6 +36,7 @@ _KEYS: dict[RopeType, set[str]] = {
     # HunYuan's: `alpha` changes the base, and the context length changes nothing.
     "fixed NTK": _COMMON
     | {"factor", "alpha", "beta_fast", "beta_slow", "mscale", "mscale_all_dim"},
+    "proportional": _COMMON | {"factor"},
     "longrope": _COMMON | _SCALED | {"attention_factor", "long_factor", "short_factor"},
 }
 """The keys that each method to extend the positions can have."""
@@ -96,6 +99,11 @@ def _read(
     if not 0 < share <= 1 or (share != 1 and kind.rotary_share is None):
         raise stated.wrong("partial_rotary_factor")
     size = fields.whole("qk_rope_head_dim") if kind.latent else head_dim(fields, kind)
+    if FAMILIES[kind.arch].global_heads:
+        size = fields.whole("global_head_dim")
+    if name == "proportional":
+        shape = {"rope.freq_base": base, "rope.dimension_count": size}
+        return shape, {"rope_freqs.weight": _proportional(stated, share, size)}
     dimensions = int(size * share)
     shape: Shape = {"rope.freq_base": base, "rope.dimension_count": dimensions}
     if name == "linear":
@@ -143,6 +151,13 @@ def _llama3(stated: ConfigFields, base: float, dimensions: int, original: int) -
     turns = original / (2 * pi * base ** (np.arange(0, dimensions, 2) / dimensions))
     smooth = ((turns - low) / (high - low)).clip(0, 1)
     return (1 / (smooth + (1 - smooth) / factor)).astype(np.float32)
+
+
+def _proportional(stated: ConfigFields, share: float, size: int) -> np.ndarray:
+    """The first pairs turn as if all did. The others do not turn."""
+    factor = stated.number("factor", 1.0) or 1.0
+    turning = int(share * size // 2)
+    return np.array([factor] * turning + [_STILL] * (size // 2 - turning), np.float32)
 
 
 def _yarn(stated: ConfigFields, fields: ConfigFields, kind: Kind, original: int) -> Shape:
