@@ -111,6 +111,9 @@ GRANITE_GGUF = {
     "embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 8.0,
     "attention.scale": 0.015625,
 }  # fmt: skip
+GRANITE_EXPERTS = {
+    "intermediate_size": 64, "num_local_experts": 8, "num_experts_per_tok": 3,
+}  # fmt: skip
 MAMBA = {
     "mamba_n_heads": 4, "mamba_d_head": 32, "mamba_d_state": 16, "mamba_n_groups": 2,
     "mamba_chunk_size": 16,
@@ -208,6 +211,23 @@ FAMILIES = {
         GRANITE_GGUF,
         side_by_side=True,
     ),
+    "Granite 3 MoE": Tiny(
+        MODEL_ARCH.GRANITE_MOE,
+        "GraniteMoe",
+        GRANITE | GRANITE_EXPERTS,
+        GRANITE_GGUF | {"expert_count": 8, "expert_used_count": 3},
+        side_by_side=True,
+    ),
+    "Granite 3 MoE with a shared expert": Tiny(
+        MODEL_ARCH.GRANITE_MOE,
+        "GraniteMoeShared",
+        GRANITE | GRANITE_EXPERTS | {"shared_intermediate_size": 128},
+        GRANITE_GGUF
+        | {
+            "expert_count": 8, "expert_used_count": 3, "expert_shared_feed_forward_length": 128,
+        },
+        side_by_side=True,
+    ),
     "Granite 4 Micro": Tiny(
         MODEL_ARCH.GRANITE,
         "GraniteMoeHybrid",
@@ -274,6 +294,18 @@ FAMILIES = {
         {
             "rope.scaling.type": "yarn", "rope.scaling.factor": 4.0,
             "rope.scaling.original_context_length": 64,
+        },
+    ),
+    "Qwen2-MoE": Tiny(
+        MODEL_ARCH.QWEN2MOE,
+        "Qwen2Moe",
+        {
+            "num_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 64,
+            "shared_expert_intermediate_size": 128,
+        },
+        {
+            "expert_count": 8, "expert_used_count": 3, "expert_feed_forward_length": 64,
+            "expert_shared_feed_forward_length": 128,
         },
     ),
     "Qwen3": Tiny(MODEL_ARCH.QWEN3, "Qwen3", {"head_dim": 32}),

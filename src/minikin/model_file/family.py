@@ -104,6 +104,7 @@ FAMILIES = {
     "llama": Family(side_by_side=True),
     "mistral3": Family(side_by_side=True),
     "granite": Family(side_by_side=True, multiplied=True, stated_positions=True),
+    "granitemoe": Family(side_by_side=True, multiplied=True, stated_positions=True, mixture=True),
     "granitehybrid": Family(side_by_side=True, multiplied=True, stated_positions=True, mamba=True),
     "minicpm": Family(side_by_side=True, multiplied=True),
     "falcon-h1": Family(feed_forward_norm="ffn_norm", mamba=True, parallel=True),
@@ -111,6 +112,9 @@ FAMILIES = {
     "glm4": Family(layer_tensors=_POST_NORMS, side_by_side=True),
     "smollm3": Family(side_by_side=True, unplaced_every=4),
     "qwen2": Family(layer_tensors=_QKV_BIASES),
+    "qwen2moe": Family(
+        layer_tensors=_QKV_BIASES, mixture=True, normalized=False, gated_shared=True
+    ),
     "qwen2vl": Family(layer_tensors=_QKV_BIASES),
     "seed_oss": Family(layer_tensors=_QKV_BIASES, feed_forward_norm="post_attention_norm.weight"),
     "qwen3": Family(layer_tensors=_QUERY_KEY_NORMS),

@@ -51,6 +51,7 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "Mixtral": (),
     "Ministral 3": (MISTRAL_NAMED,),
     "Granite": (GRANITE,),
+    "Granite 3 MoE": (GRANITE,),
     "Granite 4 Micro": (TAGGED,),
     "Granite 4 Hybrid": (TAGGED,),
     "Granite 4 Hybrid MoE": (TAGGED,),

@@ -173,27 +173,27 @@ def _experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
             if fields.number(key, value) != value:
                 raise fields.wrong(key)
         return shape | {"expert_feed_forward_length": fields.whole("intermediate_size")}
-    _check_all_are_mixtures(fields)
-    if fields.get("use_sliding_window"):
-        raise fields.wrong("use_sliding_window")
+    _check_layers_are_alike(fields)
     return shape | {
         "expert_feed_forward_length": fields.whole("moe_intermediate_size"),
         "expert_weights_norm": fields.flag("norm_topk_prob"),
     }
 
 
-def _check_all_are_mixtures(fields: ConfigFields) -> None:
+def _check_layers_are_alike(fields: ConfigFields) -> None:
+    """Raise ModelFileError for what Qwen's classes can do in only some layers."""
     if fields.whole("decoder_sparse_step", 1) != 1:
         raise fields.wrong("decoder_sparse_step")
-    if fields.get("mlp_only_layers"):
-        raise fields.wrong("mlp_only_layers")
+    for key in ("mlp_only_layers", "use_sliding_window"):
+        if fields.get(key):
+            raise fields.wrong(key)
 
 
 def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     def key(name: str) -> str:
         return kind.experts.get(name, "-")
 
-    _check_all_are_mixtures(fields)
+    _check_layers_are_alike(fields)
     # Ernie's: mixtures from one layer on to the last one.
     layers = fields.whole("num_hidden_layers", most=_MOST_LAYERS)
     if fields.get("moe_layer_interval") not in (None, 1):

@@ -11,7 +11,7 @@ Arch = Literal[
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
     "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid", "falcon-h1",
-    "deepseek2", "gemma4",
+    "deepseek2", "gemma4", "qwen2moe", "granitemoe",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -96,16 +96,13 @@ _GRANITE_NAMES = _MAMBA_NAMES | {
     "shared_mlp.input_linear": "ffn_up",
     "shared_mlp.output_linear": "ffn_down",
 }
-_GRANITE_EXPERT_NAMES = _MAMBA_NAMES | {
+_GRANITE_EXPERT_NAMES = {
     "shared_mlp.input_linear": "ffn_up_shexp",
     "shared_mlp.output_linear": "ffn_down_shexp",
     "block_sparse_moe.router.layer": "ffn_gate_inp",
 }
-_GRANITE_EXPERTS = {
-    "count": "num_local_experts",
-    "size": "intermediate_size",
-    "shared_size": "shared_intermediate_size",
-}
+_GRANITE_EXPERTS = {"count": "num_local_experts", "size": "intermediate_size"}
+_GRANITE_SHARED = _GRANITE_EXPERTS | {"shared_size": "shared_intermediate_size"}
 _LFM2_NAMES = {
     "operator_norm": "attn_norm",
     "self_attn.out_proj": "attn_output",
@@ -172,6 +169,13 @@ _ERNIE_EXPERTS = {
     "shared": "moe_num_shared_experts",
     "first": "moe_layer_start_index",
 }
+_GRANITE_MIXTURE = Kind(
+    arch="granitemoe",
+    multiplied=True,
+    mixture=True,
+    experts=_GRANITE_EXPERTS,
+    names=_GRANITE_EXPERT_NAMES,
+)
 _DEEPSEEK = Kind(
     arch="deepseek2",
     latent=True,
@@ -186,6 +190,7 @@ KINDS = {
     "mixtral": Kind(arch="llama", window="all", mixture=True),
     "smollm3": Kind(arch="smollm3", tied=True, window="unplaced", rope_base=2e6),
     "qwen2": Kind(arch="qwen2", window="late"),
+    "qwen2_moe": Kind(arch="qwen2moe", mixture=True, normalized=False, experts=_QWEN_EXPERTS),
     "qwen3": Kind(arch="qwen3", window="late", own_head_dim=True),
     "qwen3_moe": Kind(arch="qwen3moe", own_head_dim=True, mixture=True),
     "gemma2": Kind(
@@ -212,6 +217,8 @@ KINDS = {
     "phi3": Kind(arch="phi3", window="all", rotary_share=1.0),
     "ministral3": Kind(arch="mistral3", window="all", own_head_dim=True),
     "granite": Kind(arch="granite", multiplied=True),
+    "granitemoe": _GRANITE_MIXTURE,
+    "granitemoeshared": replace(_GRANITE_MIXTURE, experts=_GRANITE_SHARED),
     "granitemoehybrid": Kind(
         arch="granitehybrid",
         multiplied=True,
@@ -311,8 +318,8 @@ GRANITE_MIXTURES = replace(
     KINDS["granitemoehybrid"],
     feed_forward="intermediate_size",
     mixture=True,
-    experts=_GRANITE_EXPERTS,
-    names=_GRANITE_EXPERT_NAMES,
+    experts=_GRANITE_SHARED,
+    names=_MAMBA_NAMES | _GRANITE_EXPERT_NAMES,
 )
 """The kind of "granitemoehybrid" if config.json says that there are experts."""
 GEMMA4_MIXTURES = replace(
