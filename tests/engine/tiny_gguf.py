@@ -13,6 +13,9 @@ from gguf.constants import GGMLQuantizationType
 from minikin.model_file.folder.names import is_seeing, text_name
 from tests.engine.tiny_models import VOCABULARY, Tiny
 
+EPSILONS = ("rms_norm_eps", "norm_eps", "layer_norm_epsilon")
+"""What families call the epsilon of norms."""
+
 
 def write_gguf(
     tiny: Tiny,
@@ -41,8 +44,10 @@ def write_gguf(
         writer.add_key_length(head_dim)
         writer.add_value_length(head_dim)
     writer.add_context_length(c.max_position_embeddings)
-    writer.add_layer_norm_rms_eps(getattr(c, "rms_norm_eps", None) or c.norm_eps)
-    if "rope.freq_base" not in tiny.metadata:
+    writer.add_layer_norm_rms_eps(
+        next(getattr(c, key) for key in EPSILONS if getattr(c, key, None) is not None)
+    )
+    if "rope.freq_base" not in tiny.metadata and hasattr(c, "rope_parameters"):
         writer.add_rope_freq_base(c.rope_parameters["rope_theta"])
     for key, value in tiny.metadata.items():
         adds = {int: writer.add_uint32, str: writer.add_string, list: writer.add_array}
@@ -108,7 +113,9 @@ def gguf_tensors(
         if ".linear_attn." in name and tiny.arch == gguf.MODEL_ARCH.QWEN3NEXT:
             name, values = grouped_delta_net(name, values)
         elif ".mamba." in name:
-            name, values = mamba(name, values, model.config)
+            name, values = mamba(name, values, model.config.mamba_n_groups)
+        elif tiny.model == "NemotronH":
+            name, values = nemotron(name, values, model.config)
         elif ".linear_attn." in name:
             name, values = delta_net(name, values, model.config)
         elif tiny.norms_from_zero and name.endswith("norm.weight"):
@@ -210,17 +217,25 @@ def delta_net(
     return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
 
 
-def mamba(
+def nemotron(
     name: str, values: np.ndarray, config: transformers.PreTrainedConfig
 ) -> tuple[str, np.ndarray]:
+    """GGUF's map has the published names, but that of experts."""
+    if ".mixer.experts." in name:
+        return name.replace(".mixer.", ".mlp."), values
+    name = name.replace("model.", "backbone.")
+    return mamba(name, values, config.n_groups) if ".mixer." in name else (name, values)
+
+
+def mamba(name: str, values: np.ndarray, groups: int) -> tuple[str, np.ndarray]:
     """One step and one skip a row, and one norm a group. llama-quantize drops sizes of 1 there."""
-    part = name.split("mamba.")[1]
+    part = name.replace("mixer.", "mamba.").split("mamba.")[1]
     if part == "conv1d.weight":
         values = values.squeeze(1)
     if part in ("A_log", "D"):
         values = values[:, None]
     if part == "norm.weight":
-        values = values.reshape(config.mamba_n_groups, -1)
+        values = values.reshape(groups, -1)
         values = values[0] if len(values) == 1 else values
     return name.replace("dt_bias", "dt_proj.bias"), -np.exp(values) if part == "A_log" else values
 

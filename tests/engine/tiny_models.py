@@ -70,7 +70,8 @@ class Tiny:
 
 
 AROUND_ONE = (
-    "norm.weight", "norm_1.weight", "norm_2.weight", "router.scale", "router.per_expert_scale",
+    "norm.weight", "norm_f.weight", "norm_1.weight", "norm_2.weight", "router.scale",
+    "router.per_expert_scale",
 )  # fmt: skip
 """The ends of the names of factors."""
 MARKS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
@@ -121,6 +122,14 @@ MAMBA = {
 MAMBA_GGUF = {
     "ssm.conv_kernel": 4, "ssm.state_size": 16, "ssm.group_count": 2, "ssm.time_step_rank": 4,
     "ssm.inner_size": 128,
+}  # fmt: skip
+NEMOTRON = {
+    "head_dim": 32, "mamba_num_heads": 4, "mamba_head_dim": 48, "ssm_state_size": 16, "n_groups": 2,
+    "chunk_size": 16,
+}  # fmt: skip
+NEMOTRON_GGUF = {
+    "attention.head_count_kv": [0, 0, 2, 0], "ssm.conv_kernel": 4, "ssm.state_size": 16,
+    "ssm.group_count": 2, "ssm.time_step_rank": 4, "ssm.inner_size": 192,
 }  # fmt: skip
 FALCON_H1 = MAMBA | {
     "head_dim": 32, "mamba_d_ssm": 128, "attention_in_multiplier": 0.75,
@@ -273,6 +282,34 @@ FAMILIES = {
         "FalconH1",
         FALCON_H1 | {"mamba_rms_norm": True, "mamba_norm_before_gate": False},
         MAMBA_GGUF,
+    ),
+    "Nemotron Nano 9B v2": Tiny(
+        MODEL_ARCH.NEMOTRON_H,
+        "NemotronH",
+        NEMOTRON
+        | {
+            "layers_block_type": ["linear_attention", "mlp", "full_attention", "mlp"],
+            "use_bias": True, "mlp_bias": True,
+        },
+        NEMOTRON_GGUF | {"feed_forward_length": [0, 96, 0, 96]},
+    ),
+    "Nemotron 3 Nano": Tiny(
+        MODEL_ARCH.NEMOTRON_H_MOE,
+        "NemotronH",
+        NEMOTRON
+        | {
+            "layers_block_type": ["linear_attention", "moe", "full_attention", "moe"],
+            "n_routed_experts": 8, "num_experts_per_tok": 3, "moe_intermediate_size": 64,
+            "moe_shared_expert_intermediate_size": 128, "routed_scaling_factor": 2.5,
+            "n_group": 4, "topk_group": 2,
+        },
+        NEMOTRON_GGUF
+        | {
+            "feed_forward_length": [0, 64, 0, 64], "expert_count": 8, "expert_used_count": 3,
+            "expert_feed_forward_length": 64, "expert_shared_feed_forward_length": 128,
+            "expert_shared_count": 1, "expert_weights_norm": True, "expert_weights_scale": 2.5,
+            "expert_group_count": 4, "expert_group_used_count": 2,
+        },
     ),
     "ERNIE 4.5": Tiny(MODEL_ARCH.ERNIE4_5, "Ernie4_5", {"head_dim": 32, "use_bias": True}),
     "GLM-4": Tiny(
@@ -650,7 +687,8 @@ FAMILIES = {
 STATEFUL = frozenset(
     {
         "LFM2", "LFM2-MoE", "Qwen3.5", "Qwen3.5-MoE", "Qwen3-Next", "Granite 4 Hybrid",
-        "Granite 4 Hybrid MoE", "Falcon-H1", "Falcon-H1 with norms",
+        "Granite 4 Hybrid MoE", "Falcon-H1", "Falcon-H1 with norms", "Nemotron Nano 9B v2",
+        "Nemotron 3 Nano",
     }
 )  # fmt: skip
 """Some of their layers have a state in place of keys and values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 _QUERY_KEY_NORMS = ("attn_q_norm.weight", "attn_k_norm.weight")
@@ -16,8 +16,8 @@ _GPT_OSS = (
     "ffn_down_exps.bias",
 )
 
-ActivationName = Literal["silu", "gelu", "clamped silu"]
-"""What the feed-forward computes from its gate; see `engine.model.activation`."""
+ActivationName = Literal["silu", "gelu", "clamped silu", "squared relu"]
+"""What the feed-forward computes between its matrices; see `engine.pytorch.activation`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,8 @@ class Family:
     """Layers without key heads are short convolutions."""
     mamba: bool = False
     """Layers without key heads are those of Mamba 2."""
+    one_part: bool = False
+    """Each layer is attention, a recurrence or a feed-forward. The file has their sizes, or 0."""
     parallel: bool = False
     """All layers have both attention and a recurrence, which read the same vectors."""
     stated_positions: bool = False
@@ -100,6 +102,13 @@ class Family:
         return self.plain_local_rope or self.local_rope_base is not None
 
 
+_NEMOTRON_H = Family(
+    one_part=True,
+    mamba=True,
+    activation="squared relu",
+    feed_forward_norm="attn_norm.weight",
+    unplaced_every=1,
+)
 FAMILIES = {
     "llama": Family(side_by_side=True),
     "mistral3": Family(side_by_side=True),
@@ -107,6 +116,8 @@ FAMILIES = {
     "granitemoe": Family(side_by_side=True, multiplied=True, stated_positions=True, mixture=True),
     "granitehybrid": Family(side_by_side=True, multiplied=True, stated_positions=True, mamba=True),
     "minicpm": Family(side_by_side=True, multiplied=True),
+    "nemotron_h": _NEMOTRON_H,
+    "nemotron_h_moe": replace(_NEMOTRON_H, mixture=True, sigmoid=True),
     "falcon-h1": Family(feed_forward_norm="ffn_norm", mamba=True, parallel=True),
     "ernie4_5": Family(side_by_side=True),
     "glm4": Family(layer_tensors=_POST_NORMS, side_by_side=True),

@@ -63,7 +63,7 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-USUAL = ("Llama 2", "Qwen3-MoE", "Gemma 2", "gpt-oss", "LFM2", "Qwen3.5")
+USUAL = ("Llama 2", "Qwen3-MoE", "Gemma 2", "gpt-oss", "LFM2", "Qwen3.5", "Nemotron 3 Nano")
 """Families with one of each kind of layer: those that `make test` tries."""
 
 
@@ -203,6 +203,8 @@ ODD = (
         "Qwen3-Next",
         "Granite 4 Hybrid",
         "Falcon-H1",
+        "Nemotron Nano 9B v2",
+        "Nemotron 3 Nano",
         "DeepSeek-V2-Lite",
         "DeepSeek-V3",
         "GLM-4.7-Flash",
@@ -263,6 +265,11 @@ def test_a_file_that_is_not_as_its_family_is_refused(tmp_path, change, message):
         ("DeepSeek-V3", {"expert_group_used_count": None}, "expert_group_used_count"),
         ("DeepSeek-V3", {"expert_group_used_count": 1}, "expert_group_used_count can't be 1"),
         ("DeepSeek-V3", {"expert_gating_func": 1}, "can't be"),
+        ("Nemotron 3 Nano", {"feed_forward_length": [0, 64, 64, 64]}, "_length can't be"),
+        ("Nemotron 3 Nano", {"feed_forward_length": [0, 64, 0, 32]}, "_length can't be"),
+        ("Nemotron 3 Nano", {"feed_forward_length": [0, 64, 0]}, "_length can't be"),
+        ("Nemotron 3 Nano", {"feed_forward_length": 64}, "_length can't be 64"),
+        ("Nemotron 3 Nano", {"feed_forward_length": [0, 0, 0, 64]}, "blk.1.ssm_conv1d.weight must"),
         ("Mixtral", {"expert_count": 0}, "ffn_up.weight must .* is missing"),
     ],
 )

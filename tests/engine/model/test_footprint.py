@@ -99,6 +99,8 @@ def made(folder, data, kind=None):
         "Qwen3-Next",
         "Granite 4 Hybrid",
         "Falcon-H1",
+        "Nemotron Nano 9B v2",
+        "Nemotron 3 Nano",
         "Qwen3",
         "Gemma 4",
         "DeepSeek-V2-Lite",

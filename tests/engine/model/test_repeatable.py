@@ -43,7 +43,7 @@ def joined(events):
 
 TRIED = (
     "gpt-oss", "LFM2", "Qwen3-MoE", "Gemma 2", "Qwen3.5", "Qwen3-Next", "Granite 4 Hybrid MoE",
-    "Falcon-H1", "Gemma 4", "Gemma 4 E2B", "Gemma 4 26B-A4B",
+    "Falcon-H1", "Gemma 4", "Gemma 4 E2B", "Gemma 4 26B-A4B", "Nemotron 3 Nano",
 )  # fmt: skip
 
 

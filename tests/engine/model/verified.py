@@ -25,6 +25,7 @@ from minikin.chat.call_formats import (
     SEED,
     TAGGED,
     TAGGED_IN_LINE,
+    TOOLCALL,
     CallFormat,
 )
 from minikin.marks import (
@@ -55,6 +56,8 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "Granite 4 Micro": (TAGGED,),
     "Granite 4 Hybrid": (TAGGED,),
     "Granite 4 Hybrid MoE": (TAGGED,),
+    "Nemotron Nano 9B v2": (TOOLCALL,),
+    "Nemotron 3 Nano": (ELEMENTS,),
     "SmolLM3": (TAGGED,),
     "Qwen2": (),
     "Qwen2.5 YaRN": (TAGGED,),
@@ -87,6 +90,8 @@ THOUGHTS: dict[str, tuple[str, ...]] = {
     "Llama 3.1": (THINK_BEGIN,),
     "Mistral": (MISTRAL_THINK_BEGIN,),
     "Ministral 3": (MISTRAL_THINK_BEGIN,),
+    "Nemotron Nano 9B v2": (THINK_BEGIN,),
+    "Nemotron 3 Nano": (THINK_BEGIN,),
     "SmolLM3": (THINK_BEGIN,),
     "Qwen3": (THINK_BEGIN,),
     "Qwen3-VL": (THINK_BEGIN,),

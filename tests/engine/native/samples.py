@@ -69,8 +69,9 @@ def normal(*shape):
 
 
 def random_model(
-    kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96, window=None
-):
+    kernels, *, heads, kv_heads, dim, layers=2, hidden=64, feed_forward=96, window=None,
+    activation="silu",
+):  # fmt: skip
     """A decoder with random weights, and the weights in float32 for another."""
     rope = Rope(tuple(10_000.0 ** -(i / dim) for i in range(0, dim, 2)))
     architecture = Architecture(
@@ -78,6 +79,7 @@ def random_model(
         feed_forward=feed_forward, vocab_size=96, context_length=1024, norm_epsilon=1e-5,
         attention_scale=dim**-0.5, windows=(window,) * layers, ropes=(rope,) * layers,
         plain_epsilon=1e-5, attends=(True,) * layers, recurs=(False,) * layers,
+        feeds=(True,) * layers, activation=activation,
     )  # fmt: skip
 
     def linear(outputs, width, *, bits=4, gated=False):
@@ -88,7 +90,8 @@ def random_model(
     def layer():
         qkv = linear((heads + 2 * kv_heads) * dim, hidden)
         output = linear(hidden, heads * dim, bits=16)
-        gate_up = linear(2 * feed_forward, hidden, bits=16, gated=True)
+        gated = architecture.has_gates
+        gate_up = linear(feed_forward * (1 + gated), hidden, bits=16, gated=gated)
         down = linear(hidden, feed_forward)
         norms = {n: vector(hidden) for n in ("attention_norm", "feed_forward_norm")}
         return [

@@ -83,11 +83,20 @@ def test_norm_is_what_torch_says(kernels, tiled):
 
 
 @pytest.mark.parametrize(
-    ("heads", "kv_heads", "dim"),
-    [(6, 2, 64), (4, 4, 64), (3, 1, 96), (8, 1, 128), (2, 1, 256), (16, 1, 512)],
+    ("heads", "kv_heads", "dim", "activation"),
+    [
+        (6, 2, 64, "silu"),
+        (4, 4, 64, "squared relu"),
+        (3, 1, 96, "silu"),
+        (8, 1, 128, "silu"),
+        (2, 1, 256, "silu"),
+        (16, 1, 512, "silu"),
+    ],
 )
-def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim):
-    native, weights = random_model(kernels, heads=heads, kv_heads=kv_heads, dim=dim)
+def test_layers_are_what_pytorch_says(kernels, heads, kv_heads, dim, activation):
+    native, weights = random_model(
+        kernels, heads=heads, kv_heads=kv_heads, dim=dim, activation=activation
+    )
     plain = TorchDecoder(native.architecture, weights, dtype=torch.float32, device=CPU)
     chance, ours_room = random.Random(1), room_for(native)
     room = TorchKVCache(native.architecture, 200 * BLOCK, 0, dtype=torch.float32, device=CPU)

@@ -13,6 +13,7 @@ ARCHITECTURE = Architecture(
     layers=3, hidden=64, heads=4, kv_heads=2, head_dim=32, feed_forward=64,
     vocab_size=10, context_length=100, norm_epsilon=1e-5, plain_epsilon=1e-5,
     attention_scale=1.0, windows=(None,) * 3, attends=(True,) * 3, recurs=(False,) * 3,
+    feeds=(True,) * 3,
     ropes=(Rope(),) * 3,
 )  # fmt: skip
 

@@ -30,6 +30,11 @@ def older(config):
         own = next(iter(config.pop("per_layer_config").values()))
         keys = own.get("num_key_value_heads")
         return config | {"global_head_dim": own["head_dim"], "num_global_key_value_heads": keys}
+    if config["model_type"] == "nemotron_h":
+        letters = {"linear_attention": "M", "full_attention": "*", "mlp": "-", "moe": "E"}
+        pattern = "".join(letters[kind] for kind in config.pop("layers_block_type"))
+        config["attention_head_dim"] = config.pop("head_dim")
+        return config | {"hybrid_override_pattern": pattern, "time_step_limit": [0.0, math.inf]}
     rope = config.pop("rope_parameters")
     if config["model_type"] == "olmo3":
         config["sliding_window_pattern"], rope = 4, rope["full_attention"]
@@ -185,6 +190,7 @@ def test_an_unsupported_variant_is_rejected_by_name(change, reason):
 
 
 GRANITE = "Granite 4 Hybrid MoE"
+NANO = "Nemotron 3 Nano"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +210,18 @@ GRANITE = "Granite 4 Hybrid MoE"
         ("Falcon-H1", {"projectors_bias": True}, "projectors_bias can't be True"),
         ("Falcon-H1", {"mlp_multipliers": [1.0]}, "mlp_multipliers can't be"),
         ("Falcon-H1", {"ssm_multipliers": [1.0, "x"] * 3}, "ssm_multipliers can't be"),
+        (NANO, {"moe_latent_size": 64}, "moe_latent_size can't be 64"),
+        (NANO, {"mlp_hidden_act": "silu"}, "mlp_hidden_act can't be 'silu'"),
+        (NANO, {"n_shared_experts": 2}, "n_shared_experts can't be 2"),
+        (NANO, {"time_step_limit": [0.001, 0.1]}, "time_step_limit can't be"),
+        (NANO, {"layers_block_type": ["mamba", "moe", "mlp"]}, "layers_block_type can't be"),
+        (NANO, {"layers_block_type": ["mamba", "other"]}, "layers_block_type can't be"),
+        (NANO, {"layers_block_type": None}, "lacks the field hybrid_override_pattern"),
+        (
+            NANO,
+            {"layers_block_type": None, "hybrid_override_pattern": "ME*X"},
+            r"hybrid_override_pattern can't be 'ME\*X'",
+        ),
     ],
 )
 def test_an_unsupported_mamba_is_rejected_by_name(tmp_path, family, change, reason):
@@ -231,12 +249,13 @@ ODD = (True, -1, 0, 1, 3, 2**31, 2**70, -0.5, 0.0, 1e30, "", "x", [], ["a"], [1e
 
 
 @pytest.mark.parametrize(
-    "family", ["Qwen2.5 YaRN", "Llama 3.1", "Gemma 3", "Phi-4-mini", GRANITE, "Falcon-H1"]
+    "family",
+    ["Qwen2.5 YaRN", "Llama 3.1", "Gemma 3", "Phi-4-mini", GRANITE, "Falcon-H1", "Nemotron 3 Nano"],
 )
 def test_odd_values_are_read_or_refused(tmp_path, family):
     write_folder(FAMILIES[family].make(), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
-    rope = config["rope_parameters"]
+    rope = config.get("rope_parameters", {})
     odd = [config | {key: value} for key in config for value in ODD]
     odd += [
         config | {"rope_parameters": rope | {key: value}} for key in rope for value in ODD

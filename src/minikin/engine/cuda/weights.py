@@ -108,8 +108,8 @@ class DeviceLayer:
             output=matrix(attention.output),
             attention_post_norm=vector(layer.attention_post_norm),
             feed_forward_norm=vector(layer.feed_forward_norm),
-            gate_up=None if mixture else matrix(layer.gate_up),
-            down=None if mixture else matrix(layer.down),
+            gate_up=layer.gate_up and matrix(layer.gate_up),
+            down=layer.down and matrix(layer.down),
             mixture=mixture and DeviceMixture.of(mixture, dtype, device),
             feed_forward_post_norm=vector(layer.feed_forward_post_norm),
         )
@@ -152,7 +152,7 @@ def _matrices(layers: Run[LayerWeights]) -> list[Matrix]:
                 found += [latent.keys, latent.values]
                 found += [] if latent.queries is None else [latent.queries]
         pairs = layer.mixture.experts if layer.mixture else [(layer.gate_up, layer.down)]
-        found += [matrix for pair in pairs for matrix in pair]
+        found += [matrix for pair in pairs for matrix in pair if matrix]
     return found
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minikin.engine.model.latent import Latent, latent_scale, read_latent
+from minikin.engine.model.layer_parts import feed_forward_sizes, has_sizes, layer_parts
 from minikin.engine.model.recurrence import (
     Recurrence,
     read_delta_net,
@@ -85,6 +86,8 @@ class Architecture:
     """For each layer, whether it has attention."""
     recurs: tuple[bool, ...]
     """For each layer, whether it has the `recurrence`, in place of attention or beside it."""
+    feeds: tuple[bool, ...]
+    """For each layer, whether it has a feed-forward."""
     recurrence: Recurrence | None = None
     latent: Latent | None = None
     """How heads make keys and values, if not from the hidden state."""
@@ -162,8 +165,9 @@ class Architecture:
         epsilon = fields.number("attention.layer_norm_rms_epsilon")
         kv_heads = [heads] * layers if latent else _kv_heads(fields, family, heads, windows)
         local_heads, global_heads = _split_heads(family, windows, kv_heads, local_dim, head_dim)
+        attends, recurs, feeds = layer_parts(fields, family, kv_heads)
         embedding = hidden**0.5 if family.scaled_embedding else 1.0
-        sizes = _feed_forwards(fields, experts, layers)
+        sizes = () if family.one_part else _feed_forwards(fields, experts, layers)
         return cls(
             layers=layers,
             skipped_layers=skipped,
@@ -188,9 +192,10 @@ class Architecture:
             attention_scale=fields.number("attention.scale", scale),
             windows=windows,
             ropes=read_ropes(file, fields, family, windows, head_dim, local_dim, context),
-            attends=tuple(count > 0 for count in kv_heads),
-            recurs=tuple(family.parallel or count == 0 for count in kv_heads),
-            recurrence=_recurrence(fields, family, hidden, kv_heads),
+            attends=attends,
+            recurs=recurs,
+            feeds=feeds,
+            recurrence=_recurrence(fields, family, hidden) if any(recurs) else None,
             latent=latent,
             gated_attention=family.gated_attention,
             value_norms=family.value_norms,
@@ -251,6 +256,11 @@ class Architecture:
         """The sizes of keys and values, at the places of `key_places`."""
         each = zip(self.layer_heads, self.has_keys, strict=True)
         return tuple(heads for heads, own in each if own)
+
+    @property
+    def has_gates(self) -> bool:
+        """Whether the feed-forward has gates. If not, `gate_up` is a matrix of ups alone."""
+        return self.activation != "squared relu"
 
     @cached_property
     def key_places(self) -> tuple[int, ...]:
@@ -371,12 +381,8 @@ def _recurrent(fields: Fields, layers: int) -> list[bool]:
     return [bool(one) for one in stated][:layers]
 
 
-def _recurrence(
-    fields: Fields, family: Family, hidden: int, kv_heads: list[int]
-) -> Recurrence | None:
-    """What layers without key heads compute, or all layers."""
-    if all(kv_heads) and not family.parallel:
-        return None
+def _recurrence(fields: Fields, family: Family, hidden: int) -> Recurrence:
+    """What layers with a recurrence compute."""
     if family.delta_nets:
         return read_delta_net(fields, grouped=family.grouped_values)
     if family.mamba:
@@ -448,6 +454,8 @@ def _feed_forward(fields: Fields, *, of_expert: bool) -> int:
     key = "expert_feed_forward_length"
     if not of_expert or fields.get(key) is None:
         key = "feed_forward_length"
+    if key == "feed_forward_length" and has_sizes(fields):
+        return max(feed_forward_sizes(fields))
     return fields.whole(key, most=_MOST_WIDTH)
 
 

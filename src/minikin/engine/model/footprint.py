@@ -89,7 +89,11 @@ def _cache(metadata: Mapping[str, Any], family: str, native: bool) -> int:
         )
     tokens = min(field("context_length"), CACHED_TOKENS)
     bytes_each = 2 if native else _dense()  # native layers cache bfloat16
-    recurring = layers if parallel else layers - attending
+    feeding = 0  # layers that have nothing else than a feed-forward
+    sizes = metadata.get(f"{family}.feed_forward_length")
+    if isinstance(sizes, list | np.ndarray):
+        feeding = int(np.count_nonzero(sizes[:layers]))
+    recurring = layers if parallel else max(layers - attending - feeding, 0)
     states = STATES * 4 * recurring * _state_size(field)
     return 2 * numbers * tokens * bytes_each + states
 

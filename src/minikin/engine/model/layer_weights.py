@@ -81,15 +81,15 @@ class LayerWeights:
     attention_norm: np.ndarray | None
     attention: AttentionWeights | None = None
     recurrence: RecurrentWeights | None = None
-    """In place of attention, or beside it."""
+    """In place of attention, or beside it. A layer can also have none of both."""
     attention_post_norm: np.ndarray | None = None
     """[hidden]: the norm of the output of attention."""
     feed_forward_norm: np.ndarray | None
-    gate_up: Matrix
-    """Hidden -> gate and up, in this order."""
-    down: Matrix
+    gate_up: Matrix | None = None
+    """Hidden -> gate and up, in this order. Without gates, up alone."""
+    down: Matrix | None = None
     mixture: Mixture | None = None
-    """Replaces `gate_up` and `down`, which are then those of its first expert, or is beside."""
+    """Replaces `gate_up` and `down`, or is beside. Some layers have none of the three."""
     beside: Beside | None = None
     feed_forward_post_norm: np.ndarray | None = None
     own_input: InputWeights | None = None

@@ -14,7 +14,7 @@ class Expert(NamedTuple):
     """One feed-forward network."""
 
     gate_up: Matrix
-    """Hidden -> gate and up, in this order."""
+    """Hidden -> gate and up, in this order. Without gates, up alone."""
     down: Matrix
 
 

@@ -18,7 +18,7 @@ from minikin.engine.model.layer_weights import (
 )
 from minikin.engine.model.matrix import Matrix
 from minikin.engine.model.mixture import Mixture
-from minikin.engine.model.recurrence import Memory
+from minikin.engine.model.recurrence import Mamba, Memory
 from minikin.engine.model.recurrent_weights import RecurrentWeights
 from minikin.engine.model.rope import Rope, rotary_tables
 from minikin.engine.model.weights import LayerInputs, Weights
@@ -44,6 +44,7 @@ _ACTIVATIONS: dict[ActivationName, int] = {
     "silu": contract.SILU,
     "gelu": contract.GELU,
     "clamped silu": contract.CLAMPED_SILU,
+    "squared relu": contract.SQUARED_RELU,
 }
 
 
@@ -70,7 +71,7 @@ class _Room:
         self._qkv = empty(rows, max(*made, inputs))
         self._compressed, self._expanded = (empty(rows, width) for width in _latent_widths(a))
         self._rates = empty(rows, -(-_rates(a) // GROUP) * GROUP)
-        self._gate_up = empty(inside, 2 * widest)
+        self._gate_up = empty(inside, widest * (2 if a.has_gates else 1))
         self._choices = empty(rows * used, ctypes.sizeof(contract.Choice), dtype=np.uint8)
         self._results = empty(rows * used, a.hidden)
         self._partial = empty(0)
@@ -307,7 +308,9 @@ def _rates(a: Architecture) -> int:
 
 def _fits_memory(form: Memory) -> bool:
     keys = form.key_dim % PANEL == 0 and form.key_dim <= MOST_KEYS
-    return keys and form.value_dim % GROUP == 0
+    # Mamba writes the outputs of a key head together.
+    together = form.outputs // form.key_heads if isinstance(form, Mamba) else form.value_dim
+    return keys and form.value_dim % PANEL == 0 and together % GROUP == 0
 
 
 def _matrices(layer: LayerWeights) -> tuple[Matrix | None, ...]:

@@ -77,7 +77,8 @@ def read_ropes(
 
     `local_dim` is the size of a head in layers with a window, `head_dim` in others.
     """
-    if family.stated_positions and not fields.flag("rope.scaling.finetuned", True):
+    stated = family.stated_positions and not fields.flag("rope.scaling.finetuned", True)
+    if family.unplaced_every == 1 or stated:
         return (Rope(),) * len(windows)
     dimensions = fields.whole("rope.dimension_count", head_dim, most=head_dim)
     if dimensions % 2:

@@ -132,22 +132,23 @@ class _Loader:
             of_keys = name.startswith("attn_k")
             if f"{at}.{name}" not in self.tensors and (a.has_keys[i] or not of_keys):
                 raise ModelFileError(f"The model file lacks the tensor {at}.{name}.")
-        mixture = self._mixture(at, a.experts) if a.experts and i >= a.experts.first else None
-        beside = a.experts is not None and a.experts.beside
-        if mixture is None or beside:
-            gate_up, down = self._feed_forward(i)
-        else:
-            gate_up, down = mixture.experts[0]
+        mixed = a.experts if a.experts and a.feeds[i] and i >= a.experts.first else None
+        beside = mixed is not None and mixed.beside
+        dense = a.feeds[i] and (mixed is None or beside)
+        gate_up, down = self._feed_forward(i) if dense else (None, None)
         scale = self._optional(at, "layer_output_scale.weight", 1)
+        attends = a.attends[i] or a.recurs[i]
         return LayerWeights(
-            attention_norm=self._norm_before(f"{at}.attn_norm.weight"),
+            attention_norm=self._norm_before(f"{at}.attn_norm.weight") if attends else None,
             attention=self._attention(i) if a.attends[i] else None,
             recurrence=self._recurrent.load(at) if a.recurs[i] else None,
             attention_post_norm=self._optional(at, "post_attention_norm.weight", a.hidden),
-            feed_forward_norm=self._norm_before(f"{at}.{a.feed_forward_norm}"),
+            feed_forward_norm=(
+                self._norm_before(f"{at}.{a.feed_forward_norm}") if a.feeds[i] else None
+            ),
             gate_up=gate_up,
             down=down,
-            mixture=mixture,
+            mixture=self._mixture(at, mixed) if mixed else None,
             beside=self._beside(at) if beside else None,
             feed_forward_post_norm=self._optional(at, "post_ffw_norm.weight", a.hidden),
             own_input=self._own_input(at) if a.layer_inputs else None,
@@ -301,7 +302,7 @@ class _Loader:
         # In Phi, both are one tensor, in this order.
         size = a.dense_size(i)
         parts = self._gate_up(f"{at}.ffn_gate", f"{at}.ffn_up", f"{at}.ffn_up", size)
-        gate_up = self._linear(a.hidden, *parts, gated=True)
+        gate_up = self._linear(a.hidden, *parts, gated=a.has_gates)
         return gate_up, self._linear(size, MatrixPart(f"{at}.ffn_down", a.hidden))
 
     def _mixture(self, at: str, experts: Experts) -> Mixture:
@@ -312,7 +313,7 @@ class _Loader:
         down = MatrixPart(f"{at}.ffn_down_exps", a.hidden)
         router = MatrixPart(f"{at}.ffn_gate_inp", experts.count)
         biased = f"{down.name}.bias" in self.tensors
-        before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=True)
+        before = self._stack(experts.count, a.hidden, gate_up, biased=biased, gated=a.has_gates)
         after = self._stack(experts.count, a.feed_forward, [down], biased=biased)
         correction = f"{at}.exp_probs_b.bias"
         known = correction in self.tensors
@@ -353,16 +354,17 @@ class _Loader:
         down = _Unread(size, a.hidden, _each([columns]))
         # In some folders, gates and ups are one tensor, in this order.
         whole, second = count * size, 0
-        if f"{gate}.weight" not in self.tensors:
+        if a.has_gates and f"{gate}.weight" not in self.tensors:
             gate, whole, second = up, 2 * whole, whole
         for i in range(count):
-            parts = (
-                MatrixPart(gate, size, i * size, whole),
-                MatrixPart(up, size, second + i * size, whole),
-            )
-            yield Expert(self._linear(a.hidden, *parts, gated=True), self._kept(down, i))
+            parts = [MatrixPart(up, size, second + i * size, whole)]
+            if a.has_gates:
+                parts = [MatrixPart(gate, size, i * size, whole), *parts]
+            yield Expert(self._linear(a.hidden, *parts, gated=a.has_gates), self._kept(down, i))
 
     def _gate_up(self, gate: str, up: str, both: str, size: int) -> list[MatrixPart]:
+        if not self.architecture.has_gates:
+            return [MatrixPart(up, size)]
         if f"{gate}.weight" in self.tensors:
             return [MatrixPart(gate, size), MatrixPart(up, size)]
         return [MatrixPart(both, 2 * size)]

@@ -20,8 +20,8 @@ enum {
 // What to do with a product.
 enum { STORE, ADD, GATE };
 
-// What a gate lets pass (`gated` of `simd.h`).
-enum { SILU, GELU, CLAMPED_SILU };
+// What a gate lets pass (`gated` of `simd.h`). The last one is without a gate.
+enum { SILU, GELU, CLAMPED_SILU, SQUARED_RELU };
 
 // What goes into a product, in one of two forms (`inputs.h`).
 struct inputs {
@@ -96,7 +96,8 @@ struct layer {
     const float *value_norm;             // [dim], over each head
     const float *early_cosine, *early_sine;  // rotate before those norms, not in attention
     const float *sinks;  // [heads]: the score of one more position, without a value
-    struct matrix qkv, output, inputs, returned, gate_up, down;  // inputs and outputs of a recurrence
+    struct matrix qkv, output, inputs, returned, gate_up, down;  // inputs and outputs of a recurrence; the
+                                                                 // outputs of one that is not there are 0
     struct mixture mixture;
     // [hidden], of a mixture beside gate_up and down: of what it reads, of what each of both adds.
     // NULL: it replaces them.
@@ -179,7 +180,7 @@ struct term {
 static const struct term terms[] = {
     CONSTANT(GROUP), CONSTANT(PANEL), CONSTANT(TILE), CONSTANT(BLOCK), CONSTANT(PART),
     CONSTANT(MOST_DIM), CONSTANT(MOST_KEYS), CONSTANT(STORE), CONSTANT(ADD), CONSTANT(SILU), CONSTANT(GELU),
-    CONSTANT(CLAMPED_SILU),
+    CONSTANT(CLAMPED_SILU), CONSTANT(SQUARED_RELU),
     SIZE(inputs), AT(inputs, tiles), AT(inputs, integers), AT(inputs, steps), AT(inputs, sums),
     AT(inputs, few),
     SIZE(matrix), AT(matrix, cells), AT(matrix, outputs), AT(matrix, width), AT(matrix, bits), AT(matrix, bias),

@@ -23,8 +23,8 @@ MANY_ROWS = 12
 """From this many rows on, unpacking weights for the tile unit pays (`docs/performance.md`)."""
 STORE, ADD = 0, 1
 """What to do with a product."""
-SILU, GELU, CLAMPED_SILU = 0, 1, 2
-"""What a gate lets pass."""
+SILU, GELU, CLAMPED_SILU, SQUARED_RELU = 0, 1, 2, 3
+"""What a gate lets pass. The last one is without a gate."""
 
 POINTER, SIZE, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 
@@ -176,7 +176,7 @@ CONSTANTS = {
     "GROUP": GROUP, "PANEL": PANEL, "TILE": TILE, "BLOCK": BLOCK, "PART": PART,
     "MOST_DIM": MOST_DIM, "MOST_KEYS": MOST_KEYS, "STORE": STORE, "ADD": ADD,
     "SILU": SILU, "GELU": GELU,
-    "CLAMPED_SILU": CLAMPED_SILU,
+    "CLAMPED_SILU": CLAMPED_SILU, "SQUARED_RELU": SQUARED_RELU,
 }  # fmt: skip
 STRUCTS: dict[str, type[ctypes.Structure]] = {
     "inputs": Inputs, "matrix": Matrix, "mixture": Mixture, "latent": Latent, "choice": Choice,

@@ -1,4 +1,4 @@
-// Gated feed-forward parts (Shazeer 2020): panels of gates and of ups, in turn.
+// Feed-forward parts: panels of gates and of ups in turn (Shazeer 2020), or of ups alone.
 
 #ifndef GATE_H
 #define GATE_H
@@ -14,12 +14,13 @@ struct gating {
 static void gate_chunk(const void *job, int64_t chunk) {
     const struct gating *s = job;
     const int64_t groups = s->width / GROUP, size = rows_a_chunk(s->rows);
+    const int gates = has_gates(s->activation), panels = gates ? 2 : 1;
     for (int64_t r = chunk * size; r < smaller((chunk + 1) * size, s->rows); r++)
         for (int64_t g = 0; g < groups; g++) {
-            const float *four = s->gate_up + (r * groups + g) * 4 * PANEL;
+            const float *in = s->gate_up + (r * groups + g) * 2 * panels * PANEL;
             floats half[2];
-            for (int i = 0; i < 2; i++, four += 2 * PANEL)
-                half[i] = gated(v_load(four), v_load(four + PANEL), s->activation);
+            for (int i = 0; i < 2; i++, in += panels * PANEL)
+                half[i] = gates ? gated(v_load(in), v_load(in + PANEL), s->activation) : squared_relu(v_load(in));
             write_group(&s->out, r, g, groups, half[0], half[1]);
         }
 }
@@ -31,7 +32,7 @@ static void gate_rows(const float *gate_up, const struct inputs *gated, int64_t 
     run_chunks(gate_chunk, &job, ceiling(rows, rows_a_chunk(rows)));
 }
 
-// activated gates times ups, of x times the matrix. Its panels are gates and ups in turn.
+// activated gates times ups, or activated ups, of x times the matrix.
 static struct inputs run_gated(
     const struct matrix *weight, const struct room *room, int64_t rows, int64_t activation) {
     struct inputs out = room->gated;
@@ -40,7 +41,7 @@ static struct inputs run_gated(
         .weight = *weight, .x = room->normed, .out = room->gate_up, .gated = out,
         .rows = rows, .mode = GATE, .activation = activation});
     const int64_t few = smaller(room->normed.few, rows);
-    gate_rows(room->gate_up, &out, few, weight->outputs / 2, activation);
+    gate_rows(room->gate_up, &out, few, passed(weight, activation), activation);
     return out;
 }
 

@@ -156,7 +156,8 @@ void run_layers(
     for (int64_t r = 0; r < step->few; r++) longest = larger(longest, step->positions[r] + 1);
     const int64_t parts = ceiling(longest, PART);
     for (const struct layer *layer = layers; layer < layers + count; layer++) {
-        begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
+        if (layer->keys || layer->convolution)
+            begin_half(x, layer->attention_norm, &room->normed, rows, hidden, epsilon);
         if (layer->keys) {
             float *made = layer->latent.norm ? room->compressed : room->qkv;
             packed_matmul(&layer->qkv, &room->normed, made, rows, STORE);
@@ -172,10 +173,11 @@ void run_layers(
             add_part(
                 &layer->returned, &room->attended, layer->attention_post_norm, room, x, rows, epsilon);
         }
-        begin_half(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
+        if (layer->mixture.count || layer->down.outputs)
+            begin_half(x, layer->feed_forward_norm, &room->normed, rows, hidden, epsilon);
         if (layer->mixture.count) {
             (layer->mixture_norm ? add_beside : add_mixture)(model, layer, room, x, rows);
-        } else {
+        } else if (layer->down.outputs) {
             const struct inputs gated = run_gated(&layer->gate_up, room, rows, model->activation);
             add_part(&layer->down, &gated, layer->feed_forward_post_norm, room, x, rows, epsilon);
         }

@@ -126,9 +126,10 @@ class PackedMatrix:
         return kernels.library.matrix_bytes(_outputs(rows), width, bits)
 
     def with_bias(self, bias: np.ndarray | None) -> contract.Matrix:
-        """The C struct for products plus `bias` [outputs] float32."""
+        """The C struct for products plus `bias` [its rows] float32."""
         if bias is not None:
-            bias = np.ascontiguousarray(_in_turn(bias[:, None]).ravel() if self.gated else bias)
+            bias = _in_turn(bias[:, None]).ravel() if self.gated else bias
+            bias = np.pad(bias, (0, self.outputs - len(bias)))
             self._biases.append(bias)  # the struct points to it
         return contract.Matrix(
             address(self.cells), self.outputs, self.width, self.bits, optional(bias)

@@ -44,8 +44,10 @@ static void add_columns(
     int64_t to_step, int64_t column, int64_t count) {
     if (count == 4)
         add_row(c, keys, from, from_step, to, to_step, column, 4);
-    else
+    else if (count == 2)
         add_row(c, keys, from, from_step, to, to_step, column, 2);
+    else
+        add_row(c, keys, from, from_step, to, to_step, column, 1);
 }
 
 // The outputs of a key head times SiLU of their gates, then their norm if there is one.

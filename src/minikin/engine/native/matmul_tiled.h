@@ -27,9 +27,14 @@ static void finish_panels(const struct matmul *m, int64_t panel, int64_t row, fl
     for (int64_t r = 0; r < rows; r++) {
         const float *sum = sums[r / TILE * 2] + r % TILE * 16;
         const floats left = v_add(v_load(sum), bias[0]), right = v_add(v_load(sum + 256), bias[1]);
-        if (m->mode == GATE) {
-            uint16_t *out = tiled_at(&m->gated, row + r, panel / 4, outputs / 2 / GROUP);
+        const int64_t groups = passed(&m->weight, m->activation) / GROUP;
+        if (m->mode == GATE && has_gates(m->activation)) {
+            uint16_t *out = tiled_at(&m->gated, row + r, panel / 4, groups);
             v_store_bf16(out + panel % 4 * 8, gated(left, right, m->activation));
+        } else if (m->mode == GATE) {
+            uint16_t *out = tiled_at(&m->gated, row + r, panel / 2, groups);
+            v_store_bf16(out, squared_relu(left));
+            v_store_bf16(out + PANEL, squared_relu(right));
         } else {
             float *out = m->out + (few + row + r) * outputs + panel * PANEL;
             finish(out, left, m->mode);

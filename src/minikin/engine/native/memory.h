@@ -88,6 +88,7 @@ static void recall_stretch(
 }
 
 static inline int64_t columns_of(const struct model *m) {
+    if (m->value_dim % GROUP) return GROUP / 2;
     return m->value_dim % MOST_COLUMNS ? GROUP : MOST_COLUMNS;
 }
 

@@ -191,7 +191,7 @@ static void run_experts(const struct mixing *m, const struct crowd *crowds) {
         if (c->exact + c->tiled)
             products[count++] = (struct matmul){
                 .weight = mixture->gate_up[e], .x = inputs_of(&room->picked, c, hidden),
-                .out = room->gate_up + c->first_exact * 2 * inside,
+                .out = room->gate_up + c->first_exact * mixture->gate_up->outputs,
                 .gated = inputs_of(&room->gated, c, inside), .rows = c->exact + c->tiled,
                 .mode = GATE, .activation = activation};
     }

@@ -10,10 +10,15 @@ struct matmul {
     struct matrix weight;
     struct inputs x;
     float *out;          // [rows, outputs]; with GATE only the few rows
-    struct inputs gated; // [rows, outputs / 2], with GATE, for tiled rows: panels 2 i hold gates and
-                         // 2 i + 1 what they let pass
+    struct inputs gated; // [rows, `passed`], with GATE, for tiled rows
     int64_t rows, mode, activation, chunk_panels;
 };
+
+// The numbers that an activation makes of a row of this matrix. With gates, panels 2 i hold gates and 2 i + 1
+// what they let pass.
+static inline int64_t passed(const struct matrix *m, int64_t activation) {
+    return has_gates(activation) ? m->outputs / 2 : m->outputs;
+}
 
 // What the sums of a panel begin with.
 static inline floats start_of(const struct matmul *m, int64_t panel) {

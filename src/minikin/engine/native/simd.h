@@ -45,6 +45,15 @@ static inline floats gelu(floats x) {
     return times_sigmoid(x, v_mul(bent, v_all(1.59576912f)));
 }
 
+// Whether a feed-forward has gates. If not, it has ups alone.
+static inline int has_gates(int64_t activation) { return activation != SQUARED_RELU; }
+
+// So et al. 2021 (Primer).
+static inline floats squared_relu(floats up) {
+    const floats x = v_max(up, v_all(0));
+    return v_mul(x, x);
+}
+
 // What a gate lets pass of `up`: SiLU or GELU of the gate, times up (Shazeer 2020). gpt-oss clamps both
 // at 7, has a steeper gate and adds 1 to up (OpenAI's release has these numbers).
 static inline floats gated(floats gate, floats up, int64_t activation) {

@@ -1,4 +1,4 @@
-"""The activation functions of gated feed-forward layers."""
+"""The activation functions of feed-forward layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from minikin.model_file.family import ActivationName
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
-"""[rows, gate and up] -> [rows, half as many]."""
+"""[rows, gate and up] -> [rows, half as many], or [rows, up] -> the same shape."""
 
 
 def silu(gate_up: torch.Tensor) -> torch.Tensor:
@@ -35,8 +35,14 @@ def clamped_silu(gate_up: torch.Tensor) -> torch.Tensor:
     return gate * torch.sigmoid(1.702 * gate) * (up + 1)
 
 
+def squared_relu(up: torch.Tensor) -> torch.Tensor:
+    """Without a gate (So et al. 2021, Primer)."""
+    return F.relu(up).square()
+
+
 ACTIVATIONS: dict[ActivationName, Activation] = {
     "silu": silu,
     "gelu": gelu,
     "clamped silu": clamped_silu,
+    "squared relu": squared_relu,
 }

@@ -89,7 +89,8 @@ class TorchDecoder:
             if (recurrence := layer.recurrence) is not None:
                 added = self._recurrence(i, recurrence, y, batch, cache)
                 x += self._norm(added, layer.attention_post_norm)
-            x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
+            if layer.mixture or layer.down:
+                x += self._norm(self._feed_forward(layer, x), layer.feed_forward_post_norm)
             if layer.own_input is not None and own is not None:
                 gates = layer.own_input.gate(x).float()
                 added = self._activation(torch.cat([gates, own[:, i]], dim=-1))
@@ -115,6 +116,8 @@ class TorchDecoder:
         y = self._norm(x, layer.feed_forward_norm)
         if layer.mixture is not None and layer.beside is None:
             return layer.mixture(y, self._activation)
+        assert layer.gate_up is not None
+        assert layer.down is not None
         dense = layer.down(self._activation(layer.gate_up(y)))
         if layer.mixture is None or layer.beside is None:
             return dense

@@ -134,8 +134,8 @@ class LayerTensors:
     recurrence: RecurrentTensors | None
     attention_post_norm: torch.Tensor | None
     feed_forward_norm: torch.Tensor | None
-    gate_up: Linear
-    down: Linear
+    gate_up: Linear | None
+    down: Linear | None
     mixture: Mixture | None
     beside: BesideTensors | None
     feed_forward_post_norm: torch.Tensor | None
@@ -145,22 +145,15 @@ class LayerTensors:
     @classmethod
     def of(cls, layer: LayerWeights, dtype: torch.dtype, device: torch.device) -> LayerTensors:
         """The same layer. Dense matrices have this type."""
-        mixture = layer.mixture and Mixture.of(layer.mixture, dtype, device)
-        # Most mixtures have no other feed-forward than their experts.
-        gate_up, down = (
-            mixture.experts[0]
-            if mixture and layer.beside is None
-            else (Linear.of(one, dtype, device) for one in (layer.gate_up, layer.down))
-        )
         return cls(
             attention_norm=optional(layer.attention_norm, device),
             attention=layer.attention and AttentionTensors.of(layer.attention, dtype, device),
             recurrence=layer.recurrence and RecurrentTensors.of(layer.recurrence, dtype, device),
             attention_post_norm=optional(layer.attention_post_norm, device),
             feed_forward_norm=optional(layer.feed_forward_norm, device),
-            gate_up=gate_up,
-            down=down,
-            mixture=mixture,
+            gate_up=layer.gate_up and Linear.of(layer.gate_up, dtype, device),
+            down=layer.down and Linear.of(layer.down, dtype, device),
+            mixture=layer.mixture and Mixture.of(layer.mixture, dtype, device),
             beside=layer.beside and BesideTensors.of(layer.beside, device),
             feed_forward_post_norm=optional(layer.feed_forward_post_norm, device),
             own_input=layer.own_input and InputTensors.of(layer.own_input, dtype, device),

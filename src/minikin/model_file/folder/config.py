@@ -13,7 +13,7 @@ import numpy as np
 from minikin.errors import ModelFileError
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.fields import Fields, wrong_value
-from minikin.model_file.folder.kinds import GEMMA4_MIXTURES, GRANITE_MIXTURES, KINDS, Kind
+from minikin.model_file.folder.kinds import KINDS, MIXTURES, Kind
 
 _MOST_LAYERS, _MOST_HEAD, _MOST_TOKENS, _MOST_EXPERTS = 1024, 4096, 1 << 20, 4096
 """Lists of this length are made before any tensor is read. The largest models have a third."""
@@ -103,11 +103,15 @@ def read_kind(fields: ConfigFields) -> Kind:
             f"This folder has the unsupported model_type {str(name)[:64]!a}. "
             f"Supported: {', '.join(KINDS)}."
         )
-    if name == "granitemoehybrid" and fields.get("num_local_experts"):
-        return GRANITE_MIXTURES
-    if name == "gemma4_text" and fields.get("enable_moe_block"):
-        return GEMMA4_MIXTURES
-    return KINDS[name]
+    return MIXTURES[name] if name in MIXTURES and _has_experts(fields) else KINDS[name]
+
+
+def _has_experts(fields: ConfigFields) -> bool:
+    """Whether some layers are mixtures, of a `model_type` with and without experts."""
+    kinds = fields.get("layers_block_type") or fields.get("hybrid_override_pattern")
+    if isinstance(kinds, list | str):
+        return "moe" in kinds or "E" in kinds
+    return bool(fields.get("num_local_experts") or fields.get("enable_moe_block"))
 
 
 def read_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
@@ -202,14 +206,14 @@ def _named_experts(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
         raise fields.wrong("moe_layer_end_index")
     experts = fields.whole(key("count"), most=_MOST_EXPERTS)
     shared = {"expert_shared_count": fields.count(key("shared"), most=experts)}
+    if "shared_size" in kind.experts:
+        shared = {"expert_shared_feed_forward_length": fields.whole(key("shared_size"))}
     groups = fields.count(key("groups"), most=_MOST_EXPERTS)
     if groups > 1:
         shared |= {
             "expert_group_count": groups,
             "expert_group_used_count": fields.whole(key("used_groups"), most=groups),
         }
-    if "shared_size" in kind.experts:
-        shared = {"expert_shared_feed_forward_length": fields.whole(key("shared_size"))}
     return shared | {
         "expert_count": experts,
         "expert_used_count": fields.whole(

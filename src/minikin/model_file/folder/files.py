@@ -79,7 +79,7 @@ def json_object(data: bytes) -> dict[str, Any]:
     if sum(data.count(mark) for mark in (b",", b"[", b"{")) > _MOST_VALUES:
         raise MalformedError(f"its JSON has more than {_MOST_VALUES} values")
     try:
-        value = msgspec.json.decode(data)
+        value = _decoded(data)
     except RecursionError as error:
         raise MalformedError("its JSON is nested too deeply") from error
     except (msgspec.MsgspecError, ValueError) as error:
@@ -87,6 +87,16 @@ def json_object(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedError("its JSON is not an object")
     return value
+
+
+def _decoded(data: bytes) -> Any:
+    """Also infinite numbers, which Python writes, but JSON does not have."""
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        if b"Infinity" not in data:
+            raise
+        return json.loads(data)
 
 
 def check_keys(data: bytes) -> None:

@@ -1,7 +1,7 @@
 """config.json of models with layers that have a state in place of keys and values.
 
 The meaning of each key and its default are those of transformers' Lfm2Config, Lfm2MLP,
-Qwen3_5TextConfig, GraniteMoeHybridConfig and FalconH1Config.
+Qwen3_5TextConfig, GraniteMoeHybridConfig, FalconH1Config and NemotronHConfig.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minikin.model_file.folder import nemotron
 from minikin.model_file.folder.config import ConfigFields
 from minikin.model_file.folder.falcon_h1 import check_computed, inner_size
 from minikin.model_file.folder.kinds import Kind
@@ -24,6 +25,8 @@ _ANY_SIZE = [0.0, math.inf], [0.0, {"__float__": "Infinity"}]
 
 def usual_fields(fields: ConfigFields, kind: Kind) -> ConfigFields:
     """The same, with the names that other families use. Raises ModelFileError."""
+    if kind.arch in nemotron.ARCHITECTURES:
+        return nemotron.usual_fields(fields)
     if kind.arch not in ("lfm2", "lfm2moe"):
         return fields
     return fields.joined(
@@ -46,6 +49,8 @@ def state_shape(fields: ConfigFields, kind: Kind) -> dict[str, Any]:
     if kind.arch == "falcon-h1":
         check_computed(fields)
         return _mamba(fields, inner_size(fields))
+    if kind.arch in nemotron.ARCHITECTURES:
+        return _mamba(fields, 0) | nemotron.layer_sizes(fields, kind)
     if kind.arch == "granitehybrid":
         inner = fields.whole("mamba_expand", 2) * fields.whole("hidden_size")
         placed = {"rope.scaling.finetuned": fields.get("position_embedding_type") == "rope"}

@@ -11,7 +11,7 @@ Arch = Literal[
     "granite", "ernie4_5", "glm4", "qwen2vl", "qwen3vl", "seed_oss", "hunyuan-dense", "olmo2",
     "exaone4", "ernie4_5-moe", "glm4moe", "dots1", "minimax-m2", "gpt-oss", "lfm2",
     "qwen35", "qwen35moe", "qwen3next", "lfm2moe", "granitehybrid", "falcon-h1",
-    "deepseek2", "gemma4", "qwen2moe", "granitemoe",
+    "deepseek2", "gemma4", "qwen2moe", "granitemoe", "nemotron_h", "nemotron_h_moe",
 ]  # fmt: skip
 """The families that have folders, by GGUF's names."""
 Windowed = Literal["none", "all", "late", "unplaced", "family"]
@@ -91,6 +91,25 @@ _FALCON_H1_NAMES = _MAMBA_NAMES | {
     "feed_forward.up_proj": "ffn_up",
     "feed_forward.down_proj": "ffn_down",
     "pre_ff_layernorm.weight": "ffn_norm",  # GGUF files have it without "weight"
+}
+_NEMOTRON_NAMES = {name.replace("mamba.", "mixer."): own for name, own in _MAMBA_NAMES.items()} | {
+    "norm": "attn_norm",
+    "mixer.q_proj": "attn_q",
+    "mixer.k_proj": "attn_k",
+    "mixer.v_proj": "attn_v",
+    "mixer.o_proj": "attn_output",
+    "mixer.up_proj": "ffn_up",
+    "mixer.down_proj": "ffn_down",
+    "mixer.gate": "ffn_gate_inp",
+    "mixer.shared_experts.up_proj": "ffn_up_shexp",
+    "mixer.shared_experts.down_proj": "ffn_down_shexp",
+}
+_NEMOTRON_EXPERTS = {
+    "count": "n_routed_experts",
+    "shared_size": "moe_shared_expert_intermediate_size",
+    "scale": "routed_scaling_factor",
+    "groups": "n_group",
+    "used_groups": "topk_group",
 }
 _GRANITE_NAMES = _MAMBA_NAMES | {
     "shared_mlp.input_linear": "ffn_up",
@@ -225,6 +244,7 @@ KINDS = {
         feed_forward="shared_intermediate_size",
         names=_GRANITE_NAMES,
     ),
+    "nemotron_h": Kind(arch="nemotron_h", names=_NEMOTRON_NAMES),
     "falcon_h1": Kind(arch="falcon-h1", names=_FALCON_H1_NAMES),
     "ernie4_5": Kind(
         arch="ernie4_5", tied=True, own_head_dim=True, interleaved=True, rope_base=5e5
@@ -314,17 +334,25 @@ KINDS = {
     ),
 }
 """By `model_type`."""
-GRANITE_MIXTURES = replace(
-    KINDS["granitemoehybrid"],
-    feed_forward="intermediate_size",
-    mixture=True,
-    experts=_GRANITE_SHARED,
-    names=_MAMBA_NAMES | _GRANITE_EXPERT_NAMES,
-)
-"""The kind of "granitemoehybrid" if config.json says that there are experts."""
-GEMMA4_MIXTURES = replace(
-    _GEMMA4,
-    mixture=True,
-    experts={"count": "num_experts", "used": "top_k_experts", "size": "moe_intermediate_size"},
-)
-"""The kind of "gemma4_text" if config.json says that there are experts."""
+MIXTURES = {
+    "granitemoehybrid": replace(
+        KINDS["granitemoehybrid"],
+        feed_forward="intermediate_size",
+        mixture=True,
+        experts=_GRANITE_SHARED,
+        names=_MAMBA_NAMES | _GRANITE_EXPERT_NAMES,
+    ),
+    "nemotron_h": replace(
+        KINDS["nemotron_h"],
+        arch="nemotron_h_moe",
+        feed_forward="moe_intermediate_size",
+        mixture=True,
+        experts=_NEMOTRON_EXPERTS,
+    ),
+    "gemma4_text": replace(
+        _GEMMA4,
+        mixture=True,
+        experts={"count": "num_experts", "used": "top_k_experts", "size": "moe_intermediate_size"},
+    ),
+}
+"""By `model_type`, those that KINDS has without experts. config.json says if there are some."""

@@ -8,7 +8,9 @@ from minikin.model_file.folder.kinds import Kind
 
 _TOP = {
     "model.embed_tokens": "token_embd",
+    "model.embeddings": "token_embd",
     "model.norm": "output_norm",
+    "model.norm_f": "output_norm",
     "model.final_layernorm": "output_norm",
     "model.embedding_norm": "token_embd_norm",
     "lm_head": "output",
@@ -45,16 +47,18 @@ _IN_LAYER = {
 }
 _STACK = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\."
-    r"((?:mlp\.)?experts\.(?:gate_up|down)_proj|block_sparse_moe\.(?:in|out)put_linear\.weight)"
+    r"(?:(?:mlp|mixer)\.)?(experts\.(?:gate_up|up|down)_proj"
+    r"|block_sparse_moe\.(?:in|out)put_linear\.weight)"
 )
 _IN_STACK = {
     "experts.gate_up_proj": "gate_up",
+    "experts.up_proj": "up",
     "experts.down_proj": "down",
     "block_sparse_moe.input_linear.weight": "gate_up",
     "block_sparse_moe.output_linear.weight": "down",
 }
 _EXPERT = re.compile(
-    r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe|feed_forward)\.experts"
+    r"model\.layers\.(0|[1-9][0-9]{0,3})\.(?:mlp|block_sparse_moe|feed_forward|mixer)\.experts"
     r"\.(0|[1-9][0-9]{0,3})\.(gate_proj|up_proj|down_proj|w1|w2|w3)"
 )
 _IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
@@ -62,7 +66,7 @@ _IN_EXPERT = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"} | {
 }  # fmt: skip
 _CORRECTION = re.compile(
     r"model\.layers\.(0|[1-9][0-9]{0,3})\."
-    r"(?:(?:mlp\.gate|mlp\.moe_statics|block_sparse_moe|mlp)\.e_score_correction_bias"
+    r"(?:(?:mlp\.gate|mlp\.moe_statics|block_sparse_moe|mlp|mixer\.gate)\.e_score_correction_bias"
     r"|feed_forward\.expert_bias)"
 )
 _COMPUTED = re.compile(r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq")
@@ -72,7 +76,7 @@ _SEEING = re.compile(
     r"(model\.)?(visual|vision_tower|vision_model|multi_modal_projector|embed_vision"
     r"|audio_tower|embed_audio)\."
 )
-_TEXT_PART = re.compile(r"(?:model\.language_model|language_model\.model)\.")
+_TEXT_PART = re.compile(r"(?:model\.language_model|language_model\.model|backbone)\.")
 
 
 def is_seeing(name: str) -> bool:
@@ -104,7 +108,7 @@ def correction_name(name: str) -> str | None:
 def stack_name(name: str) -> str | None:
     """GGUF's name of the matrices of all experts of a layer in one tensor, or None."""
     stack = _STACK.fullmatch(name)
-    return stack and f"blk.{stack[1]}.ffn_{_IN_STACK[stack[2].removeprefix('mlp.')]}_exps"
+    return stack and f"blk.{stack[1]}.ffn_{_IN_STACK[stack[2]]}_exps"
 
 
 def expert_name(name: str) -> tuple[str, int] | None:

@@ -49,6 +49,8 @@ Factors = dict[str, np.ndarray]
 
 def read_rope(fields: ConfigFields, kind: Kind) -> tuple[Shape, Factors]:
     """Values to add to the model's shape and tensors. Raises ModelFileError."""
+    if FAMILIES[kind.arch].unplaced_every == 1:
+        return {}, {}
     local: Shape = {}
     stated = fields.part("rope_scaling") or fields.part("rope_parameters") or ConfigFields({})
     whole_base = fields.number("rope_theta", kind.rope_base)
