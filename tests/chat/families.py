@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    FALCON,
     GEMMA,
     GLM,
     GLM_IN_LINE,
@@ -72,6 +73,8 @@ class ToolFamily:
     """How the arguments begin, as far as it takes to know that it is a call."""
     before: str = '"a": '
     """What is before the value of a."""
+    earlier: str = ""
+    """How the template writes an earlier call of g(), if not as the model does."""
 
 
 _CHATML = ("<|im_start|>", "<|im_end|>")
@@ -300,6 +303,53 @@ FAMILIES = {
         "# Tools",
         "<parameter=a>\n",
         "<parameter=a>\n",
+    ),
+    "Nemotron 3": ToolFamily(
+        f"{_ELEMENTS_TELL}{{% for m in messages %}}{_HERMES_RESULT}"
+        "{{ '<|im_start|>' + m.role + '\n' }}{% if m.role == 'assistant' %}"
+        "{% if loop.last and m.reasoning_content %}"
+        "{{ '<think>\n' + m.reasoning_content + '\n</think>\n' }}"
+        "{% else %}<think></think>{% endif %}{% endif %}{{ m.content }}"
+        f"{_ELEMENTS_CALLS}{{% endif %}}<|im_end|>{{% endfor %}}"
+        "<|im_start|>assistant\n<think></think>",
+        ELEMENTS,
+        _TAGS,
+        _E_F,
+        f"{_E_F}\n{_E_G}",
+        "# Tools",
+        begun="<parameter=a>\n",
+        before="<parameter=a>\n",
+    ),
+    "Granite 4": ToolFamily(
+        "{% if tools %}<|start_of_role|>system<|end_of_role|><tools>"
+        "{% for t in tools %}{{ '\n' + t | tojson }}{% endfor %}"
+        "{{ '\n</tools>\n\nCall in this form:\n<tool_call>\n{\"name\": <name>, '"
+        " + '\"arguments\": <arguments>}\n</tool_call>.' }}<|end_of_text|>\n{% endif %}"
+        "{% for m in messages %}{% if m.role == 'tool' %}"
+        "<|start_of_role|>user<|end_of_role|>\n<tool_response>\n{{ m.content }}\n</tool_response>"
+        "{% else %}{{ '<|start_of_role|>' + m.role + '<|end_of_role|>' + m.content }}"
+        f"{_HERMES_CALLS}{{% endif %}}<|end_of_text|>\n{{% endfor %}}"
+        "<|start_of_role|>assistant<|end_of_role|>",
+        TAGGED,
+        ("<|start_of_role|>", "<|end_of_role|>", "<|end_of_text|>", *_TAGS[2:]),
+        _TAGGED[0],
+        "\n".join(_TAGGED),
+        "<tools>\n",
+    ),
+    "Falcon-H1": ToolFamily(
+        "{% if tools %}<|system|>\n<tools>{{ tools | tojson(indent=2) }}</tools>"
+        "{{ '\n\nCall in this form:\n<tool_call>\n[\n  {\"name\": \"function_name\"}\n]'"
+        " + '\n</tool_call>' }}{% endif %}"
+        "{% for m in messages %}{% if m.role == 'tool' %}"
+        "<|im_start|>assistant\n<tool_response>\n{{ m.content }}\n</tool_response>{% else %}"
+        f"{_TURNS}{{% if m.tool_calls %}}<tool_call>\n{{{{ m.tool_calls | tojson(indent=2) }}}}"
+        "\n</tool_call>{% endif %}{% endif %}<|im_end|>\n{% endfor %}<|im_start|>assistant\n",
+        FALCON,
+        _TAGS,
+        f"<tool_call>\n[\n  {_F}\n]\n</tool_call>",
+        f"<tool_call>\n[\n  {_F},\n  {_G}\n]\n</tool_call>",
+        "<tools>[",
+        earlier='"name": "g",\n      "arguments": {}',
     ),
     **_APART,
     "EXAONE 4": ToolFamily(

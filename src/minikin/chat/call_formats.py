@@ -189,6 +189,16 @@ GEMMA = CallFormat(
 LISTED = _list(f"{marks.TAGGED_LIST}[", f"]{marks.TAGGED_LIST_END}")
 """Apriel: one list of all calls."""
 
+FALCON = CallFormat(
+    begin=f"{marks.TOOL_CALL}\n[",
+    before_name='\n  {"name": "',
+    before_arguments='", "arguments": ',
+    end="}",
+    again=",",
+    close=f"\n]\n{marks.TOOL_CALL_END}",
+)
+"""Falcon 3, Falcon-H1: one list of all calls, one in each line."""
+
 TOOLCALL = _list(f"{marks.TOOLCALL}[", f"]{marks.TOOLCALL_END}")
 """Nemotron Nano: one list of all calls."""
 
@@ -264,6 +274,7 @@ _BY_SIGN = {
     LFM2: re.compile(r"<\|tool_(list|call)_start\|>|List of tools: "),
     OLMO: re.compile(marks.FUNCTION_CALLS),
     GEMMA: re.compile(re.escape(GEMMA.begin)),
+    FALCON: re.compile(rf"{marks.TOOL_CALL}(\n|\\n)\[(\n|\\n)"),
     TAGGED_IN_LINE: re.compile(r"""<tool_call>\{\s*\\?["']name"""),
     msgspec.structs.replace(TAGGED, native=True): re.compile(
         r"""<tool_call>[^<>]{0,80}\{\s*\\?["']name"""

@@ -12,6 +12,10 @@ from tests.fakes import CHATML, ScriptedEngine
 MARKS = "{# content.split('</think>') #}"
 THINKS = CHATML + MARKS + "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}"
 BEGUN = CHATML + MARKS + "{{ '<think>\\n' }}"
+NEMOTRON = CHATML + (
+    "{% set enable_thinking = enable_thinking if enable_thinking is defined else true %}"
+    "{{ '<think>\\n' if enable_thinking else '<think></think>' }}"
+)
 TOKENS = ["<think>", "\n", "Hm", ".", "\n", "</think>", "\n\n", "Yes", "."]
 ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}]}
 TOOL = {"type": "function", "function": {"name": "f"}}
@@ -36,7 +40,12 @@ DRAFT = ["[THINK]", *TOKENS[1:5], "[/THINK]", *TOKENS[7:]]
 
 @pytest.mark.parametrize(
     ("template", "tokens", "counted"),
-    [(THINKS, TOKENS, 4), (BEGUN, TOKENS[2:], 3), (MAGISTRAL, DRAFT, 4)],
+    [
+        (THINKS, TOKENS, 4),
+        (BEGUN, TOKENS[2:], 3),
+        (NEMOTRON, TOKENS[2:], 3),
+        (MAGISTRAL, DRAFT, 4),
+    ],
 )
 def test_thoughts_stand_apart_and_are_counted(serve, template, tokens, counted):
     server = serve(ScriptedEngine(tokens=tokens), template=template)
@@ -55,6 +64,7 @@ def test_thoughts_stand_apart_and_are_counted(serve, template, tokens, counted):
         (CHATML, "\nYes"),
         (THINKS, "<think>\n\n</think>\n\nYes"),
         (BEGUN, "<think>\n\n</think>\n\nYes"),
+        (NEMOTRON, "<think></think>Yes"),
     ],
 )
 def test_an_answer_with_a_beginning_has_no_thoughts(serve, template, end):
@@ -118,6 +128,10 @@ def test_a_call_in_reasoning_is_reasoning(serve, begun):
 
 
 @pytest.mark.parametrize(
+    ("template", "end"),
+    [(THINKS, "<think>\n\n</think>\n\n"), (NEMOTRON, "assistant\n<think></think>")],
+)
+@pytest.mark.parametrize(
     "bound",
     [
         {"response_format": {"type": "json_object"}},
@@ -125,10 +139,10 @@ def test_a_call_in_reasoning_is_reasoning(serve, begun):
         {"tools": [TOOL], "response_format": {"type": "json_object"}},
     ],
 )
-def test_reasoning_is_turned_off_before_an_answer_with_a_format(serve, bound):
-    server = serve(ScriptedEngine(tokens=["{", "}"]), template=THINKS)
+def test_reasoning_is_turned_off_before_an_answer_with_a_format(serve, bound, template, end):
+    server = serve(ScriptedEngine(tokens=["{", "}"]), template=template)
     message(server, messages=[{"role": "user", "content": "JSON"}], **bound)
-    assert prompt(server).endswith("<think>\n\n</think>\n\n")
+    assert prompt(server).endswith(end)
 
 
 def test_a_users_switch_is_the_templates_affair(serve):

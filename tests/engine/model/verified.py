@@ -10,6 +10,7 @@ import gguf
 from minikin.chat.call_formats import (
     DEEPSEEK,
     ELEMENTS,
+    FALCON,
     GEMMA,
     GLM,
     GLM_IN_LINE,
@@ -56,6 +57,7 @@ CALLS: dict[str, tuple[CallFormat, ...]] = {
     "Granite 4 Micro": (TAGGED,),
     "Granite 4 Hybrid": (TAGGED,),
     "Granite 4 Hybrid MoE": (TAGGED,),
+    "Falcon-H1": (FALCON,),
     "Nemotron Nano 9B v2": (TOOLCALL,),
     "Nemotron 3 Nano": (ELEMENTS,),
     "SmolLM3": (TAGGED,),
