@@ -475,12 +475,14 @@ FAMILIES = {
         | {
             "attention_k_eq_v": True, "num_global_key_value_heads": 1,
             "hidden_size_per_layer_input": 0, "enable_moe_block": True, "num_experts": 8,
-            "top_k_experts": 3, "moe_intermediate_size": 64,
+            "top_k_experts": 3, "moe_intermediate_size": 64, "num_hidden_layers": 3,
+            "layer_types": GEMMA4_LAYERS[:3],
         },
         GEMMA4_GGUF
         | {
-            "attention.head_count_kv": [2, 2, 1] * 2, "expert_count": 8, "expert_used_count": 3,
+            "attention.head_count_kv": [2, 2, 1], "expert_count": 8, "expert_used_count": 3,
             "expert_feed_forward_length": 64,
+            "attention.sliding_window_pattern": [True, True, False],
         },
         GEMMA4_FACTORS,
     ),
