@@ -141,7 +141,7 @@ LINES = {
     "api/batches": 580,
     "api/completions": 640,
     "api/http": 1900,
-    "api/page": 390,
+    "api/page": 395,
     "api/request": 2250,
     "api/responses": 2530,
     "api/routes": 2410,

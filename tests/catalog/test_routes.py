@@ -46,9 +46,10 @@ def client(tmp_path_factory):
     assert loads == [1]
 
 
-def test_the_root_counts_for_programs_and_leads_browsers_to_the_page(client):
-    assert client.get("/catalog").json()["offerings"] > 4_800
-    page = client.get("/catalog", headers={"accept": "text/html"})
+@pytest.mark.parametrize("root", ["/catalog", "/catalog/"])
+def test_the_root_counts_for_programs_and_leads_browsers_to_the_page(client, root):
+    assert client.get(root).json()["offerings"] > 4_800
+    page = client.get(root, headers={"accept": "text/html"})
     assert page.url.path == "/catalog/index.html"
     assert "Model Catalog</h1>" in page.text
 

@@ -57,7 +57,9 @@ def test_keys_and_passwords_are_not_shown(minikin: Minikin, file: Path):
     )
     shown = minikin("config").stdout
     assert "secret" not in shown
+    assert '# api-key = "********"' in shown
     assert "me:********@db.lan" in shown
+    assert tomllib.loads(shown)["serve"].keys() == {"cache"}, "stars are no value for a file"
 
 
 @pytest.mark.parametrize(

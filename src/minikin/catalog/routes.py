@@ -124,6 +124,7 @@ def catalog_routes(
 
     return [
         route("/catalog", index),
+        route("/catalog/", index),
         route("/catalog/offerings", offerings),
         route("/catalog/api.json", api),
         route("/catalog/api.schema.json", schema),

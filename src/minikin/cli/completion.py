@@ -15,11 +15,20 @@ _Shell = Annotated[
 def completion(shell: _Shell) -> None:
     """Print a script with which a shell completes commands and options.
 
+    Write it where the shell looks for such scripts, then start a new shell. zsh looks in ~/.zfunc
+    if ~/.zshrc has the line `fpath+=~/.zfunc` before `compinit`.
+
     Examples:
+
+    `mkdir -p ~/.local/share/bash-completion/completions`
 
     `minikin completion bash > ~/.local/share/bash-completion/completions/minikin`
 
+    `mkdir -p ~/.zfunc`
+
     `minikin completion zsh > ~/.zfunc/_minikin`
+
+    `mkdir -p ~/.config/fish/completions`
 
     `minikin completion fish > ~/.config/fish/completions/minikin.fish`
     """

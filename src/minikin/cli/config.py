@@ -12,6 +12,7 @@ from typer.core import TyperGroup, TyperOption
 
 from minikin.cli.configuration import (
     ALIASES,
+    AnyCommand,
     Configuration,
     commands_of,
     key_of,
@@ -33,12 +34,20 @@ def config(
         str | None,
         typer.Argument(metavar="COMMAND", help="Only this command.", show_default=False),
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            allow_from_autoenv=False,
+            help="Create the configuration file with this content, if it does not exist.",
+        ),
+    ] = False,
 ) -> None:
     """Print the value of every option, and where it comes from.
 
-    The output is a configuration file: redirect it, and remove the # before what you change. A
-    value comes from the command line, else from the variable MINIKIN_COMMAND_OPTION, else from the
-    file, else it is the default. The file is config.toml in minikin in the user's configuration
+    The output is a configuration file: remove the # before what you change. Secrets are not shown.
+    A value comes from the command line, else from the variable MINIKIN_COMMAND_OPTION, else from
+    the file, else it is the default. The file is config.toml in minikin in the user's configuration
     folder. `--config` before the command or MINIKIN_CONFIG sets another one.
 
     Examples:
@@ -47,7 +56,7 @@ def config(
 
     `MINIKIN_SERVE_PORT=9000 minikin config serve`
 
-    `minikin config > ~/.config/minikin/config.toml`
+    `minikin config --write`
     """
     parent = context.parent
     assert parent is not None
@@ -56,29 +65,50 @@ def config(
     if command is not None and command not in commands:
         raise SetupError(f"There is no command {command}. Commands: {', '.join(commands)}.")
     read: Configuration = context.obj
-    errors.print(f"{read.file}{'' if read.exists else ' does not exist'}", soft_wrap=True)
+    shown = "\n".join(_sections(context, commands, read, command))
+    if write:
+        _create(read, shown)
+    errors.print(f"{read.file}{'' if read.exists or write else ' does not exist'}", soft_wrap=True)
+    if not write:
+        console.print(shown, soft_wrap=True)
+
+
+def _create(read: Configuration, text: str) -> None:
+    """Write the configuration file, with its folder. Raises SetupError if it exists."""
+    if read.exists:
+        raise SetupError(f"{read.file} exists. `minikin config` prints its values.")
+    try:
+        read.file.parent.mkdir(parents=True, exist_ok=True)
+        with read.file.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SetupError(f"Cannot write {read.file}: {error.strerror}.") from error
+
+
+def _sections(
+    context: typer.Context, commands: dict[str, AnyCommand], read: Configuration, only: str | None
+) -> Iterator[str]:
+    """The sections of the file, each with an empty line at its end."""
+    parent = context.parent
     for name, inner in commands.items():
         options = options_of(inner)
-        if options and command in (None, name):
+        if options and only in (None, name):
             child = typer.Context(inner, info_name=name, parent=parent)
-            _print(f"[{name}]", *_lines(child, options))
-    if read.aliases and command is None:
-        _print(f"[{ALIASES}]", *(f"{_word(n)} = {_word(m)}" for n, m in read.aliases.items()))
-
-
-def _print(*lines: str) -> None:
-    console.print("\n".join(lines) + "\n", soft_wrap=True)
+            yield "\n".join([f"[{name}]", *_lines(child, options), ""])
+    if read.aliases and only is None:
+        aliases = (f"{_word(name)} = {_word(model)}" for name, model in read.aliases.items())
+        yield "\n".join([f"[{ALIASES}]", *aliases, ""])
 
 
 def _lines(context: typer.Context, options: list[TyperOption]) -> Iterator[str]:
     for option in options:
         value, _ = option.consume_value(context, {})
-        source, shown = (
-            source_of(context, option),
-            _shown(option, option.process_value(context, value)),
-        )
+        source = source_of(context, option)
+        shown = _shown(option, option.process_value(context, value))
         if source != "default":
-            yield f"{key_of(option)} = {shown:<24} # {source}"
+            # A file with this line would have the stars as its value.
+            mark = "# " if _HIDDEN in shown else ""
+            yield f"{mark}{key_of(option)} = {shown:<24} # {source}"
         elif isinstance(option.show_default, str) and not value:
             yield f"# {key_of(option)} =  # default: {option.show_default}"
         else:
@@ -87,7 +117,7 @@ def _lines(context: typer.Context, options: list[TyperOption]) -> Iterator[str]:
 
 def _shown(option: TyperOption, value: Any) -> str:
     """The value in TOML, without secrets."""
-    if value and option.name.endswith("key"):
+    if value and option.name in _SECRETS:
         return _word(_HIDDEN)
     if isinstance(value, bool | int | float):
         return json.dumps(value)

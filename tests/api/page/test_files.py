@@ -30,6 +30,15 @@ def test_a_program_gets_the_error_of_an_unknown_path(shared_server, method, head
     assert answer.json()["error"]["message"] == f"Invalid URL ({method} /)"
 
 
+@pytest.mark.parametrize("path", ["/docs", "/dashboard"])
+def test_a_slash_at_the_end_leads_a_browser_to_the_page(serve, path):
+    server = serve(api_keys=(KEY,), admin_keys=(f"{KEY}-admin",))
+    page = httpx.get(f"{server.url}{path}/", headers=BROWSER, follow_redirects=True)
+    assert (page.status_code, page.url.path) == (200, path)
+    assert page.history[0].headers["location"] == f"..{path}"
+    assert httpx.get(f"{server.url}{path}/", headers=PROGRAM).status_code == 401
+
+
 def test_a_browser_posts_nothing_to_the_page(shared_server):
     assert httpx.post(f"{shared_server.url}/", headers=BROWSER).status_code == 404
 
@@ -48,6 +57,7 @@ def test_the_page_and_its_files_need_no_key_and_nothing_else_does(serve):
 def test_the_policy_allows_only_files_of_the_server(shared_server):
     policy = httpx.get(shared_server.url, headers=BROWSER).headers["content-security-policy"]
     assert "default-src 'none'" in policy
+    assert "require-trusted-types-for 'script'; trusted-types dompurify" in policy
     assert "unsafe" not in policy
     assert "http" not in policy
 

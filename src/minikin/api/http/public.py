@@ -39,7 +39,7 @@ def is_public(scope: Scope, *, with_catalog: bool) -> bool:
         return True
     if path.startswith(BADGES) or (path.startswith(CATALOG) and path.endswith(CATALOG_FILES)):
         return True
-    return path in (PAGE, DOCS, DASHBOARD) and wants_page(scope)
+    return path.removesuffix("/") in ("", DOCS, DASHBOARD) and wants_page(scope)
 
 
 def is_for_operator(scope: Scope) -> bool:

@@ -6,12 +6,12 @@ from html import escape
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from minikin.api.http.public import PAGE, PAGE_FILES, wants_page
+from minikin.api.http.public import DASHBOARD, DOCS, PAGE, PAGE_FILES, wants_page
 from minikin.api.page.frame import Place, head, header
 
 STATIC = Path(__file__).parent / "static"
@@ -63,7 +63,14 @@ def routes() -> list[Route]:
         response.headers["vary"] = "Accept"
         return response
 
-    return [BrowserRoute(PAGE, page), Route(PAGE_FILES + "{path:path}", file)]
+    async def without_slash(request: Request) -> Response:
+        return RedirectResponse(f"..{request.scope['path'].removesuffix('/')}")
+
+    return [
+        BrowserRoute(PAGE, page),
+        Route(PAGE_FILES + "{path:path}", file),
+        *(BrowserRoute(f"{place}/", without_slash) for place in (DOCS, DASHBOARD)),
+    ]
 
 
 def html_page(text: str, place: Place, home: str = "") -> Response:
