@@ -56,9 +56,14 @@ def lines(begin: str, count: int, end: str = "\n") -> Iterator[str]:
 SCRIPTS: dict[str, Callable[[], Iterator[str]]] = {
     "paragraphs": lambda: lines("", 60, ".\n\n"),
     "one paragraph": lambda: words(TOKENS),
+    "one item": lambda: chain(["- "], words(TOKENS)),
+    "JSON": lambda: chain(['{"all": ['], lines('{"of": ["', 12, '"]}, ')),
     "code": lambda: chain(["```python\n"], lines("print(", 8, ")\n")),
+    "code in a list": lambda: chain(["1. do\n\n   ```\n"], lines("   print(", 8, ")\n")),
     "a list": lambda: lines("1. ", 20),
+    "a list with empty lines": lambda: lines("1. ", 20, "\n\n"),
     "a list in a list": lambda: chain(["1. first\n"], lines("    - ", 9)),
+    "a loose list in a list": lambda: chain(["1. first\n\n"], lines("    - ", 9, "\n\n")),
     "a table": lambda: chain(["| a | b |\n|---|---|\n"], lines("| x |", 8, " |\n")),
     "a quotation": lambda: lines("> ", 15),
 }
