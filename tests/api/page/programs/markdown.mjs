@@ -44,9 +44,14 @@ await inBrowser(async (page) => {
       growing.grow(`${beginning}${beginning.includes("|") ? "| y |\n" : "  - more `y`\n"}`);
       return growing.element.contains(early) && growing.element.textContent.includes("y");
     });
-    return { kept, same: view.element.innerHTML === whole.element.innerHTML, html: view.element.innerHTML };
+    const unread = "first\n\n- a\n  > 2. marked fails here\n  c\n\n- d";
+    const plain = new MarkdownView();
+    for (let end = 1; end <= unread.length; end += 1) plain.grow(unread.slice(0, end));
+    plain.update(unread);
+    return { plain: plain.element.textContent, kept, same: view.element.innerHTML === whole.element.innerHTML, html: view.element.innerHTML };
   }, TEXT);
   assert.match(grown.html, /start="11"/);
+  assert.match(grown.plain, /first[^]*marked fails here[^]*c[^]*- d/);
   assert.ok(grown.same, "text that grows looks like text that was there at once");
   assert.ok(grown.kept, "what is complete stays the same element, with what a reader selected in it");
   for (const part of ["<h1>Title</h1>", "<strong>bold</strong>", "<code>code</code>", "<td>2</td>", "rel=\"noopener noreferrer\""]) {

@@ -27,6 +27,15 @@ marked.use({
   },
 });
 
+/** The blocks of `text`. marked throws at some lists in a quotation in an item: such a text is shown as it is. */
+function blocksOf(text) {
+  try {
+    return marked.lexer(text);
+  } catch {
+    return [{ type: "html", block: true, raw: text, text }];
+  }
+}
+
 function fragment(token) {
   const safe = globalThis.DOMPurify.sanitize(marked.parser([token]), SAFE);
   for (const link of safe.querySelectorAll("a")) {
@@ -81,12 +90,12 @@ export class MarkdownView {
     const kept = this.blocks.slice(0, -1);
     const end = kept.reduce((sum, { raw }) => sum + raw.length, 0);
     const isSame = text.startsWith(this.blocks.map(({ raw }) => raw).join("").slice(0, end));
-    this.show(isSame ? [...kept, ...marked.lexer(text.slice(end))] : marked.lexer(text));
+    this.show(isSame ? [...kept, ...blocksOf(text.slice(end))] : blocksOf(text));
   }
 
   /** Show `text`. Only blocks that changed since the last call are made again. */
   update(text) {
-    this.show(marked.lexer(text));
+    this.show(blocksOf(text));
   }
 
   show(tokens) {
