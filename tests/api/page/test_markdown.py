@@ -17,5 +17,9 @@ def run(tmp_path_factory, shared_server):
     return lambda name: programs.run(name, shared_server.url)
 
 
+def test_nothing_hostile_gets_into_the_page_however_it_is_split(run):
+    run("hostile")
+
+
 def test_a_task_in_a_task_is_not_counted(run):
     run("counted")
