@@ -1,3 +1,4 @@
+import ctypes
 import random
 from types import SimpleNamespace
 
@@ -6,7 +7,8 @@ import pytest
 import torch
 
 from minikin.engine.model.block import BLOCK
-from minikin.engine.native.contract import ADD, GROUP
+from minikin.engine.native.arrays import address
+from minikin.engine.native.contract import ADD, GROUP, STORE
 from minikin.engine.native.draw import Draw
 from minikin.engine.native.kernels import Inputs
 from minikin.engine.pytorch.choose import TorchChooser
@@ -59,6 +61,16 @@ def test_gates_and_ups_come_back_in_their_order(kernels, rows, bits):
     packed, dense = matrix(kernels, 192, 64, bits, gated=True)
     x = normal(rows, 64)
     assert np.allclose(packed.product(x), x.astype(np.float64) @ dense.T, rtol=2e-2, atol=5e-2)
+
+
+def test_a_bias_is_as_long_as_the_kernels_read(kernels):
+    """They compute whole panels, also of a matrix with fewer rows."""
+    packed, dense = matrix(kernels, 20, 64, 8)
+    values, bias, out = normal(3, 64), normal(20), np.full((3, 32), np.nan, np.float32)
+    struct, x = packed.with_bias(bias), inputs(kernels, values, tiled=False)
+    kernels.library.packed_matmul(ctypes.addressof(struct), x.at, address(out), 3, STORE)
+    assert np.allclose(out[:, :20], values @ dense.T + bias, rtol=1e-3, atol=1e-3)
+    assert (out[:, 20:] == 0).all()
 
 
 @pytest.mark.parametrize("bits", [4, 8, 16])
