@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from shutil import which
 
@@ -52,6 +53,20 @@ async def main():
     await server.serve(sockets=[listener])
 
 asyncio.run(main())
+"""
+
+LOADING = """
+import signal, time
+from minikin.api import server
+from tests.fakes import settings
+
+def routes():
+    print("loading", flush=True)
+    time.sleep(1)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore it
+server.ModelPool.first = lambda pool: None
+server.serve(settings(port=0), routes)
 """
 
 
@@ -143,6 +158,25 @@ def test_an_idle_server_ends_at_once(start):
     assert httpx.get(f"{url}/health").status_code == 200
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE) == 0
+
+
+def test_a_second_interrupt_while_it_loads_is_quiet():
+    """The first one ends the loop, which then waits for the thread that loads."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADING],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "loading\n"
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    _, errors = process.communicate(timeout=PATIENCE)
+    assert "Event loop is closed" not in errors
+    assert process.returncode in (-signal.SIGINT, 0)
 
 
 async def test_idle_connections_outlive_those_of_client_pools():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import socket
 import ssl
 import sys
@@ -65,7 +66,11 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
         log.warning(_NO_KEYS)
     sys.setswitchinterval(_LOCK_SECONDS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listener, more_routes))
+        try:
+            runner.run(_serve(settings, listener, more_routes))
+        finally:
+            # The end of the loop waits for its threads. They need the loop to say that they ended.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
