@@ -282,7 +282,7 @@ def engine(model: DeviceWeights, *, graphs: bool) -> Engine:
         layers=LAYERS, hidden=HIDDEN, heads=HEADS, kv_heads=KV_HEADS, head_dim=DIM,
         feed_forward=INSIDE, vocab_size=VOCABULARY, context_length=8192, norm_epsilon=1e-5,
         plain_epsilon=1e-5, attention_scale=DIM**-0.5, windows=(None,) * LAYERS,
-        attends=(True,) * LAYERS, recurs=(False,) * LAYERS,
+        attends=(True,) * LAYERS, recurs=(False,) * LAYERS, feeds=(True,) * LAYERS,
         ropes=(Rope(tuple(0.8**i for i in range(DIM // 2))),) * LAYERS,
     )  # fmt: skip
     capture = CudaCapture() if graphs else None
