@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minikin.engine.model.latent import Latent, latent_scale, read_latent
-from minikin.engine.model.layer_parts import feed_forward_sizes, has_sizes, layer_parts
+from minikin.engine.model.layer_parts import MOST_WIDTH, feed_forward_sizes, layer_parts
 from minikin.engine.model.recurrence import (
     Recurrence,
     read_delta_net,
@@ -22,7 +22,7 @@ from minikin.model_file.family import FAMILIES, ActivationName, Family
 from minikin.model_file.fields import Fields
 from minikin.model_file.model_file import ModelFile
 
-_MOST_LAYERS, _MOST_HEADS, _MOST_WIDTH, _MOST_EXPERTS = 1024, 4096, 2**20, 4096
+_MOST_LAYERS, _MOST_HEADS, _MOST_EXPERTS = 1024, 4096, 4096
 """The maximum for a file. The largest published models have a tenth of it."""
 
 
@@ -149,7 +149,7 @@ class Architecture:
         layers = fields.whole("block_count", most=_MOST_LAYERS)
         skipped = fields.count("nextn_predict_layers", most=layers - 1)
         layers -= skipped
-        hidden = fields.whole("embedding_length", most=_MOST_WIDTH)
+        hidden = fields.whole("embedding_length", most=MOST_WIDTH)
         heads = fields.whole("attention.head_count", most=_MOST_HEADS)
         latent, head_dim = (
             read_latent(fields) if family.latent else (None, _head_dim(fields, hidden // heads))
@@ -333,7 +333,7 @@ def _logit_scale(fields: Fields, family: Family) -> float:
 def _kv_heads(
     fields: Fields, family: Family, heads: int, windows: tuple[int | None, ...]
 ) -> list[int]:
-    """The key heads of each layer. Those of a kind that have some have the same number."""
+    """The key heads of each layer, or 0. All with a window have as many, and all without one."""
     key, layers = "attention.head_count_kv", len(windows)
     stated = fields.get(key)
     if not isinstance(stated, list | np.ndarray):
@@ -444,7 +444,7 @@ def _shared(fields: Fields, family: Family, count: int) -> int:
     if not family.gated_shared and fields.get(key) is None:
         return fields.count("expert_shared_count", most=count)
     each = _feed_forward(fields, of_expert=True)
-    shared, rest = divmod(fields.whole(key, each, most=_MOST_WIDTH), each)
+    shared, rest = divmod(fields.whole(key, each, most=MOST_WIDTH), each)
     if rest or shared > _MOST_EXPERTS:
         raise fields.wrong(key)
     return shared
@@ -452,26 +452,18 @@ def _shared(fields: Fields, family: Family, count: int) -> int:
 
 def _feed_forward(fields: Fields, *, of_expert: bool) -> int:
     key = "expert_feed_forward_length"
-    if not of_expert or fields.get(key) is None:
-        key = "feed_forward_length"
-    if key == "feed_forward_length" and has_sizes(fields):
-        return max(feed_forward_sizes(fields))
-    return fields.whole(key, most=_MOST_WIDTH)
+    if of_expert and fields.get(key) is not None:
+        return fields.whole(key, most=MOST_WIDTH)
+    sizes = feed_forward_sizes(fields)
+    return max(sizes) if sizes else fields.whole("feed_forward_length", most=MOST_WIDTH)
 
 
 def _feed_forwards(fields: Fields, experts: Experts | None, layers: int) -> tuple[int, ...]:
     """The size in each layer, or nothing if all have the same."""
-    key = "feed_forward_length"
-    stated = fields.get(key)
-    if not isinstance(stated, list | np.ndarray):
-        return ()
-    if experts is not None:
-        raise fields.wrong(key)
-    if len(stated) != layers or not all(isinstance(one, int | np.integer) for one in stated):
-        raise fields.wrong(key)
-    if not all(0 < one <= _MOST_WIDTH for one in stated):
-        raise fields.wrong(key)
-    return tuple(int(one) for one in stated)
+    sizes = feed_forward_sizes(fields)
+    if sizes and (experts is not None or len(sizes) != layers or 0 in sizes):
+        raise fields.wrong("feed_forward_length")
+    return tuple(sizes)
 
 
 def _sharing(fields: Fields, windows: tuple[int | None, ...]) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 from minikin.model_file.family import Family
 from minikin.model_file.fields import Fields
 
-_MOST_WIDTH = 2**20
+MOST_WIDTH = 2**20
+"""The maximum for a file. The largest published models have a tenth of it."""
 _FEED_FORWARD = "feed_forward_length"
 
 
@@ -27,23 +28,22 @@ def layer_parts(fields: Fields, family: Family, kv_heads: list[int]) -> LayerPar
     if not family.one_part:
         recurs = tuple(family.parallel or not attending for attending in attends)
         return LayerParts(attends, recurs, (True,) * len(attends))
-    sizes = feed_forward_sizes(fields)[: len(attends)] if has_sizes(fields) else []
-    feeds = tuple(size > 0 for size in sizes)
+    sizes = feed_forward_sizes(fields)
+    feeds = tuple(size > 0 for size in sizes[: len(attends)])
+    if len({*sizes} - {0}) != 1:  # the decoder has one size for all
+        raise fields.wrong(_FEED_FORWARD)
     if len(feeds) != len(attends) or any(map(all, zip(attends, feeds, strict=True))):
         raise fields.wrong(_FEED_FORWARD)
     recurs = tuple(not any(parts) for parts in zip(attends, feeds, strict=True))
     return LayerParts(attends, recurs, feeds)
 
 
-def has_sizes(fields: Fields) -> bool:
-    """Whether the file has the size of each layer's feed-forward, and not one for all."""
-    return isinstance(fields.get(_FEED_FORWARD), list | np.ndarray)
-
-
 def feed_forward_sizes(fields: Fields) -> list[int]:
-    """For each layer, 0 or a size that is the same in all. Raises ModelFileError."""
-    stated = [*fields.get(_FEED_FORWARD)]
+    """The size in each layer, or 0. Empty if the file has one for all. Raises ModelFileError."""
+    stated = fields.get(_FEED_FORWARD)
+    if not isinstance(stated, list | np.ndarray):
+        return []
     sizes = [int(size) for size in stated if isinstance(size, int | np.integer)]
-    if len(sizes) != len(stated) or len({*sizes} - {0}) != 1 or not 0 < max(sizes) <= _MOST_WIDTH:
+    if len(sizes) != len(stated) or not any(sizes) or min(sizes) < 0 or max(sizes) > MOST_WIDTH:
         raise fields.wrong(_FEED_FORWARD)
     return sizes

@@ -355,4 +355,4 @@ MIXTURES = {
         experts={"count": "num_experts", "used": "top_k_experts", "size": "moe_intermediate_size"},
     ),
 }
-"""By `model_type`, those that KINDS has without experts. config.json says if there are some."""
+"""By `model_type`: the kind that replaces the one in KINDS if config.json states experts."""
