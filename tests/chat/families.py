@@ -114,9 +114,9 @@ _GEMMA4_CONTROL = (
 )  # fmt: skip
 
 
-def _gemma4(results: str) -> str:
-    """A template that writes the results of calls in their turn."""
-    return (
+def _gemma4(results: str) -> ToolFamily:
+    """Templates that write the results of calls in their turn."""
+    template = (
         "{% for t in tools or [] %}{{ '<|tool>' + t.function | tojson + '<tool|>' }}{% endfor %}"
         "{% for m in messages if m.role != 'tool' %}{{ '<|turn>' + m.role + '\n' }}"
         "{% for c in m.tool_calls or [] %}{{ '<|tool_call>call:' + c.function.name + '{' }}"
@@ -128,6 +128,8 @@ def _gemma4(results: str) -> str:
         f"{{% if m.tool_calls %}}{results}{{% endif %}}"
         "{{ m.content }}<turn|>{% endfor %}<|turn>model\n"
     )
+    both = f"{_GEMMA4_F}<|tool_call>call:g{{}}<tool_call|>"
+    return ToolFamily(template, GEMMA, _GEMMA4_CONTROL, _GEMMA4_F, both, "<|tool>", "{", "{a:")
 
 
 def _apart(form: CallFormat, tells: str, call: str, around: tuple[str, str, str], *, parts):
@@ -265,33 +267,15 @@ FAMILIES = {
         "\n".join(_TAGGED),
         "access to the following tools",
     ),
-    "Gemma 4": ToolFamily(
-        _gemma4(
+    "Gemma 4": _gemma4(
             "{% for k in range(loop.index0 + 1, messages | length) if messages[k].role == 'tool' %}"
             "{{ '<|tool_response>response:' + messages[k].tool_call_id + '{value:' }}"
             "{{ '<|\"|>' + messages[k].content + '<|\"|>}<tool_response|>' }}{% endfor %}"
-        ),
-        GEMMA,
-        _GEMMA4_CONTROL,
-        _GEMMA4_F,
-        f"{_GEMMA4_F}<|tool_call>call:g{{}}<tool_call|>",
-        "<|tool>",
-        "{",
-        "{a:",
     ),
-    "Gemma 4, first": ToolFamily(
-        _gemma4(
+    "Gemma 4, first": _gemma4(
             "{% for r in m.tool_responses or [] %}"
             "{{ '<|tool_response>response:' + r.name + '{value:<|\"|>' + r.response }}"
             "{{ '<|\"|>}<tool_response|>' }}{% endfor %}"
-        ),
-        GEMMA,
-        _GEMMA4_CONTROL,
-        _GEMMA4_F,
-        f"{_GEMMA4_F}<|tool_call>call:g{{}}<tool_call|>",
-        "<|tool>",
-        "{",
-        "{a:",
     ),
     "Qwen3-Coder": ToolFamily(
         f"{_ELEMENTS_TELL}{{% for m in messages %}}{_HERMES_RESULT}{_TURNS}{_ELEMENTS_CALLS}"

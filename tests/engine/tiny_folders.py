@@ -27,6 +27,13 @@ def write_folder(
     return path
 
 
+def state(folder: Path, **changes: Any) -> None:
+    """Change keys of config.json. Those that become None are no longer in it."""
+    content = json.loads((folder / "config.json").read_text()) | changes
+    kept = {key: value for key, value in content.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(kept))
+
+
 def write_tokenizer(path: Path) -> None:
     """Each byte is a token, but for three that no UTF-8 has: they are the controls."""
     (path / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))

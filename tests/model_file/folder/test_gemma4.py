@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -10,19 +9,13 @@ import pytest
 from minikin.engine.model.architecture import Architecture, Heads
 from minikin.errors import ModelFileError
 from minikin.model_file.model_file import open_model_file
-from tests.engine.tiny_folders import write_folder
+from tests.engine.tiny_folders import state, write_folder
 from tests.engine.tiny_models import FAMILIES, GEMMA4
 
 
 @pytest.fixture(params=["Gemma 4"])
 def folder(request, tmp_path):
     return write_folder(FAMILIES[request.param].make(), tmp_path)
-
-
-def state(folder, **changes):
-    content = json.loads((folder / "config.json").read_text()) | changes
-    kept = {key: value for key, value in content.items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(kept))
 
 
 def read(folder):

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.latent import Latent
 from minikin.errors import ModelFileError
 from minikin.model_file.model_file import open_model_file
-from tests.engine.tiny_folders import write_folder
+from tests.engine.tiny_folders import state, write_folder
 from tests.engine.tiny_models import FAMILIES
 
 
 @pytest.fixture(params=["DeepSeek-V2-Lite", "DeepSeek-V3", "GLM-4.7-Flash"])
 def folder(request, tmp_path):
     return write_folder(FAMILIES[request.param].make(), tmp_path)
-
-
-def state(folder, **changes):
-    content = json.loads((folder / "config.json").read_text()) | changes
-    kept = {key: value for key, value in content.items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(kept))
 
 
 @pytest.mark.parametrize("folder", ["DeepSeek-V2-Lite"], indirect=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
@@ -14,7 +13,7 @@ from minikin.errors import ModelFileError
 from minikin.model_file.dequantize import dequantize
 from minikin.model_file.gguf import GGMLType
 from minikin.model_file.model_file import open_model_file
-from tests.engine.tiny_folders import write_folder
+from tests.engine.tiny_folders import state, write_folder
 from tests.engine.tiny_models import FAMILIES
 from tests.model_file.folder.quantized import quantize_folder
 
@@ -26,12 +25,6 @@ AWQ = {"quant_method": "awq", "bits": 4, "group_size": 32}
 def folder(tmp_path):
     write_folder(FAMILIES["Qwen3-MoE"].make(), tmp_path)
     return tmp_path
-
-
-def state(folder, **changes):
-    content = json.loads((folder / "config.json").read_text()) | changes
-    kept = {key: value for key, value in content.items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(kept))
 
 
 def test_experts_lie_one_below_the_other(folder):
