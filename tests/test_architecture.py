@@ -131,7 +131,7 @@ LINES = {
     "engine/pytorch": 1365,
     "engine/cuda": 1490,
     "engine/cuda/kernels": 640,
-    "store": 2210,
+    "store": 2360,
     "bounded": 400,
     "constrain": 1935,
     "constrain/schema": 2190,

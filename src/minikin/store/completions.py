@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Raw
 from msgspec.structs import asdict
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.database import Database
 from minikin.store.paging import Entry, Page, paged
@@ -61,11 +62,14 @@ class Completions:
     async def add(self, stored: StoredCompletion) -> None:
         """Store one more. If there are too many, the oldest is deleted."""
         row = asdict(stored)
-        async with self._database.write() as db:
+
+        async def insert(db: AsyncConnection) -> None:
             made = await db.execute(sa.insert(table).returning(table.c.position), row)
             oldest = made.scalar_one() - MAX_STORED
             if oldest > 0:
                 await db.execute(sa.delete(table).where(table.c.position <= oldest))
+
+        await self._database.group_commit.run(insert)
 
     async def get(self, owner: str, identifier: str) -> StoredCompletion | None:
         """The completion with this id, if it belongs to `owner`."""

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from minikin.errors import SetupError, StoreFailure
+from minikin.store.group_commit import GroupCommit
 from minikin.store.paging import Page
 from minikin.store.tables import Json, JsonText
 
@@ -101,6 +102,8 @@ class Database:
         self._opening: asyncio.Task[AsyncEngine] | None = None
         self._writing = asyncio.Lock() if self.is_file else None
         """SQLite has one writer at a time. Others wait here, not in a loop over its lock."""
+        self.group_commit = GroupCommit(self.write)
+        """For the writes at the end of answers, which often end together."""
 
     @property
     def path(self) -> Path:
@@ -196,6 +199,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self.group_commit.close()
         if self._opening and not self._opening.done():
             await asyncio.wait([self._opening])
         if self._engine:

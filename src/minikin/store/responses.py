@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.conversations import append
 from minikin.store.database import Database
@@ -75,7 +76,8 @@ class Responses:
         if response.request:
             await self._runner.appear()
             row["runner"] = self._runner.name
-        async with self._database.write() as db:
+
+        async def write(db: AsyncConnection) -> bool:
             running = (_RUNS, table.c.runner == self._runner.name) if has_run else ()
             changed = await db.execute(
                 sa.update(table).where(*_one(response.owner, response.id), *running).values(row)
@@ -95,7 +97,9 @@ class Responses:
             )
             if conversation:
                 await append(db, response.owner, conversation, new_items)
-        return True
+            return True
+
+        return await self._database.group_commit.run(write)
 
     async def cancel(self, response: StoredResponse) -> None:
         """Replace a response that any server runs by its end. No effect if it has ended."""
