@@ -14,11 +14,16 @@ def run(tmp_path_factory, shared_server):
     """Run a program with the URL of a server. Returns what it prints."""
     browser = installed_browser() or pytest.skip("Chromium is not installed")
     programs = Programs(tmp_path_factory.mktemp("programs"), browser)
-    return lambda name: programs.run(name, shared_server.url)
+    return lambda name, *arguments: programs.run(name, shared_server.url, *arguments)
 
 
 def test_nothing_hostile_gets_into_the_page_however_it_is_split(run):
     run("hostile")
+
+
+@pytest.mark.parametrize("texts", ["60", pytest.param("600", marks=pytest.mark.thorough)])
+def test_text_that_grows_is_that_of_the_whole_text_and_costs_what_is_new(run, texts):
+    run("growing", texts)
 
 
 def test_a_task_in_a_task_is_not_counted(run):

@@ -3,7 +3,6 @@ import { marked } from "./vendor/marked.js";
 import "./vendor/purify.js";
 import { h } from "./dom.js";
 
-const MOST_ITEMS = 8;
 const SAFE = {
   RETURN_DOM_FRAGMENT: true,
   ALLOWED_TAGS: [
@@ -14,6 +13,7 @@ const SAFE = {
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
   ADD_URI_SAFE_ATTR: ["start", "align"], // DOMPurify wants an address in every other attribute
 };
+const EMPTY = new Set(["br", "hr"]);
 
 function escaped(text) {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -24,6 +24,7 @@ marked.use({
   renderer: {
     html: ({ text }) => escaped(text),
     image: ({ href, text }) => escaped(`![${text}](${href})`),
+    checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
   },
 });
 
@@ -36,8 +37,9 @@ function blocksOf(text) {
   }
 }
 
-function fragment(token) {
-  const safe = globalThis.DOMPurify.sanitize(marked.parser([token]), SAFE);
+/** HTML as nodes. All nodes of an answer come from here. */
+function cleaned(html) {
+  const safe = globalThis.DOMPurify.sanitize(html, SAFE);
   for (const link of safe.querySelectorAll("a")) {
     link.target = "_blank";
     link.rel = "noopener noreferrer";
@@ -46,37 +48,52 @@ function fragment(token) {
   return safe;
 }
 
-/** Long lists in parts, so that only the last items of a list that grows are made again. */
-function parts(tokens) {
-  return tokens.flatMap((token) => (token.items?.length > MOST_ITEMS ? listParts(token) : [token]));
-}
-
-function listParts(list) {
-  const found = [];
-  for (let at = 0; at < list.items.length; at += MOST_ITEMS) {
-    const items = list.items.slice(at, at + MOST_ITEMS);
-    const start = list.ordered ? Number(list.start || 1) + at : list.start;
-    found.push({ ...list, items, start, raw: items.map(({ raw }) => raw).join("") });
-  }
-  return found;
+function commonLength(before, after) {
+  let at = 0;
+  while (at < before.length && before[at] === after[at]) at += 1;
+  return at;
 }
 
 /**
- * Make the children of `shown` those of `made`. What is equal from the beginning stays: text that grows
- * changes only the last element of each level, so that a browser lays out and paints only its end.
+ * The end of the last tag in `html`, which marked wrote, and the elements that are open there, from the outside:
+ * the tag of each, and how many complete elements are in it.
  */
-function grow(shown, made) {
-  const [before, after] = [[...shown.childNodes], [...made.childNodes]];
-  const found = after.findIndex((node, at) => !before[at]?.isEqualNode(node));
-  const same = found < 0 ? after.length : found;
-  const [old, fresh] = [before[same], after[same]];
-  const isGrown = old && fresh && old.cloneNode(false).isEqualNode(fresh.cloneNode(false));
-  const isText = old?.nodeType === Node.TEXT_NODE && fresh?.nodeType === Node.TEXT_NODE;
-  if (isText) old.data = fresh.data;
-  else if (isGrown) grow(old, fresh);
-  const kept = same + Number(Boolean(isText || isGrown));
-  for (const node of before.slice(kept)) node.remove();
-  shown.append(...after.slice(kept));
+function lastTag(html) {
+  const levels = [{ tag: "", count: 0 }];
+  let end = 0;
+  for (const { 0: tag, 1: slash, 2: name, index } of html.matchAll(/<(\/?)(\w+)[^>]*>/g)) {
+    if (slash) levels.pop();
+    if (slash || EMPTY.has(name)) levels.at(-1).count += 1;
+    else levels.push({ tag, count: 0 });
+    end = index + tag.length;
+  }
+  return { end, levels };
+}
+
+/**
+ * Keep the complete elements of `levels` in `shown`. What follows becomes what is in `made`, on the same path.
+ * False: there is no such path.
+ */
+function graft(shown, made, [{ count }, ...inner]) {
+  if (!shown || !made) return false;
+  const kept = shown.children[inner.length ? count : count - 1];
+  if (inner.length) {
+    if (!graft(kept, made.firstElementChild, inner)) return false;
+    made.firstElementChild.remove();
+  }
+  while (shown.lastChild && shown.lastChild !== kept) shown.lastChild.remove();
+  shown.append(...made.childNodes);
+  return true;
+}
+
+/** Make what is shown of `before` that of `html`. False: its elements are not those of the tags in `html`. */
+function growOne(shown, before, html) {
+  const { end, levels } = lastTag(html.slice(0, commonLength(before, html)));
+  const made = cleaned(levels.map(({ tag }) => tag).join("") + html.slice(end));
+  const count = html.match(/<\w/g)?.length ?? 0;
+  if (graft(shown, made, levels) && shown.querySelectorAll("*").length === count) return true;
+  shown.replaceChildren(cleaned(html)); // for example, a browser takes a link out of a link
+  return false;
 }
 
 export class MarkdownView {
@@ -85,31 +102,29 @@ export class MarkdownView {
     this.blocks = [];
   }
 
-  /** Show `text`, which grows: only the last block is read again. */
+  /** Show `text`, which grows: only the last block is read again, with the empty lines after it. */
   grow(text) {
-    const kept = this.blocks.slice(0, -1);
-    const end = kept.reduce((sum, { raw }) => sum + raw.length, 0);
-    const isSame = text.startsWith(this.blocks.map(({ raw }) => raw).join("").slice(0, end));
-    this.show(isSame ? [...kept, ...blocksOf(text.slice(end))] : blocksOf(text));
+    const last = this.blocks.findLastIndex(({ isSpace }) => !isSpace);
+    const kept = this.blocks.slice(0, Math.max(0, last)).map(({ raw }) => raw);
+    const before = kept.join("");
+    if (text.startsWith(before)) this.show(blocksOf(text.slice(before.length)), kept.length);
+    else this.update(text);
   }
 
   /** Show `text`. Only blocks that changed since the last call are made again. */
   update(text) {
-    this.show(blocksOf(text));
+    this.show(blocksOf(text), 0);
   }
 
-  show(tokens) {
-    const all = parts(tokens);
-    all.forEach((token, at) => this.showOne(token, at));
-    for (const { node } of this.blocks.splice(all.length)) node.remove();
+  show(tokens, first) {
+    tokens.forEach((token, at) => this.showOne(token, first + at));
+    for (const { node } of this.blocks.splice(first + tokens.length)) node.remove();
   }
 
   showOne(token, at) {
-    const block = this.blocks[at];
-    const { raw, loose } = token;
-    if (block?.raw === raw && block.loose === loose) return;
-    const node = block?.node ?? this.element.appendChild(h("div"));
-    grow(node, fragment(token));
-    this.blocks[at] = { raw, loose, node };
+    const { node = this.element.appendChild(h("div")), html: before = "" } = this.blocks[at] ?? {};
+    const html = marked.parser([token]);
+    const isExact = html === before || growOne(node, before, html);
+    this.blocks[at] = { raw: token.raw, isSpace: token.type === "space", html: isExact ? html : "", node };
   }
 }
