@@ -159,11 +159,12 @@ def _recommended() -> str:
 
     memory, cores = machine.memory(), machine.processors()
     chosen = better_model(memory, cores) or KNOWN_MODELS[DEFAULT_MODEL]
+    has = f"{readable_size(memory)} of memory and {cores} processor{'s' * (cores > 1)}"
     errors.print(
-        f"This machine has {readable_size(memory)} of memory and {cores} processors. {chosen.name} "
-        f"({chosen.parameters} parameters, a download of {readable_size(chosen.size)}, "
-        f"{chosen.license}) is the largest known model that fits half of the memory and answers as "
-        f"fast as people read: about {speed_of(chosen, cores):.0f} tokens/s (an estimate)."
+        f"This machine has {has}. {chosen.name} ({chosen.parameters} parameters, a download of "
+        f"{readable_size(chosen.size)}, {chosen.license}) is the largest known model that fits in "
+        f"half of the memory and answers as fast as people read: about "
+        f"{speed_of(chosen, cores):.0f} tokens/s (an estimate)."
     )
     return chosen.name
 
