@@ -192,7 +192,7 @@ def test_a_model_keeps_one_file(folder, model, tmp_path, monkeypatch):
     [first] = packed(folder)
     other = written(tmp_path / "other.gguf", "Llama 2")
     answer(other)
-    monkeypatch.setattr(packed_cache, "_code", lambda: "of a newer version")
+    monkeypatch.setattr(packed_cache, "own_code", lambda *rooms: "of a newer version")
     answer(model)
     assert first not in packed(folder)
     assert len(packed(folder)) == 2

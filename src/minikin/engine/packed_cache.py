@@ -17,14 +17,13 @@ import threading
 import time
 from collections.abc import Sequence as Run
 from contextlib import suppress
-from functools import cache
 from hashlib import blake2b
-from pathlib import Path
 
 from filelock import FileLock
 
 from minikin.engine.native.kernels import Kernels, PackedMatrix
 from minikin.engine.native.packed_file import DamagedError, read_packed, write_packed
+from minikin.engine.own_code import READING, own_code
 from minikin.model_file.model_file import ModelFile
 from minikin.model_file.packed_files import packed_file, packed_files
 
@@ -34,8 +33,6 @@ LEAST_BYTES = 16_000_000
 """A smaller model is unpacked in less than 0.1 s."""
 THREAD = "packed-cache"
 """The name of the thread that writes."""
-_CODE = ("engine/native", "engine/model", "model_file", "model_file/folder")
-"""The rooms whose code decides the cells."""
 
 
 class PackedCache:
@@ -43,7 +40,7 @@ class PackedCache:
 
     def __init__(self, model: ModelFile, digest: str, kernels: Kernels, most: int) -> None:
         """`digest` is the model's, and `most` are the bytes that all files may take."""
-        parts = (digest, str(model.changed), kernels.instructions, _code())
+        parts = (digest, str(model.changed), kernels.instructions, own_code(*READING))
         self._key = blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
         self._kernels = kernels
         self._most = most
@@ -108,14 +105,3 @@ class PackedCache:
             left -= status.st_size
             if left < 0:
                 file.unlink()
-
-
-@cache
-def _code() -> str:
-    """A digest of the code that decides the cells."""
-    package = Path(__file__).parents[1]
-    files = sorted(file for room in _CODE for file in (package / room).glob("*.[pch]*"))
-    digest = blake2b(digest_size=16)
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
