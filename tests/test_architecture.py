@@ -124,7 +124,7 @@ LINES = {
     "engine_main": 30,
     "tokenizer": 1390,
     "model_file": 4329,
-    "engine": 3190,
+    "engine": 3690,
     "engine/host": 880,
     "engine/model": 2766,
     "engine/native": 1150,
