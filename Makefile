@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-gpu test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-gpu bench-large bench-page bench-state bench-seeing pictures bench-http bench-scale-out overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-gpu test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-gpu bench-large bench-page bench-state bench-seeing bench-stored pictures bench-http bench-scale-out overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 # Without compiled files, each process that a test starts compiles Minikin again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -98,6 +98,9 @@ bench-state: $(VENV)/.installed-test  ## measure what storing and batches cost o
 
 bench-seeing: $(VENV)/.installed-test  ## measure what metrics and logs cost at 32 streams; e.g. ARGS="--pairs 40"
 	$(BIN)/python -m bench.seeing "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
+
+bench-stored: $(VENV)/.installed-test  ## measure what --prefix-store saves after a restart, and costs as it writes
+	$(BIN)/python -m bench.stored_prompts "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 bench-page: $(VENV)/.installed-test  ## measure the pages in Chromium: long tasks, first answer, cost of open pages
 	$(BIN)/python -m bench.page "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)

@@ -76,6 +76,18 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             extra={"metavar": "GB"},
         ),
     ] = 20
+    prefix_store: Annotated[
+        Path | None,
+        Meta(
+            description="Private folder for the keys and values of long prompts, so that a "
+            "restarted server does not compute them again.",
+            extra={"unset": "none", "metavar": "FOLDER", "folder": True},
+        ),
+    ] = None
+    prefix_store_size: Annotated[
+        int,
+        Meta(ge=1, description="Maximum size of that folder, in GB.", extra={"metavar": "GB"}),
+    ] = 10
     device: Annotated[
         str,
         Meta(description="Device that computes: cpu, cuda, cuda:1.", extra={"metavar": "DEVICE"}),

@@ -105,6 +105,7 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
     options = (
         f"--model {file} --host 127.0.0.1 --port {free_port} --default-max-tokens 1 --max-queued 2 "
         "--context-length 3 --kv-cache-tokens 4 --max-running 5 --threads 6 --packed-cache 7 "
+        f"--prefix-store {tmp_path} --prefix-store-size 8 "
         "--device cuda:1 "
         "--unload-after 8 --load-seconds 9 "
         "--sampling openai --hide-format "
@@ -124,6 +125,8 @@ def test_every_option_arrives(served: list[ServerSettings], tmp_path: Path, free
         max_running=5,
         threads=6,
         packed_cache=7,
+        prefix_store=tmp_path,
+        prefix_store_size=8,
         device="cuda:1",
     )
     assert served == [

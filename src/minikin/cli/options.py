@@ -102,7 +102,8 @@ def _options(kind: type[msgspec.Struct]) -> Iterator[inspect.Parameter]:
             max=meta.le,
             metavar=extra.get("metavar", _METAVARS.get(bare)),
             show_default=extra.get("unset", True),
-            dir_okay=False,
+            file_okay=not extra.get("folder"),
+            dir_okay=bool(extra.get("folder")),
             hidden=extra.get("hidden", False),
         )
         yield inspect.Parameter(

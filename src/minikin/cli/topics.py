@@ -13,7 +13,8 @@ _TOPICS = {
     "Memory and speed": ("context_length", "kv_cache_tokens", "max_running", "max_queued",
                          "max_queued_tokens", "queue_timeout", "first_token_timeout",
                          "request_timeout",
-                         "threads", "packed_cache", "device"),
+                         "threads", "packed_cache", "prefix_store",
+                         "prefix_store_size", "device"),
     "Storage": ("database", "files"),
     "Logs": ("log_level", "log_format", "access_log"),
 }  # fmt: skip

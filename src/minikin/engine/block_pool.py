@@ -135,6 +135,15 @@ class BlockPool:
             self._pure.add(block)
         return node
 
+    def holds(self, block: int, node: int) -> bool:
+        """Whether the tree has `block` at `node`. Another thread can ask.
+
+        It is the same tokens' block all the time from one such answer to the next, because nodes
+        are never reused.
+        """
+        key = self._keys[block]
+        return key is not None and self._tree.get(key) == (block, node)
+
     def check_integrity(self, held: Iterable[int]) -> None:
         """Raise CacheFault if the records disagree with each other or with the blocks `held`.
 

@@ -144,6 +144,7 @@ def _usage(sequence: Sequence, reason: FinishReason) -> ChoiceUsage:
         # OpenAI bills rejected prediction tokens, and counts them here.
         completion_tokens=completion + prediction.rejected,
         cached_tokens=sequence.cached,
+        restored_tokens=sequence.restored,
         accepted_prediction_tokens=prediction.accepted,
         rejected_prediction_tokens=prediction.rejected,
     )

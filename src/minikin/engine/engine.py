@@ -14,6 +14,7 @@ from minikin.engine.flights import Flights
 from minikin.engine.mask import Mask, MaskMaker
 from minikin.engine.messages import EngineStats, Event, GenerationRequest
 from minikin.engine.model.decoder import Cache, Decoder, Logits
+from minikin.engine.prefix_store import PrefixStore
 from minikin.engine.renewal import Renewals
 from minikin.engine.sampler import Sampled, sample_spans
 from minikin.engine.scheduler import Scheduler
@@ -49,6 +50,7 @@ class Engine:
         prefill_chunk: int,
         masks: MaskMaker | None = None,
         cut_at_limit: bool = False,
+        store: PrefixStore | None = None,
     ) -> None:
         self.decoder = decoder
         self.cache = cache
@@ -61,6 +63,7 @@ class Engine:
             max_running=max_running,
             prefill_chunk=prefill_chunk,
             apart=not decoder.native,
+            store=store,
         )
         self._flights = Flights(decoder.launcher, self.scheduler, cache)
         self._renewals = Renewals()
@@ -97,6 +100,11 @@ class Engine:
         self._constraints.cancel(request_id)
         for sequence in self._choices.pop(request_id, ()):
             self.scheduler.remove(sequence)
+
+    def finish(self, seconds: float) -> None:
+        """Store prompts that wait for it, for up to this time. The engine does nothing after it."""
+        if self.scheduler.store:
+            self.scheduler.store.finish(seconds)
 
     def check_integrity(self) -> None:
         """Raise CacheFault if the records of the cache are wrong. Call it when idle."""

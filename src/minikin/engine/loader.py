@@ -6,6 +6,9 @@ import ctypes
 import logging
 from collections.abc import Callable
 from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
 
 from minikin import machine
 from minikin.config import CACHE_SHARE, EngineSettings
@@ -15,14 +18,19 @@ from minikin.engine.mask import MakeMasks
 from minikin.engine.messages import GenerationRequest, ModelInfo, SamplingParams
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.block import BLOCK
+from minikin.engine.model.decoder import Cache
+from minikin.engine.model.kv_cache import KVCache
 from minikin.engine.model.shelf import Shelf
 from minikin.engine.model.weights import load_weights
 from minikin.engine.native.build import load_library
 from minikin.engine.native.kernels import Kernels
+from minikin.engine.own_code import READING, own_code
 from minikin.engine.packed_cache import PackedCache
+from minikin.engine.prefix_files import PrefixFiles
+from minikin.engine.prefix_store import BLOCKS, PrefixStore
 from minikin.engine.states import ROOMS_EACH
 from minikin.errors import ModelFileError
-from minikin.model_file.model_file import open_model_file
+from minikin.model_file.model_file import ModelFile, open_model_file
 from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
@@ -68,15 +76,17 @@ def load_engine(
     # Read again, because the RoPE angles can depend on the context length.
     architecture = Architecture.read(file, context)
     log.info("Computing with %s", backend.description)
+    cache = backend.cache(architecture, tokens, rooms)
     engine = Engine(
         backend.decoder(architecture, weights),
-        backend.cache(architecture, tokens, rooms),
+        cache,
         tokenizer,
         context_length=context,
         max_running=running,
         prefill_chunk=settings.prefill_chunk,
         masks=make_masks(tokenizer) if make_masks else None,
         cut_at_limit=settings.cut_at_limit,
+        store=_prefix_store(settings, file, library, cache, context),
     )
     _warm(engine, context)
     if packed and not shelf.is_whole:
@@ -87,6 +97,41 @@ def load_engine(
         fingerprint=_fingerprint(digest, backend.description),
     )
     return engine, info
+
+
+def _prefix_store(
+    settings: EngineSettings,
+    file: ModelFile,
+    library: ctypes.CDLL | None,
+    cache: Cache,
+    context: int,
+) -> PrefixStore | None:
+    """The store of prompts, if the user wants one. Raises SetupError for an unusable folder."""
+    if settings.prefix_store is None:
+        return None
+    if library is None or not isinstance(cache, KVCache):
+        log.warning("--prefix-store has no effect: only the native kernels have it")
+        return None
+    if cache.rooms:
+        log.warning("--prefix-store has no effect: this model has states beside keys and values")
+        return None
+    # All that decides a bit of keys and values, except tokens. The library has the compiler's
+    # choices. NumPy and the processor decide the angles of RoPE.
+    parts = (
+        file.digest(),
+        str([written for written, _ in file.changed]),
+        blake2b(Path(library._name).read_bytes()).hexdigest(),
+        own_code(*READING, "engine"),
+        np.__version__,
+        machine.processor_name(),
+        str(context),
+    )
+    key = blake2b("\n".join(parts).encode()).digest()
+    arrays = (*cache.keys, *cache.values)
+    numbers = BLOCKS * sum(array[0].size for array in arrays)
+    files = PrefixFiles(settings.prefix_store, settings.prefix_store_size * GB, numbers)
+    log.info("Long prompts are stored in %s", files.folder)
+    return PrefixStore(files, key, arrays)
 
 
 def _report_less(wanted: int | None, given: int, of_model: int) -> None:

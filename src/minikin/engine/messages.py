@@ -145,6 +145,8 @@ class ChoiceUsage(msgspec.Struct, frozen=True, kw_only=True):
     completion_tokens: int
     cached_tokens: int = 0
     """Prompt tokens from the cache."""
+    restored_tokens: int = 0
+    """Those of them that came from the prefix store."""
     accepted_prediction_tokens: int = 0
     rejected_prediction_tokens: int = 0
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence as Run
 
 from minikin.engine.block_pool import BlockPool
 from minikin.engine.model.block import BLOCK
+from minikin.engine.prefix_store import BLOCKS, UNIT, PrefixStore
 from minikin.engine.sequence import Sequence
 from minikin.engine.span import Span, by_kernel
 from minikin.engine.states import States
@@ -48,6 +49,7 @@ class Scheduler:
         max_running: int,
         prefill_chunk: int,
         apart: bool = False,
+        store: PrefixStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.pool = pool
@@ -57,6 +59,9 @@ class Scheduler:
         self.prefill_chunk = prefill_chunk
         self.apart = apart
         """Whether repeatable sequences are computed apart from others (see `forward_apart`)."""
+        self.store = store
+        if store:
+            store.watch(pool.holds, lambda: bool(self.running))
         self._owners = Turns()
         self.waiting: list[Sequence] = []
         self.running: list[Sequence] = []
@@ -89,7 +94,7 @@ class Scheduler:
         # A later reservation never preempts an earlier sequence, because that one is before it.
         for sequence in [s for s in chosen if s.sampled]:
             self._reserve(sequence)
-        active = [s for s in chosen if s.blocks]
+        active = self._restore([s for s in chosen if s.blocks], budget)
         singles = [s for s in active if s.pending == 1 + s.proven]
         chunks = self._prompt_chunks([s for s in active if s.pending > 1 + s.proven], budget)
         spare = 0 if chunks else _spare(singles)
@@ -130,6 +135,8 @@ class Scheduler:
             sequence.pure = sequence.pure and alike
             self._remember(sequence)
             self.states.advance(sequence)
+            if span.start < len(sequence.request.prompt) <= span.end:
+                self._keep(sequence)
 
     def check_integrity(self) -> None:
         """Raise CacheFault if the records of the cache do not match the sequences."""
@@ -204,9 +211,48 @@ class Scheduler:
         sequence.registered = len(known)
         sequence.computed = len(known) * BLOCK
         if not sequence.sampled:
-            sequence.cached = sequence.computed
+            sequence.cached, sequence.restored = sequence.computed, 0
+        if self.store:
+            names = self.store.names(sequence.reusable, sequence.request.scope)
+            sequence.stored_names, sequence.restoring = names, bool(names)
         self.states.begin(sequence, self.pool)
         return True
+
+    def _restore(self, active: list[Sequence], budget: int) -> list[Sequence]:
+        """Fill blocks from the store, for up to `budget` tokens, so that other answers never wait
+        longer than for a prompt that is computed.
+
+        Returns the sequences that the step can compute.
+        """
+        for sequence in active:
+            while sequence.restoring and budget > 0:
+                self._restore_unit(sequence)
+                budget -= UNIT
+        return [sequence for sequence in active if not sequence.restoring]
+
+    def _restore_unit(self, sequence: Sequence) -> None:
+        """Fill the next blocks of a sequence, up to the end of their unit, if it is stored."""
+        unit = sequence.registered // BLOCKS
+        blocks = sequence.blocks[sequence.registered : (unit + 1) * BLOCKS]
+        names = sequence.stored_names[unit : unit + 1]
+        if not (self.store and names and self.store.restore(names[0], blocks)):
+            sequence.restoring = False
+            return
+        sequence.computed = (unit + 1) * UNIT
+        self._remember(sequence)
+        if not sequence.sampled:
+            sequence.cached = sequence.computed
+            sequence.restored += len(blocks) * BLOCK
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Store the prompt of a sequence, which is computed.
+
+        Prompts in the background can be many, and no client waits for them after a restart.
+        """
+        if self.store and sequence.stored_names and not (sequence.index or sequence.gives_way):
+            request = sequence.request
+            path = self.pool.path(request.prompt, request.scope, only_pure=True)
+            self.store.keep(sequence.stored_names, path)
 
     def _match(self, sequence: Sequence) -> tuple[list[int], int]:
         """Reuse the cached blocks at the start of the sequence.
@@ -312,6 +358,7 @@ class Scheduler:
         self.states.end(sequence)
         sequence.blocks, sequence.computed, sequence.proven = [], 0, 0
         sequence.prefix_node, sequence.registered = 0, 0
+        sequence.stored_names, sequence.restoring = [], False
 
     def _remember(self, sequence: Sequence) -> None:
         while (sequence.registered + 1) * BLOCK <= sequence.computed:

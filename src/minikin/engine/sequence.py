@@ -52,7 +52,13 @@ class Sequence:
     state: Place = field(default_factory=Place)
     """Where its state is, if the model has one."""
     cached: int = 0
-    """Prompt tokens in the prefix cache when the sequence first ran."""
+    """Prompt tokens that were not computed when the sequence first ran."""
+    restored: int = 0
+    """Those of them that came from the prefix store."""
+    stored_names: list[str] = field(default_factory=list)
+    """The names of its units in the prefix store. Empty without a store, or for a short one."""
+    restoring: bool = False
+    """Whether its next unit may be in the prefix store."""
     prefix_node: int = 0
     """The node of the last full block in the prefix cache."""
     registered: int = 0
