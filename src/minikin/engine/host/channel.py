@@ -55,6 +55,9 @@ class Events(msgspec.Struct, frozen=True, tag=True):
 Command = Load | Submit | Cancel
 Report = Loaded | LoadFailed | Events
 
+LAST_SECONDS = 2.0
+"""How long the engine may store prompts after the server closed the socket."""
+
 _encoder = msgspec.msgpack.Encoder(enc_hook=os.fspath)
 
 

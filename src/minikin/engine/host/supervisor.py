@@ -13,6 +13,7 @@ from contextlib import suppress
 from minikin import logs
 from minikin.config import EngineSettings
 from minikin.engine.host.channel import (
+    LAST_SECONDS,
     AsyncReader,
     Cancel,
     Command,
@@ -159,7 +160,11 @@ class EngineSupervisor:
         await self._lose_engine()
         self._ready.set()  # for those who wait
         if self._child and self._child.returncode is None:
-            self._child.kill()
+            if self.settings.prefix_store:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._child.wait(), LAST_SECONDS)
+            with suppress(ProcessLookupError):
+                self._child.kill()
             await self._child.wait()
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Event, None]:

@@ -14,6 +14,7 @@ from minikin import logs
 from minikin.engine.block_pool import CacheFault
 from minikin.engine.engine import Engine
 from minikin.engine.host.channel import (
+    LAST_SECONDS,
     BlockingReader,
     Cancel,
     Command,
@@ -64,6 +65,7 @@ def serve(make_masks: MakeMasks) -> None:
         gc.freeze()
         _send(connection, Loaded(info))
         _run(engine, reader, connection)
+        engine.finish(LAST_SECONDS)
 
 
 def _reason(error: Exception, model: str) -> str:
