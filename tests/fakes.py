@@ -121,6 +121,7 @@ class ScriptedEngine:
     failure: Exception | None = None
     is_ready: bool = True
     cached: int = 0
+    restored: int = 0
     """Prompt tokens that the engine finds in its cache."""
     window: int = 4096
     requests: list[GenerationRequest] = field(default_factory=list)
@@ -188,7 +189,9 @@ class ScriptedEngine:
                     id=request.id, index=index, text=token, token_ends=ends, logprobs=logprobs
                 )
         usage = ChoiceUsage(
-            completion_tokens=len(tokens) + (reason == "stop"), cached_tokens=self.cached
+            completion_tokens=len(tokens) + (reason == "stop"),
+            cached_tokens=self.cached,
+            restored_tokens=self.restored,
         )
         for index in range(request.n):
             yield Event(id=request.id, index=index, finish_reason=reason, usage=usage)

@@ -41,7 +41,7 @@ def ask(server, **more):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_answers_count_by_the_model_and_not_by_the_name_that_was_asked(stream):
-    with live_server(ScriptedEngine(cached=3)) as server:
+    with live_server(ScriptedEngine(cached=3, restored=2)) as server:
         usage = ask(server).json()["usage"]
         assert ask(server, stream=stream).status_code == 200
         assert ask(server, max_tokens=2, n=2).status_code == 200
@@ -54,6 +54,7 @@ def test_answers_count_by_the_model_and_not_by_the_name_that_was_asked(stream):
     assert count("vllm:generation_tokens_total") == 2 * usage["completion_tokens"] + 2 * 2
     assert count("vllm:prefix_cache_queries_total") == 4 * usage["prompt_tokens"]
     assert count("vllm:prefix_cache_hits_total") == 4 * 3
+    assert count("minikin_prefix_store_hits_total") == 4 * 2
     assert count("vllm:request_success_total", finished_reason="stop") == 2
     assert count("vllm:request_success_total", finished_reason="length") == 2
     assert count("vllm:time_to_first_token_seconds_count") == 3

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 
 from minikin.api.serving.memory import resident_bytes
 from minikin.api.serving.model_pool import ModelPool
-from minikin.engine.messages import EngineStats, Event, GenerationRequest
+from minikin.engine.messages import ChoiceUsage, EngineStats, Event, GenerationRequest
 
 METRICS_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """The media type of `Metrics.text`."""
@@ -55,6 +55,8 @@ class Metrics:
                                 _MODEL, registry=own)  # fmt: skip
         self._hits = Counter("vllm:prefix_cache_hits", "Tokens found in the cache.", _MODEL,
                              registry=own)  # fmt: skip
+        self._restored = Counter("minikin_prefix_store_hits", "Those of them found on disk.",
+                                 _MODEL, registry=own)  # fmt: skip
         self._ended = Counter("vllm:request_success", "Ended answers, by their reason.",
                               ("model_name", "finished_reason"), registry=own)  # fmt: skip
         self._first = Histogram("vllm:time_to_first_token_seconds", "Until the first token.",
@@ -139,7 +141,7 @@ class Progress:
         tokens = before + len(event.token_ends)
         if event.usage and event.finish_reason:
             tokens = max(tokens, event.usage.completion_tokens)
-            self._end(event.finish_reason, event.usage.cached_tokens)
+            self._end(event.finish_reason, event.usage)
         self._counted[event.index] = tokens
         self._generated.inc(tokens - before)
 
@@ -158,12 +160,13 @@ class Progress:
         if event.finish_reason and self.unfinished == 1:
             self._metrics._whole.labels(self.model).observe(now - self.begun)
 
-    def _end(self, reason: str, cached: int) -> None:
+    def _end(self, reason: str, usage: ChoiceUsage) -> None:
         self.unfinished -= 1
         self.reasons.append(reason)
         self._metrics._ended_as(self.model, reason)
         self._metrics._queries.labels(self.model).inc(len(self.request.prompt))
-        self._metrics._hits.labels(self.model).inc(cached)
+        self._metrics._hits.labels(self.model).inc(usage.cached_tokens)
+        self._metrics._restored.labels(self.model).inc(usage.restored_tokens)
 
 
 class _State(Collector):
