@@ -7,19 +7,20 @@
 #ifndef WORKERS_H
 #define WORKERS_H
 
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "simd.h"
+#include "waits.h"
 
 typedef void chunk_function(const void *job, int64_t chunk);
 
 enum { SPINS = 4000 };  // about 60 microseconds: longer than the gaps between two jobs of a step
+// The stack of a worker. A chunk keeps up to 4 MB there: two unpacked panels, or the weights of a row.
+// Systems give less by themselves: macOS 512 KB, musl 128 KB, and glibc what `ulimit -s` says.
+enum { STACK = 8 << 20 };
 
 static struct {
     chunk_function *run;
@@ -47,7 +48,7 @@ static void *work(void *unused) {
         for (int spin = 0; spin < SPINS && atomic_load(&pool.number) == number; spin++) relax();
         if (atomic_load(&pool.number) == number) {
             atomic_fetch_add(&pool.sleepers, 1);
-            syscall(SYS_futex, &pool.number, FUTEX_WAIT_PRIVATE, number, NULL, NULL, 0);
+            wait_for_change(&pool.number, number);
             atomic_fetch_sub(&pool.sleepers, 1);
         }
     }
@@ -56,13 +57,16 @@ static void *work(void *unused) {
 
 // Start `count` workers. Returns 0 if all of them run.
 int start_workers(int count) {
-    for (int i = 0; i < count; i++) {
+    pthread_attr_t attributes;
+    int fault = pthread_attr_init(&attributes) || pthread_attr_setstacksize(&attributes, STACK) ||
+                pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    for (int i = 0; i < count && !fault; i++) {
         pthread_t thread;
-        if (pthread_create(&thread, NULL, work, NULL)) return -1;
-        pthread_detach(thread);
-        pool.threads++;
+        fault = pthread_create(&thread, &attributes, work, NULL);
+        if (!fault) pool.threads++;
     }
-    return 0;
+    pthread_attr_destroy(&attributes);
+    return fault ? -1 : 0;
 }
 
 static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
@@ -76,8 +80,7 @@ static void run_chunks(chunk_function *run, const void *job, int64_t chunks) {
     uint32_t number = atomic_load(&pool.number) + 1;
     atomic_store(&pool.ticket, (uint64_t)number << 32 | (uint32_t)chunks);
     atomic_store(&pool.number, number);
-    if (atomic_load(&pool.sleepers))
-        syscall(SYS_futex, &pool.number, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    if (atomic_load(&pool.sleepers)) wake_all(&pool.number);
     while (take_chunk()) {}
     for (int spin = 0; atomic_load(&pool.done) != chunks; spin++)
         spin < SPINS ? relax() : (void)sched_yield();
