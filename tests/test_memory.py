@@ -1,23 +1,25 @@
 import gc
+import os
 import subprocess
 import sys
 import weakref
 
 import pytest
 
-from minikin.memory import FreeMemory, lasting
+from minikin.memory import FreeMemory, bytes_of, lasting
 
 SCRIPT = """
-from minikin.memory import FreeMemory, resident
+import os
+from minikin.memory import FreeMemory, bytes_of
 memory = FreeMemory()
 memory.give_back()
-before = resident()
+before = bytes_of(os.getpid())
 kept = [bytes(2_000) for _ in range(50_000)]
 pins = kept[::500]  # each holds the memory below it in the allocator
 del kept
-held = resident()
+held = bytes_of(os.getpid())
 memory.give_back()
-print(held - before, resident() - before)
+print(held - before, bytes_of(os.getpid()) - before)
 """
 
 
@@ -33,7 +35,7 @@ def test_a_process_that_has_not_grown_is_left_alone(monkeypatch):
     memory = FreeMemory()
     memory.give_back()
     calls = []
-    monkeypatch.setattr(memory, "_trim", calls.append)
+    monkeypatch.setattr(memory, "_trim", lambda: calls.append(0))
     memory.give_back()
     assert calls == []
 
@@ -64,7 +66,7 @@ def test_an_error_while_it_is_made_leaves_the_collector_on():
 def test_no_collection_visits_what_is_being_made(monkeypatch):
     """A server returns memory when it has grown, which it does while the catalog loads."""
     memory, collected = FreeMemory(), []
-    monkeypatch.setattr(memory, "_trim", lambda _: 0)
+    monkeypatch.setattr(memory, "_trim", lambda: 0)
     monkeypatch.setattr(gc, "collect", lambda: collected.append(True))
     with lasting():
         memory.give_back()
@@ -72,3 +74,12 @@ def test_no_collection_visits_what_is_being_made(monkeypatch):
     monkeypatch.setattr(memory, "_least", 0)
     memory.give_back()
     assert collected == [True]
+
+
+@pytest.mark.skipif(sys.platform not in ("linux", "darwin"), reason="not known here")
+def test_a_process_has_bytes_in_memory_until_it_ends():
+    assert bytes_of(os.getpid()) > 10**6
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert bytes_of(ended.pid) == 0
+    assert bytes_of(0) == 0

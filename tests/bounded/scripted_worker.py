@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -23,14 +24,15 @@ def begin(setup: str) -> Callable[[str], str]:
     if setup.startswith("kill once "):
         once(kill, setup.removeprefix("kill once "))
         return act
-    return act if setup == "fine" else {"die": die, "hang": hang, "spin": spin}[setup]()
+    failing = {"die": die, "grow": grow, "hang": hang, "spin": spin}
+    return act if setup == "fine" else failing[setup]()
 
 
 def act(task: str) -> str:
     word, _, rest = task.partition(" ")
     known = {"echo": lambda: rest, "print": print_much, "die": die, "hang": hang, "spin": spin}
     known |= {"catch": catch, "one call": one_call, "memory": memory, "rubbish": rubbish}
-    known |= {"log": log_some, "kill": kill}
+    known |= {"grow": grow, "log": log_some, "kill": kill}
     known |= {
         f"{name} once {rest[5:]}": partial(once, known[name], rest[5:]) for name in ("die", "kill")
     }
@@ -94,6 +96,14 @@ def one_call():
 
 def memory():
     return "x" * (1 << 40)
+
+
+def grow():
+    """As on a system that does not limit the address space."""
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    kept = b"x" * 200_000_000
+    time.sleep(3600)
+    return str(len(kept))
 
 
 def rubbish():

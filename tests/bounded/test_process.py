@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from minikin.bounded import process as process_module
 from minikin.bounded.limits import Limits
 from minikin.bounded.process import BoundedProcess, WorkerLost, WorkerNotReady
 from tests.real_model import ROOT
@@ -64,6 +65,22 @@ async def test_a_worker_that_exceeds_a_limit_is_replaced(task):
         with pytest.raises(WorkerLost):
             await process.ask(task, int)
         assert process.pid is None
+        assert await process.ask("echo well", str) == "well"
+
+
+@pytest.mark.parametrize("word", ["start", "task"])
+async def test_its_caller_limits_its_memory_where_the_system_does_not(monkeypatch, word):
+    monkeypatch.setattr(process_module, "MEMORY_IS_LIMITED", False)
+    if word == "start":
+        async with worker("grow", memory=100_000_000) as process:
+            with pytest.raises(WorkerNotReady):
+                await process.start()
+        return
+    async with worker(memory=100_000_000) as process:
+        assert await process.ask("echo well", str) == "well"
+        with pytest.raises(WorkerLost):
+            await process.ask("grow", str)
+        assert not process._was_killed, "or it would run again"
         assert await process.ask("echo well", str) == "well"
 
 

@@ -39,8 +39,9 @@ BACKLOG = 1024
 _LOCK_SECONDS = 0.001
 """How long a thread with large work keeps Python's lock while the event loop waits for it. The
 default, 5 ms, counts for each of these threads."""
-_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-"""Seconds of silence before the first probe, seconds between two, and how many go unanswered."""
+_PROBES = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""Seconds of silence before the first probe (the second name is macOS's), seconds between two, and
+how many go unanswered."""
 _NO_KEYS = (
     "WARNING: Other machines can use this server without an API key. To require one, start it "
     "with: --api-key-file FILE"

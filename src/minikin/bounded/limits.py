@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import resource
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+
+MEMORY_IS_LIMITED = sys.platform == "linux"
+"""Whether the system enforces `limit_memory`. macOS accepts such limits and ignores them. There,
+the caller watches the memory of the worker."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     setup_seconds: float = 30.0
     """CPU seconds to become ready."""
     memory: int = 1024 * 1024 * 1024
-    """Additional bytes of address space after the start, and again after it is ready."""
+    """Additional bytes after the start, and again after it is ready: of address space on Linux, of
+    memory elsewhere."""
     patience: float = 30.0
     """Wall seconds for one answer. A worker that is silent longer hangs."""
     setup_patience: float = 120.0
@@ -52,10 +58,9 @@ def time_limit(seconds: float) -> Iterator[None]:
 
 
 def limit_memory(more: int) -> None:
-    """Limit the address space to `more` bytes above the current size. Only on Linux."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        now = int(statm.read_text().split()[0]) * resource.getpagesize()
+    """Limit the address space to `more` bytes above the current size, where that helps."""
+    if MEMORY_IS_LIMITED:
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,8 @@ import msgspec
 from minikin import logs
 from minikin.bounded.death import is_from_outside
 from minikin.bounded.frames import BadFrame, framed, receive_frame
-from minikin.bounded.limits import Limits
+from minikin.bounded.limits import MEMORY_IS_LIMITED, Limits
+from minikin.memory import bytes_of
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ _LOST = (
 for a closed pipe."""
 _CLOSED = (asyncio.IncompleteReadError, ConnectionError, RuntimeError)
 """Those of them that a death causes."""
+_WATCH_SECONDS = 0.05
+"""How often to look at the memory of a worker that the system does not limit."""
 _REAP_SECONDS = 1.0
 """How long to wait for the exit status of a process that closed its pipes."""
 _ROOT = str(Path(__file__).parents[2])
@@ -65,6 +69,8 @@ class BoundedProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._was_killed = False
         """Whether a signal from outside ended the last process."""
+        self._most = limits.memory
+        """The bytes of memory that the process may have."""
 
     @property
     def pid(self) -> int | None:
@@ -99,7 +105,7 @@ class BoundedProcess:
         try:
             async with self._ended_unless_done():
                 await self._start()
-                async with asyncio.timeout(self._limits.patience):
+                async with asyncio.timeout(self._limits.patience), self._within_memory():
                     await self._write(body)
                     return await self._read(reply)
         except _LOST as error:
@@ -114,10 +120,14 @@ class BoundedProcess:
         try:
             async with self._ended_unless_done(), asyncio.timeout(self._limits.setup_patience):
                 self._process = await self._spawn()
-                await self._write(msgspec.json.encode(self._limits))
-                await self._write(setup)
-                if (fault := await self._read(str | None)) is not None:
+                self._most = self._limits.memory
+                async with self._within_memory():
+                    await self._write(msgspec.json.encode(self._limits))
+                    await self._write(setup)
+                    fault = await self._read(str | None)
+                if fault is not None:
                     raise WorkerNotReady(fault)
+                self._most += bytes_of(self._process.pid)
         except (OSError, *_LOST) as error:
             raise WorkerNotReady from error
 
@@ -142,6 +152,23 @@ class BoundedProcess:
             finally:
                 await self.stop()
             raise
+
+    @asynccontextmanager
+    async def _within_memory(self) -> AsyncIterator[None]:
+        """Ends a process that needs too much memory in the block, if its system does not."""
+        watch = None if MEMORY_IS_LIMITED else asyncio.create_task(self._watch_memory())
+        try:
+            yield
+        finally:
+            if watch:
+                watch.cancel()
+
+    async def _watch_memory(self) -> None:
+        assert self._process is not None
+        while bytes_of(self._process.pid) <= self._most:
+            await asyncio.sleep(_WATCH_SECONDS)
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGABRT)  # the signal of a fault of its own
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         path = os.pathsep.join(filter(None, [_ROOT, os.environ.get("PYTHONPATH")]))

@@ -9,7 +9,7 @@ behind proxies and clients that disconnect later.
 from __future__ import annotations
 
 import asyncio
-import select
+import socket
 from collections.abc import Callable
 
 from minikin.api.http.exchange import Exchange
@@ -27,8 +27,7 @@ class HalfClosed:
         self._transport = transport
         self._exchange = exchange
         self._loop = asyncio.get_running_loop()
-        self._poll = select.poll()
-        self._poll.register(transport.get_extra_info("socket").fileno(), 0)  # hang-ups and errors
+        self._socket = transport.get_extra_info("socket")
         self._due = self._loop.time()
         self._gap = FIRST_GAP
         self._look()
@@ -38,7 +37,7 @@ class HalfClosed:
         self._timer.cancel()
 
     def _look(self) -> None:
-        if self._poll.poll(0):
+        if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
             self._transport.abort()
             return
         if self._loop.time() >= self._due:

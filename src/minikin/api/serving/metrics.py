@@ -17,9 +17,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from minikin.api.serving.memory import resident_bytes
 from minikin.api.serving.model_pool import ModelPool
 from minikin.engine.messages import ChoiceUsage, EngineStats, Event, GenerationRequest
+from minikin.memory import bytes_of
 
 METRICS_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 """The media type of `Metrics.text`."""
@@ -183,7 +183,7 @@ class _State(Collector):
         )
         yield GaugeMetricFamily(
             "process_resident_memory_bytes", "Resident memory of the server.",
-            resident_bytes(os.getpid()),
+            bytes_of(os.getpid()),
         )  # fmt: skip
         loaded = GaugeMetricFamily("minikin_model_loaded", "Whether it is loaded.", labels=_MODEL)
         restarts = CounterMetricFamily(
@@ -208,5 +208,5 @@ class _State(Collector):
             running.add_metric([name], stats.running)
             waiting.add_metric([name], stats.waiting)
             used.add_metric([name], stats.cache_used)
-            memory.add_metric([name], resident_bytes(model.engine.pid) if model else 0)
+            memory.add_metric([name], bytes_of(model.engine.pid or 0) if model else 0)
         yield from (loaded, restarts, running, waiting, used, memory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import mmap
+import sys
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -61,6 +62,7 @@ def lazy_zeros(*shape: int, dtype: DTypeLike) -> np.ndarray:
     page faults and TLB misses.
     """
     memory = mmap.mmap(-1, math.prod(shape) * np.dtype(dtype).itemsize)
-    with contextlib.suppress(OSError, AttributeError):
-        memory.madvise(mmap.MADV_HUGEPAGE)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(memory, dtype).reshape(shape)

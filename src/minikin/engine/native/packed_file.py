@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import sys
 import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Run
@@ -56,7 +57,7 @@ def write_packed(path: Path, key: str, matrices: Run[PackedMatrix]) -> None:
     """Write the matrices to `path`, and wait until they are on the disk. Raises OSError."""
     entries, size = _entries(matrices)
     with path.open("w+b") as file:
-        os.posix_fallocate(file.fileno(), 0, size)  # a full disk is known before the work
+        _reserve(file.fileno(), size)
         for matrix, entry in zip(matrices, entries, strict=True):
             file.seek(entry.start)
             file.write(matrix.cells.data)
@@ -70,6 +71,14 @@ def write_packed(path: Path, key: str, matrices: Run[PackedMatrix]) -> None:
         file.flush()
         os.fsync(file.fileno())
         os.utime(file.fileno(), ns=(time.time_ns(), written))
+
+
+def _reserve(descriptor: int, size: int) -> None:
+    """Give the file its size. On Linux, a full disk is known before the work."""
+    if sys.platform == "linux":
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
 
 
 def read_packed(path: Path, key: str, kernels: Kernels) -> list[PackedMatrix]:
