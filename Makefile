@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEFAULT_MODEL := smollm2-135m-instruct
 
-.PHONY: install help serve wheel wheel-test test test-all test-gpu test-arm64 test-clients test-cluster attacks fuzz fuzz-bytes lint format numerics determinism quality bench bench-gpu bench-large bench-page bench-state bench-seeing bench-stored pictures bench-http bench-scale-out overload kill-test soak profile clean
+.PHONY: install help serve wheel wheel-test test test-all test-gpu test-arm64 test-macos test-clients test-cluster attacks fuzz fuzz-bytes lint lint-macos format numerics determinism quality bench bench-gpu bench-large bench-page bench-state bench-seeing bench-stored pictures bench-http bench-scale-out overload kill-test soak profile clean
 .DELETE_ON_ERROR:
 # Without compiled files, each process that a test starts compiles Minikin again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test  ## run the tests, without those that take long; p
 	    $(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-all: $(VENV)/.installed-test  ## run the tests, and those that take long, as .ci/run does
-	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel and not arm64 and not cluster' $(ARGS)"
+	MINIKIN_EXAMPLES=12 MINIKIN_MUTATIONS=500 $(MAKE) test ARGS="-m 'not slow and not clients and not wheel and not arm64 and not macos and not cluster' $(ARGS)"
 
 test-clients: $(VENV)/.installed-test  ## run other clients, which it installs from npm and PyPI; e.g. ARGS="-k litellm"
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
@@ -38,6 +38,9 @@ test-arm64: $(VENV)/.installed-test  ## build the wheel for 64-bit ARM, and run 
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" OMP_NUM_THREADS=1 \
 	    $(BIN)/python -m pytest -m "arm64 and not slow" tests/test_arm64.py $(ARGS)
+
+test-macos: $(VENV)/.installed-macos  ## compile the kernels and the wheel for macOS, with the clang of Zig; nothing of it runs
+	$(BIN)/python -m pytest -m macos tests/test_macos.py $(ARGS)
 
 test-gpu: $(VENV)/.installed-gpu  ## run the kernels for GPUs in Triton's interpreter, and compile them; needs no GPU
 	TRITON_INTERPRET=1 OMP_NUM_THREADS=1 \
@@ -133,6 +136,9 @@ lint: $(VENV)/.installed-lint  ## check rules, format and types (ruff, pyright)
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+lint-macos: $(VENV)/.installed-lint  ## check types against the standard library of macOS
+	$(BIN)/pyright --pythonpath $(BIN)/python --pythonplatform Darwin
+
 format: $(VENV)/.installed-lint  ## fix what ruff can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -151,7 +157,7 @@ $(BIN)/python:
 # The native kernels are compiled at the first start. Without a compiler, PyTorch computes.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Minikin and its packages into $(VENV)."
-	$(PIP) --editable '.$(if $(shell command -v gcc),,[torch])'
+	$(PIP) --editable '.$(if $(shell command -v gcc || command -v clang),,[torch])'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
@@ -161,6 +167,10 @@ $(VENV)/.installed-test: $(VENV)/.installed
 
 $(VENV)/.installed-gpu: $(VENV)/.installed-test
 	$(PIP) --editable '.[test,triton]'
+	@touch $@
+
+$(VENV)/.installed-macos: $(VENV)/.installed-test
+	$(PIP) ziglang hatchling
 	@touch $@
 
 $(VENV)/.installed-cluster: $(VENV)/.installed-test

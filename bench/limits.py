@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from minikin.engine.native.build import has_bfloat16
+from minikin.engine.native.features import has_bfloat16
 
 SIDE = 4096
 

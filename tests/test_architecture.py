@@ -103,7 +103,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 GROUND = {"errors", "logs", "config", "machine", "marks", "memory", "periodic"}
 OF_THE_ENGINE = {
     "minikin.engine.messages", "minikin.engine.model.block", "minikin.engine.model.footprint",
-    "minikin.engine.native.build",
+    "minikin.engine.native.build", "minikin.engine.native.features",
 }  # fmt: skip
 """All that the rooms above the engine may use of it, beside engine/host."""
 WITH_TORCH = {"engine/cuda", "engine/cuda/kernels", "engine/pytorch"}
@@ -116,9 +116,9 @@ LINES = {
     "errors": 215,
     "logs": 120,
     "marks": 120,
-    "machine": 60,
+    "machine": 95,
     "periodic": 60,
-    "memory": 70,
+    "memory": 110,
     "__init__": 10,
     "__main__": 10,
     "engine_main": 30,

@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 import os
 import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 _LIMITS = Path("/sys/fs/cgroup")
+_SYSCTL = "/usr/sbin/sysctl"
 
 
 def memory() -> int:
@@ -23,11 +28,25 @@ def processors() -> int:
     Its affinity limits them, and a quota (cgroup v2, `cpu.max`: microseconds for each period). More
     threads than that would wait for each other.
     """
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if sys.platform == "linux":
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = fast_cores(sysctl()) or os.cpu_count() or 1
     limit = _limit("cpu.max")
     if len(limit) == 2 and limit[0].isdigit() and limit[1].isdigit():
-        count = min(count or 1, math.ceil(int(limit[0]) / max(1, int(limit[1]))))
-    return max(1, count or 1)
+        count = min(count, math.ceil(int(limit[0]) / max(1, int(limit[1]))))
+    return max(1, count)
+
+
+def fast_cores(values: Mapping[str, str]) -> int:
+    """The cores of an Apple processor without its efficiency cores, by values of `sysctl`.
+
+    A product ends with its slowest chunk, so slow cores would delay the fast ones. 0: the values do
+    not say.
+    """
+    levels = range(int(values.get("hw.nperflevels", 0)))
+    fast = (n for n in levels if values.get(f"hw.perflevel{n}.name") != "Efficiency")
+    return sum(int(values.get(f"hw.perflevel{n}.logicalcpu", 0)) for n in fast)
 
 
 def side_threads() -> int:
@@ -54,4 +73,18 @@ def processor_name() -> str:
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, "") or platform.processor() or platform.machine()
+    name = next(names, "") or sysctl().get("machdep.cpu.brand_string")
+    return name or platform.processor() or platform.machine()
+
+
+@cache
+def sysctl() -> dict[str, str]:
+    """What macOS says of its hardware, by names such as `hw.memsize`. Empty on other systems."""
+    if sys.platform != "darwin":
+        return {}
+    command = [_SYSCTL, "hw", "machdep.cpu"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)

@@ -35,4 +35,4 @@ def test_a_machine_without_gcc_gets_the_advice_to_install_it(minikin: Minikin, e
     assert "- Install gcc" in run.stdout
     run = minikin("doctor", "--compile")
     assert run.returncode == 1
-    assert "could not be compiled: gcc not found" in run.stderr
+    assert "could not be compiled: gcc or clang not found" in run.stderr

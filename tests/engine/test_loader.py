@@ -36,7 +36,7 @@ def test_the_default_model_runs_whole_in_the_native_kernels(model_path, caplog):
 def test_pytorch_takes_bfloat16_where_the_processor_has_it(
     stretched, caplog, monkeypatch, features, dtype
 ):
-    monkeypatch.setattr("minikin.engine.native.build._processor_features", lambda: features)
+    monkeypatch.setattr("minikin.engine.native.features.processor_features", lambda: features)
     caplog.set_level(logging.INFO)
     engine, _ = stretched(find_kernels=lambda: None)
     assert not engine.decoder.native

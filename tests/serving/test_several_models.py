@@ -71,7 +71,7 @@ def test_a_machine_without_a_compiler_and_without_pytorch_gets_the_next_step(tmp
         "error: The native kernels could not be made. Install gcc and start again, or install "
         "PyTorch: pip install 'minikin[torch]'."
     )
-    assert "gcc not found" in failed.stderr
+    assert "clang not found" in failed.stderr
     assert "Traceback" not in failed.stderr
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -26,7 +25,7 @@ def doctor(
         typer.Option(
             "--compile",
             allow_from_autoenv=False,
-            help="First compile the native kernels for exactly this processor, with gcc.",
+            help="First compile the native kernels for exactly this processor.",
         ),
     ] = False,
     cache: CacheOption = None,
@@ -81,13 +80,14 @@ def _pytorch() -> str | None:
 
 def _advice(models: list[str], processors: int) -> Iterator[str]:
     """What would make this machine faster, or the models better."""
-    from minikin.engine.native.build import expects_kernels, has_bfloat16
+    from minikin.engine.native.build import compilers, expects_kernels
+    from minikin.engine.native.features import has_bfloat16
     from minikin.hub.known import better_model
 
-    if sys.platform != "linux":
-        yield "The native kernels need Linux. PyTorch computes several times slower."
+    if not compilers():
+        yield "The native kernels need Linux or macOS. PyTorch computes several times slower."
     elif not expects_kernels():
-        yield "Install gcc: the native kernels are several times faster than PyTorch."
+        yield f"Install {compilers()}: the native kernels are several times faster than PyTorch."
     if platform.machine() == "x86_64" and not has_bfloat16():
         yield (
             "This processor has no bfloat16 instructions. Prompts are several times faster on "

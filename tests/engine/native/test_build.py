@@ -87,15 +87,24 @@ def test_kernels_of_the_cache_need_no_compiler(compiler, monkeypatch):
     assert load_library(PLAIN)
 
 
-def test_without_gcc_the_log_says_so(compiler, reason):
+def test_clang_compiles_where_gcc_is_not(compiler, tmp_path, monkeypatch):
     compiler(None)
-    assert reason() == "gcc not found: PyTorch has to compute (several times slower)"
+    (tmp_path / "bin" / "clang").symlink_to("/bin/false")
+    assert expects_kernels()
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        build.compile_kernels(PLAIN)
+    assert raised.value.cmd[0] == str(tmp_path / "bin" / "clang")
+
+
+def test_without_a_compiler_the_log_says_so(compiler, reason):
+    compiler(None)
+    assert reason() == "gcc or clang not found: PyTorch has to compute (several times slower)"
 
 
 def test_on_other_systems_the_log_says_so(compiler, reason, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert (
-        reason() == "The native kernels need Linux: PyTorch has to compute (several times slower)"
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert reason() == (
+        "The native kernels need Linux or macOS: PyTorch has to compute (several times slower)"
     )
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minikin.engine.native.build import expects_kernels, has_bfloat16
+from minikin.engine.native.build import expects_kernels
 from minikin.engine.native.contract import GROUP
+from minikin.engine.native.features import has_bfloat16
 from minikin.engine.native.levels import LEVEL_BITS
 from minikin.model_file.family import FAMILIES
 from minikin.model_file.gguf import GGMLType

@@ -6,16 +6,27 @@ import ctypes
 import hashlib
 import logging
 import os
-import platform
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock
 
 from minikin.config import cache_folder
-from minikin.engine.native.variants import FLAGS, SETS, VARIANTS, at_most, command
+from minikin.engine.native.features import processor_features
+from minikin.engine.native.variants import (
+    FLAGS,
+    MACHINE,
+    ON_MACOS,
+    PLAIN,
+    SETS,
+    VARIANTS,
+    Variant,
+    at_most,
+    command,
+)
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +36,8 @@ PREBUILT = SOURCE.parent / "prebuilt"
 """The libraries of a wheel. A checkout has none."""
 COMPILE_SECONDS = 900
 """On an idle machine, gcc needs 2 to 5 seconds. On a busy machine it can need many times that."""
+COMPILERS = {"linux": ("gcc", "clang"), "darwin": ("clang",)}
+"""What can compile the kernels on each system, the best first."""
 
 
 def load_library(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> ctypes.CDLL | None:
@@ -50,7 +63,12 @@ def load_library(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> ctypes
 
 def expects_kernels() -> bool:
     """Whether `load_library` will probably find or make kernels. It does not compile."""
-    return bool(ready_file() or (sys.platform == "linux" and shutil.which("gcc")))
+    return bool(ready_file() or _compiler())
+
+
+def compilers() -> str:
+    """The programs that can compile the kernels on this system, for a sentence."""
+    return " or ".join(COMPILERS.get(sys.platform, ()))
 
 
 def ready_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path | None:
@@ -62,29 +80,31 @@ def ready_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path | N
 
 def _prebuilt(most: str) -> Path | None:
     """The best library of the wheel for this processor, up to `most` of SETS."""
-    features = set(_processor_features())
-    for variant in VARIANTS.get(platform.machine(), ()):
-        file = PREBUILT / variant.file
-        allowed = SETS.index(variant.instructions) <= SETS.index(most)
-        if allowed and variant.needs <= features and file.exists():
-            return file
-    return None
+    files = (PREBUILT / variant.file for variant in _fitting(most))
+    return next((file for file in files if file.exists()), None)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor has bfloat16 products. Other processors are faster in float32."""
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(_processor_features())
+def _fitting(most: str) -> Iterator[Variant]:
+    """The variants that this processor can run, up to `most` of SETS, the best first."""
+    features = set(processor_features())
+    for variant in (ON_MACOS if sys.platform == "darwin" else VARIANTS).get(MACHINE, ()):
+        if variant.needs <= features and SETS.index(variant.instructions) <= SETS.index(most):
+            yield variant
 
 
 def _choice(most: str) -> tuple[str, ...]:
+    """The flags for this processor."""
     # If plain C is requested, it is compiled for the oldest processor of this architecture.
-    native = most != SETS[0] and platform.machine() in ("x86_64", "aarch64")
-    return (at_most(most), *(("-march=native",) if native else ()))
+    if most == PLAIN:
+        return (at_most(most),)
+    if sys.platform == "darwin":  # its clang does not know every processor as `native`
+        return (at_most(most), *next((one.processor for one in _fitting(most)), ()))
+    return (at_most(most), *(("-march=native",) if MACHINE in VARIANTS else ()))
 
 
 def compiled_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
     """Where the kernels for these sources, flags and this processor are, once they are compiled."""
-    words = (*flags, *_choice(most), platform.machine(), *_processor_features())
+    words = (*flags, *_choice(most), MACHINE, *processor_features())
     parts = [*(part.read_bytes() for part in PARTS), *map(str.encode, words)]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()
     return cache_folder() / "kernels" / f"{key[:16]}.so"
@@ -93,11 +113,11 @@ def compiled_file(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
 def compile_kernels(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Path:
     """Compile in one process, while others wait. Raises OSError or SubprocessError."""
     target = compiled_file(most, flags)
-    if sys.platform != "linux":
-        raise OSError("The native kernels need Linux")
-    compiler = shutil.which("gcc")
+    if sys.platform not in COMPILERS:
+        raise OSError("The native kernels need Linux or macOS")
+    compiler = _compiler()
     if compiler is None:
-        raise OSError("gcc not found")
+        raise OSError(f"{compilers()} not found")
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name("compile.lock")):
         if not target.exists():
@@ -108,32 +128,18 @@ def compile_kernels(most: str = SETS[-1], flags: tuple[str, ...] = FLAGS) -> Pat
     return target
 
 
+def _compiler() -> str | None:
+    found = map(shutil.which, COMPILERS.get(sys.platform, ()))
+    return next((path for path in found if path), None)
+
+
 def _reason(error: OSError | subprocess.SubprocessError) -> str:
     """The reason why there are no compiled kernels, in one line."""
     if isinstance(error, subprocess.CalledProcessError):
         lines = error.stderr.decode(errors="replace").strip().splitlines() or [str(error)]
         worst = next((line for line in lines if "error" in line.lower()), lines[-1])
-        return f"gcc could not compile the native kernels ({worst})"
+        return f"{Path(error.cmd[0]).name} could not compile the native kernels ({worst})"
     if isinstance(error, subprocess.TimeoutExpired):
-        return f"gcc did not compile the native kernels within {COMPILE_SECONDS} s"
+        name = Path(error.cmd[0]).name
+        return f"{name} did not compile the native kernels within {COMPILE_SECONDS} s"
     return str(error)
-
-
-_ARM_FEATURES = {16: {1: "asimd", 20: "asimddp"}, 26: {13: "i8mm", 14: "bf16"}}
-"""AT_HWCAP and AT_HWCAP2 of Linux's auxiliary vector: the bits that name features of arm64."""
-
-
-def _processor_features() -> tuple[str, ...]:
-    """Linux's names of the features of this processor, sorted. Empty on other systems."""
-    if sys.platform == "linux" and platform.machine() == "aarch64":
-        # An emulator shows these of the processor that it emulates, but the host's /proc/cpuinfo.
-        value = ctypes.CDLL(None).getauxval
-        value.argtypes, value.restype = [ctypes.c_ulong], ctypes.c_ulong
-        words = ((value(word), bits) for word, bits in _ARM_FEATURES.items())
-        return tuple(sorted(bits[bit] for found, bits in words for bit in bits if found >> bit & 1))
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return ()
-    flags = next((line for line in lines if line.startswith(("flags", "Features", "isa"))), ":")
-    return tuple(sorted(flags.partition(":")[2].split()))

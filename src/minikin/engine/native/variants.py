@@ -10,12 +10,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 PLAIN = "plain C"
+MACHINE = {"arm64": "aarch64"}.get(platform.machine(), platform.machine())
+"""The kind of this machine, by Linux's name. macOS calls aarch64 arm64."""
 SETS_OF = {
     "x86_64": (PLAIN, "AVX2", "AVX-512", "AMX"),
     "aarch64": (PLAIN, "NEON", "NEON i8mm"),
 }
 """The instruction sets that `instruction_set.h` chooses from, the simplest first."""
-SETS = SETS_OF.get(platform.machine(), (PLAIN,))
+SETS = SETS_OF.get(MACHINE, (PLAIN,))
 """Those of this machine."""
 FLAGS = ("-O3", "-pthread", "-fPIC", "-shared", "-Wall", "-Wno-psabi")
 
@@ -27,13 +29,13 @@ class Variant:
     instructions: str
     """One of SETS_OF."""
     processor: tuple[str, ...]
-    """Flags for what gcc may use."""
+    """Flags for what gcc or clang may use."""
     needs: frozenset[str]
     """The same, by the names in Linux's /proc/cpuinfo."""
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """All flags for gcc."""
+        """All flags for gcc or clang."""
         return (*FLAGS, at_most(self.instructions), *self.processor)
 
     @property
@@ -64,6 +66,11 @@ VARIANTS: dict[str, tuple[Variant, ...]] = {
     ),
 }
 """For each kind of machine, the best first."""
+ON_MACOS: dict[str, tuple[Variant, ...]] = {
+    machine: tuple(one for one in variants if one.instructions not in ("AMX", "AVX-512"))
+    for machine, variants in VARIANTS.items()
+}
+"""Those for macOS: no Mac has the instructions of the others."""
 
 
 def command(compiler: str, flags: Iterable[str], source: object, target: object) -> list[str]:

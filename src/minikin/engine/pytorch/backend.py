@@ -8,7 +8,7 @@ from minikin import machine
 from minikin.engine.model.architecture import Architecture
 from minikin.engine.model.kv_cache import tokens_that_fit
 from minikin.engine.model.weights import Weights
-from minikin.engine.native.build import has_bfloat16
+from minikin.engine.native.features import has_bfloat16
 from minikin.engine.native.kernels import Kernels
 from minikin.engine.pytorch.decoder import TorchDecoder
 from minikin.engine.pytorch.kv_cache import TorchKVCache
