@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from minikin.api.app import MoreRoutes
-from minikin.api.server import DrainingServer, check_tls, listen, serve
+from minikin.api.draining import DrainingServer
+from minikin.api.server import check_tls, listen, serve
 from minikin.errors import SetupError
 from tests.fakes import ScriptedEngine, app_over, settings
 from tests.patience import PATIENCE, until
@@ -21,7 +22,7 @@ from tests.real_model import ROOT
 ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
 SCRIPT = """
 import asyncio, socket
-from minikin.api.server import DrainingServer
+from minikin.api.draining import DrainingServer
 from tests.fakes import ScriptedEngine, app_over, settings
 
 async def main():
@@ -37,7 +38,7 @@ asyncio.run(main())
 ENDLESS = """
 import asyncio, socket
 from pathlib import Path
-from minikin.api.server import DrainingServer
+from minikin.api.draining import DrainingServer
 from minikin.config import EngineSettings
 from minikin.engine.host import supervisor
 from tests.fakes import app_over, settings
@@ -68,6 +69,20 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may ignore i
 server.ModelPool.first = lambda pool: None
 server.serve(settings(port=0), routes)
 """
+
+
+BEFORE_THE_ENGINE = """
+import sys
+import minikin.cli.serve, minikin.api.server
+slow = {"numpy", "sqlalchemy", "tokenizers", "llguidance", "jinja2", "starlette", "uvicorn"}
+print(*slow & sys.modules.keys())
+"""
+
+
+def test_the_engine_starts_before_this_process_imports_what_takes_long():
+    script = [sys.executable, "-c", BEFORE_THE_ENGINE]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    assert subprocess.check_output(script, env=env, text=True).split() == []
 
 
 @pytest.fixture

@@ -11,27 +11,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import TYPE_CHECKING
 
-import uvicorn
 import uvloop
 
-from minikin.api.http.protocol import KEEP_ALIVE_SECONDS, BoundedProtocol
 from minikin.api.serving.loading import load_model
 from minikin.api.serving.model_pool import ModelPool
 from minikin.api.welcome import base_url, is_open, welcome
 from minikin.config import ServerSettings
 from minikin.errors import SetupError
 from minikin.memory import lasting
-from minikin.store.contents import Contents
-from minikin.store.database import check_database
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from minikin.api.app import MoreRoutes
-    from minikin.api.serving.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +50,7 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
     Raises SetupError if the address or the store cannot be used, or if the only model cannot be
     loaded.
     """
-    with _unlogged("minikin.store"):  # its errors stop the command, which prints them
-        if settings.database:
-            check_database(settings.database)
-        if settings.files:
-            Contents(settings.files).check()
+    _check_store(settings)
     check_tls(settings)
     listener = listen(settings)
     if is_open(listener) and not settings.needs_key:
@@ -72,6 +62,21 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
         finally:
             # The end of the loop waits for its threads. They need the loop to say that they ended.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _check_store(settings: ServerSettings) -> None:
+    """Raise SetupError if a location that the user names cannot be used."""
+    # Without such a location, the database's library is imported while the engine loads: that takes
+    # as long as all imports of the engine.
+    with _unlogged("minikin.store"):  # its errors stop the command, which prints them
+        if settings.database:
+            from minikin.store.database import check_database
+
+            check_database(settings.database)
+        if settings.files:
+            from minikin.store.contents import Contents
+
+            Contents(settings.files).check()
 
 
 @contextmanager
@@ -131,6 +136,8 @@ async def _serve(
     try:
         # In a thread, so that the engine process starts while this process imports the HTTP code.
         app = await asyncio.to_thread(_application, settings, models, more_routes)
+        from minikin.api.draining import DrainingServer
+
         server = DrainingServer(app, settings)
         watch = asyncio.create_task(_announce(settings, models, listener, started))
         watch.add_done_callback(lambda _: server.end_if_failed(watch))
@@ -177,59 +184,3 @@ async def _announce(
         first = settings.models[0].id
         log.error("Cannot load %s: %s", first, error.message)
         log.error("Serving %s at %s", names, where)
-
-
-class DrainingServer(uvicorn.Server):
-    """Uvicorn, but after the first signal, running answers finish before anything closes."""
-
-    def __init__(self, app: Starlette, settings: ServerSettings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=BoundedProtocol,
-                ws="none",
-                lifespan="off",  # `_serve` does its work, also after a forced stop
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                ssl_certfile=settings.tls_certificate,
-                ssl_keyfile=settings.tls_key,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self.service: Service = app.state.service
-        self._drain_seconds = settings.drain_seconds
-        self._loop = asyncio.get_running_loop()
-        self._drain: asyncio.Task[None] | None = None
-        self._hurry = asyncio.Event()
-        """Set at the second signal."""
-
-    def end_if_failed(self, watch: asyncio.Task[None]) -> None:
-        """Stop immediately if the finished task `watch` failed."""
-        if not watch.cancelled() and watch.exception():
-            self.should_exit = True
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Signal handler: drain at the first signal, end all answers at the second."""
-        again, self.service.draining = self.service.draining, True
-        self._loop.call_soon_threadsafe(self._hurry.set if again else self._begin_drain)
-
-    def _begin_drain(self) -> None:
-        running = self.service.in_flight
-        log.info("Draining: %d request%s in flight", running, "" if running == 1 else "s")
-        self._drain = asyncio.create_task(self._finish())
-
-    async def _finish(self) -> None:
-        service = self.service
-        reasons = [asyncio.create_task(event.wait()) for event in (service.idle, self._hurry)]
-        await asyncio.wait(
-            reasons, timeout=self._drain_seconds, return_when=asyncio.FIRST_COMPLETED
-        )
-        for reason in reasons:
-            reason.cancel()
-        if service.in_flight:
-            log.warning("Ending %d requests in flight", service.in_flight)
-            # Each running answer ends with an error that its client sees.
-            await service.models.stop()
-        self.should_exit = True

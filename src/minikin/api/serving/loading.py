@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import TYPE_CHECKING
 
-from minikin.api.serving.served_model import ServedModel
-from minikin.chat.template import PLAIN
-from minikin.chat.template_process import Source, TemplateProcess
 from minikin.config import ModelSettings
 from minikin.engine.host.client import EngineClient
 from minikin.engine.host.supervisor import EngineSupervisor
-from minikin.model_file.model_file import open_model_file
-from minikin.model_file.sampling import recommended_sampling
-from minikin.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from minikin.api.serving.served_model import ServedModel
+    from minikin.chat.template_process import TemplateProcess
+    from minikin.tokenizer.tokenizer import Tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +25,13 @@ async def load_model(settings: ModelSettings) -> ServedModel:
 
 async def load_with(engine: EngineClient, settings: ModelSettings) -> ServedModel:
     """The model with this engine. Returns when it is ready. Raises SetupError."""
-    await engine.start()  # the engine loads while this process reads the tokenizer
+    # The engine loads while this process imports what it needs itself, and reads the tokenizer.
+    await engine.start()
     template = None
     try:
-        tokenizer = await asyncio.to_thread(_read_tokenizer, settings)
-        template = _template(settings, tokenizer)
+        tokenizer, template = await asyncio.to_thread(_read, settings)
         await template.start()
-        sampling = await asyncio.to_thread(default_sampling, settings)
-        model = await asyncio.to_thread(
-            ServedModel,
-            engine,
-            tokenizer,
-            template,
-            sampling,
-            hide_format=settings.hide_format,
-        )
+        model = await asyncio.to_thread(_served, settings, engine, tokenizer, template)
         await engine.wait_ready()
     except BaseException:
         await engine.stop()
@@ -50,8 +42,21 @@ async def load_with(engine: EngineClient, settings: ModelSettings) -> ServedMode
     return model
 
 
-def _read_tokenizer(settings: ModelSettings) -> Tokenizer:
-    return Tokenizer.from_gguf(open_model_file(settings.engine.model).metadata)
+def _read(settings: ModelSettings) -> tuple[Tokenizer, TemplateProcess]:
+    from minikin.model_file.model_file import open_model_file
+    from minikin.tokenizer.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.from_gguf(open_model_file(settings.engine.model).metadata)
+    return tokenizer, _template(settings, tokenizer)
+
+
+def _served(
+    settings: ModelSettings, engine: EngineClient, tokenizer: Tokenizer, template: TemplateProcess
+) -> ServedModel:
+    from minikin.api.serving.served_model import ServedModel
+
+    sampling = default_sampling(settings)
+    return ServedModel(engine, tokenizer, template, sampling, hide_format=settings.hide_format)
 
 
 def default_sampling(settings: ModelSettings) -> dict[str, float]:
@@ -61,6 +66,9 @@ def default_sampling(settings: ModelSettings) -> dict[str, float]:
     """
     if settings.sampling == "openai":
         return {}
+    from minikin.model_file.model_file import open_model_file
+    from minikin.model_file.sampling import recommended_sampling
+
     metadata = open_model_file(settings.engine.model).metadata
     sampling = settings.known_sampling | recommended_sampling(metadata)
     if sampling:
@@ -70,6 +78,9 @@ def default_sampling(settings: ModelSettings) -> dict[str, float]:
 
 
 def _template(settings: ModelSettings, tokenizer: Tokenizer) -> TemplateProcess:
+    from minikin.chat.template import PLAIN
+    from minikin.chat.template_process import Source, TemplateProcess
+
     template = tokenizer.chat_template
     if template is None:
         log.warning(

@@ -7,12 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from minikin.api.serving.served_model import ServedModel
-from minikin.api.serving.window import stated_context_length
 from minikin.config import ModelSettings, ServerSettings
 from minikin.errors import EngineFailure, InvalidRequest, Overloaded, SetupError, ShuttingDown
+
+if TYPE_CHECKING:
+    from minikin.api.serving.served_model import ServedModel
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ RETRY_SECONDS = 30.0
 """After this time, the next request tries again to load a model that failed to load."""
 State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
 """`restarting`: the engine of a loaded model is not ready."""
-Load = Callable[[ModelSettings], Awaitable[ServedModel]]
+Load = Callable[[ModelSettings], "Awaitable[ServedModel]"]
 
 
 @dataclass(eq=False)
@@ -89,7 +90,7 @@ class ModelPool:
         place = self._by_name[name]
         if place.model and place.model.engine.is_ready:
             return place.model.engine.info.context_length
-        return await asyncio.to_thread(stated_context_length, place.settings.engine)
+        return await asyncio.to_thread(_stated, place.settings)
 
     def sampling(self, name: str) -> dict[str, float]:
         """The sampling defaults of the model of that name, as far as they are known."""
@@ -260,3 +261,9 @@ def _memory(places: list[_Place]) -> int:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
+
+
+def _stated(settings: ModelSettings) -> int | None:
+    from minikin.api.serving.window import stated_context_length
+
+    return stated_context_length(settings.engine)
