@@ -154,10 +154,11 @@ $(BIN)/python:
 	    $(PYTHON) -m venv --clear --without-pip $(VENV) && \
 	    $(PYTHON) -m pip --python $(VENV) install pip; }
 
-# The native kernels are compiled at the first start. Without a compiler, PyTorch computes.
+# The native kernels are compiled at the first start. Without a compiler, PyTorch computes. pip would
+# compile all Python files too, in 7 s of CPU time. The first start compiles those that it imports, in 3 s.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing Minikin and its packages into $(VENV)."
-	$(PIP) --editable '.$(if $(shell command -v gcc || command -v clang),,[torch])'
+	$(PIP) --no-compile --editable '.$(if $(shell command -v gcc || command -v clang),,[torch])'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
