@@ -68,7 +68,7 @@ def bytes_of(process: int) -> int:
 
 
 class RusageInfo(ctypes.Structure):
-    """`struct rusage_info_v0` of macOS's `sys/resource.h`."""
+    """`struct rusage_info_v0` of macOS's <sys/resource.h>."""
 
     _fields_ = (
         ("ri_uuid", ctypes.c_uint8 * 16),
