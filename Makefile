@@ -64,7 +64,7 @@ attacks: $(VENV)/.installed-test  ## send every request of tests/attacks to a se
 fuzz: $(VENV)/.installed-test  ## send 10,000 changed bodies a route to the default model, and what the OpenAPI document allows
 	model="$$($(BIN)/minikin pull $(DEFAULT_MODEL))" && \
 	MINIKIN_TEST_MODEL="$$model" MINIKIN_MUTATIONS=10000 MINIKIN_EXAMPLES=100 \
-	    $(BIN)/python -m pytest -m slow -k real \
+	    $(BIN)/python -m pytest --timeout 3600 -m slow -k real \
 	    tests/api/request/test_mutations.py tests/api/page/test_docs.py $(ARGS)
 
 fuzz-bytes: $(VENV)/.installed-test  ## fuzz model files, tokenizers, bodies and templates, guided by coverage; e.g. ARGS="--seconds 600"
