@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from minikin.errors import SetupError, StoreFailure
 from minikin.store.database import Database, check_database, url_of
 from minikin.store.tables import completions
+from tests.store.rows import completion
 
 
 async def count(database):
@@ -17,17 +18,13 @@ async def count(database):
         return await db.scalar(sa.select(sa.func.count()).select_from(completions))
 
 
-def row(name):
-    return {"id": name, "owner": "", "model": "m", "body": {}, "messages": [], "metadata": {}}
-
-
 async def test_a_transaction_is_kept_whole_or_not_at_all(location):
     database = Database(location)
     async with database.write() as db:
-        await db.execute(sa.insert(completions), row("a"))
+        await db.execute(sa.insert(completions), completion("a"))
     with contextlib.suppress(ZeroDivisionError):
         async with database.write() as db:
-            await db.execute(sa.insert(completions), row("b"))
+            await db.execute(sa.insert(completions), completion("b"))
             raise ZeroDivisionError
     assert await count(database) == 1
     await database.close()
@@ -38,7 +35,7 @@ async def test_many_writers_at_a_time_all_succeed(location):
 
     async def add(at):
         async with databases[at % 2].write() as db:
-            await db.execute(sa.insert(completions), row(str(at)))
+            await db.execute(sa.insert(completions), completion(str(at)))
 
     await asyncio.gather(*map(add, range(40)))
     assert await count(databases[0]) == 40

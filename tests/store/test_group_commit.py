@@ -10,6 +10,7 @@ from minikin.errors import StoreFailure
 from minikin.store.database import Database
 from minikin.store.group_commit import GroupCommit
 from minikin.store.tables import completions
+from tests.store.rows import completion
 
 
 class Counted:
@@ -31,8 +32,7 @@ class Counted:
 
     async def add(self, name):
         async def insert(db):
-            row = {"id": name, "owner": "", "model": "m", "body": {}, "messages": []}
-            await db.execute(sa.insert(completions), row | {"metadata": {}})
+            await db.execute(sa.insert(completions), completion(name))
             return name
 
         return await self.group_commit.run(insert)
@@ -92,8 +92,7 @@ async def test_nothing_is_stored_of_a_caller_that_leaves(counted):
     reached, leave = asyncio.Event(), asyncio.Event()
 
     async def slow(db):
-        row = {"id": "slow", "owner": "", "model": "m", "body": {}, "messages": []}
-        await db.execute(sa.insert(completions), row | {"metadata": {}})
+        await db.execute(sa.insert(completions), completion("slow"))
         reached.set()
         await leave.wait()
 
