@@ -47,6 +47,23 @@ def spelled(monkeypatch):
     monkeypatch.setattr(loader.Tokenizer, "from_gguf", lambda metadata: TOKENIZER)
 
 
+@pytest.fixture
+def native():
+    """For tests that need kernels."""
+    if load_library() is None:
+        pytest.skip("no gcc here")
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    return written(tmp_path / "model.gguf", "Llama 2")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    return tmp_path / "prefixes"
+
+
 def written(path: Path, family: str) -> Path:
     """A tiny model of a family for the native kernels, with room for a long prompt."""
     tiny = FAMILIES[family]
@@ -86,10 +103,10 @@ def stored(folder: Path) -> list[Path]:
 @pytest.mark.parametrize("instructions", mostly_thorough(SETS, SETS[-1], SETS[1]))
 @pytest.mark.parametrize("family", mostly_thorough(TRIED, *TRIED[:2]))
 def test_an_answer_is_the_same_with_a_cold_a_warm_and_a_stored_prompt(
-    tmp_path, family, instructions
+    tmp_path, folder, family, instructions
 ):
     library = library_of(instructions)
-    model, folder = written(tmp_path / "model.gguf", family), tmp_path / "prefixes"
+    model = written(tmp_path / "model.gguf", family)
     cold = answer(engine_of(model, None, library))
     first = engine_of(model, folder, library)
     assert answer(first) == cold
@@ -106,29 +123,24 @@ def test_an_answer_is_the_same_with_a_cold_a_warm_and_a_stored_prompt(
 
 
 @pytest.mark.parametrize("family", mostly_thorough(WITH_STATES, *WITH_STATES[:1]))
-def test_a_model_with_states_has_no_store_and_the_log_says_so(tmp_path, family, caplog):
-    if load_library() is None:
-        pytest.skip("no gcc here")
-    folder = tmp_path / "prefixes"
+def test_a_model_with_states_has_no_store_and_the_log_says_so(
+    native, tmp_path, folder, family, caplog
+):
     engine = engine_of(written(tmp_path / "model.gguf", family), folder)
     assert "--prefix-store has no effect: this model has states" in caplog.text
     assert answer(engine)[1] == 0
     assert not folder.exists()
 
 
-def test_pytorch_has_no_store_and_the_log_says_so(tmp_path, caplog, monkeypatch):
-    model, folder = written(tmp_path / "model.gguf", "Llama 2"), tmp_path / "prefixes"
+def test_pytorch_has_no_store_and_the_log_says_so(model, folder, caplog):
     settings = EngineSettings(model=model, threads=1, prefix_store=folder, kv_cache_tokens=2048)
     load_engine(settings, find_kernels=lambda: None)
     assert "--prefix-store has no effect: only the native kernels have it" in caplog.text
     assert not folder.exists()
 
 
-def test_a_folder_that_others_can_open_stops_the_load(tmp_path):
-    model = written(tmp_path / "model.gguf", "Llama 2")
+def test_a_folder_that_others_can_open_stops_the_load(native, model, tmp_path):
     tmp_path.chmod(0o755)
-    if load_library() is None:
-        pytest.skip("no gcc here")
     with pytest.raises(SetupError, match="chmod 700"):
         engine_of(model, tmp_path)
 
@@ -151,10 +163,9 @@ CHANGES = {"weights": change_weights, "code": change_code, "processor": change_p
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_another_model_or_other_code_stored_is_not_used(tmp_path, monkeypatch, change):
-    if load_library() is None:
-        pytest.skip("no gcc here")
-    model, folder = written(tmp_path / "model.gguf", "Llama 2"), tmp_path / "prefixes"
+def test_what_another_model_or_other_code_stored_is_not_used(
+    native, model, folder, monkeypatch, change
+):
     engine = engine_of(model, folder)
     answer(engine)
     engine.finish(PATIENCE)
@@ -164,9 +175,8 @@ def test_what_another_model_or_other_code_stored_is_not_used(tmp_path, monkeypat
     assert expected[1] == 0
 
 
-def test_other_kernels_and_another_context_store_their_own(tmp_path):
+def test_other_kernels_and_another_context_store_their_own(model, folder):
     best = library_of(SETS[-1])
-    model, folder = written(tmp_path / "model.gguf", "Llama 2"), tmp_path / "prefixes"
     for library, more in [(best, {}), (library_of(SETS[1]), {}), (best, {"context_length": 2000})]:
         engine = engine_of(model, folder, library, **more)
         assert answer(engine)[1] == 0
@@ -189,10 +199,7 @@ print(tokens, flush=True)
 
 
 @pytest.mark.thorough
-def test_processes_that_share_a_folder_agree(tmp_path):
-    if load_library() is None:
-        pytest.skip("no gcc here")
-    model, folder = written(tmp_path / "model.gguf", "Llama 2"), tmp_path / "prefixes"
+def test_processes_that_share_a_folder_agree(native, model, folder):
     running = [
         subprocess.Popen(
             [sys.executable, "-c", STORE, str(model), str(folder)],
@@ -216,10 +223,7 @@ def test_processes_that_share_a_folder_agree(tmp_path):
     assert f"{cold[0]}\n" == first
 
 
-def test_a_stored_unit_has_the_numbers_of_the_cache(tmp_path):
-    if load_library() is None:
-        pytest.skip("no gcc here")
-    model, folder = written(tmp_path / "model.gguf", "Llama 2"), tmp_path / "prefixes"
+def test_a_stored_unit_has_the_numbers_of_the_cache(native, model, folder):
     first = engine_of(model, folder)
     answer(first)
     first.finish(PATIENCE)
