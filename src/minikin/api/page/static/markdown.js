@@ -71,8 +71,8 @@ function lastTag(html) {
 }
 
 /**
- * Keep the complete elements of `levels` in `shown`. What follows becomes what is in `made`, on the same path.
- * False: there is no such path.
+ * Keep the complete elements of `levels` in `shown`, and replace what follows by what `made` has in the same
+ * open elements. Returns whether both have these elements.
  */
 function graft(shown, made, [{ count }, ...inner]) {
   if (!shown || !made) return false;
@@ -86,7 +86,7 @@ function graft(shown, made, [{ count }, ...inner]) {
   return true;
 }
 
-/** Make what is shown of `before` that of `html`. False: its elements are not those of the tags in `html`. */
+/** Change `shown` from the HTML `before` to `html`. Returns whether its elements are those of the tags in `html`. */
 function growOne(shown, before, html) {
   const { end, levels } = lastTag(html.slice(0, commonLength(before, html)));
   const made = cleaned(levels.map(({ tag }) => tag).join("") + html.slice(end));
