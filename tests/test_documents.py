@@ -74,7 +74,7 @@ def test_ci_runs_what_a_merge_needs_on_every_python():
     (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
     needed = re.findall(r"^make \S+", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     run = [step["run"] for step in job["steps"] if "run" in step]
-    assert [command.removesuffix(" PYTHON=python") for command in run] == needed
+    assert [command.removesuffix(" PYTHON=python") for command in run if "macos" not in command] == needed
     oldest = re.search(r'requires-python = ">=(.*)"', (ROOT / "pyproject.toml").read_text())
     assert oldest
     assert job["strategy"]["matrix"]["python"][0] == oldest[1]

@@ -14,6 +14,9 @@ const SAFE = {
   ADD_URI_SAFE_ATTR: ["start", "align"], // DOMPurify wants an address in every other attribute
 };
 const EMPTY = new Set(["br", "hr"]);
+// Characters: a shorter block can become part of the one before. "2" becomes the next item of a list, and a line
+// "***" becomes words of a paragraph.
+const UNSETTLED = 80;
 
 function escaped(text) {
   return text.replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
@@ -102,13 +105,19 @@ export class MarkdownView {
     this.blocks = [];
   }
 
-  /** Show `text`, which grows: only the last block is read again, with the empty lines after it. */
+  /** Show `text`, which grows: only its last block is read again, and the one before while the last is short. */
   grow(text) {
-    const last = this.blocks.findLastIndex(({ isSpace }) => !isSpace);
+    let last = this.lastBefore(this.blocks.length);
+    if (this.blocks[last]?.raw.length < UNSETTLED) last = this.lastBefore(last);
     const kept = this.blocks.slice(0, Math.max(0, last)).map(({ raw }) => raw);
     const before = kept.join("");
     if (text.startsWith(before)) this.show(blocksOf(text.slice(before.length)), kept.length);
     else this.update(text);
+  }
+
+  /** Where the last block with text before the block `end` is, or -1. */
+  lastBefore(end) {
+    return this.blocks.findLastIndex(({ isSpace }, at) => at < end && !isSpace);
   }
 
   /** Show `text`. Only blocks that changed since the last call are made again. */
