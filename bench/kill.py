@@ -82,7 +82,7 @@ async def _stream(client: httpx.AsyncClient, url: str, number: int) -> tuple[flo
         async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
             told = answer.status_code >= 400
             async for line in answer.aiter_lines():
-                told = told or line == "data: [DONE]" or '"error"' in line
+                told = told or line == "data: [DONE]" or line.startswith('data: {"error":')
     except httpx.TransportError:
         told = True  # a connection that breaks says so
     return time.perf_counter(), told

@@ -123,7 +123,7 @@ class Client:
             if seen == 2:  # the first chunk has the role
                 self._count.first.append(time.perf_counter() - begun)
                 seen += 1
-            if b'"error"' in part:
+            if b'data: {"error":' in part:  # not a word of the answer
                 self._count.other.append(500)
             if b"[DONE]" in part:
                 self._count.tokens += TOKENS
