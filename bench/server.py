@@ -33,7 +33,10 @@ class Server:
         """The processes of the server by their roles. Workers get numbers."""
         found = {"http": self.process.pid}
         for pid in children(self.process.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue  # it ended
             role = next((word.rpartition(".")[2] for word in words if "minikin." in word), "other")
             found[role if role not in found else f"{role} {len(found)}"] = pid
         return found
