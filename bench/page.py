@@ -27,10 +27,11 @@ from pathlib import Path
 
 from rich.progress import track
 
-from bench.server import Server, children, cpu_seconds, serving, starting
+from bench.server import Server, cpu_seconds, serving, starting
 from bench.state import throughput
 from tests.browser import Programs, installed_browser
 from tests.fakes import ScriptedEngine, live_server
+from tests.processes import children
 
 TOKENS = 4_000
 PAUSE = 0.003

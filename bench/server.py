@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from tests.processes import free_port
+from tests.processes import children, free_port
 
 STOP_SECONDS = 120.0
 
@@ -32,11 +32,7 @@ class Server:
     def processes(self) -> dict[str, int]:
         """The processes of the server by their roles. Workers get numbers."""
         found = {"http": self.process.pid}
-        for pid in children(self.process.pid):
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            except OSError:
-                continue  # it ended
+        for pid, words in children(self.process.pid).items():
             role = next((word.rpartition(".")[2] for word in words if "minikin." in word), "other")
             found[role if role not in found else f"{role} {len(found)}"] = pid
         return found
@@ -56,15 +52,6 @@ class Server:
                 raise RuntimeError("the server ended")
             time.sleep(0.05)
         return time.perf_counter() - begun
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process started and that run."""
-    try:
-        tasks = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
-        return [int(child) for task in tasks for child in task.read_text().split()]
-    except OSError:
-        return []
 
 
 def is_running(pid: int) -> bool:

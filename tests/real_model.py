@@ -17,7 +17,7 @@ from minikin.config import cache_folder
 from minikin.hub.cache import ModelCache
 from minikin.hub.fetch import locate
 from minikin.hub.known import DEFAULT_MODEL
-from tests.processes import ending, free_port
+from tests.processes import children, ending, free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -50,10 +50,9 @@ class RunningServer:
     """What its certificate must fit."""
 
     def engine_pid(self) -> int:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        for pid in children.split():
-            if b"minikin.engine_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return int(pid)
+        for pid, words in children(self.process.pid).items():
+            if "minikin.engine_main" in words:
+                return pid
         raise AssertionError("there is no engine process")
 
     def cpu_seconds(self) -> float:

@@ -16,6 +16,7 @@ import httpx
 
 from tests.attacks.case import ASK, CHAT, Case, Target
 from tests.patience import PATIENCE
+from tests.processes import children
 from tests.real_model import RunningServer
 
 CANARY = ASK | {
@@ -205,19 +206,14 @@ class Watch:
     def _pids(self) -> dict[str, int]:
         """The server's processes by their names."""
         found = {"http": self._server.process.pid}
-        children = Path(f"/proc/{found['http']}/task/{found['http']}/children").read_text()
-        for pid in children.split():
-            try:
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except OSError:
-                continue
-            for part, name in (
-                (b"engine_main", "engine"),
-                (b"template_worker", "template"),
-                (b"constrain.worker", f"grammar {pid}"),
+        for pid, words in children(found["http"]).items():
+            for module, name in (
+                ("minikin.engine_main", "engine"),
+                ("minikin.chat.template_worker", "template"),
+                ("minikin.constrain.worker", f"grammar {pid}"),
             ):
-                if part in command:
-                    found[name] = int(pid)
+                if module in words:
+                    found[name] = pid
         return {"engine": 0} | found
 
     def _memory(self) -> dict[str, int]:

@@ -5,12 +5,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.patience import until
+from tests.processes import children
 from tests.real_model import default_model, real_server
 
 pytestmark = pytest.mark.model
@@ -25,12 +25,8 @@ def body(model: str, **options):
 
 
 def engines(server) -> set[int]:
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text()
-    return {
-        int(pid)
-        for pid in children.split()
-        if b"minikin.engine_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    below = children(server.process.pid).items()
+    return {pid for pid, words in below if "minikin.engine_main" in words}
 
 
 def test_two_models_stand_apart(tmp_path):
