@@ -1,4 +1,4 @@
-from minikin.chat.call_formats import HARMONY, TAGGED
+from minikin.chat.call_formats import GEMMA, HARMONY, LFM2, PHI, TAGGED
 from minikin.chat.messages import alternating, for_template
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
@@ -86,6 +86,28 @@ def test_results_reach_the_model_either_way():
         "role": "user",
         "content": "The function returned: 42\n\nNow answer my question.",
     }
+
+
+def test_a_result_has_a_turn_of_its_role_where_the_template_writes_every_role():
+    result = [{"role": "tool", "tool_call_id": "c", "content": "42"}]
+    source = "{{ '<|im_start|>' + message['role'] }}"
+    [message] = for_template(result, source, str, LFM2)
+    assert (message["role"], message["content"]) == ("tool", "42")
+    # Without tools in its training, a model reads the result better in the user's words. In a
+    # template of Phi-4-mini, the role would be the mark of the tools.
+    for other, form in ((source, TAGGED), (source + "<|tool|>", PHI), ("{{ content }}", LFM2)):
+        assert for_template(result, other, str, form)[0]["role"] == "user"
+
+
+def test_results_stay_messages_where_a_token_has_the_name_of_gemmas_field():
+    call = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+    said = [call, {"role": "tool", "tool_call_id": "c", "content": "42"}]
+    theirs = "{% set end = '</tool_responses>' %}{{ message.tool_calls }}{% if role == 'tool' %}"
+    assert len(for_template(said, theirs, lambda value: value, TAGGED)) == 2
+    for read in (".tool_responses", "['tool_responses']", ".get('tool_responses')"):
+        source = f"{{{{ message.tool_calls }}}}{{% if role == 'tool' %}}{{{{ message{read} }}}}"
+        [message] = for_template(said, source, lambda value: value, GEMMA)
+        assert message["tool_responses"] == [{"name": "f", "response": "42"}]
 
 
 def test_only_after_the_last_of_several_results_the_question_is_due():

@@ -322,6 +322,20 @@ def test_no_message_vanishes(source, roles, length):
     assert "'type'" not in text
 
 
+@pytest.mark.parametrize("calls", ["m.tool_calls | tojson", "m.tool_calls.missing.f"])
+def test_calls_and_results_reach_a_template_that_takes_content_parts(calls):
+    turn = ONLY_PARTS.replace("|{%", f"{{% if m.tool_calls %}}{{{{ {calls} }}}}{{% endif %}}|{{%")
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 17}'}}
+    messages = [
+        {"role": "user", "content": "What is f of seventeen?"},
+        {"role": "assistant", "content": "I look it up.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "It is forty-two."},
+    ]
+    text = text_of(render(*messages, source=turn + "{# 'tool' #}"))
+    for one in ("What is f of seventeen?", "I look it up.", '{"a": 17}', "It is forty-two."):
+        assert text.count(one) == 1, text
+
+
 def test_what_the_template_keeps_is_not_changed():
     messages = [{"role": "system", "content": "Be kind"}, {"role": "user", "content": "Yo"}]
     assert (

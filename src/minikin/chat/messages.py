@@ -18,10 +18,14 @@ from minikin.chat.call_formats import HARMONY, CallFormat
 from minikin.chat.harmony import past_thoughts
 
 _NAMES = re.compile(r"""message(\.name\b|\[['"]name['"]\])""")
+_ANY_ROLE = re.compile(r"""[+~]\s*message(\.role\b|\[['"]role['"]\])""")
+"""How templates write a role that they do not name."""
 _NINE = re.compile(r"length\s*!=\s*9")
 """How Mistral's templates check the ids of calls."""
 _ONE_CALL = re.compile(r"tool_calls\s*\|\s*length\s*==\s*1")
 """How Llama's templates check the number of calls of a message."""
+_RESPONSES = re.compile(r"""[.('"]tool_responses\b""")
+"""How Gemma 4's templates read the results of a message's calls."""
 
 RESULTS = ("tool", "function")
 """The roles of call results."""
@@ -32,6 +36,8 @@ _MAX_DEPTH = 64
 """Maximum nesting of an earlier call's arguments. Deeper arguments stay text."""
 
 Message = dict[str, Any]
+Content = str | list[Message]
+"""A list has content parts, for the templates that do not take text (see `losses.py`)."""
 Hide = Callable[[Any], Any]
 
 
@@ -51,7 +57,7 @@ def for_template(
             last = at + 1 == len(given) or given[at + 1]["role"] not in RESULTS
             message["content"] = in_words(message["content"], last=last)
     # Gemma 4's newer templates find the results of a call themselves.
-    if "tool_responses" in source and "tool_call_id" not in source:
+    if _RESPONSES.search(source) and "tool_call_id" not in source:
         return _with_responses(rewritten)
     return rewritten
 
@@ -70,8 +76,7 @@ def alternating(messages: Iterable[Message], form: CallFormat) -> list[Message]:
         if not turns and role == "assistant":
             turns.append({"role": "user", "content": ""})
         if turns and turns[-1]["role"] == role:
-            joined = (turns[-1]["content"], message["content"])
-            turns[-1]["content"] = "\n\n".join(text for text in joined if text)
+            turns[-1]["content"] = _joined(turns[-1]["content"], "\n\n", message["content"])
         else:
             turns.append({"role": role, "content": message["content"]})
     return turns
@@ -152,7 +157,19 @@ def _with_responses(messages: Iterable[Message]) -> list[Message]:
 
 def _with_written(message: Message, calls: str) -> Message:
     """`message` with its calls at the end of the text."""
-    return message | {"content": "\n".join(filter(None, [message["content"], calls]))}
+    return message | {"content": _joined(message["content"], "\n", calls)}
+
+
+def _joined(first: Content, between: str, second: Content) -> Content:
+    if isinstance(first, str) and isinstance(second, str):
+        return between.join(filter(None, [first, second]))
+    return [*_in_parts(first), *_in_parts(second)]
+
+
+def _in_parts(content: Content) -> list[Message]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}] if content else []
+    return content
 
 
 def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat) -> Message:
@@ -180,7 +197,7 @@ def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallForm
     if calls:
         rewritten = _with_calls(rewritten, calls, source, hide, form)
     if role in RESULTS:
-        _put_result(rewritten, message, source, hide)
+        _put_result(rewritten, message, source, hide, form)
     return rewritten
 
 
@@ -211,14 +228,24 @@ def _with_calls(
     return rewritten | {"tool_calls": own}
 
 
-def _put_result(rewritten: Message, message: Mapping[str, Any], source: str, hide: Hide) -> None:
+def _put_result(
+    rewritten: Message, message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat
+) -> None:
     """A tool result, in the template's format or as text in the user's turn."""
-    if "'tool'" in source or '"tool"' in source:
+    if "'tool'" in source or '"tool"' in source or (form.native and _writes_any_role(source)):
         rewritten["role"] = "tool"
         answered = message.get("tool_call_id", "")  # missing for a `function_call`
         rewritten["tool_call_id"] = _call_id({"id": answered}, source, hide)
     else:
         rewritten["role"] = "user"
+
+
+def _writes_any_role(source: str) -> bool:
+    """Whether the template writes a turn of the role "tool" as that of every other role.
+
+    LFM2.5 and Seed-OSS learned such turns. In those of Phi-4-mini, <|tool|> would begin tools.
+    """
+    return bool(_ANY_ROLE.search(source)) and "<|tool|>" not in source
 
 
 def in_words(result: str, *, last: bool) -> str:
