@@ -27,6 +27,9 @@ SEED_CALL, SEED_CALL_END = "<seed:tool_call>", "</seed:tool_call>"
 # MiniMax:
 MINIMAX_CALL, MINIMAX_CALL_END = "<minimax:tool_call>", "</minimax:tool_call>"
 INVOKE, INVOKE_END = '<invoke name="', "</invoke>"
+# MiniCPM5. NAME follows the first one:
+FUNCTION_NAME = '<function name="'
+CDATA, CDATA_END = "<![CDATA[", "]]>"
 # GLM, within TOOL_CALL:
 KEY, KEY_END, VALUE, VALUE_END = "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"
 # LFM2:
@@ -43,12 +46,15 @@ class Elements(msgspec.Struct, frozen=True):
     begin: str
     name_end: str
     value_end: str
+    has_cdata: bool = False
+    """Whether a text with "<", "&" or a line break is between CDATA and CDATA_END."""
 
 
 PARAMETER = Elements("<parameter=", ">\n", "\n</parameter>\n")
 """Qwen3-Coder, Qwen3.5, Nemotron 3, Step."""
 SEED_PARAMETER = Elements("<parameter=", ">", "</parameter>\n")
 MINIMAX_PARAMETER = Elements('<parameter name="', '">', "</parameter>\n")
+MINICPM_PARAMETER = Elements('<param name="', '">', "</param>", has_cdata=True)
 GLM_PARAMETER = Elements(KEY, f"{KEY_END}\n{VALUE}", f"{VALUE_END}\n")
 GLM_IN_LINE_PARAMETER = Elements(KEY, f"{KEY_END}{VALUE}", VALUE_END)
 
@@ -74,6 +80,11 @@ CALL_MARKS = (
     MINIMAX_CALL,
     MINIMAX_CALL_END,
     INVOKE_END,
+    "<function",
+    "<param",
+    "</param>",
+    CDATA,
+    CDATA_END,
     KEY,
     KEY_END,
     VALUE,

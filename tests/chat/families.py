@@ -15,6 +15,7 @@ from minikin.chat.call_formats import (
     LFM2,
     LISTED,
     LLAMA,
+    MINICPM,
     MINIMAX,
     MISTRAL,
     MISTRAL_NAMED,
@@ -206,6 +207,13 @@ _APART = {
             '<parameter name="a">',
             '<parameter name="a">',
         ),
+    ),
+    "MiniCPM5": _apart(
+        MINICPM,
+        'Call as <function name="n"><param name="p">v</param></function>: ',
+        '<function name="NAME">ARGUMENTS</function>',
+        ("", "\n", ""),
+        parts=('<param name="NAME">VALUE</param>', "", '<param name="a">', '<param name="a">'),
     ),
     "LFM2": _apart(
         LFM2,

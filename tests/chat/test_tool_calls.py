@@ -13,6 +13,7 @@ from minikin.chat.call_formats import (
     LFM2,
     LISTED,
     LLAMA,
+    MINICPM,
     MINIMAX,
     MISTRAL,
     OLMO,
@@ -105,6 +106,7 @@ def test_the_template_shows_the_format_of_calls():
     assert format_of("{{ tools }} <tool_call>f<arg_key>a</arg_key><arg_value>1") == GLM_IN_LINE
     assert format_of("{{ tools }} <seed:tool_call><function=f><parameter=a>1") == SEED
     assert format_of('{{ tools }} <minimax:tool_call>\n<invoke name="f">') == MINIMAX
+    assert format_of('{{ tools }} <function name="f"><param name="p">') == MINICPM
     assert format_of("{{ tools }} List of tools: <|tool_list_start|>[") == LFM2
     assert format_of("{{ tools }} <|tool_call_start|>[f(a=1)]<|tool_call_end|>") == LFM2
     assert format_of("{{ tools }} <function_calls>f(a=1)</function_calls>") == OLMO
@@ -169,6 +171,25 @@ def test_text_in_elements_is_streamed():
     assert reader.feed("graph>") == [Arguments("\\n</paragraph>")]
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("<![CDATA[a</param>\n]] >&]]>", "a</param>\n]] >&"),
+        ("<![CDATA[]]>", ""),
+        ("<![CDAT", "<![CDAT"),
+        ("]]>", "]]>"),
+        ("", ""),
+    ],
+)
+def test_a_text_in_a_section_is_what_is_in_it(size, written, meant):
+    said = f'<function name="f"><param name="a">{written}</param></function>'
+    assert read(said, size, MINICPM, texts={"f": {"a"}}) == [
+        CallBegun("f"),
+        Arguments(json.dumps({"a": meant})),
+    ]
+
+
 @pytest.mark.parametrize("size", [1, 1000])
 def test_elements_without_parameters_and_json_in_their_place(size):
     call = "<tool_call>\n<function=f>\n{}</function>\n</tool_call>"
@@ -179,10 +200,15 @@ def test_elements_without_parameters_and_json_in_their_place(size):
         assert read(text, size, ELEMENTS) == [Content(text)]
 
 
-def test_elements_are_written_as_they_are_read():
+@pytest.mark.parametrize("form", [ELEMENTS, MINICPM])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_elements_are_written_as_they_are_read(form, size):
     calls = [{"name": "write_file", "arguments": ELEMENT_ARGUMENTS}, {"name": "f", "arguments": {}}]
-    found = read(ELEMENTS.write(calls), form=ELEMENTS, texts=WRITTEN_AS_TEXT)
+    found = read(form.write(calls), size, form, texts=WRITTEN_AS_TEXT)
     assert json.loads(found[1].json) == ELEMENT_ARGUMENTS
     assert found[2:] == [CallBegun("f"), Arguments("{}")]
+
+
+def test_an_argument_that_is_not_json_stays_as_it_is():
     half = ELEMENTS.write([{"name": "f", "arguments": '{"a": '}])
     assert half == '<tool_call>\n<function=f>\n{"a": </function>\n</tool_call>'

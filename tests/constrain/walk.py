@@ -49,6 +49,8 @@ class Bytes:
         "<｜tool▁calls▁end｜>",
         "<seed:tool_call>",
         "<minimax:tool_call>",
+        "<function",
+        "<![CDATA[",
         "<|tool_call_start|>",
         "<function_calls>",
         "<arg_key>",

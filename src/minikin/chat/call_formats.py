@@ -134,6 +134,16 @@ MINIMAX = CallFormat(
 )
 """MiniMax-M2: the marks are around all calls."""
 
+MINICPM = CallFormat(
+    begin=marks.FUNCTION_NAME,
+    before_name="",
+    before_arguments='">',
+    end=marks.FUNCTION_END,
+    again=f"\n{marks.FUNCTION_NAME}",
+    elements=marks.MINICPM_PARAMETER,
+)
+"""MiniCPM5."""
+
 GLM = CallFormat(
     begin=marks.TOOL_CALL,
     before_name="",
@@ -269,6 +279,7 @@ _BY_SIGN = {
     GRANITE: re.compile(r"<\|tool_call\|> followed by a JSON list"),
     SEED: re.compile(marks.SEED_CALL),
     MINIMAX: re.compile(marks.MINIMAX_CALL),
+    MINICPM: re.compile(f"{marks.FUNCTION_NAME}[^\n]*{marks.MINICPM_PARAMETER.begin}"),
     GLM: re.compile(rf"{marks.KEY_END}(\n|\\n){marks.VALUE}"),
     GLM_IN_LINE: re.compile(f"{marks.KEY_END}{marks.VALUE}"),
     LFM2: re.compile(r"<\|tool_(list|call)_start\|>|List of tools: "),

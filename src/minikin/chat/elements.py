@@ -1,8 +1,8 @@
 """Arguments of tool calls as elements, such as `<parameter=NAME>`, a value and `</parameter>`.
 
-Qwen3-Coder, Qwen3.5, Seed-OSS, GLM-4.5 and MiniMax write them, with texts of their own around name
-and value (`marks.Elements`). The value of a parameter that is a string is written as it is, every
-other value as JSON.
+Qwen3-Coder, Qwen3.5, Seed-OSS, GLM-4.5, MiniMax and MiniCPM5 write them, with texts of their own
+around name and value (`marks.Elements`). The value of a parameter that is a string is written as it
+is, every other value as JSON.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 from minikin.chat.argument_reader import ArgumentReader
-from minikin.marks import Elements
+from minikin.marks import CDATA, CDATA_END, Elements
 
 
 def written(arguments: Mapping[str, Any], marks: Elements, hide: Callable[[str], str]) -> str:
     """The arguments as a model writes them. `hide` is applied to names and values."""
     return "".join(
-        f"{marks.begin}{hide(name)}{marks.name_end}{hide(_text(value))}{marks.value_end}"
+        f"{marks.begin}{hide(name)}{marks.name_end}{_value(value, marks, hide)}{marks.value_end}"
         for name, value in arguments.items()
     )
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _value(value: Any, marks: Elements, hide: Callable[[str], str]) -> str:
+    if not isinstance(value, str):
+        return hide(json.dumps(value, ensure_ascii=False))
+    if marks.has_cdata and any(sign in value for sign in "<&\n"):
+        return f"{CDATA}{hide(value)}{CDATA_END}"
+    return hide(value)
 
 
 def has_begun(arguments: str, marks: Elements, end: str) -> bool | None:
@@ -49,6 +53,7 @@ class ElementReader(ArgumentReader):
         super().__init__()
         self._marks = marks
         self._texts = texts
+        self._text_end = marks.value_end
 
     def _between(self) -> Iterator[str]:
         begin = self._marks.begin
@@ -59,12 +64,22 @@ class ElementReader(ArgumentReader):
         name, end, rest = self.rest[len(begin) :].partition(self._marks.name_end)
         if end:
             is_text = name in self._texts
-            self.rest, self._state = rest, self._in_text if is_text else self._in_value
+            self.rest, self._state = rest, self._before_text if is_text else self._in_value
             yield self._named(name)
             yield '"' * is_text
 
+    def _before_text(self) -> Iterator[str]:
+        self._text_end = self._marks.value_end
+        if self._marks.has_cdata and CDATA.startswith(self.rest[: len(CDATA)]):
+            if len(self.rest) < len(CDATA):
+                return
+            self.rest = self.rest.removeprefix(CDATA)
+            self._text_end = CDATA_END + self._text_end
+        self._state = self._in_text
+        yield ""
+
     def _in_text(self) -> Iterator[str]:
-        value_end = self._marks.value_end
+        value_end = self._text_end
         text, end, rest = self.rest.partition(value_end)
         if not end:
             places = range(max(0, len(text) - len(value_end)), len(text))

@@ -9,7 +9,7 @@ from typing import Any
 
 from minikin.constrain.lark import literal, quote
 from minikin.constrain.plan import Schema, SchemaPart
-from minikin.marks import Elements
+from minikin.marks import CDATA, CDATA_END, Elements
 
 _DEFINITIONS = ("$defs", "definitions")
 _OF_OBJECTS = {
@@ -87,6 +87,11 @@ def element_rules(
         elif "enum" in schema:
             values = " | ".join(map(quote, schema["enum"]))
             yield f"{name}_value{at}: ({values}) {end}"
+        elif marks.has_cdata:
+            whole_end = literal(f"{CDATA_END}{marks.value_end}", tokens)
+            yield f"{name}_value{at}: {literal(CDATA, tokens)} {name}_cdata{at} | {name}_plain{at}"
+            yield rf"{name}_cdata{at}[lazy]: /(.|\n)*/ {whole_end}"
+            yield rf"{name}_plain{at}[lazy]: /([^<](.|\n)*)?/ {end}"
         else:
             yield rf"{name}_value{at}[lazy]: /(.|\n)*/ {end}"
 
