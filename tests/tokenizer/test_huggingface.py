@@ -130,6 +130,9 @@ def trained(code: str, name: str) -> dict[str, Any]:
         stated["model"] = {
             key: value for key, value in stated["model"].items() if key != "ignore_merges"
         }
+        # The library reads long decimals with an error in the last bit, which can decide between
+        # two ways to write a row of equal letters.
+        stated["model"]["vocab"] = [[text, round(s, 6)] for text, s in stated["model"]["vocab"]]
     stated["added_tokens"] = [added(i, token) for i, token in enumerate(CONTROLS)]
     return stated | {"normalizer": None, "pre_tokenizer": None, "decoder": None} | shape
 
