@@ -128,7 +128,7 @@ LINES = {
     "engine/host": 880,
     "engine/model": 2766,
     "engine/native": 1240,
-    "engine/pytorch": 1365,
+    "engine/pytorch": 1370,
     "engine/cuda": 1490,
     "engine/cuda/kernels": 640,
     "store": 2360,

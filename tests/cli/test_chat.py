@@ -204,6 +204,9 @@ def test_run_takes_the_model_first(minikin: Minikin, server: Server):
     run = minikin("run", "gpt-4.1-mini", "Capital?", "--base-url", server.base_url)
     assert run.stdout == "Paris.\n"
     assert server.requests[0]["model"] == "gpt-4.1-mini"
+    run = minikin("run", "Capital of France?", "--base-url", server.base_url)
+    assert run.returncode == 1
+    assert "To ask a question: " in run.stderr
 
 
 def test_ps_lists_the_models_of_the_running_server(minikin: Minikin, server: Server):

@@ -9,7 +9,7 @@ import typer
 from minikin.cli.configuration import resolved
 from minikin.cli.conversation import Conversation
 from minikin.cli.options import CacheOption, KeyOption, UrlOption
-from minikin.cli.output import errors
+from minikin.cli.output import errors, own_name
 from minikin.cli.reach import leave_on_signals, reached_server
 from minikin.config import MAX_TEMPERATURE
 from minikin.errors import SetupError
@@ -113,5 +113,8 @@ def _choose(offered: list[str], model: str | None) -> str:
     """The id to request: `model`, or the server's first. Raises SetupError if it is missing."""
     if not offered or (model and model not in offered):
         wanted = f"no model '{model}'" if model else "no models"
-        raise SetupError(f"The server has {wanted}. Its models: {', '.join(offered) or 'none'}.")
+        advice = f" To ask a question: {own_name()} chat QUESTION" if " " in (model or "") else ""
+        raise SetupError(
+            f"The server has {wanted}. Its models: {', '.join(offered) or 'none'}.{advice}"
+        )
     return model or offered[0]

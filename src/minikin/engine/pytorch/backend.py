@@ -55,6 +55,11 @@ def usable(name: str) -> torch.device:
     """The device with this name, after a computation on it. Raises SetupError."""
     try:
         device = torch.device(name)
+    except RuntimeError as error:
+        raise SetupError(
+            f"There is no device {name[:64]!r}. Use --device cpu, or cuda for an NVIDIA GPU."
+        ) from error
+    try:
         torch.ones(1, device=device).item()
         return device
     except Exception as error:  # each device has its own kinds of errors
