@@ -31,6 +31,8 @@ class FaultProxy:
         self.upstream = upstream
         self.fault = None
         self.noise = None
+        self.pauses = []
+        """Seconds by which the next plain answers are late."""
         self.client = httpx.AsyncClient(timeout=300, verify=False, trust_env=False)
         routes = [Route("/{path:path}", self.forward, methods=["POST", "GET", "DELETE"])]
         self.app = Starlette(routes=routes, lifespan=self.lifespan)
@@ -70,6 +72,8 @@ class FaultProxy:
         kind = {"content-type": request.headers.get("content-type", "application/json")}
         reply = await self.client.request(request.method, url, content=data, headers=kind)
         content = reply.content
+        if self.pauses:
+            await asyncio.sleep(self.pauses.pop(0))
         if self.noise and reply.status_code == 200 and self.is_noisy(sent):
             content = noisy(reply.json())
         if reply.status_code == 200 and "answer" in fault and not sent.get("stream"):

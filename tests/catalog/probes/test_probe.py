@@ -211,3 +211,14 @@ def test_only_thoughts_are_no_failure(honest, serve):
 
 def test_every_check_has_a_fault_that_it_finds():
     assert {capability for capability, _ in FAULTS} == set(CHECKS)
+
+
+def test_a_slow_plain_answer_does_not_hide_a_stream_that_was_computed_first(proxy):
+    wall, url = proxy
+    # Two requests find the settings.
+    wall.fault, wall.pauses = ("streaming", "computed first"), [0.0, 0.0, 0.5]
+    with Client(url) as client:
+        checks = {"streaming": CHECKS["streaming"]}
+        (result,) = probe(client, "thinker", "host/thinker", checks).results
+    assert wall.pauses == []
+    assert result.outcome == "failed", result.reason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import median
 from typing import Any
 
 from minikin.catalog.probes import stream as streams
@@ -142,19 +143,32 @@ def streaming(asker: Asker) -> str:
         streamed = _streamed(asker)
         moments = streamed.arrivals
         spread = moments[-1] - moments[0] if moments else 0.0
-        late = seconds > _MEASURABLE and moments and moments[0] > _LATE * seconds
         if not any(_begins(streamed.choice["message"]["content"], text) for text in plain):
             reason = "the text of the deltas differs from the plain answer"
         elif len(moments) < 2 or spread <= 0.1 * moments[-1]:
             reason = "all deltas arrived at the same time"
-        elif late:
+        elif seconds := _sooner(asker, moments[0], times):
             reason = f"the first delta came after {moments[0]:.2f} s, a whole plain answer after "
             reason += f"{seconds:.2f} s"
         else:
             return f"{len(moments)} deltas over {1000 * spread:.0f} ms add up to the answer"
-    if "after" in reason and max(times) > 2 * min(times):
+    if "after" in reason and median(times) > 2 * min(times):
         raise Inconclusive("the server is too busy to time its first delta")
     raise Failed(reason)
+
+
+def _sooner(asker: Asker, first: float, times: list[float]) -> float | None:
+    """The seconds of a plain answer, the last of `times` or one more, that show `first` as late.
+
+    One plain answer can be slow by chance, so that a stream that was computed first looks true.
+    """
+    if not _is_late(first, times[-1]):
+        times.append(asker.timed(STORY, **_long(asker))[1])
+    return times[-1] if _is_late(first, times[-1]) else None
+
+
+def _is_late(first: float, seconds: float) -> bool:
+    return seconds > _MEASURABLE and first > _LATE * seconds
 
 
 _MEASURABLE = 0.05
