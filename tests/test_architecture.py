@@ -151,7 +151,7 @@ LINES = {
     "catalog": 1275,
     "catalog/facts": 930,
     "catalog/pages": 1805,
-    "catalog/probes": 2205,
+    "catalog/probes": 2220,
     "catalog/sources": 1700,
     "hub": 1340,
     "cli": 2990,
