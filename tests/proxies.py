@@ -19,14 +19,23 @@ PROXIES = ("haproxy", "nginx")
 
 
 @contextmanager
-def running_proxy(name: str, urls: list[str], folder: Path) -> Iterator[str]:
-    """`name` with its file of deploy/, before two servers. Yields its address when it answers."""
+def running_proxy(
+    name: str, urls: list[str], folder: Path, *, spreads: bool = True
+) -> Iterator[str]:
+    """`name` with its file of deploy/, before two servers. Yields its address when it answers.
+
+    Without `spreads`, HAProxy does not compare the loads of the servers. On a busy machine, it
+    can still count a request that its client sees as answered, and send the next one elsewhere.
+    """
     if shutil.which(name) is None:
         pytest.skip(f"this machine has no {name}: install it, or run .ci/run as root on Debian")
     port = free_port()
     addresses = [f"127.0.0.1:{port}", *(url.removeprefix("http://") for url in urls)]
     file = folder / f"{name}.cfg"
-    file.write_text(_with(addresses, _read(name)))
+    text = _with(addresses, _read(name))
+    file.write_text(
+        text if spreads else text.replace("hash-balance-factor", "# hash-balance-factor")
+    )
     process = subprocess.Popen(_command(name, file, folder), stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     try:

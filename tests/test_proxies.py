@@ -46,21 +46,31 @@ def pair(request, serve, tmp_path):
         yield Pair(url, servers)
 
 
-@pytest.fixture
-def haproxy(serve, tmp_path):
+@pytest.fixture(params=PROXIES)
+def sticky(request, serve, tmp_path):
+    """Each proxy before two servers, which keeps a conversation on its server at any load."""
     servers = [serve(ScriptedEngine()) for _ in range(2)]
-    with running_proxy("haproxy", [server.url for server in servers], tmp_path) as url:
+    urls = [server.url for server in servers]
+    with running_proxy(request.param, urls, tmp_path, spreads=False) as url:
         yield Pair(url, servers)
 
 
-def test_a_client_that_sends_the_session_back_meets_the_same_server(pair):
+@pytest.fixture
+def haproxy(serve, tmp_path):
+    servers = [serve(ScriptedEngine()) for _ in range(2)]
+    urls = [server.url for server in servers]
+    with running_proxy("haproxy", urls, tmp_path, spreads=False) as url:
+        yield Pair(url, servers)
+
+
+def test_a_client_that_sends_the_session_back_meets_the_same_server(sticky):
     for turn in range(5):
         hello = [{"role": "user", "content": f"conversation {turn}"}]
-        session = pair.ask(messages=hello, max_tokens=1).headers["x-session-id"]
-        before = pair.counts
+        session = sticky.ask(messages=hello, max_tokens=1).headers["x-session-id"]
+        before = sticky.counts
         for _ in range(2):
-            pair.ask({"x-session-id": session}, messages=hello, max_tokens=1)
-        assert sorted(now - then for now, then in zip(pair.counts, before, strict=True)) == [0, 2]
+            sticky.ask({"x-session-id": session}, messages=hello, max_tokens=1)
+        assert sorted(now - then for now, then in zip(sticky.counts, before, strict=True)) == [0, 2]
 
 
 def conversation(number, turns):
