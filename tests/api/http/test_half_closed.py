@@ -1,9 +1,11 @@
+import asyncio
 import socket
 import struct
 import time
 
 import pytest
 
+from minikin.api.http.half_closed import HalfClosed
 from tests.fakes import ScriptedEngine
 from tests.patience import until
 from tests.raw_http import HI, STREAM, connected, content, parse, post, talk
@@ -88,3 +90,31 @@ def test_a_half_closed_client_that_disconnects_is_cancelled(serve):
         assert not server.engine.cancelled
         assert connection.recv(5)
     until(lambda: server.engine.cancelled)
+
+
+def test_a_reset_right_after_the_end_of_the_input_ends_the_connection():
+    """The client closed everything, and bytes of the answer met its closed socket meanwhile."""
+
+    class Transport:
+        aborted = False
+
+        def get_extra_info(self, name):
+            return accepted
+
+        def abort(self):
+            self.aborted = True
+
+    async def half_closed():
+        transport = Transport()
+        watch = HalfClosed(transport, lambda: pytest.fail("there is nothing left to send"))
+        await asyncio.sleep(0.01)
+        watch.stop()  # as the end of the connection does
+        return transport.aborted
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()  # with a reset
+            assert asyncio.run(half_closed())

@@ -30,7 +30,8 @@ class HalfClosed:
         self._socket = transport.get_extra_info("socket")
         self._due = self._loop.time()
         self._gap = FIRST_GAP
-        self._look()
+        # Not now: the first look can already find a reset, whose end of the connection stops this.
+        self._timer: asyncio.Handle = self._loop.call_soon(self._look)
 
     def stop(self) -> None:
         """Report that the connection is closed."""
