@@ -9,15 +9,22 @@ import pytest
 
 from minikin.constrain.checker import GrammarChecker
 from tests.chat.families import FAMILIES
+from tests.fakes import ScriptedEngine, live_server
 
 TOOLS = [{"type": "function", "function": {"name": name}} for name in ("f", "g")]
 NAMED = {"type": "function", "function": {"name": "f"}}
 ASK = {"model": "tiny", "messages": [{"role": "user", "content": "Hi"}], "tools": TOOLS}
 
 
-@pytest.fixture(params=FAMILIES)
+@pytest.fixture(scope="module", params=FAMILIES)
 def family(request):
     return FAMILIES[request.param]
+
+
+@pytest.fixture(scope="module")
+def server(family):
+    with live_server(ScriptedEngine(), family.template) as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +38,7 @@ def no_grammars(monkeypatch):
 
 
 @pytest.fixture
-def ask(serve, family):
-    server = serve(template=family.template)
-
+def ask(server):
     def answer(text, **options):
         server.engine.tokens = [text[at : at + 3] for at in range(0, len(text), 3)]
         url = f"{server.url}/v1/chat/completions"

@@ -21,7 +21,7 @@ def test_nothing_hostile_gets_into_the_page_however_it_is_split(run):
     run("hostile")
 
 
-@pytest.mark.parametrize("texts", ["40", pytest.param("200", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("texts", ["40", pytest.param("100", marks=pytest.mark.thorough)])
 def test_text_that_grows_is_that_of_the_whole_text_and_costs_what_is_new(run, texts):
     run("growing", texts)
 

@@ -10,7 +10,7 @@ pytestmark = [
 ]
 
 PATHS = 7
-FEW = 5
+FEW = 3
 """Texts for kernels that this machine would not use, because `make numerics` compares all."""
 
 
