@@ -10,7 +10,7 @@ pytestmark = [
 ]
 
 PATHS = 7
-FEW = 3
+FEW = 4
 """Texts for kernels that this machine would not use, because `make numerics` compares all."""
 
 
