@@ -109,10 +109,10 @@ def test_a_shorter_context_than_wanted_is_reported(stretched, caplog, settings, 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", "mps", "", "cuda cuda"])
 def test_a_device_that_cannot_compute_is_named_with_a_next_step(stretched, device):
-    named = rf"(--device {device}: .*|no device '{device}'\.) Use --device cpu"
-    with pytest.raises(SetupError, match=named) as error:
+    with pytest.raises(SetupError, match=rf"--device {device}: .* Use --device cpu") as error:
         stretched(device=device)
     assert "\n" not in error.value.message
+    assert "opencl" not in error.value.message, "PyTorch's list of kinds"
 
 
 @pytest.mark.parametrize("context", [1, 2, 3, 31, 65])

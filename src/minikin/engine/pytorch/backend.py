@@ -55,16 +55,18 @@ def usable(name: str) -> torch.device:
     """The device with this name, after a computation on it. Raises SetupError."""
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise SetupError(
-            f"There is no device {name[:64]!r}. Use --device cpu, or cuda for an NVIDIA GPU."
-        ) from error
+    except RuntimeError as error:  # it lists twenty kinds
+        raise _unusable(name, "PyTorch does not know this device") from error
     try:
         torch.ones(1, device=device).item()
         return device
     except Exception as error:  # each device has its own kinds of errors
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise SetupError(
-            f"Cannot compute on --device {name[:64]}: {reason.rstrip('.')}. Use --device cpu. An "
-            "NVIDIA GPU is --device cuda, and needs a CUDA build of PyTorch."
-        ) from error
+        raise _unusable(name, reason.rstrip(".")) from error
+
+
+def _unusable(name: str, reason: str) -> SetupError:
+    return SetupError(
+        f"Cannot compute on --device {name[:64]}: {reason}. Use --device cpu. An NVIDIA GPU is "
+        "--device cuda, and needs a CUDA build of PyTorch."
+    )
