@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from minikin.chat.messages import RESULTS, Message, in_words
+from minikin.chat.messages import RESULTS, Content, Message, in_parts, in_words
 
 _SYSTEM = ("system", "developer")
 _LISTED = "'type': 'text'"
@@ -66,8 +66,8 @@ def _word(at: int) -> str:
     return f"word{at}word"
 
 
-def _in_form(content: str | list[Message], text: str) -> str | list[Message]:
-    return text if isinstance(content, str) else [{"type": "text", "text": text}]
+def _in_form(content: Content, text: str) -> Content:
+    return text if isinstance(content, str) else in_parts(text)
 
 
 def _unchanged(messages: list[Message], _: set[int]) -> list[Message]:
@@ -76,14 +76,12 @@ def _unchanged(messages: list[Message], _: set[int]) -> list[Message]:
 
 def _in_parts(messages: list[Message], _: set[int]) -> list[Message]:
     """All contents as content parts (SmolVLM)."""
-    return [m | {"content": _in_form([], m["content"])} for m in messages]
+    return [m | {"content": in_parts(m["content"])} for m in messages]
 
 
 def _lost_in_parts(messages: list[Message], gone: set[int]) -> list[Message]:
     roles = {messages[at]["role"] for at in gone}
-    return [
-        m | {"content": _in_form([], m["content"])} if m["role"] in roles else m for m in messages
-    ]
+    return [m | {"content": in_parts(m["content"])} if m["role"] in roles else m for m in messages]
 
 
 def _in_known_roles(messages: list[Message], gone: set[int]) -> list[Message]:

@@ -163,13 +163,12 @@ def _with_written(message: Message, calls: str) -> Message:
 def _joined(first: Content, between: str, second: Content) -> Content:
     if isinstance(first, str) and isinstance(second, str):
         return between.join(filter(None, [first, second]))
-    return [*_in_parts(first), *_in_parts(second)]
+    return [part for content in (first, second) if content for part in in_parts(content)]
 
 
-def _in_parts(content: Content) -> list[Message]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
-    return content
+def in_parts(content: Content) -> list[Message]:
+    """The content as content parts."""
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def _rewrite(message: Mapping[str, Any], source: str, hide: Hide, form: CallFormat) -> Message:

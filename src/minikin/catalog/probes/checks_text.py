@@ -147,9 +147,9 @@ def streaming(asker: Asker) -> str:
             reason = "the text of the deltas differs from the plain answer"
         elif len(moments) < 2 or spread <= 0.1 * moments[-1]:
             reason = "all deltas arrived at the same time"
-        elif seconds := _sooner(asker, moments[0], times):
+        elif fastest := _not_before(asker, moments[0], times):
             reason = f"the first delta came after {moments[0]:.2f} s, a whole plain answer after "
-            reason += f"{seconds:.2f} s"
+            reason += f"{fastest:.2f} s"
         else:
             return f"{len(moments)} deltas over {1000 * spread:.0f} ms add up to the answer"
     if "after" in reason and median(times) > 2 * min(times):
@@ -157,7 +157,7 @@ def streaming(asker: Asker) -> str:
     raise Failed(reason)
 
 
-def _sooner(asker: Asker, first: float, times: list[float]) -> float | None:
+def _not_before(asker: Asker, first: float, times: list[float]) -> float | None:
     """The seconds of the fastest plain answer, if the first delta of a stream was not before it.
 
     A plain answer can be slow by chance, so that a stream that was computed first looks true. So
