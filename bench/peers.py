@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.processes import ending, free_port
+from tests.processes import children, ending, free_port
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENTS = ROOT / ".venv-bench"
@@ -133,8 +133,7 @@ class Server:
             status = Path(f"/proc/{pid}/status").read_text()
             line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "- 0")
             total += int(line.split()[1]) / 1024
-            for children in Path(f"/proc/{pid}/task").glob("*/children"):
-                pids += map(int, children.read_text().split())
+            pids += children(pid)
         return total
 
 

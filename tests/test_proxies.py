@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 
 import httpx
@@ -38,29 +39,34 @@ class Pair:
         return [len(server.engine.requests) for server in self.servers]
 
 
+@contextmanager
+def behind(proxy, servers, folder, **how):
+    """The servers behind a proxy."""
+    with running_proxy(proxy, [server.url for server in servers], folder, **how) as url:
+        yield Pair(url, servers)
+
+
 @pytest.fixture(params=PROXIES)
 def pair(request, serve, tmp_path):
     """Each proxy before two servers that answer with 20 tokens in a second."""
     servers = [serve(ScriptedEngine(tokens=["a"] * 20, pause=PAUSE)) for _ in range(2)]
-    with running_proxy(request.param, [server.url for server in servers], tmp_path) as url:
-        yield Pair(url, servers)
+    with behind(request.param, servers, tmp_path) as pair:
+        yield pair
 
 
 @pytest.fixture(params=PROXIES)
 def sticky(request, serve, tmp_path):
     """Each proxy before two servers, which keeps a conversation on its server at any load."""
     servers = [serve(ScriptedEngine()) for _ in range(2)]
-    urls = [server.url for server in servers]
-    with running_proxy(request.param, urls, tmp_path, spreads=False) as url:
-        yield Pair(url, servers)
+    with behind(request.param, servers, tmp_path, spreads=False) as pair:
+        yield pair
 
 
 @pytest.fixture
 def haproxy(serve, tmp_path):
     servers = [serve(ScriptedEngine()) for _ in range(2)]
-    urls = [server.url for server in servers]
-    with running_proxy("haproxy", urls, tmp_path, spreads=False) as url:
-        yield Pair(url, servers)
+    with behind("haproxy", servers, tmp_path, spreads=False) as pair:
+        yield pair
 
 
 def test_a_client_that_sends_the_session_back_meets_the_same_server(sticky):
