@@ -21,9 +21,11 @@ def test_nothing_hostile_gets_into_the_page_however_it_is_split(run):
     run("hostile")
 
 
-@pytest.mark.parametrize("texts", ["40", pytest.param("100", marks=pytest.mark.thorough)])
-def test_text_that_grows_is_that_of_the_whole_text_and_costs_what_is_new(run, texts):
-    run("growing", texts)
+@pytest.mark.parametrize(
+    ("texts", "seed"), [("40", "1"), pytest.param("200", "2", marks=pytest.mark.thorough)]
+)
+def test_text_that_grows_is_that_of_the_whole_text_and_costs_what_is_new(run, texts, seed):
+    run("growing", texts, seed)
 
 
 def test_a_task_in_a_task_is_not_counted(run):

@@ -10,7 +10,7 @@ pytestmark = [
 ]
 
 PATHS = 7
-FEW = 4
+FEW = 5
 """Texts for kernels that this machine would not use, because `make numerics` compares all."""
 
 
