@@ -78,12 +78,12 @@ class ByteTokenizer:
     starts = Tokenizer.starts
     _space_prefix = False
 
-    def token_bytes(self, token_id: int) -> bytes:
-        return bytes([token_id]) if token_id < 256 else b"<control>"
-
-    def free_bytes(self) -> list[bytes]:
-        marks = self.frame_marks.values()
-        return [b"" if i in marks else self.token_bytes(i) for i in range(self.vocab_size)]
+    _bytes: ClassVar[list[bytes]] = [
+        *(bytes([token]) for token in range(256)),
+        *[b"<control>"] * (vocab_size - 256),
+    ]
+    token_bytes = Tokenizer.token_bytes
+    free_bytes = Tokenizer.free_bytes
 
 
 class TemplateInside(TemplateProcess):

@@ -12,7 +12,6 @@ SCRIPT = """
 import os
 from minikin.memory import FreeMemory, bytes_of
 memory = FreeMemory()
-memory.give_back()
 before = bytes_of(os.getpid())
 kept = [bytes(2_000) for _ in range(50_000)]
 pins = kept[::500]  # each holds the memory below it in the allocator
@@ -33,7 +32,6 @@ def test_freed_memory_goes_back_to_the_system():
 
 def test_a_process_that_has_not_grown_is_left_alone(monkeypatch):
     memory = FreeMemory()
-    memory.give_back()
     calls = []
     monkeypatch.setattr(memory, "_trim", lambda: calls.append(0))
     memory.give_back()

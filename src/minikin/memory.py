@@ -22,11 +22,11 @@ class FreeMemory:
 
     def __init__(self) -> None:
         self._trim = _trim()
-        self._least = 0
-        """Bytes in memory after the last return, or fewer that were seen since."""
+        self._least = bytes_of(os.getpid())
+        """Bytes in memory after the last return, at first now, or fewer that were seen since."""
 
     def give_back(self) -> None:
-        """Return it if the process has grown since the last call. Other threads can run."""
+        """Return it if the process has grown since the last return. Other threads can run."""
         if self._trim is None:
             return
         size = bytes_of(os.getpid())

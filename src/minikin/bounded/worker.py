@@ -33,6 +33,7 @@ def serve(
     logs.set_up_child(sys.argv[1], "worker")
     os.nice(3)  # running answers have priority
     leave_no_core()
+    memory = FreeMemory()
     source, sink = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # output of a library must not mix with the answers
     limits = msgspec.json.decode(read_frame(source) or b"", type=Limits)
@@ -46,7 +47,7 @@ def serve(
         return
     limit_memory(limits.memory)
     _send(sink, None)
-    decoder, memory = msgspec.json.Decoder(task), FreeMemory()
+    decoder = msgspec.json.Decoder(task)
     while (frame := read_frame(source)) is not None:
         _send(sink, _answered(answer, decoder.decode(frame), limits.seconds))
         del frame

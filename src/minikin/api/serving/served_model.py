@@ -71,9 +71,7 @@ class ServedModel:
         self._call_bias = sampling.get("call_bias", 0.0)
         self._in_channels = template.in_channels and CHANNEL in tokenizer.frame_marks
         self.grammars = GrammarChecker(self._vocabulary)
-        self._longest_token = max(
-            len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)
-        )
+        self._longest_token = max(map(len, map(tokenizer.token_bytes, range(tokenizer.vocab_size))))
         self._warming: asyncio.Task[None] | None = None
 
     def warm(self) -> None:

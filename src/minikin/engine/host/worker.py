@@ -36,8 +36,7 @@ log = logging.getLogger(__name__)
 SIGN_OF_LIFE = 1.0
 """Maximum seconds between two reports while there is work."""
 IDLE_SECONDS = 1.0
-"""After this idle time, the engine checks its cache and returns free memory once, and reports that
-it is idle."""
+"""After this idle time, the engine checks its cache, returns free memory and reports, once."""
 STATS_SECONDS = 0.5
 """Minimum time between two reports of what the engine does."""
 
@@ -51,6 +50,7 @@ def serve(make_masks: MakeMasks) -> None:
     The second argument says how to log.
     """
     logs.set_up_child(sys.argv[2], "engine")
+    memory = FreeMemory()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         reader = BlockingReader(connection)
         load = reader.read()
@@ -61,10 +61,9 @@ def serve(make_masks: MakeMasks) -> None:
         except Exception as error:
             _send(connection, LoadFailed(_reason(error, load.settings.model.name)))
             return
-        # Loaded objects stay. Without this, each full collection visits all of them.
-        gc.freeze()
+        gc.freeze()  # what is loaded stays: no full collection has to visit it
         _send(connection, Loaded(info))
-        _run(engine, reader, connection)
+        _run(engine, reader, connection, memory)
         engine.finish(LAST_SECONDS)
 
 
@@ -78,9 +77,10 @@ def _reason(error: Exception, model: str) -> str:
     return f"The engine cannot load {model}: {type(error).__name__}: {said}"
 
 
-def _run(engine: Engine, reader: BlockingReader, connection: socket.socket) -> None:
+def _run(
+    engine: Engine, reader: BlockingReader, connection: socket.socket, memory: FreeMemory
+) -> None:
     inbox: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
-    memory = FreeMemory()
     threading.Thread(target=_receive, args=(reader, inbox), daemon=True).start()
     reported = described = time.monotonic()
     while True:
