@@ -131,7 +131,7 @@ LINES = {
     "engine/pytorch": 1370,
     "engine/cuda": 1490,
     "engine/cuda/kernels": 640,
-    "store": 2360,
+    "store": 2410,
     "bounded": 415,
     "constrain": 1935,
     "constrain/schema": 2190,

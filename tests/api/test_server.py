@@ -74,13 +74,16 @@ server.serve(settings(port=0), routes)
 BEFORE_THE_ENGINE = """
 import sys
 import minikin.cli.serve, minikin.api.server
-slow = {"numpy", "sqlalchemy", "tokenizers", "llguidance", "jinja2", "starlette", "uvicorn"}
+from minikin.cli.options import locate_model
+locate_model({model!r}, None)
+slow = {{"numpy", "sqlalchemy", "tokenizers", "llguidance", "jinja2", "starlette", "uvicorn"}}
 print(*slow & sys.modules.keys())
 """
 
 
-def test_the_engine_starts_before_this_process_imports_what_takes_long():
-    script = [sys.executable, "-c", BEFORE_THE_ENGINE]
+def test_the_engine_starts_before_this_process_imports_what_takes_long(tmp_path):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    script = [sys.executable, "-c", BEFORE_THE_ENGINE.format(model=str(tmp_path / "a.gguf"))]
     env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     assert subprocess.check_output(script, env=env, text=True).split() == []
 
@@ -230,8 +233,9 @@ def test_an_unusable_database_is_one_error_at_the_start(tmp_path, caplog, kind):
     assert caplog.text == "", "the command prints the error"
 
 
-def test_the_http_side_needs_no_torch():
-    code = "import sys, minikin.api.server, minikin.api.app; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("package", ["torch", "sqlalchemy"])
+def test_a_server_is_ready_without_what_takes_long_to_import(package):
+    code = f"import sys, minikin.api.server, minikin.api.app; sys.exit({package!r} in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
 

@@ -285,7 +285,7 @@ def test_an_origin_is_what_a_browser_sends(
 
 @pytest.mark.parametrize("origin", ["", "localhost:5173", "http://a.example/", "null", "http://*"])
 def test_an_invalid_origin_is_rejected(minikin: Minikin, origin: str):
-    run = minikin("serve", "--allowed-origin", origin)
+    run = minikin("serve", "./missing.gguf", "--allowed-origin", origin)  # before any download
     assert run.returncode == 1
     assert "is not an origin. Write scheme, host and port" in run.stderr
 

@@ -3,8 +3,7 @@ import pytest
 from msgspec import Raw
 
 from minikin.store import completions, database
-from minikin.store.completions import Filter, StoredCompletion
-from minikin.store.paging import Page
+from minikin.store.kept import Filter, Page, StoredCompletion
 from minikin.store.store import Store
 
 

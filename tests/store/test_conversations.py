@@ -7,8 +7,7 @@ import pytest
 
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store import conversations
-from minikin.store.conversations import Conversation
-from minikin.store.paging import Page
+from minikin.store.kept import Conversation, Page
 from minikin.store.store import Store
 
 NOW = int(time.time())

@@ -5,8 +5,7 @@ import pytest
 
 from minikin.errors import NotFound, SetupError, StoreFailure
 from minikin.store.contents import CHUNK, Contents
-from minikin.store.files import StoredFile
-from minikin.store.paging import Page
+from minikin.store.kept import Page, StoredFile
 from minikin.store.store import Store
 
 

@@ -5,9 +5,7 @@ from msgspec.structs import replace
 
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store import responses
-from minikin.store.conversations import Conversation
-from minikin.store.items import KEPT_SECONDS
-from minikin.store.responses import StoredResponse
+from minikin.store.kept import KEPT_SECONDS, Conversation, StoredResponse
 from minikin.store.store import Store
 
 NOW = int(time.time())

@@ -8,10 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from minikin.errors import StoreFailure
-from minikin.store.batches import BatchLine, StoredBatch
-from minikin.store.files import StoredFile
-from minikin.store.paging import Page
-from minikin.store.responses import StoredResponse
+from minikin.store.kept import BatchLine, Page, StoredBatch, StoredFile, StoredResponse
 from minikin.store.store import Store
 
 NOW = int(time.time())

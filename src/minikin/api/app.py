@@ -100,7 +100,7 @@ def create_app(
 def _routes(service: Service) -> list[BaseRoute]:
     models, stored, tokens = Models(service), StoredCompletions(service), Tokens(service)
     background, files = Background(service), Files(service)
-    service.workers.append(background)
+    service.keepers.append(background)
     responses, kept = Responses(service, background), StoredResponses(service, background)
     talks = Conversations(service)
     batches = Batches(service, _batch_runner(service, background))
@@ -165,8 +165,10 @@ def _batch_runner(service: Service, background: Background) -> BatchRunner:
         "/v1/chat/completions": ChatCompletions(below),
     }
     assert tuple(endpoints) == ENDPOINTS
-    runner = BatchRunner(service.store, endpoints, max_line_bytes=service.settings.max_body_bytes)
-    service.workers.append(runner)
+    runner = BatchRunner(
+        lambda: service.store, endpoints, max_line_bytes=service.settings.max_body_bytes
+    )
+    service.keepers.append(runner)
     return runner
 
 

@@ -68,8 +68,8 @@ def cluster(
             raise SetupError(f"--{option} is for `minikin serve`. A cluster does not have it.")
     size = _size(settings)
     chosen = ServerSettings(
-        models=served_models(context, models, model, cache, settings),
         **access(api_key, api_key_file, admin_key, allowed_host, allowed_origin),
+        models=served_models(context, models, model, cache, settings),
         **settings_of(ServerSettings, settings),
     )
     logs.set_up(chosen.log_level, as_json=chosen.log_format == "json")

@@ -125,7 +125,13 @@ def model_cache(folder: Path | None) -> ModelCache:
 def locate_model(model: str, folder: Path | None) -> LocalModel:
     """The model that a user names. If necessary, it is downloaded with a progress bar."""
     from minikin.hub.fetch import locate
-    from minikin.model_file.folder.folder import check_config
 
     with download_bar() as bar:
-        return locate(model, model_cache(folder), bar, check_config)
+        return locate(model, model_cache(folder), bar, _check_config)
+
+
+def _check_config(config: Path) -> None:
+    # Only for a download: the import takes a tenth of the time until a small model is ready.
+    from minikin.model_file.folder.folder import check_config
+
+    check_config(config)

@@ -133,12 +133,14 @@ def serve(
 
     `minikin serve --allowed-origin http://localhost:5173`
     """
+    # Before the models, whose download can take long.
+    allowed = access(api_key, api_key_file, admin_key, allowed_host, allowed_origin)
     served = served_models(context, models, model, cache, settings)
     served, budget = _within(served, memory_budget)
     chosen = ServerSettings(
         models=served,
         memory_budget=budget,
-        **access(api_key, api_key_file, admin_key, allowed_host, allowed_origin),
+        **allowed,
         **settings_of(ServerSettings, settings),
     )
     logs.set_up(chosen.log_level, as_json=chosen.log_format == "json")

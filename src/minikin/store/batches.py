@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.errors import InvalidRequest, NotFound, StoreFailure
 from minikin.store.database import Database
-from minikin.store.files import StoredFile, publish
-from minikin.store.paging import Page, paged
+from minikin.store.files import publish
+from minikin.store.kept import BatchLine, LineState, Page, StoredBatch, StoredFile
+from minikin.store.paging import paged
 from minikin.store.runner import Runner
 from minikin.store.tables import batch_lines as lines
 from minikin.store.tables import batches as table
@@ -23,30 +24,7 @@ MAX_UNENDED = 100
 """Maximum batches of an owner that have not ended."""
 PAGE = 100
 """Results that are in memory at a time."""
-LineState = Literal["pending", "completed", "failed"]
 Body = dict[str, Any]
-
-
-class StoredBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """One batch."""
-
-    id: str
-    owner: str
-    """The owner. Other owners cannot find it."""
-    ended: bool = False
-    body: Body
-    """The batch object as it is sent. The counts are right only when it has ended."""
-    options: dict[str, Any] = {}
-    """What the object does not show."""
-
-
-class BatchLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the input file."""
-
-    line: int
-    """Its number, from 1."""
-    request: bytes
-    """The line as it is in the file."""
 
 
 class Batches:

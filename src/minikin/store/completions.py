@@ -7,50 +7,18 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from msgspec import Raw
 from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.database import Database
-from minikin.store.paging import Entry, Page, paged
+from minikin.store.kept import Filter, ListedCompletion, Page, StoredCompletion
+from minikin.store.paging import paged
 from minikin.store.tables import completions as table
 
 encode = msgspec.json.encode
 
 MAX_STORED = 100_000
 """Above this number, the oldest are deleted."""
-
-
-class ListedCompletion(Entry, frozen=True, kw_only=True):
-    """A stored completion without its messages.
-
-    `body` is the completion as it was sent, with its settings, without `metadata`.
-    """
-
-    metadata: dict[str, str]
-
-    @property
-    def answer(self) -> Raw:
-        """The completion with its metadata, as JSON."""
-        return Raw(bytes(self.body)[:-1] + b',"metadata":' + encode(self.metadata) + b"}")
-
-
-class StoredCompletion(ListedCompletion, frozen=True, kw_only=True):
-    """One stored completion."""
-
-    owner: str
-    """The owner. Other owners cannot find it."""
-    model: str
-    messages: list[dict[str, Any]]
-    """The conversation that it answers."""
-
-
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which completions to list."""
-
-    model: str | None = None
-    metadata: dict[str, str] = {}
-    """Pairs that a completion's metadata must contain."""
 
 
 class Completions:

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.database import Database
-from minikin.store.items import KEPT_SECONDS, Item, keep
-from minikin.store.paging import Entry, Page, paged
+from minikin.store.items import keep
+from minikin.store.kept import KEPT_SECONDS, Conversation, Entry, Item, Page
+from minikin.store.paging import paged
 from minikin.store.reservations import Reservations
 from minikin.store.tables import conversation_items as members
 from minikin.store.tables import conversations as table
@@ -25,16 +25,6 @@ MAX_CONVERSATIONS = 100_000
 """Above this number, the oldest are deleted."""
 MAX_ITEMS = 10_000
 """Maximum items of a conversation."""
-
-
-class Conversation(msgspec.Struct, frozen=True, kw_only=True):
-    """One conversation, without its items."""
-
-    id: str
-    owner: str
-    """The owner. Other owners cannot find it."""
-    created_at: int
-    metadata: dict[str, str]
 
 
 class Conversations:

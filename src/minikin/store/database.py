@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from minikin.errors import SetupError, StoreFailure
 from minikin.store.group_commit import GroupCommit
-from minikin.store.paging import Page
+from minikin.store.kept import Page
 from minikin.store.tables import Json, JsonText
 
 log = logging.getLogger(__name__)

@@ -7,31 +7,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.database import Database
+from minikin.store.kept import Events
 from minikin.store.runner import Runner
 from minikin.store.tables import response_events as table
 from minikin.store.tables import responses
 
 KEPT_SECONDS = 3600
 """Maximum age of events whose server has ended without deleting them."""
-
-
-class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """Successive events of one response."""
-
-    response: str
-    last: int
-    """The sequence number of the last of them. No number is missing before it."""
-    ends: bool
-    """Whether the response has no more."""
-    events: list[Any]
-    """The events as they are sent."""
 
 
 class ResponseEvents:

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
-import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from minikin.errors import InvalidRequest, NotFound
 from minikin.store.contents import Contents, Writer
 from minikin.store.database import Database
-from minikin.store.paging import Page, paged
+from minikin.store.kept import Page, StoredFile
+from minikin.store.paging import paged
 from minikin.store.tables import files as table
 
 MAX_TOTAL_BYTES = 100 * 1024**3
@@ -25,19 +25,6 @@ DRAFT_SECONDS = 24 * 3600
 """When a file that was never finished is deleted."""
 _DRAFT = ""
 """The purpose of an unfinished file. No query finds it."""
-
-
-class StoredFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One file, without its content."""
-
-    id: str
-    owner: str
-    """The owner. Other owners cannot find it."""
-    purpose: str
-    filename: str
-    bytes: int
-    created_at: int
-    expires_at: int | None
 
 
 class Files:

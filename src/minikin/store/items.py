@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.database import Database
+from minikin.store.kept import Item
 from minikin.store.tables import items as table
-
-KEPT_SECONDS = 30 * 24 * 3600
-"""How long responses and their items are kept. Items of a conversation do not expire."""
-
-Item = dict[str, Any]
-"""An item of input or output, as JSON. A stored item has an `id`."""
 
 
 class Items:

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
 import sqlalchemy as sa
-from msgspec import Raw
 
-Order = Literal["asc", "desc"]
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list to return."""
-
-    after: str | None = None
-    """The id of the last entry on the previous page."""
-    limit: int = 20
-    order: Order = "desc"
-    """`asc`: oldest first; `desc`: newest first."""
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a list as it is stored: it is sent without being decoded."""
-
-    id: str
-    body: Raw
-    """JSON."""
+from minikin.store.kept import Page
 
 
 def paged(query: sa.Select[Any], table: sa.Table, page: Page, *within: Any) -> sa.Select[Any]:

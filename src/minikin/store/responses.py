@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from minikin.store.conversations import append
 from minikin.store.database import Database
-from minikin.store.items import Item, keep
+from minikin.store.items import keep
+from minikin.store.kept import Item, RunState, StoredResponse
 from minikin.store.runner import Runner
 from minikin.store.tables import items
 from minikin.store.tables import response_events as events
@@ -23,29 +22,6 @@ MAX_RESPONSES = 100_000
 """Above this number, the oldest are deleted."""
 MOST_IDS = 500
 """In one query. Databases limit its parameters."""
-
-
-class StoredResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """One stored response."""
-
-    id: str
-    owner: str
-    """The owner. Other owners cannot find it."""
-    created_at: int
-    expires_at: int
-    body: dict[str, Any]
-    """The response object as it was sent, with its output."""
-    context: list[Item]
-    """Every item before its output: those of earlier turns, then those of its input."""
-    request: dict[str, Any] | None = None
-    """What is needed to run it again after a restart. None if it has ended."""
-
-
-class RunState(msgspec.Struct, frozen=True):
-    """Where a response runs or has run."""
-
-    runner: str | None
-    runs: bool
 
 
 class Responses:

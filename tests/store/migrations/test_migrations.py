@@ -7,9 +7,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from minikin.store import migrations
-from minikin.store.completions import Filter
 from minikin.store.database import HEAD, Database
-from minikin.store.paging import Page
+from minikin.store.kept import Filter, Page
 from minikin.store.store import Store
 from minikin.store.tables import metadata
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -23,8 +23,10 @@ from minikin.api.http.bodies import decode_json
 from minikin.api.http.large import off_loop
 from minikin.api.request.batch_rules import MAX_LINES, LineChecker, LineError
 from minikin.errors import InvalidRequest, NotFound, StoreFailure
-from minikin.store.batches import BatchLine, LineState, StoredBatch
-from minikin.store.store import Store
+from minikin.store.kept import BatchLine, LineState, StoredBatch
+
+if TYPE_CHECKING:
+    from minikin.store.store import Store
 
 MAX_TRIES = 3
 """How often a line runs that fails because of the server."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections import Counter
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from minikin.api.answer.identifiers import batch_request_id, file_id
 from minikin.api.batches.input_lines import InputLine
-from minikin.store.batches import LineState, StoredBatch
-from minikin.store.files import StoredFile
-from minikin.store.store import Store
+from minikin.store.kept import LineState, StoredBatch, StoredFile
+
+if TYPE_CHECKING:
+    from minikin.store.store import Store
 
 EXPIRED = {
     "code": "batch_expired",

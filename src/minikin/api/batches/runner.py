@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from minikin.api.batches.batch_run import BatchRun
 from minikin.api.batches.call import Endpoint
 from minikin.errors import StoreFailure
 from minikin.periodic import Periodic
-from minikin.store.store import Store
+
+if TYPE_CHECKING:
+    from minikin.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +32,13 @@ class BatchRunner:
     """One task for each batch that has not ended. `endpoints` are the routes for their lines."""
 
     def __init__(
-        self, store: Store, endpoints: Mapping[str, Endpoint], *, max_line_bytes: int
+        self,
+        open_store: Callable[[], Store],
+        endpoints: Mapping[str, Endpoint],
+        *,
+        max_line_bytes: int,
     ) -> None:
-        self._store = store
+        self._open_store = open_store
         self._endpoints = endpoints
         self._max_line_bytes = max_line_bytes
         self._places = asyncio.Semaphore(MAX_RUNNING)
@@ -60,13 +67,14 @@ class BatchRunner:
 
         A batch that another server has taken over ends here.
         """
-        if not self._store.database.exists:
+        store = self._open_store()
+        if not store.database.exists:
             return
-        await self._store.batches.take_over()
+        await store.batches.take_over()
         known = dict(self._runs)
         if known:
-            await self._store.runner.appear()
-        mine = await self._store.batches.mine()
+            await store.runner.appear()
+        mine = await store.batches.mine()
         for batch_id in known.keys() - {batch.id for batch in mine}:
             known[batch_id][1].cancel()
         for batch in mine:
@@ -74,9 +82,7 @@ class BatchRunner:
                 if batch.body["status"] == "cancelling":
                     self._runs[batch.id][0].cancel()
             elif batch.id not in known:  # a known one has ended since it was looked up
-                run = BatchRun(
-                    self._store, batch, self._endpoints, self._places, self._max_line_bytes
-                )
+                run = BatchRun(store, batch, self._endpoints, self._places, self._max_line_bytes)
                 task = asyncio.create_task(self._run(run, batch.id))
                 self._runs[batch.id] = run, task
 

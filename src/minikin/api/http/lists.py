@@ -15,7 +15,7 @@ from minikin.api.http.http import encode, json_response
 from minikin.api.http.large import LARGE, off_loop
 from minikin.api.request import faults
 from minikin.api.request.rules import Integer, OneOf
-from minikin.store.paging import Entry, Order, Page
+from minikin.store.kept import Entry, Order, Page
 
 T = TypeVar("T")
 ORDER = OneOf(get_args(Order))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -13,9 +13,10 @@ from minikin.api.responses.messages import Item
 from minikin.api.responses.translate import Body, ResponseRequest
 from minikin.api.responses.wire import Response
 from minikin.errors import InvalidRequest, MinikinError, NotFound
-from minikin.store.items import KEPT_SECONDS
-from minikin.store.responses import StoredResponse
-from minikin.store.store import Store
+from minikin.store.kept import KEPT_SECONDS, StoredResponse
+
+if TYPE_CHECKING:
+    from minikin.store.store import Store
 
 BILLING = {"payer": "developer"}
 """Who pays for a response that ended, as OpenAI's JSON answers have it."""

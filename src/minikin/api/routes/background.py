@@ -32,8 +32,7 @@ from minikin.errors import (
     StoreFailure,
 )
 from minikin.periodic import Periodic
-from minikin.store.events import Events
-from minikin.store.responses import StoredResponse
+from minikin.store.kept import Events, StoredResponse
 
 log = logging.getLogger(__name__)
 

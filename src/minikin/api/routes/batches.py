@@ -19,7 +19,7 @@ from minikin.api.request.file_rules import BATCH_SECONDS
 from minikin.api.routes.operations import any_object, listing, of_path, operation, taking
 from minikin.api.serving.service import Service
 from minikin.errors import InvalidRequest, NotFound
-from minikin.store.batches import StoredBatch
+from minikin.store.kept import StoredBatch
 
 LISTING = Listing()
 WINDOW_SECONDS = 24 * 3600
@@ -30,8 +30,6 @@ class Batches:
     """Create, list, return and cancel batches. `runner` runs them."""
 
     def __init__(self, service: Service, runner: BatchRunner) -> None:
-        self._batches = service.store.batches
-        self._files = service.store.files
         self._service = service
         self._runner = runner
 
@@ -47,14 +45,14 @@ class Batches:
             options={"expires_after": expires_after},
         )
         batch.body.update(_new(batch.id, body))
-        await self._batches.add(batch)
+        await self._service.store.batches.add(batch)
         self._runner.wake()
         return json_response(batch.body)
 
     async def all(self, request: Request) -> Response:
         """GET: a page of the batches, newest first by default."""
         page = LISTING.page(request.query_params)
-        found = await self._batches.find(request.state.owner, page)
+        found = await self._service.store.batches.find(request.state.owner, page)
         return json_response(listed([batch.body for batch in found], page))
 
     async def one(self, request: Request) -> Response:
@@ -64,18 +62,18 @@ class Batches:
     async def cancel(self, request: Request) -> Response:
         """POST: end a batch with what is done. Raises NotFound, InvalidRequest."""
         batch = await self._find(request)
-        body = await self._batches.change(batch.id, _cancelling)
+        body = await self._service.store.batches.change(batch.id, _cancelling)
         if body["status"] != "cancelling":
             raise InvalidRequest(f"Cannot cancel a batch with status '{body['status']}'.")
         self._runner.wake()
         return json_response((await self._find(request)).body)
 
     async def _find(self, request: Request) -> StoredBatch:
-        return await self._batches.get(request.state.owner, request.path_params["id"])
+        return await self._service.store.batches.get(request.state.owner, request.path_params["id"])
 
     async def _check_file(self, owner: str, identifier: str) -> None:
         try:
-            file = await self._files.get(owner, identifier)
+            file = await self._service.store.files.get(owner, identifier)
         except NotFound as error:
             raise NotFound(error.message, param="input_file_id") from None
         if file.purpose != "batch":

@@ -35,7 +35,7 @@ from minikin.api.routes.event_stream import send_events
 from minikin.api.routes.keeping import COMMENT, WARNING, is_kept
 from minikin.api.serving.service import Service
 from minikin.errors import MinikinError
-from minikin.store.completions import StoredCompletion
+from minikin.store.kept import StoredCompletion
 
 
 class ChatCompletions:

@@ -21,7 +21,7 @@ from minikin.api.responses.state import kept_items, referenced
 from minikin.api.routes.operations import any_object, listing, of_path, operation, taking
 from minikin.api.routes.stored_responses import INCLUDE, check_include, check_query
 from minikin.api.serving.service import Service
-from minikin.store.conversations import Conversation
+from minikin.store.kept import Conversation
 
 LISTING = Listing()
 
@@ -30,8 +30,6 @@ class Conversations:
     """Create, return, update and delete conversations; add, list, return and remove items."""
 
     def __init__(self, service: Service) -> None:
-        self._store = service.store
-        self._conversations = service.store.conversations
         self._service = service
 
     async def create(self, request: Request) -> Response:
@@ -43,7 +41,7 @@ class Conversations:
             created_at=int(time.time()),
             metadata=body.get("metadata") or {},
         )
-        await self._conversations.add(conversation, await self._items(request, body))
+        await self._service.store.conversations.add(conversation, await self._items(request, body))
         return json_response(_body(conversation))
 
     async def one(self, request: Request) -> Response:
@@ -53,13 +51,15 @@ class Conversations:
     async def update(self, request: Request) -> Response:
         """POST: new metadata for a conversation. Raises InvalidRequest, NotFound."""
         body = await read_json(request, self._service, partial(UPDATE.check, path=""))
-        await self._conversations.set_metadata(*_place(request), body["metadata"] or {})
+        await self._service.store.conversations.set_metadata(
+            *_place(request), body["metadata"] or {}
+        )
         return await self.one(request)
 
     async def delete(self, request: Request) -> Response:
         """DELETE: delete a conversation, but not its items. Raises NotFound."""
         owner, identifier = _place(request)
-        await self._conversations.delete(owner, identifier)
+        await self._service.store.conversations.delete(owner, identifier)
         return json_response({"id": identifier, "object": "conversation.deleted", "deleted": True})
 
     async def add(self, request: Request) -> Response:
@@ -68,36 +68,38 @@ class Conversations:
         body = await read_json(request, self._service, partial(ADD.check, path=""))
         await self._find(request)
         items = await self._items(request, body)
-        await self._conversations.append(*_place(request), items)
+        await self._service.store.conversations.append(*_place(request), items)
         return await large_list(items, LISTING.page(request.query_params, INCLUDE), as_entry)
 
     async def items(self, request: Request) -> Response:
         """GET: a page of its items, newest first by default. Raises NotFound."""
         page = LISTING.page(request.query_params, INCLUDE)
         check_include(request)
-        found = await self._conversations.page(*_place(request), page)
+        found = await self._service.store.conversations.page(*_place(request), page)
         return await large_list(found, page, lambda entry: entry)
 
     async def item(self, request: Request) -> Response:
         """GET: one of its items. Raises NotFound."""
         check_query(request, INCLUDE)
         item = request.path_params["item"]
-        return json_response(await self._conversations.item(*_place(request), item))
+        return json_response(await self._service.store.conversations.item(*_place(request), item))
 
     async def remove(self, request: Request) -> Response:
         """DELETE: take an item out of the conversation. Raises NotFound."""
-        await self._conversations.remove_item(*_place(request), request.path_params["item"])
+        await self._service.store.conversations.remove_item(
+            *_place(request), request.path_params["item"]
+        )
         return await self.one(request)
 
     async def _items(self, request: Request, body: dict[str, Any]) -> list[Item]:
         """The new items as the store has them, with those that the body refers to."""
         given = normal_form.items(body.get("items") or [])
         only_text(given, "items")
-        found = await referenced(given, self._store, request.state.owner, param="items")
+        found = await referenced(given, self._service.store, request.state.owner, param="items")
         return kept_items(found, ResponseIds())
 
     async def _find(self, request: Request) -> Conversation:
-        return await self._conversations.get(*_place(request))
+        return await self._service.store.conversations.get(*_place(request))
 
 
 def _place(request: Request) -> tuple[str, str]:

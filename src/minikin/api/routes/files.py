@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,8 +30,10 @@ from minikin.api.routes.operations import (
 )
 from minikin.api.serving.service import Service
 from minikin.errors import InvalidRequest
-from minikin.store.files import Files as StoredFiles
-from minikin.store.files import StoredFile
+from minikin.store.kept import StoredFile
+
+if TYPE_CHECKING:
+    from minikin.store.files import Files as StoredFiles
 
 LISTING = Listing(limit=Integer(1, 10_000), default_limit=10_000)
 NO_DOWNLOAD = ("assistants", "user_data")
@@ -43,14 +45,13 @@ class Files:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._files = service.store.files
 
     async def upload(self, request: Request) -> Response:
         """POST: a form with a file and its purpose, in any order. Raises InvalidRequest."""
         owner, identifier = request.state.owner, file_id()
         form = Form(MAX_FILE_BYTES)
         with self._service.upload():
-            async with self._files.draft(owner, identifier) as writer:
+            async with self._service.store.files.draft(owner, identifier) as writer:
                 await read_form(request, form, writer.write)
                 wanted = check_upload(form.fields, form.filename)
                 if wanted.purpose == "batch" and writer.size > MAX_BATCH_BYTES:
@@ -65,14 +66,16 @@ class Files:
                 created_at=now,
                 expires_at=now + wanted.expires_after if wanted.expires_after else None,
             )
-            await self._files.publish(file)
+            await self._service.store.files.publish(file)
         return json_response(_body(file))
 
     async def all(self, request: Request) -> Response:
         """GET: a page of the files, newest first by default."""
         query = request.query_params
         page = LISTING.page(query, ("purpose",))
-        found = await self._files.find(request.state.owner, page, query.get("purpose"))
+        found = await self._service.store.files.find(
+            request.state.owner, page, query.get("purpose")
+        )
         return json_response(listed([_body(file) for file in found], page))
 
     async def one(self, request: Request) -> Response:
@@ -84,16 +87,16 @@ class Files:
         file = await self._find(request)
         if file.purpose in NO_DOWNLOAD:
             raise InvalidRequest(f"Not allowed to download files of purpose: {file.purpose}")
-        return _Content(file, self._files)
+        return _Content(file, self._service.store.files)
 
     async def delete(self, request: Request) -> Response:
         """DELETE: delete a file. Raises NotFound."""
         identifier = request.path_params["id"]
-        await self._files.delete(request.state.owner, identifier)
+        await self._service.store.files.delete(request.state.owner, identifier)
         return json_response({"object": "file", "deleted": True, "id": identifier})
 
     async def _find(self, request: Request) -> StoredFile:
-        return await self._files.get(request.state.owner, request.path_params["id"])
+        return await self._service.store.files.get(request.state.owner, request.path_params["id"])
 
 
 class _Content(Response):

@@ -17,8 +17,7 @@ from minikin.api.request.parameter_rules import Metadata
 from minikin.api.request.rules import Nullable, Object, Property
 from minikin.api.serving.service import Service
 from minikin.errors import NotFound
-from minikin.store.completions import Filter, ListedCompletion, StoredCompletion
-from minikin.store.paging import Entry, Page
+from minikin.store.kept import Entry, Filter, ListedCompletion, Page, StoredCompletion
 
 LISTING = Listing(order="asc")
 UPDATE = Object({"metadata": Property(Nullable(Metadata()), required=True)})
@@ -29,13 +28,12 @@ class StoredCompletions:
     """List, return, update and delete completions, and list their messages."""
 
     def __init__(self, service: Service) -> None:
-        self._store = service.store.completions
         self._service = service
 
     async def all(self, request: Request) -> Response:
         """GET: a page of the completions, oldest first by default."""
         page, only = _query(request)
-        found, page = await self._store.find(request.state.owner, page, only)
+        found, page = await self._service.store.completions.find(request.state.owner, page, only)
         return await large_list(found, page, _entry)
 
     async def one(self, request: Request) -> Response:
@@ -46,13 +44,15 @@ class StoredCompletions:
         """POST: new metadata for a completion. Raises InvalidRequest, NotFound."""
         body = await read_json(request, self._service, partial(UPDATE.check, path=""))
         stored = await self._find(request)
-        await self._store.set_metadata(stored.owner, stored.id, body["metadata"] or {})
+        await self._service.store.completions.set_metadata(
+            stored.owner, stored.id, body["metadata"] or {}
+        )
         return await self.one(request)
 
     async def delete(self, request: Request) -> Response:
         """DELETE: delete a completion. Raises NotFound."""
         stored = await self._find(request)
-        await self._store.delete(stored.owner, stored.id)
+        await self._service.store.completions.delete(stored.owner, stored.id)
         return json_response(
             {"object": "chat.completion.deleted", "id": stored.id, "deleted": True}
         )
@@ -66,7 +66,7 @@ class StoredCompletions:
 
     async def _find(self, request: Request) -> StoredCompletion:
         identifier = request.path_params["id"]
-        stored = await self._store.get(request.state.owner, identifier)
+        stored = await self._service.store.completions.get(request.state.owner, identifier)
         if stored is None:
             raise NotFound(f"No chat completion found with id '{identifier[:64]}'.")
         return stored

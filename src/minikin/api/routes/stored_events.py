@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from minikin.errors import EngineFailure, MinikinError
-from minikin.store.events import Events
-from minikin.store.responses import RunState
-from minikin.store.store import Store
+from minikin.store.kept import Events, RunState
+
+if TYPE_CHECKING:
+    from minikin.store.store import Store
 
 POLL_SECONDS = 0.5
 """Between two looks into the database."""

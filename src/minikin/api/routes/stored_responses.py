@@ -25,7 +25,7 @@ from minikin.api.routes.responses import sent
 from minikin.api.routes.stored_events import StoredEvents
 from minikin.api.serving.service import Service
 from minikin.errors import InvalidRequest, MinikinError, NotFound
-from minikin.store.responses import StoredResponse
+from minikin.store.kept import StoredResponse
 
 LISTING = Listing()
 INCLUDE = ("include", "include[]")
@@ -56,8 +56,7 @@ class StoredResponses:
     """Return, delete and cancel responses, and list their input items."""
 
     def __init__(self, service: Service, background: Background) -> None:
-        self._all = service.store
-        self._store = service.store.responses
+        self._service = service
         self._background = background
 
     async def one(self, request: Request) -> Response:
@@ -82,7 +81,10 @@ class StoredResponses:
         if job:
             await self._background.cancel(job)
             self._background.forget(job)
-        if not await self._store.delete(request.state.owner, identifier) and not job:
+        if (
+            not await self._service.store.responses.delete(request.state.owner, identifier)
+            and not job
+        ):
             raise not_found(identifier)
         return json_response({"id": identifier, "object": "response", "deleted": True})
 
@@ -95,7 +97,7 @@ class StoredResponses:
         if not found.body["background"]:
             raise InvalidRequest("Cannot cancel a synchronous response.")
         if found.request:  # another server runs it, and looks into the store
-            await self._store.cancel(cancelled(found))
+            await self._service.store.responses.cancel(cancelled(found))
             found = await self._find(request)
         return json_response(in_full(found.body))
 
@@ -111,12 +113,12 @@ class StoredResponses:
     ) -> tuple[AsyncGenerator[bytes, None], Callable[[MinikinError], bytes]]:
         """The events of a response that this server does not run. Raises NotFound."""
         owner, identifier = request.state.owner, request.path_params["id"]
-        state = await self._store.state(owner, identifier)
+        state = await self._service.store.responses.state(owner, identifier)
         if state is None:
             raise not_found(identifier)
-        if not await self._all.events.exist(identifier, state.runner):
+        if not await self._service.store.events.exist(identifier, state.runner):
             raise _no_stream()
-        stored = StoredEvents(self._all, owner, identifier, state)
+        stored = StoredEvents(self._service.store, owner, identifier, state)
 
         async def frames() -> AsyncGenerator[bytes, None]:
             async with aclosing(stored.follow(first)) as events:
@@ -131,7 +133,7 @@ class StoredResponses:
 
     async def _find(self, request: Request) -> StoredResponse:
         identifier = request.path_params["id"]
-        found = await self._store.get(request.state.owner, identifier)
+        found = await self._service.store.responses.get(request.state.owner, identifier)
         if found is None:
             raise not_found(identifier)
         return found

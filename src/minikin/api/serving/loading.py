@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from minikin.config import ModelSettings
 from minikin.engine.host.client import EngineClient
@@ -29,9 +30,9 @@ async def load_with(engine: EngineClient, settings: ModelSettings) -> ServedMode
     await engine.start()
     template = None
     try:
-        tokenizer, template = await asyncio.to_thread(_read, settings)
+        tokenizer, template, sampling = await asyncio.to_thread(_read, settings)
         await template.start()
-        model = await asyncio.to_thread(_served, settings, engine, tokenizer, template)
+        model = await asyncio.to_thread(_served, settings, engine, tokenizer, template, sampling)
         await engine.wait_ready()
     except BaseException:
         await engine.stop()
@@ -42,34 +43,37 @@ async def load_with(engine: EngineClient, settings: ModelSettings) -> ServedMode
     return model
 
 
-def _read(settings: ModelSettings) -> tuple[Tokenizer, TemplateProcess]:
+def _read(settings: ModelSettings) -> tuple[Tokenizer, TemplateProcess, dict[str, float]]:
+    """What the HTTP process needs of the file, which takes a tenth of a second to read."""
     from minikin.model_file.model_file import open_model_file
     from minikin.tokenizer.tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.from_gguf(open_model_file(settings.engine.model).metadata)
-    return tokenizer, _template(settings, tokenizer)
+    metadata = open_model_file(settings.engine.model).metadata
+    tokenizer = Tokenizer.from_gguf(metadata)
+    return tokenizer, _template(settings, tokenizer), default_sampling(settings, metadata)
 
 
 def _served(
-    settings: ModelSettings, engine: EngineClient, tokenizer: Tokenizer, template: TemplateProcess
+    settings: ModelSettings,
+    engine: EngineClient,
+    tokenizer: Tokenizer,
+    template: TemplateProcess,
+    sampling: dict[str, float],
 ) -> ServedModel:
     from minikin.api.serving.served_model import ServedModel
 
-    sampling = default_sampling(settings)
     return ServedModel(engine, tokenizer, template, sampling, hide_format=settings.hide_format)
 
 
-def default_sampling(settings: ModelSettings) -> dict[str, float]:
+def default_sampling(settings: ModelSettings, metadata: Mapping[str, Any]) -> dict[str, float]:
     """The model's own defaults, by the names of SamplingParams. OpenAI's apply to missing ones.
 
     The model's file has priority over the record of a known model. Raises ModelFileError.
     """
     if settings.sampling == "openai":
         return {}
-    from minikin.model_file.model_file import open_model_file
     from minikin.model_file.sampling import recommended_sampling
 
-    metadata = open_model_file(settings.engine.model).metadata
     sampling = settings.known_sampling | recommended_sampling(metadata)
     if sampling:
         chosen = ", ".join(f"{name} {value:g}" for name, value in sampling.items())

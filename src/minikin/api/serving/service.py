@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from minikin.api.access.account import Account
 from minikin.api.access.keys import ANYONE, LOOK_SECONDS, Keys
@@ -21,10 +21,15 @@ from minikin.config import ServerSettings
 from minikin.errors import Overloaded, ShuttingDown
 from minikin.memory import FreeMemory
 from minikin.periodic import Periodic
-from minikin.store.store import Store
+from minikin.store.opening import Opening
+
+if TYPE_CHECKING:
+    from minikin.store.store import Store
 
 TIDY_SECONDS = 1.0
 """Time between two looks at the memory, which take some microseconds."""
+FIRST_SECONDS = 2.0
+"""How long the work on the store waits for the first model."""
 SWEEP_SECONDS = 3600.0
 """How often expired objects are deleted. No request finds them before that either."""
 
@@ -59,7 +64,7 @@ class Service:
             max_choices=settings.max_choices,
             extensions=settings.extensions,
         )
-        self.store = Store(settings.database, settings.files)
+        self._opening = Opening(settings.database, settings.files)
         self.metrics = Metrics(models, lambda: self.in_flight)
         self.keys = Keys(settings)
         self.tracing = tracing()
@@ -80,21 +85,43 @@ class Service:
         self.workers: list[Worker] = [
             LagMeter(self.metrics.lag.observe),
             Periodic(tidy, TIDY_SECONDS, "Free memory stays with the process"),
-            Periodic(self.store.sweep, SWEEP_SECONDS, "Expired data is not deleted"),
             Periodic(self.keys.look, LOOK_SECONDS, "The API keys stay as they were"),
         ]
         """What runs beside the requests."""
+        self.keepers: list[Worker] = [
+            Periodic(self._sweep, SWEEP_SECONDS, "Expired data is not deleted")
+        ]
+        """Those that use the store. They start when the first model is ready."""
+        self._starting: asyncio.Task[None] | None = None
+
+    @property
+    def store(self) -> Store:
+        """What the server keeps."""
+        return self._opening.store
 
     def start(self) -> None:
         """Start the work that no request waits for."""
         for worker in self.workers:
             worker.start()
+        self._starting = asyncio.create_task(self._start_keepers())
+
+    async def _start_keepers(self) -> None:
+        await asyncio.wait([self.models.first()], timeout=FIRST_SECONDS)
+        await self._opening.prepare()
+        for keeper in self.keepers:
+            keeper.start()
+
+    async def _sweep(self) -> None:
+        await self.store.sweep()
 
     async def stop(self) -> None:
         """End that work, and close the store."""
-        for worker in self.workers:
+        if self._starting:
+            self._starting.cancel()
+            await asyncio.wait([self._starting])
+        for worker in (*self.workers, *self.keepers):
             await worker.stop()
-        await self.store.close()
+        await self._opening.close()
         await asyncio.to_thread(self.tracing.stop)
 
     @property
