@@ -93,7 +93,7 @@ bench: $(VENV)/.installed-test  ## compare the speed with other servers; takes u
 bench-gpu: $(VENV)/.installed-gpu  ## check and measure an NVIDIA GPU; the report is bench/results/gpu.json
 	$(BIN)/python -m bench.gpu $(ARGS)
 
-bench-large: $(VENV)/.installed-test  ## compare a model of 7B size with llama.cpp's server; needs 4 GB of disk
+bench-large: $(VENV)/.installed-test  ## compare models of 1B, 7B, a mixture and a hybrid with llama.cpp; needs 12 GB of disk, and npm
 	$(BIN)/python -m bench.large "$$($(BIN)/minikin pull $(DEFAULT_MODEL))" $(ARGS)
 
 bench-state: $(VENV)/.installed-test  ## measure what storing and batches cost other requests; e.g. ARGS="--only batch"

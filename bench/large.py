@@ -1,104 +1,112 @@
-"""A model of 7B's shape with random weights, beside llama.cpp's server: `make bench-large`.
+"""Larger models with random weights, beside other servers: `make bench-large`.
 
-Prints how long each takes to load the same Q4_0 file, its memory, and tokens a second.
+Prints, and writes to `bench/results`, how long the first and the second start take, the memory, and
+tokens a second of one answer, of 8, and of a prompt.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import statistics
 import tempfile
+import time
+from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
-from gguf import GGMLQuantizationType, GGUFWriter
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
 from bench.client import ask
 from bench.peers import PEERS, Models, Server, running
-from minikin.model_file.gguf import GGUFFile
+from bench.scenarios import prefill, unique
+from bench.shapes import SHAPES, write
+from bench.speed import MINIKIN, figure, heading, save
+from minikin.engine.native.build import load_library
 
-LAYERS, HIDDEN, HEADS, FEED_FORWARD = 32, 4096, 32, 11008
 TOKENS = 32
+STARTS = ("first start: time to ready, s", "second start: time to ready, s")
+MEMORY = "memory, GiB"
+
+Found = dict[str, list[float]]
 
 
-def write_7b(path: Path, tokenizer: Path, layers: int = LAYERS) -> None:
-    """Write a Llama of 7B's shape with the tokenizer of another file; 3.8 GB for all layers.
-
-    Every matrix repeats one random megabyte: what its weights are costs no time.
-    """
-    source = GGUFFile.open(tokenizer).metadata
-    writer = GGUFWriter(str(path), "llama", use_temp_file=False)
-    writer.add_block_count(layers)
-    writer.add_context_length(4096)
-    writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(HEADS)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_tokenizer_model(source["tokenizer.ggml.model"])
-    writer.add_tokenizer_pre(source["tokenizer.ggml.pre"])
-    writer.add_token_list(list(source["tokenizer.ggml.tokens"]))
-    writer.add_token_types([int(kind) for kind in source["tokenizer.ggml.token_type"]])
-    writer.add_token_merges(list(source["tokenizer.ggml.merges"]))
-    writer.add_bos_token_id(int(source["tokenizer.ggml.bos_token_id"]))
-    writer.add_eos_token_id(int(source["tokenizer.ggml.eos_token_id"]))
-    writer.add_chat_template(source["tokenizer.chat_template"])
-    vocabulary = len(source["tokenizer.ggml.tokens"])
-    shapes = {"token_embd.weight": (vocabulary, HIDDEN), "output.weight": (vocabulary, HIDDEN)}
-    norms = ["output_norm.weight"]
-    for i in range(layers):
-        norms += (f"blk.{i}.attn_norm.weight", f"blk.{i}.ffn_norm.weight")
-        shapes |= {
-            f"blk.{i}.attn_{part}.weight": (HIDDEN, HIDDEN) for part in ("q", "k", "v", "output")
-        }
-        shapes |= {f"blk.{i}.ffn_{part}.weight": (FEED_FORWARD, HIDDEN) for part in ("gate", "up")}
-        shapes[f"blk.{i}.ffn_down.weight"] = (HIDDEN, FEED_FORWARD)
-    for name in norms:
-        writer.add_tensor(name, np.ones(HIDDEN, np.float32))
-    for name, shape in shapes.items():
-        writer.add_tensor(name, _random_q4_0(shape), raw_dtype=GGMLQuantizationType.Q4_0)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-
-
-def _random_q4_0(shape: tuple[int, int]) -> np.ndarray:
-    """[rows, bytes a row]: blocks of a scale and 16 bytes of levels."""
-    chance = np.random.default_rng(len(shape) + shape[0])
-    blocks = chance.integers(0, 256, (58_000, 18), dtype=np.uint8)
-    blocks[:, :2] = np.full(len(blocks), 0.02 / 8, np.float16).view(np.uint8).reshape(-1, 2)
-    count = shape[0] * shape[1] // 32
-    return np.resize(blocks, (count, 18)).reshape(shape[0], -1)
-
-
-async def rate(server: Server) -> float:
-    """Tokens a second of a single stream."""
+async def measure(server: Server, found: Found) -> None:
+    """Tokens a second, and memory."""
     await ask(server.url, "Hello", 2)
-    return (await ask(server.url, "Tell me a story.", TOKENS, temperature=1)).rate
+    one = await ask(server.url, f"Tell me a story. {unique(4)}", TOKENS, temperature=1)
+    found["one answer, tokens/s"].append(one.rate)
+    found["8 answers, tokens/s"].append(await _together(server.url, 8))
+    found["prompt of 1,000 tokens, tokens/s"].append(await prefill(server.url, 1))
+    found[MEMORY].append(server.memory_mib() / 1024)
+
+
+async def _together(url: str, count: int) -> float:
+    started = time.perf_counter()
+    prompts = [f"Tell me a story. {unique(4)}" for _ in range(count)]
+    answers = await asyncio.gather(*(ask(url, one, TOKENS, temperature=1) for one in prompts))
+    return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
+
+
+def compare(file: Path, names: list[str], console: Console) -> dict[str, Found]:
+    """Each server's figures, of two starts in turns. Those that fail are left out."""
+    models = Models(file, file, tokens=8192, slots=8, longest=1280)
+    found: dict[str, Found] = {name: defaultdict(list) for name in names}
+    for start in STARTS:
+        for name in names:
+            console.print(f"[dim]{file.stem}: {name}, {start.partition(':')[0]}", highlight=False)
+            try:
+                with running(PEERS[name], models, file.with_name(f"{name}.log")) as server:
+                    found[name][start].append(server.ready_seconds)
+                    asyncio.run(measure(server, found[name]))
+            except RuntimeError as error:
+                if name == MINIKIN:
+                    raise
+                console.print(f"{name} failed: {error}", highlight=False, markup=False)
+    return found
+
+
+def table(title: str, found: dict[str, Found]) -> list[str]:
+    """Markdown of the medians. In brackets: how many times minikin's figure."""
+    peers = [name for name in found if name != MINIKIN]
+    lines = [
+        f"## {title}", "",
+        f"| | {' | '.join([MINIKIN, *peers])} |", "|---|" + "---:|" * (len(peers) + 1),
+    ]  # fmt: skip
+    for row, values in found[MINIKIN].items():
+        ours = statistics.median(values)
+        cells = [figure(ours)]
+        for name in peers:
+            theirs = found[name].get(row)
+            value = statistics.median(theirs) if theirs else None
+            cells.append("-" if value is None else f"{figure(value)} ({value / ours:.2f})")
+        lines.append(f"| {row} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def main() -> None:
-    """Write the file, measure both servers, print."""
+    """Write a file of each shape, measure the servers with it, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokenizer", type=Path, help="a GGUF file whose tokenizer to take")
-    table = Table("server", "ready after, s", "memory, GiB", "tokens/s")
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
+    known = ("xllamacpp", "node-llama-cpp")
+    parser.add_argument("--peers", nargs="*", default=list(known), choices=known)
+    options = parser.parse_args()
+    names, console = [MINIKIN, *options.peers], Console()
+    for name in names:
+        PEERS[name].prepare()
+    lines = [heading("Medians of two starts"), ""]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "random-7b-q4_0.gguf")
-        write_7b(file, parser.parse_args().tokenizer)
-        for name in ("minikin", "xllamacpp"):
-            PEERS[name].prepare()
-            with running(
-                PEERS[name], Models(file, file, 4096), Path(folder, f"{name}.log")
-            ) as server:
-                found = asyncio.run(rate(server))
-                memory = server.memory_mib() / 1024
-                row = (server.ready_seconds, memory, found)
-                table.add_row(name, *(f"{value:.2f}" for value in row))
-    Console().print(table)
+        os.environ["MINIKIN_CACHE"] = folder  # without packed weights, but with kernels
+        load_library()
+        for key in options.shapes:
+            file = Path(folder, f"random-{key}-q4_k.gguf")
+            write(SHAPES[key], file, options.tokenizer)
+            lines += table(f"{SHAPES[key].title}, Q4_K", compare(file, names, console))
+            file.unlink()
+    save("-large.md", "\n".join(lines))
+    console.print(Markdown("\n".join(lines)))
 
 
 if __name__ == "__main__":

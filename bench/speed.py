@@ -119,23 +119,30 @@ def markdown(medians: dict[str, dict[str, float]], rounds: int, near: list[str])
     """The medians as a table, with minikin's ratio to each peer."""
     peers = [name for name in medians if name != MINIKIN]
     lines = [
-        f"Medians of {REPEATS} goes in each of {rounds} interleaved rounds, "
-        f"{datetime.now(UTC):%Y-%m-%d}, on {_machine()}.",
-        "In brackets: how many times minikin's figure. A dash: it can't, or its answer was wrong.",
+        heading(f"Medians of {REPEATS} goes in each of {rounds} interleaved rounds"),
         "",
         "| | " + " | ".join([MINIKIN, *peers]) + " |",
         "|---|" + "---:|" * (len(peers) + 1),
     ]
     for scenario, ours in medians[MINIKIN].items():
-        cells = [_figure(ours)]
+        cells = [figure(ours)]
         for name in peers:
             value = medians[name].get(scenario)
-            cells.append("-" if value is None else f"{_figure(value)} ({value / ours:.2f})")
+            cells.append("-" if value is None else f"{figure(value)} ({value / ours:.2f})")
         lines.append(f"| {scenario} | " + " | ".join(cells) + " |")
     return "\n".join([*lines, "", *near]) + "\n"
 
 
-def _figure(value: float) -> str:
+def heading(what: str) -> str:
+    """What the figures of a table are, when and where they were measured."""
+    return (
+        f"{what}, {datetime.now(UTC):%Y-%m-%d}, on {_machine()}.\n"
+        "In brackets: how many times minikin's figure. A dash: it can't, or its answer was wrong."
+    )
+
+
+def figure(value: float) -> str:
+    """A number with three digits, or without fractions."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -148,12 +155,17 @@ def _machine() -> str:
 
 def write(table: str, medians: dict[str, dict[str, float]]) -> None:
     """Put the results among those of other kinds of processors."""
+    save(".md", table)
+    save(".svg", svg("Servers of one model on one machine", medians))
+    save(".json", json.dumps(medians, indent=1) + "\n")
+
+
+def save(ending: str, text: str) -> None:
+    """Write a file of results. Its name is the instruction set of the kernels, and `ending`."""
     library = load_library()
     kind = library.instructions().decode().lower() if library else "other"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{kind}.md").write_text(table)
-    (RESULTS / f"{kind}.svg").write_text(svg("Servers of one model on one machine", medians))
-    (RESULTS / f"{kind}.json").write_text(json.dumps(medians, indent=1) + "\n")
+    (RESULTS / f"{kind}{ending}").write_text(text)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench.large import write_7b
+from bench.shapes import SHAPES, write
 from tests.real_model import default_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -30,7 +30,7 @@ print(json.dumps({"seconds": seconds, "tokens": tokens, "peak_gib": peak}))
 def test_a_model_of_7b_loads_in_a_minute_and_6_gb_and_answers(tmp_path):
     """`pytest -m slow`; `make bench-large` compares its speed."""
     file = tmp_path / "7b.gguf"
-    write_7b(file, default_model())
+    write(SHAPES["7b"], file, default_model())
     run = subprocess.run(
         [sys.executable, "-c", LOAD, str(file)], capture_output=True, check=True, text=True
     )
