@@ -5,7 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment
 
 ROW, BAR, LEFT, WIDTH = 30, 15, 20, 760
-COLOURS = ("#0b7a75", "#d97706", "#6d5bd0", "#999999")
+COLOURS = ("#0b7a75", "#d97706", "#b91c1c", "#6d5bd0", "#999999")
 
 TEMPLATE = """\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {{ width }} {{ height }}"

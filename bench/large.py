@@ -22,7 +22,7 @@ from bench.client import ask
 from bench.peers import PEERS, Models, Server, running
 from bench.scenarios import prefill, unique
 from bench.shapes import SHAPES, write
-from bench.speed import MINIKIN, figure, heading, save
+from bench.speed import MINIKIN, built_with, figure, heading, save
 from minikin.engine.native.build import load_library
 
 TOKENS = 32
@@ -49,8 +49,13 @@ async def _together(url: str, count: int) -> float:
     return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
 
 
-def compare(file: Path, names: list[str], console: Console) -> dict[str, Found]:
-    """Each server's figures, of two starts in turns. Those that fail are left out."""
+def compare(
+    file: Path, names: list[str], builds: dict[str, str], console: Console
+) -> dict[str, Found]:
+    """Each server's figures, of two starts in turns. Those that fail are left out.
+
+    Adds the instruction sets of each server to `builds`.
+    """
     models = Models(file, file, tokens=8192, slots=8, longest=1280)
     found: dict[str, Found] = {name: defaultdict(list) for name in names}
     for start in STARTS:
@@ -58,6 +63,7 @@ def compare(file: Path, names: list[str], console: Console) -> dict[str, Found]:
             console.print(f"[dim]{file.stem}: {name}, {start.partition(':')[0]}", highlight=False)
             try:
                 with running(PEERS[name], models, file.with_name(f"{name}.log")) as server:
+                    builds[name] = server.instructions
                     found[name][start].append(server.ready_seconds)
                     asyncio.run(measure(server, found[name]))
             except RuntimeError as error:
@@ -96,16 +102,17 @@ def main() -> None:
     names, console = [MINIKIN, *options.peers], Console()
     for name in names:
         PEERS[name].prepare()
-    lines = [heading("Medians of two starts"), ""]
+    lines, builds = [heading("Medians of two starts"), ""], dict[str, str]()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MINIKIN_CACHE"] = folder  # without packed weights, but with kernels
         load_library()
         for key in options.shapes:
             file = Path(folder, f"random-{key}-q4_k.gguf")
             write(SHAPES[key], file, options.tokenizer)
-            lines += table(f"{SHAPES[key].title}, Q4_K", compare(file, names, console))
+            lines += table(f"{SHAPES[key].title}, Q4_K", compare(file, names, builds, console))
             file.unlink()
-    save("-large.md", "\n".join(lines))
+    lines += [built_with(name, sets) for name, sets in builds.items() if sets]
+    save("-large.md", "\n".join(lines) + "\n")
     console.print(Markdown("\n".join(lines)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ params.model.path = sys.argv[1]
 params.n_ctx, params.n_parallel, params.kv_unified = int(sys.argv[3]), {SLOTS}, True
 params.cpuparams.n_threads = params.cpuparams_batch.n_threads = {os.cpu_count()}
 params.hostnames, params.port = ["127.0.0.1"], int(sys.argv[2])
+print(xllamacpp.get_system_info(), flush=True)
 server = xllamacpp.Server(params)
 while True:
     time.sleep(60)
@@ -48,7 +50,7 @@ class Models:
     tokens: int = CONTEXT * 8
     """Tokens that all requests together can keep, for peers that need a limit."""
     slots: int = SLOTS
-    longest: int = 4608
+    longest: int = CONTEXT
     """Requests at a time and tokens of one, for peers that set memory aside for each."""
 
 
@@ -97,7 +99,9 @@ def _vllm(python: str, models: Models, port: int) -> list[str]:
 
 
 def _minikin(python: str, models: Models, port: int) -> list[str]:
-    return [python, "-m", "minikin", "serve", "--model", str(models.file), "--port", str(port)]
+    # With extensions, because top_k is one.
+    serve = (python, "-m", "minikin", "serve", "--extensions")
+    return [*serve, "--model", str(models.file), "--port", str(port)]
 
 
 def _xllamacpp(python: str, models: Models, port: int) -> list[str]:
@@ -143,6 +147,8 @@ class Server:
     url: str
     ready_seconds: float
     pid: int
+    instructions: str
+    """The instruction sets that it prints at its start, if it does."""
 
     def memory_mib(self) -> float:
         """Resident memory of the process and its children."""
@@ -178,7 +184,15 @@ def running(peer: Peer, models: Models, log: Path) -> Iterator[Server]:
                 end = log.read_text(errors="replace")[-1000:]
                 raise RuntimeError(f"{peer.name} did not get ready: {end}")
             time.sleep(0.05)
-        yield Server(peer.name, url, time.perf_counter() - started, process.pid)
+        ready = time.perf_counter() - started
+        yield Server(peer.name, url, ready, process.pid, _instructions(log.read_text()))
+
+
+def _instructions(log: str) -> str:
+    if ours := re.search(r"native kernels \((.*)\)", log):
+        return ours[1]
+    built = re.search(r"CPU : (.*)", log)
+    return ", ".join(re.findall(r"(\w+) = 1", built[1])) if built else ""
 
 
 def _answers(url: str) -> bool:

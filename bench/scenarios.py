@@ -60,18 +60,30 @@ async def single_stream(url: str, temperature: float) -> float:
     return (await ask(url, prompt, 200, temperature=temperature)).rate
 
 
-async def prefill(url: str, thousands: int) -> float:
+async def after(url: str, thousands: float) -> float:
+    """Tokens a second of one answer of 64 behind so many thousand tokens."""
+    context = unique(round(thousands * WORDS_PER_THOUSAND))
+    return (await ask(url, context, 64, temperature=1)).rate
+
+
+async def prefill(url: str, thousands: float) -> float:
     """Prompt tokens a second, up to the first token of the answer."""
-    answer = await ask(url, unique(thousands * WORDS_PER_THOUSAND), 1)
+    answer = await ask(url, unique(round(thousands * WORDS_PER_THOUSAND)), 1)
     return answer.prompt_tokens / answer.last
 
 
-async def streams(url: str, count: int, prefix: str = "") -> float:
+async def streams(url: str, count: int, prefix: str = "", **options: Any) -> float:
     """Tokens a second of `count` answers of 100 at once, prompts included."""
     started = time.perf_counter()
     prompts = [f"{prefix}Tell me a long story. {unique(8)}" for _ in range(count)]
-    answers = await asyncio.gather(*(ask(url, prompt, 100) for prompt in prompts))
+    answers = await asyncio.gather(*(ask(url, prompt, 100, **options) for prompt in prompts))
     return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
+
+
+async def with_option(url: str, **options: Any) -> float:
+    """Speed of 32 answers at temperature 1 with an option, as a share of that without."""
+    plain = await streams(url, 32, temperature=1)
+    return await streams(url, 32, temperature=1, **options) / plain
 
 
 async def shared_prefix(url: str) -> float:
@@ -157,13 +169,41 @@ async def _text(url: str, content: str, tokens: int, chosen: dict[str, Any]) -> 
     return answer.json()["choices"][0]["message"]["content"]
 
 
+def use(options: dict[str, Any]) -> Callable[[str], Awaitable[float]]:
+    """The measure of what these options cost."""
+    return lambda url: with_option(url, **options)
+
+
+OPTIONS = {
+    "top_p 0.9": {"top_p": 0.9},
+    "top_k 40": {"top_k": 40},
+    "penalties": {"frequency_penalty": 0.5, "presence_penalty": 0.5},
+    "a logit_bias of 1,000 tokens": {
+        "logit_bias": ENDLESS | {str(token): -1 for token in range(1_000, 2_000)}
+    },
+    "logprobs": {"logprobs": True},
+    "top_logprobs 20": {"logprobs": True, "top_logprobs": 20},
+}
+SINGLE = "single stream at temperature 1, tokens/s"
+PROMPT = "prompt of 1,000 unique tokens, tokens/s"
 SCENARIOS = (
-    Scenario("single stream at temperature 1, tokens/s", lambda url: single_stream(url, 1)),
+    Scenario(SINGLE, lambda url: single_stream(url, 1)),
     Scenario("single stream, greedy (repeats itself), tokens/s", lambda url: single_stream(url, 0)),
-    Scenario("prompt of 1,000 unique tokens, tokens/s", lambda url: prefill(url, 1)),
+    Scenario("one answer behind 1,000 tokens, tokens/s", lambda url: after(url, 1)),
+    Scenario("one answer behind 4,000 tokens, tokens/s", lambda url: after(url, 4)),
+    Scenario("one answer behind 7,500 tokens, tokens/s", lambda url: after(url, 7.5)),
+    Scenario("prompt of 100 unique tokens, tokens/s", lambda url: prefill(url, 0.1)),
+    Scenario(PROMPT, lambda url: prefill(url, 1)),
     Scenario("prompt of 4,000 unique tokens, tokens/s", lambda url: prefill(url, 4)),
+    Scenario("prompt of 7,500 unique tokens, tokens/s", lambda url: prefill(url, 7.5)),
     Scenario("8 streams, tokens/s", lambda url: streams(url, 8)),
     Scenario("32 streams, tokens/s", lambda url: streams(url, 32)),
+    Scenario("64 streams, tokens/s", lambda url: streams(url, 64)),
+    Scenario("128 streams, tokens/s", lambda url: streams(url, 128)),
+    *(
+        Scenario(f"32 streams with {name}, share of the speed without", use(options), ours=True)
+        for name, options in OPTIONS.items()
+    ),
     Scenario("8 streams behind one prompt of 1,000 tokens, tokens/s", shared_prefix),
     Scenario("next turn of a 1,000-token conversation, times sooner than the first", next_turn),
     Scenario("predicted text of 300 tokens, one word off, times sooner", prediction, ours=True),

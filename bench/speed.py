@@ -25,10 +25,10 @@ from rich.progress import Progress
 
 from bench.chart import svg
 from bench.client import ask
-from bench.limits import Limits, product_type
+from bench.limits import Limits
 from bench.model_folder import model_folder
 from bench.peers import ENVIRONMENTS, LIBRARY, PEERS, Models, Server, running
-from bench.scenarios import SCENARIOS, WORDS_PER_THOUSAND
+from bench.scenarios import PROMPT, SCENARIOS, SINGLE, WORDS_PER_THOUSAND
 from bench.work import bytes_a_token, operations_a_token
 from minikin.engine.native.build import load_library
 
@@ -73,16 +73,18 @@ def without_http(engine: str, python: str, model: Path) -> list[float]:
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def run(models: Models, names: list[str], rounds: int) -> tuple[Found, list[Limits]]:
-    """Every scenario's figures for each server, and the machine's own limits beside them."""
+def run(models: Models, names: list[str], rounds: int) -> tuple[Found, list[Limits], list[str]]:
+    """Every scenario's figures for each server, the machine's limits, and the servers' builds."""
     found: Found = {name: defaultdict(list) for name in names}
     limits: list[Limits] = []
+    builds: dict[str, str] = {}
     with Progress(transient=True) as progress:
         task = progress.add_task("Measuring", total=rounds * (len(names) + 1))
         for _ in range(rounds):
             for name in names:
                 try:
                     with running(PEERS[name], models, ENVIRONMENTS / f"{name}.log") as server:
+                        builds[name] = server.instructions
                         asyncio.run(measure(server, found[name], progress))
                 except RuntimeError as error:
                     if name == MINIKIN:
@@ -96,22 +98,26 @@ def run(models: Models, names: list[str], rounds: int) -> tuple[Found, list[Limi
                 theirs = without_http("openvino", LIBRARY.python, models.file)
                 found.setdefault(LIBRARY.name, {}).setdefault(IN_PROCESS, []).extend(theirs)
             progress.advance(task)
-    return found, limits
+    return found, limits, [built_with(name, sets) for name, sets in builds.items() if sets]
+
+
+def built_with(name: str, instructions: str) -> str:
+    """A line about a server's build."""
+    return f"- {name} computes with {instructions}."
 
 
 def nearness(model: Path, medians: dict[str, float], limits: list[Limits]) -> list[str]:
     """How near minikin comes to what the machine can do."""
     bandwidth = statistics.median(limit.bandwidth for limit in limits)
-    products = statistics.median(limit.products for limit in limits)
-    read = medians[SCENARIOS[0].name] * bytes_a_token(model)
+    most = statistics.median(limit.operations for limit in limits)
+    read = medians[SINGLE] * bytes_a_token(model)
     prompt = 2 * WORDS_PER_THOUSAND  # tokens, about: attention's share hardly depends on it
-    kind = str(product_type()).removeprefix("torch.")
-    done = medians[SCENARIOS[2].name] * operations_a_token(model, prompt)
+    done = medians[PROMPT] * operations_a_token(model, prompt)
     return [
         f"- A single stream reads {read / 1e9:.1f} GB/s of weights: {read / bandwidth:.0%} of the "
         f"{bandwidth / 1e9:.1f} GB/s that this machine reads in plain order.",
-        f"- A prompt of 1,000 tokens computes {done / 1e12:.2f} TFLOP/s: {done / products:.0%} of "
-        f"the {products / 1e12:.2f} TFLOP/s of a large product in {kind}.",
+        f"- A prompt of 1,000 tokens computes {done / 1e12:.2f} TFLOP/s: {done / most:.0%} of the "
+        f"{most / 1e12:.2f} TFLOP/s that this machine does on registers, {limits[0].unit}.",
     ]
 
 
@@ -181,13 +187,13 @@ def main() -> None:
         with console.status(f"Preparing {peer.name} (the first time takes minutes)"):
             peer.prepare()
     models = Models(options.model, model_folder(options.model, ENVIRONMENTS / "model"))
-    found, limits = run(models, names, options.rounds)
+    found, limits, builds = run(models, names, options.rounds)
     medians = {
         name: {scenario: statistics.median(values) for scenario, values in rows.items() if values}
         for name, rows in found.items()
     }
     near = nearness(options.model, medians[MINIKIN], limits)
-    table = markdown(medians, options.rounds, near)
+    table = markdown(medians, options.rounds, [*near, *builds])
     write(table, medians)
     console.print(Markdown(table))
 
