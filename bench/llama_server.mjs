@@ -40,6 +40,12 @@ function options(body) {
     return {temperature, topP, topK: 0, minP: 0, seed, tokenBias, yieldEogToken: true};
 }
 
+// Whether the end is banned. The library ignores a bias for it, so answers go on behind it.
+function isEndless(body) {
+    const banned = Object.keys(body.logit_bias ?? {}).filter(token => body.logit_bias[token] <= -100);
+    return banned.some(token => model.isEogToken(Number(token)));
+}
+
 // Gives the text of the answer in pieces, and its usage at last.
 async function* answer(body) {
     const turns = body.messages.map(({role, content}) => `<|im_start|>${role}\n${content}<|im_end|>\n`);
@@ -51,8 +57,9 @@ async function* answer(body) {
         const found = [];
         for await (const token of sequence.evaluate(rest, options(body))) {
             found.push(token);
-            if (!model.isEogToken(token)) yield model.detokenize([token], false, found.slice(-4, -1));
-            if (model.isEogToken(token) || found.length >= body.max_tokens) break;
+            const ends = model.isEogToken(token);
+            if (!ends) yield model.detokenize([token], false, found.slice(-4, -1));
+            if ((ends && !isEndless(body)) || found.length >= body.max_tokens) break;
         }
         yield {prompt_tokens: tokens.length, completion_tokens: found.length};
     } finally {
