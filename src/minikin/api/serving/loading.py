@@ -31,8 +31,8 @@ async def load_with(engine: EngineClient, settings: ModelSettings) -> ServedMode
     template = None
     try:
         tokenizer, template, sampling = await asyncio.to_thread(_read, settings)
-        making = asyncio.to_thread(_served, settings, engine, tokenizer, template, sampling)
-        model, _ = await asyncio.gather(making, template.start())
+        await template.start()
+        model = await asyncio.to_thread(_served, settings, engine, tokenizer, template, sampling)
         await engine.wait_ready()
     except BaseException:
         await engine.stop()
