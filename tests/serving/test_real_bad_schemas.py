@@ -340,10 +340,9 @@ async def test_some_of_200_concurrent_bombs_get_a_retry_after(watched):
         assert plain.status_code == 200
         assert not all(task.done() for task in asked), "it waited for them"
         answers = await asyncio.gather(*asked)
-    # On a busy machine, more bytes wait at once than the server accepts (503), and so many requests
-    # arrive late that the workers keep up with most.
+    # On a busy machine, more bytes wait at once than the server accepts: 503.
     told = [answer for answer in answers if answer.status_code in (429, 503)]
-    assert told
+    assert len(told) > 100
     assert all(int(answer.headers["retry-after"]) >= 1 for answer in told)
     assert {answer.status_code for answer in answers} <= {200, 400, 429, 503}
 
