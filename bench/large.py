@@ -9,9 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import statistics
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -19,45 +17,34 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from bench.client import ask
-from bench.peers import PEERS, Models, Server, running
-from bench.scenarios import prefill, unique
+from bench.peers import NODE, PEERS, Models, Server, running
+from bench.scenarios import prefill, single_stream, streams
 from bench.shapes import SHAPES, write
-from bench.speed import MINIKIN, built_with, figure, heading, save
+from bench.speed import MINIKIN, Found, built_with, heading, median_of, rows, save
 from minikin.engine.native.build import load_library
 
 TOKENS = 32
 STARTS = ("first start: time to ready, s", "second start: time to ready, s")
 MEMORY = "memory, GiB"
 
-Found = dict[str, list[float]]
 
-
-async def measure(server: Server, found: Found) -> None:
+async def measure(server: Server, found: dict[str, list[float]]) -> None:
     """Tokens a second, and memory."""
     await ask(server.url, "Hello", 2)
-    one = await ask(server.url, f"Tell me a story. {unique(4)}", TOKENS, temperature=1)
-    found["one answer, tokens/s"].append(one.rate)
-    found["8 answers, tokens/s"].append(await _together(server.url, 8))
+    found["one answer, tokens/s"].append(await single_stream(server.url, 1, TOKENS))
+    together = await streams(server.url, 8, tokens=TOKENS, temperature=1)
+    found["8 answers, tokens/s"].append(together)
     found["prompt of 1,000 tokens, tokens/s"].append(await prefill(server.url, 1))
     found[MEMORY].append(server.memory_mib() / 1024)
 
 
-async def _together(url: str, count: int) -> float:
-    started = time.perf_counter()
-    prompts = [f"Tell me a story. {unique(4)}" for _ in range(count)]
-    answers = await asyncio.gather(*(ask(url, one, TOKENS, temperature=1) for one in prompts))
-    return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
-
-
-def compare(
-    file: Path, names: list[str], builds: dict[str, str], console: Console
-) -> dict[str, Found]:
+def compare(file: Path, names: list[str], builds: dict[str, str], console: Console) -> Found:
     """Each server's figures, of two starts in turns. Those that fail are left out.
 
     Adds the instruction sets of each server to `builds`.
     """
     models = Models(file, file, tokens=8192, slots=8, longest=1280)
-    found: dict[str, Found] = {name: defaultdict(list) for name in names}
+    found: Found = {name: defaultdict(list) for name in names}
     for start in STARTS:
         for name in names:
             console.print(f"[dim]{file.stem}: {name}, {start.partition(':')[0]}", highlight=False)
@@ -73,30 +60,12 @@ def compare(
     return found
 
 
-def table(title: str, found: dict[str, Found]) -> list[str]:
-    """Markdown of the medians. In brackets: how many times minikin's figure."""
-    peers = [name for name in found if name != MINIKIN]
-    lines = [
-        f"## {title}", "",
-        f"| | {' | '.join([MINIKIN, *peers])} |", "|---|" + "---:|" * (len(peers) + 1),
-    ]  # fmt: skip
-    for row, values in found[MINIKIN].items():
-        ours = statistics.median(values)
-        cells = [figure(ours)]
-        for name in peers:
-            theirs = found[name].get(row)
-            value = statistics.median(theirs) if theirs else None
-            cells.append("-" if value is None else f"{figure(value)} ({value / ours:.2f})")
-        lines.append(f"| {row} | {' | '.join(cells)} |")
-    return [*lines, ""]
-
-
 def main() -> None:
     """Write a file of each shape, measure the servers with it, print, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokenizer", type=Path, help="a GGUF file whose tokenizer to take")
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
-    known = ("xllamacpp", "node-llama-cpp")
+    known = ("xllamacpp", NODE)
     parser.add_argument("--peers", nargs="*", default=list(known), choices=known)
     options = parser.parse_args()
     names, console = [MINIKIN, *options.peers], Console()
@@ -109,7 +78,8 @@ def main() -> None:
         for key in options.shapes:
             file = Path(folder, f"random-{key}-q4_k.gguf")
             write(SHAPES[key], file, options.tokenizer)
-            lines += table(f"{SHAPES[key].title}, Q4_K", compare(file, names, builds, console))
+            found = compare(file, names, builds, console)
+            lines += [f"## {SHAPES[key].title}, Q4_K", "", *rows(median_of(found)), ""]
             file.unlink()
     lines += [built_with(name, sets) for name, sets in builds.items() if sets]
     save("-large.md", "\n".join(lines) + "\n")

@@ -54,10 +54,10 @@ def unique(words: int) -> str:
     return " ".join(random.choice(WORDS) + str(random.randrange(10)) for _ in range(words))
 
 
-async def single_stream(url: str, temperature: float) -> float:
-    """Tokens a second of one answer of 200, after its first."""
+async def single_stream(url: str, temperature: float, tokens: int = 200) -> float:
+    """Tokens a second of one answer, after its first."""
     prompt = f"Tell me a long story. {unique(4)}"
-    return (await ask(url, prompt, 200, temperature=temperature)).rate
+    return (await ask(url, prompt, tokens, temperature=temperature)).rate
 
 
 async def after(url: str, thousands: float) -> float:
@@ -72,11 +72,13 @@ async def prefill(url: str, thousands: float) -> float:
     return answer.prompt_tokens / answer.last
 
 
-async def streams(url: str, count: int, prefix: str = "", **options: Any) -> float:
-    """Tokens a second of `count` answers of 100 at once, prompts included."""
+async def streams(
+    url: str, count: int, prefix: str = "", tokens: int = 100, **options: Any
+) -> float:
+    """Tokens a second of `count` answers at once, prompts included."""
     started = time.perf_counter()
     prompts = [f"{prefix}Tell me a long story. {unique(8)}" for _ in range(count)]
-    answers = await asyncio.gather(*(ask(url, prompt, 100, **options) for prompt in prompts))
+    answers = await asyncio.gather(*(ask(url, prompt, tokens, **options) for prompt in prompts))
     return sum(answer.tokens for answer in answers) / (time.perf_counter() - started)
 
 
@@ -119,7 +121,7 @@ async def prediction(url: str) -> float:
 
 
 async def constrained(url: str) -> float:
-    """Speed of a long string in a JSON object, as a share of free text's. It may end before it."""
+    """Speed of a long string in a JSON object, as a share of free text's. It may be shorter."""
     prompt = f"Tell me a long story. {unique(4)}"
     free = await ask(url, prompt, 200, temperature=1)
     forced = await ask(url, prompt, 200, full=False, temperature=1, **_schema(FREE_TEXT))

@@ -123,20 +123,32 @@ def nearness(model: Path, medians: dict[str, float], limits: list[Limits]) -> li
 
 def markdown(medians: dict[str, dict[str, float]], rounds: int, near: list[str]) -> str:
     """The medians as a table, with minikin's ratio to each peer."""
+    title = heading(f"Medians of {REPEATS} goes in each of {rounds} interleaved rounds")
+    return "\n".join([title, "", *rows(medians), "", *near]) + "\n"
+
+
+def median_of(found: Found) -> dict[str, dict[str, float]]:
+    """The median of each server's figures."""
+    return {
+        name: {scenario: statistics.median(values) for scenario, values in rows.items() if values}
+        for name, rows in found.items()
+    }
+
+
+def rows(medians: dict[str, dict[str, float]]) -> list[str]:
+    """The lines of a table in Markdown."""
     peers = [name for name in medians if name != MINIKIN]
     lines = [
-        heading(f"Medians of {REPEATS} goes in each of {rounds} interleaved rounds"),
-        "",
         "| | " + " | ".join([MINIKIN, *peers]) + " |",
         "|---|" + "---:|" * (len(peers) + 1),
     ]
     for scenario, ours in medians[MINIKIN].items():
-        cells = [figure(ours)]
+        cells = [_figure(ours)]
         for name in peers:
             value = medians[name].get(scenario)
-            cells.append("-" if value is None else f"{figure(value)} ({value / ours:.2f})")
+            cells.append("-" if value is None else f"{_figure(value)} ({value / ours:.2f})")
         lines.append(f"| {scenario} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *near]) + "\n"
+    return lines
 
 
 def heading(what: str) -> str:
@@ -147,8 +159,7 @@ def heading(what: str) -> str:
     )
 
 
-def figure(value: float) -> str:
-    """A number with three digits, or without fractions."""
+def _figure(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -188,10 +199,7 @@ def main() -> None:
             peer.prepare()
     models = Models(options.model, model_folder(options.model, ENVIRONMENTS / "model"))
     found, limits, builds = run(models, names, options.rounds)
-    medians = {
-        name: {scenario: statistics.median(values) for scenario, values in rows.items() if values}
-        for name, rows in found.items()
-    }
+    medians = median_of(found)
     near = nearness(options.model, medians[MINIKIN], limits)
     table = markdown(medians, options.rounds, [*near, *builds])
     write(table, medians)

@@ -66,8 +66,8 @@ def serve(settings: ServerSettings, more_routes: Callable[[], MoreRoutes]) -> No
 
 def _check_store(settings: ServerSettings) -> None:
     """Raise SetupError if a location that the user names cannot be used."""
-    # Without such a location, the database's library is imported while the engine loads: that takes
-    # as long as all imports of the engine.
+    # Without such a location, the database's library is imported after the first model is ready,
+    # because that takes as long as all imports of the engine.
     with _unlogged("minikin.store"):  # its errors stop the command, which prints them
         if settings.database:
             from minikin.store.database import check_database

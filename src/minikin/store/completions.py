@@ -15,8 +15,6 @@ from minikin.store.kept import Filter, ListedCompletion, Page, StoredCompletion
 from minikin.store.paging import paged
 from minikin.store.tables import completions as table
 
-encode = msgspec.json.encode
-
 MAX_STORED = 100_000
 """Above this number, the oldest are deleted."""
 
